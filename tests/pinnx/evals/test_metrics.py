@@ -1,0 +1,134 @@
+"""Errors against a reference: known values, invariances, and what must be refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pinnx.errors import PinnxError
+from pinnx.evals import (
+    field_errors,
+    relative_l2,
+    relative_l2_per_frame,
+    relative_l2_up_to_constant,
+)
+from tolerances import METRIC_ROUNDING
+
+
+def flow(seed: int = 0, frames: int = 3, points: int = 50, dim: int = 2) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(frames, points, dim))
+
+
+@given(st.floats(-4.0, 4.0), st.integers(0, 100))
+def test_scaling_a_field_is_an_error_of_that_size(factor: float, seed: int) -> None:
+    reference = flow(seed)
+    expected = pytest.approx(abs(factor - 1.0), abs=METRIC_ROUNDING)
+    assert relative_l2(factor * reference, reference) == expected
+
+
+def test_equal_fields_have_no_error() -> None:
+    reference = flow()
+    assert relative_l2(reference, reference) == 0.0
+    assert set(field_errors(reference, reference).values()) == {0.0}
+
+
+def test_takes_tensors() -> None:
+    reference = torch.arange(1.0, 5.0)
+    assert relative_l2(2 * reference, reference) == pytest.approx(1.0, abs=METRIC_ROUNDING)
+
+
+def test_pressure_constant_is_removed_in_every_frame() -> None:
+    reference = flow()[..., 0]
+    shifted = reference + np.array([[5.0], [-3.0], [100.0]])
+    assert relative_l2_up_to_constant(shifted, reference) < 1e2 * METRIC_ROUNDING
+    assert relative_l2(shifted, reference) > 1.0
+
+
+def test_pressure_error_that_is_no_constant_stays() -> None:
+    reference = flow()[..., 0]
+    assert relative_l2_up_to_constant(-reference, reference) == pytest.approx(
+        2.0, abs=METRIC_ROUNDING
+    )
+    assert relative_l2_up_to_constant(-reference[0], reference[0]) == pytest.approx(
+        2.0, abs=METRIC_ROUNDING
+    )
+
+
+def test_pressure_constant_in_space_is_no_reference() -> None:
+    with pytest.raises(PinnxError, match="varies over the points"):
+        relative_l2_up_to_constant(np.ones((2, 7)), np.full((2, 7), 0.1))
+
+
+def test_frames_combine_to_the_whole() -> None:
+    reference, prediction = flow(0), flow(1)
+    errors = relative_l2_per_frame(prediction, reference)
+    assert errors.shape == (3,)
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(
+        relative_l2(prediction, reference), rel=METRIC_ROUNDING
+    )
+
+
+def test_a_flow_that_starts_from_rest_has_a_curve() -> None:
+    reference = flow()
+    reference[0] = 0.0
+    errors = relative_l2_per_frame(0.9 * reference, reference)
+    assert errors[0] == 0.0
+    assert np.all(errors[1:] > 0.0)
+
+
+def test_field_errors_of_a_known_flow() -> None:
+    reference = np.zeros((1, 2, 2))
+    reference[0] = [[3.0, 4.0], [0.0, 5.0]]
+    prediction = np.zeros((1, 2, 2))
+    prediction[0] = [[4.0, 3.0], [0.0, -5.0]]
+    errors = field_errors(prediction, reference)
+    # Turning a vector does not change its length: the speed alone would see no error here.
+    assert errors["speed"] == 0.0
+    assert errors["u"] == pytest.approx(1 / 3, rel=METRIC_ROUNDING)
+    assert errors["v"] == pytest.approx(np.sqrt(101 / 41), rel=METRIC_ROUNDING)
+    assert set(errors) == {"u", "v", "speed"}
+
+
+def test_field_errors_in_three_dimensions_with_pressure() -> None:
+    reference = flow(dim=3)
+    p = flow(5)[..., 0]
+    errors = field_errors(
+        1.1 * reference, reference, pressure=1.2 * p[:1] + 9.0, reference_pressure=p[:1]
+    )
+    assert list(errors) == ["u", "v", "w", "speed", "p"]
+    assert errors["speed"] == pytest.approx(0.1, abs=METRIC_ROUNDING)
+    assert errors["p"] == pytest.approx(0.2, abs=1e2 * METRIC_ROUNDING)
+
+
+def test_component_that_is_zero_has_no_relative_error() -> None:
+    reference = flow(dim=3)
+    reference[..., 2] = 1e-18
+    assert list(field_errors(reference, reference)) == ["u", "v", "speed"]
+
+
+def test_what_is_refused() -> None:
+    reference = flow()
+    with pytest.raises(PinnxError, match=r"u: expected the reference's shape \[3\], got \[2\]"):
+        relative_l2(np.ones(2), np.ones(3), name="u")
+    with pytest.raises(PinnxError, match="at least one value"):
+        relative_l2(np.ones(0), np.ones(0))
+    with pytest.raises(PinnxError, match="zero everywhere"):
+        relative_l2(np.ones(3), np.zeros(3))
+    with pytest.raises(PinnxError, match="zero everywhere"):
+        field_errors(reference, np.zeros_like(reference))
+    with pytest.raises(PinnxError, match="1 of 3 not finite in the prediction"):
+        relative_l2([1.0, np.nan, 2.0], np.ones(3))
+    with pytest.raises(PinnxError, match="1 of 3 not finite in the reference"):
+        relative_l2(np.ones(3), [1.0, np.inf, 2.0])
+    with pytest.raises(PinnxError, match=r"\[frames, points, 2 or 3\]"):
+        field_errors(reference[0], reference[0])
+    with pytest.raises(PinnxError, match="got no reference_pressure"):
+        field_errors(reference, reference, pressure=reference[..., 0])
+    with pytest.raises(PinnxError, match=r"\[n\] or \[frames, n\]"):
+        relative_l2_up_to_constant(reference, reference)
+    with pytest.raises(PinnxError, match=r"\[frames, points"):
+        relative_l2_per_frame(np.ones(3), np.ones(3))
+    with pytest.raises(PinnxError, match="zero everywhere"):
+        relative_l2_per_frame(np.ones((2, 3)), np.zeros((2, 3)))

@@ -1,6 +1,6 @@
 """Gates: a number, the limit that it must keep, and whether it does.
 
-    passed = value < limit    (<= for reconstruction_speed)
+    passed = value < limit    (<= for reconstruction)
 
 The default limits are the table "Gates" of the design; each can be set through ``limits``, none can
 be dropped silently. A check that found nothing to check (no points, no value, NaN) has failed and
@@ -46,12 +46,12 @@ class Gate:
 # Units are those of the data: "velocity" is whatever the velocities came in.
 GATES: Mapping[str, Gate] = MappingProxyType(
     {
-        "pde_residual_l2": Gate(1e-3, "velocity²/length"),
-        "continuity_l2": Gate(1e-5, "velocity/length"),
+        "pde_residual_l2": Gate(1e-3, "velocity/time"),
+        "conservation": Gate(1e-5, "1/time"),
         "boundary_error_max": Gate(1e-4, "velocity"),
-        "neumann_error_max": Gate(1e-3, "velocity/length"),
+        "neumann_error_max": Gate(1e-3, "1/time"),
         "periodic_error_max": Gate(1e-4, "velocity"),
-        "reconstruction_speed": Gate(0.15, "relative", inclusive=True),
+        "reconstruction": Gate(0.15, "relative", inclusive=True),
         # A third of the reconstruction gate: a network that misses the very values it was given by
         # more than this cannot be trusted where it was given none.
         "sensor_misfit": Gate(0.05, "relative"),

@@ -1,0 +1,51 @@
+#include "bindings/register.h"
+#include "core/error.h"
+#include "jet/activation.h"
+
+namespace pinn {
+namespace {
+
+JetStreams make_streams(const std::vector<int>& first, const std::vector<double>& weights, bool has_laplacian) {
+  if (first.size() > kMaxCoordinates || weights.size() != first.size())
+    throw Error("JetStreams: expected at most " + std::to_string(kMaxCoordinates) +
+                " first derivatives with one weight each, got " + std::to_string(first.size()) + " with " +
+                std::to_string(weights.size()) + " weights");
+  JetStreams streams{};
+  streams.num_first = static_cast<int>(first.size());
+  streams.has_laplacian = has_laplacian;
+  for (std::size_t j = 0; j < first.size(); ++j) {
+    streams.first[j] = first[j];
+    streams.weight[j] = weights[j];
+  }
+  return streams;
+}
+
+}  // namespace
+
+void register_jet(py::module_& m) {
+  m.attr("MAX_COORDINATES") = kMaxCoordinates;
+  py::class_<JetStreams>(m, "JetStreams")
+      .def(py::init(&make_streams), py::arg("first"), py::arg("weights"), py::arg("has_laplacian"));
+  py::enum_<Activation>(m, "Activation")
+      .value("tanh", Activation::tanh)
+      .value("sine", Activation::sine)
+      .value("silu", Activation::silu)
+      .value("gelu", Activation::gelu);
+
+  m.def("activation_jet", [](bool float64, Handle stream, Address z, Address out, std::int64_t count,
+                             const JetStreams& streams, Activation activation) {
+    run_typed(float64, stream, [&](auto t) {
+      using T = decltype(t);
+      return ActivationJet<T>{pointer<T>(z), pointer<T>(out), count, streams, activation};
+    });
+  });
+  m.def("activation_jet_backward", [](bool float64, Handle stream, Address v_out, Address z, Address v_z,
+                                      std::int64_t count, const JetStreams& streams, Activation activation) {
+    run_typed(float64, stream, [&](auto t) {
+      using T = decltype(t);
+      return ActivationJetBackward<T>{pointer<T>(v_out), pointer<T>(z), pointer<T>(v_z), count, streams, activation};
+    });
+  });
+}
+
+}  // namespace pinn

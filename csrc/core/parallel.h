@@ -1,0 +1,51 @@
+// Loops over points on the CPU's threads, in chunks that do not depend on the number of threads.
+//
+// OpenMP: the extension binds to the runtime that torch has loaded, so that one pool of threads serves both and
+// torch.set_num_threads holds here too.
+#pragma once
+
+#include <cstdint>
+
+#include "core/host_device.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace pinn {
+
+PINN_HD int max_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+// How n points are cut for a reduction: at most kMaxChunks pieces of at least kMinChunk points. A pure function of n:
+// each chunk sums its own points in order, the chunks are added in order, so every number of threads gives the same
+// bits.
+struct Chunks {
+  static constexpr std::int64_t kMinChunk = 64;
+  static constexpr std::int64_t kMaxChunks = 128;
+  std::int64_t n, count, length;
+
+  PINN_HD explicit Chunks(std::int64_t points) : n(points) {
+    length = (points + kMaxChunks - 1) / kMaxChunks;
+    if (length < kMinChunk) length = kMinChunk;
+    count = (points + length - 1) / length;
+  }
+  PINN_HD std::int64_t begin(std::int64_t chunk) const { return chunk * length; }
+  PINN_HD std::int64_t end(std::int64_t chunk) const { return (chunk + 1) * length < n ? (chunk + 1) * length : n; }
+};
+
+// f(chunk, begin, end) for each chunk. f must not throw.
+template <typename F>
+void parallel_over(const Chunks& chunks, F&& f) {
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (chunks.count > 1)
+#endif
+  for (std::int64_t chunk = 0; chunk < chunks.count; ++chunk) f(chunk, chunks.begin(chunk), chunks.end(chunk));
+}
+
+}  // namespace pinn

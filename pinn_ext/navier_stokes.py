@@ -1,0 +1,178 @@
+"""The residual of the incompressible Navier-Stokes equations, on a jet of (u, v[, w], p)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinn_ext import _core
+from pinn_ext._checks import check_same, check_tensor, describe
+from pinn_ext._library import address, launch_place, register_operator
+from pinn_ext.jet import Jet, JetSpec
+
+__all__ = ["navier_stokes_residual"]
+
+
+def navier_stokes_residual(
+    jet: Jet,
+    nu: float | Tensor,
+    *,
+    forcing: Tensor | Sequence[float] | None = None,
+    steady: bool | None = None,
+) -> Tensor:
+    """``du/dt + (u . grad) u + grad p - nu lap u - f`` and ``div u`` at every point.
+
+    Args:
+        jet: ``[s, n, d + 1]`` with the columns u, v[, w], p, d = 2 or 3; p is kinematic (divided by the density).
+            Its ``spec`` has the spatial coordinates in ``laplacian``, with unit weights, and the same, after the time
+            where there is one, in ``first``: ``JetSpec((0, 1, 2), (1, 2))`` for (t, x, y).
+        nu: kinematic viscosity: a number, a tensor of shape ``[]`` or ``[1]`` (learnable), or ``[n]`` (per point).
+        forcing: body force per unit mass, ``[n, d]``, ``[d]`` or d numbers; None: none.
+        steady: leave the time derivative out. None: steady unless the jet has a time stream.
+
+    Returns:
+        ``[n, d + 1]`` with the columns momentum_x, momentum_y[, momentum_z], continuity. Differentiable once in the
+        jet, ``nu`` and ``forcing``.
+
+    Raises:
+        TypeError, ValueError: wrong type, shape, dtype or device; a spec that does not carry what the equations need.
+    """
+    data = jet.data
+    check_tensor("jet.data", data, ("s", "n", "d + 1"))
+    dim = data.shape[2] - 1
+    has_time = _check_spec(jet.spec, dim, describe(data))
+    if steady is None:
+        steady = not has_time
+    elif not steady and not has_time:
+        raise ValueError(
+            f"steady: expected True for a jet without a time derivative ({jet.spec}), got False"
+        )
+    nu = _as_tensor("nu", nu, data)
+    if nu.dim() > 1 or (nu.dim() == 1 and nu.shape[0] not in (1, data.shape[1])):
+        raise ValueError(
+            f"nu: expected a number or shape [], [1] or [{data.shape[1]}], got {describe(nu)}"
+        )
+    if forcing is not None:
+        forcing = _as_tensor("forcing", forcing, data)
+        if list(forcing.shape) not in ([dim], [data.shape[1], dim]):
+            raise ValueError(
+                f"forcing: expected shape [{dim}] or [{data.shape[1]}, {dim}], got {describe(forcing)}"
+            )
+    return _navier_stokes_residual(data, nu, forcing, has_time, steady)  # type: ignore[no-any-return]
+
+
+def _check_spec(spec: JetSpec, dim: int, came: str) -> bool:
+    """Whether the jet has a time derivative; raises unless it has what the equations need."""
+    if dim not in (2, 3):
+        raise ValueError(f"jet.data: expected 3 columns (u, v, p) or 4 (u, v, w, p), got {came}")
+    space = spec.first[-dim:]
+    fits = len(spec.first) in (dim, dim + 1) and spec.laplacian == space
+    if not fits or any(w not in (0.0, 1.0) for w in spec.laplacian_weights):
+        raise ValueError(
+            f"jet.spec: expected first=([time,] {dim} spatial coordinates) and laplacian=the same spatial "
+            f"coordinates with unit weights, got {spec}"
+        )
+    return len(spec.first) == dim + 1
+
+
+def _as_tensor(name: str, value: object, like: Tensor) -> Tensor:
+    if not isinstance(value, Tensor):
+        try:
+            value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{name}: expected numbers or a tensor, got {describe(value)}"
+            ) from error
+    check_same(name, value, "jet.data", like)
+    return value
+
+
+def _size(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool) -> Any:
+    n = data.shape[1]
+    return _core.ResidualSize(
+        n=n,
+        dim=data.shape[2] - 1,
+        time_stream=has_time,
+        steady=steady,
+        nu_per_point=nu.numel() != 1,
+        force_per_point=forcing is not None and forcing.dim() == 2,
+    )
+
+
+def _kernel(
+    data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool
+) -> Tensor:
+    data, nu = data.contiguous(), nu.contiguous()
+    forcing = None if forcing is None else forcing.contiguous()
+    out = data.new_empty(data.shape[1:])
+    with launch_place(data) as place:
+        _core.navier_stokes_residual(
+            *place,
+            *map(address, (data, nu, forcing, out)),
+            _size(data, nu, forcing, has_time, steady),
+        )
+    return out
+
+
+def _fake(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool) -> Tensor:
+    return data.new_empty(data.shape[1:])
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    data, nu, forcing, ctx.has_time, ctx.steady = inputs
+    ctx.forcing_rank = 0 if forcing is None else forcing.dim()
+    ctx.save_for_backward(data, nu)
+
+
+def _autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, ...]:
+    data, nu = ctx.saved_tensors
+    want_nu, want_forcing = ctx.needs_input_grad[1:3]
+    v_data, v_nu = _navier_stokes_residual_backward(
+        v_out, data, nu, ctx.has_time, ctx.steady, want_nu
+    )
+    v_forcing = None
+    if want_forcing:
+        v_forcing = -v_out[:, :-1] if ctx.forcing_rank == 2 else -v_out[:, :-1].sum(0)
+    return v_data, v_nu if want_nu else None, v_forcing, None, None
+
+
+def _backward_kernel(
+    v_out: Tensor, data: Tensor, nu: Tensor, has_time: bool, steady: bool, want_nu: bool
+) -> tuple[Tensor, Tensor]:
+    v_out, data, nu = v_out.contiguous(), data.contiguous(), nu.contiguous()
+    v_data = torch.empty_like(data)
+    v_nu = data.new_empty(data.shape[1]) if want_nu else None
+    with launch_place(data) as place:
+        _core.navier_stokes_residual_backward(
+            *place,
+            *map(address, (v_out, data, nu, v_data, v_nu)),
+            _size(data, nu, None, has_time, steady),
+        )
+    if v_nu is None:
+        return v_data, data.new_empty(0)
+    # One number for all points: torch's sum has a fixed order on either device.
+    return v_data, v_nu if v_nu.shape == nu.shape else v_nu.sum().reshape(nu.shape)
+
+
+def _backward_fake(
+    v_out: Tensor, data: Tensor, nu: Tensor, has_time: bool, steady: bool, want_nu: bool
+) -> tuple[Tensor, Tensor]:
+    return data.new_empty(data.shape), nu.new_empty(nu.shape if want_nu else (0,))
+
+
+_navier_stokes_residual = register_operator(
+    "navier_stokes_residual(Tensor data, Tensor nu, Tensor? forcing, bool has_time, bool steady) -> Tensor",
+    _kernel,
+    _fake,
+    backward=_autograd,
+    setup_context=_setup,
+)
+_navier_stokes_residual_backward = register_operator(
+    "navier_stokes_residual_backward(Tensor v_out, Tensor data, Tensor nu, bool has_time, bool steady, "
+    "bool want_nu) -> (Tensor, Tensor)",
+    _backward_kernel,
+    _backward_fake,
+)

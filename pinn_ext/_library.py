@@ -17,7 +17,7 @@ from torch import Tensor
 
 __all__ = ["address", "launch_place", "register_operator"]
 
-_library = torch.library.Library("pinn_ext", "DEF")
+_library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
 
 def register_operator(
@@ -43,9 +43,7 @@ def register_operator(
         _library.impl(name, kernel, dispatch_key)
     torch.library.register_fake(f"pinn_ext::{name}", fake, lib=_library)
     if backward is not None:
-        torch.library.register_autograd(
-            f"pinn_ext::{name}", backward, setup_context=setup_context, lib=_library
-        )
+        torch.library.register_autograd(f"pinn_ext::{name}", backward, setup_context=setup_context, lib=_library)
     return getattr(torch.ops.pinn_ext, name).default
 
 
@@ -61,7 +59,7 @@ class launch_place:  # noqa: N801 - reads as the with statement that it is
         float64 = tensor.dtype == torch.float64
         if tensor.is_cuda:
             self._guard: Any = torch.cuda.device(tensor.device)
-            self._place = (float64, torch.cuda.current_stream(tensor.device).cuda_stream)
+            self._place: tuple[bool, int | None] = (float64, torch.cuda.current_stream(tensor.device).cuda_stream)
         else:
             self._guard = nullcontext()
             self._place = (float64, None)

@@ -36,13 +36,9 @@ def activation_jet(jet: Jet, activation: Activation) -> Jet:
     """
     check_tensor("jet.data", jet.data, ("s", "n", "c"))
     if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}"
-        )
+        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
     spec = jet.spec
-    data = _activation_jet(
-        jet.data, spec.first, spec.laplacian_weights, spec.has_laplacian, activation
-    )
+    data = _activation_jet(jet.data, spec.first, spec.laplacian_weights, spec.has_laplacian, activation)
     return Jet(data, spec)
 
 
@@ -50,9 +46,7 @@ def _count(data: Tensor) -> int:
     return data.shape[1] * data.shape[2]
 
 
-def _kernel(
-    data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str
-) -> Tensor:
+def _kernel(data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str) -> Tensor:
     data = data.contiguous()
     out = torch.empty_like(data)
     with launch_place(data) as place:
@@ -67,9 +61,7 @@ def _kernel(
     return out
 
 
-def _fake(
-    data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str
-) -> Tensor:
+def _fake(data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str) -> Tensor:
     return data.new_empty(data.shape)
 
 

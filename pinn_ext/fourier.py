@@ -109,7 +109,7 @@ def _features_backward_kernel(v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tens
     v_x, partials = torch.empty_like(x), _empty_partials(x, B)
     with launch_place(x) as place:
         _core.fourier_features_backward(
-            *place, *map(address, (v_out, x, B, v_x, partials)), *_sizes(x, B)
+            *place, address(v_out), address(x), address(B), address(v_x), address(partials), *_sizes(x, B)
         )
     return v_x, partials.sum(0)
 
@@ -118,9 +118,7 @@ def _features_backward_fake(v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tensor
     return torch.empty_like(x), torch.empty_like(B)
 
 
-def _features_backward_autograd(
-    ctx: Any, g_x: Tensor, g_B: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _features_backward_autograd(ctx: Any, g_x: Tensor, g_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     gg_v_out, gg_x, gg_B = _fourier_features_second_order(g_x, g_B, *ctx.saved_tensors)
     return gg_v_out, gg_x, gg_B
 
@@ -130,15 +128,23 @@ def _second_order_kernel(
 ) -> tuple[Tensor, Tensor, Tensor]:
     g_x, g_B, v_out, x, B = (a.contiguous() for a in (g_x, g_B, v_out, x, B))
     gg_v_out, gg_x, partials = torch.empty_like(v_out), torch.empty_like(x), _empty_partials(x, B)
-    arrays = (g_x, g_B, v_out, x, B, gg_v_out, gg_x, partials)
     with launch_place(x) as place:
-        _core.fourier_features_second_order(*place, *map(address, arrays), *_sizes(x, B))
+        _core.fourier_features_second_order(
+            *place,
+            address(g_x),
+            address(g_B),
+            address(v_out),
+            address(x),
+            address(B),
+            address(gg_v_out),
+            address(gg_x),
+            address(partials),
+            *_sizes(x, B),
+        )
     return gg_v_out, gg_x, partials.sum(0)
 
 
-def _second_order_fake(
-    g_x: Tensor, g_B: Tensor, v_out: Tensor, x: Tensor, B: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _second_order_fake(g_x: Tensor, g_B: Tensor, v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(v_out), torch.empty_like(x), torch.empty_like(B)
 
 
@@ -202,24 +208,22 @@ _fourier_features_second_order = register_operator(
 # --- fourier_jet --------------------------------------------------------------------------------------------------
 
 
-def _jet_kernel(
-    x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool
-) -> Tensor:
+def _jet_kernel(x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool) -> Tensor:
     x, B = x.contiguous(), B.contiguous()
     out = _jet_fake(x, B, first, weights, laplacian)
     with launch_place(x) as place:
         _core.fourier_jet(
             *place,
-            *map(address, (x, B, out)),
+            address(x),
+            address(B),
+            address(out),
             *_sizes(x, B),
             jet_streams(first, weights, laplacian),
         )
     return out
 
 
-def _jet_fake(
-    x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool
-) -> Tensor:
+def _jet_fake(x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool) -> Tensor:
     return x.new_empty((1 + len(first) + int(laplacian), x.shape[0], 2 * B.shape[1]))
 
 
@@ -249,7 +253,11 @@ def _jet_backward_kernel(
     with launch_place(x) as place:
         _core.fourier_jet_backward(
             *place,
-            *map(address, (v_out, x, B, v_x, partials)),
+            address(v_out),
+            address(x),
+            address(B),
+            address(v_x),
+            address(partials),
             *_sizes(x, B),
             jet_streams(first, weights, laplacian),
         )

@@ -96,9 +96,7 @@ class Jet:
 
     def __init__(self, data: Tensor, spec: JetSpec) -> None:
         if data.dim() != 3 or data.shape[0] != spec.num_streams:
-            raise ValueError(
-                f"data: expected shape [{spec.num_streams}, n, c] for {spec}, got {list(data.shape)}"
-            )
+            raise ValueError(f"data: expected shape [{spec.num_streams}, n, c] for {spec}, got {list(data.shape)}")
         self.data = data
         self.spec = spec
 
@@ -120,9 +118,7 @@ class Jet:
     def derivative(self, coordinate: int) -> Tensor:
         """The first derivative with respect to one coordinate (a column of ``x``), ``[n, c]``."""
         if coordinate not in self.spec.first:
-            raise ValueError(
-                f"coordinate: expected one of first={self.spec.first}, got {coordinate}"
-            )
+            raise ValueError(f"coordinate: expected one of first={self.spec.first}, got {coordinate}")
         return self.data[1 + self.spec.first.index(coordinate)]
 
     def __iter__(self) -> Iterator[Tensor | None]:

@@ -59,24 +59,18 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
-    v_data, v_weight, v_bias = _linear_jet_backward(
-        v_out, *ctx.saved_tensors, ctx.needs_input_grad[0]
-    )
+    v_data, v_weight, v_bias = _linear_jet_backward(v_out, *ctx.saved_tensors, ctx.needs_input_grad[0])
     return v_data if ctx.needs_input_grad[0] else None, v_weight, v_bias if ctx.has_bias else None
 
 
-def _backward_kernel(
-    v_out: Tensor, data: Tensor, weight: Tensor, want_data: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _backward_kernel(v_out: Tensor, data: Tensor, weight: Tensor, want_data: bool) -> tuple[Tensor, Tensor, Tensor]:
     rows = v_out.reshape(-1, v_out.shape[2])
     v_data = torch.mm(rows, weight).view(data.shape) if want_data else data.new_empty(0)
     v_weight = torch.mm(rows.t(), data.reshape(-1, data.shape[2]))
     return v_data, v_weight, v_out[0].sum(0)
 
 
-def _backward_fake(
-    v_out: Tensor, data: Tensor, weight: Tensor, want_data: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _backward_fake(v_out: Tensor, data: Tensor, weight: Tensor, want_data: bool) -> tuple[Tensor, Tensor, Tensor]:
     v_data = data.new_empty(data.shape if want_data else (0,))
     return v_data, weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
 

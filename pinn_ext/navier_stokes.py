@@ -47,20 +47,14 @@ def navier_stokes_residual(
     if steady is None:
         steady = not has_time
     elif not steady and not has_time:
-        raise ValueError(
-            f"steady: expected True for a jet without a time derivative ({jet.spec}), got False"
-        )
+        raise ValueError(f"steady: expected True for a jet without a time derivative ({jet.spec}), got False")
     nu = _as_tensor("nu", nu, data)
     if nu.dim() > 1 or (nu.dim() == 1 and nu.shape[0] not in (1, data.shape[1])):
-        raise ValueError(
-            f"nu: expected a number or shape [], [1] or [{data.shape[1]}], got {describe(nu)}"
-        )
+        raise ValueError(f"nu: expected a number or shape [], [1] or [{data.shape[1]}], got {describe(nu)}")
     if forcing is not None:
         forcing = _as_tensor("forcing", forcing, data)
         if list(forcing.shape) not in ([dim], [data.shape[1], dim]):
-            raise ValueError(
-                f"forcing: expected shape [{dim}] or [{data.shape[1]}, {dim}], got {describe(forcing)}"
-            )
+            raise ValueError(f"forcing: expected shape [{dim}] or [{data.shape[1]}, {dim}], got {describe(forcing)}")
     return _navier_stokes_residual(data, nu, forcing, has_time, steady)  # type: ignore[no-any-return]
 
 
@@ -83,9 +77,7 @@ def _as_tensor(name: str, value: object, like: Tensor) -> Tensor:
         try:
             value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"{name}: expected numbers or a tensor, got {describe(value)}"
-            ) from error
+            raise TypeError(f"{name}: expected numbers or a tensor, got {describe(value)}") from error
     check_same(name, value, "jet.data", like)
     return value
 
@@ -102,16 +94,17 @@ def _size(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, stea
     )
 
 
-def _kernel(
-    data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool
-) -> Tensor:
+def _kernel(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool) -> Tensor:
     data, nu = data.contiguous(), nu.contiguous()
     forcing = None if forcing is None else forcing.contiguous()
     out = data.new_empty(data.shape[1:])
     with launch_place(data) as place:
         _core.navier_stokes_residual(
             *place,
-            *map(address, (data, nu, forcing, out)),
+            address(data),
+            address(nu),
+            address(forcing),
+            address(out),
             _size(data, nu, forcing, has_time, steady),
         )
     return out
@@ -130,9 +123,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, ...]:
     data, nu = ctx.saved_tensors
     want_nu, want_forcing = ctx.needs_input_grad[1:3]
-    v_data, v_nu = _navier_stokes_residual_backward(
-        v_out, data, nu, ctx.has_time, ctx.steady, want_nu
-    )
+    v_data, v_nu = _navier_stokes_residual_backward(v_out, data, nu, ctx.has_time, ctx.steady, want_nu)
     v_forcing = None
     if want_forcing:
         v_forcing = -v_out[:, :-1] if ctx.forcing_rank == 2 else -v_out[:, :-1].sum(0)
@@ -148,7 +139,11 @@ def _backward_kernel(
     with launch_place(data) as place:
         _core.navier_stokes_residual_backward(
             *place,
-            *map(address, (v_out, data, nu, v_data, v_nu)),
+            address(v_out),
+            address(data),
+            address(nu),
+            address(v_data),
+            address(v_nu),
             _size(data, nu, None, has_time, steady),
         )
     if v_nu is None:

@@ -1,0 +1,82 @@
+"""The compiled module: tensors arrive as addresses, and nothing is checked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+MAX_COORDINATES: int
+
+class JetStreams:
+    def __init__(self, first: Sequence[int], weights: Sequence[float], has_laplacian: bool) -> None: ...
+
+class Activation:
+    tanh: Activation
+    sine: Activation
+    silu: Activation
+    gelu: Activation
+
+class ResidualSize:
+    def __init__(
+        self, n: int, dim: int, time_stream: bool, steady: bool, nu_per_point: bool, force_per_point: bool
+    ) -> None: ...
+
+def build_info() -> dict[str, Any]: ...
+def num_chunks(n: int, /) -> int: ...
+def fourier_features(
+    float64: bool, stream: int | None, x: int, B: int, out: int, n: int, d: int, m: int, /
+) -> None: ...
+def fourier_features_backward(
+    float64: bool, stream: int | None, v_out: int, x: int, B: int, v_x: int, partials: int, n: int, d: int, m: int, /
+) -> None: ...
+def fourier_features_second_order(
+    float64: bool,
+    stream: int | None,
+    g_x: int,
+    g_B: int,
+    v_out: int,
+    x: int,
+    B: int,
+    gg_v_out: int,
+    gg_x: int,
+    partials: int,
+    n: int,
+    d: int,
+    m: int,
+    /,
+) -> None: ...
+def fourier_jet(
+    float64: bool, stream: int | None, x: int, B: int, out: int, n: int, d: int, m: int, streams: JetStreams, /
+) -> None: ...
+def fourier_jet_backward(
+    float64: bool,
+    stream: int | None,
+    v_out: int,
+    x: int,
+    B: int,
+    v_x: int,
+    partials: int,
+    n: int,
+    d: int,
+    m: int,
+    streams: JetStreams,
+    /,
+) -> None: ...
+def activation_jet(
+    float64: bool, stream: int | None, z: int, out: int, count: int, streams: JetStreams, activation: Activation, /
+) -> None: ...
+def activation_jet_backward(
+    float64: bool,
+    stream: int | None,
+    v_out: int,
+    z: int,
+    v_z: int,
+    count: int,
+    streams: JetStreams,
+    activation: Activation,
+    /,
+) -> None: ...
+def navier_stokes_residual(
+    float64: bool, stream: int | None, jet: int, nu: int, forcing: int, out: int, size: ResidualSize, /
+) -> None: ...
+def navier_stokes_residual_backward(
+    float64: bool, stream: int | None, v_out: int, jet: int, nu: int, v_jet: int, v_nu: int, size: ResidualSize, /
+) -> None: ...

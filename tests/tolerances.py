@@ -1,0 +1,124 @@
+"""Every tolerance of the test suite, each with its reason. None is widened to make a run pass.
+
+"Relative" means relative to the largest magnitude in the tensor compared (max norm), because an
+entry that is small by cancellation carries the rounding of the large terms that cancelled.
+"""
+
+from __future__ import annotations
+
+import torch
+
+EPS32 = torch.finfo(torch.float32).eps
+EPS64 = torch.finfo(torch.float64).eps
+
+# pinn_ext: float64 kernel against the float64 oracle. The longest sums of the cases have about 10^3
+# terms and their phases about 10 turns, so both sides round at some 10 to 100 eps = 2e-15 to 2e-14;
+# 1e-12 leaves room for the order of the sums, while a wrong formula is off by 1e-3 and more.
+KERNEL_FLOAT64 = 1e-12
+
+
+def kernel_float32(summands: int, amplification: float) -> float:
+    """pinn_ext: float32 kernel against the float64 oracle on the same rounded inputs, relative.
+
+    16 eps for an elementary function (up to 4 eps) and the about ten products of a chain rule,
+    then sqrt(K) eps for a sum of K rounded terms (rounding errors are independent, Higham and Mary
+    2019); all of it times the amplification, by which a rounding of the phase 2 pi x B (itself
+    2 pi |x B| eps) enters the cosine.
+    """
+    return EPS32 * (16.0 + summands**0.5) * amplification
+
+
+def rounding(size: float, terms: int, eps: float) -> float:
+    """Absolute error of ``terms`` rounded operations on numbers up to ``size``."""
+    return terms * eps * size
+
+
+# pinn_ext: residual of an exact solution in float64, absolute over the largest single term of the
+# equation: some 20 terms of a few eps each (derivatives by nested autograd included).
+EXACT_FLOW = 200 * EPS64
+
+# pinn_ext: residual of a field that is wrong on purpose, over the largest single term of the
+# equation: the errors put in are of the order of whole terms, a hundredth is far above rounding.
+WRONG_FLOW = 1e-2
+
+# pinnx.evals: divergence by complex step: no subtraction, derivatives up to about 100 that cancel.
+COMPLEX_STEP_DIVERGENCE = rounding(100.0, 40, EPS64)
+
+# pinnx.evals: a ratio of two norms of about 100 numbers of order 1: sqrt(100) eps each, and the factor
+# of up to 5 that a case scales them by.
+METRIC_ROUNDING = rounding(5.0, 20, EPS64)
+
+# pinnx.data: Taylor-Green vortices through the spectral solver, relative: the advection vanishes and
+# the decay is integrated exactly, so a few hundred steps of transforms round at some 100 eps.
+TAYLOR_GREEN = 1e-10
+
+# pinnx.data: order of convergence from two steps: the next term of the error is one power of the
+# step smaller, about a tenth at the steps used.
+CONVERGENCE_ORDER = 0.25
+
+# pinnx.data: error in time of the step that the CFL number 0.5 chooses, relative 2-norm of the
+# vorticity of default random flows: measured 1e-7 to 3e-7; a step five times as long makes 1e-4.
+STEP_ERROR = 1e-6
+
+# pinnx.data: dE/dt by fourth-order differences over steps h = 0.005: h^4 / 30 times a fifth
+# derivative of order 1, against a rate of 0.1; measured 2e-11 to 9e-11 over six seeds.
+ENERGY_BALANCE = 1e-8
+
+# pinnx.data: Navier-Stokes residual of spectral frames over the largest convection: differences in
+# time over h = 0.005, h^4 / 30 times a fifth derivative of order 100 (waves carried past a point);
+# measured 3e-9 to 1.3e-8 over six seeds, a pressure of the wrong sign makes more than 0.1.
+SPECTRAL_NAVIER_STOKES = 1e-7
+
+# pinnx.data: divergence of spectral frames: exactly zero but for rounding in transforms of 10^4
+# numbers of order 1, times the largest wave number (32).
+SPECTRAL_DIVERGENCE = rounding(32.0, 200, EPS64)
+
+# pinnx.data: relative divergence by second-order differences of waves up to 6 (most at 3) on 64
+# points: (k dx)^2 / 6 = 0.015 each, most of which cancels between the components.
+COARSE_DIVERGENCE = 0.01
+
+# pinnx.data: 64 points against 128 on the default random flow: measured 2e-5 at most in the 2-norm.
+RESOLUTION = 1e-4
+
+
+def monte_carlo(num_draws: int) -> float:
+    """pinnx.data: five standard errors of a mean of independent draws of standard deviation 1."""
+    return 5.0 / num_draws**0.5
+
+
+# pinnx.physics: radius of a circle's points, relative: cosine, sine, product and hypot, 1 eps each,
+# and the centre's addition and subtraction, up to 4 eps of the radius where centre = 2 radii.
+CIRCLE_RADIUS = 16 * EPS64
+
+# pinnx.physics: second differences of w = 3 q^2 - 2 q^3 with step h: w'' h^2 and, relative to it,
+# rounding of w by eps over (h / R)^2 = 2.5e-5, i.e. 1e-11.
+SECOND_DIFFERENCE = 1e-9
+
+
+def uniform_mean(num: int) -> float:
+    """pinnx: |mean - 1/2| of num uniform numbers: 6 standard errors of 1 / sqrt(12 num), once in 5e8."""
+    return 6.0 / (12.0 * num) ** 0.5
+
+
+def pod_rounding(size: int) -> float:
+    """pinnx.sensors: modes of an SVD of the given size: orthogonal, and backward stable, to eps * size."""
+    return 10.0 * size * EPS64
+
+
+# pinnx.sensors: modes of shuffled snapshots: eps * 80 entries over the relative gap of the planted
+# singular values, which is a few per cent or more.
+POD_SHUFFLED = 1e-11
+
+# pinnx.sensors: lengths of columns after 12 steps of Gram-Schmidt on numbers up to 1: the remainders
+# lose eps * 12 * (largest over smallest pivot, about 100), and LAPACK's downdated norms sqrt(eps) of
+# them before it recomputes.
+PIVOT_LENGTH = 1e-9
+
+# pinnx.sensors: linear interpolation of linear data, relative: barycentric weights of triangles (3-D:
+# tetrahedra) whose aspect ratio amplifies eps by up to 10^4 for random points.
+LINEAR_INTERPOLATION = 1e-11
+
+
+def normal_spread(num: int) -> float:
+    """pinnx: relative error of the standard deviation of num normal numbers: 6 of 1 / sqrt(2 num)."""
+    return 6.0 / (2.0 * num) ** 0.5

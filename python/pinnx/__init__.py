@@ -1,0 +1,27 @@
+"""Reconstruct a flow from a handful of sensors with a physics-informed network.
+
+The rooms, in the order in which data flows through them; each imports only what stands before it:
+
+    data      snapshots, readers, measurements, collocation points, synthetic flows
+    sensors   where to measure: pivoted QR on modes, sensor sets
+    models    Fourier-feature networks that speak jets
+    physics   Navier-Stokes residuals, boundary and initial conditions
+    losses    what is minimised
+    evals     metrics, checks, exact solutions
+    train     the trainer, checkpoints, one folder for each run
+    report    figures and one HTML file, out of the run folder alone
+    cli       the command `pinnx`
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from pinnx.errors import PinnxError
+
+__all__ = ["PinnxError", "__version__"]
+
+try:
+    __version__ = version("pinn-ext")
+except PackageNotFoundError:  # imported from a source tree that was never installed
+    __version__ = "0+uninstalled"

@@ -1,0 +1,39 @@
+"""What every test may ask for: the folder of real data, and a seed that shows in the report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+# So that `import tolerances` works from every folder of tests, under any import mode of pytest.
+sys.path.insert(0, str(TESTS))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real flows: the variable PINNX_DATA, or shared/data beside the repository."""
+    named = os.environ.get("PINNX_DATA")
+    beside = TESTS.parent.parent / "shared" / "data"
+    for folder in ([Path(named)] if named else []) + [beside]:
+        if folder.is_dir():
+            return folder
+    pytest.skip(f"real data: neither PINNX_DATA={named} nor ../shared/data is a folder")
+
+
+@pytest.fixture
+def seed() -> int:
+    """Seed of a random test: 0, or PINNX_TEST_SEED; pytest shows the line where a test fails."""
+    value = int(os.environ.get("PINNX_TEST_SEED", "0"))
+    print(f"seed {value} (set PINNX_TEST_SEED to change it)")
+    return value
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """Random numbers from the seed of the test."""
+    return np.random.default_rng(seed)

@@ -1,0 +1,275 @@
+"""One flow at fixed places and times.
+
+Layout: `points` [n, d], `velocity` [T, n, d]; d = 2 or 3, columns x, y[, z] and u, v[, w]; on a
+grid the points stand in C order over (x, y[, z]), z fastest. Units, signs and the order of the
+coordinates are those of docs/conventions.md; the pressure is kinematic (divided by density).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pinnx.errors import PinnxError
+
+__all__ = ["AXIS_NAMES", "Snapshots"]
+
+AXIS_NAMES = ("x", "y", "z")
+# A coordinate that was stored in float32 still counts as inside the limit that it was rounded from.
+ROUNDING = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """One flow at fixed places and times.
+
+    Args:
+        points: [n, d] float64, the places, columns x, y[, z], in units of length.
+        velocity: [T, n, d] float64, columns u, v[, w]; T = 1 where the flow is steady.
+        times: [T] float64, strictly increasing; None says that the flow is steady.
+        pressure: [len(pressure_frames), n] float64, kinematic; None where unknown.
+        pressure_frames: [F] int64, the frames (indices into the times) at which it is known.
+        nu: kinematic viscosity, > 0; None where unknown.
+        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
+        index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
+        source: where the data came from; begins with "synthetic:" for made data.
+
+    Construction checks nothing; `validate` does, and every reader of this room calls it.
+    """
+
+    points: np.ndarray
+    velocity: np.ndarray
+    times: np.ndarray | None = None
+    pressure: np.ndarray | None = None
+    pressure_frames: np.ndarray | None = None
+    nu: float | None = None
+    grid_shape: tuple[int, ...] | None = None
+    index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def dim(self) -> int:
+        """Number of space dimensions, 2 or 3."""
+        return int(self.points.shape[1])
+
+    @property
+    def num_points(self) -> int:
+        """Number of places, n."""
+        return int(self.points.shape[0])
+
+    @property
+    def num_times(self) -> int:
+        """Number of frames, T; 1 where the flow is steady."""
+        return int(self.velocity.shape[0])
+
+    @property
+    def steady(self) -> bool:
+        """Whether the flow has no time coordinate."""
+        return self.times is None
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Names of the space coordinates: ("x", "y") or ("x", "y", "z")."""
+        return AXIS_NAMES[: self.dim]
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest coordinate by axis name, "t" first where the flow has times."""
+        found = {}
+        if self.times is not None:
+            found["t"] = (float(self.times[0]), float(self.times[-1]))
+        for axis, column in zip(self.axis_names, self.points.T, strict=True):
+            found[axis] = (float(column.min()), float(column.max()))
+        return found
+
+    @property
+    def grid_lines(self) -> tuple[np.ndarray, ...] | None:
+        """The coordinates along x, y[, z], each [n_axis]; None where the points are scattered."""
+        if self.grid_shape is None:
+            return None
+        grid = self.points.reshape(*self.grid_shape, self.dim)
+        # Along its own axis a coordinate varies, along the others its first value says it all.
+        return tuple(
+            np.moveaxis(grid[..., axis], axis, 0).reshape(self.grid_shape[axis], -1)[:, 0]
+            for axis in range(self.dim)
+        )
+
+    def window(self, **limits: tuple[float, float]) -> Snapshots:
+        """Keep what lies inside a box, limits included: ``window(x=(0, 2), t=(1, 5))``.
+
+        A limit counts with the rounding of float32, 1.2e-7 of the largest coordinate on its axis.
+
+        Index sets are renumbered, and one of which nothing is left is dropped, so that asking for
+        it fails instead of finding nothing. A grid stays a grid as long as two points are left
+        along each axis.
+
+        Args:
+            limits: (low, high) by axis name: x, y, z, or t where the flow has times.
+
+        Raises:
+            PinnxError: an unknown axis, low > high, or nothing left inside.
+        """
+        inside = np.ones(self.num_points, dtype=bool)
+        frames = np.ones(self.num_times, dtype=bool)
+        for axis, (low, high) in limits.items():
+            if axis not in self.bounds:
+                known = ", ".join(self.bounds)
+                raise PinnxError(f"window: expected limits for {known}, got {axis!r}")
+            if not low <= high:
+                raise PinnxError(f"window: expected low <= high for {axis}, got ({low}, {high})")
+            if axis == "t":
+                assert self.times is not None
+                slack = ROUNDING * np.abs(self.times).max()
+                frames &= (self.times >= low - slack) & (self.times <= high + slack)
+            else:
+                column = self.points[:, AXIS_NAMES.index(axis)]
+                slack = ROUNDING * np.abs(column).max()
+                inside &= (column >= low - slack) & (column <= high + slack)
+        if not inside.any() or not frames.any():
+            given = ", ".join(f"{axis}=({low}, {high})" for axis, (low, high) in limits.items())
+            has = ", ".join(f"{axis} in [{a:g}, {b:g}]" for axis, (a, b) in self.bounds.items())
+            raise PinnxError(f"window: nothing lies inside {given}; the data has {has}")
+
+        index_sets = {}
+        new_index = np.cumsum(inside) - 1
+        for name, indices in self.index_sets.items():
+            kept = new_index[indices[inside[indices]]].astype(np.int64)
+            if kept.size:
+                index_sets[name] = kept
+        pressure, pressure_frames = None, None
+        if self.pressure is not None and self.pressure_frames is not None:
+            kept_rows = frames[self.pressure_frames]
+            if kept_rows.any():
+                pressure = self.pressure[kept_rows][:, inside]
+                new_frame = np.cumsum(frames) - 1
+                pressure_frames = new_frame[self.pressure_frames[kept_rows]].astype(np.int64)
+        return replace(
+            self,
+            points=self.points[inside],
+            velocity=self.velocity[frames][:, inside],
+            times=None if self.times is None else self.times[frames],
+            pressure=pressure,
+            pressure_frames=pressure_frames,
+            grid_shape=self._grid_shape_of(inside),
+            index_sets=index_sets,
+        )
+
+    def _grid_shape_of(self, inside: np.ndarray) -> tuple[int, ...] | None:
+        """Shape of the box of grid points that `inside` marks, None where it is no grid."""
+        if self.grid_shape is None:
+            return None
+        grid = inside.reshape(self.grid_shape)
+        axes = range(self.dim)
+        shape = tuple(
+            int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes
+        )
+        return shape if min(shape) >= 2 else None
+
+    def validate(self) -> None:
+        """Check shapes, dtypes, finiteness, the order of the times, the grid and nu.
+
+        Raises:
+            PinnxError: one line that names the array, what was wanted and what came.
+        """
+        self._validate_points()
+        n, d = self.points.shape
+        if self.velocity.ndim != 3 or self.velocity.shape[1:] != (n, d):
+            raise PinnxError(
+                f"velocity: expected shape [T, {n}, {d}], got {list(self.velocity.shape)}"
+            )
+        _require_finite("velocity", self.velocity)
+        self._validate_times()
+        self._validate_pressure()
+        if self.nu is not None and not (np.isfinite(self.nu) and self.nu > 0):
+            raise PinnxError(f"nu: expected a viscosity > 0, got {self.nu}")
+        if self.grid_shape is not None:
+            self._validate_grid()
+        for name, indices in self.index_sets.items():
+            if indices.ndim != 1 or indices.dtype != np.int64:
+                raise PinnxError(
+                    f"{name}: expected int64 indices of shape [k], got {indices.dtype} "
+                    f"{list(indices.shape)}"
+                )
+            if indices.size and not (indices.min() >= 0 and indices.max() < n):
+                raise PinnxError(
+                    f"{name}: expected indices from 0 to {n - 1}, "
+                    f"got {indices.min()} to {indices.max()}"
+                )
+
+    def _validate_points(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] not in (2, 3) or not self.points.size:
+            raise PinnxError(
+                f"points: expected shape [n, 2] or [n, 3], n >= 1, got {list(self.points.shape)}"
+            )
+        _require_finite("points", self.points)
+
+    def _validate_times(self) -> None:
+        if self.times is None:
+            if self.num_times != 1:
+                raise PinnxError(f"velocity: expected 1 frame without times, got {self.num_times}")
+            return
+        if self.times.shape != (self.num_times,) or not self.times.size:
+            raise PinnxError(
+                f"times: expected shape [{self.num_times}], as many as frames (at least 1), "
+                f"got {list(self.times.shape)}"
+            )
+        _require_finite("times", self.times)
+        steps = np.diff(self.times)
+        if (steps <= 0).any():
+            first = int(np.argmax(steps <= 0))
+            raise PinnxError(
+                f"times: expected strictly increasing values, got {self.times[first]:g} followed "
+                f"by {self.times[first + 1]:g} at index {first + 1}"
+            )
+
+    def _validate_pressure(self) -> None:
+        if (self.pressure is None) != (self.pressure_frames is None):
+            raise PinnxError("pressure: expected pressure and pressure_frames together, got one")
+        if self.pressure is None or self.pressure_frames is None:
+            return
+        frames = self.pressure_frames
+        if frames.ndim != 1 or frames.dtype != np.int64 or not frames.size:
+            raise PinnxError(
+                f"pressure_frames: expected int64 of shape [F], F >= 1, got {frames.dtype} "
+                f"{list(frames.shape)}"
+            )
+        if frames.min() < 0 or frames.max() >= self.num_times or (np.diff(frames) <= 0).any():
+            raise PinnxError(
+                f"pressure_frames: expected increasing indices from 0 to {self.num_times - 1}, "
+                f"got {frames.tolist()[:8]}"
+            )
+        if self.pressure.shape != (frames.size, self.num_points):
+            raise PinnxError(
+                f"pressure: expected shape [{frames.size}, {self.num_points}], "
+                f"got {list(self.pressure.shape)}"
+            )
+        _require_finite("pressure", self.pressure)
+
+    def _validate_grid(self) -> None:
+        shape = self.grid_shape
+        assert shape is not None
+        if len(shape) != self.dim or min(shape) < 2 or np.prod(shape) != self.num_points:
+            raise PinnxError(
+                f"grid_shape: expected {self.dim} numbers >= 2 with product {self.num_points}, "
+                f"got {shape}"
+            )
+        assert self.grid_lines is not None
+        mesh = np.stack(np.meshgrid(*self.grid_lines, indexing="ij"), axis=-1)
+        if not np.array_equal(mesh.reshape(self.points.shape), self.points):
+            raise PinnxError(
+                f"points: expected a grid of shape {shape} in C order over "
+                f"({', '.join(self.axis_names)}), got points that are no such grid"
+            )
+
+
+def _require_finite(name: str, array: np.ndarray) -> None:
+    if array.dtype != np.float64:
+        raise PinnxError(f"{name}: expected float64, got {array.dtype}")
+    num_bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if num_bad:
+        raise PinnxError(
+            f"{name}: expected finite values, got {num_bad} of {array.size} that are NaN or "
+            f"infinite"
+        )

@@ -1,0 +1,39 @@
+"""Flows as data: what comes in, and what can be made up.
+
+    Snapshots           one flow at fixed places and times                       snapshots
+    DataMapping         which array of a file is what                            mapping
+    read_snapshots      .mat, .npz and HDF5 files                                readers
+    Measurements        velocities measured at some places and times             measurements
+    read_measurements   the same, out of a CSV file                              measurements
+    relative_divergence is a gridded field read with its axes in order?          orientation
+    uniform_points      random points that depend on (seed, step, index) alone   collocation
+    periodic_flow       synthetic snapshots of decaying vortices                 synthetic
+    solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
+
+Behind the readers: `array_files` opens files, `layout` finds the order of the axes.
+"""
+
+from __future__ import annotations
+
+from pinnx.data.collocation import uniform_points
+from pinnx.data.mapping import DataMapping
+from pinnx.data.measurements import Measurements, read_measurements
+from pinnx.data.orientation import check_orientation, relative_divergence
+from pinnx.data.readers import read_snapshots
+from pinnx.data.snapshots import Snapshots
+from pinnx.data.synthetic import periodic_flow
+from pinnx.data.vorticity import PeriodicGrid, solve_vorticity
+
+__all__ = [
+    "DataMapping",
+    "Measurements",
+    "PeriodicGrid",
+    "Snapshots",
+    "check_orientation",
+    "periodic_flow",
+    "read_measurements",
+    "read_snapshots",
+    "relative_divergence",
+    "solve_vorticity",
+    "uniform_points",
+]

@@ -1,0 +1,115 @@
+"""A set of sensors: places in the order of their rank, the most telling first.
+
+    rank,x,y[,z]      the header of the file
+
+Ranks count 1, 2, ...; numbers read back to the same bits.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pinnx.errors import PinnxError
+
+__all__ = ["SensorSet"]
+
+AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True, eq=False)
+class SensorSet:
+    """Places at which the velocity is measured.
+
+    Args:
+        positions: [k, d] float64, k >= 1, d = 2 or 3; row i has rank i + 1. Units of length.
+        indices: [k] int64, the data points they stand on; None where they are places of their own.
+        method: how they were chosen: "qr", "random", "positions" or "file".
+
+    Raises:
+        PinnxError: a wrong shape, a position that is not finite, or two sensors at one place.
+    """
+
+    positions: np.ndarray
+    indices: np.ndarray | None
+    method: str
+
+    def __post_init__(self) -> None:
+        positions = np.array(self.positions, dtype=np.float64)
+        if positions.ndim != 2 or positions.shape[1] not in (2, 3) or not len(positions):
+            raise PinnxError(f"sensors: expected positions [k, 2] or [k, 3], k >= 1; got {list(positions.shape)}")
+        if not np.isfinite(positions).all():
+            bad = int(np.argmax(~np.isfinite(positions).all(axis=1)))
+            raise PinnxError(f"sensor {bad + 1}: expected finite coordinates, got {positions[bad]}")
+        _, first = np.unique(positions, axis=0, return_index=True)
+        if len(first) != len(positions):
+            again = int(np.setdiff1d(np.arange(len(positions)), first)[0])
+            raise PinnxError(
+                f"sensor {again + 1}: expected a place of its own, got {positions[again].tolist()} a second time"
+            )
+        indices = self.indices
+        if indices is not None:
+            indices = np.array(indices, dtype=np.int64)
+            if indices.shape != (len(positions),):
+                raise PinnxError(f"sensors: expected {len(positions)} indices, got {list(indices.shape)}")
+            indices.flags.writeable = False
+        positions.flags.writeable = False
+        object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "indices", indices)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def dim(self) -> int:
+        """Number of space dimensions, 2 or 3."""
+        return self.positions.shape[1]
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write rank,x,y[,z]; the file appears whole or not at all."""
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".part")
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("rank", *AXES[: self.dim]))
+            for rank, position in enumerate(self.positions.tolist(), start=1):
+                writer.writerow((rank, *map(repr, position)))
+        unfinished.replace(path)
+
+    @classmethod
+    def read_csv(cls, path: str | os.PathLike[str]) -> SensorSet:
+        """Read what `write_csv` wrote; the indices are not in the file, and the method is "file".
+
+        Raises:
+            PinnxError: no such file, another header, a cell that is no finite number, or ranks
+                that are not 1, 2, ... in this order (the line is named).
+        """
+        path = Path(path)
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                rows = [row for row in csv.reader(file) if row]
+        except FileNotFoundError:
+            raise PinnxError(f"{path}: no such file") from None
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise PinnxError(f"{path}: expected a CSV file of sensors, got: {error}") from None
+        header = [name.strip() for name in rows[0]] if rows else []
+        if header not in (["rank", "x", "y"], ["rank", "x", "y", "z"]):
+            raise PinnxError(f"{path}: expected the header rank,x,y or rank,x,y,z, got {','.join(header)!r}")
+        positions = []
+        for rank, row in enumerate(rows[1:], start=1):
+            try:
+                numbers = [float(cell) for cell in row]
+            except ValueError:
+                numbers = []
+            if len(numbers) != len(header) or not np.isfinite(numbers).all() or numbers[0] != rank:
+                raise PinnxError(
+                    f"{path}: expected {rank} and {len(header) - 1} finite numbers in row {rank}, got {','.join(row)!r}"
+                )
+            positions.append(numbers[1:])
+        if not positions:
+            raise PinnxError(f"{path}: expected sensors below the header, got none")
+        return cls(np.array(positions), indices=None, method="file")

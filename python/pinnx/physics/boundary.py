@@ -1,0 +1,201 @@
+"""Dirichlet conditions: what the velocity, or the pressure, is known to be at a place.
+
+    u_i(x) = g_i(x)   for x on the place, for every prescribed component i of (u, v[, w], p)
+
+An initial condition is the same thing at points with a time of their own. Points are fresh in each
+step and drawn by counter: point j of a condition depends on (seed, step, stream, j) alone.
+
+Layout: coordinates [n, D], columns t, x, y, z as far as the domain has them; targets [n, c],
+columns u, v[, w], p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pinnx.data.collocation import uniform_points
+from pinnx.errors import PinnxError
+from pinnx.physics.expression import Expression
+from pinnx.physics.places import Bounds, Circle, Place, PointSet, Side, axes_of
+
+__all__ = ["BoundaryCondition", "boundary_conditions", "component_names"]
+
+# Stream 0 belongs to the points inside the domain.
+FIRST_STREAM = 1
+
+
+def component_names(bounds: Bounds) -> tuple[str, ...]:
+    """Return the columns of a target: u, v, p, with w where the domain has a z axis."""
+    return ("u", "v", "w", "p") if "z" in bounds else ("u", "v", "p")
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryCondition:
+    """Values of some components at a place.
+
+    Args:
+        where: the place.
+        values: component name (u, v, w, p) -> a number or a formula in x, y, z, t; a component that
+            is missing or None is not prescribed.
+        bounds: axis name -> (low, high) of the domain; "t" where the flow has times.
+        stream: separates the random points of several conditions; 0 is the interior's.
+
+    Raises:
+        PinnxError: nothing is prescribed, a component or a coordinate that the domain does not
+            have, a formula that is wrong, a place that does not fit.
+    """
+
+    where: Place
+    values: Mapping[str, float | str | None]
+    bounds: Bounds
+    stream: int = FIRST_STREAM
+    _formulas: Mapping[str, Expression | float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        axes_of(self.bounds)  # refuses bounds that are no domain
+        given = {name: value for name, value in self.values.items() if value is not None}
+        components = component_names(self.bounds)
+        unknown = [name for name in given if name not in components]
+        if unknown:
+            raise PinnxError(f"{self.where}: expected values for {', '.join(components)}; got {unknown[0]!r}")
+        if not given:
+            raise PinnxError(f"{self.where}: expected a value for one of {', '.join(components)}, got none")
+        self.where.check(self.bounds)
+        formulas: dict[str, Expression | float] = {}
+        for name, value in given.items():
+            formulas[name] = Expression(value) if isinstance(value, str) else float(value)
+        object.__setattr__(self, "_formulas", formulas)
+        # Formulas are tried at two points at least, so that a wrong one fails now, not in step 1.
+        self.targets(self.validation_points(2))
+
+    @property
+    def mask(self) -> np.ndarray:
+        """[c] bool, which of u, v[, w], p are prescribed."""
+        return np.array([name in self._formulas for name in component_names(self.bounds)])
+
+    def points(self, n: int, *, seed: int, step: int, first_index: int = 0) -> np.ndarray:
+        """Draw fresh points, uniform over the place (and over time).
+
+        Args:
+            n: number of points, >= 0.
+            seed: key of the run.
+            step: training step; the same seed and step give the same points.
+            first_index: number of the first point, for a rank's or micro-batch's own share.
+
+        Returns:
+            [n, D] float64.
+        """
+        q = self.where.num_parameters(self.bounds)
+        parameters = uniform_points(
+            np.zeros(q),
+            np.ones(q),
+            n,
+            seed=seed,
+            step=step,
+            first_index=first_index,
+            stream=self.stream,
+        )
+        return self.where.at(parameters, self.bounds)
+
+    def validation_points(self, num: int) -> np.ndarray:
+        """Return at least `num` regular points [n, D] that reach the ends of the place.
+
+        A point set returns every one of its points, at two times at least.
+        """
+        return self.where.at(self.where.regular_parameters(num, self.bounds), self.bounds)
+
+    def targets(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the prescribed values at points of the place.
+
+        Args:
+            coordinates: [n, D] float64.
+
+        Returns:
+            values [n, c] float64, and mask [c] bool; a column that the mask does not name is not
+            prescribed: it holds zeros that mean nothing.
+
+        Raises:
+            PinnxError: a wrong number of columns, or a formula that is not finite somewhere.
+        """
+        axes = axes_of(self.bounds)
+        if coordinates.ndim != 2 or coordinates.shape[1] != len(axes):
+            raise PinnxError(
+                f"coordinates: expected shape [n, {len(axes)}] ({', '.join(axes)}), got {list(coordinates.shape)}"
+            )
+        columns = dict(zip(axes, np.asarray(coordinates, dtype=np.float64).T, strict=True))
+        components = component_names(self.bounds)
+        values = np.zeros((len(coordinates), len(components)))
+        for name, formula in self._formulas.items():
+            column = formula.values(columns) if isinstance(formula, Expression) else formula
+            values[:, components.index(name)] = column
+        return values, self.mask
+
+
+def boundary_conditions(
+    entries: Sequence[Mapping[str, Any]],
+    bounds: Bounds,
+    *,
+    points: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+    index_sets: Mapping[str, np.ndarray] | None = None,
+) -> tuple[BoundaryCondition, ...]:
+    """Build conditions from plain entries, as a configuration holds them.
+
+    Args:
+        entries: each ``{"where": {kind: ...}, "u": ..., "v": ..., "w": ..., "p": ...}`` with one
+            kind that is not None: side: name; circle: {center: [x, y], radius}; index: name of an
+            index set; expression: condition in x, y, z, t that selects among the data's points.
+        bounds: axis name -> (low, high) of the domain.
+        points: [n, d] float64, the data's points, for index and expression.
+        times: [T] float64, the data's times, for an expression that uses t.
+        index_sets: name -> [k] int64 indices into the points.
+
+    Returns:
+        One condition for each entry, each with a stream of its own.
+
+    Raises:
+        PinnxError: what is wrong, preceded by the entry's number: ``boundaries.2: ...``.
+    """
+    conditions = []
+    for number, entry in enumerate(entries):
+        try:
+            conditions.append(
+                BoundaryCondition(
+                    where=_place(entry["where"], points, times, index_sets or {}),
+                    values={name: entry.get(name) for name in ("u", "v", "w", "p")},
+                    bounds=bounds,
+                    stream=FIRST_STREAM + number,
+                )
+            )
+        except PinnxError as error:
+            raise PinnxError(f"boundaries.{number}: {error}") from None
+    return tuple(conditions)
+
+
+def _place(
+    where: Mapping[str, Any],
+    points: np.ndarray | None,
+    times: np.ndarray | None,
+    index_sets: Mapping[str, np.ndarray],
+) -> Place:
+    given = {kind: value for kind, value in where.items() if value is not None}
+    if len(given) != 1:
+        raise PinnxError(
+            f"where: expected exactly one of side, circle, index, expression; got {', '.join(given) or 'none'}"
+        )
+    kind, value = next(iter(given.items()))
+    if kind == "side":
+        return Side(value)
+    if kind == "circle":
+        return Circle(tuple(value["center"]), value["radius"])
+    if kind not in ("index", "expression"):
+        raise PinnxError(f"where: expected side, circle, index or expression; got {kind!r}")
+    if points is None:
+        raise PinnxError(f"{kind} {value!r}: needs the points of a flow field, and there are none")
+    if kind == "index":
+        return PointSet.of_index_set(value, points, index_sets)
+    return PointSet.of_expression(value, points, times)

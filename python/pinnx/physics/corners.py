@@ -1,0 +1,129 @@
+"""Where two sides meet and prescribe different values, and how to treat what lies near.
+
+At the upper corners of a lid-driven cavity u is 1 on the lid and 0 on the wall. No smooth field
+does both: velocity gradients grow like 1/r, their mean square, the integral of r^-2 r dr, diverges,
+and a mean square residual is dominated by the few points that happen to lie next to the corner.
+With the distance r to the nearest such corner and a radius R, points get the weight
+
+    w(r) = 3 q^2 - 2 q^3,  q = min(r / R, 1):   0 at the corner, 1 from R on, w' continuous
+
+Near the corner w is 3 (r / R)^2, which makes that integral finite. In three dimensions, and in
+time, a corner is an edge: only the two axes that it fixes count in the distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from pinnx.errors import PinnxError
+from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.places import Bounds, Side, axes_of
+
+__all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners"]
+
+# Values that differ by less are one value: rounding of a formula such as 4*y*(1-y) at y = 1.
+SAME_VALUE = 1e-9
+# Places along an edge at which the two sides are compared (edges of 3-D boxes, and in time).
+PROBES_PER_AXIS = 17
+
+
+@dataclass(frozen=True)
+class Corner:
+    """The meeting of two sides that disagree.
+
+    Args:
+        axes: the two axes that it fixes, such as ("x", "y").
+        position: their coordinates, units of length.
+        jump: the largest difference of a component that both sides prescribe.
+    """
+
+    axes: tuple[str, str]
+    position: tuple[float, float]
+    jump: float
+
+
+def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bounds) -> tuple[Corner, ...]:
+    """Find the corners (edges in 3-D) at which two sides prescribe different values.
+
+    Conditions on circles, index sets and expressions are not compared.
+
+    Args:
+        conditions: the boundary conditions of one domain.
+        bounds: axis name -> (low, high) of that domain.
+
+    Returns:
+        The corners, in the order of the pairs of conditions.
+    """
+    corners = []
+    sides = [item for item in conditions if isinstance(item.where, Side)]
+    for first, second in combinations(sides, 2):
+        a, b = first.where, second.where
+        assert isinstance(a, Side)
+        assert isinstance(b, Side)
+        if a.axis == b.axis:
+            continue
+        place = {a.axis: a.position(bounds), b.axis: b.position(bounds)}
+        edge = _edge_points(place, bounds)
+        (values_a, mask_a), (values_b, mask_b) = first.targets(edge), second.targets(edge)
+        both = mask_a & mask_b
+        jump = float(np.abs(values_a - values_b)[:, both].max(initial=0.0))
+        if jump > SAME_VALUE:
+            low, high = sorted((a.axis, b.axis))
+            corners.append(Corner((low, high), (place[low], place[high]), jump))
+    return tuple(corners)
+
+
+def corner_distance(coordinates: np.ndarray, corners: Sequence[Corner], axes: Sequence[str]) -> np.ndarray:
+    """Return each point's distance to the nearest corner, infinity where there is none.
+
+    Args:
+        coordinates: [n, D] float64.
+        corners: what `discontinuity_corners` found.
+        axes: names of the columns, such as ("t", "x", "y").
+
+    Returns:
+        [n] float64, units of length.
+    """
+    nearest = np.full(len(coordinates), np.inf)
+    for corner in corners:
+        i, j = (list(axes).index(axis) for axis in corner.axes)
+        offset_i = coordinates[:, i] - corner.position[0]
+        offset_j = coordinates[:, j] - corner.position[1]
+        nearest = np.minimum(nearest, np.hypot(offset_i, offset_j))
+    return nearest
+
+
+def corner_weights(
+    coordinates: np.ndarray, corners: Sequence[Corner], axes: Sequence[str], radius: float
+) -> np.ndarray:
+    """Return the weight w(r) = 3 q^2 - 2 q^3, q = min(r / radius, 1), of each point.
+
+    Args:
+        coordinates: [n, D] float64.
+        corners: what `discontinuity_corners` found.
+        axes: names of the columns.
+        radius: distance from which on points count fully, > 0, units of length.
+
+    Returns:
+        [n] float64 in [0, 1]; ones where there is no corner.
+
+    Raises:
+        PinnxError: radius <= 0.
+    """
+    if not radius > 0:
+        raise PinnxError(f"corner_radius: expected a number > 0, got {radius}")
+    q = np.minimum(corner_distance(coordinates, corners, axes) / radius, 1.0)
+    return q * q * (3.0 - 2.0 * q)
+
+
+def _edge_points(place: dict[str, float], bounds: Bounds) -> np.ndarray:
+    """Return regular points [n, D] along the edge that fixes the axes of `place`."""
+    lines = [
+        np.array([place[axis]]) if axis in place else np.linspace(*bounds[axis], PROBES_PER_AXIS)
+        for axis in axes_of(bounds)
+    ]
+    return np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(lines))

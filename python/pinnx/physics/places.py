@@ -1,0 +1,267 @@
+"""Where a condition holds: a place is a map from the unit cube onto itself.
+
+    side     (a face of the box)           free axes  = lo + (hi - lo) * parameters
+    circle   (in 3-D a cylinder along z)   x, y       = centre + radius * (cos, sin)(2 pi * p_0)
+    points   (an index set, or all data points that satisfy an expression)
+                                           point      = points[floor(k * p_0)]
+
+Uniform parameters give uniform points, so random points of a training step and the regular points
+of a check come out of one map. Time, where there is one, is a further parameter over its interval.
+
+Layout: coordinates [n, D], columns in the order t, x, y, z as far as `bounds` has them; left and
+right are the ends of x, bottom and top those of y, back and front those of z (low end first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pinnx.errors import PinnxError
+from pinnx.physics.expression import Expression
+
+__all__ = ["SIDES", "Bounds", "Circle", "Place", "PointSet", "Side", "axes_of"]
+
+Bounds = Mapping[str, tuple[float, float]]
+AXIS_ORDER = ("t", "x", "y", "z")
+# name -> (axis, which end of it)
+SIDES = {
+    "left": ("x", 0),
+    "right": ("x", 1),
+    "bottom": ("y", 0),
+    "top": ("y", 1),
+    "back": ("z", 0),
+    "front": ("z", 1),
+}
+
+
+def axes_of(bounds: Bounds) -> tuple[str, ...]:
+    """Return the coordinates that the bounds name, in the order of their columns: t, x, y, z."""
+    unknown = [axis for axis in bounds if axis not in AXIS_ORDER]
+    if unknown or not {"x", "y"} <= set(bounds):
+        raise PinnxError(f"bounds: expected x, y and perhaps z, t; got {', '.join(bounds)}")
+    return tuple(axis for axis in AXIS_ORDER if axis in bounds)
+
+
+class Place(Protocol):
+    """A set of points that can be drawn from, through parameters in the unit cube."""
+
+    def check(self, bounds: Bounds) -> None:
+        """Raise PinnxError where the place does not fit into the domain."""
+
+    def num_parameters(self, bounds: Bounds) -> int:
+        """Return q, the number of parameters of one point."""
+
+    def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Map parameters [n, q] in [0, 1] to coordinates [n, D]."""
+
+    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
+        """Return at least `num` regular parameters [n, q] that cover the place to its ends."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A face of the box: left, right (x), bottom, top (y), back, front (z).
+
+    Args:
+        name: one of these six.
+
+    Raises:
+        PinnxError: another name; on use, a side of an axis that the domain does not have.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in SIDES:
+            raise PinnxError(f"side: expected one of {', '.join(SIDES)}; got {self.name!r}")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def axis(self) -> str:
+        """The axis that is constant on this side."""
+        return SIDES[self.name][0]
+
+    def position(self, bounds: Bounds) -> float:
+        """Return the constant coordinate."""
+        axis, end = SIDES[self.name]
+        return float(bounds[axis][end])
+
+    def check(self, bounds: Bounds) -> None:
+        if self.axis not in bounds:
+            raise PinnxError(
+                f"side {self.name}: lies on axis {self.axis}, but the domain has {', '.join(axes_of(bounds))}"
+            )
+
+    def num_parameters(self, bounds: Bounds) -> int:
+        return len(bounds) - 1
+
+    def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+        free = [axis for axis in axes_of(bounds) if axis != self.axis]
+        columns = {axis: _stretch(parameter, bounds[axis]) for axis, parameter in zip(free, parameters.T, strict=True)}
+        columns[self.axis] = np.full(len(parameters), self.position(bounds))
+        return _assemble(columns, bounds)
+
+    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
+        return _unit_grid(num, self.num_parameters(bounds))
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A circle in the plane of x and y; in three dimensions the cylinder along z through it.
+
+    Args:
+        center: (x, y), units of length.
+        radius: > 0, units of length.
+
+    Raises:
+        PinnxError: radius <= 0; on use, a circle that leaves the domain.
+    """
+
+    center: tuple[float, float]
+    radius: float
+
+    def __post_init__(self) -> None:
+        if len(self.center) != 2 or not np.isfinite(self.center).all():
+            raise PinnxError(f"circle: expected a finite center [x, y], got {list(self.center)}")
+        if not (np.isfinite(self.radius) and self.radius > 0):
+            raise PinnxError(f"circle: expected a radius > 0, got {self.radius}")
+
+    def __str__(self) -> str:
+        return f"circle at ({self.center[0]:g}, {self.center[1]:g}) of radius {self.radius:g}"
+
+    def check(self, bounds: Bounds) -> None:
+        for axis, middle in zip(("x", "y"), self.center, strict=True):
+            low, high = bounds[axis]
+            if not (low <= middle - self.radius and middle + self.radius <= high):
+                raise PinnxError(
+                    f"{self}: expected to lie inside the domain, but it leaves {axis} in [{low:g}, {high:g}]"
+                )
+
+    def num_parameters(self, bounds: Bounds) -> int:
+        return len(bounds) - 1  # the angle takes the place of x and y
+
+    def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+        angle = 2.0 * np.pi * parameters[:, 0]
+        columns = {
+            "x": self.center[0] + self.radius * np.cos(angle),
+            "y": self.center[1] + self.radius * np.sin(angle),
+        }
+        others = [axis for axis in axes_of(bounds) if axis not in columns]
+        for axis, parameter in zip(others, parameters.T[1:], strict=True):
+            columns[axis] = _stretch(parameter, bounds[axis])
+        return _assemble(columns, bounds)
+
+    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
+        return _unit_grid(num, self.num_parameters(bounds))
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """Given points, each as likely as any other.
+
+    Args:
+        coordinates: [k, d] float64, places (at every time, where the flow has times); or
+            [k, 1 + d] with the time of each point in column 0.
+        timed: whether column 0 is a time.
+        name: what the points are, for messages.
+
+    Raises:
+        PinnxError: no points, or points that are not finite.
+    """
+
+    coordinates: np.ndarray
+    timed: bool = False
+    name: str = "points"
+
+    def __post_init__(self) -> None:
+        shape = self.coordinates.shape
+        if len(shape) != 2 or shape[0] == 0:
+            raise PinnxError(f"{self.name}: expected points [k, d], k >= 1; got {list(shape)}")
+        if not np.isfinite(self.coordinates).all():
+            raise PinnxError(f"{self.name}: expected finite points, got NaN or infinite ones")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def of_index_set(cls, name: str, points: np.ndarray, index_sets: Mapping[str, np.ndarray]) -> PointSet:
+        """Take the points [n, d] that a named index set [k] lists."""
+        if name not in index_sets:
+            known = ", ".join(sorted(index_sets)) or "none"
+            raise PinnxError(f"index: expected the name of an index set ({known}), got {name!r}")
+        return cls(points[index_sets[name]], name=f"index {name}")
+
+    @classmethod
+    def of_expression(cls, text: str, points: np.ndarray, times: np.ndarray | None = None) -> PointSet:
+        """Take the points [n, d] at which a condition in x, y[, z] holds.
+
+        A condition that uses t is asked at every one of the times [T], and selects pairs of a time
+        and a place: "t < 0.01" is an initial condition.
+        """
+        condition = Expression(text)
+        name = f"expression {text!r}"
+        axes = ("x", "y", "z")[: points.shape[1]]
+        columns = dict(zip(axes, points.T, strict=True))
+        timed = "t" in condition.variables and times is not None
+        if timed:
+            assert times is not None
+            found = []
+            for time in times:  # frame by frame: all pairs at once would be T times the points
+                here = condition.mask({**columns, "t": np.full(len(points), time)})
+                found.append(np.insert(points[here], 0, time, axis=1))
+            selected = np.concatenate(found)
+        else:
+            selected = points[condition.mask(columns)]
+        if len(selected) == 0:
+            raise PinnxError(f"{name}: expected to select points, got none of {len(points)}")
+        return cls(selected, timed=timed, name=name)
+
+    def check(self, bounds: Bounds) -> None:
+        width = len(bounds) - (0 if self.timed or "t" not in bounds else 1)
+        if self.coordinates.shape[1] != width or (self.timed and "t" not in bounds):
+            raise PinnxError(
+                f"{self.name}: expected points with the columns {', '.join(axes_of(bounds))}, "
+                f"got {self.coordinates.shape[1]} columns"
+            )
+
+    def num_parameters(self, bounds: Bounds) -> int:
+        return 1 if self.timed or "t" not in bounds else 2
+
+    def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+        last = len(self.coordinates) - 1
+        # A parameter of exactly 1 belongs to the last point.
+        index = np.minimum((parameters[:, 0] * (last + 1)).astype(np.int64), last)
+        chosen = self.coordinates[index]
+        if self.num_parameters(bounds) == 2:
+            return np.insert(chosen, 0, _stretch(parameters[:, 1], bounds["t"]), axis=1)
+        return chosen
+
+    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
+        k = len(self.coordinates)
+        index = (np.arange(k) + 0.5) / k  # the middle of each point's share: all points, once
+        if self.num_parameters(bounds) == 1:
+            return index[:, None]
+        times = np.linspace(0.0, 1.0, max(2, -(-num // k)))
+        return np.stack([np.repeat(index, times.size), np.tile(times, k)], axis=1)
+
+
+def _stretch(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
+    low, high = interval
+    return low + (high - low) * parameter
+
+
+def _assemble(columns: Mapping[str, np.ndarray], bounds: Bounds) -> np.ndarray:
+    return np.stack([columns[axis] for axis in axes_of(bounds)], axis=1)
+
+
+def _unit_grid(num: int, q: int) -> np.ndarray:
+    """Return a grid of the unit cube, ends included, of at least `num` points: [n, q]."""
+    per_axis = max(2, int(np.ceil(num ** (1.0 / q) - 1e-9)))
+    line = np.linspace(0.0, 1.0, per_axis)
+    return np.stack(np.meshgrid(*[line] * q, indexing="ij"), axis=-1).reshape(-1, q)

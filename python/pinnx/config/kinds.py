@@ -1,0 +1,129 @@
+"""The kinds of value that a setting can have, each with its check and its words.
+
+`phrase_of` turns a type and its limits into the words that messages and the documentation use:
+`Annotated[int, Strict(), Ge(1)]` is "an integer >= 1". Kinds are strict: true is no number, "3" no
+integer.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Lt, MinLen
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict
+
+from pinnx.physics.expression import Expression
+
+__all__ = [
+    "Condition",
+    "Count",
+    "Factor",
+    "Formula",
+    "Interval",
+    "Natural",
+    "NonNegative",
+    "Number",
+    "Positive",
+    "Section",
+    "Switch",
+    "Text",
+    "phrase_of",
+    "setting",
+]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True)
+class Says:
+    """Words for a kind whose type does not say enough."""
+
+    words: str
+
+
+def setting(default: Any, description: str, unit: str = "") -> Any:
+    """Declare a setting: its default, what it means, and its unit ("" where it has none)."""
+    return Field(default, description=description, json_schema_extra={"unit": unit})
+
+
+def _increasing(interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = interval
+    if not low < high:
+        raise ValueError(f"expected [lo, hi] with lo < hi, got [{low:g}, {high:g}]")
+    return interval
+
+
+def _parsed(text: str) -> str:
+    Expression(text)  # raises with the reason
+    return text
+
+
+Switch = Annotated[bool, Strict()]
+Text = Annotated[str, Strict(), MinLen(1)]
+Natural = Annotated[int, Strict(), Ge(0)]
+Count = Annotated[int, Strict(), Ge(1)]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+NonNegative = Annotated[float, Strict(), AllowInfNan(False), Ge(0)]
+Positive = Annotated[float, Strict(), AllowInfNan(False), Gt(0)]
+Factor = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Lt(1)]
+Interval = Annotated[tuple[Number, Number], AfterValidator(_increasing), Says("two numbers [lo, hi], lo < hi")]
+Formula = Annotated[Text, AfterValidator(_parsed), Says("an expression in x, y, z, t")]
+Condition = Annotated[Text, AfterValidator(_parsed), Says("a condition in x, y, z, t")]
+
+SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+PLURALS = {"an integer": "integers", "a number": "numbers", "a text": "texts"}
+LIMITS: dict[type, Callable[[Any], str]] = {
+    Ge: lambda limit: f">= {limit.ge:g}",
+    Gt: lambda limit: f"> {limit.gt:g}",
+    Lt: lambda limit: f"< {limit.lt:g}",
+}
+
+
+def phrase_of(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """Say in words what a setting accepts, such as "a number > 0 or null".
+
+    Args:
+        annotation: the type, as pydantic keeps it in `FieldInfo.annotation`.
+        metadata: limits and words beside it, as in `FieldInfo.metadata`.
+    """
+    metadata = list(metadata)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return phrase_of(arguments[0], [*arguments[1:], *metadata])
+    said = [item.words for item in metadata if isinstance(item, Says)]
+    if said:
+        return said[-1]
+    if origin in (Union, types.UnionType):
+        return " or ".join(phrase_of(argument) for argument in arguments)
+    if annotation is type(None):
+        return "null"
+    if origin is Literal:
+        return "one of " + ", ".join(str(choice) for choice in arguments)
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return "a list of " + _plural(phrase_of(arguments[0]))
+    if origin is tuple:
+        return f"{len(arguments)} " + _plural(phrase_of(arguments[0]))
+    if origin is dict:
+        return "a mapping of names to " + _plural(phrase_of(arguments[1]))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "a section with the keys " + ", ".join(annotation.model_fields)
+    limits = [LIMITS[type(item)](item) for item in metadata if type(item) in LIMITS]
+    return " ".join([SCALARS[annotation], " and ".join(limits)]).strip()
+
+
+def _plural(phrase: str) -> str:
+    if phrase.startswith("a section"):
+        return phrase.replace("a section", "sections", 1)
+    if phrase.startswith("one of "):
+        return phrase.removeprefix("one of ")
+    for singular, plural in PLURALS.items():
+        if phrase.startswith(singular):
+            return plural + phrase.removeprefix(singular)
+    return f"items, each {phrase}"

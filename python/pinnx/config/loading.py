@@ -1,0 +1,124 @@
+"""From a preset or a YAML file and overrides to a checked configuration, and back.
+
+    preset or file -> overrides, in order -> unknown keys -> values and relations -> Config
+
+An override is "a.b.c=VALUE", its value in YAML: "train.lr=1e-3", "sensors.positions=[[1, 0]]",
+"boundaries.0.u=4*y*(1-y)"; or a pair (path, value) that is taken as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_origin
+
+import yaml
+from pydantic import ValidationError
+
+from pinnx.config.messages import error_of, field_at, unknown_key, unknown_keys
+from pinnx.config.root import Config
+from pinnx.config.yaml_text import parse_yaml
+from pinnx.errors import PinnxError
+
+__all__ = ["dump_config", "load_config", "preset_names"]
+
+PRESETS = Path(__file__).resolve().parents[1] / "presets"
+
+Override = str | tuple[str, Any]
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the presets, sorted."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.yaml")))
+
+
+def load_config(preset_or_path: str | os.PathLike[str], overrides: Iterable[Override] = ()) -> Config:
+    """Read a configuration, apply overrides and check everything.
+
+    Args:
+        preset_or_path: the name of a preset, or a YAML file.
+        overrides: each "a.b=VALUE" with a YAML value, or ("a.b", value); later ones win.
+
+    Returns:
+        The configuration, frozen.
+
+    Raises:
+        PinnxError: one line: no such preset or file, an unknown key (the nearest known one is
+            named), a value of the wrong kind, or settings that contradict each other.
+    """
+    settings = _read(preset_or_path)
+    for override in overrides:
+        path, value = _split(override) if isinstance(override, str) else override
+        _apply(settings, path, value)
+    unknown = unknown_keys(settings)
+    if unknown:
+        raise unknown_key(unknown[0])
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise error_of(error, settings) from None
+
+
+def dump_config(config: Config) -> str:
+    """Return all keys with their values as YAML, which `load_config` reads back equal."""
+    plain = config.model_dump(mode="json")
+    # Flow style None: sections stand line by line, the innermost lists and mappings on one line.
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+
+
+def _read(preset_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    name = os.fspath(preset_or_path)
+    is_preset = name in preset_names()
+    path = PRESETS / f"{name}.yaml" if is_preset else Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PinnxError(
+            f"{name}: expected a YAML file or a preset ({', '.join(preset_names())}), got neither"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PinnxError(f"{name}: expected a YAML file, got: {error}") from None
+    settings = parse_yaml(text, name)
+    if settings is None:
+        settings = {}
+    if not isinstance(settings, dict):
+        raise PinnxError(f"{name}: expected a mapping of sections, got {type(settings).__name__}")
+    return settings
+
+
+def _split(override: str) -> tuple[str, Any]:
+    path, separator, text = override.partition("=")
+    if not separator or not path.strip():
+        raise PinnxError(f"override {override!r}: expected key=value")
+    return path.strip(), parse_yaml(text, f"override {override!r}")
+
+
+def _apply(settings: dict[str, Any], path: str, value: Any) -> None:
+    """Set one key of nested settings, in place; sections on the way are made where missing."""
+    parts: list[str | int] = [int(part) if part.isdigit() else part for part in path.split(".")]
+    if not _exists(parts):
+        raise unknown_key(path)
+    here: Any = settings
+    for depth, part in enumerate(parts):
+        walked = ".".join(str(item) for item in parts[:depth])
+        if isinstance(part, int):
+            size = len(here) if isinstance(here, list) else 0
+            if part >= size:
+                raise PinnxError(f"{path}: expected a number below {size} after {walked}")
+        elif not isinstance(here, dict):
+            raise PinnxError(f"{path}: expected a section at {walked}, got {here!r}")
+        if depth == len(parts) - 1:
+            here[part] = value
+        elif isinstance(here, dict) and here.get(str(part)) is None:
+            here[part] = {}
+        here = here[part]
+
+
+def _exists(parts: list[str | int]) -> bool:
+    """Whether a path names a setting, an item of a list or a name that is the user's to choose."""
+    field, walked = field_at(tuple(parts))
+    if field is None:
+        return False
+    rest = parts[len(walked) :]
+    return get_origin(field.annotation) is dict or all(isinstance(part, int) for part in rest)

@@ -1,0 +1,146 @@
+"""Settings that state the method: sensors, network, optimisation, checks, pictures.
+
+Units are those of the data. Relations between settings are checked here; everything about one value
+is in its kind (kinds.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from pinnx.config.kinds import (
+    Count,
+    Factor,
+    Natural,
+    NonNegative,
+    Number,
+    Positive,
+    Section,
+    setting,
+)
+
+__all__ = ["Evals", "Model", "Report", "Sensors", "Train"]
+
+
+class Sensors(Section):
+    """Where the velocity is measured; not used with data.measurements, which has its own places."""
+
+    count: Count = setting(12, "number of sensors; not used by method positions")
+    method: Literal["qr", "random", "positions"] = setting(
+        "qr", "pivoted QR on the POD modes, random data points, or given positions"
+    )
+    modes: Count | None = setting(
+        None, "POD modes for qr; null = as many as sensors, save those that are rounding noise"
+    )
+    seed: Natural = setting(0, "seed of the random choice and of the noise")
+    positions: tuple[tuple[Number, ...], ...] | None = setting(
+        None, "positions [x, y] or [x, y, z] for method positions", "length"
+    )
+    min_distance: Positive | None = setting(None, "least distance between two random sensors", "length")
+    margin: Positive | None = setting(None, "least distance of a chosen sensor to the edge of the data", "length")
+    noise: NonNegative = setting(
+        0.0,
+        "standard deviation of the Gaussian noise added to what the sensors see, as a fraction of its root mean square",
+    )
+
+    @model_validator(mode="after")
+    def _method_has_what_it_needs(self) -> Sensors:
+        if self.method == "positions" and not self.positions:
+            raise ValueError("method positions: expected sensors.positions, got none")
+        for name, method in (("positions", "positions"), ("min_distance", "random")):
+            if getattr(self, name) is not None and self.method != method:
+                raise ValueError(f"{name}: only for method {method}, got method {self.method}")
+        if self.margin is not None and self.method == "positions":
+            raise ValueError("margin: not for method positions, which are taken as they are")
+        return self
+
+
+class Model(Section):
+    """The network: Fourier features, then layers of equal width."""
+
+    width: Count = setting(64, "features of each hidden layer")
+    layers: Count = setting(4, "number of hidden layers")
+    frequencies: Count = setting(32, "random Fourier frequencies; each gives a cosine and a sine")
+    sigma: Positive | tuple[Positive, ...] = setting(
+        0.5,
+        "standard deviation of the frequencies, one number or one per axis (t, x, y, z)",
+        "1/scaled length",
+    )
+    input_scale: tuple[Positive, ...] | None = setting(
+        None,
+        "factor on each coordinate (t, x, y, z), folded into the frequencies; null = one over the domain's extent",
+        "1/length, 1/time",
+    )
+    activation: Literal["tanh", "sine", "silu", "gelu"] = setting("tanh", "activation function")
+    seed: Natural = setting(0, "seed of the frequencies and of the first weights")
+
+
+class Weights(Section):
+    """Factors of the terms of the loss, each a mean square."""
+
+    momentum: NonNegative = setting(1.0, "momentum residuals")
+    continuity: NonNegative = setting(1.0, "continuity residual")
+    data: NonNegative = setting(10.0, "misfit at the sensors")
+    boundary: NonNegative = setting(10.0, "misfit at the boundary conditions")
+
+
+class Train(Section):
+    """The optimisation."""
+
+    steps: Count = setting(3000, "number of steps")
+    optimizer: Literal["soap", "adam"] = setting("soap", "optimiser")
+    lr: Positive = setting(3e-3, "learning rate at the start; a cosine leads to final_lr")
+    final_lr: NonNegative = setting(1e-5, "learning rate at the end")
+    betas: tuple[Factor, Factor] = setting((0.95, 0.95), "decay of the first and second moments")
+    precondition_frequency: Count = setting(5, "steps from one preconditioner of SOAP to the next")
+    collocation_points: Count = setting(2048, "points for the residuals, fresh in each step")
+    boundary_points: Count = setting(256, "points for each boundary condition, fresh in each step")
+    data_points: Count | None = setting(None, "measurements used in each step, drawn at random; null = all")
+    weights: Weights = setting(Weights(), "factors of the terms of the loss")
+    corner_radius: Positive | None = setting(
+        None,
+        "points nearer than this to a corner where two sides disagree count less, smoothly; null = "
+        "all points count alike",
+        "length",
+    )
+    seed: Natural = setting(0, "seed of the points")
+    log_every: Count = setting(10, "steps from one line of history.jsonl to the next")
+    checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
+    dtype: Literal["float32", "float64"] = setting("float32", "precision of the training")
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train; auto: CUDA if found")
+
+    @model_validator(mode="after")
+    def _cosine_goes_down(self) -> Train:
+        if self.final_lr > self.lr:
+            raise ValueError(f"final_lr: expected at most lr = {self.lr:g}, got {self.final_lr:g}")
+        return self
+
+
+class Limits(Section):
+    """What must hold for a check to pass: the gates of `pinnx.evals`, by their names."""
+
+    pde_residual_l2: Positive = setting(1e-3, "L2 norm of the momentum residual", "velocity/time")
+    conservation: Positive = setting(1e-5, "deviation from conservation of mass", "1/time")
+    boundary_error_max: Positive = setting(1e-4, "largest error at a boundary", "velocity")
+    neumann_error_max: Positive = setting(1e-3, "largest error of a prescribed slope", "1/time")
+    periodic_error_max: Positive = setting(
+        1e-4, "largest difference between two points that a period makes one", "velocity"
+    )
+    reconstruction: Positive = setting(0.15, "relative L2 error of the velocity, a fraction")
+    sensor_misfit: Positive = setting(0.05, "relative misfit at the sensors, a fraction")
+
+
+class Evals(Section):
+    """The checks after the training."""
+
+    points: Count = setting(20000, "points at which the residuals are measured")
+    limits: Limits = setting(Limits(), "what must hold")
+
+
+class Report(Section):
+    """The pictures of report.html."""
+
+    dpi: Count = setting(110, "resolution of the pictures", "dots/inch")
+    frames: Count = setting(3, "instants that are drawn of an unsteady flow")

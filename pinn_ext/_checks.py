@@ -21,6 +21,11 @@ def describe(value: object) -> str:
     return f"{type(value).__name__} {value!r}"
 
 
+def _wanted(shape: Sequence[int | str]) -> str:
+    # Called where a check has failed and nowhere else: a size that torch.compile traces as a symbol has no text.
+    return f"shape [{', '.join(str(s) for s in shape)}] float32 or float64"
+
+
 def check_tensor(name: str, value: object, shape: Sequence[int | str]) -> None:
     """Raises unless ``value`` is a float32 or float64 tensor on CPU or CUDA of the given shape.
 
@@ -29,14 +34,13 @@ def check_tensor(name: str, value: object, shape: Sequence[int | str]) -> None:
         value: what came.
         shape: one entry per axis; a number must match, a letter stands for any size.
     """
-    wanted = f"shape [{', '.join(str(s) for s in shape)}] float32 or float64"
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name}: expected a tensor of {wanted}, got {describe(value)}")
+        raise TypeError(f"{name}: expected a tensor of {_wanted(shape)}, got {describe(value)}")
     fits = value.dim() == len(shape) and all(
         isinstance(want, str) or want == size for want, size in zip(shape, value.shape, strict=True)
     )
     if not fits or value.dtype not in DTYPES:
-        raise ValueError(f"{name}: expected {wanted}, got {describe(value)}")
+        raise ValueError(f"{name}: expected {_wanted(shape)}, got {describe(value)}")
     if value.device.type not in ("cpu", "cuda"):
         raise ValueError(f"{name}: expected a tensor on cpu or cuda, got {describe(value)}")
 

@@ -20,6 +20,13 @@ __all__ = ["address", "launch_place", "register_operator"]
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
 
+def _refusal(name: str) -> Callable[..., Any]:
+    def refuse(ctx: Any, *cotangents: Any) -> Any:
+        raise RuntimeError(f"pinn_ext.{name}: expected to be differentiated no further, got a backward pass through it")
+
+    return refuse
+
+
 def register_operator(
     schema: str,
     kernel: Callable[..., Any],
@@ -34,7 +41,7 @@ def register_operator(
         schema: ``name(arguments) -> results`` in torch's schema language.
         kernel: computes the results, on CPU and CUDA tensors alike.
         fake: allocates results of the right shape and dtype, for tracing.
-        backward: ``backward(ctx, *cotangents)``, one result for each argument.
+        backward: ``backward(ctx, *cotangents)``, one result for each argument; None: not differentiable, and says so.
         setup_context: ``setup_context(ctx, inputs, output)`` saves what ``backward`` needs.
     """
     _library.define(schema)
@@ -42,8 +49,10 @@ def register_operator(
     for dispatch_key in ("CPU", "CUDA"):
         _library.impl(name, kernel, dispatch_key)
     torch.library.register_fake(f"pinn_ext::{name}", fake, lib=_library)
-    if backward is not None:
-        torch.library.register_autograd(f"pinn_ext::{name}", backward, setup_context=setup_context, lib=_library)
+    if backward is None:
+        # Without a formula torch would warn and hand back whatever other paths contribute: wrong numbers.
+        backward, setup_context = _refusal(name), None
+    torch.library.register_autograd(f"pinn_ext::{name}", backward, setup_context=setup_context, lib=_library)
     return getattr(torch.ops.pinn_ext, name).default
 
 

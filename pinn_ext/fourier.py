@@ -115,7 +115,7 @@ def _features_backward_kernel(v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tens
 
 
 def _features_backward_fake(v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(B)
+    return x.new_empty(x.shape), B.new_empty(B.shape)
 
 
 def _features_backward_autograd(ctx: Any, g_x: Tensor, g_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,7 +145,7 @@ def _second_order_kernel(
 
 
 def _second_order_fake(g_x: Tensor, g_B: Tensor, v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(v_out), torch.empty_like(x), torch.empty_like(B)
+    return v_out.new_empty(v_out.shape), x.new_empty(x.shape), B.new_empty(B.shape)
 
 
 def _second_order_in_torch(
@@ -166,18 +166,15 @@ def _second_order_in_torch(
 
 
 def _second_order_autograd(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-    inputs = ctx.saved_tensors
+    create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
+        # Aliases, because one input may depend on another (v_out on x, through the network behind the features):
+        # a gradient asked for the inputs themselves would run on along that path, which torch counts already.
+        inputs = [i.view_as(i) for i in ctx.saved_tensors]
         outputs = _second_order_in_torch(*inputs)
         wanted = [i for i in inputs if i.requires_grad]
         results = iter(
-            torch.autograd.grad(
-                outputs,
-                wanted,
-                cotangents,
-                create_graph=torch.is_grad_enabled(),
-                materialize_grads=True,
-            )
+            torch.autograd.grad(outputs, wanted, cotangents, create_graph=create_graph, materialize_grads=True)
         )
     return tuple(next(results) if i.requires_grad else None for i in inputs)
 
@@ -273,7 +270,7 @@ def _jet_backward_fake(
     laplacian: bool,
     want_x: bool,
 ) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x) if want_x else x.new_empty(0), torch.empty_like(B)
+    return x.new_empty(x.shape if want_x else (0,)), B.new_empty(B.shape)
 
 
 _fourier_jet = register_operator(

@@ -42,8 +42,11 @@ def navier_stokes_residual(
     """
     data = jet.data
     check_tensor("jet.data", data, ("s", "n", "d + 1"))
-    dim = data.shape[2] - 1
-    has_time = _check_spec(jet.spec, dim, describe(data))
+    # A plain number also where torch.compile traces the sizes as symbols.
+    dim = next((k for k in (2, 3) if data.shape[2] == k + 1), 0)
+    if dim == 0:
+        raise ValueError(f"jet.data: expected 3 columns (u, v, p) or 4 (u, v, w, p), got {describe(data)}")
+    has_time = _check_spec(jet.spec, dim)
     if steady is None:
         steady = not has_time
     elif not steady and not has_time:
@@ -58,10 +61,8 @@ def navier_stokes_residual(
     return _navier_stokes_residual(data, nu, forcing, has_time, steady)  # type: ignore[no-any-return]
 
 
-def _check_spec(spec: JetSpec, dim: int, came: str) -> bool:
+def _check_spec(spec: JetSpec, dim: int) -> bool:
     """Whether the jet has a time derivative; raises unless it has what the equations need."""
-    if dim not in (2, 3):
-        raise ValueError(f"jet.data: expected 3 columns (u, v, p) or 4 (u, v, w, p), got {came}")
     space = spec.first[-dim:]
     fits = len(spec.first) in (dim, dim + 1) and spec.laplacian == space
     if not fits or any(w not in (0.0, 1.0) for w in spec.laplacian_weights):

@@ -117,27 +117,21 @@ def check(
     return Check(name, number, gate.limit, gate.unit, passed, note)
 
 
-def check_l2(
-    name: str, residual: ArrayLike, *, limits: Mapping[str, float] | None = None, note: str = ""
-) -> Check:
+def check_l2(name: str, residual: ArrayLike, *, limits: Mapping[str, float] | None = None, note: str = "") -> Check:
     """Holds the root-mean-square ``sqrt(mean(residual^2))`` of an array against its gate."""
     values = np.asarray(residual, dtype=np.float64)
     value = float(np.sqrt(np.mean(values**2))) if values.size else None
     return check(name, value, limits=limits, note=_count(values.size, note))
 
 
-def check_max(
-    name: str, error: ArrayLike, *, limits: Mapping[str, float] | None = None, note: str = ""
-) -> Check:
+def check_max(name: str, error: ArrayLike, *, limits: Mapping[str, float] | None = None, note: str = "") -> Check:
     """Holds the largest absolute value ``max |error|`` of an array against its gate."""
     values = np.asarray(error, dtype=np.float64)
     value = float(np.max(np.abs(values))) if values.size else None
     return check(name, value, limits=limits, note=_count(values.size, note))
 
 
-def check_sensors(
-    predicted: ArrayLike, measured: ArrayLike, *, limits: Mapping[str, float] | None = None
-) -> Check:
+def check_sensors(predicted: ArrayLike, measured: ArrayLike, *, limits: Mapping[str, float] | None = None) -> Check:
     """Holds the sensor misfit ``||predicted - measured|| / ||measured||`` against its gate.
 
     Args:
@@ -150,9 +144,7 @@ def check_sensors(
     """
     values, wanted = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
     if values.shape != wanted.shape:
-        raise PinnxError(
-            f"sensor_misfit: expected shape {list(wanted.shape)}, got {list(values.shape)}"
-        )
+        raise PinnxError(f"sensor_misfit: expected shape {list(wanted.shape)}, got {list(values.shape)}")
     norm = float(np.linalg.norm(wanted))
     misfit = float(np.linalg.norm(values - wanted)) / norm if norm != 0.0 else None
     note = _count(wanted.size, "all zero" if wanted.size and norm == 0.0 else "")

@@ -160,9 +160,7 @@ class Beltrami:
         """Velocity ``[..., 3]``."""
         xp = _namespace(x)
         decay = xp.exp(-self.nu * self.d**2 * t)
-        return xp.stack(
-            tuple(self._component(xp, *c) * decay for c in ((x, y, z), (y, z, x), (z, x, y))), -1
-        )
+        return xp.stack(tuple(self._component(xp, *c) * decay for c in ((x, y, z), (y, z, x), (z, x, y))), -1)
 
     def pressure(self, t: Array, x: Array, y: Array, z: Array) -> Array:
         """Kinematic pressure ``[...]``."""

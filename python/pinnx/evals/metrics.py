@@ -44,9 +44,7 @@ def relative_l2(prediction: ArrayLike, reference: ArrayLike, *, name: str = "fie
     return _ratio(predicted - wanted, wanted, name)
 
 
-def relative_l2_up_to_constant(
-    prediction: ArrayLike, reference: ArrayLike, *, name: str = "pressure"
-) -> float:
+def relative_l2_up_to_constant(prediction: ArrayLike, reference: ArrayLike, *, name: str = "pressure") -> float:
     """The relative L2 error of a field that is known up to one constant per frame.
 
     With ``q' = q - mean_n q`` in every frame: ``||prediction' - reference'|| / ||reference'||``.
@@ -69,15 +67,11 @@ def relative_l2_up_to_constant(
     difference = difference - difference.mean(axis=-1, keepdims=True)
     # A constant leaves a fluctuation of rounding errors, which would pass for a reference.
     if np.linalg.norm(fluctuation) <= 4 * np.finfo(np.float64).eps * np.linalg.norm(wanted):
-        raise PinnxError(
-            f"{name}: expected a reference that varies over the points, got one constant per frame"
-        )
+        raise PinnxError(f"{name}: expected a reference that varies over the points, got one constant per frame")
     return _ratio(difference, fluctuation, name)
 
 
-def relative_l2_per_frame(
-    prediction: ArrayLike, reference: ArrayLike, *, name: str = "field"
-) -> NDArray[np.float64]:
+def relative_l2_per_frame(prediction: ArrayLike, reference: ArrayLike, *, name: str = "field") -> NDArray[np.float64]:
     """The error of every frame, in units of the reference's root-mean-square norm over time.
 
         error_t = ||prediction_t - reference_t|| / sqrt(mean_s ||reference_s||^2)
@@ -103,9 +97,7 @@ def relative_l2_per_frame(
     scale = np.linalg.norm(wanted) / np.sqrt(frames)
     if scale == 0.0:
         raise PinnxError(f"{name}: expected a reference that is not zero everywhere, got zeros")
-    errors: NDArray[np.float64] = (
-        np.linalg.norm((predicted - wanted).reshape(frames, -1), axis=1) / scale
-    )
+    errors: NDArray[np.float64] = np.linalg.norm((predicted - wanted).reshape(frames, -1), axis=1) / scale
     return errors
 
 
@@ -139,9 +131,7 @@ def field_errors(
     """
     predicted, wanted = _pair(prediction, reference, "velocity")
     if wanted.ndim != 3 or wanted.shape[2] not in (2, 3):
-        raise PinnxError(
-            f"velocity: expected shape [frames, points, 2 or 3], got {list(wanted.shape)}"
-        )
+        raise PinnxError(f"velocity: expected shape [frames, points, 2 or 3], got {list(wanted.shape)}")
     if (pressure is None) != (reference_pressure is None):
         missing = "pressure" if pressure is None else "reference_pressure"
         raise PinnxError(f"field_errors: expected both pressures or none, got no {missing}")
@@ -158,25 +148,17 @@ def field_errors(
     return errors
 
 
-def _pair(
-    prediction: ArrayLike, reference: ArrayLike, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _pair(prediction: ArrayLike, reference: ArrayLike, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     predicted = np.asarray(prediction, dtype=np.float64)
     wanted = np.asarray(reference, dtype=np.float64)
     if predicted.shape != wanted.shape:
-        raise PinnxError(
-            f"{name}: expected the reference's shape {list(wanted.shape)}, "
-            f"got {list(predicted.shape)}"
-        )
+        raise PinnxError(f"{name}: expected the reference's shape {list(wanted.shape)}, got {list(predicted.shape)}")
     if wanted.size == 0:
         raise PinnxError(f"{name}: expected at least one value, got shape {list(wanted.shape)}")
     for role, values in (("prediction", predicted), ("reference", wanted)):
         bad = int(values.size - np.count_nonzero(np.isfinite(values)))
         if bad:
-            raise PinnxError(
-                f"{name}: expected finite values, "
-                f"got {bad} of {values.size} not finite in the {role}"
-            )
+            raise PinnxError(f"{name}: expected finite values, got {bad} of {values.size} not finite in the {role}")
     return predicted, wanted
 
 

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES, all_passed, check, check_l2, check_max, check_sensors, verify
 

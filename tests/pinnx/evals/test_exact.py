@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from tolerances import COMPLEX_STEP_DIVERGENCE, EXACT_FLOW, WRONG_FLOW
+
 from pinnx.errors import PinnxError
 from pinnx.evals import Beltrami, ExactFlow, Kovasznay, TaylorGreen
-from tolerances import COMPLEX_STEP_DIVERGENCE, EXACT_FLOW, WRONG_FLOW
 
 FLOWS = [
     TaylorGreen(nu=0.05),

@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tolerances import METRIC_ROUNDING
+
 from pinnx.errors import PinnxError
 from pinnx.evals import (
     field_errors,
@@ -14,7 +16,6 @@ from pinnx.evals import (
     relative_l2_per_frame,
     relative_l2_up_to_constant,
 )
-from tolerances import METRIC_ROUNDING
 
 
 def flow(seed: int = 0, frames: int = 3, points: int = 50, dim: int = 2) -> np.ndarray:
@@ -48,12 +49,8 @@ def test_pressure_constant_is_removed_in_every_frame() -> None:
 
 def test_pressure_error_that_is_no_constant_stays() -> None:
     reference = flow()[..., 0]
-    assert relative_l2_up_to_constant(-reference, reference) == pytest.approx(
-        2.0, abs=METRIC_ROUNDING
-    )
-    assert relative_l2_up_to_constant(-reference[0], reference[0]) == pytest.approx(
-        2.0, abs=METRIC_ROUNDING
-    )
+    assert relative_l2_up_to_constant(-reference, reference) == pytest.approx(2.0, abs=METRIC_ROUNDING)
+    assert relative_l2_up_to_constant(-reference[0], reference[0]) == pytest.approx(2.0, abs=METRIC_ROUNDING)
 
 
 def test_pressure_constant_in_space_is_no_reference() -> None:
@@ -65,9 +62,7 @@ def test_frames_combine_to_the_whole() -> None:
     reference, prediction = flow(0), flow(1)
     errors = relative_l2_per_frame(prediction, reference)
     assert errors.shape == (3,)
-    assert np.sqrt(np.mean(errors**2)) == pytest.approx(
-        relative_l2(prediction, reference), rel=METRIC_ROUNDING
-    )
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(relative_l2(prediction, reference), rel=METRIC_ROUNDING)
 
 
 def test_a_flow_that_starts_from_rest_has_a_curve() -> None:
@@ -94,9 +89,7 @@ def test_field_errors_of_a_known_flow() -> None:
 def test_field_errors_in_three_dimensions_with_pressure() -> None:
     reference = flow(dim=3)
     p = flow(5)[..., 0]
-    errors = field_errors(
-        1.1 * reference, reference, pressure=1.2 * p[:1] + 9.0, reference_pressure=p[:1]
-    )
+    errors = field_errors(1.1 * reference, reference, pressure=1.2 * p[:1] + 9.0, reference_pressure=p[:1])
     assert list(errors) == ["u", "v", "w", "speed", "p"]
     assert errors["speed"] == pytest.approx(0.1, abs=METRIC_ROUNDING)
     assert errors["p"] == pytest.approx(0.2, abs=1e2 * METRIC_ROUNDING)

@@ -1,0 +1,7 @@
+"""What a run found, as one self-contained HTML file with pictures and tables."""
+
+from __future__ import annotations
+
+from pinnx.report.html import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,105 @@
+"""The plane that a picture is drawn in: a grid, or a triangulation of scattered points.
+
+A triangulation of scattered points spans holes and bays as well. A triangle is left out where its
+longest edge exceeds ``_LONG_EDGE`` times the point spacing at its vertices, the distance to the
+sixth neighbour: in a mesh the inner points have about six.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.tri import LinearTriInterpolator, Triangulation
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+from scipy.spatial import cKDTree
+
+from pinnx.errors import PinnxError
+
+__all__ = ["GridPlane", "Plane", "ScatteredPlane"]
+
+_LONG_EDGE = 3.0
+_NEIGHBOURS = 6
+
+
+class Plane(Protocol):
+    """A set of places in (x, y) on which fields can be drawn."""
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Smallest and largest x, smallest and largest y."""
+        ...
+
+    def draw(self, ax: Axes, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
+        """Draws one field as colours."""
+        ...
+
+    def resample(
+        self, values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The field, linearly interpolated on the grid of two axes: ``[ny, nx]``, NaN outside."""
+        ...
+
+
+class GridPlane:
+    """A grid, even or not: fields are ``[nx, ny]`` at the axes ``x`` [nx] and ``y`` [ny]."""
+
+    def __init__(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        self._x, self._y = x, y
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        return float(self._x[0]), float(self._x[-1]), float(self._y[0]), float(self._y[-1])
+
+    def draw(self, ax: Axes, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
+        return ax.pcolormesh(self._x, self._y, values.T, cmap=cmap, norm=norm, shading="gouraud", rasterized=True)
+
+    def resample(
+        self, values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        interpolate = RegularGridInterpolator((self._x, self._y), values, bounds_error=False, fill_value=np.nan)
+        return np.asarray(interpolate(tuple(np.meshgrid(x, y))))
+
+
+class ScatteredPlane:
+    """Scattered points: fields are ``[n]`` at ``x`` [n] and ``y`` [n].
+
+    Raises:
+        PinnxError: the points span no area.
+    """
+
+    def __init__(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        try:
+            self._mesh = Triangulation(x, y)
+        except (RuntimeError, ValueError) as error:
+            raise PinnxError(f"report: fields.h5: expected points that span an area, got {x.size}: {error}") from error
+        self._mesh.set_mask(_long_triangles(self._mesh))
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        x, y = self._mesh.x, self._mesh.y
+        return float(x.min()), float(x.max()), float(y.min()), float(y.max())
+
+    def draw(self, ax: Axes, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
+        return ax.tripcolor(self._mesh, values, cmap=cmap, norm=norm, shading="gouraud", rasterized=True)
+
+    def resample(
+        self, values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        interpolated: Any = LinearTriInterpolator(self._mesh, values)(*np.meshgrid(x, y))
+        return np.asarray(interpolated.filled(np.nan))
+
+
+def _long_triangles(mesh: Triangulation) -> NDArray[np.bool_]:
+    points = np.column_stack((mesh.x, mesh.y))
+    neighbours = min(_NEIGHBOURS, len(points) - 1)
+    spacing = cKDTree(points).query(points, k=[neighbours + 1])[0][:, 0]
+    corners = points[mesh.triangles]
+    edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
+    long = edges.max(axis=1) > _LONG_EDGE * spacing[mesh.triangles].max(axis=1)
+    # Where all are long the rule has nothing to say (a handful of points): draw them all.
+    return np.zeros_like(long) if long.all() else long

@@ -1,0 +1,180 @@
+"""The geometry and the numbers of the pictures: holes, marks, colour scales, curves, words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tolerances import METRIC_ROUNDING
+
+from pinnx.errors import PinnxError
+from pinnx.report.curves import draw_error_over_time, draw_loss
+from pinnx.report.fields import open_fields
+from pinnx.report.markup import Html, tag
+from pinnx.report.picture import new_figure, range_of, symmetric_range, to_png
+from pinnx.report.plane import GridPlane, ScatteredPlane
+from pinnx.report.ranks import draw_ranks, spread
+from pinnx.report.words import TIMES, duration, number, percent, plural
+
+Reported = Callable[[str], Path]
+
+
+def ring(num_points: int = 1500, radius: float = 0.8) -> np.ndarray:
+    points = np.random.default_rng(0).uniform(-2.0, 2.0, (num_points, 2))
+    return points[np.hypot(*points.T) > radius]
+
+
+def test_a_hole_stays_empty_and_the_rest_is_drawn() -> None:
+    x, y = ring().T
+    axis = np.linspace(-2.0, 2.0, 81)
+    distance = np.hypot(*np.meshgrid(axis, axis))
+    found = np.isfinite(ScatteredPlane(x, y).resample(x, axis, axis))
+    inside, outside = distance < 0.6, (distance > 0.95) & (distance < 1.8)
+    assert not found[inside].any()
+    assert found[outside].mean() > 0.99
+    # Without a hole in the points there is none in the picture.
+    x, y = ring(radius=0.0).T
+    assert np.isfinite(ScatteredPlane(x, y).resample(x, axis, axis))[inside].all()
+
+
+@pytest.mark.parametrize("kind", ["grid", "scattered"])
+def test_linear_fields_are_resampled_exactly(kind: str) -> None:
+    x, y = np.linspace(0, 2, 9) ** 1.3, np.linspace(-1, 1, 7)
+    grid_x, grid_y = np.meshgrid(x, y, indexing="ij")
+    values = 3 * grid_x - 2 * grid_y
+    if kind == "grid":
+        plane = GridPlane(x, y)
+    else:
+        plane, values = ScatteredPlane(grid_x.ravel(), grid_y.ravel()), values.ravel()
+    assert plane.extent == (x[0], x[-1], -1.0, 1.0)
+    at_x, at_y = np.linspace(0.1, 2.0, 5), np.linspace(-0.9, 0.9, 4)
+    wanted = 3 * at_x[None, :] - 2 * at_y[:, None]
+    got = plane.resample(values, at_x, at_y)
+    np.testing.assert_allclose(got, wanted, atol=1e2 * METRIC_ROUNDING)
+
+
+def test_marks_are_spread_and_free_ones_stay() -> None:
+    places = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [100.0, 0.0]])
+    marks = spread(places, apart=10.0)
+    distance = np.linalg.norm(marks[:, None] - marks[None], axis=2) + 1e9 * np.eye(4)
+    assert distance.min() > 9.8
+    np.testing.assert_array_equal(marks[3], places[3])
+    assert np.linalg.norm(marks[:3].mean(axis=0) - places[:3].mean(axis=0)) < 1.0
+
+
+def test_a_mark_that_moved_points_to_its_place() -> None:
+    figure = new_figure(3.0, 3.0)
+    ax = figure.add_subplot()
+    draw_ranks(ax, np.array([[0.5, 0.5]]), np.array([1]), np.array([100.0, 100.0]))
+    assert len(ax.lines) == 1
+    draw_ranks(ax, np.array([[0.5, 0.5], [0.5, 0.51]]), np.array([1, 2]), np.array([100.0, 100.0]))
+    assert len(ax.lines) == 1 + 2 * 4
+    assert [text.get_text() for text in ax.texts] == ["1", "1", "2"]
+
+
+def test_error_scales_are_centred_and_say_when_they_saturate() -> None:
+    field = np.linspace(-1.0, 2.0, 1000)
+    norm, beyond = symmetric_range(field)
+    assert norm.vmin == -norm.vmax
+    assert 1.9 < norm.vmax < 2.0
+    assert beyond
+    norm, beyond = symmetric_range(np.array([-3.0, 3.0]))
+    assert (norm.vmin, norm.vmax, beyond) == (-3.0, 3.0, False)
+
+
+def test_scales_of_fields_without_any_range() -> None:
+    for field in (np.zeros(4), np.full(4, 7.0), np.full(4, np.nan)):
+        assert range_of(field).vmin < range_of(field).vmax
+        assert symmetric_range(field)[0].vmax > 0
+
+
+def test_error_curve_combines_to_the_number_in_the_table(reported: Reported) -> None:
+    folder = reported("unsteady_scattered")
+    errors = json.loads((folder / "metrics.json").read_text())["relative_l2"]
+    with open_fields(folder / "fields.h5") as fields:
+        picture = draw_error_over_time(fields)
+    assert picture is not None
+    curves = {line.get_label(): line for line in picture.figure.axes[0].get_lines()}
+    for name in ("speed", "u", "v", "p"):
+        values = np.asarray(curves[name].get_ydata())
+        assert np.sqrt(np.mean(values**2)) == pytest.approx(errors[name], rel=1e3 * METRIC_ROUNDING)
+    assert len(curves["speed"].get_ydata()) == 5
+    assert len(curves["p"].get_ydata()) == 1
+
+
+@pytest.mark.parametrize("name", ["steady_grid", "measurements_only"])
+def test_no_error_curve_without_time_or_reference(name: str, reported: Reported) -> None:
+    with open_fields(reported(name) / "fields.h5") as fields:
+        assert draw_error_over_time(fields) is None
+
+
+def test_loss_draws_every_term_and_names_what_it_cannot() -> None:
+    picture = draw_loss(
+        {
+            "step": np.arange(3.0),
+            "lr": np.ones(3),
+            "loss/total": np.array([1.0, 0.1, np.nan]),
+            "loss/momentum_x": np.array([1.0, 0.1, 0.01]),
+            "loss/boundary": np.zeros(3),
+        }
+    )
+    ax = picture.figure.axes[0]
+    assert ax.get_yscale() == "log"
+    assert [line.get_label() for line in ax.get_lines()] == ["total", "momentum x"]
+    assert "Zero or absent throughout: boundary." in picture.caption
+    assert "1 logged values are missing or not finite" in picture.caption
+    assert "The total goes from 1 to not finite." in picture.alt
+
+
+def test_loss_of_a_run_that_never_was_finite() -> None:
+    picture = draw_loss({"step": np.arange(2.0), "loss/total": np.full(2, np.nan)})
+    assert to_png(picture.figure, 40).startswith(b"\x89PNG")
+
+
+def test_loss_needs_a_loss() -> None:
+    with pytest.raises(PinnxError, match="expected columns loss/"):
+        draw_loss({"step": np.arange(3.0)})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (3000, "3000"),
+        (0.038149, "0.0381"),
+        (0.99999, "1"),
+        (64.953, "65"),
+        (123456.7, "123000"),
+        (1e-3, "0.001"),
+        (4.5678e-4, f"4.57 {TIMES} 10⁻⁴"),
+        (-1e-5, f"-1 {TIMES} 10⁻⁵"),
+        (1.23456e8, "123456000"),
+        (1.5e10, f"1.5 {TIMES} 10¹⁰"),
+        (float("nan"), "not finite"),
+    ],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert number(value).replace("\u00a0", " ") == text
+
+
+def test_words() -> None:
+    spoken = [percent(0.0381), percent(float("inf")), duration(46.1875), duration(200.4)]
+    spoken += [duration(7500), duration(float("nan")), plural(1, "sensor"), plural(2, "sensor")]
+    assert [text.replace("\u00a0", " ") for text in spoken] == [
+        "3.81 %",
+        "not finite",
+        "46.2 s",
+        "3 min 20 s",
+        "2 h 5 min",
+        "not finite",
+        "1 sensor",
+        "2 sensors",
+    ]
+
+
+def test_markup_escapes_all_but_markup() -> None:
+    assert tag("p", "a < b", Html("<b>c</b>"), title='"&') == ('<p title="&quot;&amp;">a &lt; b<b>c</b></p>')
+    assert tag("td", class_=None) == "<td></td>"

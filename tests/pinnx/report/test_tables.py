@@ -1,0 +1,90 @@
+"""Tables say what metrics.json says, and a verdict that is not a plain pass is a failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
+
+PASSED, FAILED = "verdict passed", "verdict failed"
+
+
+def a_check(**changes: Any) -> dict[str, Any]:
+    plain = {"name": "conservation", "value": 1e-6, "limit": 1e-5, "unit": "1/time", "note": ""}
+    return {**plain, "passed": True, **changes}
+
+
+def test_passed_and_failed_checks() -> None:
+    markup = checks_table({"checks": [a_check(), a_check(passed=False)]})
+    assert markup.count(PASSED) == markup.count(FAILED) == 1
+    assert markup.count('<data value="1e-06">') == 2
+    assert FAILED not in checks_table({"checks": [a_check()]})
+
+
+@pytest.mark.parametrize("passed", ["true", 1, None])
+def test_only_true_is_a_pass(passed: object) -> None:
+    markup = checks_table({"checks": [a_check(passed=passed)]})
+    assert FAILED in markup
+    assert PASSED not in markup
+
+
+@pytest.mark.parametrize("metrics", [{}, {"checks": []}, {"checks": None}])
+def test_no_checks_count_as_failed(metrics: dict[str, Any]) -> None:
+    assert FAILED in checks_table(metrics)
+    assert "No check was made" in checks_table(metrics)
+
+
+def test_a_check_without_a_value_says_none() -> None:
+    markup = checks_table({"checks": [a_check(value=None, passed=False, note="no points")]})
+    assert "<td>none</td>" in markup
+    assert "no points" in markup
+
+
+def test_an_unknown_check_keeps_its_name() -> None:
+    assert "my_own_check" in checks_table({"checks": [a_check(name="my_own_check")]})
+
+
+def test_errors_stand_beside_named_baselines() -> None:
+    errors = {"u": 0.0123, "speed": 0.0381}
+    baseline = {"interpolation": {"speed": 0.3456}, "mean flow": {"u": 0.5, "speed": 0.6}}
+    markup = errors_table({"relative_l2": errors, "baseline": baseline})
+    for value in (0.0123, 0.0381, 0.3456, 0.5, 0.6):
+        assert f'<data value="{value!r}">' in markup
+    assert ">interpolation</th>" in markup
+    assert ">mean flow</th>" in markup
+    assert markup.count("not recorded") == 1
+
+
+def test_errors_stand_beside_one_baseline() -> None:
+    markup = errors_table({"relative_l2": {"speed": 0.0381}, "baseline": {"speed": 0.3456}})
+    assert ">baseline</th>" in markup
+    assert '<data value="0.3456">' in markup
+
+
+@pytest.mark.parametrize("metrics", [{}, {"relative_l2": {}}, {"relative_l2": None}])
+def test_no_errors_without_a_reference(metrics: dict[str, Any]) -> None:
+    assert "no reference for this flow" in errors_table(metrics)
+
+
+def test_facts_leave_nothing_out() -> None:
+    markup = facts_table({"seed": 7, "something_new": 42.5, "resumed": True, "nu": None, "versions": {"torch": "2"}})
+    assert "something new" in markup
+    assert '<data value="42.5">' in markup
+    assert "<td>True</td>" in markup
+    assert "<td>none</td>" in markup
+    assert "torch 2" in markup
+
+
+def test_numbers_that_are_none() -> None:
+    for value in (None, "3", True):
+        assert "not recorded" in datum(value)
+    assert datum(float("nan")) == '<data value="">not finite</data>'
+
+
+def test_sensors() -> None:
+    markup = sensors_table(np.array([1, 2]), np.array([[0.125, 2.0], [3.0, 1 / 3]]))
+    assert markup.count("<tr>") == 3
+    assert f'<data value="{1 / 3!r}">0.33333</data>' in markup

@@ -1,0 +1,267 @@
+"""The report as a whole: self-contained, true to the files, safe, and whole or absent."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import matplotlib
+import numpy as np
+import pytest
+from page import Page
+from run_folder import CASES, build_run
+
+from pinnx.errors import PinnxError
+from pinnx.report import write_report
+from pinnx.report.words import NU
+
+# sensors, fields, loss; then residuals, error over time, instants where there is something to show
+FIGURES = {
+    "steady_grid": 4,
+    "unsteady_scattered": 6,
+    "measurements_only": 4,
+    "synthetic_unsteady_grid": 6,
+    "grid_3d": 6,
+    "scattered_3d": 6,
+}
+
+Reported = Callable[[str], Path]
+
+
+def page_of(folder: Path) -> Page:
+    return Page(folder / "report.html")
+
+
+def edit_metrics(folder: Path, **changes: Any) -> None:
+    path = folder / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.fixture
+def copied(reported: Reported, tmp_path: Path) -> Path:
+    """A run without a report, to be changed."""
+    folder = tmp_path / "run"
+    shutil.copytree(reported("steady_grid"), folder)
+    (folder / "report.html").unlink()
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_one_file_that_asks_for_nothing(name: str, reported: Reported) -> None:
+    page = page_of(reported(name))
+    addresses = [a[key] for _, a in page.elements for key in ("src", "href") if key in a]
+    assert len(addresses) == FIGURES[name]
+    for address in addresses:
+        kind, _, data = address.partition(",")
+        assert kind == "data:image/png;base64"
+        assert base64.b64decode(data, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements}
+    assert "url(" not in page.source
+    assert "@import" not in page.source
+    policy = next(m["content"] for m in page.all("meta") if "http-equiv" in m)
+    assert policy.startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_can_be_read_without_seeing(name: str, reported: Reported) -> None:
+    page = page_of(reported(name))
+    assert page.all("html")[0]["lang"] == "en"
+    assert len(page.all("h1")) == 1
+    assert all(len(image["alt"]) > 40 for image in page.all("img"))
+    assert len(page.all("figcaption")) == FIGURES[name]
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_holds_the_numbers_of_the_run(name: str, reported: Reported) -> None:
+    folder = reported(name)
+    page = page_of(folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    shown = {element["value"] for element in page.all("data")}
+    wanted = list(metrics["relative_l2"].values())
+    wanted += [item["value"] for item in metrics["checks"] if item["value"] is not None]
+    wanted += [item["limit"] for item in metrics["checks"]]
+    wanted += [v for v in metrics.values() if isinstance(v, int | float)]
+    assert {repr(value) for value in wanted} <= shown
+    for text in (metrics["source"], metrics["command"], "torch 2.13.0", "46.2 s", "learn_nu"):
+        assert text.removeprefix("synthetic: ") in page.text
+
+
+def test_failed_checks_show_as_failed(reported: Reported) -> None:
+    page = page_of(reported("steady_grid"))
+    verdicts = [c for c in page.classes() if c.startswith("verdict")]
+    assert verdicts == ["verdict passed", "verdict failed", "verdict failed", "verdict passed"]
+    assert page.text.count("✗ failed") == 2
+    assert "2 of 4" in page.text
+    assert "nothing to check" in page.text
+
+
+def test_synthetic_data_is_called_so(reported: Reported) -> None:
+    assert "badge" in page_of(reported("synthetic_unsteady_grid")).classes()
+    assert "Synthetic data." in page_of(reported("synthetic_unsteady_grid")).text
+    for name in set(CASES) - {"synthetic_unsteady_grid"}:
+        assert "badge" not in page_of(reported(name)).classes()
+
+
+def test_without_a_reference_no_error_is_claimed(reported: Reported) -> None:
+    text = page_of(reported("measurements_only")).text
+    assert "without a reference" in text
+    assert "error in speed" not in text
+    assert "There is no reference for this flow" in text
+    assert "as measured" in text
+
+
+def test_says_what_the_reconstruction_knew(reported: Reported) -> None:
+    text = page_of(reported("unsteady_scattered")).text
+    assert "The velocity at 12 places and 5 instants, with 1 % noise added." in text
+    assert "to choose their places by pivoted QR" in text
+    assert f"viscosity {NU} = 0.05" in text
+    assert "u = 1, v = 0 on the top side; u = sin(x), v = 0 on the circle of radius 0.7" in text
+    assert "no pressure and no other velocity" in text
+
+
+def test_text_is_escaped(copied: Path) -> None:
+    attack = "<script>alert('1')</script>\"&"
+    checks = [{"name": attack, "value": 1.0, "limit": 2.0, "unit": attack, "passed": True}]
+    edit_metrics(
+        copied,
+        source=attack,
+        command=attack,
+        checks=checks,
+        versions={attack: attack},
+        extra=attack,
+    )
+    (copied / "config.yaml").write_text(f"data: {{path: '{attack.replace(chr(39), chr(39) * 2)}'}}")
+    page = Page(write_report(copied))
+    assert not page.all("script")
+    assert page.source.count("&lt;script&gt;") >= 8
+    assert "alert('1')" in page.text
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "metrics.json", "history.jsonl", "sensors.csv", "fields.h5"])
+def test_a_missing_file_is_named(copied: Path, file: str) -> None:
+    (copied / file).unlink()
+    with pytest.raises(PinnxError, match=f"expected {re.escape(file)} in .*, found none"):
+        write_report(copied)
+    assert not list(copied.glob("*report*"))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=r"expected the folder of a run, got .*nowhere"):
+        write_report(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.yaml", "a: [", "config.yaml: expected YAML"),
+        ("config.yaml", "- 1", "config.yaml: expected a mapping, got list"),
+        ("metrics.json", "{", "metrics.json: expected JSON"),
+        ("metrics.json", "[1]", "metrics.json: expected a JSON object, got list"),
+        ("history.jsonl", "", "history.jsonl: expected at least one logged step"),
+        ("history.jsonl", '{"step": 1}\n{"ste', "history.jsonl, line 2: expected JSON"),
+        ("history.jsonl", '{"loss/total": 1}\n', "history.jsonl: expected a step in every row"),
+        ("history.jsonl", '{"step": 1}\n', "history.jsonl: expected columns loss/"),
+        ("sensors.csv", "", "sensors.csv: expected the header rank,x,y"),
+        ("sensors.csv", "x,y\n1,2\n", "sensors.csv: expected the header rank,x,y"),
+        ("sensors.csv", "rank,x,y\n1,a,2\n", "sensors.csv: expected numbers"),
+        ("sensors.csv", "rank,x,y\n1,2\n", "sensors.csv: expected numbers"),
+        ("fields.h5", "not HDF5", "fields.h5: expected HDF5"),
+    ],
+)
+def test_a_malformed_file_is_named(copied: Path, file: str, content: str, message: str) -> None:
+    (copied / file).write_text(content)
+    with pytest.raises(PinnxError, match=re.escape(message)):
+        write_report(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("v", "expected a dataset v"),
+        ("p", "expected a dataset p"),
+        ("x", "expected a dataset x"),
+    ],
+)
+def test_a_missing_field_is_named(copied: Path, name: str, message: str) -> None:
+    with h5py.File(copied / "fields.h5", "a") as file:
+        del file[name]
+    with pytest.raises(PinnxError, match=message):
+        write_report(copied)
+
+
+@pytest.mark.parametrize("name", ["u", "reference/p", "residual/continuity"])
+def test_a_field_of_the_wrong_shape_is_named(copied: Path, name: str) -> None:
+    with h5py.File(copied / "fields.h5", "a") as file:
+        transposed = file[name][...].T
+        del file[name]
+        file[name] = transposed
+    with pytest.raises(PinnxError, match=rf"{name}: expected shape \[33, 25\], got \[25, 33\]"):
+        write_report(copied)
+
+
+@pytest.mark.parametrize("name", ["steady", "grid"])
+def test_a_missing_attribute_is_named(copied: Path, name: str) -> None:
+    with h5py.File(copied / "fields.h5", "a") as file:
+        del file.attrs[name]
+    with pytest.raises(PinnxError, match=f"expected an attribute {name}"):
+        write_report(copied)
+
+
+def test_points_on_a_line_are_refused(reported: Reported, tmp_path: Path) -> None:
+    shutil.copytree(reported("unsteady_scattered"), tmp_path, dirs_exist_ok=True)
+    with h5py.File(tmp_path / "fields.h5", "a") as file:
+        file["y"][...] = 2 * file["x"][...]
+    with pytest.raises(PinnxError, match="expected points that span an area"):
+        write_report(tmp_path)
+
+
+def test_a_diverged_field_still_has_a_report(copied: Path) -> None:
+    with h5py.File(copied / "fields.h5", "a") as file:
+        file["u"][...] = np.nan
+    assert Page(write_report(copied)).all("h1")
+
+
+def test_a_failed_write_leaves_the_old_report(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copied / "report.html").write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(copied)
+    assert (copied / "report.html").read_text() == "old"
+    assert [path.name for path in copied.glob("*report*")] == ["report.html"]
+
+
+def test_two_reports_are_alike_and_leave_matplotlib_alone(copied: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    first = write_report(copied).read_bytes()
+    assert write_report(copied).read_bytes() == first
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_no_window_system_is_asked_for(copied: Path) -> None:
+    code = (
+        "import sys, pathlib; from pinnx.report import write_report\n"
+        f"write_report(pathlib.Path({str(copied)!r}))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("num_sensors", [1, 60])
+def test_any_number_of_sensors(num_sensors: int, tmp_path: Path) -> None:
+    folder = build_run(tmp_path / "run", CASES["steady_grid"](), num_sensors)
+    text = Page(write_report(folder)).text
+    assert f"from {num_sensors} sensor{'s' if num_sensors > 1 else ''}" in text

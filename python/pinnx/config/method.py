@@ -18,6 +18,7 @@ from pinnx.config.kinds import (
     Number,
     Positive,
     Section,
+    Switch,
     setting,
 )
 
@@ -34,6 +35,7 @@ class Sensors(Section):
     modes: Count | None = setting(
         None, "POD modes for qr; null = as many as sensors, save those that are rounding noise"
     )
+    scale_modes: Switch = setting(True, "qr: weight each POD mode by its singular value")
     seed: Natural = setting(0, "seed of the random choice and of the noise")
     positions: tuple[tuple[Number, ...], ...] | None = setting(
         None, "positions [x, y] or [x, y, z] for method positions", "length"
@@ -136,6 +138,11 @@ class Evals(Section):
     """The checks after the training."""
 
     points: Count = setting(20000, "points at which the residuals are measured")
+    grid: Count | None = setting(
+        None,
+        "points along the longest side of the grid on which the flow of data.measurements is written; "
+        "null = 128 in two dimensions, 48 in three",
+    )
     limits: Limits = setting(Limits(), "what must hold")
 
 

@@ -4,6 +4,8 @@
              modes. The pivots are the sensors: each is the point whose column is longest after
              the parts that the earlier ones explain are taken off, which greedily maximises the
              volume |det| of what is measured. Exact (LAPACK geqp3) and deterministic.
+             Each mode counts by its singular value (`scale_modes`), so that a sensor goes where
+             energy is not yet seen; orthonormal modes alone weigh the weakest like the strongest.
     random   the first k of a seeded permutation of the data points that keep to the distances
 
 Source: Manohar, Brunton, Kutz, Brunton, "Data-driven sparse sensor placement for reconstruction",
@@ -38,6 +40,7 @@ def select_sensors(
     positions: Sequence[Sequence[float]] | np.ndarray | None = None,
     min_distance: float | None = None,
     margin: float | None = None,
+    scale_modes: bool = True,
 ) -> SensorSet:
     """Choose the sensors for a flow.
 
@@ -51,6 +54,7 @@ def select_sensors(
         positions: positions: [k, d] the places, kept exactly as given.
         min_distance: random: least distance between two sensors, > 0, units of length.
         margin: qr, random: least distance to the edge of the data's box, > 0, units of length.
+        scale_modes: qr: weight each mode by its singular value.
 
     Returns:
         The sensors, in the order of their rank.
@@ -72,13 +76,13 @@ def select_sensors(
         return sensors
     candidates = _candidates(snapshots, margin)
     if method == "qr":
-        chosen = candidates[_qr_pivots(snapshots.velocity[:, candidates], count, modes)]
+        chosen = candidates[_qr_pivots(snapshots.velocity[:, candidates], count, modes, scale_modes)]
     else:
         chosen = _random(snapshots.points, candidates, count, seed, min_distance)
     return SensorSet(snapshots.points[chosen], indices=chosen, method=method)
 
 
-def _qr_pivots(velocity: np.ndarray, count: int, num_modes: int | None) -> np.ndarray:
+def _qr_pivots(velocity: np.ndarray, count: int, num_modes: int | None, scale_modes: bool) -> np.ndarray:
     basis = pod_basis(velocity)
     if num_modes is None:
         num_modes = max(1, min(count, basis.num_above_rounding))
@@ -87,7 +91,10 @@ def _qr_pivots(velocity: np.ndarray, count: int, num_modes: int | None) -> np.nd
             f"sensors.modes: expected at most {basis.rank}, the rank of the {len(velocity)} snapshots, got {num_modes}"
         )
     _, n, d = basis.modes.shape
-    matrix = basis.modes[:num_modes].transpose(0, 2, 1).reshape(num_modes * d, n)
+    modes = basis.modes[:num_modes]
+    if scale_modes:
+        modes = modes * basis.singular_values[:num_modes, None, None]
+    matrix = modes.transpose(0, 2, 1).reshape(num_modes * d, n)
     r_factor, pivots = scipy.linalg.qr(matrix, mode="r", pivoting=True)
     diagonal = np.abs(np.diagonal(r_factor))
     rank = int(np.count_nonzero(diagonal > EPS64 * max(matrix.shape) * diagonal[0]))

@@ -1,0 +1,111 @@
+"""A trained network at many points: its fields, and how well they obey the equations.
+
+Points go through in blocks, so memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pinnx.data.collocation import uniform_points
+from pinnx.errors import PinnxError
+from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.navier_stokes import NavierStokes
+
+__all__ = ["EVALUATION_STREAM", "FlowFields", "boundary_error", "evaluate_flow", "predict", "residual_norms"]
+
+# Points that no training step has drawn (train/problem.py has the streams of the training).
+EVALUATION_STREAM = 1 << 21
+BLOCK = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class FlowFields:
+    """Fields and residuals at points.
+
+    Args:
+        fields: [n, d + 1] float64, columns u, v[, w], p.
+        residual: [n, d + 1] float64, columns momentum_x, momentum_y[, momentum_z], continuity.
+    """
+
+    fields: NDArray[np.float64]
+    residual: NDArray[np.float64]
+
+
+@torch.no_grad()
+def evaluate_flow(network: FourierNetwork, equations: NavierStokes, coordinates: NDArray[np.float64]) -> FlowFields:
+    """Fields and residuals at [n, D] coordinates."""
+    fields = np.empty((len(coordinates), equations.dim + 1))
+    residual = np.empty_like(fields)
+    for start in range(0, len(coordinates), BLOCK):
+        block = slice(start, start + BLOCK)
+        jet = network.jet(_points(network, coordinates[block]), equations.spec)
+        fields[block] = jet.value.cpu().numpy()
+        residual[block] = equations.residual(jet).cpu().numpy()
+    return FlowFields(fields, residual)
+
+
+@torch.no_grad()
+def predict(network: FourierNetwork, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fields at [n, D] coordinates, [n, c] float64."""
+    blocks = [
+        network(_points(network, coordinates[start : start + BLOCK])).cpu().numpy()
+        for start in range(0, len(coordinates), BLOCK)
+    ]
+    return np.concatenate(blocks).astype(np.float64)
+
+
+def residual_norms(
+    network: FourierNetwork,
+    equations: NavierStokes,
+    bounds: Mapping[str, tuple[float, float]],
+    num_points: int,
+    *,
+    seed: int,
+) -> tuple[float, float]:
+    """L2 norms (root mean square over the domain) of the momentum residual's length and of the divergence.
+
+    Args:
+        network: the fields.
+        equations: what they should obey.
+        bounds: axis name -> (low, high) of the domain, time first.
+        num_points: uniform points, none of which the training has seen.
+        seed: names the points.
+    """
+    low, high = np.array(list(bounds.values())).T
+    points = uniform_points(low, high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
+    residual = evaluate_flow(network, equations, points).residual
+    momentum = np.sqrt(np.mean(np.sum(residual[:, :-1] ** 2, axis=1)))
+    return float(momentum), float(np.sqrt(np.mean(residual[:, -1] ** 2)))
+
+
+def boundary_error(network: FourierNetwork, conditions: Sequence[BoundaryCondition], num_points: int) -> float:
+    """The largest error of a prescribed component at any boundary.
+
+    Args:
+        network: the fields.
+        conditions: at least one.
+        num_points: regular points of each condition, its ends included.
+
+    Raises:
+        PinnxError: no conditions; nothing was checked.
+    """
+    if not conditions:
+        raise PinnxError("boundary_error: expected at least one boundary condition, got none")
+    largest = 0.0
+    for condition in conditions:
+        points = condition.validation_points(num_points)
+        targets, mask = condition.targets(points)
+        largest = max(largest, float(np.abs(predict(network, points) - targets)[:, mask].max()))
+    return largest
+
+
+def _points(network: FourierNetwork, coordinates: NDArray[np.float64]) -> torch.Tensor:
+    like = network.frequencies
+    return torch.as_tensor(np.ascontiguousarray(coordinates), dtype=like.dtype, device=like.device)

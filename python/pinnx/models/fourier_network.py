@@ -1,0 +1,144 @@
+"""A multilayer perceptron behind random Fourier features, with its jets.
+
+    h_0 = [cos(2 pi (x - o) B), sin(2 pi (x - o) B)],   h_l = f(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
+
+B [d, m] is fixed: column j is a wave with B[i, j] cycles per unit of coordinate i. The scaling of the inputs is part
+of B, so derivatives are physical; the origin o keeps the phases small, so that float32 does not lose them.
+
+Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput. Phys. 2025 (scaling by axis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+import pinn_ext
+from pinnx.errors import PinnxError
+
+__all__ = ["FourierNetwork", "random_frequencies"]
+
+_FUNCTIONS = {
+    "tanh": torch.tanh,
+    "sine": torch.sin,
+    "silu": nn.functional.silu,
+    "gelu": nn.functional.gelu,
+}
+
+
+def random_frequencies(
+    scale: Sequence[float],
+    sigma: float | Sequence[float],
+    num_frequencies: int,
+    *,
+    seed: int,
+    periods: Mapping[int, float] | None = None,
+) -> Tensor:
+    """Gaussian frequencies: ``B[i, j] = sigma_i scale_i g_ij``, rounded to whole waves on periodic axes.
+
+    Args:
+        scale: factor on each coordinate, [d], > 0; one over the domain's extent makes sigma a number of waves.
+        sigma: standard deviation in scaled coordinates, one number or one per coordinate, > 0.
+        num_frequencies: m >= 1.
+        seed: names the draw.
+        periods: coordinate -> period; the network is then exactly periodic along it.
+
+    Returns:
+        [d, m] float64, cycles per unit of each coordinate.
+
+    Raises:
+        PinnxError: numbers of the wrong count or sign.
+    """
+    d = len(scale)
+    sigmas = [float(sigma)] * d if isinstance(sigma, int | float) else [float(s) for s in sigma]
+    if len(sigmas) != d:
+        raise PinnxError(f"sigma: expected one number or {d}, one per coordinate, got {len(sigmas)}")
+    if min(*scale, *sigmas) <= 0 or num_frequencies < 1:
+        raise PinnxError(
+            f"frequencies: expected scale, sigma and their number > 0, got {list(scale)}, {sigmas}, {num_frequencies}"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    frequencies = torch.randn(d, num_frequencies, generator=generator, dtype=torch.float64)
+    frequencies *= torch.tensor(sigmas, dtype=torch.float64)[:, None]
+    frequencies *= torch.tensor(scale, dtype=torch.float64)[:, None]
+    for axis, period in (periods or {}).items():
+        frequencies[axis] = torch.round(frequencies[axis] * period) / period
+    return frequencies
+
+
+class FourierNetwork(nn.Module):
+    """A network from coordinates to fields, with derivatives in one pass.
+
+    Args:
+        frequencies: B, [d, m]; kept as a buffer, not trained.
+        num_outputs: fields, c.
+        width: features of each hidden layer.
+        layers: number of hidden layers, >= 1.
+        activation: "tanh", "sine", "silu" or "gelu".
+        origin: o, [d], subtracted from the coordinates; None: zero.
+        seed: names the first weights (Glorot normal; biases are zero).
+        dtype: torch.float32 or torch.float64.
+
+    Raises:
+        PinnxError: sizes below one, an unknown activation, an origin of the wrong length.
+    """
+
+    frequencies: Tensor
+    origin: Tensor
+
+    def __init__(
+        self,
+        frequencies: Tensor,
+        num_outputs: int,
+        *,
+        width: int = 64,
+        layers: int = 4,
+        activation: pinn_ext.Activation = "tanh",
+        origin: Sequence[float] | None = None,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        d, m = frequencies.shape
+        if min(num_outputs, width, layers) < 1:
+            raise PinnxError(f"network: expected sizes >= 1, got outputs {num_outputs}, width {width}, layers {layers}")
+        if activation not in _FUNCTIONS:
+            raise PinnxError(f"activation: expected one of {', '.join(_FUNCTIONS)}, got {activation!r}")
+        if origin is not None and len(origin) != d:
+            raise PinnxError(f"origin: expected {d} coordinates, got {len(origin)}")
+        self.activation: pinn_ext.Activation = activation
+        self.register_buffer("frequencies", frequencies.to(dtype))
+        self.register_buffer("origin", torch.tensor(origin or [0.0] * d, dtype=dtype))
+        sizes = [2 * m, *[width] * layers, num_outputs]
+        generator = torch.Generator().manual_seed(seed)
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for fan_in, fan_out in pairwise(sizes):
+            weight = torch.empty(fan_out, fan_in, dtype=dtype)
+            nn.init.xavier_normal_(weight, generator=generator)
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(fan_out, dtype=dtype)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The fields at points: [n, d] -> [n, c], differentiable to any order."""
+        hidden = pinn_ext.fourier_features(x - self.origin, self.frequencies)
+        *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
+        for weight, bias in inner:
+            hidden = _FUNCTIONS[self.activation](nn.functional.linear(hidden, weight, bias))
+        return nn.functional.linear(hidden, last_weight, last_bias)
+
+    def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
+        """The fields and their derivatives at points, [s, n, c], differentiable once in the parameters.
+
+        Args:
+            x: [n, d].
+            spec: which derivatives, by column of ``x``.
+        """
+        jet = pinn_ext.fourier_jet(x - self.origin, self.frequencies, spec)
+        *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
+        for weight, bias in inner:
+            jet = pinn_ext.activation_jet(pinn_ext.linear_jet(jet, weight, bias), self.activation)
+        return pinn_ext.linear_jet(jet, last_weight, last_bias)

@@ -1,0 +1,210 @@
+"""The job from end to end: data, sensors, training, checks, files, report.
+
+Everything that can be wrong with the input is found before the folder of the run is made.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from pinnx.config import Config, dump_config, load_config
+from pinnx.errors import PinnxError
+from pinnx.evals.checks import Check, verify
+from pinnx.evals.flow import FlowFields, boundary_error, predict, residual_norms
+from pinnx.evals.metrics import field_errors, relative_l2
+from pinnx.reconstruct.assembly import build_problem, term_weights
+from pinnx.reconstruct.case import Case, load_case
+from pinnx.reconstruct.outputs import evaluate_output, peak_memory_gib, versions, write_fields
+from pinnx.report import write_report
+from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
+from pinnx.train.optimizers import cosine_schedule, make_optimizer
+from pinnx.train.problem import Problem
+from pinnx.train.progress import TrainingProgress
+from pinnx.train.run_folder import RunFolder, write_text
+from pinnx.train.trainer import LoggedStep, Trainer
+
+__all__ = ["Interrupted", "reconstruct", "resume"]
+
+# Regular points of each boundary condition at which its largest error is looked for.
+BOUNDARY_CHECK_POINTS = 1001
+
+
+class Interrupted(PinnxError):  # noqa: N818 - not an error of the user's
+    """The training was stopped by Ctrl-C and can go on."""
+
+
+def reconstruct(
+    config: Config, out: str | Path, *, console: Console | None = None, command: str = "pinnx.reconstruct"
+) -> dict[str, Any]:
+    """Reconstructs a flow and writes the folder of the run.
+
+    Args:
+        config: everything that decides the run.
+        out: the folder, which must not hold a run yet.
+        console: where progress is shown; None: nowhere.
+        command: what is recorded as the command.
+
+    Returns:
+        The contents of metrics.json.
+
+    Raises:
+        PinnxError: bad input; nothing has been written then.
+        Interrupted: Ctrl-C; a checkpoint is saved.
+    """
+    started = time.perf_counter()
+    folder = RunFolder(out)
+    folder.require_free()
+    case = load_case(config, progress=_say(console))
+    problem = build_problem(config, case)
+    folder.create()
+    write_text(folder.config, dump_config(config))
+    case.sensors.write_csv(folder.sensors)
+    trainer = _trainer(config, problem, folder)
+    return _train_and_finish(config, case, trainer, folder, console, command, started)
+
+
+def resume(out: str | Path, *, console: Console | None = None, command: str = "pinnx.resume") -> dict[str, Any]:
+    """Goes on with a run that was interrupted, to the same result, bitwise on the CPU.
+
+    Args:
+        out: the folder of the run.
+        console: where progress is shown; None: nowhere.
+        command: what is recorded as the command.
+
+    Raises:
+        PinnxError: no run that could go on: no configuration, no whole checkpoint, or a finished run.
+    """
+    started = time.perf_counter()
+    folder = RunFolder(out)
+    if not folder.config.is_file():
+        raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
+    if folder.report.exists():
+        raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
+    config = load_config(str(folder.config), [])
+    state = load_checkpoint(folder.checkpoint)
+    case = load_case(config, progress=_say(console))
+    trainer = _trainer(config, build_problem(config, case), folder)
+    trainer.load_state_dict(state)
+    folder.rewind_history(trainer.step)
+    return _train_and_finish(config, case, trainer, folder, console, command, started)
+
+
+def _say(console: Console | None) -> Any:
+    return (lambda text: None) if console is None else (lambda text: console.print(text, highlight=False))
+
+
+def _trainer(config: Config, problem: Problem, folder: RunFolder) -> Trainer:
+    train = config.train
+    parameters = [*problem.network.parameters(), *problem.equations.parameters()]
+    optimizer = make_optimizer(
+        train.optimizer,
+        parameters,
+        lr=train.lr,
+        betas=train.betas,
+        precondition_frequency=train.precondition_frequency,
+    )
+    return Trainer(
+        problem,
+        optimizer,
+        cosine_schedule(optimizer, train.steps, train.final_lr),
+        weights=term_weights(config, problem.term_names),
+        steps=train.steps,
+        log_every=train.log_every,
+        checkpoint_every=train.checkpoint_every,
+        on_checkpoint=lambda state: save_checkpoint(folder.checkpoint, state),
+    )
+
+
+def _train_and_finish(
+    config: Config,
+    case: Case,
+    trainer: Trainer,
+    folder: RunFolder,
+    console: Console | None,
+    command: str,
+    started: float,
+) -> dict[str, Any]:
+    with TrainingProgress(config.train.steps, console) as progress:
+
+        def on_log(logged: LoggedStep) -> None:
+            folder.append_history(logged.as_row())
+            progress.losses(logged.step, logged.total, logged.terms, logged.steps_per_s)
+
+        trainer.on_log = on_log
+        trainer.on_step = progress.advance
+        try:
+            trainer.run()
+        except KeyboardInterrupt:
+            save_checkpoint(folder.checkpoint, trainer.state_dict())
+            raise Interrupted(
+                f"interrupted after step {trainer.step} of {trainer.steps}; saved. "
+                f"Go on with: pinnx reconstruct --resume {folder.path}"
+            ) from None
+    save_checkpoint(folder.checkpoint, trainer.state_dict())
+    _say(console)("evaluating the fields and the checks")
+    problem = trainer.problem
+    flow = evaluate_output(case, problem.network, problem.equations)
+    write_fields(folder.fields, case, flow, problem.equations.residual_names)
+    metrics = _metrics(config, case, trainer, flow, command)
+    metrics["wall_s"] = time.perf_counter() - started
+    write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
+    write_report(folder.path)
+    return metrics
+
+
+def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, command: str) -> dict[str, Any]:
+    problem = trainer.problem
+    momentum, continuity = residual_norms(
+        problem.network, problem.equations, case.bounds, config.evals.points, seed=config.train.seed
+    )
+    numbers: dict[str, float | None] = {"pde_residual_l2": momentum, "conservation": continuity}
+    if case.conditions:
+        numbers["boundary_error_max"] = boundary_error(problem.network, case.conditions, BOUNDARY_CHECK_POINTS)
+    errors = _errors(case, flow)
+    if errors is not None:
+        numbers["reconstruction"] = errors["speed"]
+    predicted = predict(problem.network, case.coordinates)[:, : case.dim]
+    numbers["sensor_misfit"] = relative_l2(predicted, case.velocity, name="sensors")
+    limits = config.evals.limits.model_dump()
+    checks: list[Check] = verify(numbers, limits=limits)
+    return {
+        "relative_l2": errors,
+        "wall_s": 0.0,  # set by the caller, last
+        "train_s": trainer.train_s,
+        "steps": trainer.step,
+        "steps_per_s": trainer.step / trainer.train_s,
+        "peak_memory_gib": peak_memory_gib(),
+        "pde_residual_l2": momentum,
+        "continuity_l2": continuity,
+        "boundary_error_max": numbers.get("boundary_error_max"),
+        "sensor_misfit": numbers["sensor_misfit"],
+        "num_sensors": len(case.sensors),
+        "seed": config.train.seed,
+        "nu": float(problem.equations.nu),
+        "checks": [item.as_dict() for item in checks],
+        "source": case.source,
+        "command": command,
+        "versions": versions(),
+    }
+
+
+def _errors(case: Case, flow: FlowFields) -> Mapping[str, float] | None:
+    """Relative L2 errors against the reference; None where there is none."""
+    reference = case.reference
+    if reference is None:
+        return None
+    fields = flow.fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
+    frames = reference.pressure_frames
+    return field_errors(
+        fields[..., : case.dim],
+        reference.velocity,
+        pressure=None if frames is None else np.ascontiguousarray(fields[frames][..., -1]),
+        reference_pressure=reference.pressure,
+    )

@@ -1,0 +1,23 @@
+"""Training: the problem, the loop, optimisers, checkpoints, the folder of a run."""
+
+from __future__ import annotations
+
+from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
+from pinnx.train.optimizers import cosine_schedule, make_optimizer
+from pinnx.train.problem import Batch, PointCounts, Problem
+from pinnx.train.run_folder import RunFolder
+from pinnx.train.trainer import LoggedStep, NonFiniteLossError, Trainer
+
+__all__ = [
+    "Batch",
+    "LoggedStep",
+    "NonFiniteLossError",
+    "PointCounts",
+    "Problem",
+    "RunFolder",
+    "Trainer",
+    "cosine_schedule",
+    "load_checkpoint",
+    "make_optimizer",
+    "save_checkpoint",
+]

@@ -1,0 +1,56 @@
+"""Checkpoints that count only when complete.
+
+A checkpoint is written beside its place, flushed to the disk, and moved there in one step; a file that is cut short
+or altered fails torch's own checksums (the format is a zip archive) and is refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pinnx.errors import PinnxError
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes ``state`` (tensors, numbers, strings and containers of them) to ``path``, whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads what ``save_checkpoint`` wrote, on the CPU; no code in the file is run.
+
+    Raises:
+        PinnxError: no such file, a file that is cut short or altered, or one of another format.
+    """
+    if not path.is_file():
+        raise PinnxError(f"{path}: no such checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise PinnxError(f"{path}: expected a whole checkpoint, got one with a damaged part {damaged}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PinnxError(f"{path}: expected a whole checkpoint, got a damaged file ({reason})") from error
+    if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
+        raise PinnxError(f"{path}: expected a checkpoint of format {FORMAT}, got another file")
+    return state

@@ -1,0 +1,56 @@
+"""Optimisers and the schedule of their step size.
+
+soap    Adam in the eigenbasis of Shampoo's preconditioner: Vyas et al., "SOAP: improving and stabilizing Shampoo
+        using Adam", ICLR 2025. For PINNs: Wang et al., "Gradient alignment in physics-informed neural networks",
+        2025. From pytorch-optimizer.
+adam    Kingma and Ba, ICLR 2015. From torch.
+cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from pytorch_optimizer import SOAP
+from torch import nn
+
+from pinnx.errors import PinnxError
+
+__all__ = ["cosine_schedule", "make_optimizer"]
+
+
+def make_optimizer(
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    precondition_frequency: int,
+) -> torch.optim.Optimizer:
+    """An optimiser without weight decay.
+
+    Args:
+        name: "soap" or "adam".
+        parameters: what to optimise.
+        lr: step size at the start.
+        betas: decay of the first and second moments.
+        precondition_frequency: soap: steps from one eigenbasis to the next.
+
+    Raises:
+        PinnxError: an unknown name.
+    """
+    if name == "soap":
+        return SOAP(
+            list(parameters), lr=lr, betas=betas, weight_decay=0.0, precondition_frequency=precondition_frequency
+        )
+    if name == "adam":
+        return torch.optim.Adam(list(parameters), lr=lr, betas=betas)
+    raise PinnxError(f"train.optimizer: expected soap or adam, got {name!r}")
+
+
+def cosine_schedule(
+    optimizer: torch.optim.Optimizer, steps: int, final_lr: float
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Half a cosine from the optimiser's lr down to ``final_lr`` over ``steps`` steps."""
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, eta_min=final_lr)

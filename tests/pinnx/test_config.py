@@ -10,6 +10,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from pinnx.config import (
     Config,
     configuration_markdown,
@@ -23,7 +25,6 @@ from pinnx.config.problem import Arrays, Synthetic
 from pinnx.data import DataMapping, Snapshots, periodic_flow, read_snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import GATES
-from pydantic import ValidationError
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 CAVITY = ["data.path=cavity.mat"]

@@ -82,18 +82,12 @@ class ArrayFile:
         value = self._attribute(role, holder, name, owner) if at else self.read(role, reference)
         value = np.asarray(value)
         if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
-            raise PinnxError(
-                f"{role}: expected one number in {reference!r}, got {value.dtype} "
-                f"{list(value.shape)}"
-            )
+            raise PinnxError(f"{role}: expected one number in {reference!r}, got {value.dtype} {list(value.shape)}")
         return float(value.item())
 
     def _attribute(self, role: str, holder: str, name: str, owner: str | None) -> Any:
         """Look into the array that is named, else into the owner and then the file."""
-        if holder:
-            tables = [self._attributes_of(holder)]
-        else:
-            tables = [self._attributes_of(owner or ""), self.attributes]
+        tables = [self._attributes_of(holder)] if holder else [self._attributes_of(owner or ""), self.attributes]
         for table in tables:
             if name in table:
                 return table[name]
@@ -158,9 +152,7 @@ def _load_mat(path: Path) -> dict[str, np.ndarray]:
 
 def _numeric(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {
-        name: value
-        for name, value in content.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in NUMERIC
+        name: value for name, value in content.items() if isinstance(value, np.ndarray) and value.dtype.kind in NUMERIC
     }
 
 

@@ -96,9 +96,7 @@ def find_layout(
     for order, values in _orders(lines, points, mesh_order, num_times):
         layout = Layout(order, values, num_times or 1)
         sizes = [layout.size(axis) for axis in order]
-        if np.prod(sizes) == np.prod(field_shape) and _same_shape(
-            field_shape, sizes, layout.gridded
-        ):
+        if np.prod(sizes) == np.prod(field_shape) and _same_shape(field_shape, sizes, layout.gridded):
             fitting.append(layout)
 
     if axes is not None:
@@ -112,8 +110,7 @@ def find_layout(
     orders = " or ".join(str(layout.axes) for layout in fitting) or "none"
     asked = "an order that can be told from the shapes" if axes is None else str(axes)
     raise PinnxError(
-        f"axes: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; "
-        f"what fits: {orders}"
+        f"axes: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}"
     )
 
 
@@ -185,9 +182,7 @@ def _lines_of(
         for place in range(array.ndim):
             line = array[tuple(slice(None) if a == place else 0 for a in range(array.ndim))]
             shape = [-1 if a == place else 1 for a in range(array.ndim)]
-            if line[0] != line[-1] and np.array_equal(
-                array, np.broadcast_to(line.reshape(shape), array.shape)
-            ):
+            if line[0] != line[-1] and np.array_equal(array, np.broadcast_to(line.reshape(shape), array.shape)):
                 lines[axis], order[place] = line, axis
     if len(lines) != len(squeezed) or len(order) != len(squeezed):
         return None, None

@@ -113,9 +113,7 @@ def _columns_of(header: list[str], file_name: str) -> tuple[list[str], list[str]
     """Return the names of the coordinates and of the velocity components, in house order."""
     for name in header:
         if name not in KNOWN_COLUMNS:
-            raise PinnxError(
-                f"{file_name}: expected columns out of {', '.join(KNOWN_COLUMNS)}, got {name!r}"
-            )
+            raise PinnxError(f"{file_name}: expected columns out of {', '.join(KNOWN_COLUMNS)}, got {name!r}")
         if header.count(name) > 1:
             raise PinnxError(f"{file_name}: expected each column once, got {name!r} more than once")
     spatial = "z" in header or "w" in header
@@ -125,8 +123,7 @@ def _columns_of(header: list[str], file_name: str) -> tuple[list[str], list[str]
     missing = [name for name in coordinates + velocity if name not in header]
     if missing:
         raise PinnxError(
-            f"{file_name}: expected columns {','.join(coordinates + velocity)}, "
-            f"missing {', '.join(missing)}"
+            f"{file_name}: expected columns {','.join(coordinates + velocity)}, missing {', '.join(missing)}"
         )
     return coordinates, velocity
 
@@ -134,8 +131,7 @@ def _columns_of(header: list[str], file_name: str) -> tuple[list[str], list[str]
 def _numbers(row: list[str], header: list[str], line: int, file_name: str) -> list[float]:
     if len(row) != len(header):
         raise PinnxError(
-            f"{file_name}, line {line}: expected {len(header)} values "
-            f"({','.join(header)}), got {len(row)}"
+            f"{file_name}, line {line}: expected {len(header)} values ({','.join(header)}), got {len(row)}"
         )
     values = []
     for name, cell in zip(header, row, strict=True):
@@ -144,9 +140,6 @@ def _numbers(row: list[str], header: list[str], line: int, file_name: str) -> li
         except ValueError:
             value = np.nan
         if not np.isfinite(value):
-            raise PinnxError(
-                f"{file_name}, line {line}, column {name}: expected a finite number, "
-                f"got {cell.strip()!r}"
-            )
+            raise PinnxError(f"{file_name}, line {line}, column {name}: expected a finite number, got {cell.strip()!r}")
         values.append(value)
     return values

@@ -76,9 +76,7 @@ def relative_divergence(velocity: np.ndarray, lines: Sequence[np.ndarray]) -> fl
     return float(np.sqrt(np.sum(divergence**2) / gradient_squared))
 
 
-def check_orientation(
-    velocity: np.ndarray, lines: Sequence[np.ndarray], axes: Sequence[str]
-) -> None:
+def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: Sequence[str]) -> None:
     """Raise if the field is far from divergence-free and another reading of its axes is not.
 
     Where no other reading is better either (a slice of a 3-D flow, noisy data, a uniform flow), it
@@ -100,10 +98,7 @@ def check_orientation(
         return
     if given <= SUSPICIOUS:
         return
-    readings = [
-        (relative_divergence(other, lines), remedy)
-        for other, remedy in _other_readings(sample, axes)
-    ]
+    readings = [(relative_divergence(other, lines), remedy) for other, remedy in _other_readings(sample, axes)]
     best = min((value for value, _ in readings), default=np.inf)
     if best < min(given / BETTER_BY, NOT_DIVERGENCE_FREE):
         # Potential flows pass in several readings: the first, with the fewest changes, is named.

@@ -21,9 +21,7 @@ from pinnx.errors import PinnxError
 __all__ = ["read_snapshots"]
 
 
-def read_snapshots(
-    path: str | os.PathLike[str], mapping: DataMapping, *, check_orientation: bool = True
-) -> Snapshots:
+def read_snapshots(path: str | os.PathLike[str], mapping: DataMapping, *, check_orientation: bool = True) -> Snapshots:
     """Read one flow, on a grid or on scattered points, steady or in time.
 
     On a grid, coordinates may be lines or meshgrid arrays, rising or falling; the result stands in
@@ -44,24 +42,14 @@ def read_snapshots(
             of axes, axes in the wrong order, NaN, times that do not increase, or nu <= 0.
     """
     with open_arrays(path) as file:
-        coordinates = {
-            axis: _real(axis, file.read(axis, name)) for axis, name in mapping.coordinates.items()
-        }
+        coordinates = {axis: _real(axis, file.read(axis, name)) for axis, name in mapping.coordinates.items()}
         times = None if mapping.t is None else _real("t", file.read("t", mapping.t)).reshape(-1)
-        fields = {
-            name: _real(name, file.read(name, reference))
-            for name, reference in mapping.components.items()
-        }
-        layout = find_layout(
-            coordinates, None if times is None else times.size, fields["u"].shape, mapping.axes
-        )
-        velocity = np.stack(
-            [layout.arrange(name, array) for name, array in fields.items()], axis=-1
-        )
+        fields = {name: _real(name, file.read(name, reference)) for name, reference in mapping.components.items()}
+        layout = find_layout(coordinates, None if times is None else times.size, fields["u"].shape, mapping.axes)
+        velocity = np.stack([layout.arrange(name, array) for name, array in fields.items()], axis=-1)
         pressure, frames = _pressure(file, mapping, layout)
         index_sets = {
-            name: _indices(name, file.read(name, reference), layout)
-            for name, reference in mapping.index_sets.items()
+            name: _indices(name, file.read(name, reference), layout) for name, reference in mapping.index_sets.items()
         }
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
     if layout.gridded:
@@ -74,9 +62,7 @@ def read_snapshots(
         velocity = np.flip(velocity, axis=tuple(1 + axis for axis in falling))
         if pressure is not None:
             pressure = np.flip(pressure, axis=tuple(1 + axis for axis in falling))
-        index_sets = {
-            name: _renumber(indices, layout, falling) for name, indices in index_sets.items()
-        }
+        index_sets = {name: _renumber(indices, layout, falling) for name, indices in index_sets.items()}
     else:
         points = np.stack([layout.coordinates[axis] for axis in mapping.spatial_axes], axis=-1)
 
@@ -86,9 +72,7 @@ def read_snapshots(
         points=points,
         velocity=np.ascontiguousarray(velocity).reshape(-1, len(points), dim),
         times=times,
-        pressure=None
-        if pressure is None
-        else np.ascontiguousarray(pressure).reshape(-1, len(points)),
+        pressure=None if pressure is None else np.ascontiguousarray(pressure).reshape(-1, len(points)),
         pressure_frames=frames,
         nu=None if nu is None else float(nu),
         grid_shape=tuple(line.size for line in lines) if layout.gridded else None,
@@ -101,15 +85,11 @@ def read_snapshots(
 
 def _real(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "biuf" or not array.size:
-        raise PinnxError(
-            f"{name}: expected real numbers, got {array.dtype} of shape {list(array.shape)}"
-        )
+        raise PinnxError(f"{name}: expected real numbers, got {array.dtype} of shape {list(array.shape)}")
     return array.astype(np.float64)
 
 
-def _pressure(
-    file: ArrayFile, mapping: DataMapping, layout: Layout
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _pressure(file: ArrayFile, mapping: DataMapping, layout: Layout) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the pressure [F, ...] and its frames [F], or (None, None) where it is not given."""
     if mapping.p is None:
         return None, None
@@ -127,9 +107,7 @@ def _pressure(
         else mapping.pressure_frame
     )
     if frame != int(frame) or not 0 <= frame < layout.num_times:
-        raise PinnxError(
-            f"pressure_frame: expected a frame from 0 to {layout.num_times - 1}, got {frame:g}"
-        )
+        raise PinnxError(f"pressure_frame: expected a frame from 0 to {layout.num_times - 1}, got {frame:g}")
     return layout.arrange("p", stored, one_frame=True), np.array([int(frame)], dtype=np.int64)
 
 
@@ -159,10 +137,7 @@ def _indices(name: str, array: np.ndarray, layout: Layout) -> np.ndarray:
     if not np.array_equal(whole, array.reshape(-1)):
         raise PinnxError(f"{name}: expected whole numbers, got {array.dtype}")
     if whole.size and not (whole.min() >= 0 and whole.max() < num_points):
-        raise PinnxError(
-            f"{name}: expected zero-based indices below {num_points}, "
-            f"got {whole.min()} to {whole.max()}"
-        )
+        raise PinnxError(f"{name}: expected zero-based indices below {num_points}, got {whole.min()} to {whole.max()}")
     return whole
 
 

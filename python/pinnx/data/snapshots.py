@@ -92,8 +92,7 @@ class Snapshots:
         grid = self.points.reshape(*self.grid_shape, self.dim)
         # Along its own axis a coordinate varies, along the others its first value says it all.
         return tuple(
-            np.moveaxis(grid[..., axis], axis, 0).reshape(self.grid_shape[axis], -1)[:, 0]
-            for axis in range(self.dim)
+            np.moveaxis(grid[..., axis], axis, 0).reshape(self.grid_shape[axis], -1)[:, 0] for axis in range(self.dim)
         )
 
     def window(self, **limits: tuple[float, float]) -> Snapshots:
@@ -162,9 +161,7 @@ class Snapshots:
             return None
         grid = inside.reshape(self.grid_shape)
         axes = range(self.dim)
-        shape = tuple(
-            int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes
-        )
+        shape = tuple(int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes)
         return shape if min(shape) >= 2 else None
 
     def validate(self) -> None:
@@ -176,9 +173,7 @@ class Snapshots:
         self._validate_points()
         n, d = self.points.shape
         if self.velocity.ndim != 3 or self.velocity.shape[1:] != (n, d):
-            raise PinnxError(
-                f"velocity: expected shape [T, {n}, {d}], got {list(self.velocity.shape)}"
-            )
+            raise PinnxError(f"velocity: expected shape [T, {n}, {d}], got {list(self.velocity.shape)}")
         _require_finite("velocity", self.velocity)
         self._validate_times()
         self._validate_pressure()
@@ -189,20 +184,14 @@ class Snapshots:
         for name, indices in self.index_sets.items():
             if indices.ndim != 1 or indices.dtype != np.int64:
                 raise PinnxError(
-                    f"{name}: expected int64 indices of shape [k], got {indices.dtype} "
-                    f"{list(indices.shape)}"
+                    f"{name}: expected int64 indices of shape [k], got {indices.dtype} {list(indices.shape)}"
                 )
             if indices.size and not (indices.min() >= 0 and indices.max() < n):
-                raise PinnxError(
-                    f"{name}: expected indices from 0 to {n - 1}, "
-                    f"got {indices.min()} to {indices.max()}"
-                )
+                raise PinnxError(f"{name}: expected indices from 0 to {n - 1}, got {indices.min()} to {indices.max()}")
 
     def _validate_points(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] not in (2, 3) or not self.points.size:
-            raise PinnxError(
-                f"points: expected shape [n, 2] or [n, 3], n >= 1, got {list(self.points.shape)}"
-            )
+            raise PinnxError(f"points: expected shape [n, 2] or [n, 3], n >= 1, got {list(self.points.shape)}")
         _require_finite("points", self.points)
 
     def _validate_times(self) -> None:
@@ -232,8 +221,7 @@ class Snapshots:
         frames = self.pressure_frames
         if frames.ndim != 1 or frames.dtype != np.int64 or not frames.size:
             raise PinnxError(
-                f"pressure_frames: expected int64 of shape [F], F >= 1, got {frames.dtype} "
-                f"{list(frames.shape)}"
+                f"pressure_frames: expected int64 of shape [F], F >= 1, got {frames.dtype} {list(frames.shape)}"
             )
         if frames.min() < 0 or frames.max() >= self.num_times or (np.diff(frames) <= 0).any():
             raise PinnxError(
@@ -242,8 +230,7 @@ class Snapshots:
             )
         if self.pressure.shape != (frames.size, self.num_points):
             raise PinnxError(
-                f"pressure: expected shape [{frames.size}, {self.num_points}], "
-                f"got {list(self.pressure.shape)}"
+                f"pressure: expected shape [{frames.size}, {self.num_points}], got {list(self.pressure.shape)}"
             )
         _require_finite("pressure", self.pressure)
 
@@ -252,8 +239,7 @@ class Snapshots:
         assert shape is not None
         if len(shape) != self.dim or min(shape) < 2 or np.prod(shape) != self.num_points:
             raise PinnxError(
-                f"grid_shape: expected {self.dim} numbers >= 2 with product {self.num_points}, "
-                f"got {shape}"
+                f"grid_shape: expected {self.dim} numbers >= 2 with product {self.num_points}, got {shape}"
             )
         assert self.grid_lines is not None
         mesh = np.stack(np.meshgrid(*self.grid_lines, indexing="ij"), axis=-1)
@@ -269,7 +255,4 @@ def _require_finite(name: str, array: np.ndarray) -> None:
         raise PinnxError(f"{name}: expected float64, got {array.dtype}")
     num_bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if num_bad:
-        raise PinnxError(
-            f"{name}: expected finite values, got {num_bad} of {array.size} that are NaN or "
-            f"infinite"
-        )
+        raise PinnxError(f"{name}: expected finite values, got {num_bad} of {array.size} that are NaN or infinite")

@@ -60,8 +60,7 @@ def periodic_flow(
     grid = PeriodicGrid(shape, periods)
     if num_frames < 1 or not np.isfinite(duration) or (num_frames > 1 and duration <= 0):
         raise PinnxError(
-            f"num_frames, duration: expected at least one frame and a duration > 0, "
-            f"got {num_frames} and {duration}"
+            f"num_frames, duration: expected at least one frame and a duration > 0, got {num_frames} and {duration}"
         )
     times = np.linspace(0.0, duration, num_frames)
     omega = solve_vorticity(

@@ -87,9 +87,7 @@ class PeriodicGrid:
     def pressure(self, omega: np.ndarray) -> np.ndarray:
         """Return the spectrum of the kinematic pressure of zero mean that balances the flow."""
         u, v = self.velocity(omega)
-        u_x, u_y, v_y = self.to_grid(
-            np.stack([1j * self.kx * u, 1j * self.ky * u, 1j * self.ky * v])
-        )
+        u_x, u_y, v_y = self.to_grid(np.stack([1j * self.kx * u, 1j * self.ky * u, 1j * self.ky * v]))
         v_x = u_y + self.to_grid(omega)
         return -self.to_spectrum(2 * (u_x * v_y - u_y * v_x)) / self.divisor
 
@@ -132,9 +130,7 @@ def solve_vorticity(
     if not (np.isfinite(nu) and nu > 0):
         raise PinnxError(f"nu: expected a viscosity > 0, got {nu}")
     if instants.ndim != 1 or not np.isfinite(instants).all() or (np.diff(instants) <= 0).any():
-        raise PinnxError(
-            f"times: expected strictly increasing numbers, got {instants.tolist()[:8]}"
-        )
+        raise PinnxError(f"times: expected strictly increasing numbers, got {instants.tolist()[:8]}")
     if not max_step > 0:
         raise PinnxError(f"max_step: expected a step > 0, got {max_step}")
     spectrum = _resolved_spectrum(np.asarray(omega, dtype=np.float64), grid)
@@ -180,9 +176,7 @@ def _runge_kutta_step(
 def _resolved_spectrum(omega: np.ndarray, grid: PeriodicGrid) -> np.ndarray:
     """Return the spectrum of a vorticity that the grid holds without loss."""
     if omega.shape != grid.shape or not np.isfinite(omega).all():
-        raise PinnxError(
-            f"omega: expected finite values of shape {list(grid.shape)}, got {list(omega.shape)}"
-        )
+        raise PinnxError(f"omega: expected finite values of shape {list(grid.shape)}, got {list(omega.shape)}")
     spectrum = grid.to_spectrum(omega)
     spectrum[0, 0] = 0.0
     lost = np.linalg.norm(omega - grid.to_grid(spectrum))

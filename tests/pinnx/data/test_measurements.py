@@ -18,9 +18,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_unsteady_rows_in_any_column_order(tmp_path: Path):
-    path = write(
-        tmp_path, "# probe 7\nu, v, x, y, t\n1,2,0.1,0.2,0\n\n3,4,0.1,0.2,0.5\n5,6,0,1,0\n"
-    )
+    path = write(tmp_path, "# probe 7\nu, v, x, y, t\n1,2,0.1,0.2,0\n\n3,4,0.1,0.2,0.5\n5,6,0,1,0\n")
     rows = read_measurements(path)
     assert (rows.dim, rows.num_rows, rows.steady) == (2, 3, False)
     assert np.array_equal(rows.coordinates, [[0, 0.1, 0.2], [0.5, 0.1, 0.2], [0, 0, 1]])

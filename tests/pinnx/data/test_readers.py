@@ -121,9 +121,7 @@ def test_scattered_in_the_layout_of_the_best_known_pinn_file(tmp_path: Path):
         "p_star": expected["p"].T,
         "t": T[:, None],
     }
-    mapping = DataMapping(
-        x="X_star[:, 0]", y="X_star[:, 1]", t="t", u="U_star[:, 0, :]", v="U_star[:,1]", p="p_star"
-    )
+    mapping = DataMapping(x="X_star[:, 0]", y="X_star[:, 1]", t="t", u="U_star[:, 0, :]", v="U_star[:,1]", p="p_star")
     for name in ("f.mat", "f-v7.3.mat"):
         flow = read_snapshots(write(tmp_path / name, arrays), mapping)
         assert flow.grid_shape is None
@@ -173,9 +171,7 @@ def test_pressure_at_one_frame(tmp_path: Path):
 
 
 def test_attributes_of_groups_and_files(tmp_path: Path):
-    path = write(
-        tmp_path / "f.h5", {f"run/{k}": v for k, v in (fields() | {"x": X, "y": Y}).items()}
-    )
+    path = write(tmp_path / "f.h5", {f"run/{k}": v for k, v in (fields() | {"x": X, "y": Y}).items()})
     with h5py.File(path, "r+") as file:
         file["t"] = T
         file.attrs["nu"] = 0.25
@@ -215,9 +211,7 @@ def test_cavity(data_dir: Path, name: str, nu: float, n: int):
         ({"axes": None}, r"\('x', 'y'\) or \('y', 'x'\)"),
     ],
 )
-def test_cavity_read_wrongly_is_refused(
-    data_dir: Path, name: str, change: dict[str, object], remedy: str
-):
+def test_cavity_read_wrongly_is_refused(data_dir: Path, name: str, change: dict[str, object], remedy: str):
     mapping = DataMapping(**({"axes": ("x", "y")} | change))
     with pytest.raises(PinnxError, match=remedy):
         read_snapshots(data_dir / f"{name}.mat", mapping)
@@ -227,9 +221,7 @@ def test_orientation_check_can_be_waived(data_dir: Path):
     path, turned = data_dir / "ldc_re100.mat", DataMapping(axes=("y", "x"))
     flow = read_snapshots(path, turned, check_orientation=False)
     right = read_snapshots(path, CAVITY)
-    assert np.array_equal(
-        flow.velocity.reshape(256, 256, 2), right.velocity.reshape(256, 256, 2).swapaxes(0, 1)
-    )
+    assert np.array_equal(flow.velocity.reshape(256, 256, 2), right.velocity.reshape(256, 256, 2).swapaxes(0, 1))
 
 
 def test_wake(data_dir: Path):
@@ -312,9 +304,7 @@ def good_arrays() -> dict[str, np.ndarray]:
         ({"i": X > 0}, {"index_sets": {"wall": "i"}}, "wall: expected a mask of 63 points, got 7"),
     ],
 )
-def test_wrong_arrays(
-    tmp_path: Path, change: dict[str, np.ndarray], mapping: dict[str, object], message: str
-):
+def test_wrong_arrays(tmp_path: Path, change: dict[str, np.ndarray], mapping: dict[str, object], message: str):
     path = write(tmp_path / "f.npz", good_arrays() | change)
     with pytest.raises(PinnxError, match=message) as raised:
         read_snapshots(path, DataMapping(**({"t": "t"} | mapping)))
@@ -364,9 +354,7 @@ def test_wipe_in_a_matlab_file(tmp_path: Path):
 def test_files_that_are_none(tmp_path: Path):
     with pytest.raises(PinnxError, match="no such file"):
         read_snapshots(tmp_path / "f.h5", DataMapping())
-    with pytest.raises(
-        PinnxError, match=r"expected a file that ends in \.mat, \.npz, \.h5, \.hdf5"
-    ):
+    with pytest.raises(PinnxError, match=r"expected a file that ends in \.mat, \.npz, \.h5, \.hdf5"):
         read_snapshots(tmp_path / "f.xlsx", DataMapping())
 
 

@@ -166,9 +166,7 @@ def spoiled(array: np.ndarray, *places: int) -> np.ndarray:
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
-def test_validate_names_what_is_wrong(
-    change: Callable[[Snapshots], dict[str, object]], message: str
-):
+def test_validate_names_what_is_wrong(change: Callable[[Snapshots], dict[str, object]], message: str):
     flow = grid_snapshots(4, 3)
     flow.validate()
     with pytest.raises(PinnxError, match=message) as raised:

@@ -33,9 +33,7 @@ def taylor_green(
         ((27, 48), (1.5, 1.5), (0.2, 0.1)),
     ],
 )
-def test_taylor_green_is_exact(
-    shape: tuple[int, int], length: tuple[float, float], mean_velocity: tuple[float, float]
-):
+def test_taylor_green_is_exact(shape: tuple[int, int], length: tuple[float, float], mean_velocity: tuple[float, float]):
     grid, nu, times = PeriodicGrid(shape, length), 0.05, [0.0, 0.3, 1.0]
     omega, _, _ = taylor_green(grid, 0.0, nu)
     frames = solve_vorticity(omega, grid, nu=nu, times=times, mean_velocity=mean_velocity)
@@ -44,12 +42,8 @@ def test_taylor_green_is_exact(
         spectrum = grid.to_spectrum(frame)
         scale = np.abs(omega).max()
         assert np.abs(frame - omega).max() < tolerances.TAYLOR_GREEN * scale
-        assert np.abs(grid.to_grid(grid.velocity(spectrum)) - velocity).max() < (
-            tolerances.TAYLOR_GREEN
-        )
-        assert np.abs(grid.to_grid(grid.pressure(spectrum)) - pressure).max() < (
-            tolerances.TAYLOR_GREEN
-        )
+        assert np.abs(grid.to_grid(grid.velocity(spectrum)) - velocity).max() < (tolerances.TAYLOR_GREEN)
+        assert np.abs(grid.to_grid(grid.pressure(spectrum)) - pressure).max() < (tolerances.TAYLOR_GREEN)
 
 
 def test_a_wrong_viscosity_is_not_exact():
@@ -65,9 +59,7 @@ def initial_vorticity(seed: int) -> tuple[PeriodicGrid, np.ndarray]:
     flow = periodic_flow(num_frames=1, seed=seed)
     grid = PeriodicGrid(flow.grid_shape, (2 * np.pi, 2 * np.pi))
     u, v = np.moveaxis(flow.velocity.reshape(64, 64, 2), -1, 0)
-    return grid, grid.to_grid(
-        1j * grid.kx * grid.to_spectrum(v) - 1j * grid.ky * grid.to_spectrum(u)
-    )
+    return grid, grid.to_grid(1j * grid.kx * grid.to_spectrum(v) - 1j * grid.ky * grid.to_spectrum(u))
 
 
 def test_fourth_order_in_time(seed: int):
@@ -85,8 +77,7 @@ def test_fourth_order_in_time(seed: int):
 def test_the_chosen_step_is_small_enough(seed: int):
     grid, omega = initial_vorticity(seed)
     chosen, fine = (
-        solve_vorticity(omega, grid, nu=0.02, times=[0.0, 1.0], max_step=step)[-1]
-        for step in (np.inf, 0.002)
+        solve_vorticity(omega, grid, nu=0.02, times=[0.0, 1.0], max_step=step)[-1] for step in (np.inf, 0.002)
     )
     assert np.linalg.norm(chosen - fine) < tolerances.STEP_ERROR * np.linalg.norm(fine)
 
@@ -94,9 +85,7 @@ def test_the_chosen_step_is_small_enough(seed: int):
 def test_energy_decays_by_twice_viscosity_times_enstrophy(seed: int):
     nu, h = 0.02, 0.005
     grid, omega = initial_vorticity(seed)
-    frames = solve_vorticity(
-        omega, grid, nu=nu, times=1.0 + h * np.arange(-200, 3)[[0, *range(198, 203)]]
-    )
+    frames = solve_vorticity(omega, grid, nu=nu, times=1.0 + h * np.arange(-200, 3)[[0, *range(198, 203)]])
     velocity = grid.to_grid(grid.velocity(grid.to_spectrum(frames[1:])))
     energy = 0.5 * np.mean(np.sum(velocity**2, axis=0), axis=(-2, -1))
     enstrophy = 0.5 * np.mean(frames[3] ** 2)

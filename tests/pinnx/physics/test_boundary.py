@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tolerances
+
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.places import SIDES, Circle, PointSet, Side, axes_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tolerances
+
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import boundary_conditions
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import FUNCTIONS, Expression
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tolerances
+
 from pinnx.data import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors import SensorSet, add_noise, sample_velocity

@@ -9,6 +9,7 @@ import pytest
 import scipy.linalg
 import scipy.spatial.distance
 import tolerances
+
 from pinnx.data import DataMapping, Snapshots, read_snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors import pod_basis, sample_velocity, select_sensors

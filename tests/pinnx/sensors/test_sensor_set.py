@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pinnx.errors import PinnxError
 from pinnx.sensors import SensorSet
 

@@ -9,6 +9,9 @@ With the distance r to the nearest such corner and a radius R, points get the we
 
 Near the corner w is 3 (r / R)^2, which makes that integral finite. In three dimensions, and in
 time, a corner is an edge: only the two axes that it fixes count in the distance.
+
+The corner itself belongs to the side that is listed first (a wall, say, before the lid): there the
+field has that side's value. Random points never meet it, so it is given points of its own.
 """
 
 from __future__ import annotations
@@ -39,11 +42,22 @@ class Corner:
         axes: the two axes that it fixes, such as ("x", "y").
         position: their coordinates, units of length.
         jump: the largest difference of a component that both sides prescribe.
+        owner: number of the condition to which it belongs, the first of the two.
     """
 
     axes: tuple[str, str]
     position: tuple[float, float]
     jump: float
+    owner: int
+
+    def points(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return points [n, D] of the corner; along an edge, parameters [n, D] in [0, 1] choose."""
+        place = dict(zip(self.axes, self.position, strict=True))
+        columns = [
+            np.full(len(parameters), place[axis]) if axis in place else low + (high - low) * parameters[:, i]
+            for i, (axis, (low, high)) in enumerate((axis, bounds[axis]) for axis in axes_of(bounds))
+        ]
+        return np.stack(columns, axis=1)
 
 
 def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bounds) -> tuple[Corner, ...]:
@@ -59,8 +73,8 @@ def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bound
         The corners, in the order of the pairs of conditions.
     """
     corners = []
-    sides = [item for item in conditions if isinstance(item.where, Side)]
-    for first, second in combinations(sides, 2):
+    sides = [(number, item) for number, item in enumerate(conditions) if isinstance(item.where, Side)]
+    for (owner, first), (_, second) in combinations(sides, 2):
         a, b = first.where, second.where
         assert isinstance(a, Side)
         assert isinstance(b, Side)
@@ -73,7 +87,7 @@ def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bound
         jump = float(np.abs(values_a - values_b)[:, both].max(initial=0.0))
         if jump > SAME_VALUE:
             low, high = sorted((a.axis, b.axis))
-            corners.append(Corner((low, high), (place[low], place[high]), jump))
+            corners.append(Corner((low, high), (place[low], place[high]), jump, owner))
     return tuple(corners)
 
 

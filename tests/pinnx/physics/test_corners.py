@@ -21,8 +21,8 @@ def corners_of(lid: float | str, bounds: dict) -> tuple[Corner, ...]:
 
 def test_the_lid_meets_the_walls_in_two_corners() -> None:
     assert corners_of(1.0, SQUARE) == (
-        Corner(("x", "y"), (0.0, 1.0), 1.0),
-        Corner(("x", "y"), (1.0, 1.0), 1.0),
+        Corner(("x", "y"), (0.0, 1.0), 1.0, owner=0),
+        Corner(("x", "y"), (1.0, 1.0), 1.0, owner=1),
     )
 
 
@@ -44,7 +44,7 @@ def test_edges_of_a_box() -> None:
     bounds = {**SQUARE, "z": (-1.0, 1.0)}
     entries = [{"where": {"side": "front"}, "u": 1.0}, {"where": {"side": "bottom"}, "u": 0.0}]
     (edge,) = discontinuity_corners(boundary_conditions(entries, bounds), bounds)
-    assert edge == Corner(("y", "z"), (0.0, 1.0), 1.0)
+    assert edge == Corner(("y", "z"), (0.0, 1.0), 1.0, owner=0)
     points = np.array([[0.2, 0.3, 0.6], [0.9, 0.3, 0.6]])
     np.testing.assert_array_equal(corner_distance(points, (edge,), ("x", "y", "z")), [0.5, 0.5])
 
@@ -82,3 +82,10 @@ def test_without_corners_all_points_count() -> None:
 def test_refuses_a_radius_of_zero() -> None:
     with pytest.raises(PinnxError, match="corner_radius: expected a number > 0, got 0"):
         corner_weights(np.zeros((1, 2)), (), ("x", "y"), 0.0)
+
+
+def test_points_of_a_corner_lie_on_its_edge() -> None:
+    bounds = {"t": (0.0, 2.0), **SQUARE}
+    corner = corners_of(1.0, bounds)[1]
+    parameters = np.array([[0.0, 0.3, 0.9], [0.5, 0.1, 0.2]])
+    np.testing.assert_array_equal(corner.points(parameters, bounds), [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])

@@ -28,6 +28,8 @@ __all__ = [
 
 _STEPS = (1, 2, 2.5, 5, 10)  # of ticks
 _LATTICE = 160  # points along the longer side for streamlines
+# Of the panel; longer ones wind around a vortex until its centre is a blob.
+_STREAMLINE = 2.0
 _NOWHERE = "#e8ebef"  # behind the flow: what is seen where there is none
 
 
@@ -59,6 +61,7 @@ def draw_streamlines(ax: Axes, plane: Plane, u: NDArray[np.float64], v: NDArray[
         linewidth=0.7,
         arrowsize=0.7,
         density=1.1,
+        maxlength=_STREAMLINE,
     )
     # streamplot widens the axes by itself.
     ax.set(xlim=(x0, x1), ylim=(y0, y1))
@@ -102,7 +105,7 @@ def name_row(ax: Axes, label: str) -> None:
     ax.annotate(
         label,
         (0.0, 0.5),
-        (-54, 0),
+        (-48, 0),
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",

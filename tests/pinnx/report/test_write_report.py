@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import matplotlib
 import numpy as np
 import pytest
 from page import Page
-from run_folder import CASES, build_run
+from run_folder import CASES, build_run, grid_points
 
 from pinnx.errors import PinnxError
 from pinnx.report import write_report
@@ -258,6 +259,27 @@ def test_no_window_system_is_asked_for(copied: Path) -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("lengths", [(30.0, 1.0), (1.0, 12.0)])
+def test_slivers_are_drawn(lengths: tuple[float, float], tmp_path: Path) -> None:
+    axes = tuple(np.linspace(0.0, length, 9) for length in lengths)
+    case = replace(CASES["steady_grid"](), points=grid_points(*axes), grid=axes)
+    assert Page(write_report(build_run(tmp_path, case))).all("img")
+
+
+def test_four_points_are_drawn(tmp_path: Path) -> None:
+    case = replace(CASES["steady_grid"](), points=grid_points(*2 * (np.array([0.0, 1.0]),)), grid=None)
+    assert Page(write_report(build_run(tmp_path, case, num_sensors=2))).all("img")
+
+
+def test_one_instant_and_a_reconstruction_at_rest(tmp_path: Path) -> None:
+    case = replace(CASES["synthetic_unsteady_grid"](), times=np.array([1.0]), pressure_frames=[0])
+    build_run(tmp_path, case)
+    with h5py.File(tmp_path / "fields.h5", "a") as file:
+        for name in ("u", "v", "p", "residual/continuity"):
+            file[name][...] = 0.0
+    assert len(Page(write_report(tmp_path)).all("img")) == 5
 
 
 @pytest.mark.parametrize("num_sensors", [1, 60])

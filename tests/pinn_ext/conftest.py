@@ -1,4 +1,4 @@
-"""Shared set-up of the kernel tests: import paths, markers, warnings that are errors."""
+"""Lets the kernel tests import their shared table, ``cases``, under any import mode of pytest."""
 
 from __future__ import annotations
 
@@ -7,16 +7,5 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-for folder in (HERE.parent, HERE):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
+sys.path.append(str(Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("cases")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: needs a CUDA device and a CUDA build")
-    config.addinivalue_line("markers", "slow: takes more than a few seconds")
-    if "error" not in config.getini("filterwarnings"):
-        config.addinivalue_line("filterwarnings", "error")

@@ -95,16 +95,19 @@ def test_side_stream(case: Case) -> None:
 SPEC = JetSpec(first=(0, 1, 2), laplacian=(1, 2))
 
 
-def residual_and_gradients(x: Tensor, tensors: list[Tensor]) -> list[Tensor]:
-    B, w1, b1, w2, b2, nu = tensors
+def residual_and_gradients(x: Tensor, tensors: list[Tensor], learned: bool) -> list[Tensor]:
+    B, w1, b1, w2, b2, viscosity = tensors
+    nu = viscosity if learned else 0.05
+    wanted = tensors if learned else tensors[:-1]
     jet = pinn_ext.fourier_jet(x, B, SPEC)
     jet = pinn_ext.activation_jet(pinn_ext.linear_jet(jet, w1, b1), "tanh")
     residual = pinn_ext.navier_stokes_residual(pinn_ext.linear_jet(jet, w2, b2), nu)
-    return [residual, *torch.autograd.grad(residual.square().mean(), tensors)]
+    return [residual, *torch.autograd.grad(residual.square().mean(), wanted)]
 
 
+@pytest.mark.parametrize("learned", [True, False], ids=["nu_learned", "nu_number"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_cuda_graph(dtype: torch.dtype) -> None:
+def test_cuda_graph(dtype: torch.dtype, learned: bool) -> None:
     """One step captured, replayed on other points: the bits of an eager step."""
     generator = torch.Generator().manual_seed(11)
     shapes = [(3, 16), (24, 32), (24,), (3, 24), (3,), ()]
@@ -116,15 +119,15 @@ def test_cuda_graph(dtype: torch.dtype) -> None:
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            residual_and_gradients(x, tensors)
+            residual_and_gradients(x, tensors, learned)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        captured = residual_and_gradients(x, tensors)
+        captured = residual_and_gradients(x, tensors, learned)
     for batch in batches[1:]:
         x.copy_(batch)
         graph.replay()
-        for got, wanted in zip(captured, residual_and_gradients(batch, tensors), strict=True):
+        for got, wanted in zip(captured, residual_and_gradients(batch, tensors, learned), strict=True):
             assert torch.equal(got, wanted)
 
 

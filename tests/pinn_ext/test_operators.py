@@ -119,13 +119,17 @@ def test_compiled_once_for_all_numbers_of_points(case: Case) -> None:
     counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(case.kernel, fullgraph=True, backend=counter, dynamic=True)
     # Sizes that no other axis has: torch ties axes of equal size together.
+    compilations = []
     for n in (11, 23, 41):
         inputs = case.inputs(n, seed=n)
         got = forward_and_gradients(compiled, inputs, seed=6)
         wanted = forward_and_gradients(case.kernel, inputs, seed=6)
         for g, w in zip(got, wanted, strict=True):
             assert torch.equal(g, w)
-    assert counter.frame_count == 1
+        compilations.append(counter.frame_count)
+    # One compilation may call the backend more than once; later sizes may not call it at all.
+    assert compilations[0] >= 1
+    assert compilations[1:] == compilations[:1] * 2
 
 
 class Network(nn.Module):

@@ -35,6 +35,7 @@ class Sensors(Section):
     modes: Count | None = setting(
         None, "POD modes for qr; null = as many as sensors, save those that are rounding noise"
     )
+    subtract_mean: Switch = setting(False, "qr: modes of the fluctuation alone, without the mean over time")
     scale_modes: Switch = setting(True, "qr: weight each POD mode by its singular value")
     seed: Natural = setting(0, "seed of the random choice and of the noise")
     positions: tuple[tuple[Number, ...], ...] | None = setting(

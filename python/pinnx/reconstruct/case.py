@@ -115,6 +115,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         positions=chosen.positions,
         min_distance=chosen.min_distance,
         margin=chosen.margin,
+        subtract_mean=chosen.subtract_mean,
         scale_modes=chosen.scale_modes,
     )
     velocity = sample_velocity(snapshots, sensors)

@@ -34,7 +34,7 @@ class PodBasis:
         modes: [r, n, d] float64, r = rank; the sign of a mode is such that its entry of largest
             magnitude is positive.
         singular_values: [min(T, n d)] float64, decreasing, all of them; in units of velocity.
-        mean: [n, d] float64, what was subtracted: the mean over time, zeros for one snapshot.
+        mean: [n, d] float64, what was subtracted: the mean over time, or zeros.
         rank: number of singular values above eps * max(T, n d) * the first.
         num_above_rounding: number of singular values above what rounding the snapshots to float32
             makes: eps_32 * rms(velocity) * sqrt(max(T, n d)). Files hold float32 as a rule; a mode
@@ -53,13 +53,13 @@ class PodBasis:
         return np.cumsum(squares) / squares.sum()
 
 
-def pod_basis(velocity: np.ndarray) -> PodBasis:
+def pod_basis(velocity: np.ndarray, *, subtract_mean: bool = True) -> PodBasis:
     """Return all POD modes of velocity snapshots.
-
-    The mean over time is subtracted; a single snapshot is its own and only mode.
 
     Args:
         velocity: [T, n, d] float64, finite.
+        subtract_mean: take the mean over time off first, so that the modes are those of the
+            fluctuation; a single snapshot keeps it and is its own and only mode.
 
     Returns:
         The basis.
@@ -72,7 +72,7 @@ def pod_basis(velocity: np.ndarray) -> PodBasis:
     if not np.isfinite(velocity).all():
         raise PinnxError("velocity: expected finite snapshots, got NaN or infinite values")
     num_times, n, d = velocity.shape
-    mean = velocity.mean(axis=0) if num_times > 1 else np.zeros((n, d))
+    mean = velocity.mean(axis=0) if subtract_mean and num_times > 1 else np.zeros((n, d))
     snapshots = (velocity - mean).reshape(num_times, n * d)
     _, singular_values, modes = scipy.linalg.svd(snapshots, full_matrices=False)
 

@@ -40,6 +40,7 @@ def select_sensors(
     positions: Sequence[Sequence[float]] | np.ndarray | None = None,
     min_distance: float | None = None,
     margin: float | None = None,
+    subtract_mean: bool = False,
     scale_modes: bool = True,
 ) -> SensorSet:
     """Choose the sensors for a flow.
@@ -54,6 +55,8 @@ def select_sensors(
         positions: positions: [k, d] the places, kept exactly as given.
         min_distance: random: least distance between two sensors, > 0, units of length.
         margin: qr, random: least distance to the edge of the data's box, > 0, units of length.
+        subtract_mean: qr: modes of the fluctuation alone; else the mean flow counts too, as the
+            network must learn it from the same sensors.
         scale_modes: qr: weight each mode by its singular value.
 
     Returns:
@@ -76,14 +79,16 @@ def select_sensors(
         return sensors
     candidates = _candidates(snapshots, margin)
     if method == "qr":
-        chosen = candidates[_qr_pivots(snapshots.velocity[:, candidates], count, modes, scale_modes)]
+        chosen = candidates[_qr_pivots(snapshots.velocity[:, candidates], count, modes, subtract_mean, scale_modes)]
     else:
         chosen = _random(snapshots.points, candidates, count, seed, min_distance)
     return SensorSet(snapshots.points[chosen], indices=chosen, method=method)
 
 
-def _qr_pivots(velocity: np.ndarray, count: int, num_modes: int | None, scale_modes: bool) -> np.ndarray:
-    basis = pod_basis(velocity)
+def _qr_pivots(
+    velocity: np.ndarray, count: int, num_modes: int | None, subtract_mean: bool, scale_modes: bool
+) -> np.ndarray:
+    basis = pod_basis(velocity, subtract_mean=subtract_mean)
     if num_modes is None:
         num_modes = max(1, min(count, basis.num_above_rounding))
     if num_modes > basis.rank:

@@ -35,18 +35,27 @@ def grid(num: int) -> Snapshots:
     return Snapshots(points=points, velocity=velocity, grid_shape=(num, num))
 
 
-def stacked(snapshots: Snapshots, num_modes: int) -> np.ndarray:
+def stacked(
+    snapshots: Snapshots, num_modes: int, *, subtract_mean: bool = False, scale_modes: bool = True
+) -> np.ndarray:
     """The matrix [d r, n] of the method's law, written out."""
-    modes = pod_basis(snapshots.velocity).modes[:num_modes]
+    basis = pod_basis(snapshots.velocity, subtract_mean=subtract_mean)
+    modes = basis.modes[:num_modes]
+    if scale_modes:
+        modes = np.einsum("rnd,r->rnd", modes, basis.singular_values[:num_modes])
     rows = [mode[:, component] for mode in modes for component in range(snapshots.dim)]
     return np.array(rows)
 
 
+@pytest.mark.parametrize("scale_modes", [False, True])
+@pytest.mark.parametrize("subtract_mean", [False, True])
 @pytest.mark.parametrize("dim", [2, 3])
-def test_qr_takes_scipys_pivots(rng: np.random.Generator, dim: int) -> None:
+def test_qr_takes_scipys_pivots(rng: np.random.Generator, dim: int, subtract_mean: bool, scale_modes: bool) -> None:
+    options = {"subtract_mean": subtract_mean, "scale_modes": scale_modes}
     snapshots = flow(rng, 20, 6, dim)
-    sensors = select_sensors(snapshots, 8, modes=6)
-    _, _, pivots = scipy.linalg.qr(stacked(snapshots, 6), pivoting=True)
+    snapshots.velocity[:] += rng.normal(size=(60, dim))  # a mean flow
+    sensors = select_sensors(snapshots, 8, modes=6, **options)
+    _, _, pivots = scipy.linalg.qr(stacked(snapshots, 6, **options), pivoting=True)
     np.testing.assert_array_equal(sensors.indices, pivots[:8])
     np.testing.assert_array_equal(sensors.positions, snapshots.points[pivots[:8]])
     assert sensors.method == "qr"

@@ -1,0 +1,186 @@
+// Every CPU kernel on a small set of shapes, for every instruction set that this CPU has, under the address and
+// undefined-behaviour sanitizers. Each array is a heap block of exactly its size, so that one number too many is found.
+//
+// The numbers are checked too: each backward pass against the directional difference quotient of its forward pass.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "core/parallel.h"
+#include "fourier/fourier.h"
+#include "jet/activation.h"
+#include "navier_stokes/residual.h"
+
+namespace pinn {
+namespace {
+
+using std::int64_t;
+
+std::mt19937_64 generator(0);
+int num_checks = 0;
+
+template <typename T>
+std::vector<T> random_array(int64_t size) {
+  std::uniform_real_distribution<T> uniform(T(-1), T(1));
+  std::vector<T> array(static_cast<std::size_t>(size));
+  for (T& value : array) value = uniform(generator);
+  return array;
+}
+
+template <typename T>
+double dot(const std::vector<T>& a, const std::vector<T>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+template <typename T>
+std::vector<T> along(const std::vector<T>& a, const std::vector<T>& direction, T h) {
+  std::vector<T> moved(a);
+  for (std::size_t i = 0; i < a.size(); ++i) moved[i] += h * direction[i];
+  return moved;
+}
+
+// Adds up the chunks' sums, [chunks, size] -> [size].
+template <typename T>
+std::vector<T> total(const std::vector<T>& partials, int64_t size) {
+  std::vector<T> sum(static_cast<std::size_t>(size));
+  for (std::size_t i = 0; i < partials.size(); ++i) sum[i % sum.size()] += partials[i];
+  return sum;
+}
+
+// In double precision <v, d forward / d input . direction> by a central difference against <v_input, direction> of the
+// backward pass: with h = 1e-5 truncation (h^2) and rounding (eps / h) both stay far below 1e-6 of the norms. In single
+// precision no difference quotient is worth a bound; there the numbers have to be finite, and pytest has the rest.
+template <typename T, typename Forward>
+void check_adjoint(const char* name, const std::vector<T>& input, const std::vector<T>& v,
+                   const std::vector<T>& v_input, Forward forward) {
+  const std::vector<T> direction = random_array<T>(static_cast<int64_t>(input.size()));
+  const double adjoint = dot(v_input, direction), value = dot(v, forward(input));
+  double error = 0;
+  if (sizeof(T) == sizeof(double)) {
+    const T h = T(1e-5);
+    const double above = dot(v, forward(along(input, direction, h)));
+    const double below = dot(v, forward(along(input, direction, -h)));
+    error = (above - below) / (2 * static_cast<double>(h)) - adjoint;
+  }
+  const double bound = 1e-6 * (1 + std::sqrt(dot(v, v) * dot(direction, direction)));
+  ++num_checks;
+  if (!(std::isfinite(value) && std::isfinite(adjoint) && std::abs(error) <= bound)) {
+    std::fprintf(stderr, "%s: expected the backward pass's %g within %g, got a difference quotient %g away\n", name,
+                 adjoint, bound, error);
+    std::exit(1);
+  }
+}
+
+template <typename T, typename RunOp>
+void check_fourier(const RunOp& run_op, int64_t n, int64_t d, int64_t m, bool has_laplacian) {
+  const FourierSize size{n, d, m};
+  JetStreams streams{static_cast<int>(d), has_laplacian, {}, {}};
+  for (int j = 0; j < d; ++j) {
+    streams.first[j] = j;
+    streams.weight[j] = has_laplacian && j > 0 ? 1.0 + j : 0.0;
+  }
+  const int64_t chunks = Chunks(n).count;
+  const std::vector<T> x = random_array<T>(n * d), B = random_array<T>(d * m);
+  std::vector<T> v_x(x.size()), partials(static_cast<std::size_t>(chunks * d * m));
+
+  const std::vector<T> v_features = random_array<T>(n * 2 * m);
+  auto features = [&](const std::vector<T>& at) {
+    std::vector<T> out(v_features.size());
+    run_op(FourierFeatures<T>{at.data(), B.data(), out.data(), size});
+    return out;
+  };
+  run_op(FourierFeaturesBackward<T>{v_features.data(), x.data(), B.data(), v_x.data(), partials.data(), size});
+  check_adjoint("fourier_features", x, v_features, v_x, features);
+
+  const std::vector<T> g_x = random_array<T>(n * d), g_B(B.size());
+  std::vector<T> gg_v(v_features.size()), gg_x(x.size()), gg_partials(partials.size());
+  run_op(FourierFeaturesSecondOrder<T>{g_x.data(), g_B.data(), v_features.data(), x.data(), B.data(), gg_v.data(),
+                                       gg_x.data(), gg_partials.data(), size});
+  check_adjoint("fourier_features_second_order", v_features, g_x, gg_v, [&](const std::vector<T>& at) {
+    std::vector<T> out(x.size()), unused(partials.size());
+    run_op(FourierFeaturesBackward<T>{at.data(), x.data(), B.data(), out.data(), unused.data(), size});
+    return out;
+  });
+
+  const std::vector<T> v_jet = random_array<T>(streams.count() * n * 2 * m);
+  auto jet = [&](const std::vector<T>& at_x, const std::vector<T>& at_B) {
+    std::vector<T> out(v_jet.size());
+    run_op(FourierJet<T>{at_x.data(), at_B.data(), out.data(), size, streams});
+    return out;
+  };
+  run_op(FourierJetBackward<T>{v_jet.data(), x.data(), B.data(), v_x.data(), partials.data(), size, streams});
+  check_adjoint("fourier_jet by x", x, v_jet, v_x, [&](const std::vector<T>& at) { return jet(at, B); });
+  check_adjoint("fourier_jet by B", B, v_jet, total(partials, d * m),
+                [&](const std::vector<T>& at) { return jet(x, at); });
+  run_op(FourierJetBackward<T>{v_jet.data(), x.data(), B.data(), nullptr, partials.data(), size, streams});
+}
+
+template <typename T, typename RunOp>
+void check_activation(const RunOp& run_op, int64_t count, Activation activation) {
+  const JetStreams streams{3, true, {0, 1, 2}, {0.0, 1.0, 2.5}};
+  const std::vector<T> z = random_array<T>(streams.count() * count), v = random_array<T>(streams.count() * count);
+  std::vector<T> v_z(z.size());
+  run_op(ActivationJetBackward<T>{v.data(), z.data(), v_z.data(), count, streams, activation});
+  check_adjoint("activation_jet", z, v, v_z, [&](const std::vector<T>& at) {
+    std::vector<T> out(at.size());
+    run_op(ActivationJet<T>{at.data(), out.data(), count, streams, activation});
+    return out;
+  });
+}
+
+template <typename T, typename RunOp>
+void check_residual(const RunOp& run_op, int64_t n, int dim, bool time_stream, bool steady, bool per_point) {
+  const ResidualSize size{n, dim, time_stream, steady, per_point, per_point};
+  const int64_t streams = (time_stream ? 2 : 1) + dim + 1;
+  const std::vector<T> jet = random_array<T>(streams * n * (dim + 1)), v = random_array<T>(n * (dim + 1));
+  const std::vector<T> nu = random_array<T>(per_point ? n : 1), forcing = random_array<T>(per_point ? n * dim : dim);
+  std::vector<T> v_jet(jet.size()), v_nu(static_cast<std::size_t>(n));
+  run_op(NavierStokesResidualBackward<T>{v.data(), jet.data(), nu.data(), v_jet.data(), v_nu.data(), size});
+  check_adjoint("navier_stokes_residual", jet, v, v_jet, [&](const std::vector<T>& at) {
+    std::vector<T> out(v.size());
+    run_op(NavierStokesResidual<T>{at.data(), nu.data(), forcing.data(), out.data(), size});
+    return out;
+  });
+  run_op(NavierStokesResidualBackward<T>{v.data(), jet.data(), nu.data(), v_jet.data(), nullptr, size});
+}
+
+template <typename T, typename RunOp>
+void check_all(const RunOp& run_op) {
+  for (int64_t n : {0, 1, 63, 64, 65, 200})
+    for (int64_t m : {1, 7, 16, 50})
+      for (int64_t d : {1, 2, 4}) check_fourier<T>(run_op, n, d, m, d > 1);
+  for (int64_t count : {0, 1, 15, 16, 17, 1000})
+    for (Activation activation : {Activation::tanh, Activation::sine, Activation::silu, Activation::gelu})
+      check_activation<T>(run_op, count, activation);
+  for (int64_t n : {0, 1, 15, 16, 17, 300})
+    for (int dim : {2, 3}) {
+      check_residual<T>(run_op, n, dim, true, false, true);
+      check_residual<T>(run_op, n, dim, true, true, false);
+      check_residual<T>(run_op, n, dim, false, true, false);
+    }
+}
+
+template <Isa isa>
+void check_isa() {
+  const auto run_op = [](const auto& op) { run_on_cpu(IsaConstant<isa>{}, op); };
+  check_all<float>(run_op);
+  check_all<double>(run_op);
+  std::printf("%s: %d adjoints agree\n", isa_name(isa), num_checks);
+}
+
+}  // namespace
+}  // namespace pinn
+
+int main() {
+  const pinn::Isa best = pinn::active_isa();
+  pinn::check_isa<pinn::Isa::generic>();
+#ifdef PINN_X86_PATHS
+  if (best >= pinn::Isa::avx2) pinn::check_isa<pinn::Isa::avx2>();
+  if (best >= pinn::Isa::avx512) pinn::check_isa<pinn::Isa::avx512>();
+#endif
+  return 0;
+}

@@ -293,34 +293,32 @@ def navier_stokes_residual(
         raise ValueError(f"steady=False: expected a time stream, got {spec}")
     if steady is None:
         steady = not has_time
-    time = None if steady else spec.first[0]
-    if len(space) == 2:
-        return _navier_stokes_2d(jet, nu, forcing, time)
-    return _navier_stokes_3d(jet, nu, forcing, time)
+    *momentum, continuity = _steady_2d(jet, nu) if len(space) == 2 else _steady_3d(jet, nu)
+    if not steady:
+        u_t = jet.derivative(spec.first[0]).unbind(1)[:-1]  # of the velocities, not of the pressure
+        momentum = [m + rate for m, rate in zip(momentum, u_t, strict=True)]
+    if forcing is not None:
+        momentum = [m - f for m, f in zip(momentum, forcing.unbind(-1), strict=True)]
+    return torch.stack([*momentum, continuity], dim=1)
 
 
-def _navier_stokes_2d(jet: Jet, nu: float | Tensor, forcing: Tensor | None, time: int | None) -> Tensor:
+def _steady_2d(jet: Jet, nu: float | Tensor) -> list[Tensor]:
+    """``momentum_x, momentum_y, continuity`` without time derivative and forcing."""
     x, y = jet.spec.laplacian
     assert jet.laplacian is not None
     u, v, _ = jet.value.unbind(1)
     u_x, v_x, p_x = jet.derivative(x).unbind(1)
     u_y, v_y, p_y = jet.derivative(y).unbind(1)
     laplacian_u, laplacian_v, _ = jet.laplacian.unbind(1)
-    momentum_x = u * u_x + v * u_y + p_x - nu * laplacian_u
-    momentum_y = u * v_x + v * v_y + p_y - nu * laplacian_v
-    continuity = u_x + v_y
-    if time is not None:
-        u_t, v_t, _ = jet.derivative(time).unbind(1)
-        momentum_x = momentum_x + u_t
-        momentum_y = momentum_y + v_t
-    if forcing is not None:
-        f_x, f_y = forcing.unbind(-1)
-        momentum_x = momentum_x - f_x
-        momentum_y = momentum_y - f_y
-    return torch.stack([momentum_x, momentum_y, continuity], dim=1)
+    return [
+        u * u_x + v * u_y + p_x - nu * laplacian_u,
+        u * v_x + v * v_y + p_y - nu * laplacian_v,
+        u_x + v_y,
+    ]
 
 
-def _navier_stokes_3d(jet: Jet, nu: float | Tensor, forcing: Tensor | None, time: int | None) -> Tensor:
+def _steady_3d(jet: Jet, nu: float | Tensor) -> list[Tensor]:
+    """``momentum_x, momentum_y, momentum_z, continuity`` without time derivative and forcing."""
     x, y, z = jet.spec.laplacian
     assert jet.laplacian is not None
     u, v, w, _ = jet.value.unbind(1)
@@ -328,18 +326,9 @@ def _navier_stokes_3d(jet: Jet, nu: float | Tensor, forcing: Tensor | None, time
     u_y, v_y, w_y, p_y = jet.derivative(y).unbind(1)
     u_z, v_z, w_z, p_z = jet.derivative(z).unbind(1)
     laplacian_u, laplacian_v, laplacian_w, _ = jet.laplacian.unbind(1)
-    momentum_x = u * u_x + v * u_y + w * u_z + p_x - nu * laplacian_u
-    momentum_y = u * v_x + v * v_y + w * v_z + p_y - nu * laplacian_v
-    momentum_z = u * w_x + v * w_y + w * w_z + p_z - nu * laplacian_w
-    continuity = u_x + v_y + w_z
-    if time is not None:
-        u_t, v_t, w_t, _ = jet.derivative(time).unbind(1)
-        momentum_x = momentum_x + u_t
-        momentum_y = momentum_y + v_t
-        momentum_z = momentum_z + w_t
-    if forcing is not None:
-        f_x, f_y, f_z = forcing.unbind(-1)
-        momentum_x = momentum_x - f_x
-        momentum_y = momentum_y - f_y
-        momentum_z = momentum_z - f_z
-    return torch.stack([momentum_x, momentum_y, momentum_z, continuity], dim=1)
+    return [
+        u * u_x + v * u_y + w * u_z + p_x - nu * laplacian_u,
+        u * v_x + v * v_y + w * v_z + p_y - nu * laplacian_v,
+        u * w_x + v * w_y + w * w_z + p_z - nu * laplacian_w,
+        u_x + v_y + w_z,
+    ]

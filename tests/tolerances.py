@@ -122,3 +122,21 @@ LINEAR_INTERPOLATION = 1e-11
 def normal_spread(num: int) -> float:
     """pinnx: relative error of the standard deviation of num normal numbers: 6 of 1 / sqrt(2 num)."""
     return 6.0 / (2.0 * num) ** 0.5
+
+
+def periodicity(phase_turns: float, frequency: float) -> float:
+    """pinnx.models: a field moved by whole periods, over its largest value, in float64.
+
+    A coordinate of up to ``phase_turns`` rounds by eps of itself, the phase by 2 pi frequency times that; two layers
+    of slopes below 1 and the Laplacian's factor (2 pi frequency)^2 relative to itself leave some 100 such errors.
+    """
+    return 100 * EPS64 * 2 * 3.15 * phase_turns * frequency
+
+
+# pinnx.physics: d/d(log nu) of the mean square residual of an exact flow, over the largest term squared: a residual at
+# rounding level times the viscous term.
+EXACT_FLOW_GRADIENT = EXACT_FLOW
+
+# pinnx.physics: a viscosity kept as its logarithm (up to 10 in size) in float32: exp turns eps of the logarithm into
+# a relative error, 10 eps, and rounds once.
+LOG_NU_FLOAT32 = 11 * EPS32

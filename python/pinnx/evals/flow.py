@@ -54,11 +54,11 @@ def evaluate_flow(network: FourierNetwork, equations: NavierStokes, coordinates:
 @torch.no_grad()
 def predict(network: FourierNetwork, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fields at [n, D] coordinates, [n, c] float64."""
-    blocks = [
-        network(_points(network, coordinates[start : start + BLOCK])).cpu().numpy()
-        for start in range(0, len(coordinates), BLOCK)
-    ]
-    return np.concatenate(blocks).astype(np.float64)
+    fields = np.empty((len(coordinates), network.biases[-1].shape[0]))
+    for start in range(0, len(coordinates), BLOCK):
+        block = slice(start, start + BLOCK)
+        fields[block] = network(_points(network, coordinates[block])).cpu().numpy()
+    return fields
 
 
 def residual_norms(
@@ -77,7 +77,12 @@ def residual_norms(
         bounds: axis name -> (low, high) of the domain, time first.
         num_points: uniform points, none of which the training has seen.
         seed: names the points.
+
+    Raises:
+        PinnxError: no points; nothing was checked.
     """
+    if num_points < 1:
+        raise PinnxError(f"residual_norms: expected at least one point, got {num_points}")
     low, high = np.array(list(bounds.values())).T
     points = uniform_points(low, high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
     residual = evaluate_flow(network, equations, points).residual
@@ -86,7 +91,7 @@ def residual_norms(
 
 
 def boundary_error(network: FourierNetwork, conditions: Sequence[BoundaryCondition], num_points: int) -> float:
-    """The largest error of a prescribed component at any boundary.
+    """The largest error of a prescribed component at any boundary; NaN where the network gives NaN.
 
     Args:
         network: the fields.
@@ -98,12 +103,12 @@ def boundary_error(network: FourierNetwork, conditions: Sequence[BoundaryConditi
     """
     if not conditions:
         raise PinnxError("boundary_error: expected at least one boundary condition, got none")
-    largest = 0.0
+    errors = []
     for condition in conditions:
         points = condition.validation_points(num_points)
         targets, mask = condition.targets(points)
-        largest = max(largest, float(np.abs(predict(network, points) - targets)[:, mask].max()))
-    return largest
+        errors.append(np.abs(predict(network, points) - targets)[:, mask].max())
+    return float(np.max(errors))  # not max(), which would lose a NaN
 
 
 def _points(network: FourierNetwork, coordinates: NDArray[np.float64]) -> torch.Tensor:

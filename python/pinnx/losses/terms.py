@@ -27,13 +27,18 @@ def mean_square(values: Tensor, *, point_weights: Tensor | None = None, num_poin
         num_points: points of the whole step; None: n.
 
     Raises:
-        PinnxError: no points. A mean over nothing would be a loss that is always met.
+        PinnxError: no points, as a mean over nothing would be a loss that is always met; or weights of another shape.
     """
     count = values.shape[0] if num_points is None else num_points
     if count < 1:
         raise PinnxError("loss: expected at least one point, got none")
     squares = values.square()
     if point_weights is not None:
+        if point_weights.shape not in (values.shape, values.shape[:1]):
+            raise PinnxError(
+                f"point_weights: expected shape [{values.shape[0]}] or {list(values.shape)}, "
+                f"got {list(point_weights.shape)}"
+            )
         squares = squares * (point_weights if point_weights.dim() == 2 else point_weights[:, None])
     return squares.sum(0) / count
 

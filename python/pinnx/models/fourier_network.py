@@ -10,6 +10,7 @@ Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -55,8 +56,8 @@ def random_frequencies(
     d = len(scale)
     sigmas = [float(sigma)] * d if isinstance(sigma, int | float) else [float(s) for s in sigma]
     if len(sigmas) != d:
-        raise PinnxError(f"sigma: expected one number or {d}, one per coordinate, got {len(sigmas)}")
-    if min(*scale, *sigmas) <= 0 or num_frequencies < 1:
+        raise PinnxError(f"model.sigma: expected one number or {d}, one per coordinate, got {len(sigmas)}")
+    if not all(math.isfinite(s) and s > 0 for s in (*scale, *sigmas)) or num_frequencies < 1:
         raise PinnxError(
             f"frequencies: expected scale, sigma and their number > 0, got {list(scale)}, {sigmas}, {num_frequencies}"
         )
@@ -102,6 +103,8 @@ class FourierNetwork(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        if frequencies.dim() != 2 or 0 in frequencies.shape:
+            raise PinnxError(f"frequencies: expected shape [d, m], d, m >= 1, got {list(frequencies.shape)}")
         d, m = frequencies.shape
         if min(num_outputs, width, layers) < 1:
             raise PinnxError(f"network: expected sizes >= 1, got outputs {num_outputs}, width {width}, layers {layers}")
@@ -111,7 +114,7 @@ class FourierNetwork(nn.Module):
             raise PinnxError(f"origin: expected {d} coordinates, got {len(origin)}")
         self.activation: pinn_ext.Activation = activation
         self.register_buffer("frequencies", frequencies.to(dtype))
-        self.register_buffer("origin", torch.tensor(origin or [0.0] * d, dtype=dtype))
+        self.register_buffer("origin", torch.tensor([0.0] * d if origin is None else list(origin), dtype=dtype))
         sizes = [2 * m, *[width] * layers, num_outputs]
         generator = torch.Generator().manual_seed(seed)
         self.weights = nn.ParameterList()
@@ -123,8 +126,12 @@ class FourierNetwork(nn.Module):
             self.biases.append(nn.Parameter(torch.zeros(fan_out, dtype=dtype)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The fields at points: [n, d] -> [n, c], differentiable to any order."""
-        hidden = pinn_ext.fourier_features(x - self.origin, self.frequencies)
+        """The fields at points: [n, d] -> [n, c], differentiable to any order.
+
+        Raises:
+            PinnxError: points of another shape or dtype than the network's.
+        """
+        hidden = pinn_ext.fourier_features(self._centred(x), self.frequencies)
         *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
             hidden = _FUNCTIONS[self.activation](nn.functional.linear(hidden, weight, bias))
@@ -136,9 +143,20 @@ class FourierNetwork(nn.Module):
         Args:
             x: [n, d].
             spec: which derivatives, by column of ``x``.
+
+        Raises:
+            PinnxError: points of another shape or dtype than the network's.
         """
-        jet = pinn_ext.fourier_jet(x - self.origin, self.frequencies, spec)
+        jet = pinn_ext.fourier_jet(self._centred(x), self.frequencies, spec)
         *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
             jet = pinn_ext.activation_jet(pinn_ext.linear_jet(jet, weight, bias), self.activation)
         return pinn_ext.linear_jet(jet, last_weight, last_bias)
+
+    def _centred(self, x: Tensor) -> Tensor:
+        # Checked here, since the subtraction would broadcast one column over all coordinates and promote the dtype.
+        if x.dim() != 2 or x.shape[1] != self.origin.shape[0] or x.dtype != self.origin.dtype:
+            raise PinnxError(
+                f"x: expected shape [n, {self.origin.shape[0]}] {self.origin.dtype}, got {list(x.shape)} {x.dtype}"
+            )
+        return x - self.origin

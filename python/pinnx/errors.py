@@ -7,8 +7,12 @@ line without a traceback and exits with status 2; any other exception is a defec
 
 from __future__ import annotations
 
-__all__ = ["PinnxError"]
+__all__ = ["Interrupted", "PinnxError"]
 
 
 class PinnxError(ValueError):
     """A one-line, user-facing error: what was wanted and what came."""
+
+
+class Interrupted(PinnxError):  # noqa: N818 - not an error of the user's
+    """The run was stopped by Ctrl-C and can go on; the message says how."""

@@ -65,8 +65,7 @@ def relative_l2_up_to_constant(prediction: ArrayLike, reference: ArrayLike, *, n
     fluctuation = wanted - wanted.mean(axis=-1, keepdims=True)
     difference = predicted - wanted
     difference = difference - difference.mean(axis=-1, keepdims=True)
-    # A constant leaves a fluctuation of rounding errors, which would pass for a reference.
-    if np.linalg.norm(fluctuation) <= 4 * np.finfo(np.float64).eps * np.linalg.norm(wanted):
+    if not _varies(wanted):
         raise PinnxError(f"{name}: expected a reference that varies over the points, got one constant per frame")
     return _ratio(difference, fluctuation, name)
 
@@ -123,7 +122,7 @@ def field_errors(
 
     Returns:
         ``{"u", "v"[, "w"], "speed"[, "p"]}``. A component whose reference is zero to rounding
-        (beside the speed) has no relative error and is absent.
+        (beside the speed), or a pressure that is constant, has no relative error and is absent.
 
     Raises:
         PinnxError: shapes differ or are not the above, an array is empty or not finite, the
@@ -143,9 +142,16 @@ def field_errors(
         if np.linalg.norm(wanted[..., column]) > negligible:
             errors[name] = relative_l2(predicted[..., column], wanted[..., column], name=name)
     errors["speed"] = relative_l2(np.linalg.norm(predicted, axis=2), wanted_speed, name="speed")
-    if pressure is not None and reference_pressure is not None:
+    if pressure is not None and reference_pressure is not None and _varies(np.asarray(reference_pressure)):
         errors["p"] = relative_l2_up_to_constant(pressure, reference_pressure, name="p")
     return errors
+
+
+def _varies(reference: NDArray[np.float64]) -> bool:
+    """Whether a field is more than one constant per frame."""
+    fluctuation = reference - reference.mean(axis=-1, keepdims=True)
+    # A constant leaves a fluctuation of rounding errors, which would pass for a reference.
+    return bool(np.linalg.norm(fluctuation) > 4 * np.finfo(np.float64).eps * np.linalg.norm(reference))
 
 
 def _pair(prediction: ArrayLike, reference: ArrayLike, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

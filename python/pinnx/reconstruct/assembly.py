@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+import pinn_ext
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
@@ -20,13 +21,20 @@ def choose_device(name: str) -> torch.device:
     """The device of a configuration.
 
     Raises:
-        PinnxError: CUDA was asked for and torch sees none.
+        PinnxError: CUDA was asked for and torch sees none; or torch sees a device for which there are no kernels, and
+            the choice between a rebuild and the slower CPU is the user's.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
         raise PinnxError("train.device: expected a CUDA device that torch can use, found none; use cpu or auto")
-    return torch.device(name)
+    if name == "cpu" or not found:
+        return torch.device("cpu")
+    if pinn_ext.build_info().cuda_version is None:
+        raise PinnxError(
+            f"train.device: expected kernels with CUDA for {name}, got a build for the CPU alone; "
+            "rebuild (pinnx doctor says how), or set train.device=cpu"
+        )
+    return torch.device("cuda")
 
 
 def build_problem(config: Config, case: Case) -> Problem:

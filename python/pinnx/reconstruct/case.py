@@ -201,6 +201,8 @@ def _case(
     nu = config.flow.nu if config.flow.nu is not None else data_nu
     if nu is None:
         raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
+    if reference is not None and not reference.velocity.any():
+        raise PinnxError(f"{source}: expected a flow, got a velocity of zero at every point and time")
     steady = "t" not in data_bounds
     if config.flow.steady is not None and config.flow.steady != steady:
         raise PinnxError(
@@ -234,6 +236,11 @@ def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict
     bounds = {}
     for axis, (low, high) in data_bounds.items():
         given = getattr(config.domain, axis)
+        if given is None and low == high:
+            raise PinnxError(
+                f"domain.{axis}: expected data at two or more values of {axis}, got {axis} = {low:g} alone"
+                + ("; leave the times out where the flow is steady" if axis == "t" else "")
+            )
         if given is None and axis in config.domain.periodic:
             if config.data.synthetic is None:
                 raise PinnxError(

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
-from pinnx.errors import PinnxError
+from pinnx.errors import Interrupted, PinnxError
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.flow import FlowFields, boundary_error, predict, residual_norms
 from pinnx.evals.metrics import field_errors, relative_l2
@@ -28,16 +28,12 @@ from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Problem
 from pinnx.train.progress import TrainingProgress
 from pinnx.train.run_folder import RunFolder, write_text
-from pinnx.train.trainer import LoggedStep, Trainer
+from pinnx.train.trainer import LoggedStep, StoppedBetweenSteps, Trainer
 
-__all__ = ["Interrupted", "reconstruct", "resume"]
+__all__ = ["reconstruct", "resume"]
 
 # Regular points of each boundary condition at which its largest error is looked for.
 BOUNDARY_CHECK_POINTS = 1001
-
-
-class Interrupted(PinnxError):  # noqa: N818 - not an error of the user's
-    """The training was stopped by Ctrl-C and can go on."""
 
 
 def reconstruct(
@@ -56,9 +52,10 @@ def reconstruct(
 
     Raises:
         PinnxError: bad input; nothing has been written then.
-        Interrupted: Ctrl-C; a checkpoint is saved.
+        Interrupted: Ctrl-C, after the folder was made; ``resume`` goes on.
     """
     started = time.perf_counter()
+    config = _with_absolute_paths(config)
     folder = RunFolder(out)
     folder.require_free()
     case = load_case(config, progress=_say(console))
@@ -73,13 +70,16 @@ def reconstruct(
 def resume(out: str | Path, *, console: Console | None = None, command: str = "pinnx.resume") -> dict[str, Any]:
     """Goes on with a run that was interrupted, to the same result, bitwise on the CPU.
 
+    From the last checkpoint; a run that was killed before its first one begins anew, and says so.
+
     Args:
         out: the folder of the run.
         console: where progress is shown; None: nowhere.
         command: what is recorded as the command.
 
     Raises:
-        PinnxError: no run that could go on: no configuration, no whole checkpoint, or a finished run.
+        PinnxError: no run that could go on: no configuration, a damaged checkpoint, or a finished run.
+        Interrupted: Ctrl-C.
     """
     started = time.perf_counter()
     folder = RunFolder(out)
@@ -88,16 +88,30 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
     if folder.report.exists():
         raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
     config = load_config(str(folder.config), [])
-    state = load_checkpoint(folder.checkpoint)
+    state = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
     case = load_case(config, progress=_say(console))
     trainer = _trainer(config, build_problem(config, case), folder)
-    trainer.load_state_dict(state)
+    if state is None:
+        _say(console)("no checkpoint had been saved: the run begins anew")
+    else:
+        trainer.load_state_dict(state)
     folder.rewind_history(trainer.step)
+    case.sensors.write_csv(folder.sensors)
     return _train_and_finish(config, case, trainer, folder, console, command, started)
 
 
 def _say(console: Console | None) -> Any:
-    return (lambda text: None) if console is None else (lambda text: console.print(text, highlight=False))
+    if console is None:
+        return lambda text: None
+    return lambda text: console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """The same data from any working directory, so that a run can go on from another one."""
+    data = config.data
+    given = {name: getattr(data, name) for name in ("path", "measurements")}
+    absolute = {name: str(Path(path).expanduser().resolve()) for name, path in given.items() if path is not None}
+    return config.model_copy(update={"data": data.model_copy(update=absolute)})
 
 
 def _trainer(config: Config, problem: Problem, folder: RunFolder) -> Trainer:
@@ -131,7 +145,19 @@ def _train_and_finish(
     command: str,
     started: float,
 ) -> dict[str, Any]:
-    with TrainingProgress(config.train.steps, console) as progress:
+    try:
+        _train(trainer, folder, console)
+        return _finish(config, case, trainer, folder, console, command, started)
+    except StoppedBetweenSteps:
+        save_checkpoint(folder.checkpoint, trainer.state_dict())
+        done = f"interrupted after step {trainer.step} of {trainer.steps}; saved"
+        raise Interrupted(f"{done}. Go on with: {folder.how_to_go_on}") from None
+    except KeyboardInterrupt:  # at once, maybe inside a step: what the last checkpoint holds is whole
+        raise Interrupted(f"interrupted. Go on from the last checkpoint with: {folder.how_to_go_on}") from None
+
+
+def _train(trainer: Trainer, folder: RunFolder, console: Console | None) -> None:
+    with TrainingProgress(trainer.steps, console) as progress:
 
         def on_log(logged: LoggedStep) -> None:
             folder.append_history(logged.as_row())
@@ -139,27 +165,32 @@ def _train_and_finish(
 
         trainer.on_log = on_log
         trainer.on_step = progress.advance
-        try:
-            trainer.run()
-        except KeyboardInterrupt:
-            save_checkpoint(folder.checkpoint, trainer.state_dict())
-            raise Interrupted(
-                f"interrupted after step {trainer.step} of {trainer.steps}; saved. "
-                f"Go on with: pinnx reconstruct --resume {folder.path}"
-            ) from None
+        trainer.run()
     save_checkpoint(folder.checkpoint, trainer.state_dict())
+
+
+def _finish(
+    config: Config,
+    case: Case,
+    trainer: Trainer,
+    folder: RunFolder,
+    console: Console | None,
+    command: str,
+    started: float,
+) -> dict[str, Any]:
     _say(console)("evaluating the fields and the checks")
     problem = trainer.problem
     flow = evaluate_output(case, problem.network, problem.equations)
-    write_fields(folder.fields, case, flow, problem.equations.residual_names)
-    metrics = _metrics(config, case, trainer, flow, command)
+    nu = float(problem.equations.nu.detach()) if config.flow.learn_nu else case.nu
+    write_fields(folder.fields, case, flow, problem.equations.residual_names, nu)
+    metrics = _metrics(config, case, trainer, flow, nu, command)
     metrics["wall_s"] = time.perf_counter() - started
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)
     return metrics
 
 
-def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, command: str) -> dict[str, Any]:
+def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, nu: float, command: str) -> dict[str, Any]:
     problem = trainer.problem
     momentum, continuity = residual_norms(
         problem.network, problem.equations, case.bounds, config.evals.points, seed=config.train.seed
@@ -171,7 +202,8 @@ def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, com
     if errors is not None:
         numbers["reconstruction"] = errors["speed"]
     predicted = predict(problem.network, case.coordinates)[:, : case.dim]
-    numbers["sensor_misfit"] = relative_l2(predicted, case.velocity, name="sensors")
+    # Sensors that all measured zero (on walls, say) have no relative misfit; the check then fails and says why.
+    numbers["sensor_misfit"] = relative_l2(predicted, case.velocity, name="sensors") if case.velocity.any() else None
     limits = config.evals.limits.model_dump()
     checks: list[Check] = verify(numbers, limits=limits)
     return {
@@ -187,7 +219,7 @@ def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, com
         "sensor_misfit": numbers["sensor_misfit"],
         "num_sensors": len(case.sensors),
         "seed": config.train.seed,
-        "nu": float(problem.equations.nu),
+        "nu": nu,
         "checks": [item.as_dict() for item in checks],
         "source": case.source,
         "command": command,

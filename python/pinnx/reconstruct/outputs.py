@@ -40,24 +40,32 @@ def evaluate_output(case: Case, network: FourierNetwork, equations: NavierStokes
     )
 
 
-def write_fields(path: Path, case: Case, flow: FlowFields, residual_names: tuple[str, ...]) -> None:
-    """Writes fields.h5."""
+def write_fields(path: Path, case: Case, flow: FlowFields, residual_names: tuple[str, ...], nu: float) -> None:
+    """Writes fields.h5.
+
+    Args:
+        path: where.
+        case: the output points and the reference.
+        flow: fields and residuals at the output points, frame by frame.
+        residual_names: of the columns of the residual.
+        nu: the viscosity that belongs to the fields; the one found, where it was learned.
+    """
     partial = path.with_name(path.name + ".part")
     try:
         with h5py.File(partial, "w") as file:
-            _write(file, case, flow, residual_names)
+            _write(file, case, flow, residual_names, nu)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _write(file: h5py.File, case: Case, flow: FlowFields, residual_names: tuple[str, ...]) -> None:
+def _write(file: h5py.File, case: Case, flow: FlowFields, residual_names: tuple[str, ...], nu: float) -> None:
     output, dim = case.output, case.dim
     place = output.grid_shape or (len(output.points),)
     shape = place if output.times is None else (output.num_frames, *place)
     names = AXIS_NAMES[:dim]
     file.attrs.update(
-        nu=case.nu,
+        nu=nu,
         steady=case.steady,
         grid=output.grid_shape is not None,
         source=case.source,

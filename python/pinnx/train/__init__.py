@@ -6,7 +6,7 @@ from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Batch, PointCounts, Problem
 from pinnx.train.run_folder import RunFolder
-from pinnx.train.trainer import LoggedStep, NonFiniteLossError, Trainer
+from pinnx.train.trainer import LoggedStep, NonFiniteLossError, StoppedBetweenSteps, Trainer
 
 __all__ = [
     "Batch",
@@ -15,6 +15,7 @@ __all__ = [
     "PointCounts",
     "Problem",
     "RunFolder",
+    "StoppedBetweenSteps",
     "Trainer",
     "cosine_schedule",
     "load_checkpoint",

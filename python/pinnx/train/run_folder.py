@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ __all__ = ["RunFolder", "write_text"]
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class RunFolder:
@@ -43,19 +47,25 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint.pt"
         self.report = self.path / "report.html"
 
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that goes on with an interrupted run."""
+        return shlex.join(["pinnx", "reconstruct", "--resume", str(self.path)])
+
     def require_free(self) -> None:
         """Checks that a new run may use the folder.
 
         Raises:
             PinnxError: it holds a run, or it is a file.
         """
-        if self.path.exists() and not self.path.is_dir():
+        if os.path.lexists(self.path) and not self.path.is_dir():
             raise PinnxError(f"{self.path}: expected a folder for the run, got a file")
-        held = [name for name in self.FILES if (self.path / name).exists()]
+        held = [name for name in self.FILES if os.path.lexists(self.path / name)]
         if held:
+            can_go_on = self.config.name in held and self.report.name not in held
             raise PinnxError(
-                f"{self.path}: expected a folder without a run, found {', '.join(held)}; choose another --out, "
-                f"or go on with it: pinnx reconstruct --resume {self.path}"
+                f"{self.path}: expected a folder without a run, found {', '.join(held)}; choose another --out"
+                + (f", or go on with it: {self.how_to_go_on}" if can_go_on else "")
             )
 
     def create(self) -> None:

@@ -19,11 +19,15 @@ from pinnx.losses.terms import weighted_total
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.problem import Problem
 
-__all__ = ["LoggedStep", "NonFiniteLossError", "Trainer"]
+__all__ = ["LoggedStep", "NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
 
 
 class NonFiniteLossError(PinnxError):
     """The loss is NaN or infinite; the parameters are those of the last good step."""
+
+
+class StoppedBetweenSteps(KeyboardInterrupt):
+    """Ctrl-C, taken up after a whole step: ``state_dict()`` is one that the run had, and may be saved."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ class Trainer:
 
         Raises:
             NonFiniteLossError: before the optimiser has used a loss that is not finite.
-            KeyboardInterrupt: after the step at hand, so that ``state_dict()`` is that of a whole step.
+            StoppedBetweenSteps: Ctrl-C, after the step at hand.
+            KeyboardInterrupt: a second Ctrl-C, at once; the state may be that of half a step.
         """
         with deferred_interrupt() as interrupted:
             while self.step < self.steps:
@@ -114,7 +119,7 @@ class Trainer:
                 if self.step % self._checkpoint_every == 0:
                     self._on_checkpoint(self.state_dict())
                 if interrupted():
-                    raise KeyboardInterrupt
+                    raise StoppedBetweenSteps
 
     def train_step(self) -> tuple[Tensor, dict[str, Tensor]]:
         """One step: fresh points, terms, gradients, optimiser."""
@@ -123,7 +128,9 @@ class Trainer:
         total = weighted_total(terms, self.weights)
         if not torch.isfinite(total):
             shown = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
-            raise NonFiniteLossError(f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown})")
+            raise NonFiniteLossError(
+                f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown}); try a smaller train.lr"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.optimizer.step()
@@ -155,7 +162,7 @@ class Trainer:
             self.schedule.load_state_dict(state["schedule"])
             self.step = int(state["step"])
             self.train_s = float(state["train_s"])
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise PinnxError(f"checkpoint: expected one of this configuration, got another: {reason}") from error
         self._last_log = (self.step, self.train_s)

@@ -13,48 +13,95 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pinnx import __version__
-from pinnx.errors import PinnxError
+from pinnx.errors import Interrupted, PinnxError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Everything else is imported where it is used, so that help and the doctor work where a package is missing.
 
 __all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every error of this command does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"pinnx: error: {message} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
-    # Overrides may stand anywhere, also behind options, which argparse would not take for positional arguments.
+    # Words may stand anywhere, also behind options, where argparse would not take them for positional arguments.
     options, rest = parser.parse_known_args(given)
     unknown = [item for item in rest if item.startswith("-") or not hasattr(options, "overrides")]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if rest:
-        options.overrides = [*options.overrides, *rest]
     options.command_line = shlex.join(["pinnx", *given])
-    console = Console(quiet=getattr(options, "quiet", False))
     try:
-        return int(options.run(options, console))
+        if hasattr(options, "overrides"):
+            _sort_words(options, rest)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return int(options.run(options))
+    except Interrupted as stop:
+        print(f"pinnx: {stop}", file=sys.stderr)
+        return 130
     except PinnxError as error:
-        from pinnx.reconstruct.job import Interrupted
-
-        interrupted = isinstance(error, Interrupted)
-        print(f"pinnx: {error}" if interrupted else f"pinnx: error: {error}", file=sys.stderr)
-        return 130 if interrupted else 2
+        print(f"pinnx: error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("pinnx: interrupted", file=sys.stderr)
         return 130
 
 
+def _sort_words(options: argparse.Namespace, rest: Sequence[str]) -> None:
+    """Tells the configuration from the overrides, in any order: an override has an = and is no file."""
+    first = getattr(options, "config", None)
+    words = [*([] if first is None else [first]), *options.overrides, *rest]
+    options.overrides = [word for word in words if "=" in word and not Path(word).is_file()]
+    others = [word for word in words if word not in options.overrides]
+    if hasattr(options, "config"):
+        options.config = others.pop(0) if others else None
+    if others:
+        raise PinnxError(f"override {others[0]!r}: expected key=value")
+
+
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    print(f"pinnx: warning: {message}", file=sys.stderr)
+
+
+def _console(options: argparse.Namespace) -> Console:
+    from rich.console import Console
+
+    # No markup: a path such as run[1] is shown as it is.
+    return Console(quiet=options.quiet, markup=False, emoji=False, highlight=False)
+
+
+def _job() -> ModuleType:
+    """The room that does the work.
+
+    Raises:
+        PinnxError: a package is missing, or the kernels cannot run here.
+    """
+    try:
+        from pinnx import reconstruct
+    except (ImportError, RuntimeError) as error:
+        raise PinnxError(f"{error} (pinnx doctor says more)") from error
+    return reconstruct
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pinnx", description="Flow fields from a handful of sensors, with physics-informed networks."
-    )
+    parser = _Parser(prog="pinnx", description="Flow fields from a handful of sensors, with physics-informed networks.")
     parser.add_argument("--version", action="version", version=f"pinnx {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -90,8 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _reconstruct(options: argparse.Namespace, console: Console) -> int:
-    from pinnx.reconstruct import reconstruct, resume
+def _reconstruct(options: argparse.Namespace) -> int:
+    job = _job()
+    from pinnx.config import load_config
 
     if options.resume is not None:
         extra = [name for name in ("config", "data", "out") if getattr(options, name) is not None]
@@ -99,52 +147,52 @@ def _reconstruct(options: argparse.Namespace, console: Console) -> int:
             raise PinnxError(
                 f"--resume: expected nothing else, a run goes on as it began; got {', '.join(extra) or 'overrides'}"
             )
-        return _done(resume(options.resume, console=console, command=options.command_line), options.resume, console)
+        console = _console(options)
+        return _done(job.resume(options.resume, console=console, command=options.command_line), options.resume, console)
     if options.config is None or options.out is None:
         missing = "a preset or a configuration" if options.config is None else "--out DIR"
         raise PinnxError(f"reconstruct: expected {missing}, got none (see pinnx reconstruct --help)")
-    from pinnx.config import load_config
-
     overrides: list[str | tuple[str, Any]] = list(options.overrides)
     if options.data is not None:
         key = "data.measurements" if Path(options.data).suffix.lower() == ".csv" else "data.path"
-        overrides.append((key, str(Path(options.data).resolve())))
-    config = load_config(options.config, overrides)
-    metrics = reconstruct(config, options.out, console=console, command=options.command_line)
-    return _done(metrics, options.out, console)
+        overrides.append((key, options.data))
+    return _run(job, load_config(options.config, overrides), options)
 
 
-def _demo(options: argparse.Namespace, console: Console) -> int:
+def _demo(options: argparse.Namespace) -> int:
+    job = _job()
     from pinnx.config import load_config
-    from pinnx.reconstruct import reconstruct
 
-    config = load_config("demo", options.overrides)
-    metrics = reconstruct(config, options.out, console=console, command=options.command_line)
+    return _run(job, load_config("demo", options.overrides), options)
+
+
+def _run(job: ModuleType, config: Any, options: argparse.Namespace) -> int:
+    console = _console(options)
+    metrics = job.reconstruct(config, options.out, console=console, command=options.command_line)
     return _done(metrics, options.out, console)
 
 
 def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
     errors = metrics["relative_l2"]
     if errors is not None:
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in errors.items())
-        console.print(f"relative L2 error: {shown}", highlight=False)
+        console.print("relative L2 error: " + "  ".join(f"{name} {value:.4f}" for name, value in errors.items()))
     failed = [item["name"] for item in metrics["checks"] if not item["passed"]]
     console.print(
         f"training {metrics['train_s']:.0f} s, {metrics['steps_per_s']:.0f} steps/s; "
         + (f"checks not met: {', '.join(failed)}" if failed else "all checks met"),
-        highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"report: {Path(out) / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {Path(out) / 'report.html'}", soft_wrap=True)
     return 0
 
 
-def _doctor(options: argparse.Namespace, console: Console) -> int:
+def _doctor(options: argparse.Namespace) -> int:
     from pinnx.doctor import findings
 
     healthy = True
     for item in findings():
         healthy &= item.fine
-        console.print(f"{'ok     ' if item.fine else 'MISSING'}  {item.name}: {item.found}", highlight=False)
+        print(f"{'ok     ' if item.fine else 'MISSING'}  {item.name}: {item.found}")
         if item.remedy:
-            console.print(f"         -> {item.remedy}", highlight=False)
+            print(f"         -> {item.remedy}")
     return 0 if healthy else 1

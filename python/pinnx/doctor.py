@@ -31,14 +31,26 @@ def findings() -> Iterator[Finding]:
     yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     try:
         import torch
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a shared library that torch loads is missing
         yield Finding("torch", str(error), fine=False, remedy="pip install torch")
-        return
-    yield Finding("torch", f"{torch.__version__} with {torch.get_num_threads()} threads")
+    else:
+        yield Finding("torch", f"{torch.__version__} with {torch.get_num_threads()} threads")
+        yield from _kernels()
+    for package in PACKAGES:
+        try:
+            yield Finding(package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Finding(package, "not installed", fine=False, remedy=f"pip install {package}")
+
+
+def _kernels() -> Iterator[Finding]:
     try:
         import pinn_ext
     except ImportError as error:
         yield Finding("kernels", str(error), fine=False, remedy="pip install --force-reinstall pinn-ext")
+        return
+    except RuntimeError as error:  # an instruction set was asked for that this CPU does not have
+        yield Finding("kernels", str(error), fine=False, remedy="unset PINN_EXT_ISA")
         return
     info = pinn_ext.build_info()
     yield Finding("kernels", f"pinn_ext {info.version}, built by {info.compiler}")
@@ -52,11 +64,6 @@ def findings() -> Iterator[Finding]:
     )
     yield _threads(info.openmp, info.threads)
     yield _cuda(info.cuda_version, info.cuda_architectures)
-    for package in PACKAGES:
-        try:
-            yield Finding(package, metadata.version(package))
-        except metadata.PackageNotFoundError:
-            yield Finding(package, "not installed", fine=False, remedy=f"pip install {package}")
 
 
 def _threads(openmp: int | None, threads: int) -> Finding:

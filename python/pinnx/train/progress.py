@@ -63,4 +63,5 @@ class TrainingProgress:
             self._bar.update(self._task, completed=step, info=info)
         elif step >= self._next_line:
             self._console.print(f"step {step}/{self._total}  {info}", soft_wrap=True, highlight=False)
-            self._next_line = step + max(1, self._total // 10)
+            tenth = max(1, self._total // 10)
+            self._next_line = min(self._total, (step // tenth + 1) * tenth)

@@ -1,0 +1,179 @@
+"""The loop: the loss falls, one that is not finite changes nothing, resumed runs equal unstopped ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pinnx.errors import PinnxError
+from pinnx.train import (
+    LoggedStep,
+    NonFiniteLossError,
+    Problem,
+    StoppedBetweenSteps,
+    Trainer,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+Build = Callable[..., Trainer]
+
+
+def parameters(trainer: Trainer) -> list[torch.Tensor]:
+    return [
+        p.detach().clone() for p in (*trainer.problem.network.parameters(), *trainer.problem.equations.parameters())
+    ]
+
+
+def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def same_state(a: Any, b: Any) -> bool:
+    """Whether two states are bitwise alike, but for the time they took."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b) and a.dtype == b.dtype
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_state(a[k], b[k]) for k in a if k != "train_s")
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same_state, a, b))
+    return bool(a == b)
+
+
+@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+def test_the_loss_falls(make_trainer: Build, optimizer: str) -> None:
+    logged: list[LoggedStep] = []
+    trainer = make_trainer(optimizer=optimizer, steps=150, lr=1e-2, log_every=1, on_log=logged.append)
+    trainer.run()
+    assert len(logged) == trainer.step == 150
+    first, last = (sum(item.total for item in part) for part in (logged[:20], logged[-20:]))
+    assert last < 0.7 * first
+
+
+@pytest.mark.parametrize("learn_nu", [False, True])
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 7, 11])
+@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+def test_resume_equals_the_uninterrupted_run(
+    make_trainer: Build, make_problem: Callable[..., Problem], tmp_path: Path, optimizer: str, stop: int, learn_nu: bool
+) -> None:
+    def build() -> Trainer:
+        return make_trainer(optimizer=optimizer, problem=make_problem(learn_nu=learn_nu))
+
+    whole, part, resumed = build(), build(), build()
+    whole.run()
+    for _ in range(stop):
+        part.train_step()
+    save_checkpoint(tmp_path / "c.pt", part.state_dict())
+    resumed.load_state_dict(load_checkpoint(tmp_path / "c.pt"))
+    resumed.run()
+    assert resumed.step == 12
+    assert same(parameters(whole), parameters(resumed))
+    assert same_state(whole.state_dict(), resumed.state_dict())
+    assert not same(parameters(whole), parameters(build())), "something was trained"
+
+
+def test_two_runs_are_bitwise_alike(make_trainer: Build) -> None:
+    first, second = make_trainer(), make_trainer()
+    torch.manual_seed(1)  # the global generator has no say
+    first.run()
+    torch.manual_seed(2)
+    second.run()
+    assert same_state(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_before_the_optimiser(make_trainer: Build, bad: float) -> None:
+    trainer = make_trainer()
+    for _ in range(4):
+        trainer.train_step()
+    before, state = parameters(trainer), trainer.optimizer.state_dict()["state"][0]["exp_avg"].clone()
+    trainer.problem.velocity[2, 1] = bad
+    with pytest.raises(NonFiniteLossError) as caught:
+        trainer.run()
+    message = str(caught.value)
+    assert message.startswith(f"step 5: expected a finite loss, got {bad:g} (momentum_x ")
+    assert f"data {bad:g}" in message
+    assert trainer.step == 4
+    assert same(before, parameters(trainer))
+    assert torch.equal(state, trainer.optimizer.state_dict()["state"][0]["exp_avg"])
+    assert all(torch.isfinite(p).all() for p in parameters(trainer))
+
+
+def test_first_and_last_steps_are_logged(make_trainer: Build) -> None:
+    logged: list[LoggedStep] = []
+    steps: list[int] = []
+    trainer = make_trainer(steps=12, log_every=5, on_log=logged.append, on_step=steps.append)
+    trainer.run()
+    assert [item.step for item in logged] == [1, 5, 10, 12]
+    assert steps == list(range(1, 13))
+    assert logged[0].lr > logged[-1].lr == pytest.approx(1e-5)
+    row = logged[1].as_row()
+    names = ["momentum_x", "momentum_y", "continuity", "data", "boundary"]
+    keys = ["step", "time_s", "lr", "loss/total", *(f"loss/{name}" for name in names), "steps_per_s"]
+    assert list(row) == keys
+    assert row["loss/total"] == pytest.approx(sum(row[f"loss/{name}"] for name in names), rel=1e-5)
+    times = [item.time_s for item in logged]
+    assert times == sorted(times)
+    assert all(item.steps_per_s > 0 for item in logged)
+
+
+def test_checkpoints_come_at_their_steps(make_trainer: Build) -> None:
+    saved: list[dict[str, Any]] = []
+    make_trainer(steps=12, checkpoint_every=5, on_checkpoint=saved.append).run()
+    assert [state["step"] for state in saved] == [5, 10]
+
+
+def test_ctrl_c_stops_after_the_step_at_hand(make_trainer: Build) -> None:
+    def press(step: int) -> None:
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trainer, other = make_trainer(on_step=press), make_trainer()
+    with pytest.raises(StoppedBetweenSteps):
+        trainer.run()
+    for _ in range(5):
+        other.train_step()
+    assert same_state(trainer.state_dict(), other.state_dict())
+    trainer.run()
+    assert trainer.step == 12, "it can go on"
+
+
+def test_a_second_ctrl_c_stops_at_once(make_trainer: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer()
+    steps = trainer.train_step
+
+    def step_with_two_presses() -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        return steps()
+
+    monkeypatch.setattr(trainer, "train_step", step_with_two_presses)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trainer.run()
+    assert not isinstance(caught.value, StoppedBetweenSteps), "the state may be that of half a step"
+
+
+def test_every_term_needs_a_weight(make_trainer: Build) -> None:
+    with pytest.raises(PinnxError, match=r"train\.weights: expected one for each of .*got none for \['boundary'\]"):
+        make_trainer(weights=dict.fromkeys(("momentum_x", "momentum_y", "continuity", "data"), 1.0))
+
+
+@pytest.mark.parametrize("spoil", ["width", "optimizer", "missing"])
+def test_a_checkpoint_of_something_else_is_refused(make_trainer: Build, spoil: str) -> None:
+    trainer = make_trainer()
+    trainer.train_step()
+    state = trainer.state_dict()
+    if spoil == "width":
+        state["network"] = {name: value[..., :1] for name, value in state["network"].items()}
+    elif spoil == "optimizer":
+        state["optimizer"] = {"state": {}, "param_groups": []}
+    else:
+        del state["step"]
+    with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got another: [^\n]*$"):
+        make_trainer().load_state_dict(state)

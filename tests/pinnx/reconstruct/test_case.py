@@ -1,0 +1,188 @@
+"""What is known and where the answer is wanted: every form of input, and what does not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pinn_ext
+from pinnx.config import Config, load_config
+from pinnx.errors import PinnxError
+from pinnx.evals import TaylorGreen
+from pinnx.reconstruct.assembly import build_problem, choose_device, term_weights
+from pinnx.reconstruct.case import load_case
+
+Tiny = Callable[..., Config]
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "num_measured", "num_output", "grid"),
+    [
+        ("unsteady_grid", ("t", "x", "y"), 4 * 4, (30, 4), (6, 5)),
+        ("steady_grid", ("x", "y"), 5, (42, 1), (7, 6)),
+        ("scattered_3d", ("t", "x", "y", "z"), 6 * 3, (40, 3), None),
+        ("unsteady_csv", ("t", "x", "y"), 5 * 3, (48, 3), (8, 6)),
+        ("steady_csv", ("x", "y"), 4, (40, 1), (8, 5)),
+    ],
+)
+def test_every_form_of_input(
+    tiny: Tiny, name: str, axes: tuple[str, ...], num_measured: int, num_output: tuple[int, int], grid: tuple | None
+) -> None:
+    case = load_case(tiny(name))
+    assert tuple(case.bounds) == axes
+    assert case.steady == ("t" not in axes)
+    assert case.coordinates.shape == (num_measured, len(axes))
+    assert case.velocity.shape == (num_measured, case.dim)
+    assert (len(case.output.points), case.output.num_frames) == num_output
+    assert case.output.grid_shape == grid
+    assert (case.reference is None) == name.endswith("csv")
+    last = case.output.coordinates(case.output.num_frames - 1)
+    assert last.shape == (num_output[0], len(axes))
+    for column, (low, high) in zip(last.T, case.bounds.values(), strict=True):
+        assert low <= column.min()
+        assert column.max() <= high
+
+
+def test_sensors_measure_the_flow_at_their_places_and_times(tiny: Tiny) -> None:
+    case = load_case(tiny("unsteady_grid"))
+    wanted = TaylorGreen(nu=0.1, wavenumber=2.0).velocity(*case.coordinates.T)
+    np.testing.assert_array_equal(case.velocity, wanted)
+    np.testing.assert_array_equal(case.coordinates[: len(case.sensors), 1:], case.sensors.positions)
+
+
+def test_the_grid_of_measurements_reaches_the_ends_of_the_domain(tiny: Tiny) -> None:
+    case = load_case(tiny("unsteady_csv"))
+    assert case.output.times.tolist() == [0.0, 0.5, 1.0]
+    assert case.output.points.min(axis=0).tolist() == [0.0, 0.0]
+    assert case.output.points.max(axis=0).tolist() == [2.0, 1.5]
+    assert len(case.sensors) == 5
+    assert load_case(tiny("unsteady_csv", ("evals.grid", None))).output.grid_shape == (128, 96)
+
+
+def test_a_window_leaves_the_rest_out(tiny: Tiny) -> None:
+    case = load_case(tiny("unsteady_grid", "data.window.x=[0.3, 1.7]", "data.times=[0.3, 1.0]", "boundaries=[]"))
+    assert case.output.grid_shape == (4, 5)
+    x, t = np.linspace(0.0, 2.0, 6), np.linspace(0.0, 1.0, 4)
+    assert case.bounds == {"t": (t[1], t[3]), "x": (x[1], x[4]), "y": (0.0, 1.5)}
+
+
+def test_the_domain_may_be_wider_than_the_data(tiny: Tiny) -> None:
+    assert load_case(tiny("unsteady_grid", "domain.x=[-1, 3]", "domain.t=[-1, 2]")).bounds == {
+        "t": (-1.0, 2.0),
+        "x": (-1.0, 3.0),
+        "y": (0.0, 1.5),
+    }
+
+
+def test_viscosity_of_the_configuration_comes_first(tiny: Tiny) -> None:
+    assert load_case(tiny("unsteady_grid")).nu == 0.1
+    assert load_case(tiny("unsteady_grid", "flow.nu=0.3")).nu == 0.3
+
+
+def test_noise_is_a_share_of_what_is_measured(tiny: Tiny) -> None:
+    clean, noisy, again = (
+        load_case(tiny("unsteady_grid", f"sensors.noise={noise}")).velocity for noise in (0, 0.1, 0.1)
+    )
+    np.testing.assert_array_equal(noisy, again)
+    share = np.sqrt(np.mean((noisy - clean) ** 2) / np.mean(clean**2))
+    assert 0.03 < share < 0.3
+
+
+def test_the_demo_is_a_whole_period() -> None:
+    demo = ["data.synthetic.resolution=16", "data.synthetic.num_frames=3", "sensors.count=4"]
+    case = load_case(load_config("demo", demo))
+    assert case.bounds["x"] == case.bounds["y"] == (0.0, 2 * np.pi)
+    assert case.periods == {"x": 2 * np.pi, "y": 2 * np.pi}
+    assert case.source.startswith("synthetic: ")
+    network = build_problem(load_config("demo", [*demo, "train.dtype=float64"]), case).network
+    waves = network.frequencies[1:] * 2 * np.pi
+    torch.testing.assert_close(waves, waves.round(), rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("unsteady_grid", "domain.x=[0.5, 3]", "domain.x: expected an extent around the data's [0, 2], got [0.5, 3.0]"),
+        ("unsteady_grid", "domain.z=[0, 1]", "domain.z: the data has no z; expected none, got one"),
+        ("unsteady_grid", "domain.periodic=[z]", "domain.z: the data has no z; expected none, got one"),
+        ("steady_grid", "domain.t=[0, 1]", "domain.t: the data has no t; expected none, got one"),
+        ("unsteady_grid", "domain.periodic=[x]", "domain.x: expected [lo, hi] of one whole period, as x is periodic"),
+        ("unsteady_grid", "flow.steady=true", "flow.steady: expected false as the data has times, got true"),
+        ("steady_grid", "flow.steady=false", "flow.steady: expected true as the data has no times, got false"),
+        ("unsteady_grid", "data.arrays.nu=null", "flow.nu: expected the kinematic viscosity, > 0; the data has none"),
+        ("unsteady_csv", "flow.nu=null", "flow.nu: expected the kinematic viscosity, > 0; the data has none"),
+        ("unsteady_grid", "data.times=[0.0, 0.1]", "domain.t: expected data at two or more values of t, got t = 0"),
+        ("unsteady_grid", "data.window.x=[0, 0.1]", "domain.x: expected data at two or more values of x, got x = 0"),
+        ("unsteady_csv", "domain.y=null", "domain.y: expected [lo, hi], the extent in y of the flow to reconstruct"),
+        ("unsteady_csv", "domain.y=[0, 0.5]", "expected sensors inside domain.y = [0, 0.5], got y = "),
+        ("unsteady_csv", "boundaries=[{where: {expression: x < 1}, u: 0}]", "needs the points of a flow field"),
+        ("unsteady_grid", "boundaries=[{where: {index: wall}, u: 0}]", "boundaries.0: "),
+        ("unsteady_grid", "boundaries=[{where: {side: front}, u: 0}]", "boundaries.0: "),
+        ("unsteady_grid", "boundaries=[{where: {side: left}, w: 0}]", "boundaries.0: "),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(tiny: Tiny, name: str, override: str, message: str) -> None:
+    with pytest.raises(PinnxError) as caught:
+        load_case(tiny(name, override))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.input_scale=[1, 1]", "model.input_scale: expected 3 numbers, one for each of t, x, y, got 2"),
+        ("model.sigma=[1, 1]", "model.sigma: expected one number or 3, one per coordinate, got 2"),
+        ("flow.forcing=[1, 0, 0]", "flow.forcing: expected 2 numbers, got 3"),
+    ],
+)
+def test_numbers_per_coordinate_are_counted(tiny: Tiny, override: str, message: str) -> None:
+    config = tiny("unsteady_grid", override)
+    with pytest.raises(PinnxError) as caught:
+        build_problem(config, load_case(config))
+    assert str(caught.value) == message
+
+
+def test_a_flow_at_rest_is_refused_before_the_training(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("unsteady_grid")
+    with np.load(tmp_path / "vortices.npz") as file:
+        still = dict(file) | {"u": 0 * file["u"], "v": 0 * file["v"]}
+    np.savez(tmp_path / "vortices.npz", **still)
+    # The reader warns, as a field at rest cannot show the order of its axes.
+    with (
+        pytest.warns(UserWarning, match="uniform velocity"),
+        pytest.raises(PinnxError, match="expected a flow, got a velocity of zero at every point and time"),
+    ):
+        load_case(config)
+
+
+def test_every_term_has_its_weight(tiny: Tiny) -> None:
+    config = tiny("unsteady_grid", "train.weights={momentum: 2, continuity: 3, data: 4, boundary: 5}")
+    names = ("momentum_x", "momentum_y", "momentum_z", "continuity", "data", "boundary")
+    assert list(term_weights(config, names).values()) == [2.0, 2.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_the_device_is_chosen_and_never_silently_the_slower_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(PinnxError, match=r"train\.device: expected a CUDA device that torch can use, found none"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    built = pinn_ext.build_info()
+    for version, fine in (("13.0", True), (None, False)):
+        monkeypatch.setattr(pinn_ext, "build_info", lambda version=version: replace_version(built, version))
+        assert choose_device("cpu") == torch.device("cpu")
+        for name in ("auto", "cuda"):
+            if fine:
+                assert choose_device(name) == torch.device("cuda")
+            else:
+                with pytest.raises(PinnxError, match=f"expected kernels with CUDA for {name}, got a build for the CPU"):
+                    choose_device(name)
+
+
+def replace_version(built: pinn_ext.BuildInfo, version: str | None) -> pinn_ext.BuildInfo:
+    return pinn_ext.BuildInfo(**{**vars(built), "cuda_version": version})

@@ -1,0 +1,209 @@
+"""The job from end to end, tiny: what a finished run leaves behind, what a stopped one, and what a refused one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from pinnx.config import Config, load_config
+from pinnx.errors import PinnxError
+from pinnx.evals import GATES
+from pinnx.reconstruct import reconstruct
+from pinnx.train import RunFolder, load_checkpoint
+
+Tiny = Callable[..., Config]
+Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
+KINDS = ("unsteady_grid", "steady_grid", "scattered_3d", "unsteady_csv")
+# What the issue names, and what the report and a later reader need beside it.
+NAMED = {
+    *("relative_l2", "wall_s", "train_s", "steps", "steps_per_s", "peak_memory_gib", "pde_residual_l2"),
+    *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
+}
+BESIDE = {"sensor_misfit", "nu", "checks", "source", "command", "versions"}
+
+
+def network_bits(folder: Path) -> list[bytes]:
+    state = load_checkpoint(folder / "checkpoint.pt")
+    return [value.numpy().tobytes() for value in (*state["network"].values(), *state["equations"].values())]
+
+
+def test_a_run_leaves_exactly_its_files(finished: Finished) -> None:
+    for name in KINDS:
+        folder, _, _ = finished(name)
+        assert sorted(item.name for item in folder.iterdir()) == sorted(RunFolder.FILES)
+        drawn = name in ("scattered_3d", "unsteady_csv")
+        assert (b"data:image/png" in (folder / "report.html").read_bytes()) == drawn
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_metrics_are_complete_and_strict_json(finished: Finished, name: str) -> None:
+    folder, data, returned = finished(name)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"metrics.json holds {constant}, which is no JSON")
+
+    metrics = json.loads((folder / "metrics.json").read_text(), parse_constant=refuse)
+    assert metrics == returned
+    assert set(metrics) == NAMED | BESIDE
+    assert metrics["steps"] == 6
+    assert metrics["source"] == str(data)
+    assert metrics["command"] == "a test"
+    assert metrics["wall_s"] > metrics["train_s"] > 0
+    assert metrics["steps_per_s"] == pytest.approx(6 / metrics["train_s"])
+    for key in ("peak_memory_gib", "pde_residual_l2", "continuity_l2"):
+        assert 0 < metrics[key] < math.inf, key
+    components = {"scattered_3d": {"u", "v", "w", "speed", "p"}, "unsteady_csv": None}.get(
+        name, {"u", "v", "speed", "p"}
+    )
+    assert (None if components is None else set(metrics["relative_l2"])) == components
+    known_boundary = name in ("unsteady_grid", "steady_grid")
+    assert (metrics["boundary_error_max"] is not None) == known_boundary
+    checks = {item["name"]: item for item in metrics["checks"]}
+    expected = {"pde_residual_l2", "conservation", "sensor_misfit"}
+    expected |= ({"boundary_error_max"} if known_boundary else set()) | ({"reconstruction"} if components else set())
+    assert set(checks) == expected
+    for check, item in checks.items():
+        assert item["limit"] == GATES[check].limit
+        assert item["passed"] == (item["value"] < item["limit"])
+
+
+def test_history_has_every_term_at_its_steps(finished: Finished) -> None:
+    folder, _, _ = finished("steady_grid")
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 4, 6]
+    terms = {"momentum_x", "momentum_y", "continuity", "data", "boundary", "total"}
+    assert set(rows[0]) == {"step", "time_s", "lr", "steps_per_s"} | {f"loss/{term}" for term in terms}
+
+
+def test_the_configuration_is_everything_that_ran(finished: Finished, tmp_path: Path, no_report: None) -> None:
+    """A run of the written config.yaml alone gives the same bits."""
+    folder, data, _ = finished("unsteady_grid")
+    config = load_config(folder / "config.yaml")
+    assert config.data.path == str(data)
+    assert config.train.steps == 6
+    reconstruct(config, tmp_path / "again")
+    assert network_bits(tmp_path / "again") == network_bits(folder)
+    assert (tmp_path / "again" / "sensors.csv").read_bytes() == (folder / "sensors.csv").read_bytes()
+    with h5py.File(tmp_path / "again" / "fields.h5") as again, h5py.File(folder / "fields.h5") as first:
+        for name in ("u", "v", "p", "residual/momentum_x", "residual/continuity"):
+            np.testing.assert_array_equal(again[name][()], first[name][()])
+
+
+@pytest.mark.parametrize("override", ["train.seed=1", "model.seed=1", "sensors.seed=1"])
+def test_another_seed_is_another_run(
+    finished: Finished, tiny: Tiny, tmp_path: Path, no_report: None, override: str
+) -> None:
+    folder, _, _ = finished("unsteady_grid")
+    metrics = reconstruct(tiny("unsteady_grid", override), tmp_path / "run")
+    assert network_bits(tmp_path / "run") != network_bits(folder)
+    assert metrics["seed"] == (1 if override.startswith("train") else 0)
+
+
+def test_sensors_are_written_by_rank(finished: Finished) -> None:
+    folder, data, _ = finished("unsteady_csv")
+    lines = (folder / "sensors.csv").read_text().splitlines()
+    assert lines[0] == "rank,x,y"
+    measured = np.unique(np.loadtxt(data, delimiter=",", skiprows=1)[:, 1:3], axis=0)
+    written = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
+    assert written[:, 0].tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(np.unique(written[:, 1:], axis=0), measured)
+
+
+def test_measurements_become_fields_on_a_grid(finished: Finished) -> None:
+    folder, _, metrics = finished("unsteady_csv")
+    assert metrics["relative_l2"] is None
+    with h5py.File(folder / "fields.h5") as file:
+        assert file["p"].shape == (3, 8, 6)
+        assert (file["x"][0], file["x"][-1], file["y"][0], file["y"][-1]) == (0.0, 2.0, 0.0, 1.5)
+        assert file["t"][()].tolist() == [0.0, 0.5, 1.0]
+        assert "reference" not in file
+
+
+def test_the_demo_is_periodic_and_says_that_it_is_synthetic(tmp_path: Path, no_report: None) -> None:
+    small = ["data.synthetic.resolution=16", "data.synthetic.num_frames=3", "sensors.count=4", "train.steps=3"]
+    metrics = reconstruct(load_config("demo", [*small, "model.width=8"]), tmp_path / "run")
+    assert metrics["source"].startswith("synthetic: ")
+    assert metrics["boundary_error_max"] is None
+    assert metrics["num_sensors"] == 4
+
+
+def test_the_viscosity_found_is_the_one_that_is_written(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    fixed = reconstruct(tiny("unsteady_grid"), tmp_path / "fixed")
+    assert fixed["nu"] == 0.1, "exactly as given, not as float32 rounds it"
+    learned = reconstruct(tiny("unsteady_grid", "flow.learn_nu=true", "train.lr=0.1"), tmp_path / "learned")
+    assert abs(learned["nu"] - 0.1) > 1e-3
+    with h5py.File(tmp_path / "learned" / "fields.h5") as file:
+        assert file.attrs["nu"] == learned["nu"]
+
+
+def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    for number, activation in enumerate(("sine", "silu", "gelu")):
+        config = tiny("steady_grid", "train.dtype=float64", f"model.activation={activation}", "train.optimizer=adam")
+        reconstruct(config, tmp_path / f"run{number}")
+        state = load_checkpoint(tmp_path / f"run{number}" / "checkpoint.pt")
+        assert state["network"]["weights.0"].dtype == torch.float64
+
+
+def test_sensors_that_measured_nothing_fail_their_check(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    config = tiny("steady_csv")
+    path = Path(config.data.measurements or "")
+    np.savetxt(path, [[0.0, 0.1, 0.0, 0.0], [0.5, 0.3, 0.0, 0.0]], delimiter=",", header="x,y,u,v", comments="")
+    metrics = reconstruct(config, tmp_path / "run")
+    (check,) = [item for item in metrics["checks"] if item["name"] == "sensor_misfit"]
+    assert not check["passed"]
+    assert check["note"].startswith("nothing to check")
+
+
+def test_a_pressure_without_shape_has_no_error(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    config = tiny("unsteady_grid")
+    with np.load(tmp_path / "vortices.npz") as file:
+        np.savez(tmp_path / "vortices.npz", **(dict(file) | {"p": 0 * file["p"] + 3.7}))
+    assert set(reconstruct(config, tmp_path / "run")["relative_l2"]) == {"u", "v", "speed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [
+        ("unsteady_grid", "data.path=missing.npz"),
+        ("unsteady_grid", "data.arrays.u=velocity"),
+        ("unsteady_grid", "data.arrays.nu=-1e-3"),
+        ("unsteady_grid", "data.axes=[t, y, x]"),
+        ("unsteady_grid", "sensors.count=1000"),
+        ("unsteady_grid", "boundaries=[{where: {side: left}, u: 1/x}]"),
+        ("unsteady_grid", "model.input_scale=[1.0]"),
+        ("unsteady_grid", "flow.forcing=[0, 0, 1]"),
+        ("unsteady_csv", "domain.x=[0.5, 1]"),
+        ("unsteady_csv", "flow.nu=null"),
+    ],
+)
+def test_bad_input_leaves_no_folder(tiny: Tiny, tmp_path: Path, name: str, override: str) -> None:
+    with pytest.raises(PinnxError) as caught:
+        reconstruct(tiny(name, override), tmp_path / "deep" / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_folder_that_holds_a_run_is_left_untouched(finished: Finished, tiny: Tiny) -> None:
+    folder, _, _ = finished("unsteady_grid")
+    before = {item.name: (item.read_bytes(), item.stat().st_mtime_ns) for item in folder.iterdir()}
+    with pytest.raises(PinnxError, match=r"expected a folder without a run, found config\.yaml, metrics\.json, "):
+        reconstruct(tiny("unsteady_grid"), folder)
+    assert before == {item.name: (item.read_bytes(), item.stat().st_mtime_ns) for item in folder.iterdir()}
+
+
+def test_a_path_that_looks_like_markup_is_shown_as_it_is(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    tiny("steady_grid")  # writes the data
+    odd = tmp_path / "[bold]a:smile:.mat"
+    (tmp_path / "kovasznay.mat").rename(odd)
+    console = Console(record=True, width=40)
+    reconstruct(tiny("steady_grid", ("data.path", str(odd))), tmp_path / "run", console=console)
+    assert f"reading {odd}" in console.export_text().splitlines()

@@ -1,0 +1,159 @@
+"""The machine that a benchmark runs on: what it is, and what it can do at best, measured in the same run.
+
+Limits: reading (a sum), writing (a fill), copying and the triad ``c = a + s b`` on arrays several times the last-level
+cache, in GB/s of the bytes that the operation names (as STREAM counts: what a write brings into the cache unasked is
+not added), and the rate of torch's own matrix product of large square matrices in GFLOP/s. That is the rate of the
+BLAS behind torch, not the peak of the fused multiply-add units; a small matrix that stays in the cache may exceed it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import pinn_ext
+
+__all__ = [
+    "Limits",
+    "bare_traffic",
+    "describe_machine",
+    "describe_versions",
+    "last_level_cache_bytes",
+    "measure_limits",
+]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Best of several repetitions; ``array_mib`` and ``matmul_size`` say of what."""
+
+    read_gb_per_s: float
+    write_gb_per_s: float
+    copy_gb_per_s: float
+    triad_gb_per_s: float
+    matmul_gflop_per_s: float
+    array_mib: int
+    matmul_size: int
+
+
+def measure_limits(device: torch.device, dtype: torch.dtype, *, repetitions: int = 7) -> Limits:
+    """Measures the limits of this moment; the best counts, because a limit is what could have been."""
+    count = max(4 * last_level_cache_bytes(device), 128 << 20) // dtype.itemsize
+    a, b, c = (torch.ones(count, dtype=dtype, device=device) for _ in range(3))
+    size = 8192 if device.type == "cuda" else 1024
+    p, q = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
+    product = torch.empty_like(p)
+    array = a.nbytes
+
+    def best(run: Callable[[], object]) -> float:
+        run()
+        return min(_seconds(run, device) for _ in range(repetitions))
+
+    return Limits(
+        read_gb_per_s=array / best(lambda: torch.sum(a)) / 1e9,
+        write_gb_per_s=array / best(lambda: a.fill_(1.0)) / 1e9,
+        copy_gb_per_s=2 * array / best(lambda: b.copy_(a)) / 1e9,
+        triad_gb_per_s=3 * array / best(lambda: torch.add(a, b, alpha=2.0, out=c)) / 1e9,
+        matmul_gflop_per_s=2 * size**3 / best(lambda: torch.mm(p, q, out=product)) / 1e9,
+        array_mib=array >> 20,
+        matmul_size=size,
+    )
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def bare_traffic(bytes_read: int, bytes_written: int, device: torch.device) -> Callable[[], Sequence[Tensor]]:
+    """Reads and writes as many bytes with torch and does nothing else: a copy, then a sum or a fill for the rest.
+
+    On working sets that fit into a cache it runs at the cache's rate, so a share of it is fair at every size.
+    """
+    copied = min(bytes_read, bytes_written) // 4
+    source, target = (torch.zeros(copied, device=device) for _ in range(2))
+    rest = torch.zeros(abs(bytes_read - bytes_written) // 4, device=device)
+    reads = bytes_read > bytes_written
+
+    def run() -> Sequence[Tensor]:
+        if copied:
+            target.copy_(source)
+        if rest.numel() == 0:
+            return (target,)
+        return (target, rest.sum() if reads else rest.fill_(0.0))
+
+    return run
+
+
+def last_level_cache_bytes(device: torch.device) -> int:
+    """Size of the last-level cache; 32 MiB where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).L2_cache_size)
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        match = re.fullmatch(r"(\d+)([KMG]?)", path.read_text().strip())
+        if match:
+            sizes.append(int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]])
+    return max(sizes, default=32 << 20)
+
+
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """Processor, cores, threads, memory and, where it is the device, the GPU."""
+    info = pinn_ext.build_info()
+    machine: dict[str, Any] = {
+        "device": device.type,
+        "cpu": _field("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "kernel_threads": info.threads,
+        "memory_gib": round(int(_field("/proc/meminfo", r"MemTotal:\s*(\d+) kB") or 0) / 2**20, 1) or None,
+        "last_level_cache_mib": last_level_cache_bytes(torch.device("cpu")) / 2**20,
+        "instruction_set": info.active_instruction_set,
+        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        machine |= {
+            "gpu": properties.name,
+            "gpu_memory_gib": round(properties.total_memory / 2**30, 1),
+            "gpu_multiprocessors": properties.multi_processor_count,
+            "gpu_driver": _field("/proc/driver/nvidia/version", r"Kernel Module.*?\s(\d+(?:\.\d+)+)"),
+        }
+    return machine
+
+
+def describe_versions() -> dict[str, Any]:
+    """Versions of what was run and what built it."""
+    info = pinn_ext.build_info()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_cuda": torch.version.cuda,
+        "pinn_ext": info.version,
+        "compiler": info.compiler,
+        "cuda": info.cuda_version,
+        "cuda_architectures": list(info.cuda_architectures),
+    }
+
+
+def _field(path: str, pattern: str) -> str | None:
+    try:
+        match = re.search(pattern, Path(path).read_text())
+    except OSError:
+        return None
+    return match[1].strip() if match else None

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 __all__ = ["address", "launch_place", "register_operator"]
 
@@ -25,6 +27,25 @@ def _refusal(name: str) -> Callable[..., Any]:
         raise RuntimeError(f"pinn_ext.{name}: expected to be differentiated no further, got a backward pass through it")
 
     return refuse
+
+
+def _without_forward_mode(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuses to run inside ``torch.func.jvp`` or a dual level.
+
+    Operators of ``torch.library`` have no forward-mode rule: they would drop the tangents and hand back zeros without
+    a word. The level is all that can be seen here, so an operator on plain tensors inside one is refused as well.
+    """
+
+    @wraps(kernel)
+    def refuse_or_run(*arguments: Any) -> Any:
+        if forward_ad._current_level >= 0:
+            raise RuntimeError(
+                f"pinn_ext.{name}: expected to run outside forward-mode differentiation (torch.func.jvp, dual levels), "
+                "for which it has no rule; jets carry the derivatives by coordinates"
+            )
+        return kernel(*arguments)
+
+    return refuse_or_run
 
 
 def register_operator(
@@ -47,7 +68,7 @@ def register_operator(
     _library.define(schema)
     name = schema.split("(", 1)[0]
     for dispatch_key in ("CPU", "CUDA"):
-        _library.impl(name, kernel, dispatch_key)
+        _library.impl(name, _without_forward_mode(name, kernel), dispatch_key)
     torch.library.register_fake(f"pinn_ext::{name}", fake, lib=_library)
     if backward is None:
         # Without a formula torch would warn and hand back whatever other paths contribute: wrong numbers.

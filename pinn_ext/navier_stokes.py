@@ -76,6 +76,9 @@ def _check_spec(spec: JetSpec, dim: int) -> bool:
 def _as_tensor(name: str, value: object, like: Tensor) -> Tensor:
     if not isinstance(value, Tensor):
         try:
+            if isinstance(value, int | float):
+                # Filled on the device: a copy from the host could not be captured into a CUDA graph.
+                return like.new_full((), value)
             value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{name}: expected numbers or a tensor, got {describe(value)}") from error

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch._functorch.config as functorch_config
 from harness import Timing, measure
 from kernel_problems import Place, kernel_problems
 from problems import cases_of
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     if options.compile:
         # Backward passes are timed again and again on one graph, which must therefore keep its buffers.
-        torch._functorch.config.donated_buffer = False
+        functorch_config.donated_buffer = False
     timing = replace(QUICK if options.quick else Timing(), cold=options.cold)
     sizes = QUICK_SIZES if options.quick else SIZES
     place = Place(device, dtype, options.compile)

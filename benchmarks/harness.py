@@ -157,14 +157,15 @@ class CaseResult:
     candidates: list[CandidateResult] = field(default_factory=list)
 
 
-def rounding_tolerance(dtype: torch.dtype, *, summands: int = 1, amplification: float = 1.0) -> float:
+def rounding_tolerance(dtype: torch.dtype, *, summands: int = 1, amplification: float = 0.0) -> float:
     """Bound on the relative error of a rounded computation against the float64 reference on the same inputs.
 
-    ``2 eps (16 + sqrt(K)) a``: 16 eps for an elementary function and the about ten products of a chain rule, sqrt(K)
-    eps for a sum of K rounded terms (independent errors: Higham and Mary, SIAM J. Sci. Comput. 41 (2019)), times the
-    factor `a` by which an intermediate rounding is amplified; 2, because in float64 the reference rounds as well.
+    ``2 eps (16 + sqrt(K) + a)``: 16 eps for an elementary function and the about ten products of a chain rule; sqrt(K)
+    eps for a sum of K rounded terms (independent errors: Higham and Mary, SIAM J. Sci. Comput. 41 (2019)); a eps for
+    the rounding of an intermediate value that is enlarged by `a` on its way to the result, as that of a phase is; and
+    2, because in float64 the reference rounds as well.
     """
-    return 2.0 * torch.finfo(dtype).eps * (16.0 + math.sqrt(summands)) * amplification
+    return 2.0 * torch.finfo(dtype).eps * (16.0 + math.sqrt(summands) + amplification)
 
 
 def validate(name: str, got: Sequence[Tensor], wanted: Sequence[Tensor], tolerance: float) -> float:

@@ -77,7 +77,7 @@ def kernel_problems(place: Place, n: int, width: int) -> Iterator[tuple[str, Cal
 
 def _phase_amplification(x: Tensor, B: Tensor) -> float:
     # A phase of P turns carries an absolute rounding of 2 pi P eps into cosine and sine.
-    return 1.0 + 2.0 * math.pi * (x.abs() @ B.abs()).max().item()
+    return 2.0 * math.pi * (x.abs() @ B.abs()).max().item()
 
 
 def _features(place: Place, generator: torch.Generator, n: int, width: int) -> Problem:
@@ -92,7 +92,7 @@ def _features(place: Place, generator: torch.Generator, n: int, width: int) -> P
         oracle=reference.fourier_features,
         oracle_rows=n,
         parts=PARTS,
-        summands=max(n, width),
+        summands=(3, max(n, width)),
         amplification=_phase_amplification(x, B),
     )
 
@@ -118,7 +118,7 @@ def _second_order(place: Place, generator: torch.Generator, n: int, width: int) 
         oracle=backward_of(reference.fourier_features),
         oracle_rows=n,
         parts={"second order": "backward"},
-        summands=max(n, width),
+        summands=(max(n, width), max(n, width)),
         amplification=_phase_amplification(x.detach(), B.detach()),
     )
 
@@ -156,7 +156,7 @@ def _fourier_jet(place: Place, generator: torch.Generator, n: int, width: int) -
         oracle=lambda x, B: oracle_fourier_jet(x, B, SPEC_2D),
         oracle_rows=max(1, ORACLE_NUMBERS // width),
         parts=PARTS,
-        summands=SPEC_2D.num_streams * max(n, width),
+        summands=(3, SPEC_2D.num_streams * max(n, width)),
         amplification=_phase_amplification(x, B),
     )
 
@@ -184,7 +184,7 @@ def _linear(place: Place, generator: torch.Generator, n: int, width: int) -> Pro
         oracle=lambda data, weight, bias: reference.linear_jet(Jet(data, SPEC_2D), weight, bias).data,
         oracle_rows=n,
         parts=PARTS,
-        summands=max(width, s * n),
+        summands=(width, max(width, s * n)),
         flops=flops,
         backward_flops=2 * flops,
         bound="matmul",
@@ -206,7 +206,7 @@ def _activation(place: Place, generator: torch.Generator, n: int, width: int, na
         oracle=lambda data: reference.activation_jet(Jet(data, SPEC_2D), name).data,
         oracle_rows=max(1, ORACLE_NUMBERS // width),
         parts=PARTS,
-        summands=3 * SPEC_2D.num_streams,
+        summands=(SPEC_2D.num_streams, 3 * SPEC_2D.num_streams),
     )
 
 
@@ -226,7 +226,7 @@ def _residual(place: Place, generator: torch.Generator, n: int, dim: int) -> Pro
         oracle=lambda data: reference.navier_stokes_residual(Jet(data, spec), NU),
         oracle_rows=n,
         parts=PARTS,
-        summands=4 * dim,
+        summands=(2 * dim, 2 * dim),
     )
 
 
@@ -257,7 +257,7 @@ def _network(place: Place, generator: torch.Generator, n: int, width: int) -> Pr
         ),
         oracle_rows=max(1, ORACLE_NUMBERS // width),
         parts={"forward": "forward", "forward + backward": "both"},
-        summands=SPEC_2D.num_streams * max(n, width),
+        summands=(width, SPEC_2D.num_streams * max(n, width)),
         # The phase's rounding, and then each layer passes on what came and adds its own.
         amplification=_phase_amplification(x, B) * len(products),
         flops=per_weight * sum(products),

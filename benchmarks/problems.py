@@ -46,7 +46,7 @@ class Problem:
         oracle_rows: points that the oracle takes at a time.
         parts: label in the tables -> what is timed: ``"forward"``, ``"backward"`` (of a graph that is kept) or
             ``"both"``.
-        summands: see `harness.rounding_tolerance`.
+        summands: longest sum of the forward pass, and of the backward pass; see `harness.rounding_tolerance`.
         amplification: see there.
         flops: of the forward pass, None where counting says little.
         backward_flops: of the backward pass.
@@ -62,8 +62,8 @@ class Problem:
     oracle: Function
     oracle_rows: int
     parts: dict[str, Mode]
-    summands: int
-    amplification: float = 1.0
+    summands: tuple[int, int]
+    amplification: float = 0.0
     flops: int | None = None
     backward_flops: int | None = None
     bound: str = "traffic"
@@ -87,7 +87,9 @@ def cases_of(problem: Problem, seed: int) -> Iterator[Case]:
             candidates=tuple(Candidate(way.name, _pass(problem, way, mode, cotangents)) for way in problem.ways),
             reference=_reference(problem, mode, cotangents),
             tolerance=rounding_tolerance(
-                outputs[0].dtype, summands=problem.summands, amplification=problem.amplification
+                outputs[0].dtype,
+                summands=problem.summands[mode != "forward"],
+                amplification=problem.amplification,
             ),
             work=Work(_bytes(read), _bytes(outputs if mode == "forward" else gradients), flops),
             bound=problem.bound,

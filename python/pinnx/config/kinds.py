@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict
 
 from pinnx.physics.expression import Expression
@@ -27,7 +27,9 @@ __all__ = [
     "NonNegative",
     "Number",
     "Positive",
+    "Resolution",
     "Section",
+    "Seed",
     "Switch",
     "Text",
     "phrase_of",
@@ -69,6 +71,9 @@ Switch = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), MinLen(1)]
 Natural = Annotated[int, Strict(), Ge(0)]
 Count = Annotated[int, Strict(), Ge(1)]
+Seed = Annotated[int, Strict(), Ge(0), Lt(2**63), Says("an integer >= 0 and < 2^63")]
+# Below 20 the letters have no pixels, above 600 a picture takes gigabytes.
+Resolution = Annotated[int, Strict(), Ge(20), Le(600), Says("an integer from 20 to 600")]
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 NonNegative = Annotated[float, Strict(), AllowInfNan(False), Ge(0)]
 Positive = Annotated[float, Strict(), AllowInfNan(False), Gt(0)]

@@ -13,11 +13,12 @@ from pydantic import model_validator
 from pinnx.config.kinds import (
     Count,
     Factor,
-    Natural,
     NonNegative,
     Number,
     Positive,
+    Resolution,
     Section,
+    Seed,
     Switch,
     setting,
 )
@@ -37,7 +38,7 @@ class Sensors(Section):
     )
     subtract_mean: Switch = setting(False, "qr: modes of the fluctuation alone, without the mean over time")
     scale_modes: Switch = setting(True, "qr: weight each POD mode by its singular value")
-    seed: Natural = setting(0, "seed of the random choice and of the noise")
+    seed: Seed = setting(0, "seed of the random choice and of the noise")
     positions: tuple[tuple[Number, ...], ...] | None = setting(
         None, "positions [x, y] or [x, y, z] for method positions", "length"
     )
@@ -54,9 +55,9 @@ class Sensors(Section):
             raise ValueError("method positions: expected sensors.positions, got none")
         for name, method in (("positions", "positions"), ("min_distance", "random")):
             if getattr(self, name) is not None and self.method != method:
-                raise ValueError(f"{name}: only for method {method}, got method {self.method}")
+                raise ValueError(f"{name}: only for method {method}, got method {self.method}; set it to null")
         if self.margin is not None and self.method == "positions":
-            raise ValueError("margin: not for method positions, which are taken as they are")
+            raise ValueError("margin: not for method positions, which are taken as they are; set it to null")
         return self
 
 
@@ -77,7 +78,7 @@ class Model(Section):
         "1/length, 1/time",
     )
     activation: Literal["tanh", "sine", "silu", "gelu"] = setting("tanh", "activation function")
-    seed: Natural = setting(0, "seed of the frequencies and of the first weights")
+    seed: Seed = setting(0, "seed of the frequencies and of the first weights")
 
 
 class Weights(Section):
@@ -108,7 +109,7 @@ class Train(Section):
         "all points count alike",
         "length",
     )
-    seed: Natural = setting(0, "seed of the points")
+    seed: Seed = setting(0, "seed of the points")
     log_every: Count = setting(10, "steps from one line of history.jsonl to the next")
     checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the training")
@@ -150,5 +151,5 @@ class Evals(Section):
 class Report(Section):
     """The pictures of report.html."""
 
-    dpi: Count = setting(110, "resolution of the pictures", "dots/inch")
+    dpi: Resolution = setting(110, "resolution of the pictures", "dots/inch")
     frames: Count = setting(3, "instants that are drawn of an unsteady flow")

@@ -19,6 +19,7 @@ from pinnx.config.kinds import (
     Number,
     Positive,
     Section,
+    Seed,
     Switch,
     Text,
     setting,
@@ -62,7 +63,7 @@ class Synthetic(Section):
     duration: Positive = setting(2.0, "time from the first snapshot to the last", "time")
     num_frames: Count = setting(21, "number of snapshots")
     max_wavenumber: Positive = setting(3.0, "finest wave at the start", "waves/period")
-    seed: Natural = setting(0, "seed of the vortices at the start")
+    seed: Seed = setting(0, "seed of the vortices at the start")
     mean_velocity: tuple[Number, Number] = setting(
         (0.0, 0.0), "velocity [u, v] that carries the vortices along", "velocity"
     )

@@ -16,6 +16,7 @@ from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.corners import Corner, corner_distance
 from pinnx.physics.navier_stokes import NavierStokes
 
 __all__ = ["EVALUATION_STREAM", "FlowFields", "boundary_error", "evaluate_flow", "predict", "residual_norms"]
@@ -90,22 +91,34 @@ def residual_norms(
     return float(momentum), float(np.sqrt(np.mean(residual[:, -1] ** 2)))
 
 
-def boundary_error(network: FourierNetwork, conditions: Sequence[BoundaryCondition], num_points: int) -> float:
+def boundary_error(
+    network: FourierNetwork,
+    conditions: Sequence[BoundaryCondition],
+    num_points: int,
+    *,
+    corners: Sequence[Corner] = (),
+    corner_radius: float = 0.0,
+) -> float:
     """The largest error of a prescribed component at any boundary; NaN where the network gives NaN.
 
     Args:
         network: the fields.
         conditions: at least one.
         num_points: regular points of each condition, its ends included.
+        corners: where two sides disagree: no field is right there, however good.
+        corner_radius: points up to this distance of such a corner are left out, >= 0.
 
     Raises:
-        PinnxError: no conditions; nothing was checked.
+        PinnxError: no conditions, or none has points away from the corners; nothing was checked.
     """
     if not conditions:
         raise PinnxError("boundary_error: expected at least one boundary condition, got none")
     errors = []
     for condition in conditions:
         points = condition.validation_points(num_points)
+        points = points[corner_distance(points, corners, tuple(condition.bounds)) > corner_radius]
+        if not len(points):
+            raise PinnxError(f"boundary_error: expected points of {condition.where} away from the corners, got none")
         targets, mask = condition.targets(points)
         errors.append(np.abs(predict(network, points) - targets)[:, mask].max())
     return float(np.max(errors))  # not max(), which would lose a NaN

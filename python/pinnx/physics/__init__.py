@@ -5,7 +5,6 @@ from __future__ import annotations
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.expression import Expression
-from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.places import Circle, Place, PointSet, Side
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "Circle",
     "Corner",
     "Expression",
-    "NavierStokes",
     "Place",
     "PointSet",
     "Side",

@@ -253,7 +253,7 @@ def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict
         if low < given[0] - slack or high > given[1] + slack:
             raise PinnxError(
                 f"domain.{axis}: expected an extent around the data's [{low:g}, {high:g}], got {list(given)}; "
-                f"use data.window to leave data out"
+                f"use data.{'times' if axis == 't' else 'window'} to leave data out"
             )
         if not given[0] < given[1]:
             raise PinnxError(f"domain.{axis}: expected [lo, hi] with lo < hi, got {list(given)}")

@@ -69,6 +69,7 @@ def _write(file: h5py.File, case: Case, flow: FlowFields, residual_names: tuple[
         steady=case.steady,
         grid=output.grid_shape is not None,
         source=case.source,
+        pressure="kinematic, up to a constant at each time",
         axes=",".join((*(() if case.steady else ("t",)), *(names if output.grid_shape else ("n",)))),
     )
     if output.times is not None:

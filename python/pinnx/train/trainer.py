@@ -36,7 +36,7 @@ class LoggedStep:
 
     step: int  # steps done, this one included
     time_s: float  # training time, earlier parts of a resumed run included
-    lr: float
+    lr: float  # with which it was taken
     total: float
     terms: dict[str, float]
     steps_per_s: float  # since the last logged step
@@ -93,6 +93,7 @@ class Trainer:
         self.steps = steps
         self.step = 0
         self.train_s = 0.0
+        self.lr = schedule.get_last_lr()[0]  # of the last step
         self._log_every = log_every
         self.on_log = on_log
         self.on_step = on_step
@@ -123,20 +124,30 @@ class Trainer:
 
     def train_step(self) -> tuple[Tensor, dict[str, Tensor]]:
         """One step: fresh points, terms, gradients, optimiser."""
-        batch = self.problem.batch(self.step)
-        terms = self.problem.terms(batch)
-        total = weighted_total(terms, self.weights)
-        if not torch.isfinite(total):
-            shown = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
-            raise NonFiniteLossError(
-                f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown}); try a smaller train.lr"
-            )
+        total, terms = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
+        self.lr = self.schedule.get_last_lr()[0]
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
         return total.detach(), {name: value.detach() for name, value in terms.items()}
+
+    def loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted total and its terms, at the points of the next step.
+
+        Raises:
+            NonFiniteLossError: the total is NaN or infinite.
+        """
+        terms = self.problem.terms(self.problem.batch(self.step))
+        total = weighted_total(terms, self.weights)
+        if not torch.isfinite(total):
+            shown = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
+            advice = "; try a smaller train.lr" if self.step else ""
+            raise NonFiniteLossError(
+                f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown}){advice}"
+            )
+        return total, terms
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -174,7 +185,7 @@ class Trainer:
             LoggedStep(
                 step=self.step,
                 time_s=self.train_s,
-                lr=self.schedule.get_last_lr()[0],
+                lr=self.lr,
                 total=total.item(),
                 terms={name: value.item() for name, value in terms.items()},
                 steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,

@@ -13,7 +13,8 @@ from pinnx.errors import PinnxError
 from pinnx.evals import flow as evaluation
 from pinnx.evals.flow import boundary_error, evaluate_flow, predict, residual_norms
 from pinnx.models import FourierNetwork, random_frequencies
-from pinnx.physics import BoundaryCondition, NavierStokes, Side
+from pinnx.physics import BoundaryCondition, Side, discontinuity_corners
+from pinnx.physics.navier_stokes import NavierStokes
 
 BOUNDS = {"t": (0.0, 2.0), "x": (-1.0, 1.0), "y": (0.0, 1.0)}
 
@@ -88,6 +89,20 @@ def test_boundary_error_is_the_largest_of_the_prescribed() -> None:
     wall = BoundaryCondition(Side("left"), {"u": "y", "v": 0.0}, BOUNDS, stream=2)
     assert boundary_error(network, [lid], 9) == 0.0
     assert boundary_error(network, [lid, wall], 9) == 1.0, "u at the wall's foot, an end of the side"
+
+
+def test_only_the_corner_where_sides_disagree_is_left_out() -> None:
+    network = constant((1.0, 0.0, 0.0))
+    conditions = [
+        BoundaryCondition(Side("left"), {"u": "y"}, BOUNDS, stream=1),
+        BoundaryCondition(Side("bottom"), {"u": 1.0}, BOUNDS, stream=2),
+    ]
+    corners = discontinuity_corners(conditions, BOUNDS)
+    assert boundary_error(network, conditions, 9) == 1.0, "at the corner the wall says 0, the bottom 1"
+    without = [boundary_error(network, conditions, 99, corners=corners, corner_radius=radius) for radius in (0.0, 0.6)]
+    assert without[0] > without[1] > 0.0, "what is wrong beside the corner still counts"
+    with pytest.raises(PinnxError, match=r"expected points of .* away from the corners"):
+        boundary_error(network, conditions, 9, corners=corners, corner_radius=9.0)
 
 
 def test_a_network_of_nan_has_no_boundary_error_of_zero() -> None:

@@ -12,7 +12,7 @@ import pinn_ext
 from pinn_ext.reference import jet_of
 from pinnx.errors import PinnxError
 from pinnx.evals import Beltrami, ExactFlow, Kovasznay, TaylorGreen
-from pinnx.physics import NavierStokes
+from pinnx.physics.navier_stokes import NavierStokes
 
 FLOWS = [TaylorGreen(nu=0.05, amplitude=1.7, wavenumber=2.0), Kovasznay(nu=1 / 40), Beltrami(nu=0.1)]
 NUM_POINTS = 64

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pinnx.models import FourierNetwork, random_frequencies
-from pinnx.physics import BoundaryCondition, NavierStokes, Side
+from pinnx.physics import BoundaryCondition, Side
+from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.train import PointCounts, Problem, Trainer, cosine_schedule, make_optimizer
 
 BOUNDS = {"t": (0.0, 1.0), "x": (0.0, 1.0), "y": (0.0, 1.0)}

@@ -61,9 +61,13 @@ def reconstruct(
     folder = RunFolder(out)
     folder.require_free()
     case = load_case(config, progress=_say(console))
-    trainer = _trainer(config, build_problem(config, case), folder)
+    problem = build_problem(config, case)
+    trainer = _trainer(config, problem, folder)
+    # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
-        trainer.loss()  # numbers that overflow are bad input too; the first step repeats this, to the same bits
+        trainer.loss()
+    if case.conditions:
+        _boundary_error(problem)
     folder.create()
     write_text(folder.config, dump_config(config))
     case.sensors.write_csv(folder.sensors)
@@ -200,13 +204,7 @@ def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, nu:
     )
     numbers: dict[str, float | None] = {"pde_residual_l2": momentum, "conservation": continuity}
     if case.conditions:
-        numbers["boundary_error_max"] = boundary_error(
-            problem.network,
-            case.conditions,
-            BOUNDARY_CHECK_POINTS,
-            corners=problem.corners,
-            corner_radius=problem.corner_radius or 0.0,
-        )
+        numbers["boundary_error_max"] = _boundary_error(problem)
     errors = _errors(case, flow)
     if errors is not None:
         numbers["reconstruction"] = errors["speed"]
@@ -234,6 +232,16 @@ def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, nu:
         "command": command,
         "versions": versions(),
     }
+
+
+def _boundary_error(problem: Problem) -> float:
+    return boundary_error(
+        problem.network,
+        problem.conditions,
+        BOUNDARY_CHECK_POINTS,
+        corners=problem.corners,
+        corner_radius=problem.corner_radius or 0.0,
+    )
 
 
 def _with_note(item: Check, problem: Problem) -> Check:

@@ -184,6 +184,13 @@ def test_a_pressure_without_shape_has_no_error(tiny: Tiny, tmp_path: Path, no_re
         ("unsteady_grid", "flow.forcing=[0, 0, 1]"),
         ("unsteady_csv", "domain.x=[0.5, 1]"),
         ("unsteady_csv", "flow.nu=null"),
+        # Numbers that overflow float32, or a seed, and checks without points show before the folder is made, too.
+        ("unsteady_grid", "flow.nu=1e30"),
+        ("unsteady_grid", "sensors.noise=1e300"),
+        ("unsteady_grid", "boundaries=[{where: {side: left}, u: 1e40}]"),
+        ("unsteady_grid", "model.seed=9223372036854775808"),
+        ("unsteady_grid", "report.dpi=1"),
+        ("steady_grid", "train.corner_radius=9"),
     ],
 )
 def test_bad_input_leaves_no_folder(tiny: Tiny, tmp_path: Path, name: str, override: str) -> None:

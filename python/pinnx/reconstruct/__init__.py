@@ -2,8 +2,9 @@
 
 case       what is known, and where the answer is wanted      configuration -> Case
 assembly   the network, the equations, the problem            configuration, Case -> Problem
-job        training, checks, files, report
-outputs    fields.h5 and metrics.json
+job        training, files, report; stopping and going on
+outputs    fields.h5
+metrics    the numbers and checks of metrics.json
 """
 
 from __future__ import annotations

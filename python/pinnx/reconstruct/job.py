@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.evals.checks import Check, verify
-from pinnx.evals.flow import FlowFields, boundary_error, predict, residual_norms
-from pinnx.evals.metrics import field_errors, relative_l2
 from pinnx.reconstruct.assembly import build_problem, term_weights
 from pinnx.reconstruct.case import Case, load_case
-from pinnx.reconstruct.outputs import evaluate_output, peak_memory_gib, versions, write_fields
+from pinnx.reconstruct.metrics import boundary_error_max, run_metrics
+from pinnx.reconstruct.outputs import evaluate_output, write_fields
 from pinnx.report import write_report
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
@@ -33,9 +28,6 @@ from pinnx.train.run_folder import RunFolder, write_text
 from pinnx.train.trainer import LoggedStep, StoppedBetweenSteps, Trainer
 
 __all__ = ["reconstruct", "resume"]
-
-# Regular points of each boundary condition at which its largest error is looked for.
-BOUNDARY_CHECK_POINTS = 1001
 
 
 def reconstruct(
@@ -67,7 +59,7 @@ def reconstruct(
     with torch.no_grad():
         trainer.loss()
     if case.conditions:
-        _boundary_error(problem)
+        boundary_error_max(problem)
     folder.create()
     write_text(folder.config, dump_config(config))
     case.sensors.write_csv(folder.sensors)
@@ -190,78 +182,8 @@ def _finish(
     flow = evaluate_output(case, problem.network, problem.equations)
     nu = float(problem.equations.nu.detach()) if config.flow.learn_nu else case.nu
     write_fields(folder.fields, case, flow, problem.equations.residual_names, nu)
-    metrics = _metrics(config, case, trainer, flow, nu, command)
+    metrics = run_metrics(config, case, trainer, flow, nu, command)
     metrics["wall_s"] = time.perf_counter() - started
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)
     return metrics
-
-
-def _metrics(config: Config, case: Case, trainer: Trainer, flow: FlowFields, nu: float, command: str) -> dict[str, Any]:
-    problem = trainer.problem
-    momentum, continuity = residual_norms(
-        problem.network, problem.equations, case.bounds, config.evals.points, seed=config.train.seed
-    )
-    numbers: dict[str, float | None] = {"pde_residual_l2": momentum, "conservation": continuity}
-    if case.conditions:
-        numbers["boundary_error_max"] = _boundary_error(problem)
-    errors = _errors(case, flow)
-    if errors is not None:
-        numbers["reconstruction"] = errors["speed"]
-    predicted = predict(problem.network, case.coordinates)[:, : case.dim]
-    # Sensors that all measured zero (on walls, say) have no relative misfit; the check then fails and says why.
-    numbers["sensor_misfit"] = relative_l2(predicted, case.velocity, name="sensors") if case.velocity.any() else None
-    limits = config.evals.limits.model_dump()
-    checks = [_with_note(item, problem) for item in verify(numbers, limits=limits)]
-    return {
-        "relative_l2": errors,
-        "wall_s": 0.0,  # set by the caller, last
-        "train_s": trainer.train_s,
-        "steps": trainer.step,
-        "steps_per_s": trainer.step / trainer.train_s,
-        "peak_memory_gib": peak_memory_gib(),
-        "pde_residual_l2": momentum,
-        "continuity_l2": continuity,
-        "boundary_error_max": numbers.get("boundary_error_max"),
-        "sensor_misfit": numbers["sensor_misfit"],
-        "num_sensors": len(case.sensors),
-        "seed": config.train.seed,
-        "nu": nu,
-        "checks": [item.as_dict() for item in checks],
-        "source": case.source,
-        "command": command,
-        "versions": versions(),
-    }
-
-
-def _boundary_error(problem: Problem) -> float:
-    return boundary_error(
-        problem.network,
-        problem.conditions,
-        BOUNDARY_CHECK_POINTS,
-        corners=problem.corners,
-        corner_radius=problem.corner_radius or 0.0,
-    )
-
-
-def _with_note(item: Check, problem: Problem) -> Check:
-    """Says which points the boundary check left out."""
-    if item.name != "boundary_error_max" or not problem.corners:
-        return item
-    left_out = f"without r <= {problem.corner_radius or 0.0:g} of {len(problem.corners)} corners where sides disagree"
-    return replace(item, note="; ".join(filter(None, (item.note, left_out))))
-
-
-def _errors(case: Case, flow: FlowFields) -> Mapping[str, float] | None:
-    """Relative L2 errors against the reference; None where there is none."""
-    reference = case.reference
-    if reference is None:
-        return None
-    fields = flow.fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
-    frames = reference.pressure_frames
-    return field_errors(
-        fields[..., : case.dim],
-        reference.velocity,
-        pressure=None if frames is None else np.ascontiguousarray(fields[frames][..., -1]),
-        reference_pressure=reference.pressure,
-    )

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it has ended: fields.h5 and the numbers of metrics.json.
+"""What a run leaves behind when it has ended, fields.h5, and what it ran on.
 
 fields.h5: x, y[, z] (the lines of a grid, or [n] for scattered points), t; u, v[, w], p and the group residual with
 shape [T, *grid] or [T, n], without T where steady; the group reference with what is known. Written whole or not at all.

@@ -39,11 +39,15 @@ struct Chunks {
   PINN_HD std::int64_t end(std::int64_t chunk) const { return (chunk + 1) * length < n ? (chunk + 1) * length : n; }
 };
 
-// f(chunk, begin, end) for each chunk. f must not throw.
+// Numbers below which one thread is at least as fast as waking the others (torch has the same grain). On a machine with
+// more work than cores a region waits for the scheduler, milliseconds for a kernel of microseconds.
+inline constexpr std::int64_t kMinParallelNumbers = 32768;
+
+// f(chunk, begin, end) for each chunk, on all threads where the kernel writes enough numbers. f must not throw.
 template <typename F>
-void parallel_over(const Chunks& chunks, F&& f) {
+void parallel_over(const Chunks& chunks, [[maybe_unused]] std::int64_t numbers, F&& f) {
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (chunks.count > 1)
+#pragma omp parallel for schedule(static) if (chunks.count > 1 && numbers >= kMinParallelNumbers)
 #endif
   for (std::int64_t chunk = 0; chunk < chunks.count; ++chunk) f(chunk, chunks.begin(chunk), chunks.end(chunk));
 }

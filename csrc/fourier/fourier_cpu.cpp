@@ -73,7 +73,7 @@ template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const FourierFeatures<T>& a) {
   using V = Vec<isa, T>;
   const auto [n, d, m] = a.size;
-  parallel_over(Chunks(n), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_over(Chunks(n), n * 2 * m, [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       for (int64_t mb = 0; mb < m; mb += V::size)
         store_wave(cossin_of_turns(turns_of<V>(a.x + i * d, a.B, mb, m - mb, a.size)), a.out + i * 2 * m, mb, m - mb,
@@ -85,7 +85,7 @@ template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const FourierFeaturesBackward<T>& a) {
   using V = Vec<isa, T>;
   const auto [n, d, m] = a.size;
-  parallel_over(Chunks(n), [&](int64_t chunk, int64_t begin, int64_t end) {
+  parallel_over(Chunks(n), n * 2 * m, [&](int64_t chunk, int64_t begin, int64_t end) {
     T* partials = a.partials + chunk * d * m;
     clear(partials, d * m);
     for (int64_t i = begin; i < end; ++i) {
@@ -107,7 +107,7 @@ template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const FourierFeaturesSecondOrder<T>& a) {
   using V = Vec<isa, T>;
   const auto [n, d, m] = a.size;
-  parallel_over(Chunks(n), [&](int64_t chunk, int64_t begin, int64_t end) {
+  parallel_over(Chunks(n), n * 2 * m, [&](int64_t chunk, int64_t begin, int64_t end) {
     T* partials = a.partials + chunk * d * m;
     clear(partials, d * m);
     for (int64_t i = begin; i < end; ++i) {
@@ -131,7 +131,7 @@ void run_on_cpu(IsaConstant<isa>, const FourierJet<T>& a) {
   using V = Vec<isa, T>;
   const auto [n, d, m] = a.size;
   const int64_t stride = n * 2 * m;
-  parallel_over(Chunks(n), [&](int64_t, int64_t begin, int64_t end) {
+  parallel_over(Chunks(n), a.streams.count() * stride, [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       for (int64_t mb = 0; mb < m; mb += V::size) {
         const int64_t left = m - mb;
@@ -153,7 +153,7 @@ void run_on_cpu(IsaConstant<isa>, const FourierJetBackward<T>& a) {
   using V = Vec<isa, T>;
   const auto [n, d, m] = a.size;
   const int64_t stride = n * 2 * m;
-  parallel_over(Chunks(n), [&](int64_t chunk, int64_t begin, int64_t end) {
+  parallel_over(Chunks(n), a.streams.count() * stride, [&](int64_t chunk, int64_t begin, int64_t end) {
     T* partials = a.partials + chunk * d * m;
     clear(partials, d * m);
     for (int64_t i = begin; i < end; ++i) {

@@ -11,7 +11,7 @@ template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const ActivationJet<T>& a) {
   using V = Vec<isa, T>;
   with_activation(a.activation, [&](auto activation) {
-    parallel_over(Chunks(a.count), [&](int64_t, int64_t begin, int64_t end) {
+    parallel_over(Chunks(a.count), a.streams.count() * a.count, [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += V::size) {
         const int64_t left = end - i;
         activation_jet_point<activation.value, V, T>(
@@ -26,7 +26,7 @@ template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const ActivationJetBackward<T>& a) {
   using V = Vec<isa, T>;
   with_activation(a.activation, [&](auto activation) {
-    parallel_over(Chunks(a.count), [&](int64_t, int64_t begin, int64_t end) {
+    parallel_over(Chunks(a.count), a.streams.count() * a.count, [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += V::size) {
         const int64_t left = end - i;
         activation_jet_backward_point<activation.value, V, T>(

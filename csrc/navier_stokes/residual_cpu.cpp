@@ -39,7 +39,7 @@ void run_on_cpu(IsaConstant<isa>, const NavierStokesResidual<T>& a) {
   using V = Vec<isa, T>;
   with_dim(a.size.dim, [&](auto dim_constant) {
     constexpr int dim = dim_constant.value;
-    parallel_over(Chunks(a.size.n), [&](int64_t, int64_t begin, int64_t end) {
+    parallel_over(Chunks(a.size.n), (dim + 2) * (dim + 1) * a.size.n, [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += V::size) {
         const int64_t left = end - i;
         V force[dim], residual[dim + 1];
@@ -62,7 +62,7 @@ void run_on_cpu(IsaConstant<isa>, const NavierStokesResidualBackward<T>& a) {
   with_dim(a.size.dim, [&](auto dim_constant) {
     constexpr int dim = dim_constant.value;
     const int64_t row = dim + 1, streams = (a.size.time_stream ? 2 : 1) + dim + 1;
-    parallel_over(Chunks(a.size.n), [&](int64_t, int64_t begin, int64_t end) {
+    parallel_over(Chunks(a.size.n), streams * row * a.size.n, [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t stream = 0; stream < streams; ++stream)  // what the residual does not read has no cotangent
         for (int64_t e = begin * row; e < end * row; ++e) a.v_jet[stream * a.size.n * row + e] = T(0);
       for (int64_t i = begin; i < end; i += V::size) {

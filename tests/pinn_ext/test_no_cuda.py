@@ -1,0 +1,39 @@
+"""A build without a CUDA compiler: what stands in for the CUDA kernels says how to rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import pinn_ext
+from pinn_ext import _core
+
+pytestmark = pytest.mark.skipif(
+    pinn_ext.build_info().cuda_version is not None, reason="this build has CUDA kernels, so there are no twins to call"
+)
+
+STREAMS = _core.JetStreams([0, 1], [1.0, 1.0], True)
+SIZE = _core.ResidualSize(n=4, dim=2, time_stream=False, steady=True, nu_per_point=False, force_per_point=False)
+TANH = _core.Activation.tanh
+# Addresses are zero: a twin must throw before it touches any.
+TWINS: dict[str, Callable[[bool], None]] = {
+    "fourier_features": lambda f: _core.fourier_features(f, 0, 0, 0, 0, 4, 2, 3),
+    "fourier_features_backward": lambda f: _core.fourier_features_backward(f, 0, 0, 0, 0, 0, 0, 4, 2, 3),
+    "fourier_features_second_order": lambda f: _core.fourier_features_second_order(
+        f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 2, 3
+    ),
+    "fourier_jet": lambda f: _core.fourier_jet(f, 0, 0, 0, 0, 4, 2, 3, STREAMS),
+    "fourier_jet_backward": lambda f: _core.fourier_jet_backward(f, 0, 0, 0, 0, 0, 0, 4, 2, 3, STREAMS),
+    "activation_jet": lambda f: _core.activation_jet(f, 0, 0, 0, 4, STREAMS, TANH),
+    "activation_jet_backward": lambda f: _core.activation_jet_backward(f, 0, 0, 0, 0, 4, STREAMS, TANH),
+    "navier_stokes_residual": lambda f: _core.navier_stokes_residual(f, 0, 0, 0, 0, 0, SIZE),
+    "navier_stokes_residual_backward": lambda f: _core.navier_stokes_residual_backward(f, 0, 0, 0, 0, 0, 0, SIZE),
+}
+
+
+@pytest.mark.parametrize("float64", [False, True])
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_says_how_to_rebuild(name: str, float64: bool) -> None:
+    with pytest.raises(RuntimeError, match=r"built without CUDA: expected CPU tensors.*Rebuild.*PINN_EXT_CUDA=ON"):
+        TWINS[name](float64)

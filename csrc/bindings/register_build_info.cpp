@@ -1,3 +1,4 @@
+// What was compiled in, as Python sees it.
 #include "bindings/register.h"
 #include "core/parallel.h"
 

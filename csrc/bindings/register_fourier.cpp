@@ -1,3 +1,4 @@
+// The Fourier features as Python sees them: addresses and sizes to operations.
 #include "bindings/register.h"
 #include "fourier/fourier.h"
 

@@ -1,3 +1,4 @@
+// Jets as Python sees them: the description of their streams, and activations.
 #include "bindings/register.h"
 #include "core/error.h"
 #include "jet/activation.h"

@@ -1,3 +1,4 @@
+// The Navier-Stokes residual as Python sees it: addresses and sizes to operations.
 #include "bindings/register.h"
 #include "navier_stokes/residual.h"
 

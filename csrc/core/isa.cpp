@@ -1,3 +1,4 @@
+// The choice of the CPU path: once, at the first kernel or at the import, by what the CPU has or by PINN_EXT_ISA.
 #include "core/isa.h"
 
 #include <cstdlib>

@@ -43,7 +43,8 @@ struct Chunks {
 // more work than cores a region waits for the scheduler, milliseconds for a kernel of microseconds.
 inline constexpr std::int64_t kMinParallelNumbers = 32768;
 
-// f(chunk, begin, end) for each chunk, on all threads where the kernel writes enough numbers. f must not throw.
+// f(chunk, begin, end) for each chunk, on all threads where the kernel reads or writes enough numbers. f must not
+// throw.
 template <typename F>
 void parallel_over(const Chunks& chunks, [[maybe_unused]] std::int64_t numbers, F&& f) {
 #ifdef _OPENMP

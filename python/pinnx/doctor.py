@@ -89,9 +89,8 @@ def _cuda(compiled: str | None, architectures: tuple[str, ...]) -> Finding:
     if compiled is None:
         return Finding(
             "cuda",
-            f"{device}, but {built}",
-            fine=False,
+            f"{device}, but {built}; the CPU is used",
             remedy="put nvcc on the PATH and rebuild: pip install --force-reinstall --no-deps "
-            "-C cmake.define.PINN_EXT_CUDA=ON .  (or set train.device=cpu)",
+            "-C cmake.define.PINN_EXT_CUDA=ON .",
         )
     return Finding("cuda", f"{device}; {built}; torch with CUDA {torch.version.cuda}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 import pinn_ext
@@ -20,9 +22,10 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 def choose_device(name: str) -> torch.device:
     """The device of a configuration.
 
+    Warns where ``auto`` leaves a CUDA device unused because this build has no kernels for it.
+
     Raises:
-        PinnxError: CUDA was asked for and torch sees none; or torch sees a device for which there are no kernels, and
-            the choice between a rebuild and the slower CPU is the user's.
+        PinnxError: CUDA was asked for, and torch sees no device or this build has no kernels for it.
     """
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
@@ -30,10 +33,17 @@ def choose_device(name: str) -> torch.device:
     if name == "cpu" or not found:
         return torch.device("cpu")
     if pinn_ext.build_info().cuda_version is None:
-        raise PinnxError(
-            f"train.device: expected kernels with CUDA for {name}, got a build for the CPU alone; "
-            "rebuild (pinnx doctor says how), or set train.device=cpu"
+        if name == "cuda":
+            raise PinnxError(
+                "train.device: expected kernels with CUDA for cuda, got a build for the CPU alone; "
+                "rebuild (pinnx doctor says how), or set train.device=cpu"
+            )
+        warnings.warn(
+            "train.device: a CUDA device was found, but pinn_ext was built without CUDA; the CPU is used "
+            "(pinnx doctor says how to rebuild)",
+            stacklevel=2,
         )
+        return torch.device("cpu")
     return torch.device("cuda")
 
 

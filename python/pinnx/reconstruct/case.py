@@ -6,8 +6,9 @@ of measurements (a real case: nothing else exists).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +28,8 @@ __all__ = ["Case", "OutputPoints", "load_case"]
 
 # Default number of grid points along the longest side, where a CSV file leaves the output grid open.
 GRID_POINTS = {2: 128, 3: 48}
+# Where the output of measurements at many different times would take more memory, it is refused before the training.
+MAX_OUTPUT_GIB = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +159,27 @@ def _load_snapshots(config: Config, progress: Callable[[str], None]) -> Snapshot
     return snapshots.window(**limits) if limits else snapshots
 
 
+def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
+    """The measurements inside data.window and data.times, as for snapshots."""
+    if config.sensors.noise > 0:
+        raise PinnxError(f"sensors.noise: expected 0, measurements have their own noise, got {config.sensors.noise:g}")
+    names = (*(() if measured.steady else ("t",)), *AXIS_NAMES[: measured.dim])
+    limits = {**config.data.window.model_dump(), "t": config.data.times}
+    inside = np.ones(measured.num_rows, dtype=bool)
+    for name, limit in limits.items():
+        if limit is None:
+            continue
+        if name not in names:
+            raise PinnxError(f"data.window: {measured.source} has no {name}; expected limits for {', '.join(names)}")
+        column = measured.coordinates[:, names.index(name)]
+        inside &= (column >= limit[0]) & (column <= limit[1])
+    if not inside.any():
+        raise PinnxError(f"{measured.source}: expected rows inside data.window and data.times, got none")
+    return replace(measured, coordinates=measured.coordinates[inside], velocity=measured.velocity[inside])
+
+
 def _measured_case(config: Config, measured: Measurements) -> Case:
+    measured = _chosen_rows(config, measured)
     places = measured.coordinates[:, -measured.dim :]
     bounds = {} if measured.steady else {"t": _extent(measured.coordinates[:, 0])}
     for axis, column in zip(AXIS_NAMES[: measured.dim], places.T, strict=True):
@@ -274,6 +297,14 @@ def _output_grid(bounds: dict[str, tuple[float, float]], times: np.ndarray | Non
     longest = max(high - low for low, high in extents)
     num = config.evals.grid or GRID_POINTS[len(extents)]
     shape = tuple(max(2, round(num * (high - low) / longest)) for low, high in extents)
+    num_frames = 1 if times is None else len(times)
+    # Fields and residuals in float64, gathered and then stored: about three copies at the peak.
+    needed_gib = 3 * 8 * 2 * (len(extents) + 1) * num_frames * math.prod(shape) / 2**30
+    if needed_gib > MAX_OUTPUT_GIB:
+        raise PinnxError(
+            f"evals.grid: expected an output of at most {MAX_OUTPUT_GIB:g} GiB of memory, got {needed_gib:.1f} GiB for "
+            f"{' x '.join(map(str, shape))} points at {num_frames} times; set evals.grid to less than {num}"
+        )
     lines = [np.linspace(*extent, size) for extent, size in zip(extents, shape, strict=True)]
     points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(extents))
     return OutputPoints(points, times, shape)

@@ -68,7 +68,7 @@ def run_metrics(
         "checks": [item.as_dict() for item in checks],
         "source": case.source,
         "command": command,
-        "versions": versions(),
+        "versions": versions(problem.network.frequencies.device),
     }
 
 

@@ -104,7 +104,7 @@ def peak_memory_gib() -> float:
     return float(max(host, device)) / 2**30
 
 
-def versions() -> Mapping[str, Any]:
+def versions(device: torch.device) -> Mapping[str, Any]:
     """What ran: packages, and what the kernels ran on."""
     info = pinn_ext.build_info()
     return {
@@ -114,5 +114,6 @@ def versions() -> Mapping[str, Any]:
         "numpy": np.__version__,
         "instruction_set": info.active_instruction_set,
         "threads": torch.get_num_threads(),
+        "device": str(device),
         "machine": f"{platform.system()} {platform.machine()}",
     }

@@ -143,7 +143,7 @@ class Trainer:
         total = weighted_total(terms, self.weights)
         if not torch.isfinite(total):
             shown = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
-            advice = "; try a smaller train.lr" if self.step else ""
+            advice = "; try a smaller train.lr in a new --out, resuming repeats it" if self.step else ""
             raise NonFiniteLossError(
                 f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown}){advice}"
             )

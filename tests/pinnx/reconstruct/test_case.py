@@ -54,6 +54,13 @@ def test_sensors_measure_the_flow_at_their_places_and_times(tiny: Tiny) -> None:
     np.testing.assert_array_equal(case.coordinates[: len(case.sensors), 1:], case.sensors.positions)
 
 
+def test_window_and_times_choose_rows_of_measurements(tiny: Tiny) -> None:
+    whole = load_case(tiny("unsteady_csv"))
+    part = load_case(tiny("unsteady_csv", "data.times=[0.2, 1.0]"))
+    assert part.bounds["t"] == (0.5, 1.0)
+    np.testing.assert_array_equal(part.coordinates, whole.coordinates[whole.coordinates[:, 0] > 0.2])
+
+
 def test_the_grid_of_measurements_reaches_the_ends_of_the_domain(tiny: Tiny) -> None:
     case = load_case(tiny("unsteady_csv"))
     assert case.output.times.tolist() == [0.0, 0.5, 1.0]
@@ -119,6 +126,10 @@ def test_the_demo_is_a_whole_period() -> None:
         ("unsteady_grid", "data.window.x=[0, 0.1]", "domain.x: expected data at two or more values of x, got x = 0"),
         ("unsteady_csv", "domain.y=null", "domain.y: expected [lo, hi], the extent in y of the flow to reconstruct"),
         ("unsteady_csv", "domain.y=[0, 0.5]", "expected sensors inside domain.y = [0, 0.5], got y = "),
+        ("unsteady_csv", "sensors.noise=0.1", "sensors.noise: expected 0, measurements have their own noise, got 0.1"),
+        ("unsteady_csv", "data.times=[5, 6]", "expected rows inside data.window and data.times, got none"),
+        ("steady_csv", "data.times=[0, 1]", "has no t; expected limits for x, y"),
+        ("unsteady_csv", "evals.grid=20000", "evals.grid: expected an output of at most 4 GiB of memory, got "),
         ("unsteady_csv", "boundaries=[{where: {expression: x < 1}, u: 0}]", "needs the points of a flow field"),
         ("unsteady_grid", "boundaries=[{where: {index: wall}, u: 0}]", "boundaries.0: "),
         ("unsteady_grid", "boundaries=[{where: {side: front}, u: 0}]", "boundaries.0: "),
@@ -176,12 +187,13 @@ def test_the_device_is_chosen_and_never_silently_the_slower_one(monkeypatch: pyt
     for version, fine in (("13.0", True), (None, False)):
         monkeypatch.setattr(pinn_ext, "build_info", lambda version=version: replace_version(built, version))
         assert choose_device("cpu") == torch.device("cpu")
-        for name in ("auto", "cuda"):
-            if fine:
-                assert choose_device(name) == torch.device("cuda")
-            else:
-                with pytest.raises(PinnxError, match=f"expected kernels with CUDA for {name}, got a build for the CPU"):
-                    choose_device(name)
+        if fine:
+            assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
+            continue
+        with pytest.raises(PinnxError, match="expected kernels with CUDA for cuda, got a build for the CPU"):
+            choose_device("cuda")
+        with pytest.warns(UserWarning, match="built without CUDA; the CPU is used"):
+            assert choose_device("auto") == torch.device("cpu")
 
 
 def replace_version(built: pinn_ext.BuildInfo, version: str | None) -> pinn_ext.BuildInfo:

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from tolerances import EPS32
 
 from pinnx.config import Config
@@ -107,6 +108,6 @@ def test_a_failure_while_writing_leaves_nothing(tiny: Tiny, tmp_path: Path, monk
 
 def test_numbers_of_the_machine() -> None:
     assert 0.01 < peak_memory_gib() < 1000.0
-    found = versions()
-    assert set(found) == {"pinn_ext", "python", "torch", "numpy", "instruction_set", "threads", "machine"}
+    found = versions(torch.device("cpu"))
+    assert set(found) == {"pinn_ext", "python", "torch", "numpy", "instruction_set", "threads", "device", "machine"}
     assert all(found.values())

@@ -51,13 +51,14 @@ def draw_sensors(fields: Fields, sensors: NDArray[np.float64], ranks: NDArray[np
     width, height = panel_size(fields.plane, 7.0, 5.6)
     figure = new_figure(width + 1.3, height + 0.7)
     ax = figure.add_subplot()
-    drawn = draw_field(ax, fields.plane, speed, FIELD_MAP, range_of(speed))
+    norm, extend = range_of(speed)
+    drawn = draw_field(ax, fields.plane, speed, FIELD_MAP, norm)
     draw_streamlines(ax, fields.plane, u, v)
     x0, x1, y0, y1 = fields.plane.extent
     points_per_unit = 72 * np.array([width / (x1 - x0), height / (y1 - y0)])
     draw_ranks(ax, sensors[:, :2], ranks, points_per_unit)
     name_axes(ax)
-    put_colorbar(figure, drawn, [ax], "speed |V|")
+    put_colorbar(figure, drawn, [ax], "speed |V|", extend)
     whose = "reference" if of_reference else "reconstructed"
     title = fields.title_of(frame)
     ax.set_title(" · ".join(filter(None, (f"{whose} flow", title))), color=INK, fontsize=11)
@@ -87,9 +88,10 @@ def draw_fields(fields: Fields, errors: Mapping[str, float]) -> Picture:
         ax.set_axis_off()
     for ax, name in zip(panels.flat, names, strict=False):
         values = _prepared(fields, name, frame)
-        drawn = draw_field(ax, fields.plane, values, FIELD_MAP, range_of(values))
+        norm, extend = range_of(values)
+        drawn = draw_field(ax, fields.plane, values, FIELD_MAP, norm)
         ax.set_title(_NAMES.get(name, name), color=INK, fontsize=11, weight="bold")
-        put_colorbar(figure, drawn, [ax], "")
+        put_colorbar(figure, drawn, [ax], "", extend)
     name_outer_axes(panels)
     title = fields.title_of(frame)
     where = f" at {title}" if title else ""
@@ -153,17 +155,17 @@ def _compare(
         found = _prepared(fields, name, frame)
         known = fields.holds(f"reference/{name}", frame)
         wanted = _prepared(fields, f"reference/{name}", frame) if known else found
-        norm = range_of(wanted)
+        norm, extend = range_of(wanted)
         drawn = draw_field(middle, fields.plane, found, FIELD_MAP, norm)
         label = fields.time_of(frame) if by_time else _NAMES.get(name, name)
         name_row(left, label)
         if not known:
             for ax in (left, right):
                 say_instead(ax, fields.plane, "not known here")
-            put_colorbar(figure, drawn, [left, middle], "")
+            put_colorbar(figure, drawn, [left, middle], "", extend)
             continue
         draw_field(left, fields.plane, wanted, FIELD_MAP, norm)
-        put_colorbar(figure, drawn, [left, middle], "")
+        put_colorbar(figure, drawn, [left, middle], "", extend)
         error_norm, beyond = symmetric_range(found - wanted)
         saturated |= beyond
         difference = draw_field(right, fields.plane, found - wanted, ERROR_MAP, error_norm)

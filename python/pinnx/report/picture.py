@@ -49,6 +49,8 @@ CURVES = (
 # Errors peak in a few places (corners, walls); colours that reach for the last half per cent would
 # show nothing elsewhere.
 _SATURATION = 0.995
+# A field is peaked when its whole range is this many times that between the quantiles.
+_PEAKED = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +77,22 @@ def to_png(figure: Figure, dpi: int) -> bytes:
     return buffer.getvalue()
 
 
-def range_of(field: NDArray[np.float64]) -> Normalize:
-    """A colour scale from the field's least value to its largest."""
+def range_of(field: NDArray[np.float64]) -> tuple[Normalize, str]:
+    """A colour scale from the field's least value to its largest, and the ends beyond which values lie.
+
+    A field whose few largest values dwarf all others (the pressure at a cavity's corners, which is
+    singular) would be one colour; its scale ends at the quantiles, and the colour bar gets arrows.
+    """
     values = field[np.isfinite(field)]
     if values.size == 0:
-        return Normalize(0.0, 1.0)
+        return Normalize(0.0, 1.0), "neither"
     low, high = float(values.min()), float(values.max())
+    inner_low, inner_high = (float(q) for q in np.quantile(values, (1.0 - _SATURATION, _SATURATION)))
+    if high - low > _PEAKED * (inner_high - inner_low) > 0.0:
+        return Normalize(inner_low, inner_high), "both"
     # A constant field (a component at rest) gets a scale all the same.
     pad = 0.0 if high > low else max(abs(high), 1.0) * 1e-3
-    return Normalize(low - pad, high + pad)
+    return Normalize(low - pad, high + pad), "neither"
 
 
 def symmetric_range(field: NDArray[np.float64]) -> tuple[Normalize, bool]:

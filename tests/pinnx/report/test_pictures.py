@@ -87,7 +87,9 @@ def test_error_scales_are_centred_and_say_when_they_saturate() -> None:
 
 def test_scales_of_fields_without_any_range() -> None:
     for field in (np.zeros(4), np.full(4, 7.0), np.full(4, np.nan)):
-        assert range_of(field).vmin < range_of(field).vmax
+        norm, extend = range_of(field)
+        assert norm.vmin < norm.vmax
+        assert extend == "neither"
         assert symmetric_range(field)[0].vmax > 0
 
 
@@ -178,3 +180,13 @@ def test_words() -> None:
 def test_markup_escapes_all_but_markup() -> None:
     assert tag("p", "a < b", Html("<b>c</b>"), title='"&') == ('<p title="&quot;&amp;">a &lt; b<b>c</b></p>')
     assert tag("td", class_=None) == "<td></td>"
+
+
+def test_a_few_singular_values_do_not_make_a_picture_of_one_colour(rng: np.random.Generator) -> None:
+    field = rng.uniform(-1.0, 1.0, (100, 100))
+    assert range_of(field)[1] == "neither"
+    field[0, :3] = 50.0
+    norm, extend = range_of(field)
+    assert extend == "both", "the colour bar says that values lie beyond"
+    assert -1.0 <= norm.vmin < -0.9
+    assert 0.9 < norm.vmax <= 1.0

@@ -128,7 +128,9 @@ class Limits(Section):
     pde_residual_l2: Positive = setting(1e-3, "L2 norm of the momentum residual", "velocity/time")
     conservation: Positive = setting(1e-5, "deviation from conservation of mass", "1/time")
     boundary_error_max: Positive = setting(1e-4, "largest error at a boundary", "velocity")
-    neumann_error_max: Positive = setting(1e-3, "largest error of a prescribed slope", "1/time")
+    neumann_error_max: Positive = setting(
+        1e-3, "largest error of a prescribed slope; nothing is held to it until there are such conditions", "1/time"
+    )
     periodic_error_max: Positive = setting(
         1e-4, "largest difference between two points that a period makes one", "velocity"
     )

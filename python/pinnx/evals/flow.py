@@ -19,10 +19,19 @@ from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corners import Corner, corner_distance
 from pinnx.physics.navier_stokes import NavierStokes
 
-__all__ = ["EVALUATION_STREAM", "FlowFields", "boundary_error", "evaluate_flow", "predict", "residual_norms"]
+__all__ = [
+    "EVALUATION_STREAM",
+    "FlowFields",
+    "boundary_error",
+    "evaluate_flow",
+    "periodic_error",
+    "predict",
+    "residual_norms",
+]
 
 # Points that no training step has drawn (train/problem.py has the streams of the training).
 EVALUATION_STREAM = 1 << 21
+PERIODIC_STREAM = EVALUATION_STREAM + 1
 BLOCK = 8192
 
 
@@ -121,6 +130,41 @@ def boundary_error(
             raise PinnxError(f"boundary_error: expected points of {condition.where} away from the corners, got none")
         targets, mask = condition.targets(points)
         errors.append(np.abs(predict(network, points) - targets)[:, mask].max())
+    return float(np.max(errors))  # not max(), which would lose a NaN
+
+
+def periodic_error(
+    network: FourierNetwork,
+    bounds: Mapping[str, tuple[float, float]],
+    axes: Sequence[str],
+    num_points: int,
+    *,
+    seed: int,
+) -> float:
+    """The largest difference of a field between two points that a period makes one.
+
+    Args:
+        network: the fields.
+        bounds: axis name -> (low, high) of the domain, time first; on a periodic axis one whole period.
+        axes: the periodic ones, at least one.
+        num_points: pairs of points on each pair of sides, >= 1.
+        seed: names the points.
+
+    Raises:
+        PinnxError: no axes or no points; nothing was checked.
+    """
+    if not axes or num_points < 1:
+        raise PinnxError(
+            f"periodic_error: expected at least one periodic axis and one point, got {list(axes)}, {num_points}"
+        )
+    low, high = np.array(list(bounds.values())).T
+    errors = []
+    for axis in axes:
+        column = list(bounds).index(axis)
+        here = uniform_points(low, high, num_points, seed=seed, step=0, stream=PERIODIC_STREAM)
+        there = here.copy()
+        here[:, column], there[:, column] = bounds[axis]
+        errors.append(np.abs(predict(network, here) - predict(network, there)).max())
     return float(np.max(errors))  # not max(), which would lose a NaN
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pinnx.config import Config
 from pinnx.evals.checks import Check, verify
-from pinnx.evals.flow import FlowFields, boundary_error, predict, residual_norms
+from pinnx.evals.flow import FlowFields, boundary_error, periodic_error, predict, residual_norms
 from pinnx.evals.metrics import field_errors, relative_l2
 from pinnx.reconstruct.case import Case
 from pinnx.reconstruct.outputs import peak_memory_gib, versions
@@ -21,6 +21,8 @@ __all__ = ["boundary_error_max", "run_metrics"]
 
 # Regular points of each boundary condition at which its largest error is looked for.
 BOUNDARY_CHECK_POINTS = 1001
+# Pairs of points on each pair of periodic sides.
+PERIODIC_CHECK_POINTS = 1000
 
 
 def run_metrics(
@@ -43,6 +45,10 @@ def run_metrics(
     numbers: dict[str, float | None] = {"pde_residual_l2": momentum, "conservation": continuity}
     if case.conditions:
         numbers["boundary_error_max"] = boundary_error_max(problem)
+    if case.periods:
+        numbers["periodic_error_max"] = periodic_error(
+            problem.network, case.bounds, tuple(case.periods), PERIODIC_CHECK_POINTS, seed=config.train.seed
+        )
     errors = _errors(case, flow)
     if errors is not None:
         numbers["reconstruction"] = errors["speed"]

@@ -11,7 +11,7 @@ from tolerances import KERNEL_FLOAT64
 
 from pinnx.errors import PinnxError
 from pinnx.evals import flow as evaluation
-from pinnx.evals.flow import boundary_error, evaluate_flow, predict, residual_norms
+from pinnx.evals.flow import boundary_error, evaluate_flow, periodic_error, predict, residual_norms
 from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import BoundaryCondition, Side, discontinuity_corners
 from pinnx.physics.navier_stokes import NavierStokes
@@ -112,10 +112,24 @@ def test_a_network_of_nan_has_no_boundary_error_of_zero() -> None:
         assert math.isnan(boundary_error(constant((math.nan, 0.0, 0.0)), conditions, 9))
 
 
+def test_only_a_periodic_network_is_periodic() -> None:
+    box, waves = {"x": (-1.0, 1.0), "y": (0.0, 1.0)}, (0.5, 1.0)
+    for periods, along in (({0: 2.0, 1: 1.0}, "xy"), ({0: 2.0}, "x")):
+        frequencies = random_frequencies(waves, 1.0, 6, seed=0, periods=periods)
+        network = FourierNetwork(frequencies, 3, width=8, layers=2, seed=1, dtype=torch.float64)
+        assert periodic_error(network, box, tuple(along), 50, seed=0) < KERNEL_FLOAT64
+    assert periodic_error(network, box, ("x", "y"), 50, seed=0) > 1e-2, "y has no period there"
+    assert periodic_error(network, {**box, "x": (-1.0, 0.7)}, ("x",), 50, seed=0) > 1e-2, "not a whole period"
+    assert math.isnan(periodic_error(constant((math.nan, 0.0, 0.0)), BOUNDS, ("x",), 5, seed=0))
+
+
 def test_nothing_to_check_is_an_error() -> None:
     network, equations = made()
     with pytest.raises(PinnxError, match="boundary_error: expected at least one boundary condition, got none"):
         boundary_error(network, [], 9)
+    for axes, num in (((), 9), (("x",), 0)):
+        with pytest.raises(PinnxError, match="periodic_error: expected at least one periodic axis and one point"):
+            periodic_error(network, BOUNDS, axes, num, seed=0)
     with pytest.raises(PinnxError, match="residual_norms: expected at least one point, got 0"):
         residual_norms(network, equations, BOUNDS, 0, seed=0)
 

@@ -46,7 +46,9 @@ def _count(data: Tensor) -> int:
     return data.shape[1] * data.shape[2]
 
 
-def _kernel(data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str) -> Tensor:
+def activation_jet_kernel(
+    data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str
+) -> Tensor:
     data = data.contiguous()
     out = torch.empty_like(data)
     with launch_place(data) as place:
@@ -75,7 +77,7 @@ def _autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, ...]:
     return _activation_jet_backward(v_out, data, *ctx.options), None, None, None, None
 
 
-def _backward_kernel(
+def activation_jet_backward_kernel(
     v_out: Tensor,
     data: Tensor,
     first: list[int],
@@ -113,13 +115,13 @@ _STREAMS = "int[] first, float[] weights, bool laplacian, str activation"
 
 _activation_jet = register_operator(
     f"activation_jet(Tensor data, {_STREAMS}) -> Tensor",
-    _kernel,
+    activation_jet_kernel,
     _fake,
     backward=_autograd,
     setup_context=_setup,
 )
 _activation_jet_backward = register_operator(
     f"activation_jet_backward(Tensor v_out, Tensor data, {_STREAMS}) -> Tensor",
-    _backward_kernel,
+    activation_jet_backward_kernel,
     _backward_fake,
 )

@@ -205,7 +205,7 @@ _fourier_features_second_order = register_operator(
 # --- fourier_jet --------------------------------------------------------------------------------------------------
 
 
-def _jet_kernel(x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool) -> Tensor:
+def fourier_jet_kernel(x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool) -> Tensor:
     x, B = x.contiguous(), B.contiguous()
     out = _jet_fake(x, B, first, weights, laplacian)
     with launch_place(x) as place:
@@ -235,7 +235,7 @@ def _jet_autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, Tensor, None,
     return v_x if ctx.needs_input_grad[0] else None, v_B, None, None, None
 
 
-def _jet_backward_kernel(
+def fourier_jet_backward_kernel(
     v_out: Tensor,
     x: Tensor,
     B: Tensor,
@@ -275,7 +275,7 @@ def _jet_backward_fake(
 
 _fourier_jet = register_operator(
     "fourier_jet(Tensor x, Tensor B, int[] first, float[] weights, bool laplacian) -> Tensor",
-    _jet_kernel,
+    fourier_jet_kernel,
     _jet_fake,
     backward=_jet_autograd,
     setup_context=_jet_setup,
@@ -283,6 +283,6 @@ _fourier_jet = register_operator(
 _fourier_jet_backward = register_operator(
     "fourier_jet_backward(Tensor v_out, Tensor x, Tensor B, int[] first, float[] weights, bool laplacian, "
     "bool want_x) -> (Tensor, Tensor)",
-    _jet_backward_kernel,
+    fourier_jet_backward_kernel,
     _jet_backward_fake,
 )

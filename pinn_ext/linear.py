@@ -40,7 +40,7 @@ def linear_jet(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
     return Jet(_linear_jet(jet.data, weight, bias), jet.spec)
 
 
-def _kernel(data: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear_jet_kernel(data: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     out = torch.mm(data.reshape(-1, data.shape[2]), weight.t())
     out = out.view(data.shape[0], data.shape[1], weight.shape[0])
     if bias is not None:
@@ -77,7 +77,7 @@ def _backward_fake(v_out: Tensor, data: Tensor, weight: Tensor, want_data: bool)
 
 _linear_jet = register_operator(
     "linear_jet(Tensor data, Tensor weight, Tensor? bias) -> Tensor",
-    _kernel,
+    linear_jet_kernel,
     _fake,
     backward=_autograd,
     setup_context=_setup,

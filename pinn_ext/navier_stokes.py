@@ -98,7 +98,9 @@ def _size(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, stea
     )
 
 
-def _kernel(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool) -> Tensor:
+def navier_stokes_residual_kernel(
+    data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool
+) -> Tensor:
     data, nu = data.contiguous(), nu.contiguous()
     forcing = None if forcing is None else forcing.contiguous()
     out = data.new_empty(data.shape[1:])
@@ -134,7 +136,7 @@ def _autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, ...]:
     return v_data, v_nu if want_nu else None, v_forcing, None, None
 
 
-def _backward_kernel(
+def navier_stokes_residual_backward_kernel(
     v_out: Tensor, data: Tensor, nu: Tensor, has_time: bool, steady: bool, want_nu: bool
 ) -> tuple[Tensor, Tensor]:
     v_out, data, nu = v_out.contiguous(), data.contiguous(), nu.contiguous()
@@ -164,7 +166,7 @@ def _backward_fake(
 
 _navier_stokes_residual = register_operator(
     "navier_stokes_residual(Tensor data, Tensor nu, Tensor? forcing, bool has_time, bool steady) -> Tensor",
-    _kernel,
+    navier_stokes_residual_kernel,
     _fake,
     backward=_autograd,
     setup_context=_setup,
@@ -172,6 +174,6 @@ _navier_stokes_residual = register_operator(
 _navier_stokes_residual_backward = register_operator(
     "navier_stokes_residual_backward(Tensor v_out, Tensor data, Tensor nu, bool has_time, bool steady, "
     "bool want_nu) -> (Tensor, Tensor)",
-    _backward_kernel,
+    navier_stokes_residual_backward_kernel,
     _backward_fake,
 )

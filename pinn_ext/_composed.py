@@ -1,0 +1,228 @@
+"""``mlp_jet`` and ``navier_stokes_loss`` composed of the jet kernels and torch's matrix products, any dtype and width.
+
+    h_0 = fourier jet of x,   z_l = h_l W_l^T + b_l,   h_{l+1} = f(z_l),   y = z_L
+    term_i = sum_points point_weight residual_i^2 / count,   total = sum_i term_weights[i] term_i
+
+The kernels of the operators where no fused kernel serves. The forward and the backward pass are scheduled by hand, on
+plain tensors without a graph, for one chunk of points after the other: memory is a chunk's streams and the parameters'
+gradient, whatever n is. The gradient is one array: for each linear layer its weight and its bias, then B, then nu,
+the last two where they are wanted; each chunk's products are added to it in place, in order, so that two runs give the
+same bits. Nothing here waits for the device or copies to it, and all sizes follow from those of the arguments: a CUDA
+graph can hold it.
+
+Adjoints: ``docs/conventions.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pinn_ext.activation import activation_jet_backward_kernel, activation_jet_kernel
+from pinn_ext.fourier import fourier_jet_backward_kernel, fourier_jet_kernel
+from pinn_ext.linear import linear_jet_kernel
+from pinn_ext.navier_stokes import navier_stokes_residual_backward_kernel, navier_stokes_residual_kernel
+
+__all__ = ["mlp_jet", "mlp_jet_gradient", "navier_stokes_loss"]
+
+MAX_NUMBERS = 2**25
+"""Numbers that a chunk of points may hold: 128 MiB in float32, 256 MiB in float64, which every GPU has to spare.
+
+With H hidden layers each array of a chunk then has about 2^25 / 2H numbers, 4 million of four layers: ten microseconds
+of memory traffic at 3 TB/s, and more of products, so that a launch (some microseconds) does not count. On a CPU core
+chunks of 2^18 to 2^25 numbers took the same time within 20 %.
+"""
+
+
+class _Network(NamedTuple):
+    B: Tensor  # [d, m]
+    parameters: list[Tensor]  # W_0 [out, 2m], b_0 [out], ...
+    first: list[int]
+    lap_weights: list[float]
+    laplacian: bool
+    activation: str
+
+    @property
+    def streams(self) -> tuple[list[int], list[float], bool]:
+        return self.first, self.lap_weights, self.laplacian
+
+    @property
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        return list(zip(self.parameters[::2], self.parameters[1::2], strict=True))
+
+    @property
+    def num_outputs(self) -> int:
+        return self.layers[-1][0].shape[0]
+
+    @property
+    def num_streams(self) -> int:
+        return 1 + len(self.first) + int(self.laplacian)
+
+    def chunks(self, n: int, *, kept: bool) -> Iterator[slice]:
+        """Equal parts of the points, each with at most MAX_NUMBERS numbers at its fullest moment."""
+        features, *hidden = [weight.shape[1] for weight, _ in self.layers]
+        widest = max(features, *hidden, self.num_outputs)
+        # Forward alone a layer's input and output live together; else all that is kept, and one cotangent more. Beside
+        # them the results and what is computed of them, with what the chunk before has left of these.
+        numbers = (features + 2 * sum(hidden) + widest if kept else 2 * widest) + 3 * self.num_outputs
+        most = max(1, MAX_NUMBERS // (self.num_streams * numbers))
+        length = -(-n // -(-n // most)) if n else 1
+        return (slice(begin, min(begin + length, n)) for begin in range(0, n, length))
+
+    def jet(self, x: Tensor, tape: list[Tensor] | None = None) -> Tensor:
+        """The network's jet, [s, n, c]. The tape takes what ``backward`` reads: h_0, z_0, h_1, z_1, ..., h_L.
+
+        The h could be computed from the z again, in two thirds of the memory. But what a chunk holds is bounded as it
+        is, and that costs a pass through each activation, up to 7 % of the time on one CPU core.
+        """
+        keep = _forget if tape is None else tape.append
+        data = fourier_jet_kernel(x, self.B, *self.streams)
+        keep(data)
+        *hidden, last = self.layers
+        for weight, bias in hidden:
+            data = linear_jet_kernel(data, weight, bias)
+            keep(data)
+            data = activation_jet_kernel(data, *self.streams, self.activation)
+            keep(data)
+        return linear_jet_kernel(data, *last)
+
+    def backward(self, v_out: Tensor, x: Tensor, tape: list[Tensor], gradient: list[Tensor]) -> None:
+        """Adds a chunk's share to the views ``gradient``, B's where there is one for it. Uses the tape up."""
+        layers = self.layers
+        for layer in reversed(range(len(layers))):
+            inputs = tape.pop()
+            columns, rows = inputs.view(-1, inputs.shape[2]), v_out.view(-1, v_out.shape[2])
+            gradient[2 * layer].addmm_(rows.t(), columns)
+            gradient[2 * layer + 1].add_(v_out[0].sum(0))
+            if layer == 0 and len(gradient) == 2 * len(layers):
+                return
+            # The inputs have been used: their cotangent takes their place.
+            v_out = torch.mm(rows, layers[layer][0], out=columns).view_as(inputs)
+            if layer > 0:
+                v_out = activation_jet_backward_kernel(v_out, tape.pop(), *self.streams, self.activation)
+        _, v_B = fourier_jet_backward_kernel(v_out, x, self.B, *self.streams, False)
+        gradient[-1].add_(v_B)
+
+
+def _forget(tensor: Tensor) -> None:
+    """Keeps nothing."""
+
+
+def _gradient(like: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Zeros for the gradients of some tensors, one array, and a view of each one's part in its shape."""
+    flat = like[0].new_zeros(sum(tensor.numel() for tensor in like))
+    parts = torch.split(flat, [tensor.numel() for tensor in like])
+    return flat, [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+
+
+def mlp_jet(
+    x: Tensor,
+    B: Tensor,
+    parameters: list[Tensor],
+    first: list[int],
+    lap_weights: list[float],
+    laplacian: bool,
+    activation: str,
+) -> Tensor:
+    """The jet of a network, [s, n, c].
+
+    Args:
+        x: [n, d].
+        B: [d, m].
+        parameters: W_0 [out, 2m], b_0 [out], ..., W_L [c, in], b_L [c].
+        first: coordinates of the first derivatives.
+        lap_weights: the Laplacian's weight of each of them.
+        laplacian: whether there is a Laplacian.
+        activation: of every layer but the last.
+    """
+    network = _Network(B, parameters, first, lap_weights, laplacian, activation)
+    out = x.new_empty((network.num_streams, x.shape[0], network.num_outputs))
+    for chunk in network.chunks(x.shape[0], kept=False):
+        out[:, chunk] = network.jet(x[chunk])
+    return out
+
+
+def mlp_jet_gradient(
+    v_out: Tensor,
+    x: Tensor,
+    B: Tensor,
+    parameters: list[Tensor],
+    first: list[int],
+    lap_weights: list[float],
+    laplacian: bool,
+    activation: str,
+    want_B: bool,
+) -> Tensor:
+    """The gradient of the parameters, then B's where it is wanted, given the cotangent of ``mlp_jet``'s result."""
+    network = _Network(B, parameters, first, lap_weights, laplacian, activation)
+    flat, gradient = _gradient([*parameters, B] if want_B else parameters)
+    for chunk in network.chunks(x.shape[0], kept=True):
+        tape: list[Tensor] = []
+        network.jet(x[chunk], tape)
+        network.backward(v_out[:, chunk].contiguous(), x[chunk], tape, gradient)
+    return flat
+
+
+def navier_stokes_loss(
+    x: Tensor,
+    B: Tensor,
+    parameters: list[Tensor],
+    nu: Tensor,
+    term_weights: Tensor,
+    point_weights: Tensor | None,
+    forcing: Tensor | None,
+    first: list[int],
+    lap_weights: list[float],
+    laplacian: bool,
+    activation: str,
+    steady: bool,
+    count: float,
+    want_residual: bool,
+    want_gradient: bool,
+    want_B: bool,
+    want_nu: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The weighted mean square residual of a network, its terms and its gradient.
+
+    ``nu`` [], [1] or [n]; ``term_weights`` [c]; ``point_weights`` [n], or None: ones; ``forcing`` [d_space],
+    [n, d_space] or None; ``steady`` leaves the time derivative out; ``count`` is what the sums over points are divided
+    by, the points of the whole step; the gradient holds B and nu where they are wanted. The rest is as for ``mlp_jet``,
+    c = d_space + 1.
+
+    Returns:
+        total [], terms [c], residual [n, c] and the gradient of the total; the last two are [0] where not wanted.
+    """
+    network = _Network(B, parameters, first, lap_weights, laplacian, activation)
+    n, c = x.shape[0], network.num_outputs
+    has_time = len(first) == c
+    nu_per_point = nu.numel() != 1
+    terms, residual = x.new_zeros(c), x.new_empty((n, c) if want_residual else 0)
+    flat, v_nu = x.new_empty(0), None
+    gradient: list[Tensor] = []
+    if want_gradient:
+        flat, gradient = _gradient([*parameters, *[B] * want_B, *[nu] * want_nu])
+        v_nu = gradient.pop() if want_nu else None
+    scale = term_weights * (2.0 / count)
+    for chunk in network.chunks(n, kept=want_gradient):
+        tape: list[Tensor] | None = [] if want_gradient else None
+        data = network.jet(x[chunk], tape)
+        nu_here = nu[chunk] if nu_per_point else nu
+        force_here = forcing[chunk] if forcing is not None and forcing.dim() == 2 else forcing
+        here = navier_stokes_residual_kernel(data, nu_here, force_here, has_time, steady)
+        if want_residual:
+            residual[chunk] = here
+        weighted = here if point_weights is None else here * point_weights[chunk, None]
+        terms.add_((weighted * here).sum(0))
+        if tape is None:
+            continue
+        v_data, v_nu_here = navier_stokes_residual_backward_kernel(
+            weighted * scale, data, nu_here, has_time, steady, want_nu
+        )
+        if v_nu is not None:
+            (v_nu[chunk] if nu_per_point else v_nu).add_(v_nu_here)
+        network.backward(v_data, x[chunk], tape, gradient)
+    terms.div_(count)
+    return (term_weights * terms).sum(), terms, residual, flat

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from pinnx.errors import PinnxError
 from pinnx.losses.terms import weighted_total
+from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.interrupt import deferred_interrupt
-from pinnx.train.problem import Problem
+from pinnx.train.problem import Batch, Problem
 
 __all__ = ["LoggedStep", "NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
 
@@ -67,6 +68,7 @@ class Trainer:
         on_step: called with the number of steps done.
         checkpoint_every: steps from one call of ``on_checkpoint`` to the next.
         on_checkpoint: called with ``state_dict()``.
+        cuda_graph: "on" or "off": replay loss and gradients as a CUDA graph; "auto": on a CUDA device.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Trainer:
         on_step: Callable[[int], None] = lambda step: None,
         checkpoint_every: int = 500,
         on_checkpoint: Callable[[dict[str, Any]], None] = lambda state: None,
+        cuda_graph: UseCudaGraph = "auto",
     ) -> None:
         missing = [name for name in problem.term_names if name not in weights]
         if missing:
@@ -100,6 +103,9 @@ class Trainer:
         self._checkpoint_every = checkpoint_every
         self._on_checkpoint = on_checkpoint
         self._last_log = (0, 0.0)
+        self._graph = None
+        if use_cuda_graph(cuda_graph, problem.network.frequencies.device):
+            self._graph = StepGraph(self._loss_at, (p for group in optimizer.param_groups for p in group["params"]))
 
     def run(self) -> None:
         """Trains up to ``steps``.
@@ -124,9 +130,13 @@ class Trainer:
 
     def train_step(self) -> tuple[Tensor, dict[str, Tensor]]:
         """One step: fresh points, terms, gradients, optimiser."""
-        total, terms = self.loss()
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        if self._graph is None:
+            total, terms = self.loss()
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()
+        else:
+            total, terms = self._graph(self.problem.batch(self.step))
+            self._require_finite(total, terms)
         self.lr = self.schedule.get_last_lr()[0]
         self.optimizer.step()
         self.schedule.step()
@@ -139,15 +149,21 @@ class Trainer:
         Raises:
             NonFiniteLossError: the total is NaN or infinite.
         """
-        terms = self.problem.terms(self.problem.batch(self.step))
-        total = weighted_total(terms, self.weights)
+        total, terms = self._loss_at(self.problem.batch(self.step))
+        self._require_finite(total, terms)
+        return total, terms
+
+    def _loss_at(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        terms = self.problem.terms(batch)
+        return weighted_total(terms, self.weights), terms
+
+    def _require_finite(self, total: Tensor, terms: Mapping[str, Tensor]) -> None:
         if not torch.isfinite(total):
             shown = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
             advice = "; try a smaller train.lr in a new --out, resuming repeats it" if self.step else ""
             raise NonFiniteLossError(
                 f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown}){advice}"
             )
-        return total, terms
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

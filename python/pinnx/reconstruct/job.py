@@ -132,6 +132,7 @@ def _trainer(config: Config, problem: Problem, folder: RunFolder) -> Trainer:
         log_every=train.log_every,
         checkpoint_every=train.checkpoint_every,
         on_checkpoint=lambda state: save_checkpoint(folder.checkpoint, state),
+        cuda_graph=train.cuda_graph,
     )
 
 

@@ -1,0 +1,298 @@
+"""Steps replayed as a CUDA graph: the numbers of eager steps, on a GPU, and without one on a stand-in for the graph.
+
+The stand-in records the operations of a capture with the tensors that they read and wrote, and a replay computes them
+again into the same memory. It refuses what a capture refuses: to read a number back, to copy from the host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import pinn_ext
+from pinnx.config import load_config
+from pinnx.errors import PinnxError
+from pinnx.losses.terms import weighted_total
+from pinnx.reconstruct import reconstruct
+from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
+from pinnx.train.graph import StepGraph, fill, use_cuda_graph
+from pinnx.train.problem import Batch
+
+REFUSED = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::lift_fresh"}
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+class RecordedGraph(TorchDispatchMode):
+    """A CUDA graph in plain torch, as far as one step needs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], list[Tensor]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name
+        if name in REFUSED:
+            raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
+        result = func(*args, **(kwargs or {}))
+        given = {t.untyped_storage().data_ptr() for t in tree_leaves([args, kwargs]) if isinstance(t, Tensor)}
+        fresh = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        fresh = [t if t.untyped_storage().data_ptr() not in given else None for t in fresh]
+        self._calls.append((func, args, kwargs or {}, fresh))
+        return result
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        with torch.no_grad():  # a capture computes nothing
+            for *_, fresh in self._calls:
+                for tensor in fresh:
+                    if tensor is not None:
+                        tensor.fill_(float("nan"))
+
+    def replay(self) -> None:
+        with torch.no_grad():
+            for func, args, kwargs, fresh in self._calls:
+                again = [t for t in tree_leaves(func(*args, **kwargs)) if isinstance(t, Tensor)]
+                for old, new in zip(fresh, again, strict=True):
+                    if old is not None:
+                        old.copy_(new)
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captures are recorded, and any device may have them."""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    stand_in = SimpleNamespace(
+        CUDAGraph=RecordedGraph,
+        Stream=lambda: stream,
+        current_stream=lambda: stream,
+        device=lambda device: nullcontext(),
+        graph=lambda recorded, stream: recorded,
+        stream=lambda stream: nullcontext(),
+    )
+    monkeypatch.setattr(graph, "cuda", stand_in)
+    monkeypatch.setattr("pinnx.train.trainer.use_cuda_graph", lambda setting, device: setting == "on")
+
+
+@pytest.fixture
+def cuda() -> None:
+    """Skips where there is no CUDA device, or no kernels for it."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device (torch.cuda.is_available() is False)")
+    if pinn_ext.build_info().cuda_version is None:
+        if os.environ.get("PINN_EXT_REQUIRE_CUDA"):
+            pytest.fail("PINN_EXT_REQUIRE_CUDA is set, but pinn_ext was built without CUDA")
+        pytest.skip("pinn_ext was built without CUDA (set PINN_EXT_REQUIRE_CUDA to make this a failure)")
+
+
+Build = Callable[..., Any]
+
+
+def on(problem: Problem, device: torch.device) -> Problem:
+    problem.network.to(device)
+    problem.equations.to(device)
+    return problem
+
+
+def parameters_of(problem: Problem) -> list[torch.nn.Parameter]:
+    return [*problem.network.parameters(), *problem.equations.parameters()]
+
+
+def eager_and_replayed(problem: Problem, steps: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Total, terms and gradients of some steps, without and with a graph; the parameters move in between."""
+    weights = {name: 1.0 + i for i, name in enumerate(problem.term_names)}
+    parameters = parameters_of(problem)
+
+    def loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        terms = problem.terms(batch)
+        return weighted_total(terms, weights), terms
+
+    replayed = StepGraph(loss, parameters)
+    for step in range(steps):
+        batch = problem.batch(step)
+        for p in parameters:
+            p.grad = None
+        total, terms = loss(batch)
+        total.backward()
+        eager = [total.detach(), *(term.detach() for term in terms.values()), *(p.grad for p in parameters)]
+        del total, terms  # a graph of autograd that lives on belongs to this stream
+        got_total, got_terms = replayed(batch)
+        assert tuple(got_terms) == problem.term_names
+        yield eager, [got_total, *got_terms.values(), *(p.grad.clone() for p in parameters)]
+        with torch.no_grad():
+            for p in parameters:
+                p.add_(p.grad, alpha=-1e-2)
+
+
+def assert_same(pairs: Iterator[tuple[list[Tensor], list[Tensor]]]) -> None:
+    totals = []
+    for eager, replayed in pairs:
+        assert all(torch.equal(a, b) for a, b in zip(eager, replayed, strict=True))
+        totals.append(replayed[0])
+    assert len({total.item() for total in totals}) == len(totals), "each step had its own points, and keeps its numbers"
+
+
+def state_after(trainer: Trainer) -> list[Tensor]:
+    trainer.run()
+    state = trainer.optimizer.state_dict()["state"]
+    return [p.detach().clone() for p in parameters_of(trainer.problem)] + [
+        value for number in sorted(state) for value in tree_leaves(state[number]) if isinstance(value, Tensor)
+    ]
+
+
+# --- with a stand-in ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("learn_nu", [False, True])
+@pytest.mark.parametrize("corner_radius", [None, 0.2])
+def test_loss_and_gradients_are_those_of_eager_steps(
+    make_problem: Build, learn_nu: bool, corner_radius: float | None
+) -> None:
+    assert_same(eager_and_replayed(make_problem(learn_nu=learn_nu, corner_radius=corner_radius), steps=4))
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+def test_a_trained_network_is_that_of_eager_steps(make_trainer: Build, optimizer: str) -> None:
+    eager, replayed = (make_trainer(optimizer=optimizer, cuda_graph=setting) for setting in ("off", "on"))
+    assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_loss_that_is_not_finite_stops_before_the_optimiser(make_trainer: Build) -> None:
+    trainer = make_trainer(cuda_graph="on")
+    for _ in range(3):
+        trainer.train_step()
+    before = [p.detach().clone() for p in parameters_of(trainer.problem)]
+    trainer.problem.velocity[2, 1] = float("nan")
+    with pytest.raises(NonFiniteLossError, match=r"^step 4: expected a finite loss, got nan \(momentum_x .*data nan"):
+        trainer.run()
+    assert all(torch.equal(a, b) for a, b in zip(before, parameters_of(trainer.problem), strict=True))
+
+
+@pytest.mark.usefixtures("recorded")
+def test_gradients_of_others_in_between_do_no_harm(make_trainer: Build) -> None:
+    """Whoever sets the gradients to None between two steps, the next one has its own."""
+    eager, replayed = make_trainer(cuda_graph="off"), make_trainer(cuda_graph="on")
+    for _ in range(4):
+        replayed.optimizer.zero_grad(set_to_none=True)
+        for trainer in (eager, replayed):
+            trainer.train_step()
+        pairs = zip(parameters_of(eager.problem), parameters_of(replayed.problem), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_batch_stays_its_owners(make_problem: Build) -> None:
+    problem = make_problem()
+    replayed = StepGraph(lambda batch: (sum(problem.terms(batch).values()), {}), parameters_of(problem))
+    first, again = problem.batch(0), problem.batch(0)
+    for batch in (first, problem.batch(1)):
+        replayed(batch)
+    assert torch.equal(first.known, again.known)
+    assert torch.equal(first.collocation, again.collocation)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_step_that_waits_for_the_device_is_seen(make_problem: Build) -> None:
+    """What the tests above rest on: the stand-in refuses what a capture refuses."""
+    problem = make_problem()
+
+    def loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        terms = problem.terms(batch)
+        total = weighted_total(terms, dict.fromkeys(terms, 1.0))
+        return total * total.item(), terms
+
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing: aten::_local_scalar_dense"):
+        StepGraph(loss, parameters_of(problem))(problem.batch(0))
+
+
+# --- the choice ---------------------------------------------------------------------------------------------------
+
+
+def test_who_gets_a_graph(make_trainer: Build) -> None:
+    assert [use_cuda_graph(setting, CUDA) for setting in ("auto", "on", "off")] == [True, True, False]
+    assert [use_cuda_graph(setting, CPU) for setting in ("auto", "off")] == [False, False]
+    refusal = r"^train\.cuda_graph: expected a CUDA device for on, got cpu; use auto or off$"
+    with pytest.raises(PinnxError, match=refusal):
+        use_cuda_graph("on", CPU)
+    with pytest.raises(PinnxError, match=refusal):
+        make_trainer(cuda_graph="on")
+    assert make_trainer()._graph is None
+
+
+def test_a_run_that_asks_for_a_graph_on_the_cpu_is_refused_before_it_begins(tmp_path: Path) -> None:
+    assert load_config("demo").train.cuda_graph == "auto"
+    small = ["data.synthetic={resolution: 16, duration: 0.1, num_frames: 3, max_wavenumber: 2.0}", "train.device=cpu"]
+    small.append("sensors.count=4")
+    with pytest.raises(PinnxError, match=r"^train\.cuda_graph: expected a CUDA device for on, got cpu"):
+        reconstruct(load_config("demo", [*small, "train.cuda_graph=on"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(PinnxError, match=r"train\.cuda_graph: expected one of auto, on, off, got"):
+        load_config("demo", ["train.cuda_graph=true"])
+
+
+def test_points_of_other_shapes_are_refused(make_problem: Build) -> None:
+    problem = make_problem()
+    static, batch = problem.batch(0), problem.batch(1)
+    fill(static, batch)
+    assert torch.equal(static.known, batch.known)
+    assert torch.equal(static.collocation, batch.collocation)
+    wanted = r"^train\.cuda_graph: expected points as in the first step, .*'collocation': \[16, 3\].* got .*"
+    with pytest.raises(PinnxError, match=wanted + r"\[15, 3\]"):
+        fill(static, replace(batch, collocation=batch.collocation[1:]))
+    with pytest.raises(PinnxError, match=wanted + r"collocation_weights"):
+        fill(static, replace(batch, collocation_weights=torch.ones(16)))
+    with pytest.raises(PinnxError, match=wanted + r"with 3$"):
+        fill(static, replace(batch, num_boundary=3))
+
+
+# --- on a GPU -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("learn_nu", [False, True])
+@pytest.mark.parametrize("corner_radius", [None, 0.2])
+def test_cuda_loss_and_gradients(
+    make_problem: Build, dtype: torch.dtype, learn_nu: bool, corner_radius: float | None
+) -> None:
+    problem = make_problem(dtype=dtype, learn_nu=learn_nu, corner_radius=corner_radius)
+    assert_same(eager_and_replayed(on(problem, CUDA), steps=4))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str) -> None:
+    problems = [on(make_problem(), CUDA) for _ in range(2)]
+    eager, replayed = (
+        make_trainer(optimizer=optimizer, problem=problem, cuda_graph=setting)
+        for problem, setting in zip(problems, ("off", "auto"), strict=True)
+    )
+    assert replayed._graph is not None
+    assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+def test_cuda_loss_that_is_not_finite(make_problem: Build, make_trainer: Build) -> None:
+    trainer = make_trainer(problem=on(make_problem(), CUDA), cuda_graph="on")
+    trainer.train_step()
+    before = [p.detach().clone() for p in parameters_of(trainer.problem)]
+    trainer.problem.velocity[2, 1] = float("nan")
+    with pytest.raises(NonFiniteLossError, match=r"^step 2: expected a finite loss, got nan"):
+        trainer.run()
+    assert all(torch.equal(a, b) for a, b in zip(before, parameters_of(trainer.problem), strict=True))

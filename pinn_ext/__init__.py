@@ -36,7 +36,9 @@ from pinn_ext.build_info import BuildInfo, build_info
 from pinn_ext.fourier import fourier_features, fourier_jet
 from pinn_ext.jet import Jet, JetSpec
 from pinn_ext.linear import linear_jet
+from pinn_ext.mlp import mlp_jet
 from pinn_ext.navier_stokes import navier_stokes_residual
+from pinn_ext.navier_stokes_loss import navier_stokes_loss
 
 __version__: str = _core.build_info()["version"]
 
@@ -51,5 +53,7 @@ __all__ = [
     "fourier_features",
     "fourier_jet",
     "linear_jet",
+    "mlp_jet",
+    "navier_stokes_loss",
     "navier_stokes_residual",
 ]

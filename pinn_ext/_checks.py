@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pinn_ext import _core
 
-__all__ = ["check_coordinates", "check_same", "check_spec_fits", "check_tensor", "describe"]
+__all__ = ["check_coordinates", "check_mlp", "check_same", "check_spec_fits", "check_tensor", "describe"]
 
 DTYPES = (torch.float32, torch.float64)
+ACTIVATIONS = tuple(_core.Activation.__members__)
 
 
 def describe(value: object) -> str:
@@ -36,10 +37,12 @@ def check_tensor(name: str, value: object, shape: Sequence[int | str]) -> None:
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected a tensor of {_wanted(shape)}, got {describe(value)}")
-    fits = value.dim() == len(shape) and all(
-        isinstance(want, str) or want == size for want, size in zip(shape, value.shape, strict=True)
-    )
-    if not fits or value.dtype not in DTYPES:
+    fits = value.dim() == len(shape) and value.dtype in DTYPES
+    if fits:  # a loop: every call of every function comes through here
+        for want, size in zip(shape, value.shape, strict=True):
+            if not isinstance(want, str) and want != size:
+                fits = False
+    if not fits:
         raise ValueError(f"{name}: expected {_wanted(shape)}, got {describe(value)}")
     if value.device.type not in ("cpu", "cuda"):
         raise ValueError(f"{name}: expected a tensor on cpu or cuda, got {describe(value)}")
@@ -69,3 +72,50 @@ def check_spec_fits(first: Sequence[int], d: int) -> None:
     beyond = [i for i in first if i >= d]
     if beyond:
         raise ValueError(f"spec: expected coordinates below {d}, the columns of x, got {beyond}")
+
+
+def check_mlp(x: Tensor, B: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], activation: str) -> None:
+    """Raises unless weights and biases are a network behind the features of ``B``, all like ``x``."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    if not 1 <= len(weights) <= _core.MAX_LINEAR_LAYERS or len(biases) != len(weights):
+        raise ValueError(
+            f"weights, biases: expected 1 to {_core.MAX_LINEAR_LAYERS} weights with one bias each, "
+            f"got {len(weights)} and {len(biases)}"
+        )
+    if x.requires_grad:
+        raise ValueError(
+            "x: expected points without requires_grad: their derivatives are in the jet, and nothing is "
+            "differentiable in x; got requires_grad=True"
+        )
+    dtype, device = x.dtype, x.device
+    width = 2 * B.shape[1]
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        # One comparison for each property of a tensor that fits; the messages are for one that does not.
+        if not (isinstance(weight, Tensor) and isinstance(bias, Tensor) and weight.dim() == 2 and bias.dim() == 1):
+            _reject_layer(layer, weight, bias, width, x)
+        out, columns = weight.shape
+        if (
+            columns != width
+            or out == 0
+            or bias.shape[0] != out
+            or weight.dtype is not dtype
+            or bias.dtype is not dtype
+            or weight.device != device
+            or bias.device != device
+        ):
+            _reject_layer(layer, weight, bias, width, x)
+        width = out
+
+
+def _reject_layer(layer: int, weight: object, bias: object, width: int, x: Tensor) -> None:
+    names = f"weights[{layer}]", f"biases[{layer}]"
+    check_tensor(names[0], weight, ("out", width))
+    assert isinstance(weight, Tensor)
+    if weight.shape[0] == 0:
+        raise ValueError(f"{names[0]}: expected at least one row, got {describe(weight)}")
+    check_same(names[0], weight, "x", x)
+    check_tensor(names[1], bias, (weight.shape[0],))
+    assert isinstance(bias, Tensor)
+    check_same(names[1], bias, "x", x)
+    raise AssertionError(f"{names}: rejected without a reason")

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 MAX_COORDINATES: int
+MAX_LINEAR_LAYERS: int
 
 class JetStreams:
     def __init__(self, first: Sequence[int], weights: Sequence[float], has_laplacian: bool) -> None: ...
 
 class Activation:
+    __members__: dict[str, Activation]
     tanh: Activation
     sine: Activation
     silu: Activation
@@ -17,6 +19,11 @@ class Activation:
 class ResidualSize:
     def __init__(
         self, n: int, dim: int, time_stream: bool, steady: bool, nu_per_point: bool, force_per_point: bool
+    ) -> None: ...
+
+class MlpShape:
+    def __init__(
+        self, n: int, d: int, m: int, widths: Sequence[int], streams: JetStreams, activation: Activation
     ) -> None: ...
 
 def build_info() -> dict[str, Any]: ...
@@ -80,3 +87,54 @@ def navier_stokes_residual(
 def navier_stokes_residual_backward(
     float64: bool, stream: int | None, v_out: int, jet: int, nu: int, v_jet: int, v_nu: int, size: ResidualSize, /
 ) -> None: ...
+def mlp_jet(
+    float64: bool,
+    stream: int | None,
+    x: int,
+    B: int,
+    parameters: Sequence[int],
+    out: int,
+    workspace: int,
+    shape: MlpShape,
+    /,
+) -> None: ...
+def mlp_jet_backward(
+    float64: bool,
+    stream: int | None,
+    v_out: int,
+    x: int,
+    B: int,
+    parameters: Sequence[int],
+    gradient: int,
+    workspace: int,
+    shape: MlpShape,
+    want_B: bool,
+    parts: int,
+    /,
+) -> None: ...
+def navier_stokes_loss(
+    float64: bool,
+    stream: int | None,
+    x: int,
+    B: int,
+    parameters: Sequence[int],
+    nu: int,
+    forcing: int,
+    term_weights: int,
+    point_weights: int,
+    count: float,
+    total: int,
+    terms: int,
+    residual: int,
+    gradient: int,
+    workspace: int,
+    shape: MlpShape,
+    size: ResidualSize,
+    want_B: bool,
+    want_nu: bool,
+    parts: int,
+    /,
+) -> None: ...
+def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...
+def cuda_workspace_bytes(shape: MlpShape, gradient: bool, want_B: bool) -> int: ...
+def fma_peak(float64: bool, milliseconds: int) -> float: ...

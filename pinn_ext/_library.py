@@ -1,14 +1,16 @@
 """How an operation becomes a torch operator: schema, CPU and CUDA kernel, fake, autograd.
 
 The operators live in ``torch.ops.pinn_ext``. They are registered through ``torch.library`` at the dispatcher's own
-level, so that a call pays for one dispatch and no more, and so that ``torch.compile``, ``torch.export`` and DDP see
-them as they see torch's own. Each backward pass is an operator too; one that has no autograd formula of its own
-raises when it is differentiated.
+level, so that ``torch.compile``, ``torch.export``, modes and transforms see them as they see torch's own. Each backward
+pass is an operator too; one that has no autograd formula of its own raises when it is differentiated.
+
+Eager calls on plain tensors take a short way: the same kernel and the same autograd formula without the dispatcher,
+which in Python costs more than a small network's whole step (docs/performance.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
 from typing import Any
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["address", "launch_place", "register_operator"]
+__all__ = ["Operator", "address", "launch_place", "register_operator"]
 
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
@@ -48,6 +50,106 @@ def _without_forward_mode(name: str, kernel: Callable[..., Any]) -> Callable[...
     return refuse_or_run
 
 
+def _nobody_watches() -> bool:
+    """Whether no compiler, mode, transform or profiler has to see the operator."""
+    return (
+        not torch.compiler.is_compiling()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+        and not torch._C._autograd._profiler_enabled()
+    )
+
+
+class Operator:
+    """An operator of ``torch.ops.pinn_ext``; a call on plain tensors in eager mode does not go through the dispatcher.
+
+    Args:
+        overload: the registered operator.
+        kernel, backward, setup_context: see `register_operator`.
+    """
+
+    def __init__(
+        self,
+        overload: Any,
+        kernel: Callable[..., Any],
+        backward: Callable[..., Any],
+        setup_context: Callable[..., None] | None,
+    ) -> None:
+        self.overload = overload
+        self.kernel = kernel
+        self.backward = backward
+        self.setup_context = setup_context
+        types = [str(argument.type) for argument in overload._schema.arguments]
+        self._tensors = tuple(i for i, kind in enumerate(types) if kind in ("Tensor", "Optional[Tensor]"))
+        self._list = types.index("List[Tensor]") if "List[Tensor]" in types else None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if not _nobody_watches():
+            return self.overload(*arguments)
+        tensors = self.tensors_of(arguments)
+        differentiable = False
+        for tensor in tensors:
+            if type(tensor) not in _PLAIN:
+                return self.overload(*arguments)
+            differentiable = differentiable or (tensor is not None and tensor.requires_grad)
+        if differentiable and torch.is_grad_enabled():
+            return _apply(self, arguments, *tensors)
+        return self.kernel(*arguments)
+
+    def tensors_of(self, arguments: Sequence[Any]) -> list[Any]:
+        """The tensors among the arguments, or what stands in their places, those of the list last."""
+        tensors = [arguments[i] for i in self._tensors]
+        if self._list is not None:
+            tensors += arguments[self._list]
+        return tensors
+
+    def like_arguments(self, values: Sequence[Any], count: int) -> tuple[Any, ...]:
+        """Values in the places of `tensors_of` its tensors, None for the other arguments."""
+        nested: list[Any] = [None] * count
+        for i, value in zip(self._tensors, values, strict=False):
+            nested[i] = value
+        if self._list is not None:
+            nested[self._list] = list(values[len(self._tensors) :])
+        return tuple(nested)
+
+
+_PLAIN = frozenset((Tensor, torch.nn.Parameter, type(None)))
+
+
+class _Nested:
+    """An autograd context whose ``needs_input_grad`` has the form of the operator's arguments."""
+
+    def __init__(self, ctx: Any) -> None:
+        self._ctx = ctx
+        self.needs_input_grad = ctx.operator.like_arguments(ctx.needs_input_grad[2:], ctx.num_arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
+
+
+class _Eager(torch.autograd.Function):
+    """An operator's autograd formula in eager mode. The tensors come once more, since autograd sees none in a tuple."""
+
+    @staticmethod
+    def forward(ctx: Any, operator: Operator, arguments: tuple[Any, ...], *tensors: Any) -> Any:
+        output = operator.kernel(*arguments)
+        ctx.operator, ctx.num_arguments = operator, len(arguments)
+        if operator.setup_context is not None:
+            operator.setup_context(ctx, arguments, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        operator = ctx.operator
+        gradients = operator.backward(_Nested(ctx), *cotangents)
+        return None, None, *operator.tensors_of(gradients if isinstance(gradients, tuple) else (gradients,))
+
+
+# Function.apply itself first looks for functorch's transforms, argument by argument; `_nobody_watches` has done so.
+_apply: Callable[..., Any] = super(torch.autograd.Function, _Eager).apply
+
+
 def register_operator(
     schema: str,
     kernel: Callable[..., Any],
@@ -55,11 +157,11 @@ def register_operator(
     *,
     backward: Callable[..., Any] | None = None,
     setup_context: Callable[..., None] | None = None,
-) -> Any:
-    """Defines ``torch.ops.pinn_ext.<name>`` and returns it.
+) -> Operator:
+    """Defines ``torch.ops.pinn_ext.<name>``.
 
     Args:
-        schema: ``name(arguments) -> results`` in torch's schema language.
+        schema: ``name(arguments) -> results`` in torch's schema language; at most one argument is a ``Tensor[]``.
         kernel: computes the results, on CPU and CUDA tensors alike.
         fake: allocates results of the right shape and dtype, for tracing.
         backward: ``backward(ctx, *cotangents)``, one result for each argument; None: not differentiable, and says so.
@@ -74,7 +176,7 @@ def register_operator(
         # Without a formula torch would warn and hand back whatever other paths contribute: wrong numbers.
         backward, setup_context = _refusal(name), None
     torch.library.register_autograd(f"pinn_ext::{name}", backward, setup_context=setup_context, lib=_library)
-    return getattr(torch.ops.pinn_ext, name).default
+    return Operator(getattr(torch.ops.pinn_ext, name).default, kernel, backward, setup_context)
 
 
 class launch_place:  # noqa: N801 - reads as the with statement that it is

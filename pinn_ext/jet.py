@@ -73,10 +73,9 @@ class JetSpec:
 
     @property
     def laplacian_weights(self) -> tuple[float, ...]:
-        """The Laplacian's weight for each coordinate of ``first`` (0 where it does not take part)."""
-        weights = self.weights or (1.0,) * len(self.laplacian)
-        by_axis = dict(zip(self.laplacian, weights, strict=True))
-        return tuple(by_axis.get(i, 0.0) for i in self.first)
+        """The Laplacian's weight for each coordinate of ``first``, 0 where it does not take part."""
+        axes, weights = self.laplacian, self.weights or (1.0,) * len(self.laplacian)
+        return tuple([weights[axes.index(i)] if i in axes else 0.0 for i in self.first])
 
 
 class Jet:

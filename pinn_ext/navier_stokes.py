@@ -46,19 +46,50 @@ def navier_stokes_residual(
     dim = next((k for k in (2, 3) if data.shape[2] == k + 1), 0)
     if dim == 0:
         raise ValueError(f"jet.data: expected 3 columns (u, v, p) or 4 (u, v, w, p), got {describe(data)}")
-    has_time = _check_spec(jet.spec, dim)
+    nu, forcing, steady = check_flow(jet.spec, dim + 1, data.shape[1], nu, forcing, steady, "jet.data", data)
+    has_time = len(jet.spec.first) == dim + 1
+    return _navier_stokes_residual(data, nu, forcing, has_time, steady)  # type: ignore[no-any-return]
+
+
+def check_flow(
+    spec: JetSpec,
+    outputs: int,
+    n: int,
+    nu: float | Tensor,
+    forcing: Tensor | Sequence[float] | None,
+    steady: bool | None,
+    like_name: str,
+    like: Tensor,
+) -> tuple[Tensor, Tensor | None, bool]:
+    """The viscosity and the forcing as tensors, and whether the time derivative is left out; raises where one is wrong.
+
+    Args:
+        spec: must carry what the equations need.
+        outputs: columns of the jet: u, v[, w], p.
+        n: points.
+        nu: as for `navier_stokes_residual`.
+        forcing: as for `navier_stokes_residual`.
+        steady: as for `navier_stokes_residual`.
+        like_name: name of ``like``, for the messages.
+        like: the jet or the points, for dtype and device.
+    """
+    # A plain number also where torch.compile traces the sizes as symbols.
+    dim = next((k for k in (2, 3) if outputs == k + 1), 0)
+    if dim == 0:
+        raise ValueError(f"weights[-1]: expected 3 outputs (u, v, p) or 4 (u, v, w, p), got {outputs}")
+    has_time = _check_spec(spec, dim)
     if steady is None:
         steady = not has_time
     elif not steady and not has_time:
-        raise ValueError(f"steady: expected True for a jet without a time derivative ({jet.spec}), got False")
-    nu = _as_tensor("nu", nu, data)
-    if nu.dim() > 1 or (nu.dim() == 1 and nu.shape[0] not in (1, data.shape[1])):
-        raise ValueError(f"nu: expected a number or shape [], [1] or [{data.shape[1]}], got {describe(nu)}")
+        raise ValueError(f"steady: expected True for a jet without a time derivative ({spec}), got False")
+    nu = _as_tensor("nu", nu, like_name, like)
+    if nu.dim() > 1 or (nu.dim() == 1 and nu.shape[0] not in (1, n)):
+        raise ValueError(f"nu: expected a number or shape [], [1] or [{n}], got {describe(nu)}")
     if forcing is not None:
-        forcing = _as_tensor("forcing", forcing, data)
-        if list(forcing.shape) not in ([dim], [data.shape[1], dim]):
-            raise ValueError(f"forcing: expected shape [{dim}] or [{data.shape[1]}, {dim}], got {describe(forcing)}")
-    return _navier_stokes_residual(data, nu, forcing, has_time, steady)  # type: ignore[no-any-return]
+        forcing = _as_tensor("forcing", forcing, like_name, like)
+        if list(forcing.shape) not in ([dim], [n, dim]):
+            raise ValueError(f"forcing: expected shape [{dim}] or [{n}, {dim}], got {describe(forcing)}")
+    return nu, forcing, steady
 
 
 def _check_spec(spec: JetSpec, dim: int) -> bool:
@@ -73,7 +104,7 @@ def _check_spec(spec: JetSpec, dim: int) -> bool:
     return len(spec.first) == dim + 1
 
 
-def _as_tensor(name: str, value: object, like: Tensor) -> Tensor:
+def _as_tensor(name: str, value: object, like_name: str, like: Tensor) -> Tensor:
     if not isinstance(value, Tensor):
         try:
             if isinstance(value, int | float):
@@ -82,16 +113,16 @@ def _as_tensor(name: str, value: object, like: Tensor) -> Tensor:
             value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{name}: expected numbers or a tensor, got {describe(value)}") from error
-    check_same(name, value, "jet.data", like)
+    check_same(name, value, like_name, like)
     return value
 
 
-def _size(data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool) -> Any:
-    n = data.shape[1]
+def residual_size(n: int, dim: int, nu: Tensor, forcing: Tensor | None, time_stream: bool, steady: bool) -> Any:
+    """The kernels' description of a residual."""
     return _core.ResidualSize(
         n=n,
-        dim=data.shape[2] - 1,
-        time_stream=has_time,
+        dim=dim,
+        time_stream=time_stream,
         steady=steady,
         nu_per_point=nu.numel() != 1,
         force_per_point=forcing is not None and forcing.dim() == 2,
@@ -111,7 +142,7 @@ def navier_stokes_residual_kernel(
             address(nu),
             address(forcing),
             address(out),
-            _size(data, nu, forcing, has_time, steady),
+            residual_size(data.shape[1], data.shape[2] - 1, nu, forcing, has_time, steady),
         )
     return out
 
@@ -150,7 +181,7 @@ def navier_stokes_residual_backward_kernel(
             address(nu),
             address(v_data),
             address(v_nu),
-            _size(data, nu, None, has_time, steady),
+            residual_size(data.shape[1], data.shape[2] - 1, nu, None, has_time, steady),
         )
     if v_nu is None:
         return v_data, data.new_empty(0)

@@ -22,6 +22,15 @@ PINN_HD int max_threads() {
 #endif
 }
 
+// Which of the threads of a parallel loop this is, below max_threads().
+PINN_HD int thread_index() {
+#ifdef _OPENMP
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
 // How n points are cut for a reduction: at most kMaxChunks pieces of at least kMinChunk points. A pure function of n:
 // each chunk sums its own points in order, the chunks are added in order, so every number of threads gives the same
 // bits.
@@ -43,14 +52,21 @@ struct Chunks {
 // more work than cores a region waits for the scheduler, milliseconds for a kernel of microseconds.
 inline constexpr std::int64_t kMinParallelNumbers = 32768;
 
+// f(i) for 0 <= i < count, each thread a range of its own. f must not throw.
+template <typename F>
+void parallel_for(std::int64_t count, [[maybe_unused]] bool worthwhile, F&& f) {
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (worthwhile && count > 1)
+#endif
+  for (std::int64_t i = 0; i < count; ++i) f(i);
+}
+
 // f(chunk, begin, end) for each chunk, on all threads where the kernel reads or writes enough numbers. f must not
 // throw.
 template <typename F>
-void parallel_over(const Chunks& chunks, [[maybe_unused]] std::int64_t numbers, F&& f) {
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (chunks.count > 1 && numbers >= kMinParallelNumbers)
-#endif
-  for (std::int64_t chunk = 0; chunk < chunks.count; ++chunk) f(chunk, chunks.begin(chunk), chunks.end(chunk));
+void parallel_over(const Chunks& chunks, std::int64_t numbers, F&& f) {
+  parallel_for(chunks.count, numbers >= kMinParallelNumbers,
+               [&](std::int64_t chunk) { f(chunk, chunks.begin(chunk), chunks.end(chunk)); });
 }
 
 }  // namespace pinn

@@ -68,7 +68,8 @@ struct Vec {
   Raw raw;
 
   Vec() = default;
-  PINN_INLINE Vec(T x) : raw(Raw{} + x) {}
+  // x - 0 and not 0 + x, which the compiler may not drop (-0 + 0 is 0).
+  PINN_INLINE Vec(T x) : raw(x - Raw{}) {}
   PINN_INLINE Vec(Raw r) : raw(r) {}
 
   PINN_INLINE static Vec load(const T* p) {

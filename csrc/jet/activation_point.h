@@ -65,10 +65,30 @@ PINN_HD Derivatives<N> derivatives_of(N z) {
     return gelu_derivatives<N, T>(z);
 }
 
-// The whole jet of one number: load(stream) -> N, store(stream, N).
-template <Activation activation, typename N, typename T, typename Load, typename Store>
-PINN_HD void activation_jet_point(const JetStreams& streams, const Load& load, const Store& store) {
-  const Derivatives<N> d = derivatives_of<activation, N, T>(load(0));
+// What a pass forward keeps of a number, beside f, so that a pass back has all derivatives: f' where the others follow
+// from f and f' by a few products, else z.
+template <Activation activation, typename N>
+PINN_HD N kept_of(N z, const Derivatives<N>& d) {
+  return activation == Activation::tanh || activation == Activation::sine ? d.f1 : z;
+}
+
+// The derivatives from f and what kept_of has kept.
+template <Activation activation, typename N, typename T>
+PINN_HD Derivatives<N> derivatives_from(N f, N kept) {
+  if constexpr (activation == Activation::tanh) {
+    const N f2 = N(T(-2)) * f * kept;
+    return {f, kept, f2, N(T(-2)) * (kept * kept + f * f2)};
+  } else if constexpr (activation == Activation::sine) {
+    return {f, kept, -f, -kept};
+  } else {
+    return derivatives_of<activation, N, T>(kept);
+  }
+}
+
+// The whole jet of one number from the derivatives at its value: load(stream) -> N, store(stream, N).
+template <typename N, typename T, typename Streams, typename Load, typename Store>
+PINN_HD void activation_jet_from(const Derivatives<N>& d, const Streams& streams, const Load& load,
+                                 const Store& store) {
   store(0, d.f);
   N square(T(0));  // sum_j weight_j z_j^2
   for (int j = 0; j < streams.num_first; ++j) {
@@ -79,11 +99,15 @@ PINN_HD void activation_jet_point(const JetStreams& streams, const Load& load, c
   if (streams.has_laplacian) store(streams.laplacian(), d.f2 * square + d.f1 * load(streams.laplacian()));
 }
 
-// Its adjoint: v(stream) is the cotangent of the result, store(stream, N) the cotangent of z.
-template <Activation activation, typename N, typename T, typename Load, typename Cotangent, typename Store>
-PINN_HD void activation_jet_backward_point(const JetStreams& streams, const Load& load, const Cotangent& v,
-                                           const Store& store) {
-  const Derivatives<N> d = derivatives_of<activation, N, T>(load(0));
+template <Activation activation, typename N, typename T, typename Load, typename Store>
+PINN_HD void activation_jet_point(const JetStreams& streams, const Load& load, const Store& store) {
+  activation_jet_from<N, T>(derivatives_of<activation, N, T>(load(0)), streams, load, store);
+}
+
+// Its adjoint: v(stream) is the cotangent of the result, store(stream, N) the cotangent of z; load(0) is not called.
+template <typename N, typename T, typename Streams, typename Load, typename Cotangent, typename Store>
+PINN_HD void activation_jet_backward_from(const Derivatives<N>& d, const Streams& streams, const Load& load,
+                                          const Cotangent& v, const Store& store) {
   N v_0 = v(0) * d.f1, v_laplacian(T(0)), square(T(0));
   if (streams.has_laplacian) {
     v_laplacian = v(streams.laplacian());
@@ -98,6 +122,12 @@ PINN_HD void activation_jet_backward_point(const JetStreams& streams, const Load
     store(1 + j, v_j * d.f1 + N(T(2)) * weight * d.f2 * z_j * v_laplacian);
   }
   store(0, v_0 + v_laplacian * d.f3 * square);
+}
+
+template <Activation activation, typename N, typename T, typename Load, typename Cotangent, typename Store>
+PINN_HD void activation_jet_backward_point(const JetStreams& streams, const Load& load, const Cotangent& v,
+                                           const Store& store) {
+  activation_jet_backward_from<N, T>(derivatives_of<activation, N, T>(load(0)), streams, load, v, store);
 }
 
 }  // namespace pinn

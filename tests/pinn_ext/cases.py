@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,19 +50,33 @@ class Case:
     draw: Draw
     summands: Callable[[int], int]
     amplification: Callable[..., float] = lambda *inputs: 1.0
+    frozen: int = 0  # inputs, from the first on, that the operator does not differentiate
+    min_points: int = 0
+    any_threads: bool = True  # the same bits for any number of threads
 
     def inputs(
         self, n: int, *, seed: int, dtype: torch.dtype = torch.float64, device: str = "cpu"
     ) -> tuple[Tensor, ...]:
-        """Leaves that require gradients; the same numbers, rounded, in every dtype."""
+        """Leaves, those that can be differentiated requiring gradients; the same numbers, rounded, in every dtype."""
         print(f"case {self.name}: n={n} seed={seed} dtype={dtype}")
         generator = torch.Generator().manual_seed(seed)
-        return tuple(leaf(t, dtype, device) for t in self.draw(generator, n))
+        drawn = self.draw(generator, n)
+        return tuple(leaf(t, dtype, device, i >= self.frozen) for i, t in enumerate(drawn))
 
 
-def leaf(tensor: Tensor, dtype: torch.dtype, device: str = "cpu") -> Tensor:
-    """A copy of ``tensor`` as a leaf that requires gradients."""
-    return tensor.detach().to(device=device, dtype=dtype, copy=True).requires_grad_(True)
+def leaf(tensor: Tensor, dtype: torch.dtype, device: str = "cpu", requires_grad: bool = True) -> Tensor:
+    """A copy of ``tensor`` as a leaf."""
+    return tensor.detach().to(device=device, dtype=dtype, copy=True).requires_grad_(requires_grad)
+
+
+def leaves(tensors: Sequence[Tensor], dtype: torch.dtype, device: str = "cpu") -> tuple[Tensor, ...]:
+    """Copies of tensors as leaves; those require gradients that did."""
+    return tuple(leaf(t, dtype, device, t.requires_grad) for t in tensors)
+
+
+def differentiated(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The inputs that require gradients."""
+    return [t for t in inputs if t.requires_grad]
 
 
 def forward_and_gradients(function: Function, inputs: Sequence[Tensor], *, seed: int) -> list[Tensor]:
@@ -69,7 +85,7 @@ def forward_and_gradients(function: Function, inputs: Sequence[Tensor], *, seed:
     generator = torch.Generator().manual_seed(seed)
     # Rounded to float32, so that float32 and float64 runs see the same cotangent.
     cotangent = torch.randn(result.shape, generator=generator, dtype=torch.float32)
-    gradients = torch.autograd.grad(result, inputs, cotangent.to(result))
+    gradients = torch.autograd.grad(result, differentiated(inputs), cotangent.to(result))
     return [result.detach(), *gradients]
 
 
@@ -194,6 +210,119 @@ def navier_stokes_case(spec_name: str, *, nu: str, forcing: str, steady: bool | 
     )
 
 
+def network_inputs(g: torch.Generator, widths: Sequence[int], d: int) -> list[Tensor]:
+    """B, then the weight and the bias of each layer; ``widths`` = (m, hidden widths ..., outputs)."""
+    m, *rest = widths
+    tensors = [normal(g, d, m)]
+    for fan_in, fan_out in pairwise((2 * m, *rest)):
+        tensors += [normal(g, fan_out, fan_in) / fan_in**0.5, 0.3 * normal(g, fan_out)]
+    return tensors
+
+
+def mlp_case(spec_name: str, activation: str, widths: tuple[int, ...], d: int, *, any_threads: bool = False) -> Case:
+    """``widths`` = (m, hidden widths ..., outputs)."""
+    spec = SPECS[spec_name]
+
+    def draw(g: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        return (uniform(g, n, d), *network_inputs(g, widths, d))
+
+    def kernel(x: Tensor, B: Tensor, *parameters: Tensor) -> Tensor:
+        return pinn_ext.mlp_jet(
+            x, B, parameters[::2], parameters[1::2], spec, activation, thread_invariant=any_threads
+        ).data
+
+    def oracle(x: Tensor, B: Tensor, *parameters: Tensor) -> Tensor:
+        return reference.mlp_jet(x, B, parameters[::2], parameters[1::2], spec, activation).data
+
+    return Case(
+        name=f"mlp_jet-{spec_name}-{activation}-{'-'.join(map(str, widths))}",
+        operator="mlp_jet",
+        kernel=kernel,
+        oracle=oracle,
+        draw=draw,
+        summands=lambda n: spec.num_streams * max(n, 2 * max(widths)) * len(widths),
+        amplification=_phase_amplification,
+        frozen=1,
+        any_threads=any_threads,
+    )
+
+
+def loss_case(
+    spec_name: str,
+    activation: str,
+    widths: tuple[int, ...],
+    *,
+    nu: str,
+    forcing: str = "none",
+    point_weights: bool = False,
+    steady: bool | None = None,
+    any_threads: bool = False,
+) -> Case:
+    """The Navier-Stokes loss; ``nu`` and ``forcing`` as for `navier_stokes_case`, widths as for `mlp_case`."""
+    spec = SPECS[spec_name]
+    d, dim = len(spec.first), len(spec.laplacian)
+    term_weights = [1.0, 2.0, 0.5, 0.7][: dim + 1]
+
+    def draw(g: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        inputs = [uniform(g, n, d)]
+        if forcing != "none":
+            inputs.append(normal(g, *((n,) if forcing == "points" else ()), dim))
+        if point_weights:
+            inputs.append(torch.rand(n, generator=g, dtype=torch.float64))
+        if nu != "number":
+            inputs.append(0.6 + 0.5 * uniform(g, *((n,) if nu == "points" else ())))
+        return (*inputs, *network_inputs(g, (*widths, dim + 1), d))
+
+    num_frozen = 1 + (forcing != "none") + point_weights
+
+    def parts(inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+        others = list(inputs)
+        x = others.pop(0)
+        force = others.pop(0) if forcing != "none" else None
+        point = others.pop(0) if point_weights else None
+        viscosity = 0.02 if nu == "number" else others.pop(0)
+        B, *parameters = others
+        return x, force, point, viscosity, B, parameters[::2], parameters[1::2]
+
+    def kernel(*inputs: Tensor) -> Tensor:
+        x, force, point, viscosity, B, weights, biases = parts(inputs)
+        total, _ = pinn_ext.navier_stokes_loss(
+            x,
+            B,
+            weights,
+            biases,
+            viscosity,
+            spec=spec,
+            activation=activation,
+            term_weights=term_weights,
+            point_weights=point,
+            forcing=force,
+            steady=steady,
+            thread_invariant=any_threads,
+        )
+        return total
+
+    def oracle(*inputs: Tensor) -> Tensor:
+        x, force, point, viscosity, B, weights, biases = parts(inputs)
+        jet = reference.mlp_jet(x, B, weights, biases, spec, activation)
+        squares = reference.navier_stokes_residual(jet, viscosity, forcing=force, steady=steady).square()
+        squares = squares if point is None else squares * point[:, None]
+        return (squares.mean(0) * squares.new_tensor(term_weights)).sum()
+
+    return Case(
+        name=f"navier_stokes_loss-{spec_name}-{activation}-{'-'.join(map(str, widths))}-nu_{nu}",
+        operator="navier_stokes_loss",
+        kernel=kernel,
+        oracle=oracle,
+        draw=draw,
+        summands=lambda n: spec.num_streams * max(n, 2 * max(widths)) * len(widths),
+        amplification=lambda x, *rest: _phase_amplification(x, parts((x, *rest))[4]),
+        frozen=num_frozen,
+        min_points=1,
+        any_threads=any_threads,
+    )
+
+
 ACTIVATIONS = ("tanh", "sine", "silu", "gelu")
 
 CASES: list[Case] = [
@@ -226,6 +355,17 @@ CASES: list[Case] = [
     navier_stokes_case("steady3d", nu="scalar", forcing="constant"),
     navier_stokes_case("unsteady3d", nu="points", forcing="points"),
     navier_stokes_case("unsteady3d", nu="number", forcing="none", steady=False),
+    *(mlp_case("unsteady2d", name, (5, 20, 37, 3), d=3) for name in ACTIVATIONS),
+    mlp_case("value", "tanh", (32, 64, 64, 2), d=2),
+    mlp_case("gradient", "sine", (7, 50, 1), d=3),
+    mlp_case("weighted", "gelu", (17, 33, 5), d=3, any_threads=True),
+    mlp_case("unsteady3d", "tanh", (16, 4), d=4),
+    *(loss_case("unsteady2d", name, (5, 20, 37), nu="scalar") for name in ACTIVATIONS),
+    loss_case("steady2d", "tanh", (32, 64, 64), nu="number", forcing="constant"),
+    loss_case("unsteady2d", "tanh", (3, 17), nu="points", forcing="points", point_weights=True, any_threads=True),
+    loss_case("unsteady2d", "sine", (8, 16, 16, 16), nu="scalar", steady=True, point_weights=True),
+    loss_case("steady3d", "silu", (9, 40), nu="points"),
+    loss_case("unsteady3d", "tanh", (16, 32, 8), nu="scalar", forcing="points"),
 ]
 
 OPERATORS = tuple(sorted({case.operator for case in CASES}))

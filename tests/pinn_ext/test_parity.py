@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import CASES, Case, case_name, forward_and_gradients, leaf, relative_error
+from cases import CASES, Case, case_name, differentiated, forward_and_gradients, leaf, leaves, relative_error
 from tolerances import KERNEL_FLOAT64, kernel_float32
 
 every_case = pytest.mark.parametrize("case", CASES, ids=case_name)
@@ -25,7 +25,7 @@ def test_float64_parity(case: Case, seed: int) -> None:
 def test_float32_parity(case: Case, seed: int) -> None:
     n = 33
     inputs = case.inputs(n, seed=seed, dtype=torch.float32)
-    exact_inputs = tuple(leaf(t, torch.float64) for t in inputs)
+    exact_inputs = leaves(inputs, torch.float64)
     got = forward_and_gradients(case.kernel, inputs, seed=seed + 100)
     wanted = forward_and_gradients(case.oracle, exact_inputs, seed=seed + 100)
     assert all(g.dtype == torch.float32 for g in got)
@@ -57,7 +57,8 @@ def test_gradient_of_one_input_alone(case: Case) -> None:
     """Freezing the other inputs changes no bit of the gradient that is left."""
     inputs = case.inputs(9, seed=8)
     together = forward_and_gradients(case.kernel, inputs, seed=9)[1:]
-    for i, wanted in enumerate(together):
+    assert len(together) == len(differentiated(inputs))
+    for i, wanted in enumerate(together, start=case.frozen):
         alone = [t.detach() for t in inputs]
         alone[i] = leaf(inputs[i], inputs[i].dtype)
 

@@ -1,7 +1,7 @@
-"""From residuals to the number that is minimised."""
+"""Terms of a loss."""
 
 from __future__ import annotations
 
-from pinnx.losses.terms import mean_square, weighted_total
+from pinnx.losses.terms import masked_mean_square
 
-__all__ = ["mean_square", "weighted_total"]
+__all__ = ["masked_mean_square"]

@@ -147,11 +147,15 @@ class FourierNetwork(nn.Module):
         Raises:
             PinnxError: points of another shape or dtype than the network's.
         """
-        jet = pinn_ext.fourier_jet(self._centred(x), self.frequencies, spec)
-        *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
-        for weight, bias in inner:
-            jet = pinn_ext.activation_jet(pinn_ext.linear_jet(jet, weight, bias), self.activation)
-        return pinn_ext.linear_jet(jet, last_weight, last_bias)
+        return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation)
+
+    def operands(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+        """What the fused operations take, ``(x - origin, B, weights, biases)``.
+
+        Raises:
+            PinnxError: points of another shape or dtype than the network's.
+        """
+        return self._centred(x), self.frequencies, list(self.weights), list(self.biases)
 
     def _centred(self, x: Tensor) -> Tensor:
         # Checked here, since the subtraction would broadcast one column over all coordinates and promote the dtype.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import pinn_ext
 from pinnx.errors import PinnxError
+from pinnx.models.fourier_network import FourierNetwork
 
 __all__ = ["NavierStokes"]
 
@@ -80,6 +81,31 @@ class NavierStokes(nn.Module):
     def residual_names(self) -> tuple[str, ...]:
         """Names of the residual's columns."""
         return (*("momentum_x", "momentum_y", "momentum_z")[: self.dim], "continuity")
+
+    def loss(
+        self, network: FourierNetwork, x: Tensor, weights: Tensor, point_weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted total of the residual's mean squares and, without a graph, each of them, [dim + 1].
+
+        Loss and gradients come out of one pass over the points.
+
+        Args:
+            network: coordinates -> (u, v[, w], p).
+            x: [n, D].
+            weights: one for each column of the residual, [dim + 1].
+            point_weights: [n], None: ones.
+        """
+        total, terms = pinn_ext.navier_stokes_loss(
+            *network.operands(x),
+            self.nu,
+            spec=self.spec,
+            activation=network.activation,
+            term_weights=weights,
+            point_weights=point_weights,
+            forcing=self.forcing,
+            steady=self.steady,
+        )
+        return total, terms
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """The residual of the equations, [n, dim + 1], from the jet of (u, v[, w], p)."""

@@ -14,15 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import pinn_ext
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.losses.terms import mean_square
+from pinnx.losses.terms import masked_mean_square
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corners import corner_weights, discontinuity_corners
 from pinnx.physics.navier_stokes import NavierStokes
 
 __all__ = ["Batch", "PointCounts", "Problem"]
+
+VALUE = pinn_ext.JetSpec()  # no derivatives
 
 # Streams of random points: 0 inside, 1, 2, ... the boundary conditions (physics/boundary.py), then:
 MEASUREMENT_STREAM = 1 << 20
@@ -108,7 +111,7 @@ class Problem:
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """The loss terms of this problem, in the order in which ``terms`` gives them."""
+        """The terms of this problem's loss, in their order."""
         boundary = ("boundary",) if self.conditions else ()
         return (*self.equations.residual_names, "data", *boundary)
 
@@ -139,16 +142,29 @@ class Problem:
             num_boundary=num_boundary,
         )
 
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The mean square of each residual column, of the misfit at the sensors and at the boundaries, scalars."""
-        jet = self.network.jet(batch.collocation, self.equations.spec)
-        residual = mean_square(self.equations.residual(jet), point_weights=batch.collocation_weights)
-        terms = dict(zip(self.equations.residual_names, residual.unbind(), strict=True))
-        misfit = (self.network(batch.known) - batch.targets) * batch.mask
-        terms["data"] = self._mean_known(misfit[batch.num_boundary :], batch.mask[batch.num_boundary :])
-        if batch.num_boundary:
-            terms["boundary"] = self._mean_known(misfit[: batch.num_boundary], batch.mask[: batch.num_boundary])
-        return terms
+    def loss(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted total, and its terms without a graph, [len(term_names)].
+
+        The terms are the mean square of each residual column, of the misfit at the sensors and of that at the
+        boundaries.
+
+        Args:
+            batch: the points.
+            weights: one for each of ``term_names``, [len(term_names)].
+        """
+        num_columns = len(self.equations.residual_names)
+        total, columns = self.equations.loss(
+            self.network, batch.collocation, weights[:num_columns], batch.collocation_weights
+        )
+        misfit = self.network.jet(batch.known, VALUE).value - batch.targets
+        measured, boundary = slice(batch.num_boundary, None), slice(0, batch.num_boundary)
+        known = torch.stack(
+            [
+                masked_mean_square(misfit[rows], batch.mask[rows])
+                for rows in ((measured, boundary) if batch.num_boundary else (measured,))
+            ]
+        )
+        return total + torch.dot(weights[num_columns:], known), torch.cat([columns, known.detach()])
 
     def _boundary_points(self, step: int) -> Iterator[tuple[BoundaryCondition, np.ndarray]]:
         """Conditions with fresh points; then the corners where two disagree, each with the condition that owns it."""
@@ -161,11 +177,6 @@ class Problem:
                 origin, unit, num, seed=self.seed, step=step, first_index=number * num, stream=CORNER_STREAM
             )
             yield self.conditions[corner.owner], corner.points(along, self.bounds)
-
-    @staticmethod
-    def _mean_known(misfit: Tensor, mask: Tensor) -> Tensor:
-        """Mean square over what is known, components counted one by one."""
-        return misfit.square().sum() / mask.sum()
 
     def _measured(self, step: int) -> np.ndarray | slice:
         """The rows of the measurements that this step uses."""

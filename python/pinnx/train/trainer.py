@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
-from pinnx.losses.terms import weighted_total
 from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.problem import Batch, Problem
@@ -92,7 +91,8 @@ class Trainer:
         self.problem = problem
         self.optimizer = optimizer
         self.schedule = schedule
-        self.weights = dict(weights)
+        # A tensor on the device: a CUDA graph reads it where it is.
+        self.weights = problem.network.frequencies.new_tensor([weights[name] for name in problem.term_names])
         self.steps = steps
         self.step = 0
         self.train_s = 0.0
@@ -154,8 +154,8 @@ class Trainer:
         return total, terms
 
     def _loss_at(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        terms = self.problem.terms(batch)
-        return weighted_total(terms, self.weights), terms
+        total, terms = self.problem.loss(batch, self.weights)
+        return total, dict(zip(self.problem.term_names, terms.unbind(), strict=True))
 
     def _require_finite(self, total: Tensor, terms: Mapping[str, Tensor]) -> None:
         if not torch.isfinite(total):

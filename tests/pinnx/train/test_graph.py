@@ -23,7 +23,6 @@ from torch.utils._pytree import tree_leaves
 import pinn_ext
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
-from pinnx.losses.terms import weighted_total
 from pinnx.reconstruct import reconstruct
 from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
 from pinnx.train.graph import StepGraph, fill, use_cuda_graph
@@ -110,12 +109,12 @@ def parameters_of(problem: Problem) -> list[torch.nn.Parameter]:
 
 def eager_and_replayed(problem: Problem, steps: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Total, terms and gradients of some steps, without and with a graph; the parameters move in between."""
-    weights = {name: 1.0 + i for i, name in enumerate(problem.term_names)}
+    weights = torch.arange(1.0, 1.0 + len(problem.term_names)).to(problem.network.frequencies)
     parameters = parameters_of(problem)
 
     def loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        terms = problem.terms(batch)
-        return weighted_total(terms, weights), terms
+        total, terms = problem.loss(batch, weights)
+        return total, dict(zip(problem.term_names, terms.unbind(), strict=True))
 
     replayed = StepGraph(loss, parameters)
     for step in range(steps):
@@ -196,7 +195,8 @@ def test_gradients_of_others_in_between_do_no_harm(make_trainer: Build) -> None:
 @pytest.mark.usefixtures("recorded")
 def test_a_batch_stays_its_owners(make_problem: Build) -> None:
     problem = make_problem()
-    replayed = StepGraph(lambda batch: (sum(problem.terms(batch).values()), {}), parameters_of(problem))
+    weights = torch.ones(len(problem.term_names)).to(problem.network.frequencies)
+    replayed = StepGraph(lambda batch: (problem.loss(batch, weights)[0], {}), parameters_of(problem))
     first, again = problem.batch(0), problem.batch(0)
     for batch in (first, problem.batch(1)):
         replayed(batch)
@@ -210,9 +210,8 @@ def test_a_step_that_waits_for_the_device_is_seen(make_problem: Build) -> None:
     problem = make_problem()
 
     def loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        terms = problem.terms(batch)
-        total = weighted_total(terms, dict.fromkeys(terms, 1.0))
-        return total * total.item(), terms
+        total, _ = problem.loss(batch, torch.ones(len(problem.term_names)).to(problem.network.frequencies))
+        return total * total.item(), {}
 
     with pytest.raises(RuntimeError, match="not permitted when stream is capturing: aten::_local_scalar_dense"):
         StepGraph(loss, parameters_of(problem))(problem.batch(0))

@@ -67,8 +67,10 @@ def test_unknown_components_are_masked(make_problem: Build) -> None:
 def test_terms_are_means_over_what_is_known(make_problem: Build) -> None:
     problem = make_problem(sides=("left", "right"), dtype=torch.float64)
     batch = problem.batch(0)
-    terms = problem.terms(batch)
-    assert tuple(terms) == problem.term_names
+    weights = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64)
+    total, values = problem.loss(batch, weights)
+    torch.testing.assert_close(total, weights.dot(values), rtol=KERNEL_FLOAT64, atol=0.0)
+    terms = dict(zip(problem.term_names, values, strict=True))
     assert problem.term_names == ("momentum_x", "momentum_y", "continuity", "data", "boundary")
     fields = problem.network(batch.known)
     misfit = (fields - batch.targets)[batch.num_boundary :, :2]
@@ -85,7 +87,7 @@ def test_terms_are_means_over_what_is_known(make_problem: Build) -> None:
 def test_without_conditions_there_is_no_boundary_term(make_problem: Build) -> None:
     problem = make_problem(sides=())
     assert problem.term_names == ("momentum_x", "momentum_y", "continuity", "data")
-    assert tuple(problem.terms(problem.batch(0))) == problem.term_names
+    assert problem.loss(problem.batch(0), torch.ones(4))[1].shape == (4,)
 
 
 def test_points_near_a_corner_count_less(make_problem: Build) -> None:
@@ -126,3 +128,24 @@ def test_what_does_not_fit_is_refused(make_problem: Build, changes: dict, messag
     with pytest.raises(PinnxError) as caught:
         make_problem(**changes)
     assert str(caught.value) == message
+
+
+def test_the_total_has_the_gradient_of_its_terms(make_problem: Build) -> None:
+    """The fused step against plain torch, in every parameter and in the viscosity."""
+    problem = make_problem(sides=("left", "top"), learn_nu=True, corner_radius=0.3, dtype=torch.float64)
+    batch = problem.batch(0)
+    weights = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64)
+    parameters = [*problem.network.parameters(), *problem.equations.parameters()]
+    got = torch.autograd.grad(problem.loss(batch, weights)[0], parameters)
+
+    residual = problem.equations.residual(problem.network.jet(batch.collocation, problem.equations.spec))
+    assert batch.collocation_weights is not None
+    columns = (residual.square() * batch.collocation_weights[:, None]).mean(0)
+    squares = (problem.network(batch.known) - batch.targets).square() * batch.mask
+    known = [
+        squares[rows].sum() / batch.mask[rows].sum()
+        for rows in (slice(batch.num_boundary, None), slice(0, batch.num_boundary))
+    ]
+    wanted = torch.autograd.grad(weights.dot(torch.stack([*columns, *known])), parameters)
+    for g, w in zip(got, wanted, strict=True):
+        assert (g - w).abs().max() <= KERNEL_FLOAT64 * w.abs().max()

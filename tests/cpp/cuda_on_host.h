@@ -92,6 +92,12 @@ struct Faults {
 constexpr int kWarpSize = 32;
 constexpr std::size_t kStackBytes = 128 << 10;
 
+// One lane's numbers of a product of the tensor core.
+struct Product {
+  float* c;
+  float a[4], b[2];
+};
+
 struct Fiber {
   enum class State { ready, in_block, in_warp, done };
 
@@ -99,9 +105,7 @@ struct Fiber {
   std::unique_ptr<char[]> stack{new char[kStackBytes]};
   State state;
   int index, barriers;
-  // operands of the tensor core
-  float* c;
-  const float *a, *b;
+  std::vector<Product> products;  // not yet computed
 };
 
 struct Machine {
@@ -113,9 +117,13 @@ struct Machine {
   std::unique_ptr<float4[]> shared;
   bool backwards = false;
   Faults faults;
-  int barriers;  // that the last fiber has passed
 };
 inline Machine machine;
+
+[[noreturn]] inline void stop(const char* what) {
+  std::fprintf(stderr, "cuda_on_host: %s\n", what);
+  std::exit(1);
+}
 
 inline void wait(Fiber::State state) {
   Fiber* fiber = machine.current;
@@ -126,7 +134,6 @@ inline void wait(Fiber::State state) {
 inline void run_fiber() {
   machine.body();
   machine.current->state = Fiber::State::done;
-  machine.barriers = machine.current->barriers;
 }
 
 inline void start(int threads) {
@@ -177,10 +184,7 @@ inline void run_block(int threads) {
     bool released = false;
     for (int i = 0; i < threads; ++i) {
       Fiber& fiber = machine.fibers[static_cast<std::size_t>(i)];
-      if (fiber.state == Fiber::State::in_warp) {
-        std::fprintf(stderr, "cuda_on_host: a warp waits for lanes that do not come\n");
-        std::exit(1);
-      }
+      if (fiber.state == Fiber::State::in_warp) stop("a warp waits for lanes that do not come");
       if (fiber.state != Fiber::State::in_block) continue;
       fiber.state = Fiber::State::ready;
       released = true;
@@ -215,24 +219,37 @@ inline float towards_zero(double x) {
   return std::fabs(static_cast<double>(rounded)) > std::fabs(x) ? std::nextafter(rounded, 0.0f) : rounded;
 }
 
-// c [16, 8] += a [16, 8] b [8, 8] with the fragments of the 32 lanes.
-inline void multiply_fragments(Fiber* lanes) {
+// c [16, 8] += a [16, 8] b [8, 8] for the products number i of the 32 lanes.
+inline void multiply(const Fiber* lanes, std::size_t i) {
   double a[16][8], b[8][8];
   for (int lane = 0; lane < kWarpSize; ++lane) {
+    const Product& product = lanes[lane].products[i];
     const int g = lane / 4, t = lane % 4;
     for (int e = 0; e < 4; ++e) {
       const int place = machine.faults.swapped_fragment ? (e == 1 ? 2 : e == 2 ? 1 : e) : e;
-      a[g + place % 2 * 8][t + place / 2 * 4] = static_cast<double>(cut_to_tf32(lanes[lane].a[e]));
+      a[g + place % 2 * 8][t + place / 2 * 4] = static_cast<double>(cut_to_tf32(product.a[e]));
     }
-    for (int e = 0; e < 2; ++e) b[t + 4 * e][g] = static_cast<double>(cut_to_tf32(lanes[lane].b[e]));
+    for (int e = 0; e < 2; ++e) b[t + 4 * e][g] = static_cast<double>(cut_to_tf32(product.b[e]));
   }
   for (int lane = 0; lane < kWarpSize; ++lane)
     for (int e = 0; e < 4; ++e) {
       const int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
-      double sum = static_cast<double>(lanes[lane].c[e]);
+      float& c = lanes[lane].products[i].c[e];
+      double sum = static_cast<double>(c);
       for (int k = 0; k < 8; ++k) sum += a[row][k] * b[k][column];
-      lanes[lane].c[e] = towards_zero(sum);
+      c = towards_zero(sum);
     }
+}
+
+inline void multiply_all(Fiber* lanes) {
+  const std::size_t count = lanes[0].products.size();
+  for (int lane = 0; lane < kWarpSize; ++lane)
+    if (lanes[lane].products.size() != count) stop("the lanes of a warp have different products");
+  for (std::size_t i = 0; i < count; ++i) multiply(lanes, i);
+  for (int lane = 0; lane < kWarpSize; ++lane) {
+    lanes[lane].products.clear();
+    lanes[lane].state = Fiber::State::ready;
+  }
 }
 
 }  // namespace cuda_on_host
@@ -240,17 +257,17 @@ inline void multiply_fragments(Fiber* lanes) {
 namespace fused_cuda {
 
 inline void mma_tf32(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+  cuda_on_host::machine.current->products.push_back({c, {a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
+}
+
+// The last lane of a warp to come computes for all.
+inline void mma_wait() {
   using namespace cuda_on_host;
-  Fiber& fiber = *machine.current;
-  fiber.c = c;
-  fiber.a = a;
-  fiber.b = b;
-  const int warp = fiber.index / kWarpSize;
-  if (++machine.arrived[static_cast<std::size_t>(warp)] < kWarpSize) return wait(Fiber::State::in_warp);
-  machine.arrived[static_cast<std::size_t>(warp)] = 0;
-  Fiber* lanes = &machine.fibers[static_cast<std::size_t>(warp * kWarpSize)];
-  multiply_fragments(lanes);
-  for (int lane = 0; lane < kWarpSize; ++lane) lanes[lane].state = Fiber::State::ready;
+  const int warp = machine.current->index / kWarpSize;
+  int& arrived = machine.arrived[static_cast<std::size_t>(warp)];
+  if (++arrived < kWarpSize) return wait(Fiber::State::in_warp);
+  arrived = 0;
+  multiply_all(&machine.fibers[static_cast<std::size_t>(warp * kWarpSize)]);
 }
 
 inline void* dynamic_shared() { return cuda_on_host::machine.shared.get(); }

@@ -22,9 +22,9 @@ using reference::Numbers;
 using std::int64_t;
 using Floats = std::vector<float>;
 
-// Largest error of an array over its largest number. Float32 with sums of up to 256 terms, rounded towards zero as
-// tensor cores do, through four layers and second derivatives: 2e-6 is seen, half the bits would be 2e-4.
-constexpr double kTolerance = 1e-5;
+// Largest error of an array over its largest number. Float32 through three layers and second derivatives: 1.3e-6 is
+// seen, sums of whole rows in the tensor core gave 1.5e-5 and operands of 11 bits give 1e-2.
+constexpr double kTolerance = 5e-6;
 
 std::mt19937_64 generator(1);
 int num_checks = 0;
@@ -342,10 +342,10 @@ void check_loss(const char* name, const LossProblem& problem, const LossCase& c,
   check(name, "gradient of nu", next + parameters, loss.v_nu.data(), static_cast<int64_t>(loss.nu.size()));
 }
 
-// A device so small that blocks take several tiles. The second has shared memory for one buffer, the third for none.
-constexpr Device kDevice{2, 227 << 10, 228 << 10};
-constexpr Device kOneBuffer{1, 40 << 10, 40 << 10};
-constexpr Device kNoBuffer{2, 6 << 10, 6 << 10};
+// Two blocks, so that each takes several tiles. The second has shared memory for one buffer, the third for none.
+constexpr Device kDevice{2, 227 << 10, 0};
+constexpr Device kOneBuffer{2, 40 << 10, 0};
+constexpr Device kNoBuffer{2, 6 << 10, 0};
 
 void check_losses() {
   struct Run {
@@ -403,7 +403,7 @@ void check_empty() {
     if (number != 0) fail("no points", "all", static_cast<double>(number));
 }
 
-// The kernel and the emulation with a fault in them, on a network of which every barrier is needed.
+// Whether a fault changes the result, with the threads forwards or backwards.
 bool notices(const cuda_on_host::Faults& faults) {
   const LossCase c{2, true, false, true, false, false, false, false, true};
   static const LossProblem problem = loss_problem({64, 40}, 20, 40, c, Activation::sine);
@@ -416,14 +416,19 @@ bool notices(const cuda_on_host::Faults& faults) {
     noticed |= std::memcmp(got.data(), right.data(), got.size() * sizeof(float)) != 0;
   }
   cuda_on_host::machine.faults = {};
+  ++num_checks;
   return noticed;
 }
 
+// Of the barriers of a tile every one is needed, so that each that is left out must show.
 void check_faults() {
-  ++num_checks;
+  constexpr int barriers = 19;  // 3 linear layers with the gradient of B
   if (!notices({-1, true})) fail("negative control", "swapped fragment", 0);
-  for (int barrier = 0; barrier < 18; ++barrier, ++num_checks)
-    if (!notices({barrier, false})) std::fprintf(stderr, "barrier %d is not needed\n", barrier);
+  for (int barrier = 0; barrier < barriers; ++barrier)
+    if (!notices({barrier, false})) {
+      std::fprintf(stderr, "negative control: barrier %d can be left out, or its lack is not found\n", barrier);
+      std::exit(1);
+    }
 }
 
 }  // namespace

@@ -11,15 +11,14 @@ round every result is checked once more. There is no way to the clock that does 
 
 from __future__ import annotations
 
-import gc
 import math
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from machine import Limits, bare_traffic, last_level_cache_bytes
+from machine import Limits, bare_traffic
+from sampling import Statistics, Timing, interleaved
 from torch import Tensor
 
 __all__ = [
@@ -35,8 +34,6 @@ __all__ = [
     "rounding_tolerance",
     "validate",
 ]
-
-CACHE_MATTERS_S = 0.02  # to fill a cache of 32 MiB from memory takes some 3 ms
 
 
 class WrongResultError(RuntimeError):
@@ -62,10 +59,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to compute the case's numbers. ``run`` is what is checked and what is timed, one and the same."""
+    """One way to compute the case's numbers. ``run`` is what is checked and what is timed, one and the same.
+
+    Args:
+        name: in the tables.
+        run: computes, and waits for what it computed unless the device's clock does (CUDA events).
+        tensors: makes tensors of another library's result, outside the clock; None: they are tensors.
+        reference: where the candidate's numbers are not the case's, as those of a float64 or of another equation, its
+            own reference; called once.
+        flops: where they are not the case's.
+    """
 
     name: str
-    run: Callable[[], Sequence[Tensor]]
+    run: Callable[[], Any]
+    tensors: Callable[[Any], Sequence[Tensor]] | None = None
+    reference: Callable[[], Sequence[Tensor]] | None = None
+    flops: int | None = None
+
+    def result(self) -> Sequence[Tensor]:
+        """What one run computes, as tensors."""
+        result: Sequence[Tensor] = self.run() if self.tensors is None else self.tensors(self.run())
+        return result
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,8 @@ class Case:
         tolerance: bound on the error, relative to the largest magnitude of each stream; see `rounding_tolerance`.
         work: bytes and operations; the same for every candidate.
         bound: the limit against which the share is taken: ``"traffic"`` (the case's bytes moved by torch, in the same
-            rounds) or ``"matmul"`` (torch's rate for large square matrices, measured in the same run).
+            rounds), ``"matmul"`` (torch's rate for large square matrices, measured in the same run), or ``"peak"``.
+        peak: with that bound, measures the peak of the fused multiply-add units, GFLOP/s; once in each round.
     """
 
     kernel: str
@@ -92,41 +107,7 @@ class Case:
     tolerance: float
     work: Work
     bound: str = "traffic"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long to look.
-
-    Attributes:
-        budget_s: time for the rounds of one case, all candidates together.
-        min_rounds, max_rounds: bounds on their number; `min_rounds` holds also where the budget does not suffice.
-        sample_s: a sample repeats the call until it lasts about this long, so that the clock's own cost vanishes.
-        cold: write over the last-level cache before every sample, which then is a single call.
-    """
-
-    budget_s: float = 2.0
-    min_rounds: int = 9
-    max_rounds: int = 101
-    sample_s: float = 1e-3
-    cold: bool = False
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Median and quartiles of the samples."""
-
-    median: float
-    q25: float
-    q75: float
-    minimum: float
-    samples: int
-
-    @staticmethod
-    def of(samples: Sequence[float]) -> Statistics:
-        """Of at least two samples."""
-        q25, median, q75 = statistics.quantiles(samples, n=4, method="inclusive")
-        return Statistics(median, q25, q75, min(samples), len(samples))
+    peak: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +136,7 @@ class CaseResult:
     bound: str
     traffic_s: Statistics
     candidates: list[CandidateResult] = field(default_factory=list)
+    peak_gflop_per_s: Statistics | None = None
 
 
 def rounding_tolerance(dtype: torch.dtype, *, summands: int = 1, amplification: float = 0.0) -> float:
@@ -208,28 +190,70 @@ def _relative_error(got: Tensor, wanted: Tensor) -> float:
     return float(error / size)
 
 
-def measure(case: Case, device: torch.device, timing: Timing, limits: Limits) -> CaseResult:
+def measure(
+    case: Case,
+    device: torch.device,
+    timing: Timing,
+    limits: Limits,
+    progress: Callable[[str], object] | None = None,
+) -> CaseResult:
     """Checks every candidate against the reference, times them interleaved, and checks them again.
+
+    Args:
+        case: the candidates.
+        device: where they run.
+        timing: how long to look.
+        limits: of the machine.
+        progress: is told, between samples, what comes next.
 
     Raises:
         WrongResultError: a candidate is wrong, before or after; nothing was timed of a case that is wrong before.
     """
-    wanted = [t.detach() for t in case.reference()]
+    shared = [t.detach() for t in case.reference()] if any(c.reference is None for c in case.candidates) else []
+    wanted = [shared if c.reference is None else [t.detach() for t in c.reference()] for c in case.candidates]
     label = f"{case.kernel} {case.part} {case.size}"
-    errors = [validate(f"{label}: {c.name}", c.run(), wanted, case.tolerance) for c in case.candidates]
+    tell = progress or (lambda text: None)
+
+    def check(when: str = "") -> list[float]:
+        errors = []
+        for candidate, w in zip(case.candidates, wanted, strict=True):
+            tell(f"checks {candidate.name}{when}")
+            errors.append(validate(f"{label}: {candidate.name}{when}", candidate.result(), w, case.tolerance))
+        return errors
+
+    errors = check()
     traffic = Candidate("traffic", bare_traffic(case.work.bytes_read, case.work.bytes_written, device))
-    samples, calls = _interleaved([*case.candidates, traffic], device, timing)
-    again = [validate(f"{label}: {c.name}, after timing", c.run(), wanted, case.tolerance) for c in case.candidates]
+    peaks: list[float] = []
+
+    def before_round(index: int, count: int) -> None:
+        tell(f"round {index + 1} of {count}")
+        if case.peak is not None:
+            peaks.append(case.peak())
+
+    runs = [candidate.run for candidate in (*case.candidates, traffic)]
+    samples, calls = interleaved(runs, device, timing, before_round)
+    again = check(", after timing")
     *times, traffic_times = samples
     result = CaseResult(
-        case.kernel, case.part, case.size, case.tolerance, case.work, case.bound, Statistics.of(traffic_times)
+        kernel=case.kernel,
+        part=case.part,
+        size=case.size,
+        tolerance=case.tolerance,
+        work=case.work,
+        bound=case.bound,
+        traffic_s=Statistics.of(traffic_times),
+        peak_gflop_per_s=Statistics.of(peaks) if peaks else None,
     )
     for index, candidate in enumerate(case.candidates):
         time_s = Statistics.of(times[index])
-        flop_rate = None if case.work.flops is None else case.work.flops / time_s.median / 1e9
+        flops = candidate.flops or case.work.flops
+        flop_rate = None if flops is None else flops / time_s.median / 1e9
         share: float | None
         if case.bound == "traffic":
             share = Statistics.of([t / own for t, own in zip(traffic_times, times[index], strict=True)]).median
+        elif peaks and flops is not None:
+            rates = [flops / own / 1e9 for own in times[index]]
+            share = Statistics.of([rate / peak for rate, peak in zip(rates, peaks, strict=True)]).median
         else:
             share = None if flop_rate is None else flop_rate / limits.matmul_gflop_per_s
         result.candidates.append(
@@ -245,70 +269,3 @@ def measure(case: Case, device: torch.device, timing: Timing, limits: Limits) ->
             )
         )
     return result
-
-
-def _interleaved(
-    candidates: Sequence[Candidate], device: torch.device, timing: Timing
-) -> tuple[list[list[float]], list[int]]:
-    """Seconds per call, by candidate and round, and the calls of one sample."""
-    clock = _CudaClock(device) if device.type == "cuda" else _CpuClock()
-    flush = _flush(device) if timing.cold else None
-    calls, prepare, round_s = [], [], 0.0
-    for candidate in candidates:
-        candidate.run()  # warm-up: allocator, caches, lazily loaded kernels
-        one = clock.seconds(candidate.run, 1)
-        calls.append(1 if timing.cold else max(1, math.ceil(timing.sample_s / one)))
-        # The cache is empty for everybody, or holds what this candidate left there, not its forerunner. To a call that
-        # takes longer than the cache can matter, neither is of use.
-        prepare.append(flush or (candidate.run if one < CACHE_MATTERS_S else _nothing))
-        round_s += one * (calls[-1] + (prepare[-1] is candidate.run))
-    rounds = min(max(math.ceil(timing.budget_s / round_s), timing.min_rounds), timing.max_rounds)
-    samples: list[list[float]] = [[] for _ in candidates]
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for candidate, before, count, own in zip(candidates, prepare, calls, samples, strict=True):
-                before()
-                own.append(clock.seconds(candidate.run, count))
-    finally:
-        if collects:
-            gc.enable()
-    return samples, calls
-
-
-def _nothing() -> None:
-    pass
-
-
-def _flush(device: torch.device) -> Callable[[], object]:
-    buffer = torch.empty(4 * last_level_cache_bytes(device), dtype=torch.uint8, device=device)
-    return lambda: buffer.fill_(1)
-
-
-class _CpuClock:
-    def seconds(self, run: Callable[[], object], count: int) -> float:
-        """Seconds per call."""
-        start = time.perf_counter_ns()
-        for _ in range(count):
-            run()
-        return (time.perf_counter_ns() - start) * 1e-9 / count
-
-
-class _CudaClock:
-    """The device's own clock, between two events in the current stream."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-
-    def seconds(self, run: Callable[[], object], count: int) -> float:
-        """Seconds per call."""
-        with torch.cuda.device(self._device):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-            torch.cuda.synchronize()
-            start.record()
-            for _ in range(count):
-                run()
-            end.record()
-            torch.cuda.synchronize()
-            return float(start.elapsed_time(end)) * 1e-3 / count

@@ -1,7 +1,8 @@
 """What every benchmark writes: one JSON file, and a table on the terminal made of the same numbers.
 
     {schema, benchmark, command, started, finished, load_before, load_after,
-     settings, machine, versions, limits_before, limits_after, cases: [CaseResult of harness.py]}
+     settings, machine, versions, limits_before, limits_after, cases: [CaseResult of harness.py],
+     extra: {what one benchmark alone has to say}}
 
 `limits_before` and `limits_after` are the same measurement at both ends of the run: where they differ much, or where
 the load (of all processes, 1 minute) is above what the run itself makes, the machine was not quiet.
@@ -12,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,19 @@ import torch
 from harness import CaseResult, Timing
 from machine import Limits, describe_machine, describe_versions, measure_limits
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["SCHEMA", "Report", "finish_report", "print_table", "start_report", "write_json"]
+__all__ = [
+    "SCHEMA",
+    "Report",
+    "finish_report",
+    "print_rows",
+    "print_table",
+    "read_json",
+    "start_report",
+    "write_json",
+]
 
 SCHEMA = "pinn-ext/benchmark/1"
 
@@ -45,6 +57,7 @@ class Report:
     limits_before: Limits
     limits_after: Limits | None
     cases: list[CaseResult]
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def start_report(
@@ -104,6 +117,31 @@ def write_json(report: Report, path: Path) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` has written.
+
+    Raises:
+        ValueError: another schema.
+    """
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if result.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: expected schema {SCHEMA}, got {result.get('schema')}")
+    return result
+
+
+def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], console: Console | None = None) -> None:
+    """A table on the terminal; the first column is text, the others stand to the right."""
+    console = console or Console()
+    if not console.is_terminal:  # a log file has room
+        console = Console(file=console.file, width=200)
+    table = Table()
+    for index, heading in enumerate(header):
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))  # ".[bench]" is no markup
+    console.print(table)
 
 
 def print_table(report: Report, console: Console | None = None) -> None:

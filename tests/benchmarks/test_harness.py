@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from harness import Candidate, Case, Statistics, Timing, Work, WrongResultError, measure, rounding_tolerance, validate
@@ -116,6 +119,56 @@ def test_one_array_agrees_with_the_same_streams_in_three() -> None:
         validate("jet", [jet[0], jet[1:4]], [jet], 1.0)
 
 
+def test_share_of_a_peak_that_each_round_measures() -> None:
+    peaks: list[float] = []
+
+    def peak() -> float:
+        peaks.append(10.0 * (len(peaks) + 1))
+        return peaks[-1]
+
+    case = replace(case_of(right, bound="peak"), peak=peak)
+    result = measure(case, CPU, SHORT, LIMITS)
+    assert peaks == [10.0, 20.0, 30.0]  # as many as rounds
+    assert result.peak_gflop_per_s is not None
+    assert result.peak_gflop_per_s.median == 20.0
+    (candidate,) = result.candidates
+    assert candidate.share_of_limit is not None
+    assert candidate.share_of_limit > 0.0
+
+
+def test_a_candidate_may_have_its_own_reference_and_operations() -> None:
+    """Numbers that are not the case's: they are held against their own, and their rate is that of their operations."""
+    other = Candidate("cosine", lambda: (torch.cos(X),), reference=lambda: [torch.cos(X.double())], flops=4000)
+    case = case_of(right)
+    case = replace(case, candidates=(*case.candidates, other))
+    sine, cosine = measure(case, CPU, SHORT, LIMITS).candidates
+    assert sine.gflop_per_s == pytest.approx(1000 / sine.time_s.median / 1e9)
+    assert cosine.gflop_per_s == pytest.approx(4000 / cosine.time_s.median / 1e9)
+    wrong = replace(other, reference=lambda: [torch.sin(X.double())])
+    with pytest.raises(WrongResultError, match="cosine"):
+        measure(replace(case, candidates=(case.candidates[0], wrong)), CPU, SHORT, LIMITS)
+
+
+def test_results_of_other_libraries_become_tensors_outside_the_clock() -> None:
+    array = X.numpy()
+    converted: list[str] = []
+
+    def tensors(result: Any) -> Sequence[Tensor]:
+        converted.append("now")
+        return (torch.from_numpy(result),)
+
+    case = replace(case_of(right), candidates=(Candidate("numpy", lambda: np.sin(array), tensors),))
+    measure(case, CPU, SHORT, LIMITS)
+    assert len(converted) == 2  # checked before and after
+
+
+def test_progress_is_told() -> None:
+    told: list[str] = []
+    measure(case_of(right), CPU, SHORT, LIMITS, told.append)
+    rounds = [f"round {i} of 3" for i in (1, 2, 3)]
+    assert told == ["checks candidate 0", *rounds, "checks candidate 0, after timing"]
+
+
 def test_rounds_are_interleaved() -> None:
     calls: list[str] = []
 
@@ -133,7 +186,7 @@ def test_rounds_are_interleaved() -> None:
 
 def test_cold_samples_are_single_calls_with_an_emptied_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     flushes = []
-    monkeypatch.setattr("harness._flush", lambda device: lambda: flushes.append(device))
+    monkeypatch.setattr("sampling._flush", lambda device: lambda: flushes.append(device))
     result = measure(case_of(right), CPU, Timing(budget_s=0.0, min_rounds=4, cold=True), LIMITS)
     assert len(flushes) == 4 * 2  # the candidate and the bare traffic
     assert result.candidates[0].calls_per_sample == 1

@@ -1,0 +1,171 @@
+"""How fast is a training step's loss with all gradients, against what users have today and against the arithmetic?
+
+    python benchmarks/bench_step.py [--quick] [--sizes 1024x64x4 ...] [--parts rivals ...] [--out FILE.json]
+
+Unsteady Navier-Stokes in two dimensions on a network of Fourier features, float32. Every candidate's loss and
+gradients are held against nested autograd in float64 before and after they are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from call_overhead import measure_overhead
+from harness import measure
+from results import Report, finish_report, print_rows, read_json, start_report, write_json
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rivals import rival_versions
+from sampling import Timing
+from step_cases import KERNEL, Scene, Size, case_makers
+from step_chart import draw_step
+from step_goals import goals
+from tables import GOAL_HEADER, goal_rows, step_header, step_rows
+
+import pinn_ext
+
+__all__ = ["main"]
+
+SIZES = ((1024, 64, 4), (4096, 128, 4), (16384, 256, 4))  # points, width, hidden layers
+CUDA_SIZES = (*SIZES, (65536, 256, 4))
+QUICK_SIZES = ((256, 32, 2), (1024, 64, 4))
+PARTS = ("rivals", "threads", "float64", "heat", "odd", "overhead", "isa")
+CPU_PARTS = ("threads", "overhead", "isa")
+OTHER_ISA = "avx2"
+TIMINGS = {
+    "rivals": Timing(budget_s=30.0, min_rounds=5),  # a round of the largest size takes a minute
+    "ours": Timing(budget_s=6.0, min_rounds=7),
+    "quick": Timing(budget_s=0.3, min_rounds=3),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark from the command line."""
+    options = _parser().parse_args(arguments)
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("--device cuda: expected a CUDA device, torch finds none")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+        os.environ["NPROC"] = str(options.threads)  # JAX reads it when it is imported
+    sizes = options.sizes or (QUICK_SIZES if options.quick else CUDA_SIZES if device.type == "cuda" else SIZES)
+    parts = [part for part in options.parts if device.type == "cpu" or part not in CPU_PARTS]
+
+    command = " ".join(["python benchmarks/bench_step.py", *(sys.argv[1:] if arguments is None else arguments)])
+    settings = {"quick": options.quick, "sizes": sizes, "parts": parts}
+    timing = TIMINGS["quick" if options.quick else "rivals"]
+    report = start_report("step", command, device, torch.float32, timing, **settings)
+    report.versions |= rival_versions()
+    columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as progress:
+        _run(report, device, sizes, parts, options.quick, progress)
+    finish_report(report, device, torch.float32)
+    result = asdict(report)
+    report.extra["goals"] = [asdict(goal) | {"met": goal.met} for goal in goals(result)]
+    _print(result)
+    if options.output is not None:
+        write_json(report, options.output)
+    if options.chart is not None:
+        draw_step(result, options.chart)
+
+
+def _run(
+    report: Report, device: torch.device, sizes: Sequence[Size], parts: Sequence[str], quick: bool, progress: Progress
+) -> None:
+    task = progress.add_task("", total=None)
+    title = ""
+
+    def tell(what: str) -> None:
+        progress.update(task, description=f"{title}: {what}")
+
+    scene = Scene(device, quick, tell, left_out=[])
+    cases = list(case_makers(scene, parts, sizes))
+    progress.update(task, total=len(cases) + ("overhead" in parts) + ("isa" in parts))
+    for title, make in cases:
+        tell("tensors")
+        case = make()
+        timing = TIMINGS["quick" if quick else case.part if case.part in TIMINGS else "ours"]
+        report.cases.append(measure(case, device, timing, report.limits_before, tell))
+        progress.advance(task)
+        progress.console.print(f"{title}: {report.cases[-1].candidates[0].time_s.median * 1e3:.3g} ms")
+    if "overhead" in parts:
+        title = "overhead"
+        tell("calls with one point")
+        report.extra["overhead"] = measure_overhead()
+        progress.advance(task)
+    if "isa" in parts:
+        title = OTHER_ISA
+        tell("a process of its own")
+        report.extra["instruction_sets"] = _other_isa(scene, sizes)
+        progress.advance(task)
+    report.extra["left_out"] = scene.left_out
+
+
+def _other_isa(scene: Scene, sizes: Sequence[Size]) -> dict[str, Any]:
+    """Ours on another instruction set than the machine's best, against that one's own peak."""
+    info = pinn_ext.build_info()
+    if info.active_instruction_set != "avx512" or OTHER_ISA not in info.instruction_sets:
+        reason = f"left out: {info.active_instruction_set} is what this machine uses anyway"
+        scene.left_out.append({"name": OTHER_ISA, "size": None, "reason": reason})
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "ours.json"
+        named = ["x".join(str(number) for number in size) for size in sizes]
+        options = ["--parts", "ours", "--threads", str(torch.get_num_threads()), "--sizes", *named]
+        command = [sys.executable, __file__, *options, *(["--quick"] if scene.quick else []), "--out", str(output)]
+        environment = os.environ | {"PINN_EXT_ISA": OTHER_ISA}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        result = read_json(output)
+    if result["machine"]["instruction_set"] != OTHER_ISA:
+        raise RuntimeError(f"expected a process of {OTHER_ISA}, got {result['machine']['instruction_set']}")
+    return {OTHER_ISA: result["cases"]}
+
+
+def _print(result: dict[str, Any]) -> None:
+    machine, limits = result["machine"], result["limits_before"]
+    print(
+        f"{machine.get('gpu', machine['cpu'])}, {machine['torch_threads']} threads, {machine['instruction_set']}, "
+        f"{KERNEL}, float32, load {result['load_before']:.1f} -> {result['load_after']:.1f}, torch matmul "
+        f"{limits['matmul_gflop_per_s']:.0f} GFLOP/s"
+    )
+    if any(case["part"] == "rivals" for case in result["cases"]):
+        print_rows(step_header(result), step_rows(result))
+    print_rows(GOAL_HEADER, goal_rows(result))
+    for item in result["extra"]["left_out"]:
+        print(f"{item['name']}{' at ' + str(item['size']) if item['size'] else ''}: {item['reason']}")
+
+
+def _size(text: str) -> Size:
+    try:
+        n, width, layers = (int(number) for number in text.split("x"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected POINTSxWIDTHxLAYERS, got {text}") from error
+    return n, width, layers
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--quick", action="store_true", help="two small sizes, few rounds: within a minute on two cores"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--sizes", nargs="+", type=_size, metavar="NxWxL", help="points, width, hidden layers")
+    parser.add_argument("--parts", nargs="+", choices=("ours", *PARTS), default=PARTS, help="default: all but ours")
+    parser.add_argument(
+        "--threads", type=int, help="threads of torch, of the kernels and of JAX (default: torch's choice)"
+    )
+    parser.add_argument("--output", "--out", type=Path, metavar="FILE.json", help="all numbers, machine and versions")
+    parser.add_argument("--chart", type=Path, metavar="FILE.png", help="times relative to ours as bars")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

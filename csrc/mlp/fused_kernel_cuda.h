@@ -25,8 +25,8 @@ __device__ __forceinline__ void add_bias(const float* bias, int column, int widt
     }
 }
 
-// spilled: how many of the buffers are not in shared memory. A compile-time number, so that the others are known to be.
-template <typename Streams, int spilled>
+// all_shared: plan.spilled is 0. At compile time, so that loads and stores are those of shared memory.
+template <typename Streams, bool all_shared>
 class Block {
  public:
   static constexpr int S = Streams::count;
@@ -37,9 +37,12 @@ class Block {
     tally_ = static_cast<double*>(dynamic_shared());
     y_ = reinterpret_cast<float*>(tally_ + kTilePoints * kTally);
     const int64_t block = blockIdx.x;
-    float *in_shared = y_ + plan.outputs_size, *in_workspace = plan.buffers + block * spilled * plan.buffer_size;
-    h_ = spilled < 2 ? in_shared : in_workspace + plan.buffer_size;
-    v_ = spilled < 1 ? in_shared + plan.buffer_size : in_workspace;
+    h_ = y_ + plan.outputs_size;
+    v_ = h_ + plan.buffer_size;
+    if (!all_shared) {
+      v_ = plan.buffers + block * plan.spilled_size();
+      if (plan.spilled == 2) h_ = v_ + plan.buffer_size;
+    }
     saved_ = plan.saved + block * plan.saved_size;
     share_ = plan.shares + block * plan.share_size;
     tile_.warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -168,10 +171,11 @@ class Block {
   float *y_, *h_, *v_, *saved_, *share_;
 };
 
-template <typename Streams, int spilled, typename Head>
+template <typename Streams, bool all_shared, typename Head>
 __global__ void __launch_bounds__(kMaxThreads)
     fused_mlp_kernel(const __grid_constant__ Mlp<float> mlp, const __grid_constant__ Plan plan, const Head head) {
-  Block<Streams, spilled>(mlp, plan).run(head);
+  static_assert(sizeof(mlp) + sizeof(plan) + sizeof(head) <= 4096, "all drivers take 4 KB of arguments");
+  Block<Streams, all_shared>(mlp, plan).run(head);
 }
 
 }  // namespace pinn::fused_cuda

@@ -3,7 +3,7 @@
 //
 //   packed    [columns / 8][steps][lane][4] of w^T (forward) or w (backward), [summed index, column]: the four numbers
 //             have the column g and, of the step's 16, the places 2t, 2t + 1, 8 + 2t, 8 + 2t + 1; zeros outside
-//   gradient  the sum over blocks of their shares, block after block, for each number
+//   gradient  for each number the sum over blocks of their shares, in fixed order
 #pragma once
 
 #include "mlp/fused_plan.h"
@@ -53,25 +53,28 @@ PINN_HD int parameter_of(const Plan& plan, int index) {
   return o < layer.out && i < layer.in ? layer.parameter + o * layer.in + i : -1;
 }
 
-__device__ __forceinline__ int64_t plain_index() {
-  return static_cast<int64_t>(blockIdx.x) * kPlainThreads + threadIdx.x;
-}
-
 static __global__ void __launch_bounds__(kPlainThreads)
     pack_weights_kernel(const __grid_constant__ Mlp<float> mlp, const __grid_constant__ Plan plan) {
-  const int64_t i = plain_index();
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kPlainThreads + threadIdx.x;
   if (i < plan.packed_size) plan.packed[i] = packed_weight(mlp, plan, static_cast<int>(i));
 }
 
+// A block sums 32 numbers, a warp of it every 8th share; the warps are added in order.
 static __global__ void __launch_bounds__(kPlainThreads)
     sum_shares_kernel(const __grid_constant__ Plan plan, float* gradient) {
-  const int64_t i = plain_index();
-  const int to = i < plan.share_size ? parameter_of(plan, static_cast<int>(i)) : -1;
-  if (to < 0) return;
+  constexpr int warps = kPlainThreads / kWarp;
+  double* sums = static_cast<double*>(dynamic_shared());  // [warps][kWarp]
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int i = static_cast<int>(blockIdx.x) * kWarp + lane;  // share_size is a multiple of kWarp
   double sum = 0;
 #pragma unroll 8
-  for (int b = 0; b < plan.blocks; ++b)
+  for (int b = warp; b < plan.blocks; b += warps)
     sum += static_cast<double>(plan.shares[static_cast<int64_t>(b) * plan.share_size + i]);
+  sums[threadIdx.x] = sum;
+  __syncthreads();
+  const int to = warp == 0 ? parameter_of(plan, i) : -1;
+  if (to < 0) return;
+  for (int w = 1; w < warps; ++w) sum += sums[w * kWarp + lane];
   gradient[to] = static_cast<float>(sum);
 }
 

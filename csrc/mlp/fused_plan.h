@@ -53,7 +53,7 @@ struct Plan {
   double* tallies;
   float *packed, *saved, *buffers, *shares;
 
-  int64_t spilled_size() const { return int64_t{spilled} * buffer_size; }
+  PINN_HD int64_t spilled_size() const { return int64_t{spilled} * buffer_size; }
 };
 
 inline int padded(int64_t width) { return static_cast<int>((width + kPad - 1) / kPad * kPad); }

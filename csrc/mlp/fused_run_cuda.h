@@ -66,13 +66,14 @@ void run_fused(const char* name, const Mlp<float>& mlp, const Plan& plan, const 
     launch(name, &pack_weights_kernel, plain_blocks(plan.packed_size), kPlainThreads, 0, mlp, plan);
     with_tile_streams<Head>(name, mlp.shape.streams, [&](auto streams) {
       using Streams = decltype(streams);
-      const auto kernel = plan.spilled == 0   ? &fused_mlp_kernel<Streams, 0, Head>
-                          : plan.spilled == 1 ? &fused_mlp_kernel<Streams, 1, Head>
-                                              : &fused_mlp_kernel<Streams, 2, Head>;
+      const auto kernel =
+          plan.spilled == 0 ? &fused_mlp_kernel<Streams, true, Head> : &fused_mlp_kernel<Streams, false, Head>;
       launch(name, kernel, plan.blocks, plan.warps * kWarp, plan.shared_bytes, mlp, plan, head);
     });
   }
-  if (plan.gradient) launch(name, &sum_shares_kernel, plain_blocks(plan.share_size), kPlainThreads, 0, plan, gradient);
+  if (plan.gradient)
+    launch(name, &sum_shares_kernel, (plan.share_size + kWarp - 1) / kWarp, kPlainThreads,
+           kPlainThreads * static_cast<int>(sizeof(double)), plan, gradient);
 }
 
 inline void check_served(const char* name, const MlpShape& shape) {

@@ -1,0 +1,152 @@
+// Whole networks on small and odd shapes, for every instruction set that this CPU has, under the address and
+// undefined-behaviour sanitizers: the jet, its backward pass and the Navier-Stokes loss, each gradient against the
+// directional difference quotient in all parameters and B at once.
+#include <cmath>
+
+#include "adjoint.h"
+#include "navier_stokes/loss.h"
+
+namespace pinn {
+namespace {
+
+// A network whose parameters are one array in the order of the gradient: weights and biases by layer, then B.
+template <typename T>
+struct Network {
+  Network(MlpShape network_shape) : shape(network_shape), x(random_array<T>(shape.n * shape.d)) {
+    parameters = random_array<T>(shape.num_parameters() + shape.d * shape.m);
+    int64_t at = 0;
+    for (int l = 0; l < shape.num_linear; ++l)  // so that the layers neither saturate nor fade
+      for (int64_t end = at + shape.width[l + 1] * (shape.width[l] + 1); at < end; ++at)
+        parameters[static_cast<std::size_t>(at)] *= T(2) / std::sqrt(static_cast<T>(shape.width[l] + 1));
+  }
+
+  Mlp<T> at(const std::vector<T>& all) const {
+    Mlp<T> mlp{};
+    mlp.x = x.data();
+    const T* next = all.data();
+    for (int l = 0; l < shape.num_linear; ++l) {
+      mlp.weight[l] = next;
+      mlp.bias[l] = next + shape.width[l + 1] * shape.width[l];
+      next = mlp.bias[l] + shape.width[l + 1];
+    }
+    mlp.B = next;
+    mlp.shape = shape;
+    return mlp;
+  }
+
+  MlpShape shape;
+  std::vector<T> x, parameters;
+};
+
+MlpShape make_shape(int64_t n, int64_t m, const std::vector<int64_t>& widths, const JetStreams& streams,
+                    Activation activation) {
+  MlpShape shape{};
+  shape.n = n;
+  shape.d = streams.num_first == 0 ? 2 : streams.num_first;
+  shape.m = m;
+  shape.width[0] = 2 * m;
+  for (int64_t width : widths) shape.width[++shape.num_linear] = width;
+  shape.streams = streams;
+  shape.activation = activation;
+  return shape;
+}
+
+template <typename T, typename RunOp>
+void check_jet(const RunOp& run_op, const MlpShape& shape, int64_t parts) {
+  const Network<T> network(shape);
+  const std::vector<T> v = random_array<T>(shape.streams.count() * shape.n * shape.outputs());
+  std::vector<T> gradient(network.parameters.size());
+  MlpJetBackward<T> back{};
+  back.mlp = network.at(network.parameters);
+  back.v_out = v.data();
+  back.gradient = gradient.data();
+  back.want_B = true;
+  back.sharing = {parts};
+  run_op(back);
+  check_adjoint("mlp_jet", network.parameters, v, gradient, [&](const std::vector<T>& at) {
+    std::vector<T> out(v.size());
+    MlpJet<T> op{};
+    op.mlp = network.at(at);
+    op.out = out.data();
+    op.sharing = {parts};
+    run_op(op);
+    return out;
+  });
+  std::vector<T> without_B(static_cast<std::size_t>(shape.num_parameters()));
+  back.gradient = without_B.data();
+  back.want_B = false;
+  run_op(back);
+}
+
+template <typename T, typename RunOp>
+void check_loss(const RunOp& run_op, int64_t n, int dim, bool time, bool per_point, int64_t parts) {
+  JetStreams streams{dim + time, true, {}, {}};
+  for (int j = 0; j < streams.num_first; ++j) {
+    streams.first[j] = j;
+    streams.weight[j] = time && j == 0 ? 0.0 : 1.0;
+  }
+  const Network<T> network(make_shape(n, 5, {9, 20, dim + 1}, streams, Activation::tanh));
+  const std::vector<T> nu = random_array<T>(per_point ? n : 1), forcing = random_array<T>(per_point ? n * dim : dim);
+  const std::vector<T> point_weights = random_array<T>(n), term_weights = random_array<T>(dim + 1);
+  std::vector<T> gradient(network.parameters.size() + nu.size()), residual(static_cast<std::size_t>(n * (dim + 1)));
+  std::vector<T> terms(static_cast<std::size_t>(dim + 1)), total(1);
+  NavierStokesLoss<T> op{};
+  op.nu = nu.data();
+  op.forcing = forcing.data();
+  op.term_weights = term_weights.data();
+  op.point_weights = per_point ? point_weights.data() : nullptr;
+  op.count = static_cast<double>(n);
+  op.total = total.data();
+  op.terms = terms.data();
+  op.want_B = op.want_nu = true;
+  op.size = {n, dim, time, !time, per_point, per_point};
+  op.sharing = {parts};
+  auto loss = [&](const std::vector<T>& at) {
+    op.mlp = network.at(at);
+    op.residual = op.gradient = nullptr;
+    run_op(op);
+    return total;
+  };
+  op.mlp = network.at(network.parameters);
+  op.residual = residual.data();
+  op.gradient = gradient.data();
+  run_op(op);
+  gradient.resize(network.parameters.size());
+  check_adjoint("navier_stokes_loss", network.parameters, {T(1)}, gradient, loss);
+}
+
+template <typename T, typename RunOp>
+void check_all(const RunOp& run_op) {
+  const JetStreams value{0, false, {}, {}}, gradient{2, false, {1, 0}, {}}, unsteady{3, true, {0, 1, 2}, {0, 1, 1}};
+  const JetStreams weighted{5, true, {4, 0, 1, 2, 3}, {0.5, 0, 2, 1, -1}};
+  for (int64_t parts : {0, 1, 3})
+    for (int64_t n : {1, 7, 65}) {
+      check_jet<T>(run_op, make_shape(n, 1, {1}, value, Activation::tanh), parts);
+      check_jet<T>(run_op, make_shape(n, 8, {16, 33, 2}, gradient, Activation::sine), parts);
+      check_jet<T>(run_op, make_shape(n, 17, {20, 3}, unsteady, Activation::gelu), parts);
+      check_jet<T>(run_op, make_shape(n, 3, {7, 31, 32, 40}, weighted, Activation::silu), parts);
+      for (int dim : {2, 3})
+        for (bool time : {false, true}) check_loss<T>(run_op, n, dim, time, n > 1, parts);
+    }
+}
+
+template <Isa isa>
+void check_isa() {
+  const auto run_op = [](const auto& op) { run_on_cpu(IsaConstant<isa>{}, op); };
+  check_all<float>(run_op);
+  check_all<double>(run_op);
+  std::printf("%s: %d adjoints agree\n", isa_name(isa), num_checks);
+}
+
+}  // namespace
+}  // namespace pinn
+
+int main() {
+  const pinn::Isa best = pinn::active_isa();
+  pinn::check_isa<pinn::Isa::generic>();
+#ifdef PINN_X86_PATHS
+  if (best >= pinn::Isa::avx2) pinn::check_isa<pinn::Isa::avx2>();
+  if (best >= pinn::Isa::avx512) pinn::check_isa<pinn::Isa::avx512>();
+#endif
+  return 0;
+}

@@ -13,7 +13,7 @@ from importlib import metadata
 
 __all__ = ["Finding", "findings"]
 
-PACKAGES = ("numpy", "scipy", "h5py", "pydantic", "pyyaml", "rich", "matplotlib", "pytorch-optimizer")
+PACKAGES = ("numpy", "scipy", "h5py", "pydantic", "pyyaml", "rich", "matplotlib")
 
 
 @dataclass(frozen=True)

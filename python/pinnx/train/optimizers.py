@@ -2,7 +2,7 @@
 
 soap    Adam in the eigenbasis of Shampoo's preconditioner: Vyas et al., "SOAP: improving and stabilizing Shampoo
         using Adam", ICLR 2025. For PINNs: Wang et al., "Gradient alignment in physics-informed neural networks",
-        2025. From pytorch-optimizer.
+        2025. In soap.py.
 adam    Kingma and Ba, ICLR 2015. From torch.
 cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2
 """
@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from pytorch_optimizer import SOAP
 from torch import nn
 
 from pinnx.errors import PinnxError
+from pinnx.train.soap import Soap
 
 __all__ = ["cosine_schedule", "make_optimizer"]
 
@@ -41,9 +41,7 @@ def make_optimizer(
         PinnxError: an unknown name.
     """
     if name == "soap":
-        return SOAP(
-            list(parameters), lr=lr, betas=betas, weight_decay=0.0, precondition_frequency=precondition_frequency
-        )
+        return Soap(list(parameters), lr=lr, betas=betas, precondition_frequency=precondition_frequency)
     if name == "adam":
         return torch.optim.Adam(list(parameters), lr=lr, betas=betas)
     raise PinnxError(f"train.optimizer: expected soap or adam, got {name!r}")

@@ -71,6 +71,7 @@ __device__ __forceinline__ void multiply_rows(const float* x, int stride, const 
   float4 next[N];
 #pragma unroll
   for (int j = 0; j < N; ++j) next[j] = weights[j * steps * kWarp];
+#pragma unroll 1  // more would spill registers
   for (int q = 0; q < steps; ++q, at += 16) {
     float4 now[N];
 #pragma unroll
@@ -134,6 +135,7 @@ __device__ __forceinline__ void add_square(const float* v, const float* h, int s
                                            float* share) {
   float acc[2][4][4] = {};
   const int at = lane % 4 * stride + lane / 4;
+#pragma unroll 1  // more would spill registers
   for (int row = 0; row < rows; row += 16) {
     const float *v_at = v + row * stride + at, *h_at = h + row * stride + at;
     Split<2> b[2][4];

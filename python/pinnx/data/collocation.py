@@ -17,9 +17,12 @@ from numpy.typing import ArrayLike
 
 from pinnx.errors import PinnxError
 
-__all__ = ["uniform_points"]
+__all__ = ["UniformPoints", "uniform_points"]
 
 WORDS_PER_POINT = 4  # one Philox4x64 block
+# The top 53 bits fill the mantissa of a float64: values k / 2^53 in [0, 1).
+DROPPED_BITS = np.uint64(11)
+UNIT = 2.0**-53
 
 
 def uniform_points(
@@ -50,27 +53,67 @@ def uniform_points(
         PinnxError: a corner that is not finite or of another shape, hi < lo, or a number out of
             its range.
     """
-    low = np.asarray(lo, dtype=np.float64)
-    high = np.asarray(hi, dtype=np.float64)
-    if low.ndim != 1 or low.shape != high.shape or not 1 <= low.size <= WORDS_PER_POINT:
-        raise PinnxError(
-            f"lo, hi: expected two corners of shape [d], d = 1 to {WORDS_PER_POINT}, "
-            f"got {list(low.shape)} and {list(high.shape)}"
-        )
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
-        raise PinnxError(f"lo, hi: expected finite lo <= hi, got {low.tolist()}, {high.tolist()}")
-    limits = {"seed": seed, "step": step, "stream": stream, "n": n, "first_index": first_index}
-    for name, value in limits.items():
-        if not 0 <= value < 2**64:
-            raise PinnxError(f"{name}: expected 0 <= {name} < 2^64, got {value}")
-    if first_index + n >= 2**64:
-        raise PinnxError(f"first_index + n: expected less than 2^64, got {first_index + n}")
+    return np.ascontiguousarray(UniformPoints(lo, hi, n, seed=seed, first_index=first_index, stream=stream).at(step))
 
-    generator = np.random.Philox(
-        key=np.array([seed, step], dtype=np.uint64),
-        counter=np.array([first_index, 0, 0, stream], dtype=np.uint64),
-    )
-    words = generator.random_raw(WORDS_PER_POINT * n).reshape(n, WORDS_PER_POINT)
-    # The top 53 bits fill the mantissa of a float64: values k / 2^53 in [0, 1).
-    unit = (words[:, : low.size] >> np.uint64(11)) * 2.0**-53
-    return low + (high - low) * unit
+
+class UniformPoints:
+    """The draws of ``uniform_points`` for one step after the other: what stays is checked and built once.
+
+    Args:
+        lo: [d] lower corner of the box, d = 1 to 4.
+        hi: [d] upper corner, hi >= lo.
+        n: number of points, >= 0.
+        seed: key of the whole run.
+        first_index: number of the first point.
+        stream: separates uses within a step.
+
+    Raises:
+        PinnxError: as there.
+    """
+
+    def __init__(
+        self, lo: ArrayLike, hi: ArrayLike, n: int, *, seed: int, first_index: int = 0, stream: int = 0
+    ) -> None:
+        low = np.asarray(lo, dtype=np.float64)
+        high = np.asarray(hi, dtype=np.float64)
+        if low.ndim != 1 or low.shape != high.shape or not 1 <= low.size <= WORDS_PER_POINT:
+            raise PinnxError(
+                f"lo, hi: expected two corners of shape [d], d = 1 to {WORDS_PER_POINT}, "
+                f"got {list(low.shape)} and {list(high.shape)}"
+            )
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+            raise PinnxError(f"lo, hi: expected finite lo <= hi, got {low.tolist()}, {high.tolist()}")
+        for name, value in {"seed": seed, "stream": stream, "n": n, "first_index": first_index}.items():
+            _require_word(name, value)
+        if first_index + n >= 2**64:
+            raise PinnxError(f"first_index + n: expected less than 2^64, got {first_index + n}")
+        self._low, self._width = low[:, None], (high - low)[:, None]
+        self._n = n
+        self._key = np.array([seed, 0], dtype=np.uint64)
+        counter = np.array([first_index, 0, 0, stream], dtype=np.uint64)
+        self._generator = np.random.Philox(key=self._key, counter=counter)
+        self._start = self._generator.state
+        self._start["state"] = {"key": self._key, "counter": counter}
+        self._words = np.empty((low.size, n), dtype=np.uint64)
+
+    def at(self, step: int) -> np.ndarray:
+        """The points of a step, [n, d] float64; each column is contiguous.
+
+        Raises:
+            PinnxError: a step out of its range.
+        """
+        _require_word("step", step)
+        self._key[1] = step
+        self._generator.state = self._start
+        words = self._generator.random_raw(WORDS_PER_POINT * self._n).reshape(self._n, WORDS_PER_POINT)
+        # Column by column: a loop over n at a time, not over d.
+        np.right_shift(words.T[: len(self._words)], DROPPED_BITS, out=self._words)
+        points = self._words * UNIT
+        points *= self._width
+        points += self._low
+        return points.T
+
+
+def _require_word(name: str, value: int) -> None:
+    if not 0 <= value < 2**64:
+        raise PinnxError(f"{name}: expected 0 <= {name} < 2^64, got {value}")

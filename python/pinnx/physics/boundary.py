@@ -11,13 +11,13 @@ columns u, v[, w], p.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pinnx.data.collocation import uniform_points
+from pinnx.data.collocation import UniformPoints
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
 from pinnx.physics.places import Bounds, Circle, Place, PointSet, Side, axes_of
@@ -73,6 +73,11 @@ class BoundaryCondition:
         self.targets(self.validation_points(2))
 
     @property
+    def constant(self) -> bool:
+        """Whether every prescribed value is a number, the same at all points."""
+        return not any(isinstance(formula, Expression) for formula in self._formulas.values())
+
+    @property
     def mask(self) -> np.ndarray:
         """[c] bool, which of u, v[, w], p are prescribed."""
         return np.array([name in self._formulas for name in component_names(self.bounds)])
@@ -89,17 +94,22 @@ class BoundaryCondition:
         Returns:
             [n, D] float64.
         """
+        return self.sampler(n, seed=seed, first_index=first_index)(step)
+
+    def sampler(self, n: int, *, seed: int, first_index: int = 0) -> Callable[[int], np.ndarray]:
+        """Return a function that draws the points of a step; what all steps share is made once.
+
+        Args:
+            n: number of points, >= 0.
+            seed: key of the run.
+            first_index: number of the first point.
+
+        Returns:
+            step -> [n, D] float64, as `points` draws them.
+        """
         q = self.where.num_parameters(self.bounds)
-        parameters = uniform_points(
-            np.zeros(q),
-            np.ones(q),
-            n,
-            seed=seed,
-            step=step,
-            first_index=first_index,
-            stream=self.stream,
-        )
-        return self.where.at(parameters, self.bounds)
+        parameters = UniformPoints(np.zeros(q), np.ones(q), n, seed=seed, first_index=first_index, stream=self.stream)
+        return lambda step: self.where.at(parameters.at(step), self.bounds)
 
     def validation_points(self, num: int) -> np.ndarray:
         """Return at least `num` regular points [n, D] that reach the ends of the place.

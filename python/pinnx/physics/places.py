@@ -40,10 +40,10 @@ SIDES = {
 
 def axes_of(bounds: Bounds) -> tuple[str, ...]:
     """Return the coordinates that the bounds name, in the order of their columns: t, x, y, z."""
-    unknown = [axis for axis in bounds if axis not in AXIS_ORDER]
-    if unknown or not {"x", "y"} <= set(bounds):
+    axes = tuple(axis for axis in AXIS_ORDER if axis in bounds)
+    if len(axes) != len(bounds) or "x" not in axes or "y" not in axes:
         raise PinnxError(f"bounds: expected x, y and perhaps z, t; got {', '.join(bounds)}")
-    return tuple(axis for axis in AXIS_ORDER if axis in bounds)
+    return axes
 
 
 class Place(Protocol):
@@ -102,10 +102,13 @@ class Side:
         return len(bounds) - 1
 
     def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
-        free = [axis for axis in axes_of(bounds) if axis != self.axis]
-        columns = {axis: _stretch(parameter, bounds[axis]) for axis, parameter in zip(free, parameters.T, strict=True)}
-        columns[self.axis] = np.full(len(parameters), self.position(bounds))
-        return _assemble(columns, bounds)
+        axes = axes_of(bounds)
+        free = [axis for axis in axes if axis != self.axis]
+        points = np.empty((len(parameters), len(axes)))
+        points[:, axes.index(self.axis)] = self.position(bounds)
+        for axis, parameter in zip(free, parameters.T, strict=True):
+            points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
+        return points
 
     def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
         return _unit_grid(num, self.num_parameters(bounds))

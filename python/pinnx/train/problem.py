@@ -7,7 +7,7 @@ Layout: coordinates [n, D], columns t, x, y, z as far as the domain has them; fi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,24 +15,18 @@ import torch
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.collocation import uniform_points
+from pinnx.data.collocation import UniformPoints
 from pinnx.errors import PinnxError
 from pinnx.losses.terms import masked_mean_square
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corners import corner_weights, discontinuity_corners
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.train.known_points import KnownPoints
 
 __all__ = ["Batch", "PointCounts", "Problem"]
 
 VALUE = pinn_ext.JetSpec()  # no derivatives
-
-# Streams of random points: 0 inside, 1, 2, ... the boundary conditions (physics/boundary.py), then:
-MEASUREMENT_STREAM = 1 << 20
-CORNER_STREAM = MEASUREMENT_STREAM + 1
-# Points of a corner where two sides disagree, per point of a side. Measured on the cavity at Re 1000, whose two corner
-# nodes alone make up 0.02 of relative error where the network does not know to whom they belong.
-CORNER_SHARE = 1 / 128
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,19 @@ class Problem:
         self.velocity = velocity
         self.corners = discontinuity_corners(self.conditions, self.bounds)
         self.corner_radius = corner_radius
-        self._low, self._high = np.array(list(self.bounds.values())).T
+        low, high = np.array(list(self.bounds.values())).T
+        self._inside = UniformPoints(low, high, counts.collocation, seed=seed)
+        self._known = KnownPoints(
+            self.conditions,
+            self.corners,
+            bounds=self.bounds,
+            coordinates=coordinates,
+            velocity=velocity,
+            num_boundary=counts.boundary,
+            num_measured=counts.measurements,
+            seed=seed,
+        )
+        self._mask = torch.from_numpy(self._known.mask)
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -117,29 +123,28 @@ class Problem:
 
     def batch(self, step: int) -> Batch:
         """The points of one step."""
-        inside = uniform_points(self._low, self._high, self.counts.collocation, seed=self.seed, step=step)
-        weights = None
-        if self.corners and self.corner_radius is not None:
-            weights = self._tensor(corner_weights(inside, self.corners, tuple(self.bounds), self.corner_radius))
-        points, targets, masks = [], [], []
-        for condition, at in self._boundary_points(step):
-            values, mask = condition.targets(at)
-            points.append(at)
-            targets.append(values)
-            masks.append(np.broadcast_to(mask, values.shape))
-        num_boundary = sum(map(len, points))
-        measured = self._measured(step)
-        without_pressure = ((0, 0), (0, 1))
-        points.append(self.coordinates[measured])
-        targets.append(np.pad(self.velocity[measured], without_pressure))
-        masks.append(np.pad(np.ones_like(self.velocity[measured]), without_pressure))
+        inside = self._inside.at(step)
+        weighted = bool(self.corners) and self.corner_radius is not None
+        like, known = self.network.frequencies, self._known
+        shapes = (inside.shape, (len(inside) if weighted else 0,), (len(known), inside.shape[1]), known.mask.shape)
+        sizes = [math.prod(shape) for shape in shapes]
+        # One array on the host: one conversion, and one copy to the device.
+        flat = torch.empty(sum(sizes), dtype=torch.float64)
+        arrays = [part.numpy().reshape(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
+        arrays[0][:] = inside
+        if weighted:
+            arrays[1][:] = corner_weights(inside, self.corners, tuple(self.bounds), self.corner_radius)
+        known.write(step, *arrays[2:])
+        parts = flat.to(like).split(sizes)
+        collocation, weights, points, targets = (part.view(shape) for part, shape in zip(parts, shapes, strict=True))
+        self._mask = self._mask.to(like)
         return Batch(
-            collocation=self._tensor(inside),
-            collocation_weights=weights,
-            known=self._tensor(np.concatenate(points)),
-            targets=self._tensor(np.concatenate(targets)),
-            mask=self._tensor(np.concatenate(masks)),
-            num_boundary=num_boundary,
+            collocation=collocation,
+            collocation_weights=weights if weighted else None,
+            known=points,
+            targets=targets,
+            mask=self._mask,
+            num_boundary=known.num_boundary,
         )
 
     def loss(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,28 +170,3 @@ class Problem:
             ]
         )
         return total + torch.dot(weights[num_columns:], known), torch.cat([columns, known.detach()])
-
-    def _boundary_points(self, step: int) -> Iterator[tuple[BoundaryCondition, np.ndarray]]:
-        """Conditions with fresh points; then the corners where two disagree, each with the condition that owns it."""
-        for condition in self.conditions:
-            yield condition, condition.points(self.counts.boundary, seed=self.seed, step=step)
-        num = math.ceil(CORNER_SHARE * self.counts.boundary)
-        origin, unit = np.zeros(len(self.bounds)), np.ones(len(self.bounds))
-        for number, corner in enumerate(self.corners):
-            along = uniform_points(
-                origin, unit, num, seed=self.seed, step=step, first_index=number * num, stream=CORNER_STREAM
-            )
-            yield self.conditions[corner.owner], corner.points(along, self.bounds)
-
-    def _measured(self, step: int) -> np.ndarray | slice:
-        """The rows of the measurements that this step uses."""
-        if self.counts.measurements is None or self.counts.measurements >= len(self.coordinates):
-            return slice(None)
-        draw = uniform_points(
-            [0.0], [1.0], self.counts.measurements, seed=self.seed, step=step, stream=MEASUREMENT_STREAM
-        )
-        return (draw[:, 0] * len(self.coordinates)).astype(np.int64)
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        like = self.network.frequencies
-        return torch.as_tensor(np.ascontiguousarray(array), dtype=like.dtype, device=like.device)

@@ -7,6 +7,7 @@ import pytest
 import tolerances
 
 from pinnx.data import uniform_points
+from pinnx.data.collocation import UniformPoints
 from pinnx.errors import PinnxError
 
 MASK = 2**64 - 1
@@ -57,6 +58,17 @@ def test_seed_step_and_stream_make_other_points():
         for seed, step, stream in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0)]
     ]
     assert len(np.unique(np.concatenate(draws))) == 5 * 64
+
+
+def test_steps_one_after_the_other_are_the_draws_of_each():
+    box = {"lo": [-1.0, 0.0, 2.0], "hi": [2.0, 0.5, 2.0], "n": 33, "seed": 2**64 - 1, "first_index": 5, "stream": 3}
+    draws = UniformPoints(**box)
+    kept = {step: draws.at(step) for step in (7, 0, 2**64 - 1, 8)}
+    assert np.array_equal(draws.at(7), kept[7]), "what was drawn before does not matter"
+    for step, points in kept.items():
+        assert np.array_equal(points, uniform_points(step=step, **box)), "and is not written over"
+    with pytest.raises(PinnxError, match="step: expected 0 <= step < 2"):
+        draws.at(-1)
 
 
 def test_points_fill_the_box_evenly(seed: int):

@@ -11,7 +11,10 @@ from tolerances import KERNEL_FLOAT64
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
+from pinnx.physics import BoundaryCondition, Side
+from pinnx.physics.corners import discontinuity_corners
 from pinnx.train import Batch, PointCounts, Problem
+from pinnx.train.known_points import KnownPoints
 
 Build = Callable[..., Problem]
 
@@ -55,6 +58,38 @@ def test_known_points_are_boundaries_then_corners_then_measurements(make_problem
     assert batch.targets[8:16, 0].unique().tolist() == [1.0]
     assert batch.targets[16].tolist() == [0.0, 0.0, 0.0], "the corner belongs to the wall, listed first"
     np.testing.assert_array_equal(batch.targets[batch.num_boundary :, :2].numpy(), problem.velocity)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_known_points_are_the_draws_of_their_conditions(timed: bool) -> None:
+    """Numbers and formulas, fixed corners and edges in time: each row as the condition by itself has it."""
+    bounds = {"t": (1.0, 3.0)} if timed else {}
+    bounds |= {"x": (0.0, 2.0), "y": (-1.0, 1.0)}
+    values = {"left": {"u": "1 - y*y", "v": 0.0}, "top": {"u": 3.0, "v": 0.0}, "right": {"p": 0.0}}
+    conditions = [BoundaryCondition(Side(name), values[name], bounds, stream=1 + i) for i, name in enumerate(values)]
+    k, d = 5, len(bounds)
+    known = KnownPoints(
+        conditions,
+        corners := discontinuity_corners(conditions, bounds),
+        bounds=bounds,
+        coordinates=np.full((k, d), 7.0),
+        velocity=np.full((k, 2), 8.0),
+        num_boundary=200,
+        num_measured=None,
+        seed=11,
+    )
+    assert len(corners) == 1
+    for step in (4, 0, 9):
+        points, targets = np.empty((len(known), d)), np.empty((len(known), 3))
+        known.write(step, points, targets)
+        along = uniform_points(np.zeros(d), np.ones(d), 2, seed=11, step=step, stream=(1 << 20) + 1)
+        parts = [(c, c.points(200, seed=11, step=step)) for c in conditions]
+        parts.append((conditions[0], corners[0].points(along, bounds)))
+        np.testing.assert_array_equal(points, np.concatenate([*(at for _, at in parts), np.full((k, d), 7.0)]))
+        wanted = [condition.targets(at)[0] for condition, at in parts]
+        np.testing.assert_array_equal(targets, np.concatenate([*wanted, np.tile([8.0, 8.0, 0.0], (k, 1))]))
+        masks = [np.tile(condition.mask, (len(at), 1)) for condition, at in parts]
+        np.testing.assert_array_equal(known.mask, np.concatenate([*masks, np.tile([1.0, 1.0, 0.0], (k, 1))]))
 
 
 def test_unknown_components_are_masked(make_problem: Build) -> None:

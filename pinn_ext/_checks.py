@@ -8,8 +8,17 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
+from pinn_ext.jet import JetSpec
 
-__all__ = ["check_coordinates", "check_mlp", "check_same", "check_spec_fits", "check_tensor", "describe"]
+__all__ = [
+    "as_tensor",
+    "check_coordinates",
+    "check_mlp",
+    "check_same",
+    "check_spec_fits",
+    "check_tensor",
+    "describe",
+]
 
 DTYPES = (torch.float32, torch.float64)
 ACTIVATIONS = tuple(_core.Activation.__members__)
@@ -46,6 +55,8 @@ def check_tensor(name: str, value: object, shape: Sequence[int | str]) -> None:
         raise ValueError(f"{name}: expected {_wanted(shape)}, got {describe(value)}")
     if value.device.type not in ("cpu", "cuda"):
         raise ValueError(f"{name}: expected a tensor on cpu or cuda, got {describe(value)}")
+    if value.layout is not torch.strided:
+        raise ValueError(f"{name}: expected a dense tensor, got {describe(value)} ({value.layout})")
 
 
 def check_same(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
@@ -67,9 +78,31 @@ def check_coordinates(x: Tensor, B: Tensor) -> None:
     check_same("B", B, "x", x)
 
 
-def check_spec_fits(first: Sequence[int], d: int) -> None:
-    """Raises where a jet asks for a coordinate that ``x`` does not have."""
-    beyond = [i for i in first if i >= d]
+def as_tensor(name: str, value: object, like_name: str, like: Tensor) -> Tensor:
+    """Numbers as a tensor like ``like``; a tensor as it is. Raises where it is neither, or of another dtype, device."""
+    if not isinstance(value, Tensor):
+        if isinstance(value, int | float):
+            # Filled on the device: a copy from the host could not be captured into a CUDA graph.
+            return like.new_full((), value)
+        if isinstance(value, list | tuple) and any(isinstance(v, Tensor) and v.requires_grad for v in value):
+            # Numbers are copied out of it, and its gradient would end there.
+            raise ValueError(
+                f"{name}: expected numbers or one tensor, got a {type(value).__name__} with a tensor that requires a "
+                "gradient (torch.stack keeps it)"
+            )
+        try:
+            value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"{name}: expected numbers or a tensor, got {describe(value)}") from error
+    check_same(name, value, like_name, like)
+    return value
+
+
+def check_spec_fits(spec: JetSpec, d: int) -> None:
+    """Raises where ``spec`` is none, or asks for a coordinate that ``x`` does not have."""
+    if not isinstance(spec, JetSpec):
+        raise TypeError(f"spec: expected a JetSpec, got {describe(spec)}")
+    beyond = [i for i in spec.first if i >= d]
     if beyond:
         raise ValueError(f"spec: expected coordinates below {d}, the columns of x, got {beyond}")
 
@@ -78,10 +111,17 @@ def check_mlp(x: Tensor, B: Tensor, weights: Sequence[Tensor], biases: Sequence[
     """Raises unless weights and biases are a network behind the features of ``B``, all like ``x``."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    if not 1 <= len(weights) <= _core.MAX_LINEAR_LAYERS or len(biases) != len(weights):
+    try:
+        num_weights, num_biases = len(weights), len(biases)
+    except TypeError as error:
+        raise TypeError(
+            "weights, biases: expected sequences of tensors, one for each layer, "
+            f"got {type(weights).__name__} and {type(biases).__name__}"
+        ) from error
+    if not 1 <= num_weights <= _core.MAX_LINEAR_LAYERS or num_biases != num_weights:
         raise ValueError(
             f"weights, biases: expected 1 to {_core.MAX_LINEAR_LAYERS} weights with one bias each, "
-            f"got {len(weights)} and {len(biases)}"
+            f"got {num_weights} and {num_biases}"
         )
     if x.requires_grad:
         raise ValueError(

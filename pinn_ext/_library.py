@@ -51,13 +51,14 @@ def _without_forward_mode(name: str, kernel: Callable[..., Any]) -> Callable[...
 
 
 def _nobody_watches() -> bool:
-    """Whether no compiler, mode, transform or profiler has to see the operator."""
+    """Whether no compiler, mode, transform, tracer or profiler has to see the operator."""
     return (
         not torch.compiler.is_compiling()
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
         and not torch._C._autograd._profiler_enabled()
+        and torch._C._get_tracing_state() is None
     )
 
 
@@ -90,9 +91,12 @@ class Operator:
         tensors = self.tensors_of(arguments)
         differentiable = False
         for tensor in tensors:
-            if type(tensor) not in _PLAIN:
+            if tensor is None:
+                continue
+            # The numbers of a lazy negative (the imaginary part of a conjugate) lie in memory with the other sign.
+            if type(tensor) not in _PLAIN or tensor.is_neg():
                 return self.overload(*arguments)
-            differentiable = differentiable or (tensor is not None and tensor.requires_grad)
+            differentiable = differentiable or tensor.requires_grad
         if differentiable and torch.is_grad_enabled():
             return _apply(self, arguments, *tensors)
         return self.kernel(*arguments)
@@ -114,7 +118,7 @@ class Operator:
         return tuple(nested)
 
 
-_PLAIN = frozenset((Tensor, torch.nn.Parameter, type(None)))
+_PLAIN = frozenset((Tensor, torch.nn.Parameter))
 
 
 class _Nested:

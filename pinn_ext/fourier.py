@@ -56,7 +56,7 @@ def fourier_jet(x: Tensor, B: Tensor, spec: JetSpec) -> Jet:
         TypeError, ValueError: wrong type, shape, dtype or device; a coordinate that ``x`` does not have.
     """
     check_coordinates(x, B)
-    check_spec_fits(spec.first, x.shape[1])
+    check_spec_fits(spec, x.shape[1])
     data = _fourier_jet(x, B, spec.first, spec.laplacian_weights, spec.has_laplacian)
     return Jet(data, spec)
 

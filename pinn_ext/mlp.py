@@ -66,7 +66,7 @@ def mlp_jet(
     """
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
-    check_spec_fits(spec.first, x.shape[1])
+    check_spec_fits(spec, x.shape[1])
     parameters = interleaved(weights, biases)
     parts = invariant_parts(x, B, weights) if thread_invariant else 0
     data = _mlp_jet(x, B, parameters, spec.first, spec.laplacian_weights, spec.has_laplacian, activation, parts)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import check_same, check_tensor, describe
+from pinn_ext._checks import as_tensor, check_tensor, describe
 from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext.jet import Jet, JetSpec
 
@@ -46,7 +46,9 @@ def navier_stokes_residual(
     dim = next((k for k in (2, 3) if data.shape[2] == k + 1), 0)
     if dim == 0:
         raise ValueError(f"jet.data: expected 3 columns (u, v, p) or 4 (u, v, w, p), got {describe(data)}")
-    nu, forcing, steady = check_flow(jet.spec, dim + 1, data.shape[1], nu, forcing, steady, "jet.data", data)
+    nu, forcing, steady = check_flow(
+        jet.spec, dim + 1, data.shape[1], nu, forcing, steady, "jet.spec", "jet.data", data
+    )
     has_time = len(jet.spec.first) == dim + 1
     return _navier_stokes_residual(data, nu, forcing, has_time, steady)  # type: ignore[no-any-return]
 
@@ -58,6 +60,7 @@ def check_flow(
     nu: float | Tensor,
     forcing: Tensor | Sequence[float] | None,
     steady: bool | None,
+    spec_name: str,
     like_name: str,
     like: Tensor,
 ) -> tuple[Tensor, Tensor | None, bool]:
@@ -70,6 +73,7 @@ def check_flow(
         nu: as for `navier_stokes_residual`.
         forcing: as for `navier_stokes_residual`.
         steady: as for `navier_stokes_residual`.
+        spec_name: name of ``spec``, for the messages.
         like_name: name of ``like``, for the messages.
         like: the jet or the points, for dtype and device.
     """
@@ -77,44 +81,33 @@ def check_flow(
     dim = next((k for k in (2, 3) if outputs == k + 1), 0)
     if dim == 0:
         raise ValueError(f"weights[-1]: expected 3 outputs (u, v, p) or 4 (u, v, w, p), got {outputs}")
-    has_time = _check_spec(spec, dim)
+    has_time = _check_spec(spec_name, spec, dim)
     if steady is None:
         steady = not has_time
+    elif not isinstance(steady, bool):
+        raise TypeError(f"steady: expected True, False or None, got {describe(steady)}")
     elif not steady and not has_time:
         raise ValueError(f"steady: expected True for a jet without a time derivative ({spec}), got False")
-    nu = _as_tensor("nu", nu, like_name, like)
+    nu = as_tensor("nu", nu, like_name, like)
     if nu.dim() > 1 or (nu.dim() == 1 and nu.shape[0] not in (1, n)):
         raise ValueError(f"nu: expected a number or shape [], [1] or [{n}], got {describe(nu)}")
     if forcing is not None:
-        forcing = _as_tensor("forcing", forcing, like_name, like)
+        forcing = as_tensor("forcing", forcing, like_name, like)
         if list(forcing.shape) not in ([dim], [n, dim]):
             raise ValueError(f"forcing: expected shape [{dim}] or [{n}, {dim}], got {describe(forcing)}")
     return nu, forcing, steady
 
 
-def _check_spec(spec: JetSpec, dim: int) -> bool:
+def _check_spec(name: str, spec: JetSpec, dim: int) -> bool:
     """Whether the jet has a time derivative; raises unless it has what the equations need."""
     space = spec.first[-dim:]
     fits = len(spec.first) in (dim, dim + 1) and spec.laplacian == space
-    if not fits or any(w not in (0.0, 1.0) for w in spec.laplacian_weights):
+    if not fits or any(w != 1.0 for w in spec.weights or ()):
         raise ValueError(
-            f"jet.spec: expected first=([time,] {dim} spatial coordinates) and laplacian=the same spatial "
+            f"{name}: expected first=([time,] {dim} spatial coordinates) and laplacian=the same spatial "
             f"coordinates with unit weights, got {spec}"
         )
     return len(spec.first) == dim + 1
-
-
-def _as_tensor(name: str, value: object, like_name: str, like: Tensor) -> Tensor:
-    if not isinstance(value, Tensor):
-        try:
-            if isinstance(value, int | float):
-                # Filled on the device: a copy from the host could not be captured into a CUDA graph.
-                return like.new_full((), value)
-            value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name}: expected numbers or a tensor, got {describe(value)}") from error
-    check_same(name, value, like_name, like)
-    return value
 
 
 def residual_size(n: int, dim: int, nu: Tensor, forcing: Tensor | None, time_stream: bool, steady: bool) -> Any:

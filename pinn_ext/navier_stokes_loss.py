@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinn_ext import _composed, _core
-from pinn_ext._checks import check_coordinates, check_mlp, check_same, check_spec_fits, check_tensor, describe
+from pinn_ext._checks import (
+    as_tensor,
+    check_coordinates,
+    check_mlp,
+    check_same,
+    check_spec_fits,
+    check_tensor,
+    describe,
+)
 from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext._paths import fused_serves
 from pinn_ext.activation import Activation
@@ -79,21 +88,20 @@ def navier_stokes_loss(
     """
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
-    check_spec_fits(spec.first, x.shape[1])
+    check_spec_fits(spec, x.shape[1])
     n, outputs = x.shape[0], biases[-1].shape[0]
     if n == 0:
         raise ValueError("x: expected at least one point, as a mean over none is no loss, got 0")
-    nu, forcing, steady = check_flow(spec, outputs, n, nu, forcing, steady, "x", x)
-    if not isinstance(term_weights, Tensor):
-        term_weights = x.new_tensor(term_weights)
+    nu, forcing, steady = check_flow(spec, outputs, n, nu, forcing, steady, "spec", "x", x)
+    term_weights = as_tensor("term_weights", term_weights, "x", x)
     if term_weights.shape != (outputs,):
         raise ValueError(f"term_weights: expected shape [{outputs}], got {describe(term_weights)}")
-    check_same("term_weights", term_weights, "x", x)
     if point_weights is not None:
         check_tensor("point_weights", point_weights, (n,))
         check_same("point_weights", point_weights, "x", x)
-    if count is not None and not (math.isfinite(count) and count > 0):
-        raise ValueError(f"count: expected a number of points > 0, got {count!r}")
+    # Compared and no more: where torch.compile traces the sizes as symbols, a count made of them is one.
+    if count is not None and not (isinstance(count, Real) and 0 < count < math.inf):
+        raise ValueError(f"count: expected a number of points > 0, got {describe(count)}")
     _refuse_gradients(point_weights=point_weights, forcing=forcing, term_weights=term_weights)
 
     parameters = interleaved(weights, biases)

@@ -30,6 +30,7 @@ linear, activation = pinn_ext.linear_jet, pinn_ext.activation_jet
 residual = pinn_ext.navier_stokes_residual
 single = {"dtype": torch.float32}
 
+
 WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     # fourier_features, fourier_jet
     "x is a list": (
@@ -194,6 +195,21 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         lambda: residual(jet(), 0.1, forcing=zeros(2, **single)),
         ValueError,
         r"forcing: expected float64 on cpu like jet.data, got \[2\] float32",
+    ),
+    "no unit weight but zero": (
+        lambda: residual(jet(spec=JetSpec((0, 1), (0, 1), (0.0, 1.0))), 0.1),
+        ValueError,
+        r"jet.spec: expected .* unit weights, got .*0\.0",
+    ),
+    "steady is a word": (
+        lambda: residual(jet(), 0.1, steady="yes"),  # type: ignore[arg-type]
+        TypeError,
+        r"steady: expected True, False or None, got str 'yes'",
+    ),
+    "forcing is a list with a learnable number": (
+        lambda: residual(jet(), 0.1, forcing=[0.0, zeros().requires_grad_(True)]),  # type: ignore[list-item]
+        ValueError,
+        r"forcing: expected numbers or one tensor, got a list with a tensor that requires a gradient",
     ),
 }
 

@@ -22,6 +22,9 @@ class BuildInfo:
         threads: threads that the CPU kernels use now (``torch.set_num_threads``).
         cuda_version: version of the CUDA compiler, None in a build for the CPU alone.
         cuda_architectures: architectures in the form of CMake's ``CUDA_ARCHITECTURES``.
+        fused: for ``"cpu float32"``, ``"cpu float64"``, ``"cuda float32"`` and ``"cuda float64"``, which networks
+            ``mlp_jet`` and ``navier_stokes_loss`` take through all layers in one kernel; the others go layer by layer
+            (composed), in bounded memory too. None where this build has no kernels.
     """
 
     version: str
@@ -32,11 +35,13 @@ class BuildInfo:
     threads: int
     cuda_version: str | None
     cuda_architectures: tuple[str, ...]
+    fused: dict[str, str | None]
 
 
 def build_info() -> BuildInfo:
     """What was compiled in: CPU instruction sets, CUDA version and architectures."""
     info = _core.build_info()
+    cuda = bool(info["cuda_version"])
     return BuildInfo(
         version=info["version"],
         compiler=info["compiler"],
@@ -46,4 +51,16 @@ def build_info() -> BuildInfo:
         threads=info["threads"],
         cuda_version=info["cuda_version"] or None,
         cuda_architectures=tuple(a for a in info["cuda_architectures"].split(",") if a),
+        fused={
+            "cpu float32": "every width",
+            "cpu float64": "every width",
+            "cuda float32": _cuda_limits() if cuda else None,
+            "cuda float64": "no width: composed" if cuda else None,
+        },
     )
+
+
+def _cuda_limits() -> str:
+    """What the fused CUDA kernels take, from the kernels' own constants."""
+    width, outputs, streams = (getattr(_core, f"MAX_FUSED_{what}", "?") for what in ("WIDTH", "OUTPUTS", "STREAMS"))
+    return f"widths up to {width}, {outputs} outputs and {streams} streams, else composed"

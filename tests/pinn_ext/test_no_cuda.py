@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 STREAMS = _core.JetStreams([0, 1], [1.0, 1.0], True)
 SIZE = _core.ResidualSize(n=4, dim=2, time_stream=False, steady=True, nu_per_point=False, force_per_point=False)
 TANH = _core.Activation.tanh
+NETWORK = _core.MlpShape(n=4, d=2, m=3, widths=[6, 5, 3], streams=STREAMS, activation=TANH)
 # Addresses are zero: a twin must throw before it touches any.
 TWINS: dict[str, Callable[[bool], None]] = {
     "fourier_features": lambda f: _core.fourier_features(f, 0, 0, 0, 0, 4, 2, 3),
@@ -29,6 +30,11 @@ TWINS: dict[str, Callable[[bool], None]] = {
     "activation_jet_backward": lambda f: _core.activation_jet_backward(f, 0, 0, 0, 0, 4, STREAMS, TANH),
     "navier_stokes_residual": lambda f: _core.navier_stokes_residual(f, 0, 0, 0, 0, 0, SIZE),
     "navier_stokes_residual_backward": lambda f: _core.navier_stokes_residual_backward(f, 0, 0, 0, 0, 0, 0, SIZE),
+    "mlp_jet": lambda f: _core.mlp_jet(f, 0, 0, 0, [], 0, 0, NETWORK),
+    "mlp_jet_backward": lambda f: _core.mlp_jet_backward(f, 0, 0, 0, 0, [], 0, 0, NETWORK, True, 0),
+    "navier_stokes_loss": lambda f: _core.navier_stokes_loss(
+        f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0
+    ),
 }
 
 

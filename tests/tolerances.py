@@ -154,3 +154,7 @@ SOAP_FLOAT64 = 1e-11
 # pinnx.train: the same where QR in float32 rounds differently (another device), or where all is in float32 and the
 # gradients have full rank: measured 9e-8 after 300 steps. (Where they have not, rounding chooses eigenvectors.)
 SOAP_FLOAT32 = 100 * EPS32
+
+# pinn_ext: MB by which the peak of a step may grow from 10^4 to 4 * 10^5 points: measured 0.3, pages that are touched
+# for the first time. The jet of one layer of 64 at the larger number is 512 MB, one number for each point 1.6 MB.
+MEMORY_OF_A_STEP = 10.0

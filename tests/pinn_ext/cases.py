@@ -25,6 +25,7 @@ Function = Callable[..., Tensor]
 
 SPECS = {
     "value": JetSpec(),
+    "line": JetSpec(first=(0,), laplacian=(0,)),
     "gradient": JetSpec(first=(0, 1, 2)),
     "steady2d": JetSpec(first=(0, 1), laplacian=(0, 1)),
     "unsteady2d": JetSpec(first=(0, 1, 2), laplacian=(1, 2)),

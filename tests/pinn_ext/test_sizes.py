@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -144,13 +144,6 @@ def test_expanded_cotangent(case: Case) -> None:
 def test_two_runs_are_bitwise_alike(case: Case, dtype: torch.dtype) -> None:
     runs = [forward_and_gradients(case.kernel, case.inputs(1500, seed=6, dtype=dtype), seed=7) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
-
-
-@pytest.fixture
-def restored_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @every_case

@@ -10,11 +10,30 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def test_custom_training_loop_learns() -> None:
-    """In 60 of its 1,000 steps the error of the velocity falls to less than half."""
-    command = [sys.executable, "-W", "error", str(EXAMPLES / "custom_training_loop.py"), "--steps", "60"]
+def printed(example: str, pattern: str) -> list[float]:
+    """The numbers that an example prints in 60 of its 1,000 steps, from the first to the last."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / example), "--steps", "60"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
-    errors = [float(e) for e in re.findall(r"error of the velocity (\S+)", run.stdout)]
-    assert len(errors) == 11
-    assert errors[-1] < 0.5 * errors[0], run.stdout
+    numbers = [float(number) for number in re.findall(pattern, run.stdout)]
+    assert len(numbers) == 11, run.stdout
+    return numbers
+
+
+def test_custom_training_loop_learns() -> None:
+    """The error of the velocity falls to less than half."""
+    errors = printed("custom_training_loop.py", r"error of the velocity (\S+)")
+    assert errors[-1] < 0.5 * errors[0], errors
+
+
+def test_heat_equation_learns_the_field() -> None:
+    """The error of u falls to less than half."""
+    errors = printed("heat_equation.py", r"error of u (\S+)")
+    assert errors[-1] < 0.5 * errors[0], errors
+
+
+def test_heat_equation_learns_the_conductivity() -> None:
+    """alpha, five times too large at first, is on its way to the 0.1 of the exact solution."""
+    alphas = printed("heat_equation.py", r"alpha (\S+),")
+    assert alphas[0] == 0.5
+    assert alphas[-1] < 0.7 * alphas[0], alphas

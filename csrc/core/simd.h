@@ -100,11 +100,13 @@ struct Vec {
     for (int i = 0; i < size; ++i)
       if (i < count) p[i * stride] = raw[i];
   }
-  // Sum of all lanes, always in the order of the lanes.
+  // Sum of all lanes, always in the same order: halves are added until one lane is left.
   PINN_INLINE T sum() const {
-    T s = raw[0];
-    for (int i = 1; i < size; ++i) s += raw[i];
-    return s;
+    T lanes[size];
+    std::memcpy(lanes, &raw, sizeof(Raw));
+    for (int half = size / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+    return lanes[0];
   }
 
   PINN_INLINE friend Vec operator+(Vec a, Vec b) { return a.raw + b.raw; }

@@ -1,5 +1,6 @@
 // The Navier-Stokes loss on the CPU: the head of a tile is the residual, its mean square and its adjoint, points in
 // vectors. Sums over tiles and parts are kept in double: a running sum of many points in float would lose digits.
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -18,25 +19,28 @@ struct alignas(64) PartSums {
   double v_nu = 0;
 };
 
-template <int dim, typename V, typename T>
+template <int dim, typename Layout, typename T>
 class LossHead {
  public:
+  using V = typename Layout::V;
+
   LossHead(const NavierStokesLoss<T>& op, PartSums* sums, T* v_nu_points)
       : op_(op), sums_(sums), v_nu_points_(v_nu_points) {}
 
-  void operator()(int64_t part, int64_t first, int64_t t, const T* y, T* v_y) const {
+  void operator()(int64_t part, const Tile& tile, const T* y, T* v_y) const {
     V squares[dim + 1], v_nu(T(0));
     for (V& s : squares) s = V(T(0));
     const bool back = op_.gradient != nullptr;
-    if (back) clear(t, v_y);
-    for (int64_t i = 0; i < t; i += V::size) {
-      const int64_t left = t - i, point = first + i;
-      const FlowJet<dim, V> q = load(y, i, t, left);
+    // What the residual does not read has no cotangent.
+    if (back) std::fill_n(v_y, Layout::jet_size(dim + 1, tile.rows), T(0));
+    for (int64_t i = 0; i < tile.t; i += V::size) {
+      const int64_t left = tile.t - i, point = tile.first + i;
+      const FlowJet<dim, V> q = load(tile, y, i);
       const V nu = op_.size.nu_per_point ? V::load(op_.nu + point, left) : V(op_.nu[0]);
       V force[dim], residual[dim + 1], v[dim + 1];
       for (int c = 0; c < dim; ++c) force[c] = load_force(point, c, left);
       residual_point<dim>(q, nu, force, residual);
-      // Lanes beyond the last point weigh nothing: their residual is that of a jet of zeros under the force.
+      // Lanes beyond the last point weigh nothing.
       const V weight =
           op_.point_weights != nullptr ? V::load(op_.point_weights + point, left) : V::load(kOnes.data(), left);
       for (int c = 0; c <= dim; ++c) {
@@ -51,7 +55,7 @@ class LossHead {
       if (v_nu_points_ != nullptr) v_nu_here.store(v_nu_points_ + point, left);
       v_nu += v_nu_here;
       for_each_entry(v_q, op_.size.time_stream, op_.size.steady, [&](int stream, int column, V& entry) {
-        entry.scatter(v_y + (stream * t + i) * kPanel<V> + column, kPanel<V>, left);
+        Layout::store_points(tile, entry, v_y, stream, column, i);
       });
     }
     PartSums& sums = sums_[part];
@@ -66,12 +70,11 @@ class LossHead {
     return ones;
   }();
 
-  FlowJet<dim, V> load(const T* y, int64_t i, int64_t t, int64_t left) const {
+  FlowJet<dim, V> load(const Tile& tile, const T* y, int64_t i) const {
     FlowJet<dim, V> q;
     for (V& rate : q.rate) rate = V(T(0));
-    for_each_entry(q, op_.size.time_stream, op_.size.steady, [&](int stream, int column, V& entry) {
-      entry = V::gather(y + (stream * t + i) * kPanel<V> + column, kPanel<V>, left);
-    });
+    for_each_entry(q, op_.size.time_stream, op_.size.steady,
+                   [&](int stream, int column, V& entry) { entry = Layout::load_points(tile, y, stream, column, i); });
     return q;
   }
 
@@ -81,31 +84,14 @@ class LossHead {
     return V::gather(op_.forcing + point * dim + c, dim, left);
   }
 
-  // What the residual does not read has no cotangent.
-  void clear(int64_t t, T* v_y) const {
-    for (int64_t row = 0; row < op_.mlp.shape.streams.count() * t; ++row)
-      for (int c = 0; c <= dim; ++c) v_y[row * kPanel<V> + c] = T(0);
-  }
-
   const NavierStokesLoss<T>& op_;
   PartSums* sums_;
   T* v_nu_points_;  // [n], or null: one sum, or none
 };
 
-template <int dim, Isa isa, typename T>
-void loss(const NavierStokesLoss<T>& a) {
-  using Fused = FusedMlp<isa, T>;
-  using Wanted = typename Fused::Wanted;
-  const Wanted wanted = a.gradient == nullptr ? Wanted::value : a.want_B ? Wanted::gradient_with_B : Wanted::gradient;
-  Fused fused(a.mlp, wanted, a.sharing);
-  std::vector<PartSums> parts(static_cast<std::size_t>(fused.parts()));
-
-  // nu stands behind the parameters (and B).
-  T* v_nu = nullptr;
-  if (a.gradient != nullptr && a.want_nu)
-    v_nu = a.gradient + a.mlp.shape.num_parameters() + (a.want_B ? a.mlp.shape.d * a.mlp.shape.m : 0);
-  fused.run(LossHead<dim, typename Fused::V, T>(a, parts.data(), a.size.nu_per_point ? v_nu : nullptr));
-
+// Total and terms from the sums of all parts, in order; returns the sum of v_nu.
+template <int dim, typename T>
+double write_terms(const NavierStokesLoss<T>& a, const std::vector<PartSums>& parts) {
   PartSums sum;
   for (const PartSums& part : parts) {
     for (std::size_t c = 0; c <= dim; ++c) sum.squares[c] += part.squares[c];
@@ -118,9 +104,24 @@ void loss(const NavierStokesLoss<T>& a) {
     total += static_cast<double>(a.term_weights[c]) * term;
   }
   *a.total = static_cast<T>(total);
-  if (a.gradient == nullptr) return;
-  fused.write_gradient(a.gradient);
-  if (v_nu != nullptr && !a.size.nu_per_point) *v_nu = static_cast<T>(sum.v_nu);
+  return sum.v_nu;
+}
+
+template <int dim, Isa isa, typename T>
+void loss(const NavierStokesLoss<T>& a) {
+  const Wanted wanted = a.gradient == nullptr ? Wanted::value : a.want_B ? Wanted::gradient_with_B : Wanted::gradient;
+  T* v_nu = nullptr;  // behind the parameters (and B)
+  if (a.gradient != nullptr && a.want_nu)
+    v_nu = a.gradient + a.mlp.shape.num_parameters() + (a.want_B ? a.mlp.shape.d * a.mlp.shape.m : 0);
+  with_fused_mlp<isa, T>(a.mlp, wanted, a.sharing, [&](auto& fused) {
+    using Layout = typename std::decay_t<decltype(fused)>::Layout;
+    std::vector<PartSums> parts(static_cast<std::size_t>(fused.parts()));
+    fused.run(LossHead<dim, Layout, T>(a, parts.data(), a.size.nu_per_point ? v_nu : nullptr));
+    const double v_nu_sum = write_terms<dim>(a, parts);
+    if (a.gradient == nullptr) return;
+    fused.write_gradient(a.gradient);
+    if (v_nu != nullptr && !a.size.nu_per_point) *v_nu = static_cast<T>(v_nu_sum);
+  });
 }
 
 }  // namespace

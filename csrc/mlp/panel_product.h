@@ -1,4 +1,4 @@
-// The two matrix products of a tile that stays in the cache, blocked for registers.
+// The matrix products of a tile whose features lie in vectors (panel_layout.h), blocked for registers.
 //
 // A tile's features lie in panels of P = two vectors: [features / P][rows][P]. A weight is packed the same way, so that
 // its rows of P numbers are read in order. One block keeps its rows x P sums in registers; of a last panel that is half
@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/simd.h"
+#include "mlp/tile.h"
 
 namespace pinn {
 
@@ -119,16 +120,6 @@ constexpr std::array<OuterBlock<T>, sizeof...(i)> outer_blocks(std::index_sequen
   return {&outer_block<V, static_cast<int>(i) + 1, vectors, T>...};
 }
 
-// f(begin, length) over 0 .. count in pieces of nearly equal length, at most kBlockRows.
-template <typename V, typename F>
-PINN_INLINE void in_blocks(std::int64_t count, F&& f) {
-  const std::int64_t blocks = (count + kBlockRows<V> - 1) / kBlockRows<V>;
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::int64_t begin = b * count / blocks;
-    f(begin, (b + 1) * count / blocks - begin);
-  }
-}
-
 // One panel of features of y = x b: x [num_k] features in panels, b [num_k][P], y [num_rows][P].
 template <typename V, typename T>
 void multiply_panel(const T* x, const T* b, T* y, std::int64_t num_rows, std::int64_t num_k, int vectors) {
@@ -136,7 +127,7 @@ void multiply_panel(const T* x, const T* b, T* y, std::int64_t num_rows, std::in
   static constexpr auto one = product_blocks<V, 1, T>(Rows{});
   static constexpr auto two = product_blocks<V, 2, T>(Rows{});
   const auto& blocks = vectors == 2 ? two : one;
-  in_blocks<V>(num_rows, [&](std::int64_t begin, std::int64_t rows) {
+  in_blocks(num_rows, kBlockRows<V>, [&](std::int64_t begin, std::int64_t rows) {
     blocks[static_cast<std::size_t>(rows - 1)](x + begin * kPanel<V>, num_rows * kPanel<V>, b, num_k,
                                                y + begin * kPanel<V>);
   });
@@ -153,7 +144,7 @@ void add_outer_product(const T* v, const T* x, T* d, std::int64_t num_rows, std:
   for (std::int64_t j = 0; j < num_panels<V>(num_in); ++j) {
     const auto& blocks = panel_vectors<V>(num_in, j) == 2 ? two : one;
     for (std::int64_t k = 0; k < num_panels<V>(num_out); ++k)
-      in_blocks<V>(panel_width<V>(num_out, k), [&](std::int64_t begin, std::int64_t rows) {
+      in_blocks(panel_width<V>(num_out, k), kBlockRows<V>, [&](std::int64_t begin, std::int64_t rows) {
         blocks[static_cast<std::size_t>(rows - 1)](v + k * num_rows * P + begin, x + j * num_rows * P, num_rows,
                                                    d + (j * num_out + k * P + begin) * P, add);
       });

@@ -5,6 +5,9 @@ from typing import Any
 
 MAX_COORDINATES: int
 MAX_LINEAR_LAYERS: int
+MAX_FUSED_WIDTH: int
+MAX_FUSED_OUTPUTS: int
+MAX_FUSED_STREAMS: int
 
 class JetStreams:
     def __init__(self, first: Sequence[int], weights: Sequence[float], has_laplacian: bool) -> None: ...

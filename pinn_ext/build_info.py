@@ -62,5 +62,7 @@ def build_info() -> BuildInfo:
 
 def _cuda_limits() -> str:
     """What the fused CUDA kernels take, from the kernels' own constants."""
-    width, outputs, streams = (getattr(_core, f"MAX_FUSED_{what}", "?") for what in ("WIDTH", "OUTPUTS", "STREAMS"))
-    return f"widths up to {width}, {outputs} outputs and {streams} streams, else composed"
+    return (
+        f"widths up to {_core.MAX_FUSED_WIDTH}, {_core.MAX_FUSED_OUTPUTS} outputs and {_core.MAX_FUSED_STREAMS} "
+        "streams, else composed"
+    )

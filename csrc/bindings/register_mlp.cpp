@@ -4,6 +4,7 @@
 #include "bindings/register.h"
 #include "core/error.h"
 #include "core/peak.h"
+#include "mlp/fused_plan.h"
 #include "mlp/mlp.h"
 #include "navier_stokes/loss.h"
 
@@ -44,6 +45,10 @@ Mlp<T> make_mlp(Address x, Address B, const std::vector<Address>& parameters, co
 
 void register_mlp(py::module_& m) {
   m.attr("MAX_LINEAR_LAYERS") = kMaxLinearLayers;
+  // What the fused CUDA kernels take.
+  m.attr("MAX_FUSED_WIDTH") = fused_cuda::kMaxWidth;
+  m.attr("MAX_FUSED_OUTPUTS") = fused_cuda::kMaxOutputs;
+  m.attr("MAX_FUSED_STREAMS") = fused_cuda::kMaxStreams;
   py::class_<MlpShape>(m, "MlpShape")
       .def(py::init(&make_shape), py::arg("n"), py::arg("d"), py::arg("m"), py::arg("widths"), py::arg("streams"),
            py::arg("activation"));

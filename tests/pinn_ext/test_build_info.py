@@ -54,7 +54,7 @@ def test_paths_of_a_build_for_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> 
 def test_paths_of_a_build_with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     build_with(monkeypatch, **CUDA)
     for name, value in {"WIDTH": 256, "OUTPUTS": 8, "STREAMS": 6}.items():
-        monkeypatch.setattr(_core, f"MAX_FUSED_{name}", value, raising=False)
+        monkeypatch.setattr(_core, f"MAX_FUSED_{name}", value)
     fused = build_info().fused
     assert fused["cuda float32"] == "widths up to 256, 8 outputs and 6 streams, else composed"
     assert fused["cuda float64"] == "no width: composed"

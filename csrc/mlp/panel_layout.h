@@ -12,15 +12,6 @@
 
 namespace pinn {
 
-// A linear layer as a layout sees it.
-template <typename T>
-struct Linear {
-  std::int64_t in, out;
-  std::int64_t m;               // frequencies before the first layer; 0: any other layer
-  const T *weight, *bias;       // [out, in], [out]
-  const T *forward, *backward;  // what the layout has packed
-};
-
 template <Isa isa, typename T>
 struct PanelLayout {
   using V = Vec<isa, T>;

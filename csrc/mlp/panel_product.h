@@ -33,11 +33,6 @@ PINN_INLINE int panel_vectors(std::int64_t features, std::int64_t j) {
   return panel_width<V>(features, j) > V::size ? 2 : 1;
 }
 
-// Rows of sums that fit into the registers beside two vectors of a panel and one broadcast: 2 * 12 + 3 of 32, or
-// 2 * 6 + 3 of 16.
-template <typename V>
-inline constexpr int kBlockRows = sizeof(typename V::Raw) == 64 ? 12 : 6;
-
 // y[i] = sum_k x[i][k] b[k] for `rows` rows i.
 template <typename V, int rows, int vectors, typename T>
 void product_block(const T* x,                 // [panels of k][panel_stride], each [rows][P]

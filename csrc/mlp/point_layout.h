@@ -5,7 +5,10 @@
 // they are. The price is the weight gradient, whose sums end across the lanes of a vector.
 #pragma once
 
-#include "mlp/panel_layout.h"
+#include <algorithm>
+#include <utility>
+
+#include "mlp/tile.h"
 
 namespace pinn {
 

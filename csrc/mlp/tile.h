@@ -18,6 +18,20 @@ struct Tile {
   std::int64_t rows;      // all streams
 };
 
+// A linear layer as a layout sees it.
+template <typename T>
+struct Linear {
+  std::int64_t in, out;
+  std::int64_t m;               // frequencies before the first layer; 0: any other layer
+  const T *weight, *bias;       // [out, in], [out]
+  const T *forward, *backward;  // what the layout has packed
+};
+
+// Rows of sums, two vectors each, that fit into the registers beside two vectors and one broadcast: 2 * 12 + 3 of 32,
+// or 2 * 6 + 3 of 16.
+template <typename V>
+inline constexpr int kBlockRows = sizeof(typename V::Raw) == 64 ? 12 : 6;
+
 // f(begin, length) over 0 .. count in pieces of nearly equal length, at most `most`.
 template <typename F>
 PINN_HD void in_blocks(std::int64_t count, std::int64_t most, F&& f) {

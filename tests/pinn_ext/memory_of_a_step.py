@@ -3,13 +3,14 @@
     python memory_of_a_step.py loss|jets FEW MANY
 
 A step is the Navier-Stokes loss with all gradients, two hidden layers of width 64 in float32, as one fused operation or
-layer by layer. A program of its own: the peak (getrusage) is that of a process and never falls.
+layer by layer. A program of its own: the peak is that of a process and never falls.
 """
 
 from __future__ import annotations
 
-import resource
+import re
 import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,10 @@ WIDTH = 64
 
 
 def peak_mb() -> float:
-    """The largest resident set so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    """The largest resident set so far. (getrusage would begin with that of the process that started this one.)"""
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
 
 
 def step(way: str, x: Tensor, B: Tensor, layers: list[nn.Linear]) -> None:

@@ -305,7 +305,8 @@ def growth(way: str, few: int, many: int) -> float:
 
 
 def test_memory_does_not_grow_with_the_points() -> None:
-    pytest.importorskip("resource", reason="peaks are measured by getrusage, which this system does not have")
+    if not Path("/proc/self/status").exists():
+        pytest.skip("peaks are read from /proc/self/status, which this system does not have")
     assert growth("loss", 10_000, 400_000) <= MEMORY_OF_A_STEP
     assert growth("jets", 10_000, 40_000) > 3 * MEMORY_OF_A_STEP, "layer by layer it would show"
 

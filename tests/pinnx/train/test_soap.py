@@ -241,6 +241,7 @@ def test_parameters_that_it_cannot_take_are_refused(shape: tuple[int, ...], dtyp
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device (torch.cuda.is_available() is False)")
 def test_a_gpu_goes_the_same_way_and_nothing_is_read_back() -> None:
     # Square ones alone: of others, the first gradient leaves eigenvectors to the solver.
     here = drawn(torch.float64, ((8, 8), (6, 6), (8, 8), (8,), ()))

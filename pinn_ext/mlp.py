@@ -68,7 +68,7 @@ def mlp_jet(
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
     parameters = interleaved(weights, biases)
-    parts = invariant_parts(x, B, weights) if thread_invariant else 0
+    parts = invariant_parts(B, weights) if thread_invariant else 0
     data = _mlp_jet(x, B, parameters, spec.first, spec.laplacian_weights, spec.has_laplacian, activation, parts)
     return Jet(data, spec)
 
@@ -83,7 +83,7 @@ def num_parameters(parameters: Sequence[Tensor]) -> int:
     return sum(p.numel() for p in parameters)
 
 
-def invariant_parts(x: Tensor, B: Tensor, weights: Sequence[Tensor]) -> int:
+def invariant_parts(B: Tensor, weights: Sequence[Tensor]) -> int:
     """In how many parts the points are cut where threads must not matter: of sizes alone."""
     size = sum(w.numel() for w in weights) + B.numel()
     return max(1, min(_INVARIANT_PARTS, _INVARIANT_NUMBERS // size))

@@ -126,7 +126,7 @@ def navier_stokes_loss(
         want_gradient,
         want_B,
         want_nu,
-        invariant_parts(x, B, weights) if thread_invariant else 0,
+        invariant_parts(B, weights) if thread_invariant else 0,
     )
     return (total, terms, residual) if return_residual else (total, terms)
 

@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "core/isa.h"
+
 namespace pinn {
 
 using std::int64_t;
@@ -60,6 +62,20 @@ void check_adjoint(const char* name, const std::vector<T>& input, const std::vec
                  adjoint, bound, error);
     std::exit(1);
   }
+}
+
+// check(run_op) for every instruction set that this CPU has, where run_op(op) runs an operation on it.
+template <typename Check>
+void on_every_isa(const Check& check) {
+  const auto on = [&](auto isa) {
+    check([isa](const auto& op) { run_on_cpu(isa, op); });
+    std::printf("%s: %d adjoints agree\n", isa_name(isa), num_checks);
+  };
+  on(IsaConstant<Isa::generic>{});
+#ifdef PINN_X86_PATHS
+  if (active_isa() >= Isa::avx2) on(IsaConstant<Isa::avx2>{});
+  if (active_isa() >= Isa::avx512) on(IsaConstant<Isa::avx512>{});
+#endif
 }
 
 }  // namespace pinn

@@ -130,23 +130,13 @@ void check_all(const RunOp& run_op) {
     }
 }
 
-template <Isa isa>
-void check_isa() {
-  const auto run_op = [](const auto& op) { run_on_cpu(IsaConstant<isa>{}, op); };
-  check_all<float>(run_op);
-  check_all<double>(run_op);
-  std::printf("%s: %d adjoints agree\n", isa_name(isa), num_checks);
-}
-
 }  // namespace
 }  // namespace pinn
 
 int main() {
-  const pinn::Isa best = pinn::active_isa();
-  pinn::check_isa<pinn::Isa::generic>();
-#ifdef PINN_X86_PATHS
-  if (best >= pinn::Isa::avx2) pinn::check_isa<pinn::Isa::avx2>();
-  if (best >= pinn::Isa::avx512) pinn::check_isa<pinn::Isa::avx512>();
-#endif
+  pinn::on_every_isa([](auto run_op) {
+    pinn::check_all<float>(run_op);
+    pinn::check_all<double>(run_op);
+  });
   return 0;
 }

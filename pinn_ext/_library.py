@@ -10,8 +10,8 @@ which in Python costs more than a small network's whole step (docs/performance.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -183,29 +183,23 @@ def register_operator(
     return Operator(getattr(torch.ops.pinn_ext, name).default, kernel, backward, setup_context)
 
 
-class launch_place:  # noqa: N801 - reads as the with statement that it is
+def launch_place(tensor: Tensor) -> AbstractContextManager[tuple[bool, int | None]]:
     """The device on which a kernel runs: ``with launch_place(x) as place: kernel(*place, ...)``.
 
     ``place`` is ``(is float64, stream)``; the stream is None on the CPU, else the current CUDA stream's handle.
     """
+    if tensor.is_cuda:
+        return _on_device(tensor)
+    return _ON_CPU[tensor.dtype]
 
-    __slots__ = ("_guard", "_place")
 
-    def __init__(self, tensor: Tensor) -> None:
-        float64 = tensor.dtype == torch.float64
-        if tensor.is_cuda:
-            self._guard: Any = torch.cuda.device(tensor.device)
-            self._place: tuple[bool, int | None] = (float64, torch.cuda.current_stream(tensor.device).cuda_stream)
-        else:
-            self._guard = nullcontext()
-            self._place = (float64, None)
+_ON_CPU = {torch.float32: nullcontext((False, None)), torch.float64: nullcontext((True, None))}
 
-    def __enter__(self) -> tuple[bool, int | None]:
-        self._guard.__enter__()
-        return self._place
 
-    def __exit__(self, *error: object) -> None:
-        self._guard.__exit__(*error)
+@contextmanager
+def _on_device(tensor: Tensor) -> Iterator[tuple[bool, int | None]]:
+    with torch.cuda.device(tensor.device):
+        yield tensor.dtype == torch.float64, torch.cuda.current_stream(tensor.device).cuda_stream
 
 
 def address(tensor: Tensor | None) -> int:

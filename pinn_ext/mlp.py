@@ -80,7 +80,7 @@ def interleaved(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Ten
 
 def num_parameters(parameters: Sequence[Tensor]) -> int:
     """Numbers in all tensors."""
-    return sum(p.numel() for p in parameters)
+    return sum([p.numel() for p in parameters])
 
 
 def invariant_parts(B: Tensor, weights: Sequence[Tensor]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -112,14 +113,10 @@ def _check_spec(name: str, spec: JetSpec, dim: int) -> bool:
 
 def residual_size(n: int, dim: int, nu: Tensor, forcing: Tensor | None, time_stream: bool, steady: bool) -> Any:
     """The kernels' description of a residual."""
-    return _core.ResidualSize(
-        n=n,
-        dim=dim,
-        time_stream=time_stream,
-        steady=steady,
-        nu_per_point=nu.numel() != 1,
-        force_per_point=forcing is not None and forcing.dim() == 2,
-    )
+    return _residual_size(n, dim, time_stream, steady, nu.numel() != 1, forcing is not None and forcing.dim() == 2)
+
+
+_residual_size = lru_cache(maxsize=256)(_core.ResidualSize)
 
 
 def navier_stokes_residual_kernel(

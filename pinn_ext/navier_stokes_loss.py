@@ -102,13 +102,15 @@ def navier_stokes_loss(
     # Compared and no more: where torch.compile traces the sizes as symbols, a count made of them is one.
     if count is not None and not (isinstance(count, Real) and 0 < count < math.inf):
         raise ValueError(f"count: expected a number of points > 0, got {describe(count)}")
-    _refuse_gradients(point_weights=point_weights, forcing=forcing, term_weights=term_weights)
+    _refuse_gradient("term_weights", term_weights)
+    _refuse_gradient("point_weights", point_weights)
+    _refuse_gradient("forcing", forcing)
 
     parameters = interleaved(weights, biases)
     want_B = want_nu = want_gradient = False
     if torch.is_grad_enabled():
         want_B, want_nu = B.requires_grad, nu.requires_grad
-        want_gradient = want_B or want_nu or any(p.requires_grad for p in parameters)
+        want_gradient = want_B or want_nu or any([p.requires_grad for p in parameters])
     total, terms, residual, _ = _navier_stokes_loss(
         x,
         B,
@@ -131,13 +133,12 @@ def navier_stokes_loss(
     return (total, terms, residual) if return_residual else (total, terms)
 
 
-def _refuse_gradients(**tensors: Tensor | None) -> None:
-    for name, tensor in tensors.items():
-        if tensor is not None and tensor.requires_grad:
-            raise ValueError(
-                f"{name}: expected a tensor without requires_grad, as the loss is not differentiated in it (mlp_jet "
-                "and navier_stokes_residual are)"
-            )
+def _refuse_gradient(name: str, tensor: Tensor | None) -> None:
+    if tensor is not None and tensor.requires_grad:
+        raise ValueError(
+            f"{name}: expected a tensor without requires_grad, as the loss is not differentiated in it (mlp_jet and "
+            "navier_stokes_residual are)"
+        )
 
 
 def _gradient_size(B: Tensor, parameters: Sequence[Tensor], nu: Tensor, want_B: bool, want_nu: bool) -> int:

@@ -1,0 +1,82 @@
+// Pivoted QR that stops at k: the contract of this room.
+//
+//   A [r, n, c], row after row: n candidates, c columns each (one sensor measures all of its c components)
+//   pivot s = argmax_j score_j,   score_j = weight_j |res_j| - cost_j,   ties to the lowest j
+//   |res_j|^2 = sum over the candidate's c columns of |a - Q Q' a|^2,    Q: what has been chosen, orthonormal
+//
+// A candidate whose residual is at rounding level, |res_j| <= tolerance * (largest |a_j| that is allowed), adds nothing
+// to the span. Where no other is left, `rank` pivots have been chosen, and the choice goes on greedily D-optimal,
+// within the span (Saito et al., IEEE Access 9 (2021) 68535):
+//
+//   score_j = weight_j sqrt(g_j) - cost_j / (largest |a_j|),  g_j = sum over the c columns of a' M^-1 a,
+//   M = sum over the chosen of weight^2 a a'
+//
+// Neither the trailing matrix nor Q's product with it is ever formed; A is only read.
+#pragma once
+
+#include <cstdint>
+
+#include "core/run.h"
+
+namespace pinn {
+
+struct PivotSize {
+  std::int64_t r, n, c;
+  std::int64_t k;
+  std::int64_t num_forced;   // <= k
+  std::int64_t num_regions;  // labels are below it
+  std::int64_t d;            // coordinates of a position
+  double min_distance;       // > 0 where there are positions
+  double tolerance;          // relative to the largest |a_j| allowed
+};
+
+enum class PivotStatus : std::int64_t {
+  ok = 0,
+  not_finite = 1,  // a NaN or an infinity in A, or squares that overflow; nothing was chosen
+  too_small = 2,   // squares underflow, or all columns are zero; nothing was chosen
+  exhausted = 3,   // the constraints left fewer than k; `chosen` pivots stand in the output
+};
+
+// What a choice reports, [4]: status, chosen, rank, and how many columns were looked at (each time that a column of A
+// was read by a pass counts once; n * c is one read of A).
+inline constexpr int kPivotReport = 4;
+
+template <typename T>
+struct PivotedQr {
+  const T* a;                     // [r, n, c]
+  const T* weight;                // [n], > 0 where allowed, or null
+  const T* cost;                  // [n] or null
+  const std::uint8_t* forbidden;  // [n] or null; a forced one is not forbidden
+  const std::int64_t* forced;     // [num_forced], distinct; chosen first, in this order
+  const double* position;         // [n, d] or null: none nearer than min_distance to a chosen one
+  const std::int64_t* region;     // [n] or null
+  const std::int64_t* quota;      // [num_regions]: the most that a region may have
+  // outputs
+  std::int64_t* pivot;   // [k]
+  double* r_diagonal;    // [k]: |res| when it was chosen, without weight; 0 where at rounding level, and beyond rank
+  std::int64_t* report;  // [kPivotReport]
+  PivotSize size;
+  void* workspace;  // CUDA only: cuda_pivot_workspace_bytes()
+};
+
+// The same choice in one read of A: blocks of columns choose k candidates each, and candidates meet in a tree.
+// Constraints hold within each block and in each meeting. Where the candidates run out before k, `exhausted` is
+// reported.
+template <typename T>
+struct PivotTournament {
+  PivotedQr<T> choice;
+};
+
+template <Isa isa, typename T>
+void run_on_cpu(IsaConstant<isa>, const PivotedQr<T>&);
+template <Isa isa, typename T>
+void run_on_cpu(IsaConstant<isa>, const PivotTournament<T>&);
+
+template <typename T>
+void run_on_cuda(const PivotedQr<T>&, Stream);  // all pointers on the device, outputs and report too
+template <typename T>
+void run_on_cuda(const PivotTournament<T>&, Stream);
+
+std::int64_t cuda_pivot_workspace_bytes(const PivotSize& size, bool float64);
+
+}  // namespace pinn

@@ -39,6 +39,7 @@ from pinn_ext.linear import linear_jet
 from pinn_ext.mlp import mlp_jet
 from pinn_ext.navier_stokes import navier_stokes_residual
 from pinn_ext.navier_stokes_loss import navier_stokes_loss
+from pinn_ext.pivoted_qr import PivotedQR, pivoted_qr
 
 __version__: str = _core.build_info()["version"]
 
@@ -48,6 +49,7 @@ __all__ = [
     "BuildInfo",
     "Jet",
     "JetSpec",
+    "PivotedQR",
     "activation_jet",
     "build_info",
     "fourier_features",
@@ -56,4 +58,5 @@ __all__ = [
     "mlp_jet",
     "navier_stokes_loss",
     "navier_stokes_residual",
+    "pivoted_qr",
 ]

@@ -1,0 +1,223 @@
+"""What limits a choice of columns: checks of weights, costs and constraints, and their form for the kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinn_ext._checks import describe
+
+__all__ = ["Constraints", "check_constraints"]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Tensors on the device of ``A``; None where nothing is asked.
+
+    Args:
+        weights, costs: ``[n]`` in the dtype of ``A``. A weight of zero is among the forbidden.
+        forbidden: ``[n]`` uint8.
+        forced: ``[f]`` int64, distinct, none of them forbidden.
+        positions: ``[n, d]`` float64.
+        min_distance: where there are positions.
+        regions: ``[n]`` int64.
+        quotas: ``[num_regions]`` int64.
+    """
+
+    weights: Tensor | None
+    costs: Tensor | None
+    forbidden: Tensor | None
+    forced: Tensor
+    positions: Tensor | None
+    min_distance: float
+    regions: Tensor | None
+    quotas: Tensor | None
+
+    def some_of(self, columns: Tensor) -> Constraints:
+        """The same for a choice among some columns; forced ones are those of the part, by their new numbers."""
+        place = torch.full((int(columns.max()) + 1 if columns.numel() else 0,), -1, dtype=torch.int64)
+        place = place.to(columns.device)
+        place[columns] = torch.arange(columns.numel(), device=columns.device)
+        forced = place[self.forced[self.forced < place.numel()]]
+
+        def part(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[columns]
+
+        return Constraints(
+            part(self.weights),
+            part(self.costs),
+            part(self.forbidden),
+            forced[forced >= 0],
+            part(self.positions),
+            self.min_distance,
+            part(self.regions),
+            self.quotas,
+        )
+
+
+def check_constraints(
+    A: Tensor,
+    k: int,
+    *,
+    weights: Any,
+    costs: Any,
+    forbidden: Any,
+    forced: Any,
+    positions: Any,
+    min_distance: Any,
+    regions: Any,
+    max_per_region: Any,
+) -> Constraints:
+    """Raises where the arguments contradict one another, or leave fewer than ``k`` of the n candidates of ``A``."""
+    n = A.shape[1]
+    weight = _numbers("weights", weights, n, A)
+    cost = _numbers("costs", costs, n, A)
+    banned = _forbidden(forbidden, n, A.device)
+    chosen = _forced(forced, n, k, A.device)
+    if weight is not None:
+        if bool((weight < 0).any()):
+            raise ValueError(f"weights: expected numbers >= 0, got {weight.min().item():g}")
+        if bool((weight[chosen] == 0).any()):
+            raise ValueError("weights, forced: expected a weight above 0 for each forced candidate, got 0")
+        if bool((weight == 0).any()):
+            banned = weight == 0 if banned is None else banned | (weight == 0)
+    if banned is not None and bool(banned[chosen].any()):
+        both = chosen[banned[chosen]].tolist()
+        raise ValueError(f"forced, forbidden: expected no candidate in both, got {both}")
+    position, distance = _positions(positions, min_distance, n, chosen, A.device)
+    region, quota = _regions(regions, max_per_region, n, chosen, A.device)
+    left = n if banned is None else n - int(banned.sum())
+    if region is not None and quota is not None:
+        free = region if banned is None else region[~banned]
+        left = int(torch.minimum(torch.bincount(free, minlength=quota.numel()), quota).sum())
+    if k > left:
+        raise ValueError(f"k: expected at most {left}, the candidates that the constraints leave of {n}, got {k}")
+    return Constraints(
+        weight,
+        cost,
+        None if banned is None else banned.to(torch.uint8),
+        chosen,
+        position,
+        distance,
+        region,
+        quota,
+    )
+
+
+def _tensor(name: str, value: Any, wanted: str) -> Tensor:
+    try:
+        return torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}: expected {wanted}, got {describe(value)}") from error
+
+
+def _numbers(name: str, value: Any, n: int, A: Tensor) -> Tensor | None:
+    if value is None:
+        return None
+    wanted = f"{n} finite numbers, one for each candidate"
+    numbers = _tensor(name, value, wanted)
+    if list(numbers.shape) != [n] or numbers.is_complex() or numbers.dtype == torch.bool:
+        raise ValueError(f"{name}: expected {wanted}, got {describe(numbers)}")
+    numbers = numbers.to(A.device, A.dtype).contiguous()
+    if not bool(numbers.isfinite().all()):
+        raise ValueError(f"{name}: expected {wanted}, got {int((~numbers.isfinite()).sum())} that are NaN or infinite")
+    return numbers
+
+
+def _indices(name: str, value: Any, n: int, device: torch.device) -> Tensor:
+    wanted = f"indices from 0 to {n - 1}"
+    indices = _tensor(name, value, wanted)
+    if indices.numel() == 0:
+        return torch.zeros(0, dtype=torch.int64, device=device)
+    if indices.dim() > 1 or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
+        raise ValueError(f"{name}: expected {wanted}, got {describe(indices)}")
+    indices = indices.reshape(-1).to(device, torch.int64)
+    wrong = indices[(indices < 0) | (indices >= n)]
+    if wrong.numel():
+        raise ValueError(f"{name}: expected {wanted}, got {wrong[0].item()}")
+    return indices
+
+
+def _forbidden(value: Any, n: int, device: torch.device) -> Tensor | None:
+    if value is None:
+        return None
+    tensor = _tensor("forbidden", value, f"a mask of {n} bools, or indices")
+    if tensor.dtype == torch.bool:
+        if list(tensor.shape) != [n]:
+            raise ValueError(f"forbidden: expected a mask of {n} bools, or indices, got {describe(tensor)}")
+        return tensor.to(device)
+    mask = torch.zeros(n, dtype=torch.bool, device=device)
+    mask[_indices("forbidden", value, n, device)] = True
+    return mask
+
+
+def _forced(value: Any, n: int, k: int, device: torch.device) -> Tensor:
+    indices = _indices("forced", () if value is None else value, n, device)
+    if indices.numel() > k:
+        raise ValueError(f"forced: expected at most k = {k} indices, got {indices.numel()}")
+    if indices.unique().numel() != indices.numel():
+        raise ValueError(f"forced: expected distinct indices, got {indices.tolist()}")
+    return indices
+
+
+def _positions(
+    positions: Any, min_distance: Any, n: int, forced: Tensor, device: torch.device
+) -> tuple[Tensor | None, float]:
+    if (positions is None) != (min_distance is None):
+        there, missing = ("positions", "min_distance") if min_distance is None else ("min_distance", "positions")
+        raise ValueError(f"{missing}: expected with {there}, got None")
+    if positions is None:
+        return None, 0.0
+    position = _tensor("positions", positions, f"coordinates [{n}, d]")
+    if position.dim() != 2 or position.shape[0] != n or position.shape[1] == 0 or position.is_complex():
+        raise ValueError(f"positions: expected coordinates [{n}, d], got {describe(position)}")
+    position = position.to(device, torch.float64).contiguous()
+    if not bool(position.isfinite().all()):
+        raise ValueError("positions: expected finite coordinates, got NaN or infinity")
+    distance = float(min_distance)
+    if not 0.0 < distance < float("inf"):
+        raise ValueError(f"min_distance: expected a number above 0, got {min_distance!r}")
+    points = position[forced]
+    for i in range(1, points.shape[0]):
+        nearest = float((points[:i] - points[i]).square().sum(1).min()) ** 0.5
+        if nearest < distance:
+            raise ValueError(
+                f"forced: expected candidates at least min_distance = {distance:g} from one another, got {nearest:g} "
+                f"at index {forced[i].item()}"
+            )
+    return position, distance
+
+
+def _regions(
+    regions: Any, max_per_region: Any, n: int, forced: Tensor, device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    if (regions is None) != (max_per_region is None):
+        there, missing = ("regions", "max_per_region") if max_per_region is None else ("max_per_region", "regions")
+        raise ValueError(f"{missing}: expected with {there}, got None")
+    if regions is None:
+        return None, None
+    region = _tensor("regions", regions, f"{n} labels")
+    if list(region.shape) != [n] or region.is_floating_point() or region.is_complex() or region.dtype == torch.bool:
+        raise ValueError(f"regions: expected {n} whole numbers from 0, got {describe(region)}")
+    region = region.to(device, torch.int64).contiguous()
+    if int(region.min()) < 0:
+        raise ValueError(f"regions: expected labels from 0, got {int(region.min())}")
+    num_regions = int(region.max()) + 1
+    quota = _tensor("max_per_region", max_per_region, "a whole number, or one for each region")
+    if quota.is_floating_point() or quota.is_complex() or quota.dtype == torch.bool or quota.dim() > 1:
+        raise ValueError(f"max_per_region: expected a whole number, or one for each region, got {describe(quota)}")
+    quota = quota.to(device, torch.int64)
+    if quota.dim() == 1 and quota.numel() < num_regions:
+        raise ValueError(f"max_per_region: expected {num_regions} numbers, one for each region, got {quota.numel()}")
+    quota = (quota.expand(num_regions) if quota.dim() == 0 else quota).contiguous()
+    if int(quota.min()) < 0:
+        raise ValueError(f"max_per_region: expected numbers >= 0, got {int(quota.min())}")
+    over = torch.bincount(region[forced], minlength=quota.numel()) > quota
+    if bool(over.any()):
+        raise ValueError(
+            f"forced: expected at most max_per_region in each region, got more in region {int(over.nonzero()[0])}"
+        )
+    return region, quota

@@ -158,3 +158,15 @@ SOAP_FLOAT32 = 100 * EPS32
 # pinn_ext: MB by which the peak of a step may grow from 10^4 to 4 * 10^5 points: measured 0.3, pages that are touched
 # for the first time. The jet of one layer of 64 at the larger number is 512 MB, one number for each point 1.6 MB.
 MEMORY_OF_A_STEP = 10.0
+
+
+def quality_rounding(amplification: float) -> float:
+    """pinnx.sensors: figures of a choice, relative: some 10^3 eps of QR and SVD, times the condition."""
+    return 1000 * EPS64 * amplification
+
+
+# pinnx.sensors: the same of a basis whose columns span eight orders: the smallest keeps eps * 1e8 of its digits.
+QUALITY_OF_GRADED_BASIS = 1e-6
+
+# pinnx.sensors: the same of a basis rounded to float32, amplified by a condition of up to 10.
+QUALITY_FLOAT32 = 100 * EPS32

@@ -170,3 +170,7 @@ QUALITY_OF_GRADED_BASIS = 1e-6
 
 # pinnx.sensors: the same of a basis rounded to float32, amplified by a condition of up to 10.
 QUALITY_FLOAT32 = 100 * EPS32
+
+# pinnx.sensors: gappy POD by the method of snapshots, relative: inner products square the spread of the singular
+# values, here up to 10 (so 100 eps), and four places see four modes with a condition of up to 100.
+GAPPY_POD = 1e-10

@@ -4,6 +4,7 @@ case       what is known, and where the answer is wanted      configuration -> C
 assembly   the network, the equations, the problem            configuration, Case -> Problem
 job        training, files, report; stopping and going on
 outputs    fields.h5
+baseline   what a linear method makes of the same measurements
 metrics    the numbers and checks of metrics.json
 """
 

@@ -12,6 +12,7 @@ from pinnx.config import Config
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.flow import FlowFields, boundary_error, periodic_error, predict, residual_norms
 from pinnx.evals.metrics import field_errors, relative_l2
+from pinnx.reconstruct.baseline import gappy_pod_baseline
 from pinnx.reconstruct.case import Case
 from pinnx.reconstruct.outputs import peak_memory_gib, versions
 from pinnx.train.problem import Problem
@@ -55,10 +56,13 @@ def run_metrics(
     predicted = predict(problem.network, case.coordinates)[:, : case.dim]
     # Sensors that all measured zero (on walls, say) have no relative misfit; the check then fails and says why.
     numbers["sensor_misfit"] = relative_l2(predicted, case.velocity, name="sensors") if case.velocity.any() else None
+    baseline = gappy_pod_baseline(case)
     limits = config.evals.limits.model_dump()
     checks = [_with_note(item, problem) for item in verify(numbers, limits=limits)]
     return {
         "relative_l2": errors,
+        "baseline": baseline.errors or None,
+        "baseline_note": baseline.note,
         "wall_s": 0.0,
         "train_s": trainer.train_s,
         "steps": trainer.step,

@@ -50,7 +50,7 @@ _FACTS = {
     "seed": "seed",
     "command": "command",
 }
-_ELSEWHERE = {"relative_l2", "checks", "baseline", "versions"}
+_ELSEWHERE = {"relative_l2", "checks", "baseline", "baseline_note", "versions"}
 
 
 def datum(value: object, shown: str | None = None) -> Html:
@@ -82,7 +82,7 @@ def checks_table(metrics: Mapping[str, Any]) -> Html:
 
 
 def errors_table(metrics: Mapping[str, Any]) -> Html:
-    """The relative L2 errors, beside those of the baselines where there are any."""
+    """The relative L2 errors, beside those of the baselines where there are any, and what these were given."""
     errors: Mapping[str, float] = metrics.get("relative_l2") or {}
     if not errors:
         return tag(
@@ -100,7 +100,10 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
         for name, value in errors.items()
     ]
     header = ("quantity", "reconstruction", *baselines)
-    return table("Relative L2 error over all places and frames", header, rows)
+    note = metrics.get("baseline_note")
+    return join(
+        (table("Relative L2 error over all places and frames", header, rows), tag("p", str(note)) if note else Html(""))
+    )
 
 
 def facts_table(metrics: Mapping[str, Any]) -> Html:

@@ -29,7 +29,7 @@ NAMED = {
     *("relative_l2", "wall_s", "train_s", "steps", "steps_per_s", "peak_memory_gib", "pde_residual_l2"),
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
-BESIDE = {"sensor_misfit", "nu", "checks", "source", "command", "versions"}
+BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "checks", "source", "command", "versions"}
 
 
 def network_bits(folder: Path) -> list[bytes]:

@@ -113,6 +113,7 @@ def mlp_jet_backward(
     shape: MlpShape,
     want_B: bool,
     parts: int,
+    bfloat16: bool,
     /,
 ) -> None: ...
 def navier_stokes_loss(
@@ -136,6 +137,7 @@ def navier_stokes_loss(
     want_B: bool,
     want_nu: bool,
     parts: int,
+    bfloat16: bool,
     /,
 ) -> None: ...
 def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...

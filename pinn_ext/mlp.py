@@ -11,20 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from pinn_ext import _composed, _core
-from pinn_ext._checks import check_coordinates, check_mlp, check_spec_fits
+from pinn_ext._checks import check_backward_precision, check_coordinates, check_mlp, check_spec_fits
 from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext._paths import fused_serves
 from pinn_ext.activation import Activation
 from pinn_ext.fourier import jet_streams
 from pinn_ext.jet import Jet, JetSpec
 
-__all__ = ["mlp_jet"]
+__all__ = ["BackwardPrecision", "mlp_jet"]
+
+BackwardPrecision = Literal["full", "bfloat16"]
 
 # The parts of the points where the bits must not depend on the number of threads, and the numbers that the parts'
 # gradients may take (256 MB in float64).
@@ -41,6 +43,7 @@ def mlp_jet(
     activation: Activation,
     *,
     thread_invariant: bool = False,
+    backward_precision: BackwardPrecision = "full",
 ) -> Jet:
     """The jet of a multilayer perceptron behind Fourier features, in one pass.
 
@@ -54,6 +57,10 @@ def mlp_jet(
         activation: ``"tanh"``, ``"sine"``, ``"silu"`` or ``"gelu"``, between the layers.
         thread_invariant: gradients with the same bits on any number of threads, at up to 32 gradients' worth of
             memory. Without it they are the same for the same number of threads.
+        backward_precision: ``"bfloat16"`` rounds the factors of the matrix products of the backward pass, those that
+            make the gradients of weights and of inputs, to 8 bits, 2^-8 of each product at most; sums and all else stay
+            in float32. For float32 on CPUs with AVX512-BF16 (``build_info().backward_precisions``); what it gains and
+            costs stands in ``docs/performance.md``.
 
     Returns:
         A jet of ``[spec.num_streams, n, c]``, differentiable once in ``B``, ``weights`` and ``biases``, not in ``x``.
@@ -62,14 +69,15 @@ def mlp_jet(
 
     Raises:
         TypeError, ValueError: wrong type, shape, dtype or device; ``x`` that requires a gradient; an unknown
-            activation; a coordinate that ``x`` does not have.
+            activation; a coordinate that ``x`` does not have; a ``backward_precision`` that is not to be had here.
     """
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
     parameters = interleaved(weights, biases)
     parts = invariant_parts(B, weights) if thread_invariant else 0
-    data = _mlp_jet(x, B, parameters, spec.first, spec.laplacian_weights, spec.has_laplacian, activation, parts)
+    streams = spec.first, spec.laplacian_weights, spec.has_laplacian
+    data = _mlp_jet(x, B, parameters, *streams, activation, parts, backward_precision)
     return Jet(data, spec)
 
 
@@ -153,13 +161,15 @@ def _kernel(
     laplacian: bool,
     activation: str,
     parts: int,
+    backward_precision: str,
 ) -> Tensor:
+    check_backward_precision(backward_precision, x)
     shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
     if not fused_serves(shape, x):
         return _composed.mlp_jet(x, B, parameters, first, weights, laplacian, activation)
     x, B = x.contiguous(), B.contiguous()
     parameters = [p.contiguous() for p in parameters]
-    out = _fake(x, B, parameters, first, weights, laplacian, activation, parts)
+    out = _fake(x, B, parameters, first, weights, laplacian, activation, parts, backward_precision)
     if out.numel() == 0:
         return out
     scratch = workspace(x, shape, False, False)
@@ -177,6 +187,7 @@ def _fake(
     laplacian: bool,
     activation: str,
     parts: int,
+    backward_precision: str,
 ) -> Tensor:
     return x.new_empty((1 + len(first) + int(laplacian), x.shape[0], parameters[-1].shape[0]))
 
@@ -189,8 +200,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _autograd(ctx: Any, v_out: Tensor) -> tuple[Any, ...]:
     x, B, *parameters = ctx.saved_tensors
     want_B, want_parameters = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
-    *streams, parts = ctx.options
-    flat = _mlp_jet_backward(v_out, x, B, parameters, *streams, want_B, parts)
+    *streams, parts, backward_precision = ctx.options
+    flat = _mlp_jet_backward(v_out, x, B, parameters, *streams, want_B, parts, backward_precision)
     inputs, wanted = [*parameters], [*want_parameters]
     if want_B:
         inputs, wanted = [*parameters, B], [*want_parameters, True]
@@ -210,7 +221,9 @@ def _backward_kernel(
     activation: str,
     want_B: bool,
     parts: int,
+    backward_precision: str,
 ) -> Tensor:
+    bfloat16 = check_backward_precision(backward_precision, x)
     shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
     if not fused_serves(shape, x):
         return _composed.mlp_jet_gradient(v_out, x, B, parameters, first, weights, laplacian, activation, want_B)
@@ -233,6 +246,7 @@ def _backward_kernel(
             shape,
             want_B,
             parts,
+            bfloat16,
         )
     return gradient
 
@@ -248,6 +262,7 @@ def _backward_fake(
     activation: str,
     want_B: bool,
     parts: int,
+    backward_precision: str,
 ) -> Tensor:
     return x.new_empty(num_parameters(parameters) + (B.numel() if want_B else 0))
 
@@ -255,15 +270,15 @@ def _backward_fake(
 _STREAMS = "int[] first, float[] weights, bool laplacian, str activation"
 
 _mlp_jet = register_operator(
-    f"mlp_jet(Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, int parts) -> Tensor",
+    f"mlp_jet(Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, int parts, str backward_precision) -> Tensor",
     _kernel,
     _fake,
     backward=_autograd,
     setup_context=_setup,
 )
 _mlp_jet_backward = register_operator(
-    f"mlp_jet_backward(Tensor v_out, Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, bool want_B, int parts) "
-    "-> Tensor",
+    f"mlp_jet_backward(Tensor v_out, Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, bool want_B, int parts, "
+    "str backward_precision) -> Tensor",
     _backward_kernel,
     _backward_fake,
 )

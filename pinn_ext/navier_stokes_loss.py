@@ -13,6 +13,7 @@ from torch import Tensor
 from pinn_ext import _composed, _core
 from pinn_ext._checks import (
     as_tensor,
+    check_backward_precision,
     check_coordinates,
     check_mlp,
     check_same,
@@ -25,6 +26,7 @@ from pinn_ext._paths import fused_serves
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
 from pinn_ext.mlp import (
+    BackwardPrecision,
     addresses,
     interleaved,
     invariant_parts,
@@ -55,6 +57,7 @@ def navier_stokes_loss(
     count: float | None = None,
     return_residual: bool = False,
     thread_invariant: bool = False,
+    backward_precision: BackwardPrecision = "full",
 ) -> tuple[Tensor, ...]:
     """``total = sum_i term_weights[i] term_i`` with ``term_i = sum_points point_weight residual_i^2 / count``.
 
@@ -76,6 +79,7 @@ def navier_stokes_loss(
         count: what the sums are divided by, > 0: the points of the whole step, where these are a part of them. None: n.
         return_residual: give the residual of every point too.
         thread_invariant: as for `mlp_jet`.
+        backward_precision: as for `mlp_jet`. Loss and residual come out of the forward pass, which is in float32.
 
     Returns:
         ``(total, terms)`` or ``(total, terms, residual)``: ``total`` a scalar, differentiable once in ``B``,
@@ -84,7 +88,8 @@ def navier_stokes_loss(
 
     Raises:
         TypeError, ValueError: wrong type, shape, dtype or device; no points; ``x``, ``point_weights``, ``forcing`` or
-            ``term_weights`` that require a gradient; a spec that does not carry what the equations need.
+            ``term_weights`` that require a gradient; a spec that does not carry what the equations need; a
+            ``backward_precision`` that is not to be had here.
     """
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
@@ -129,6 +134,7 @@ def navier_stokes_loss(
         want_B,
         want_nu,
         invariant_parts(B, weights) if thread_invariant else 0,
+        backward_precision,
     )
     return (total, terms, residual) if return_residual else (total, terms)
 
@@ -163,7 +169,9 @@ def _kernel(
     want_B: bool,
     want_nu: bool,
     parts: int,
+    backward_precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    bfloat16 = check_backward_precision(backward_precision, x)
     shape = shape_of(x, B, parameters, first, weights, True, activation)
     if not fused_serves(shape, x):
         return _composed.navier_stokes_loss(
@@ -215,6 +223,7 @@ def _kernel(
             want_B,
             want_nu,
             parts,
+            bfloat16,
         )
     return total, terms, residual, gradient
 
@@ -237,6 +246,7 @@ def _fake(
     want_B: bool,
     want_nu: bool,
     parts: int,
+    backward_precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     columns = term_weights.shape[0]
     return (
@@ -260,7 +270,7 @@ def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
     if v_total is None:
         return None, None, [None] * len(ctx.needs_input_grad[2]), None, *no_gradients(ctx.options)
     gradient, B, nu, *parameters = ctx.saved_tensors
-    want_B, want_nu = ctx.options[-3:-1]  # what the gradient holds; the others count as constants
+    want_B, want_nu = ctx.options[-4:-2]  # what the gradient holds; the others count as constants
     want_parameters = ctx.needs_input_grad[2]
     inputs = [*parameters, *([B] if want_B else []), *([nu] if want_nu else [])]
     wanted = [*want_parameters, *([True] * (len(inputs) - len(parameters)))]
@@ -283,7 +293,8 @@ def _backward_fake(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> T
 _navier_stokes_loss = register_operator(
     "navier_stokes_loss(Tensor x, Tensor B, Tensor[] parameters, Tensor nu, Tensor term_weights, "
     "Tensor? point_weights, Tensor? forcing, int[] first, float[] weights, str activation, bool steady, float? count, "
-    "bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts) -> (Tensor, Tensor, Tensor, Tensor)",
+    "bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts, str backward_precision) "
+    "-> (Tensor, Tensor, Tensor, Tensor)",
     _kernel,
     _fake,
     backward=_autograd,

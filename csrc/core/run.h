@@ -10,6 +10,7 @@
 
 #include <optional>
 
+#include "core/error.h"
 #include "core/isa.h"
 
 namespace pinn {
@@ -23,6 +24,15 @@ void run(const Op& op, std::optional<Stream> stream) {
     run_on_cuda(op, *stream);
   else
     with_active_isa([&](auto isa) { run_on_cpu(isa, op); });
+}
+
+// On the CPU, with the products of the way back in bfloat16; declared and instantiated for avx512_bf16 and float.
+template <typename Op>
+void run_in_bfloat16(const Op& op) {
+#ifdef PINN_AVX512_BF16
+  if (no_bfloat16().empty()) return run_on_cpu(IsaConstant<Isa::avx512_bf16>{}, op);
+#endif
+  throw Error("expected a CPU path with bfloat16: " + no_bfloat16());
 }
 
 }  // namespace pinn

@@ -40,6 +40,7 @@ from pinn_ext.mlp import mlp_jet
 from pinn_ext.navier_stokes import navier_stokes_residual
 from pinn_ext.navier_stokes_loss import navier_stokes_loss
 from pinn_ext.pivoted_qr import PivotedQR, pivoted_qr
+from pinn_ext.sketch import sketch_rows
 
 __version__: str = _core.build_info()["version"]
 
@@ -59,4 +60,5 @@ __all__ = [
     "navier_stokes_loss",
     "navier_stokes_residual",
     "pivoted_qr",
+    "sketch_rows",
 ]

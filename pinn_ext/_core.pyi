@@ -8,6 +8,7 @@ MAX_LINEAR_LAYERS: int
 MAX_FUSED_WIDTH: int
 MAX_FUSED_OUTPUTS: int
 MAX_FUSED_STREAMS: int
+SKETCH_CHUNK: int
 
 class JetStreams:
     def __init__(self, first: Sequence[int], weights: Sequence[float], has_laplacian: bool) -> None: ...
@@ -18,6 +19,11 @@ class Activation:
     sine: Activation
     silu: Activation
     gelu: Activation
+
+class SketchKind:
+    __members__: dict[str, SketchKind]
+    gaussian: SketchKind
+    sparse_sign: SketchKind
 
 class ResidualSize:
     def __init__(
@@ -140,6 +146,19 @@ def navier_stokes_loss(
     bfloat16: bool,
     /,
 ) -> None: ...
-def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...
-def cuda_workspace_bytes(shape: MlpShape, gradient: bool, want_B: bool) -> int: ...
-def fma_peak(float64: bool, milliseconds: int) -> float: ...
+def sketch_rows(
+    float64: bool,
+    stream: int | None,
+    a: int,
+    out: int,
+    workspace: int,
+    kind: SketchKind,
+    seed: int,
+    num_rows: int,
+    r: int,
+    n: int,
+    stride: int,
+    row_offset: int,
+    accumulate: bool,
+    /,
+) -> None: ...

@@ -15,6 +15,10 @@ inline constexpr int kBlockSize = 256;
 
 inline cudaStream_t cuda_stream(Stream stream) { return static_cast<cudaStream_t>(stream); }
 
+inline void check_cuda(cudaError_t error, const char* what) {
+  if (error != cudaSuccess) throw Error(std::string(what) + ": " + cudaGetErrorString(error));
+}
+
 inline void check_launch(const char* kernel) {
   const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess) throw Error(std::string(kernel) + ": CUDA launch failed: " + cudaGetErrorString(error));
@@ -35,5 +39,21 @@ void for_each(const char* kernel, std::int64_t n, Stream stream, F f) {
   for_each_kernel<<<static_cast<unsigned>(blocks), kBlockSize, 0, cuda_stream(stream)>>>(n, f);
   check_launch(kernel);
 }
+
+// launch(name, kernel, blocks, threads, bytes of dynamic_shared(), arguments ...) for kernels whose source also runs on
+// the host (tests/cpp/cuda_on_host.h).
+struct CudaLaunch {
+  cudaStream_t stream;
+
+  template <typename... Parameters, typename... Arguments>
+  void operator()(const char* name, void (*kernel)(Parameters...), int blocks, int threads, int shared_bytes,
+                  const Arguments&... arguments) const {
+    if (shared_bytes > (48 << 10))  // as much needs no leave
+      check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes), name);
+    kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<std::size_t>(shared_bytes),
+             stream>>>(arguments...);
+    check_launch(name);
+  }
+};
 
 }  // namespace pinn

@@ -8,7 +8,7 @@ namespace {
 
 template <typename Op>
 void run_served(const Op& a, Stream stream) {
-  fused_cuda::run_fused(a, fused_cuda::current_device(), fused_cuda::CudaLaunch{cuda_stream(stream)});
+  fused_cuda::run_fused(a, fused_cuda::current_device(), CudaLaunch{cuda_stream(stream)});
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The tensor core's TF32 product, and what else of the device has no spelling in C++.
+// The tensor core's TF32 product, which has no spelling in C++.
 //
 //   c [16, 8] += a [16, 8] b [8, 8],   operands rounded to TF32 (10 bits of mantissa), sums in float32
 //
@@ -9,6 +9,8 @@
 // c may be read after mma_wait(). The host compiler sees no CUDA: tests/cpp/cuda_on_host.h declares the same names
 // before this file.
 #pragma once
+
+#include "core/cuda_block.h"
 
 #ifdef __CUDACC__
 
@@ -24,11 +26,6 @@ __device__ __forceinline__ void mma_tf32(float (&c)[4], const float (&a)[4], con
 }
 
 __device__ __forceinline__ void mma_wait() {}  // the device waits by itself
-
-__device__ __forceinline__ void* dynamic_shared() {
-  extern __shared__ float4 shared_memory[];
-  return shared_memory;
-}
 
 }  // namespace pinn::fused_cuda
 

@@ -8,7 +8,7 @@ namespace pinn {
 
 template <>
 void run_on_cuda(const NavierStokesLoss<float>& a, Stream stream) {
-  fused_cuda::run_fused(a, fused_cuda::current_device(), fused_cuda::CudaLaunch{cuda_stream(stream)});
+  fused_cuda::run_fused(a, fused_cuda::current_device(), CudaLaunch{cuda_stream(stream)});
 }
 
 template <>

@@ -270,9 +270,10 @@ inline void mma_wait() {
   multiply_all(&machine.fibers[static_cast<std::size_t>(warp * kWarpSize)]);
 }
 
+}  // namespace fused_cuda
+
 inline void* dynamic_shared() { return cuda_on_host::machine.shared.get(); }
 
-}  // namespace fused_cuda
 }  // namespace pinn
 
 inline void __syncthreads() {

@@ -35,6 +35,7 @@ TWINS: dict[str, Callable[[bool], None]] = {
     "navier_stokes_loss": lambda f: _core.navier_stokes_loss(
         f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0, False
     ),
+    "sketch_rows": lambda f: _core.sketch_rows(f, 0, 0, 0, 0, _core.SketchKind.gaussian, 0, 4, 4, 3, 3, 0, False),
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Layout", "find_layout"]
+__all__ = ["Layout", "find_layout", "monotonic"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,25 @@ def find_layout(
     raise PinnxError(
         f"axes: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}"
     )
+
+
+def monotonic(axis: str, line: np.ndarray) -> np.ndarray:
+    """Return the grid line [n_axis] if it is finite and rises or falls throughout.
+
+    Raises:
+        PinnxError: it does not.
+    """
+    if not np.isfinite(line).all():
+        bad = int(np.count_nonzero(~np.isfinite(line)))
+        raise PinnxError(f"{axis}: expected finite values, got {bad} that are NaN or infinite")
+    steps = np.diff(line)
+    if not ((steps > 0).all() or (steps < 0).all()):
+        first = int(np.argmax(np.sign(steps) != np.sign(line[-1] - line[0])))
+        raise PinnxError(
+            f"{axis}: expected grid lines that rise or fall throughout, got {line[first]:g} "
+            f"followed by {line[first + 1]:g} at index {first + 1}"
+        )
+    return line
 
 
 def _orders(

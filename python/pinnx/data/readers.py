@@ -13,7 +13,7 @@ import numpy as np
 
 from pinnx.data import orientation
 from pinnx.data.array_files import ArrayFile, open_arrays
-from pinnx.data.layout import Layout, find_layout
+from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.mapping import DataMapping
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
@@ -53,7 +53,7 @@ def read_snapshots(path: str | os.PathLike[str], mapping: DataMapping, *, check_
         }
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
     if layout.gridded:
-        lines = [_monotonic(axis, layout.coordinates[axis]) for axis in mapping.spatial_axes]
+        lines = [monotonic(axis, layout.coordinates[axis]) for axis in mapping.spatial_axes]
         if check_orientation and np.isfinite(velocity).all():
             orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
         falling = [axis for axis, line in enumerate(lines) if line[0] > line[-1]]
@@ -109,21 +109,6 @@ def _pressure(file: ArrayFile, mapping: DataMapping, layout: Layout) -> tuple[np
     if frame != int(frame) or not 0 <= frame < layout.num_times:
         raise PinnxError(f"pressure_frame: expected a frame from 0 to {layout.num_times - 1}, got {frame:g}")
     return layout.arrange("p", stored, one_frame=True), np.array([int(frame)], dtype=np.int64)
-
-
-def _monotonic(axis: str, line: np.ndarray) -> np.ndarray:
-    """Return the grid line if it rises or falls throughout."""
-    if not np.isfinite(line).all():
-        bad = int(np.count_nonzero(~np.isfinite(line)))
-        raise PinnxError(f"{axis}: expected finite values, got {bad} that are NaN or infinite")
-    steps = np.diff(line)
-    if not ((steps > 0).all() or (steps < 0).all()):
-        first = int(np.argmax(np.sign(steps) != np.sign(line[-1] - line[0])))
-        raise PinnxError(
-            f"{axis}: expected grid lines that rise or fall throughout, got {line[first]:g} "
-            f"followed by {line[first + 1]:g} at index {first + 1}"
-        )
-    return line
 
 
 def _indices(name: str, array: np.ndarray, layout: Layout) -> np.ndarray:

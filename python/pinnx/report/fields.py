@@ -10,7 +10,6 @@ A flow in three dimensions is drawn in the mid-plane in z.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.report.plane import GridPlane, Plane, ScatteredPlane
+from pinnx.report.plane import Plane, choose_plane
 from pinnx.report.words import TIMES, equation
 
 __all__ = ["Fields", "open_fields"]
-
-# More pixels than a panel has; beyond it a grid is drawn with a stride.
-_PANEL_PIXELS = 512
 
 
 class Fields:
@@ -52,7 +48,7 @@ class Fields:
         self._check_shapes()
         self._select: tuple[object, ...]
         self.plane: Plane
-        self.plane, self._select, self.plane_note = self._choose_plane()
+        self.plane, self._select, self.plane_note = choose_plane(self._axes, self._grid)
 
     @property
     def num_frames(self) -> int:
@@ -167,31 +163,6 @@ class Fields:
             wanted, shape = (*lead, *self._shape), self._file[name].shape
             if shape != wanted:
                 raise PinnxError(f"report: fields.h5: {name}: expected shape {list(wanted)}, got {list(shape)}")
-
-    def _choose_plane(self) -> tuple[Plane, tuple[object, ...], str]:
-        if self._grid:
-            strides = [slice(None, None, 1 + (n - 1) // _PANEL_PIXELS) for n in self._shape[:2]]
-            plane = GridPlane(self._axes[0][strides[0]], self._axes[1][strides[1]])
-            if self.dim == 2:
-                return plane, tuple(strides), ""
-            middle = self._axes[2].size // 2
-            return plane, (*strides, middle), equation("z", f"{self._axes[2][middle]:.3g}")
-        if self.dim == 2:
-            return ScatteredPlane(*self._axes), (slice(None),), ""
-        chosen, note = self._slab()
-        return ScatteredPlane(self._axes[0][chosen], self._axes[1][chosen]), (chosen,), note
-
-    def _slab(self) -> tuple[NDArray[np.int64], str]:
-        # A plane of n points spread evenly in space holds n^(2/3) of them.
-        z = self._axes[2]
-        middle = (z.min() + z.max()) / 2
-        distance = np.abs(z - middle)
-        wanted = min(z.size, max(200, round(z.size ** (2 / 3))))
-        reach = np.partition(distance, wanted - 1)[wanted - 1]
-        decimals = max(0, 1 - math.floor(math.log10(reach))) if reach > 0 else 3
-        middle = round(float(middle), decimals) + 0.0  # no "-0"
-        note = equation("z", f"{middle:.{decimals}f} ± {reach:.{decimals}f}")
-        return np.flatnonzero(distance <= reach), note
 
 
 @contextmanager

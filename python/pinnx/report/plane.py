@@ -1,5 +1,8 @@
 """The plane that a picture is drawn in: a grid, or a triangulation of scattered points.
 
+Of a grid in three dimensions it is the middle plane in z; of scattered points in three dimensions, a
+slab around the middle that holds as many as a plane would.
+
 A triangulation of scattered points spans holes and bays as well. A triangle is left out where its
 longest edge exceeds ``_LONG_EDGE`` times the point spacing at its vertices, the distance to the
 sixth neighbour: in a mesh the inner points have about six.
@@ -7,6 +10,8 @@ sixth neighbour: in a mesh the inner points have about six.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,11 +24,14 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
+from pinnx.report.words import equation
 
-__all__ = ["GridPlane", "Plane", "ScatteredPlane"]
+__all__ = ["GridPlane", "Plane", "ScatteredPlane", "choose_plane"]
 
 _LONG_EDGE = 3.0
 _NEIGHBOURS = 6
+# More pixels than a panel has; beyond it a grid is drawn with a stride.
+_PANEL_PIXELS = 512
 
 
 class Plane(Protocol):
@@ -76,7 +84,7 @@ class ScatteredPlane:
         try:
             self._mesh = Triangulation(x, y)
         except (RuntimeError, ValueError) as error:
-            raise PinnxError(f"report: fields.h5: expected points that span an area, got {x.size}: {error}") from error
+            raise PinnxError(f"picture: expected points that span an area, got {x.size}: {error}") from error
         self._mesh.set_mask(_long_triangles(self._mesh))
 
     @property
@@ -92,6 +100,42 @@ class ScatteredPlane:
     ) -> NDArray[np.float64]:
         interpolated: Any = LinearTriInterpolator(self._mesh, values)(*np.meshgrid(x, y))
         return np.asarray(interpolated.filled(np.nan))
+
+
+def choose_plane(axes: Sequence[NDArray[np.float64]], grid: bool) -> tuple[Plane, tuple[object, ...], str]:
+    """Where to draw fields in two or three dimensions.
+
+    Args:
+        axes: x, y[, z]: lines of a grid, else ``[n]`` each.
+        grid: whether they are lines of a grid.
+
+    Returns:
+        The plane, the index that takes its values out of a field ``[nx, ny[, nz]]`` or ``[n]``, and
+        which plane it is ("" in two dimensions).
+    """
+    if grid:
+        strides = [slice(None, None, 1 + (axis.size - 1) // _PANEL_PIXELS) for axis in axes[:2]]
+        plane = GridPlane(axes[0][strides[0]], axes[1][strides[1]])
+        if len(axes) == 2:
+            return plane, tuple(strides), ""
+        middle = axes[2].size // 2
+        return plane, (*strides, middle), equation("z", f"{axes[2][middle]:.3g}")
+    if len(axes) == 2:
+        return ScatteredPlane(axes[0], axes[1]), (slice(None),), ""
+    chosen, note = _slab(axes[2])
+    return ScatteredPlane(axes[0][chosen], axes[1][chosen]), (chosen,), note
+
+
+def _slab(z: NDArray[np.float64]) -> tuple[NDArray[np.int64], str]:
+    # A plane of n points spread evenly in space holds n^(2/3) of them.
+    middle = (z.min() + z.max()) / 2
+    distance = np.abs(z - middle)
+    wanted = min(z.size, max(200, round(z.size ** (2 / 3))))
+    reach = np.partition(distance, wanted - 1)[wanted - 1]
+    decimals = max(0, 1 - math.floor(math.log10(reach))) if reach > 0 else 3
+    middle = round(float(middle), decimals) + 0.0  # no "-0"
+    note = equation("z", f"{middle:.{decimals}f} ± {reach:.{decimals}f}")
+    return np.flatnonzero(distance <= reach), note
 
 
 def _long_triangles(mesh: Triangulation) -> NDArray[np.bool_]:

@@ -1,0 +1,127 @@
+"""Fields of any quantity: every layout comes out as points and values that belong together, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pinnx.data.fields import Fields, read_fields
+from pinnx.data.synthetic import periodic_flow
+from pinnx.errors import PinnxError
+
+X, Y, Z = np.linspace(0.0, 1.0, 4), np.linspace(2.0, 4.0, 5) ** 2, np.linspace(-1.0, 1.0, 3)
+
+
+def law(t: np.ndarray, *places: np.ndarray) -> np.ndarray:
+    """A quantity that is another one at every place and time."""
+    return sum((3.0 + axis) ** axis * place for axis, place in enumerate(places, start=1)) + 100.0 * t
+
+
+def saved(folder: Path, **arrays: np.ndarray) -> Path:
+    path = folder / "fields.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def check(fields: Fields, num_times: int, grid_shape: tuple[int, ...] | None) -> None:
+    assert fields.grid_shape == grid_shape
+    assert fields.num_times == num_times
+    assert fields.values.shape == (num_times, fields.num_points, 1)
+    for time in range(num_times):
+        wanted = law(np.array(float(time)), *fields.points.T)
+        np.testing.assert_allclose(fields.values[time, :, 0], wanted, rtol=1e-6)
+    if grid_shape is not None:
+        assert all((np.diff(axis) > 0).all() for axis in fields.axes)
+        mesh = np.stack(np.meshgrid(*fields.axes, indexing="ij"), axis=-1)
+        np.testing.assert_array_equal(mesh.reshape(fields.points.shape), fields.points)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("names", [("xy",), ("px", "py")])
+def test_scattered_points(rng: np.random.Generator, tmp_path: Path, names: tuple[str, ...], transposed: bool) -> None:
+    points = rng.uniform(size=(30, 2))
+    values = law(np.arange(7.0)[:, None], *points.T).astype(np.float32)
+    path = saved(tmp_path, xy=points, px=points[:, 0], py=points[:, 1], temperature=values.T if transposed else values)
+    fields = read_fields(path, ["temperature"], coordinates=names)
+    check(fields, 7, None)
+    assert fields.values.dtype == np.float32
+    np.testing.assert_array_equal(fields.points, points)
+    assert fields.names == ("temperature",)
+    assert fields.source == str(path)
+
+
+@pytest.mark.parametrize("falling", [False, True])
+@pytest.mark.parametrize("order", ["txy", "tyx", "yxt"])
+def test_a_grid_in_any_order(tmp_path: Path, order: str, falling: bool) -> None:
+    y = Y[::-1] if falling else Y
+    mesh = dict(zip("txy", np.meshgrid(np.arange(2.0), X, y, indexing="ij"), strict=True))
+    values = law(mesh["t"], mesh["x"], mesh["y"]).transpose(["txy".index(axis) for axis in order])
+    path = saved(tmp_path, x=X, y=y, q=values)
+    check(read_fields(path, ["q"]), 2, (4, 5))
+    check(read_fields(path, ["q"], axes=tuple(order)), 2, (4, 5))
+
+
+def test_three_dimensions_one_time_and_a_mesh(tmp_path: Path) -> None:
+    mesh = np.meshgrid(X, Y, Z, indexing="ij")
+    check(read_fields(saved(tmp_path, x=X, y=Y, z=Z, q=law(np.array(0.0), *mesh)), ["q"]), 1, (4, 5, 3))
+    path = saved(tmp_path, a=mesh[0], b=mesh[1], c=mesh[2], q=law(np.array(0.0), *mesh)[None])
+    check(read_fields(path, ["q"], coordinates=("a", "b", "c")), 1, (4, 5, 3))
+
+
+def test_a_shape_that_may_be_both_asks_for_a_choice(tmp_path: Path) -> None:
+    """Four times at four places, or one time on a grid of four by four."""
+    points = np.stack([X, X[::-1] ** 2], axis=1)
+    path = saved(tmp_path, x=X, y=points[:, 1], q=law(np.arange(4.0)[:, None], *points.T))
+    check(read_fields(path, ["q"], axes=("t", "n")), 4, None)
+    mesh = np.meshgrid(X, points[:, 1], indexing="ij")
+    path = saved(tmp_path, x=X, y=points[:, 1], q=law(np.array(0.0), *mesh))
+    check(read_fields(path, ["q"], axes=("x", "y")), 1, (4, 4))
+
+
+def test_components_side_by_side(rng: np.random.Generator, tmp_path: Path) -> None:
+    points, velocity = rng.uniform(size=(9, 2)), rng.normal(size=(5, 9, 2))
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        file["points"], file["velocity"] = points, velocity
+    fields = read_fields(tmp_path / "flow.h5", ["velocity[..., 0]", "velocity[..., 1]"])
+    np.testing.assert_array_equal(fields.values, velocity)
+
+
+def test_a_flow_is_its_velocity() -> None:
+    flow = periodic_flow(resolution=(8, 6), num_frames=3, max_wavenumber=1.5)
+    fields = Fields.from_snapshots(flow)
+    assert fields.names == ("u", "v")
+    assert fields.values is flow.velocity
+    assert [axis.size for axis in fields.axes] == [8, 6]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "variables", "more", "message"),
+    [
+        ({"q": np.ones((3, 4))}, ["q"], {}, "points: expected an array named xy, xyz, points or x, y in fields.npz"),
+        ({"xy": np.ones((4, 4)), "q": np.ones((3, 4))}, ["q"], {}, "xy: expected points [n, 2] or [n, 3], got [4, 4]"),
+        ({"x": X, "q": np.ones(4)}, ["q"], {}, "x: expected points [n, 2] or [n, 3], got [4]"),
+        ({"x": X, "y": Y, "q": np.ones((3, 7))}, ["q"], {}, "q: expected a field on x [4], y [5], got shape [3, 7]"),
+        (
+            {"x": X, "y": X, "q": np.ones((4, 4))},
+            ["q"],
+            {},
+            "q: expected a shape that is either a grid or scattered points, got",
+        ),
+        ({"x": X, "y": X, "q": np.ones((2, 4, 4))}, ["q"], {}, "axes: expected an order that can be told"),
+        ({"x": X, "y": Y, "q": np.ones((4, 5)), "p": np.ones((5, 4))}, ["q", "p"], {}, "p: expected the shape of q"),
+        ({"x": X, "y": Y, "q": np.full((4, 5), np.nan)}, ["q"], {}, "q: expected finite values, got 20 of 20"),
+        ({"x": X, "y": Y}, ["q"], {}, "variable: no array 'q' in fields.npz; it holds x [4], y [5]"),
+        ({"x": X, "y": Y}, [], {}, "variable: expected the name of an array, got none"),
+        ({"x": X, "y": Y[[0, 2, 1, 3, 4]], "q": np.ones((4, 5))}, ["q"], {}, "y: expected grid lines that rise or"),
+        ({"x": X, "y": Y, "q": np.ones((4, 5)) + 0j}, ["q"], {}, "variable: no array 'q'"),
+        ({"x": X, "y": Y, "q": np.ones((2, 4, 5))}, ["q"], {"axes": ("x", "y", "t")}, "axes: expected ('x', 'y', 't')"),
+    ],
+)
+def test_refuses(tmp_path: Path, arrays: dict, variables: list[str], more: dict, message: str) -> None:
+    with pytest.raises(PinnxError) as caught:
+        read_fields(saved(tmp_path, **arrays), variables, **more)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)

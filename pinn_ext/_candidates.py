@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinn_ext._checks import describe
 
-__all__ = ["Constraints", "check_constraints"]
+__all__ = ["NO_CONSTRAINTS", "Constraints", "check_constraints"]
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,8 @@ class Constraints:
     regions: Tensor | None
     quotas: Tensor | None
 
-    def some_of(self, columns: Tensor) -> Constraints:
-        """The same for a choice among some columns; forced ones are those of the part, by their new numbers."""
-        place = torch.full((int(columns.max()) + 1 if columns.numel() else 0,), -1, dtype=torch.int64)
-        place = place.to(columns.device)
-        place[columns] = torch.arange(columns.numel(), device=columns.device)
-        forced = place[self.forced[self.forced < place.numel()]]
 
-        def part(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[columns]
-
-        return Constraints(
-            part(self.weights),
-            part(self.costs),
-            part(self.forbidden),
-            forced[forced >= 0],
-            part(self.positions),
-            self.min_distance,
-            part(self.regions),
-            self.quotas,
-        )
+NO_CONSTRAINTS = Constraints(None, None, None, torch.zeros(0, dtype=torch.int64), None, 0.0, None, None)
 
 
 def check_constraints(
@@ -158,7 +140,7 @@ def _forced(value: Any, n: int, k: int, device: torch.device) -> Tensor:
     indices = _indices("forced", () if value is None else value, n, device)
     if indices.numel() > k:
         raise ValueError(f"forced: expected at most k = {k} indices, got {indices.numel()}")
-    if indices.unique().numel() != indices.numel():
+    if len(set(indices.tolist())) != indices.numel():
         raise ValueError(f"forced: expected distinct indices, got {indices.tolist()}")
     return indices
 

@@ -25,6 +25,27 @@ class SketchKind:
     gaussian: SketchKind
     sparse_sign: SketchKind
 
+class PivotStatus:
+    ok: PivotStatus
+    not_finite: PivotStatus
+    too_small: PivotStatus
+    exhausted: PivotStatus
+    def __init__(self, value: int, /) -> None: ...
+
+class PivotSize:
+    def __init__(
+        self,
+        r: int,
+        n: int,
+        c: int,
+        k: int,
+        num_forced: int,
+        num_regions: int,
+        d: int,
+        min_distance: float,
+        tolerance: float,
+    ) -> None: ...
+
 class ResidualSize:
     def __init__(
         self, n: int, dim: int, time_stream: bool, steady: bool, nu_per_point: bool, force_per_point: bool
@@ -146,6 +167,16 @@ def navier_stokes_loss(
     bfloat16: bool,
     /,
 ) -> None: ...
+def pivoted_qr(
+    float64: bool, stream: int | None, arrays: Sequence[int], workspace: int, size: PivotSize, /
+) -> None: ...
+def pivot_tournament(
+    float64: bool, stream: int | None, arrays: Sequence[int], workspace: int, size: PivotSize, /
+) -> None: ...
+def cuda_pivot_workspace_bytes(size: PivotSize, float64: bool) -> int: ...
+def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...
+def cuda_workspace_bytes(shape: MlpShape, gradient: bool, want_B: bool) -> int: ...
+def fma_peak(float64: bool, milliseconds: int) -> float: ...
 def sketch_rows(
     float64: bool,
     stream: int | None,

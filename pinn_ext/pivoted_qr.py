@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn_ext import reference_qr
-from pinn_ext._candidates import Constraints, check_constraints
+from pinn_ext._candidates import check_constraints
 from pinn_ext._checks import DTYPES, describe
+from pinn_ext._pivots import choose, choose_from_sketch
+from pinn_ext.sketch import SKETCHES, check_seed
 
 __all__ = ["PivotedQR", "pivoted_qr"]
 
@@ -106,6 +107,11 @@ def pivoted_qr(
     k = _check_k(k, matrix)
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if sketch not in SKETCHES:
+        raise ValueError(f"sketch: expected one of {', '.join(SKETCHES)}, got {sketch!r}")
+    check_seed(seed)
+    if group is not None:
+        raise NotImplementedError("group: expected None; a tournament over several ranks is not there yet")
     constraints = check_constraints(
         matrix,
         k,
@@ -118,50 +124,17 @@ def pivoted_qr(
         regions=regions,
         max_per_region=max_per_region,
     )
-    pivots, r_diagonal, rank = _exact(matrix, k, constraints)
+    if method == "randomized":
+        done = choose_from_sketch(matrix, k, constraints, sketch, seed, _check_oversampling(oversampling))
+    else:
+        done = choose(matrix, k, constraints, tournament=method == "tournament")
+    r_diagonal = done.r_diagonal.to(matrix.dtype)
     return PivotedQR(
-        pivots=pivots.numpy() if from_numpy else pivots,
+        pivots=done.pivots.numpy() if from_numpy else done.pivots,
         r_diagonal=r_diagonal.numpy() if from_numpy else r_diagonal,
-        rank=rank,
-        log_volume=sum(math.log(length) for length in r_diagonal.tolist() if length > 0.0),
+        rank=done.rank,
+        log_volume=sum(math.log(length) for length in done.r_diagonal.tolist() if length > 0.0),
         method=method,
-    )
-
-
-def rounding_level(A: Tensor) -> float:
-    """Residuals up to this times the largest column are rounding: eps for each of the directions that there may be.
-
-    Not ``eps * max(r, n)``: in float32 that is 3 per cent of 262,144 candidates, while the residual of a column does
-    not depend on how many others there are.
-    """
-    return float(torch.finfo(A.dtype).eps * max(16, min(A.shape[0], math.prod(A.shape[1:]))))
-
-
-def _exact(A: Tensor, k: int, constraints: Constraints) -> tuple[Tensor, Tensor, int]:
-    def array(values: Tensor | None) -> Any:
-        return None if values is None else values.cpu().double().numpy()
-
-    if not bool(A.isfinite().all()):
-        raise ValueError(f"A: expected finite numbers, got {int((~A.isfinite()).sum())} that are NaN or infinite")
-    if not bool((A != 0).any()):
-        raise ValueError(f"A: expected a column that is not zero, got zeros, {describe(A)}")
-    done = reference_qr.pivoted_qr(
-        A.cpu().numpy(),
-        k,
-        tolerance=rounding_level(A),
-        weights=array(constraints.weights),
-        costs=array(constraints.costs),
-        forbidden=None if constraints.forbidden is None else constraints.forbidden.bool().cpu().numpy(),
-        forced=constraints.forced.tolist(),
-        positions=array(constraints.positions),
-        min_distance=constraints.min_distance,
-        regions=None if constraints.regions is None else constraints.regions.cpu().numpy(),
-        quotas=None if constraints.quotas is None else constraints.quotas.cpu().numpy(),
-    )
-    return (
-        torch.from_numpy(done.pivots).to(A.device),
-        torch.from_numpy(done.r_diagonal).to(A.device, A.dtype),
-        done.rank,
     )
 
 
@@ -178,7 +151,7 @@ def _as_matrix(A: Any) -> tuple[Tensor, bool]:
     elif not isinstance(A, Tensor):
         if not hasattr(A, "__dlpack__"):
             raise TypeError(f"{wanted} (torch, NumPy or DLPack), got {describe(A)}")
-        A = torch.from_dlpack(A)
+        A = torch.utils.dlpack.from_dlpack(A)
     if A.dtype not in DTYPES or A.dim() not in (2, 3):
         raise ValueError(f"{wanted}, got {describe(A)}")
     if A.device.type not in ("cpu", "cuda") or A.layout is not torch.strided:
@@ -199,3 +172,11 @@ def _check_k(k: Any, A: Tensor) -> int:
     if not 1 <= k <= A.shape[1]:
         raise ValueError(f"k: expected 1 to {A.shape[1]}, the candidates of A, got {k}")
     return int(k)
+
+
+def _check_oversampling(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"oversampling: expected a whole number, got {describe(value)}")
+    if value < 0:
+        raise ValueError(f"oversampling: expected a number >= 0, got {value}")
+    return int(value)

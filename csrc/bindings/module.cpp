@@ -9,5 +9,6 @@ PYBIND11_MODULE(_core, m) {
   pinn::register_fourier(m);
   pinn::register_navier_stokes(m);
   pinn::register_mlp(m);
+  pinn::register_qr(m);
   pinn::register_sketch(m);
 }

@@ -22,6 +22,7 @@ void register_jet(py::module_& m);
 void register_fourier(py::module_& m);
 void register_navier_stokes(py::module_& m);
 void register_mlp(py::module_& m);
+void register_qr(py::module_& m);
 void register_sketch(py::module_& m);
 
 template <typename T>

@@ -39,7 +39,7 @@ enum class PivotStatus : std::int64_t {
 
 // What a choice reports, [4]: status, chosen, rank, and how many columns were looked at (each time that a column of A
 // was read by a pass counts once; n * c is one read of A).
-inline constexpr int kPivotReport = 4;
+inline constexpr int kStatus = 0, kChosen = 1, kRank = 2, kLookedAt = 3, kPivotReport = 4;
 
 template <typename T>
 struct PivotedQr {

@@ -1,0 +1,140 @@
+"""The kernels of :func:`pinn_ext.pivoted_qr`: allocation, the scale of small and large numbers, and the report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pinn_ext import _core
+from pinn_ext._candidates import NO_CONSTRAINTS, Constraints
+from pinn_ext._checks import describe
+from pinn_ext._library import address, launch_place
+from pinn_ext.sketch import sketch_rows
+
+__all__ = ["Pivots", "choose", "choose_from_sketch", "rounding_level"]
+
+
+@dataclass(frozen=True)
+class Pivots:
+    """``pivots [k]`` int64 and ``r_diagonal [k]`` float64 on the device of ``A``; reads: of all of ``A``."""
+
+    pivots: Tensor
+    r_diagonal: Tensor
+    rank: int
+    reads: float
+
+
+def rounding_level(A: Tensor) -> float:
+    """Residuals up to this times the largest column are rounding: eps for each of the directions that there may be.
+
+    Not ``eps * max(r, n)``: in float32 that is 3 per cent of 262,144 candidates, while the residual of a column does
+    not depend on how many others there are.
+    """
+    return float(torch.finfo(A.dtype).eps * max(16, min(A.shape[0], math.prod(A.shape[1:]))))
+
+
+def choose(A: Tensor, k: int, constraints: Constraints, *, tournament: bool = False) -> Pivots:
+    """The first ``k`` pivots of a contiguous ``A``.
+
+    Raises:
+        ValueError: NaN or infinity in ``A``, zeros alone, or too many constraints.
+    """
+    pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(A, k, constraints, tournament)
+    scale = 1.0
+    if status in (_core.PivotStatus.not_finite, _core.PivotStatus.too_small):
+        # Squares that overflow or vanish: a power of two takes the numbers to where they do not.
+        scale = _power_of_two(A)
+        costs = None if constraints.costs is None else constraints.costs / scale
+        pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(
+            A / scale, k, replace(constraints, costs=costs), tournament
+        )
+    if status == _core.PivotStatus.too_small:
+        raise ValueError(f"A: expected an allowed column that is not zero, got zeros, {describe(A)}")
+    if status != _core.PivotStatus.ok:
+        raise ValueError(f"k: expected at most {chosen}, which the constraints leave, got {k}")
+    return Pivots(pivots, r_diagonal * scale, rank, looked_at / math.prod(A.shape[1:]))
+
+
+def choose_from_sketch(
+    A: Tensor, k: int, constraints: Constraints, sketch: str, seed: int, oversampling: int
+) -> Pivots:
+    """The pivots of ``k + oversampling`` random combinations of the rows; those of ``A`` where it has no more rows.
+
+    Voronin and Martinsson, *Efficient algorithms for CUR and interpolative matrix decompositions*, Adv. Comput. Math.
+    43 (2017). ``r_diagonal`` is that of the chosen columns of ``A`` itself, in their order.
+
+    Raises:
+        ValueError: as :func:`choose`.
+    """
+    num_rows = k + oversampling
+    if num_rows >= A.shape[0]:
+        return choose(A, k, constraints)
+    rows = sketch_rows(A.reshape(A.shape[0], -1), num_rows, seed=seed, kind=sketch)
+    try:
+        chosen = choose(rows.reshape(num_rows, *A.shape[1:]), k, constraints)
+    except ValueError:
+        _power_of_two(A)  # a message about A, where that is the reason
+        raise
+    pivots = chosen.pivots
+    in_order = replace(NO_CONSTRAINTS, forced=torch.arange(k, device=A.device))
+    measured = choose(A[:, pivots].contiguous(), k, in_order)
+    return Pivots(pivots, measured.r_diagonal, measured.rank, chosen.reads)
+
+
+def _run(
+    A: Tensor, k: int, constraints: Constraints, tournament: bool
+) -> tuple[Tensor, Tensor, tuple[_core.PivotStatus, int, int, int]]:
+    r, n = A.shape[:2]
+    pivots = A.new_empty(k, dtype=torch.int64)
+    r_diagonal = A.new_empty(k, dtype=torch.float64)
+    report = A.new_empty(4, dtype=torch.int64)
+    size = _core.PivotSize(
+        r=r,
+        n=n,
+        c=A.shape[2] if A.dim() == 3 else 1,
+        k=k,
+        num_forced=constraints.forced.numel(),
+        num_regions=0 if constraints.quotas is None else constraints.quotas.numel(),
+        d=0 if constraints.positions is None else constraints.positions.shape[1],
+        min_distance=constraints.min_distance,
+        tolerance=rounding_level(A),
+    )
+    workspace = None
+    if A.is_cuda:
+        num_bytes = _core.cuda_pivot_workspace_bytes(size, A.dtype == torch.float64)
+        workspace = A.new_empty(num_bytes, dtype=torch.uint8)
+    arrays = [
+        address(array)
+        for array in (
+            A,
+            constraints.weights,
+            constraints.costs,
+            constraints.forbidden,
+            constraints.forced,
+            constraints.positions,
+            constraints.regions,
+            constraints.quotas,
+            pivots,
+            r_diagonal,
+            report,
+        )
+    ]
+    kernel = _core.pivot_tournament if tournament else _core.pivoted_qr
+    with launch_place(A) as place:
+        kernel(*place, arrays, address(workspace), size)
+    status, chosen, rank, looked_at = report.tolist()
+    return pivots, r_diagonal, (_core.PivotStatus(status), chosen, rank, looked_at)
+
+
+def _power_of_two(A: Tensor) -> float:
+    """The power of two just above the largest number."""
+    largest = float(A.abs().max())
+    if not math.isfinite(largest):
+        wrong = int((~A.isfinite()).sum())
+        raise ValueError(f"A: expected finite numbers, got {wrong} that are NaN or infinite, {describe(A)}")
+    if largest == 0.0:
+        raise ValueError(f"A: expected a column that is not zero, got zeros, {describe(A)}")
+    return float(2.0 ** math.frexp(largest)[1])

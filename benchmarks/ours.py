@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from harness import Candidate
@@ -14,20 +15,30 @@ import pinn_ext
 __all__ = ["heat", "jet_and_residual", "loss_of", "on_threads", "single_pass"]
 
 
-def single_pass(name: str, network: Network, dtype: torch.dtype | None = None) -> Candidate:
+def single_pass(
+    name: str, network: Network, dtype: torch.dtype | None = None, *, backward: Literal["full", "bfloat16"] = "full"
+) -> Candidate:
     """`navier_stokes_loss` and ``backward()``, gradients of all weights and biases."""
     own = network.trainable(dtype)
-    return Candidate(name, torch_step(loss_of(own), own.parameters()))
+    return Candidate(name, torch_step(loss_of(own, backward), own.parameters()))
 
 
-def loss_of(network: Network) -> Callable[[], Tensor]:
+def loss_of(network: Network, backward: Literal["full", "bfloat16"] = "full") -> Callable[[], Tensor]:
     """The call of `navier_stokes_loss` alone."""
     weights, biases = list(network.weights), list(network.biases)
     term_weights = network.x.new_ones(3)
 
     def loss() -> Tensor:
         result = pinn_ext.navier_stokes_loss(
-            network.x, network.B, weights, biases, NU, spec=SPEC, activation="tanh", term_weights=term_weights
+            network.x,
+            network.B,
+            weights,
+            biases,
+            NU,
+            spec=SPEC,
+            activation="tanh",
+            term_weights=term_weights,
+            backward_precision=backward,
         )
         return result[0]
 

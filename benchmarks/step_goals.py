@@ -46,6 +46,8 @@ class Goal:
 
     def text(self, value: float) -> str:
         """With its unit."""
+        if self.unit == "error":
+            return f"{value:.0e}"
         if self.unit == "%":
             return f"{100 * value:.0f} %"
         return f"{value * 1e6:.0f} µs" if self.unit == "s" else f"{value:.2f}x"
@@ -100,6 +102,12 @@ def _of_float64(case: Result, held: bool) -> Iterator[Goal]:
         yield Goal("share of the peak, float64", _size(case), case["candidates"][0]["share_of_limit"], "%")
 
 
+def _of_bf16(case: Result, held: bool) -> Iterator[Goal]:
+    rounded, single = case["candidates"]
+    yield Goal("bfloat16 on the way back: gain", _size(case), single["speed_of_first"]["median"], "x")
+    yield Goal("bfloat16 on the way back: error of the gradient", _size(case), rounded["error"], "error")
+
+
 def _of_heat(case: Result, held: bool) -> Iterator[Goal]:
     ratio = case["candidates"][1]["speed_of_first"]["median"]
     what = "heat equation in torch, time over the single pass"
@@ -132,6 +140,7 @@ _GOALS_OF = {
     "rivals": _of_rivals,
     "threads": _of_threads,
     "float64": _of_float64,
+    "bf16": _of_bf16,
     "heat": _of_heat,
     "odd": _of_odd,
 }

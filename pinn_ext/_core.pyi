@@ -30,7 +30,7 @@ class PivotStatus:
     not_finite: PivotStatus
     too_small: PivotStatus
     exhausted: PivotStatus
-    def __init__(self, value: int, /) -> None: ...
+    def __int__(self) -> int: ...
 
 class PivotSize:
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,12 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._candidates import NO_CONSTRAINTS, Constraints
 from pinn_ext._checks import describe
-from pinn_ext._library import address, launch_place
+from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext.sketch import sketch_rows
+
+_OK, _NOT_FINITE, _TOO_SMALL = (
+    int(status) for status in (_core.PivotStatus.ok, _core.PivotStatus.not_finite, _core.PivotStatus.too_small)
+)
 
 __all__ = ["Pivots", "choose", "choose_from_sketch", "rounding_level"]
 
@@ -44,16 +49,16 @@ def choose(A: Tensor, k: int, constraints: Constraints, *, tournament: bool = Fa
     """
     pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(A, k, constraints, tournament)
     scale = 1.0
-    if status in (_core.PivotStatus.not_finite, _core.PivotStatus.too_small):
+    if status in (_NOT_FINITE, _TOO_SMALL):
         # Squares that overflow or vanish: a power of two takes the numbers to where they do not.
         scale = _power_of_two(A)
         costs = None if constraints.costs is None else constraints.costs / scale
         pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(
             A / scale, k, replace(constraints, costs=costs), tournament
         )
-    if status == _core.PivotStatus.too_small:
+    if status == _TOO_SMALL:
         raise ValueError(f"A: expected an allowed column that is not zero, got zeros, {describe(A)}")
-    if status != _core.PivotStatus.ok:
+    if status != _OK:
         raise ValueError(f"k: expected at most {chosen}, which the constraints leave, got {k}")
     return Pivots(pivots, r_diagonal * scale, rank, looked_at / math.prod(A.shape[1:]))
 
@@ -84,49 +89,79 @@ def choose_from_sketch(
     return Pivots(pivots, measured.r_diagonal, measured.rank, chosen.reads)
 
 
-def _run(
-    A: Tensor, k: int, constraints: Constraints, tournament: bool
-) -> tuple[Tensor, Tensor, tuple[_core.PivotStatus, int, int, int]]:
-    r, n = A.shape[:2]
-    pivots = A.new_empty(k, dtype=torch.int64)
-    r_diagonal = A.new_empty(k, dtype=torch.float64)
-    report = A.new_empty(4, dtype=torch.int64)
+def _run(A: Tensor, k: int, constraints: Constraints, tournament: bool) -> tuple[Tensor, Tensor, list[int]]:
+    """Pivots, their lengths, and the report: status, chosen, rank, columns looked at."""
+    pivots, r_diagonal, report = _pivoted_qr(
+        A,
+        k,
+        constraints.weights,
+        constraints.costs,
+        constraints.forbidden,
+        constraints.forced,
+        constraints.positions,
+        constraints.min_distance,
+        constraints.regions,
+        constraints.quotas,
+        rounding_level(A),
+        tournament,
+    )
+    return pivots, r_diagonal, report.tolist()
+
+
+def _fake(A: Tensor, k: int, *limits: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        A.new_empty(k, dtype=torch.int64),
+        A.new_empty(k, dtype=torch.float64),
+        A.new_empty(4, dtype=torch.int64),
+    )
+
+
+def _kernel(
+    A: Tensor,
+    k: int,
+    weights: Tensor | None,
+    costs: Tensor | None,
+    forbidden: Tensor | None,
+    forced: Tensor,
+    positions: Tensor | None,
+    min_distance: float,
+    regions: Tensor | None,
+    quotas: Tensor | None,
+    tolerance: float,
+    tournament: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    A = A.contiguous()
+    pivots, r_diagonal, report = _fake(A, k)
     size = _core.PivotSize(
-        r=r,
-        n=n,
+        r=A.shape[0],
+        n=A.shape[1],
         c=A.shape[2] if A.dim() == 3 else 1,
         k=k,
-        num_forced=constraints.forced.numel(),
-        num_regions=0 if constraints.quotas is None else constraints.quotas.numel(),
-        d=0 if constraints.positions is None else constraints.positions.shape[1],
-        min_distance=constraints.min_distance,
-        tolerance=rounding_level(A),
+        num_forced=forced.numel(),
+        num_regions=0 if quotas is None else quotas.numel(),
+        d=0 if positions is None else positions.shape[1],
+        min_distance=min_distance,
+        tolerance=tolerance,
     )
     workspace = None
     if A.is_cuda:
         num_bytes = _core.cuda_pivot_workspace_bytes(size, A.dtype == torch.float64)
         workspace = A.new_empty(num_bytes, dtype=torch.uint8)
-    arrays = [
-        address(array)
-        for array in (
-            A,
-            constraints.weights,
-            constraints.costs,
-            constraints.forbidden,
-            constraints.forced,
-            constraints.positions,
-            constraints.regions,
-            constraints.quotas,
-            pivots,
-            r_diagonal,
-            report,
-        )
-    ]
+    inputs = (A, weights, costs, forbidden, forced, positions, regions, quotas)
+    arrays = [address(array) for array in (*inputs, pivots, r_diagonal, report)]
     kernel = _core.pivot_tournament if tournament else _core.pivoted_qr
     with launch_place(A) as place:
         kernel(*place, arrays, address(workspace), size)
-    status, chosen, rank, looked_at = report.tolist()
-    return pivots, r_diagonal, (_core.PivotStatus(status), chosen, rank, looked_at)
+    return pivots, r_diagonal, report
+
+
+_pivoted_qr = register_operator(
+    "pivoted_qr(Tensor A, int k, Tensor? weights, Tensor? costs, Tensor? forbidden, Tensor forced, Tensor? positions, "
+    "float min_distance, Tensor? regions, Tensor? quotas, float tolerance, bool tournament) "
+    "-> (Tensor, Tensor, Tensor)",
+    _kernel,
+    _fake,
+)
 
 
 def _power_of_two(A: Tensor) -> float:

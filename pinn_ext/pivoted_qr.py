@@ -143,7 +143,7 @@ def _as_matrix(A: Any) -> tuple[Tensor, bool]:
     wanted = "A: expected [r, n] or [r, n, c] float32 or float64"
     from_numpy = isinstance(A, np.ndarray)
     if from_numpy:
-        if A.dtype not in (np.float32, np.float64):
+        if A.dtype.newbyteorder("=") not in (np.float32, np.float64):
             raise ValueError(f"{wanted}, got {list(A.shape)} {A.dtype}")
         # A copy where torch takes no view: another byte order, negative strides, read-only memory.
         native = A.dtype.isnative and A.flags.writeable and all(stride >= 0 for stride in A.strides)

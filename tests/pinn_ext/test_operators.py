@@ -69,12 +69,16 @@ def registered_operators() -> set[str]:
     return {name.removeprefix("pinn_ext::") for name in names if name.startswith("pinn_ext::")}
 
 
+# Operators on data, which nothing is differentiated through: they have test files of their own.
+WITHOUT_GRADIENT = {"pivoted_qr", "sketch_rows"}
+
+
 def test_every_operator_is_recorded() -> None:
     seen = set()
     for name in OPERATORS:
         case = next(c for c in CASES if c.operator == name)
         seen |= {call[0].name().removeprefix("pinn_ext::") for call in recorded(case, case.inputs(2, seed=1)).calls}
-    assert seen == registered_operators()
+    assert seen | WITHOUT_GRADIENT == registered_operators()
     assert set(OPERATORS) <= seen
 
 

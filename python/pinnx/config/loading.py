@@ -33,11 +33,11 @@ def preset_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PRESETS.glob("*.yaml")))
 
 
-def load_config(preset_or_path: str | os.PathLike[str], overrides: Iterable[Override] = ()) -> Config:
+def load_config(preset_or_path: str | os.PathLike[str] | None, overrides: Iterable[Override] = ()) -> Config:
     """Read a configuration, apply overrides and check everything.
 
     Args:
-        preset_or_path: the name of a preset, or a YAML file.
+        preset_or_path: the name of a preset, or a YAML file; None: nothing but defaults.
         overrides: each "a.b=VALUE" with a YAML value, or ("a.b", value); later ones win.
 
     Returns:
@@ -47,7 +47,7 @@ def load_config(preset_or_path: str | os.PathLike[str], overrides: Iterable[Over
         PinnxError: one line: no such preset or file, an unknown key (the nearest known one is
             named), a value of the wrong kind, or settings that contradict each other.
     """
-    settings = _read(preset_or_path)
+    settings = {} if preset_or_path is None else _read(preset_or_path)
     for override in overrides:
         path, value = _split(override) if isinstance(override, str) else override
         _apply(settings, path, value)

@@ -24,7 +24,7 @@ from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import select_sensors
 from pinnx.sensors.sensor_set import SensorSet
 
-__all__ = ["Case", "OutputPoints", "load_case"]
+__all__ = ["Case", "OutputPoints", "load_case", "load_snapshots"]
 
 # Default number of grid points along the longest side, where a CSV file leaves the output grid open.
 GRID_POINTS = {2: 128, 3: 48}
@@ -106,7 +106,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
     if config.data.measurements is not None:
         progress(f"reading {config.data.measurements}")
         return _measured_case(config, read_measurements(config.data.measurements))
-    snapshots = _load_snapshots(config, progress)
+    snapshots = load_snapshots(config, progress)
     progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
     chosen = config.sensors
     sensors = select_sensors(
@@ -139,7 +139,16 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
     )
 
 
-def _load_snapshots(config: Config, progress: Callable[[str], None]) -> Snapshots:
+def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text: None) -> Snapshots:
+    """Reads or makes the snapshots of a configuration, cut to its window and times.
+
+    Args:
+        config: the section data is used; it names snapshots, not measurements.
+        progress: called with a word on what is being done.
+
+    Raises:
+        PinnxError: as ``read_snapshots``.
+    """
     data = config.data
     if data.synthetic is not None:
         progress("making a reference flow with the built-in solver")

@@ -69,7 +69,7 @@ template <typename Check>
 void on_every_isa(const Check& check) {
   const auto on = [&](auto isa) {
     check([isa](const auto& op) { run_on_cpu(isa, op); });
-    std::printf("%s: %d adjoints agree\n", isa_name(isa), num_checks);
+    std::printf("%s: %d checks hold\n", isa_name(isa), num_checks);
   };
   on(IsaConstant<Isa::generic>{});
 #ifdef PINN_X86_PATHS

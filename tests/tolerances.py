@@ -129,6 +129,10 @@ def modes_by_squares(eps: float, singular_values: object) -> float:
 # lost in the rounding of squares is off by an angle of order 1.
 WEAK_MODES = 0.05
 
+# pinnx.sensors: log volume that eight sensors may lose by refining coarse winners instead of choosing
+# among all places: a factor of 2 in the volume of eight; random places lose 5 and more.
+REFINED_VOLUME = 0.7
+
 # pinnx.sensors: modes of shuffled snapshots: eps * 80 entries over the relative gap of the planted
 # singular values, which is a few per cent or more.
 POD_SHUFFLED = 1e-11

@@ -1,0 +1,232 @@
+"""Modes of snapshots without a full SVD: method of snapshots, range finder, or a sketch alone.
+
+    A = U S V',   A [T, n c] = snapshots, one per row, with or without their mean over time
+
+    method of snapshots   G = A A' [T, T] from one pass over blocks of columns;  G = U S^2 U'
+                          V = S^-1 U' A in a second pass
+    range finder          Y = R A, R [l, T] random, l = r + oversampling; Q = orth(Y');
+                          `power_iterations` times Q = orth(A' A Q); then SVD of A Q [T, l]
+    sketch                V of Y itself: one pass, on average the right lengths and angles
+
+The method of snapshots squares the condition: rounding adds eps S_1^2 to each S_j^2. So products
+of float32 resolve modes down to about 1e-3 of the first, and those of float64 down to 1e-7. It is
+used where the modes asked for lie above that; the range finder does not square.
+
+Rows of `modes` are orthonormal; the sign is such that the entry of largest magnitude is positive.
+
+Sources: Sirovich, Q. Appl. Math. 45 (1987) 561; Halko, Martinsson and Tropp, SIAM Review 53 (2011)
+217, algorithms 4.3, 4.4 and 5.1, of the rows; Tropp, Yurtsever, Udell and Cevher, SIAM J. Sci.
+Comput. 41 (2019) A2430, for one pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinn_ext import sketch_rows
+from pinnx.errors import PinnxError
+from pinnx.sensors.gram import gram_matrix, project
+from pinnx.sensors.snapshot_source import ArraySource, SnapshotSource
+
+__all__ = ["Modes", "find_modes", "sketch_snapshots"]
+
+EPS32 = torch.finfo(torch.float32).eps
+# Snapshots up to which T^2 is cheap beside the six passes of a range finder: at 512 x 262,144 the
+# method of snapshots takes about as long, and it is exact.
+FEW_SNAPSHOTS = 512
+# Up to so many, products in float64 take a few milliseconds and save a pass.
+DOUBLE_SNAPSHOTS = 64
+# Singular values whose squares stand this much above the rounding of the first one's square.
+RESOLVED = 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """The first r modes.
+
+    Args:
+        modes: [r, n c], orthonormal rows, in the dtype of the snapshots.
+        singular_values: [r] float64, decreasing, in units of the snapshots.
+        mean: [n c], over time, whether or not it was taken off.
+        num_snapshots: T.
+        method: "snapshots", "range_finder" or "sketch".
+    """
+
+    modes: Tensor
+    singular_values: Tensor
+    mean: Tensor
+    num_snapshots: int
+    method: str
+
+
+def find_modes(
+    source: SnapshotSource,
+    num_modes: int | None,
+    most: int,
+    *,
+    subtract_mean: bool,
+    randomized: bool = False,
+    oversampling: int = 10,
+    power_iterations: int = 2,
+    seed: int = 0,
+) -> Modes:
+    """Return the first modes, by the method of snapshots where it serves.
+
+    Passes over the data: two by the method of snapshots, a third where float32 products did not
+    resolve the modes; 2 + power_iterations by the range finder.
+
+    Args:
+        source: the snapshots; must be readable more than once.
+        num_modes: r; None takes ``most``, save those that are no more than the rounding of float32
+            data, eps_32 rms sqrt(max(T, n c)).
+        most: number of modes that are of use where none is asked for.
+        subtract_mean: take the mean over time off first.
+        randomized: the range finder in any case.
+        oversampling: l - r >= 0.
+        power_iterations: >= 0; each makes what the sketch has missed of mode j smaller by
+            (S_l / S_j)^2.
+        seed: of the random matrix.
+
+    Raises:
+        PinnxError: values that are not finite, no variation, or more modes than the rank.
+    """
+    wanted = most if num_modes is None else num_modes
+    num_snapshots = source.num_snapshots
+    found = None
+    if not randomized and source.reads_columns and num_snapshots is not None:
+        few = num_snapshots <= max(FEW_SNAPSHOTS, 8 * (wanted + oversampling))
+        found = _method_of_snapshots(source, num_modes, most, subtract_mean) if few else None
+    if found is None:
+        found = _range_finder(source, wanted, subtract_mean, oversampling, power_iterations, seed)
+    return _limited(found, source, num_modes, most, subtract_mean)
+
+
+def _limited(found: Modes, source: SnapshotSource, num_modes: int | None, most: int, subtract_mean: bool) -> Modes:
+    """Leave out what is rounding, and object where that was asked for."""
+    values = found.singular_values
+    count, size = found.num_snapshots, source.n * source.c
+    mean_square = float(found.mean.double().square().sum()) if subtract_mean else 0.0
+    norm = (count * mean_square + float(values.square().sum())) ** 0.5
+    # Rounding every number of X, and a mean by a few eps, turns up in a singular value with its norm, at most.
+    rank = int((values > 4.0 * torch.finfo(source.dtype).eps * norm).sum())
+    if rank == 0:
+        raise PinnxError(
+            f"X: expected snapshots that {'differ' if subtract_mean else 'are not zero'}, got "
+            f"{found.num_snapshots} without any variation"
+        )
+    if num_modes is None:
+        above = int((values > EPS32 * norm / min(count, size) ** 0.5).sum())
+        keep = max(1, min(most, above, rank))
+    elif num_modes > rank:
+        raise PinnxError(
+            f"n_modes: expected at most {rank}, the rank of the {found.num_snapshots} snapshots, got {num_modes}"
+        )
+    else:
+        keep = num_modes
+    modes = found.modes[:keep]
+    # An SVD leaves the sign open; fixing it makes the modes the same on every machine.
+    low, high = torch.aminmax(modes, dim=1)
+    turned = torch.nonzero(-low > high).reshape(-1)
+    if len(turned):
+        modes[turned] *= -1.0
+    return Modes(modes, values[:keep], found.mean, found.num_snapshots, found.method)
+
+
+def _method_of_snapshots(source: SnapshotSource, num_modes: int | None, most: int, subtract_mean: bool) -> Modes | None:
+    """None where the wanted modes are lost in the rounding of squares, in float64 too."""
+    wanted = most if num_modes is None else num_modes
+    assert source.num_snapshots is not None
+    cheap = source.dtype == torch.float32 and source.num_snapshots > DOUBLE_SNAPSHOTS
+    for dtype in [torch.float32, torch.float64] if cheap else [torch.float64]:
+        gram = gram_matrix(source, subtract_mean=subtract_mean, dtype=dtype)
+        count = len(gram.matrix)
+        squares, vectors = torch.linalg.eigh(gram.matrix)
+        squares, vectors = squares.flip(0)[:wanted], vectors.flip(1)[:, :wanted]
+        # Of the products of fluctuations (the mean enters in float64): each of the T^2 numbers is rounded by
+        # itself, which is a matrix of norm eps |G| / sqrt(T).
+        rounding = RESOLVED * torch.finfo(dtype).eps * gram.fluctuation / count**0.5
+        resolved = squares > max(rounding, RESOLVED * torch.finfo(torch.float64).eps * float(squares[0]))
+        enough = min(wanted, count - int(subtract_mean))
+        # The rounding of float32 data is as good as zero, where nobody asked for more.
+        if num_modes is None:
+            data_rounding = (EPS32 * gram.rms * max(count, source.n * source.c) ** 0.5) ** 2
+            enough = min(enough, int((squares > 4.0 * data_rounding).sum()))
+        keep = int(resolved.sum())
+        if keep >= enough:
+            values = squares[:keep].clamp(min=0.0).sqrt()
+            rotation = (vectors[:, :keep] / values).T
+            modes = project(source, rotation, gram.mean if subtract_mean else None)
+            return Modes(modes, values, gram.mean, count, "snapshots")
+    return None
+
+
+def _range_finder(
+    source: SnapshotSource, wanted: int, subtract_mean: bool, oversampling: int, power_iterations: int, seed: int
+) -> Modes:
+    size = source.n * source.c
+    known = source.num_snapshots
+    num_rows = min(wanted + oversampling, size if known is None else min(size, known))
+    sketch, mean, count = sketch_snapshots(source, num_rows, subtract_mean=subtract_mean, seed=seed)
+    for step in range(1 + power_iterations):
+        basis = torch.linalg.qr(sketch.T).Q  # [n c, l]
+        del sketch
+        shift = mean @ basis if subtract_mean else None
+        last = step == power_iterations
+        coefficients, sketch = [], torch.zeros(basis.shape[1], size, dtype=source.dtype, device=source.device)
+        for block in source.rows():
+            seen = block @ basis if shift is None else block @ basis - shift
+            if last:
+                coefficients.append(seen.double())
+            else:
+                # The coefficients add up to zero over all times, so the mean drops out.
+                sketch.addmm_(seen.T, block)
+    _, values, directions = torch.linalg.svd(torch.cat(coefficients), full_matrices=False)
+    modes = directions[:wanted].to(source.dtype) @ basis.T
+    return Modes(modes, values[:wanted], mean, count, "range_finder")
+
+
+def sketch_snapshots(
+    source: SnapshotSource, num_rows: int, *, subtract_mean: bool, seed: int, kind: str = "gaussian"
+) -> tuple[Tensor, Tensor, int]:
+    """Return a random sketch R A [num_rows, n c], the mean over time [n c] and T, in one pass.
+
+    The sketch depends on the seed alone, not on how the snapshots come in blocks.
+
+    Raises:
+        PinnxError: values that are not finite.
+    """
+    size = source.n * source.c
+    sketch = torch.zeros(num_rows, size, dtype=source.dtype, device=source.device)
+    ones = torch.zeros(num_rows, 1, dtype=torch.float64, device=source.device)
+    total = torch.zeros(size, dtype=torch.float64, device=source.device)
+    count = 0
+    for block in source.rows():
+        sketch_rows(block, num_rows, seed=seed, kind=kind, row_offset=count, out=sketch)
+        one = torch.ones(len(block), 1, dtype=torch.float64, device=source.device)
+        sketch_rows(one, num_rows, seed=seed, kind=kind, row_offset=count, out=ones)
+        total += block.sum(dim=0)
+        count += len(block)
+    mean = (total / count).to(source.dtype)
+    if not bool(mean.isfinite().all()):
+        raise PinnxError("X: expected finite snapshots, got NaN or infinite values")
+    if subtract_mean and count > 1:
+        sketch.addmm_(ones.to(source.dtype), mean[None], alpha=-1.0)
+    elif subtract_mean:
+        mean = torch.zeros_like(mean)
+    return sketch, mean, count
+
+
+def modes_of_sketch(
+    sketch: Tensor, mean: Tensor, count: int, num_modes: int | None, most: int, *, subtract_mean: bool
+) -> Modes:
+    """Return the modes of a sketch, for those of the snapshots: no further pass over them."""
+    source = ArraySource(sketch)
+    wanted = min(most if num_modes is None else num_modes, len(sketch))
+    found = _method_of_snapshots(source, wanted, most, subtract_mean=False)
+    if found is None:
+        found = _range_finder(source, wanted, subtract_mean=False, oversampling=10, power_iterations=0, seed=0)
+    found = Modes(found.modes, found.singular_values, mean, count, "sketch")
+    return _limited(found, source, num_modes, most, subtract_mean)

@@ -1,0 +1,129 @@
+"""What `fit` is given, as a source of snapshots that keeps to a limit of memory.
+
+An array is used where it lies. A dataset of an HDF5 file, or its name "file.h5::group/u", is read
+whole where that fits the limit (or where there is none), else in blocks. Blocks out of an iterable
+are joined without a limit, and streamed under one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from pinnx.errors import PinnxError
+from pinnx.sensors.basis import FEW_SNAPSHOTS
+from pinnx.sensors.snapshot_source import (
+    BLOCK_BYTES,
+    ArraySource,
+    BlocksSource,
+    DatasetSource,
+    SnapshotSource,
+    as_tensor,
+)
+
+__all__ = ["open_snapshots"]
+
+# Scratch of the products, whatever the size of the data: see gram.py.
+SCRATCH_BYTES = 16 * 2**20
+
+
+@contextmanager
+def open_snapshots(X: Any, *, num_rows: int, memory_limit: int | None) -> Iterator[SnapshotSource]:
+    """Open what `fit` is given, for the length of a with block.
+
+    Args:
+        X: [T, n] or [T, n, c] as an array or tensor; an h5py dataset or "file.h5::name"; an iterable
+            of such arrays, blocks of snapshots.
+        num_rows: rows of n c numbers that the work itself holds at a time; they count.
+        memory_limit: bytes, beyond what the caller has in memory already; None: no limit.
+
+    Raises:
+        PinnxError: nothing of this kind, a wrong shape, no such file or dataset, or a limit that not
+            even one snapshot fits into.
+    """
+    if memory_limit is not None and not memory_limit > 0:
+        raise PinnxError(f"memory_limit: expected a number of bytes > 0 or None, got {memory_limit}")
+    if isinstance(X, str | os.PathLike):
+        path, found, name = os.fspath(X).rpartition("::")
+        if not found:
+            raise PinnxError(f"X: expected an array or 'file.h5::dataset', got {os.fspath(X)!r}")
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise PinnxError(f"{path}: cannot be opened as HDF5: {error}") from None
+        with file:
+            if not isinstance(file.get(name), h5py.Dataset):
+                known: list[str] = []
+                file.visititems(lambda key, item: known.append(key) if isinstance(item, h5py.Dataset) else None)
+                raise PinnxError(f"X: no dataset {name!r} in {path}; it holds {', '.join(known) or 'none'}")
+            yield _dataset(file[name], num_rows, memory_limit)
+    elif isinstance(X, h5py.Dataset):
+        yield _dataset(X, num_rows, memory_limit)
+    elif hasattr(X, "__array__") or hasattr(X, "__dlpack__") or _nested_numbers(X):
+        yield ArraySource(as_tensor(X))
+    elif isinstance(X, Iterable):
+        yield _blocks(X, num_rows, memory_limit)
+    else:
+        raise PinnxError(f"X: expected an array, an HDF5 dataset or an iterable of blocks, got {type(X).__name__}")
+
+
+def _dataset(dataset: h5py.Dataset, num_rows: int, memory_limit: int | None) -> SnapshotSource:
+    source = DatasetSource(dataset, BLOCK_BYTES)
+    whole = source.num_snapshots * source.row_bytes
+    if memory_limit is not None:
+        own = _own_bytes(source, num_rows)
+        if whole + own > memory_limit:
+            # Two blocks, and as much again for what is made of one.
+            block = (memory_limit - own) // 3
+            if block < source.row_bytes:
+                raise PinnxError(
+                    f"memory_limit: expected at least {own + 3 * source.row_bytes} bytes for {num_rows} rows of "
+                    f"{source.n * source.c} numbers and blocks of one snapshot, got {memory_limit}"
+                )
+            return DatasetSource(dataset, min(BLOCK_BYTES, block))
+    joined = np.empty(dataset.shape, source.rows_dtype)
+    dataset.read_direct(joined)
+    return ArraySource(torch.from_numpy(joined))
+
+
+def _blocks(blocks: Iterable[Any], num_rows: int, memory_limit: int | None) -> SnapshotSource:
+    if memory_limit is None:
+        parts = [as_tensor(block) for block in blocks]
+        if not parts:
+            raise PinnxError("X: expected at least one block of snapshots, got an empty iterable")
+        for part in parts:
+            if part.dim() != parts[0].dim() or part.shape[1:] != parts[0].shape[1:]:
+                wanted = ["b", *parts[0].shape[1:]]
+                raise PinnxError(f"X: expected blocks of shape {wanted}, as the first, got {list(part.shape)}")
+        return ArraySource(torch.cat(parts))
+    source = BlocksSource(blocks)
+    needed = _own_bytes(source, num_rows) + 3 * source.first_bytes
+    if needed > memory_limit:
+        raise PinnxError(
+            f"memory_limit: expected at least {needed} bytes for {num_rows} rows of {source.n * source.c} numbers and "
+            f"blocks as large as the first, got {memory_limit}"
+        )
+    return source
+
+
+def _own_bytes(source: SnapshotSource, num_rows: int) -> int:
+    size = source.n * source.c
+    # Beside the rows: the mean, and the sum that it is made of, in float64; a Gram matrix and its eigenvectors.
+    gram = 6 * 8 * min(source.num_snapshots or 0, FEW_SNAPSHOTS) ** 2
+    return num_rows * size * source.dtype.itemsize + 4 * size * 8 + gram + SCRATCH_BYTES
+
+
+def _nested_numbers(X: Any) -> bool:
+    """Say whether a list is a matrix written out: its rows are lists of numbers."""
+    return (
+        isinstance(X, list | tuple)
+        and len(X) > 0
+        and isinstance(X[0], list | tuple)
+        and not (len(X[0]) and hasattr(X[0][0], "shape") and len(X[0][0].shape) > 0)
+    )

@@ -1,0 +1,306 @@
+"""Choose sensors for snapshots of any size, in the manner of scikit-learn.
+
+    X [T, n] or [T, n, c]  ->  A [r, n, c]  ->  k columns by pivoted QR
+
+    basis        A
+    pod          r modes, each times its singular value where `scale_modes`
+    randomized   the same by a range finder; with method "randomized" out of one pass over X
+    identity     the snapshots themselves, r = T
+
+What pivoted QR does is told in `pinn_ext.pivoted_qr`, what the bases are in `basis.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import pinn_ext
+from pinnx.errors import PinnxError
+from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
+from pinnx.sensors.estimator import Estimator
+from pinnx.sensors.open_snapshots import open_snapshots
+from pinnx.sensors.placement import Placement
+from pinnx.sensors.quality import SelectionQuality, selection_quality
+from pinnx.sensors.snapshot_source import ArraySource, SnapshotSource
+
+__all__ = ["SensorSelector"]
+
+BASES = ("pod", "identity", "randomized")
+
+
+class SensorSelector(Estimator):
+    """Choose k places from which the field can be recovered.
+
+    Args:
+        n_sensors: k, 1 <= k <= n.
+        basis: "pod", "randomized" or "identity".
+        n_modes: r; None takes as many as sensors, save those that are no more than the rounding of
+            float32 data. Not for "identity".
+        method: "exact", "tournament" or "randomized", of `pinn_ext.pivoted_qr`.
+        subtract_mean: take the mean over time off first; else the mean is among the modes.
+        scale_modes: weight each mode by its singular value, so that sensors go where energy is not
+            yet seen; orthonormal modes alone weigh the weakest like the strongest, which is best
+            for as many sensors as modes, without noise.
+        weights: [n] >= 0, multiply what a place would add; 0 forbids it.
+        costs: [n], subtracted from it, in units of the columns of A.
+        forbidden: bool [n] or indices.
+        forced: indices, taken first and in this order.
+        positions: [n, d], with `min_distance`.
+        min_distance: no two sensors are nearer than that.
+        regions: [n] integer labels from 0.
+        max_per_region: at most so many in a region, one number or one for each.
+        quotas: exactly so many in a region: {label: count}; the others share the rest.
+        grid_shape: numbers of places along each axis, in C order; for `refine`.
+        refine: multi-resolution: choose among every f-th grid line, then around the winners among
+            all; a number f, or falling numbers such as (8, 2) for more levels. 1 or None: at once.
+        seed: of what is random.
+        oversampling: rows of a sketch beyond the modes.
+        power_iterations: of the range finder.
+        sketch: "gaussian" or "sparse_sign", for method "randomized".
+        memory_limit: bytes for `fit`, beyond what the caller holds; datasets and iterables are
+            streamed in blocks so that it holds. None: they are read whole.
+
+    Passes over the data: basis "pod" 2 (method of snapshots; 3 where float32 does not resolve the
+    modes) or, for many snapshots or data that come in rows, those of "randomized":
+    2 + `power_iterations`; "randomized" with method "randomized" 1; "identity" 1.
+
+    Attributes, after `fit`:
+        selected_sensors_: [k] int64, the most telling first.
+        basis_: [n, r] or [n, c, r], columns orthonormal; for "identity" the snapshots.
+        singular_values_: [r] float64; None for "identity".
+        mean_: [n] or [n, c], what was taken off: the mean over time, or zeros.
+        rank_: sensors that added to the span; the others are placed greedily D-optimal within it.
+        r_diagonal_: [k], what each added when it was chosen; 0 beyond the rank.
+        log_volume_: sum of log r_diagonal_ over the rank, in the scale of A.
+        quality_: figures beside random placement (`pinnx.sensors.selection_quality`); see `quality`.
+        n_features_in_: n.
+        n_snapshots_: T.
+        basis_method_: how the basis was made: "snapshots", "range_finder", "sketch", "identity".
+        num_passes_: over the data.
+
+    Source: Manohar, Brunton, Kutz, Brunton, IEEE Control Systems 38, 2018.
+    """
+
+    def __init__(
+        self,
+        n_sensors: int,
+        *,
+        basis: str = "pod",
+        n_modes: int | None = None,
+        method: str = "exact",
+        subtract_mean: bool = False,
+        scale_modes: bool = False,
+        weights: Any = None,
+        costs: Any = None,
+        forbidden: Any = None,
+        forced: Any = None,
+        positions: Any = None,
+        min_distance: float | None = None,
+        regions: Any = None,
+        max_per_region: Any = None,
+        quotas: Any = None,
+        grid_shape: tuple[int, ...] | None = None,
+        refine: int | tuple[int, ...] | None = None,
+        seed: int = 0,
+        oversampling: int = 10,
+        power_iterations: int = 2,
+        sketch: str = "gaussian",
+        memory_limit: int | None = None,
+    ) -> None:
+        self.n_sensors = n_sensors
+        self.basis = basis
+        self.n_modes = n_modes
+        self.method = method
+        self.subtract_mean = subtract_mean
+        self.scale_modes = scale_modes
+        self.weights = weights
+        self.costs = costs
+        self.forbidden = forbidden
+        self.forced = forced
+        self.positions = positions
+        self.min_distance = min_distance
+        self.regions = regions
+        self.max_per_region = max_per_region
+        self.quotas = quotas
+        self.grid_shape = grid_shape
+        self.refine = refine
+        self.seed = seed
+        self.oversampling = oversampling
+        self.power_iterations = power_iterations
+        self.sketch = sketch
+        self.memory_limit = memory_limit
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Choose the sensors.
+
+        Args:
+            X: [T, n] or [T, n, c] float32 or float64, NumPy or torch on any device (other numbers become
+                float64); an h5py dataset or "file.h5::name"; or an iterable of blocks of snapshots. It
+                is not changed, and not copied.
+            y: ignored, as scikit-learn asks for.
+
+        Returns:
+            self.
+
+        Raises:
+            PinnxError: arguments that contradict one another or the data; values that are not finite.
+        """
+        self._check()
+        # Modes, their scaled copy, and one that a factorisation makes.
+        rows = 3 * ((self.n_modes or self.n_sensors) + self.oversampling)
+        with open_snapshots(X, num_rows=rows, memory_limit=self.memory_limit) as source:
+            if self.n_sensors > source.n:
+                raise PinnxError(f"n_sensors: expected 1 to {source.n}, the places of X, got {self.n_sensors}")
+            matrix = self._identity(source) if self.basis == "identity" else self._modes(source)
+        places = matrix.reshape(len(matrix), source.n, source.c) if source.vector else matrix
+        choice = self._choose(places)
+        self.n_features_in_ = source.n
+        self.num_passes_ = source.num_passes
+        self.selected_sensors_ = choice.pivots.cpu().numpy()
+        self.r_diagonal_ = choice.r_diagonal.cpu().numpy()
+        self.rank_ = choice.rank
+        self.log_volume_ = choice.log_volume
+        self._quality: SelectionQuality | None = None
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return what the sensors see of snapshots: [T, k] or [T, k, c], in the order of their rank."""
+        chosen = self.selected_sensors_
+        values = X if isinstance(X, Tensor) else np.asarray(X)
+        if values.ndim != self.basis_.ndim or values.shape[1] != self.n_features_in_:
+            wanted = ["T", *self.basis_.shape[:-1]]
+            raise PinnxError(f"X: expected shape {wanted}, as in fit, got {list(values.shape)}")
+        return values[:, torch.from_numpy(chosen).to(values.device)] if isinstance(X, Tensor) else values[:, chosen]
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Choose the sensors and return what they see."""
+        return self.fit(X, y).transform(X)
+
+    def get_support(self, indices: bool = False) -> np.ndarray:
+        """Return which places were chosen: a mask [n], or their indices in rising order."""
+        chosen = np.sort(self.selected_sensors_)
+        if indices:
+            return chosen
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[chosen] = True
+        return mask
+
+    def quality(self, held_out: Any = None, *, num_random: int = 20, seed: int = 0) -> SelectionQuality:
+        """Return figures of the choice beside random placement; see `selection_quality`.
+
+        Args:
+            held_out: [T, n] or [T, n, c] snapshots that `fit` has not seen, for the error of the linear
+                reconstruction; None: without it.
+            num_random: random placements.
+            seed: names them.
+        """
+        chosen, basis = self.selected_sensors_, self.basis_
+        if self.singular_values_ is not None:
+            basis = basis * self.singular_values_
+        return selection_quality(basis, chosen, mean=self.mean_, held_out=held_out, num_random=num_random, seed=seed)
+
+    @property
+    def quality_(self) -> SelectionQuality:
+        """Figures of the choice beside random placement, without held-out snapshots."""
+        if self.__dict__.get("_quality") is None:
+            self._quality = self.quality()
+        assert self._quality is not None
+        return self._quality
+
+    def _check(self) -> None:
+        if isinstance(self.n_sensors, bool) or not isinstance(self.n_sensors, int | np.integer) or self.n_sensors < 1:
+            raise PinnxError(f"n_sensors: expected an integer >= 1, got {self.n_sensors!r}")
+        if self.basis not in BASES:
+            raise PinnxError(f"basis: expected one of {', '.join(BASES)}, got {self.basis!r}")
+        if self.n_modes is not None:
+            if self.basis == "identity":
+                raise PinnxError("n_modes: only for basis 'pod' or 'randomized', got basis 'identity'")
+            if isinstance(self.n_modes, bool) or not isinstance(self.n_modes, int | np.integer) or self.n_modes < 1:
+                raise PinnxError(f"n_modes: expected an integer >= 1 or None, got {self.n_modes!r}")
+        for name in ("oversampling", "power_iterations"):
+            if not getattr(self, name) >= 0:
+                raise PinnxError(f"{name}: expected an integer >= 0, got {getattr(self, name)}")
+
+    def _modes(self, source: SnapshotSource) -> Tensor:
+        """Return what is pivoted, and keep the basis."""
+        most = int(self.n_sensors)
+        if self.basis == "randomized" and self.method == "randomized":
+            rows = (self.n_modes or most) + self.oversampling
+            sketch, mean, count = self._sketch(source, rows)
+            found = modes_of_sketch(sketch, mean, count, self.n_modes, most, subtract_mean=self.subtract_mean)
+        else:
+            if not source.repeatable:
+                raise PinnxError(
+                    "X: expected blocks that can be read again (a list, a dataset) for more than one pass, got an "
+                    "iterator; basis='randomized' with method='randomized' needs one"
+                )
+            found = find_modes(
+                source,
+                self.n_modes,
+                most,
+                subtract_mean=self.subtract_mean,
+                randomized=self.basis == "randomized",
+                oversampling=self.oversampling,
+                power_iterations=self.power_iterations,
+                seed=self.seed,
+            )
+        values = found.singular_values
+        self.singular_values_ = values.cpu().numpy()
+        self.basis_method_, self.n_snapshots_ = found.method, found.num_snapshots
+        self._keep(found.modes, found.mean, source)
+        return found.modes * values.to(found.modes)[:, None] if self.scale_modes else found.modes
+
+    def _identity(self, source: SnapshotSource) -> Tensor:
+        """Return the snapshots themselves, or their sketch where they are streamed."""
+        self.singular_values_ = None
+        if isinstance(source, ArraySource):
+            source.num_passes = 1
+            matrix = source.matrix
+            mean = torch.zeros_like(matrix[0])
+            if self.subtract_mean and len(matrix) > 1:
+                mean = matrix.mean(dim=0)
+                matrix = matrix - mean
+            self.basis_method_, self.n_snapshots_ = "identity", len(matrix)
+        elif self.method == "randomized":
+            rows = int(self.n_sensors) + self.oversampling
+            matrix, mean, self.n_snapshots_ = self._sketch(source, rows)
+            self.basis_method_ = "sketch"
+        else:
+            raise PinnxError(
+                "basis: expected snapshots that fit the memory limit for 'identity', got more; method='randomized' "
+                "takes a sketch of them in one pass, basis='pod' their modes"
+            )
+        self._keep(matrix, mean, source)
+        return matrix
+
+    def _sketch(self, source: SnapshotSource, rows: int) -> tuple[Tensor, Tensor, int]:
+        return sketch_snapshots(source, rows, subtract_mean=self.subtract_mean, seed=self.seed, kind=self.sketch)
+
+    def _keep(self, matrix: Tensor, mean: Tensor, source: SnapshotSource) -> None:
+        shape = (source.n, source.c) if source.vector else (source.n,)
+        # Rows stay contiguous in memory; columns are how bases are written.
+        self.basis_ = np.moveaxis(matrix.cpu().numpy().reshape(-1, *shape), 0, -1)
+        self.mean_ = (mean if self.subtract_mean else torch.zeros_like(mean)).cpu().numpy().reshape(shape)
+
+    def _choose(self, matrix: Tensor) -> pinn_ext.PivotedQR:
+        options: dict[str, Any] = {"method": self.method}
+        if self.method == "randomized":
+            options |= {"seed": self.seed, "oversampling": self.oversampling, "sketch": self.sketch}
+            if self.basis_method_ == "sketch":
+                options = {"method": "exact"}  # of what is a sketch already
+        placement = Placement(
+            weights=self.weights,
+            costs=self.costs,
+            forbidden=self.forbidden,
+            forced=self.forced,
+            positions=self.positions,
+            min_distance=self.min_distance,
+            regions=self.regions,
+            max_per_region=self.max_per_region,
+            quotas=self.quotas,
+        )
+        return placement.choose(matrix, int(self.n_sensors), self.grid_shape, self.refine, options)

@@ -1,0 +1,324 @@
+"""Snapshots from anywhere, as one matrix [T, n c] read in blocks of rows or of columns.
+
+    in memory          views, nothing is copied
+    an HDF5 dataset    blocks of whole rows (times), or of columns where the layout allows it: a
+                       contiguous dataset, or chunks narrower than a block
+    an iterable        blocks of rows as they come; again only where it can be iterated again
+
+Blocks from files and iterables are read one ahead by another thread, so that two are alive at most.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinnx.errors import PinnxError
+from pinnx.sensors.prefetch import prefetched
+
+__all__ = ["ArraySource", "BlocksSource", "DatasetSource", "SnapshotSource", "as_tensor"]
+
+# Larger blocks read no faster: 8 MB already hides the cost of a call; products want some rows.
+BLOCK_BYTES = 32 * 2**20
+DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+class SnapshotSource(ABC):
+    """T snapshots of n places with c components each.
+
+    Attributes:
+        n, c: places, and components at each.
+        vector: whether the components had an axis of their own.
+        dtype, device: of the blocks.
+        num_passes: how often the data have been read from the first to the last.
+    """
+
+    n: int
+    c: int
+    vector: bool
+    dtype: torch.dtype
+    device: torch.device
+    num_passes: int = 0
+
+    @property
+    @abstractmethod
+    def num_snapshots(self) -> int | None:
+        """T, or None where only the end of the stream tells."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the whole matrix is there as a tensor."""
+        return False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a second pass is possible."""
+        return True
+
+    @property
+    def reads_columns(self) -> bool:
+        """Whether `columns` reads everything only once."""
+        return False
+
+    @abstractmethod
+    def rows(self) -> Iterator[Tensor]:
+        """Yield blocks [b, n c] of consecutive snapshots; a block is valid until the next."""
+
+    def columns(self) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield (begin, end, block [T, end - begin])."""
+        raise NotImplementedError
+
+
+class ArraySource(SnapshotSource):
+    """A matrix in memory, on any device."""
+
+    def __init__(self, array: Tensor) -> None:
+        if array.dim() not in (2, 3):
+            raise PinnxError(f"X: expected shape [T, n] or [T, n, c], got {list(array.shape)}")
+        if 0 in array.shape:
+            raise PinnxError(f"X: expected at least one snapshot of one place, got {list(array.shape)}")
+        self.vector = array.dim() == 3
+        self.n, self.c = int(array.shape[1]), int(array.shape[2]) if self.vector else 1
+        self.matrix = array.reshape(array.shape[0], -1)
+        self.dtype, self.device = array.dtype, array.device
+
+    @property
+    def num_snapshots(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def in_memory(self) -> bool:
+        return True
+
+    @property
+    def reads_columns(self) -> bool:
+        return True
+
+    def rows(self) -> Iterator[Tensor]:
+        self.num_passes += 1
+        yield self.matrix
+
+    def columns(self) -> Iterator[tuple[int, int, Tensor]]:
+        self.num_passes += 1
+        yield 0, int(self.matrix.shape[1]), self.matrix
+
+
+class DatasetSource(SnapshotSource):
+    """An HDF5 dataset that is read in blocks.
+
+    Args:
+        dataset: [T, n] or [T, n, c], float32 or float64.
+        block_bytes: of one block; two are alive.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, block_bytes: int) -> None:
+        if dataset.ndim not in (2, 3) or 0 in dataset.shape:
+            raise PinnxError(f"X: expected a dataset of shape [T, n] or [T, n, c], got {list(dataset.shape)}")
+        stored = dataset.dtype.newbyteorder("=")
+        if stored.kind not in "iuf":
+            raise PinnxError(f"X: expected a dataset of real numbers, got {dataset.dtype}")
+        self._numpy_dtype = stored if stored in DTYPES else np.dtype(np.float64)
+        self.dtype, self.device = DTYPES[self._numpy_dtype], torch.device("cpu")
+        self.vector = dataset.ndim == 3
+        self.n, self.c = int(dataset.shape[1]), int(dataset.shape[2]) if self.vector else 1
+        self._dataset, self._block_bytes = dataset, block_bytes
+        self._offset = _raw_offset(dataset)
+        self._buffers: list[np.ndarray] = []
+
+    @property
+    def num_snapshots(self) -> int:
+        return int(self._dataset.shape[0])
+
+    @property
+    def rows_dtype(self) -> np.dtype:
+        """What blocks are read as."""
+        return self._numpy_dtype
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one snapshot."""
+        return self.n * self.c * self._numpy_dtype.itemsize
+
+    @property
+    def reads_columns(self) -> bool:
+        return self._places_per_block() > 0
+
+    def rows(self) -> Iterator[Tensor]:
+        self.num_passes += 1
+        step = max(1, self._block_bytes // self.row_bytes)
+        chunk = self._dataset.chunks[0] if self._dataset.chunks else 1
+        if step > chunk:
+            step -= step % chunk  # no chunk is read twice
+        step = min(step, self.num_snapshots)
+        buffers = self._two_buffers(step * self.n * self.c)
+
+        def read() -> Iterator[Tensor]:
+            for index, begin in enumerate(range(0, self.num_snapshots, step)):
+                count = min(step, self.num_snapshots - begin)
+                block = buffers[index % 2][: count * self.n * self.c].reshape(count, -1)
+                self._read_rows(begin, block)
+                yield torch.from_numpy(block)
+
+        return prefetched(read())
+
+    def columns(self) -> Iterator[tuple[int, int, Tensor]]:
+        self.num_passes += 1
+        step = min(self._places_per_block(), self.n)
+        assert step > 0
+        buffers = self._two_buffers(self.num_snapshots * step * self.c)
+
+        def read() -> Iterator[tuple[int, int, Tensor]]:
+            for index, begin in enumerate(range(0, self.n, step)):
+                end = min(begin + step, self.n)
+                shape = (self.num_snapshots, end - begin, *self._dataset.shape[2:])
+                block = buffers[index % 2][: int(np.prod(shape))].reshape(shape)
+                self._dataset.read_direct(block, np.s_[:, begin:end])
+                yield begin * self.c, end * self.c, torch.from_numpy(block.reshape(self.num_snapshots, -1))
+
+        return prefetched(read())
+
+    def _two_buffers(self, numbers: int) -> list[np.ndarray]:
+        """Return them from pass to pass, so that the last block of one pass does not lie beside the next."""
+        if not self._buffers or self._buffers[0].size < numbers:
+            self._buffers.clear()
+            self._buffers.extend(np.empty(numbers, self._numpy_dtype) for _ in range(2))
+        return self._buffers
+
+    def _places_per_block(self) -> int:
+        """How many places fit a block of columns; 0 where a chunk would be read more than once."""
+        fits = self._block_bytes // (self.num_snapshots * self.c * self._numpy_dtype.itemsize)
+        if self._dataset.chunks is None:
+            return fits
+        width = self._dataset.chunks[1]
+        return fits - fits % width
+
+    def _read_rows(self, begin: int, block: np.ndarray) -> None:
+        if self._offset is None:
+            shaped = block.reshape(len(block), *self._dataset.shape[1:])
+            self._dataset.read_direct(shaped, np.s_[begin : begin + len(block)])
+            return
+        # h5py keeps Python's lock while it reads; this does not, so that the other thread goes on.
+        view = memoryview(block).cast("B")
+        with open(self._dataset.file.filename, "rb", buffering=0) as file:
+            file.seek(self._offset + begin * self.row_bytes)
+            done = 0
+            while done < len(view):
+                count = file.readinto(view[done:])
+                if not count:
+                    name = os.path.basename(self._dataset.file.filename)
+                    raise PinnxError(f"{name}: {self._dataset.name} ends before its shape says, at byte {done}")
+                done += count
+
+
+class BlocksSource(SnapshotSource):
+    """Blocks of snapshots [b, n] or [b, n, c] out of an iterable, as many as come."""
+
+    def __init__(self, blocks: Iterable[Any]) -> None:
+        self._blocks = blocks
+        iterator = iter(blocks)
+        self._repeatable = iterator is not blocks
+        try:
+            self._first: Any = next(iterator)
+        except StopIteration:
+            raise PinnxError("X: expected at least one block of snapshots, got an empty iterable") from None
+        first = ArraySource(as_tensor(self._first))
+        self.n, self.c, self.vector = first.n, first.c, first.vector
+        self.dtype, self.device = first.dtype, first.device
+        self.first_bytes = first.matrix.nbytes
+        self._rest: Iterator[Any] | None = iterator
+        self._num_snapshots: int | None = None
+
+    @property
+    def num_snapshots(self) -> int | None:
+        return self._num_snapshots
+
+    @property
+    def repeatable(self) -> bool:
+        return self._repeatable
+
+    def rows(self) -> Iterator[Tensor]:
+        self.num_passes += 1
+        return prefetched(self._read())
+
+    def _read(self) -> Iterator[Tensor]:
+        count = 0
+        for block in self._raw():
+            matrix = self._checked(block)
+            count += len(matrix)
+            yield matrix
+        if self._num_snapshots not in (None, count):
+            raise PinnxError(f"X: expected the same {self._num_snapshots} snapshots in every pass, got {count}")
+        self._num_snapshots = count
+
+    def _raw(self) -> Iterator[Any]:
+        if self._rest is not None:
+            first, rest, self._first, self._rest = self._first, self._rest, None, None
+            yield first
+            del first
+            yield from rest
+        elif self._repeatable:
+            yield from self._blocks
+        else:
+            raise PinnxError("X: expected blocks that can be read again, got an iterator, which ends after one pass")
+
+    def _checked(self, block: Any) -> Tensor:
+        tensor = as_tensor(block)
+        wanted = [self.n, self.c] if self.vector else [self.n]
+        if list(tensor.shape[1:]) != wanted or tensor.dim() != 1 + len(wanted):
+            raise PinnxError(f"X: expected blocks of shape {['b', *wanted]}, as the first, got {list(tensor.shape)}")
+        return tensor.to(self.device, self.dtype).reshape(len(tensor), -1)
+
+
+def as_tensor(array: Any) -> Tensor:
+    """Return an array as a float32 or float64 tensor, sharing memory where it can.
+
+    Raises:
+        PinnxError: not real numbers.
+    """
+    if isinstance(array, Tensor):
+        tensor = array.detach()
+    else:
+        values = np.asarray(array)
+        if values.dtype.kind not in "biuf":
+            raise PinnxError(f"X: expected real numbers, got {values.dtype} of shape {list(values.shape)}")
+        if values.dtype.newbyteorder("=") not in DTYPES:
+            values = values.astype(np.float64)
+        # torch takes no other byte order, no negative strides, and warns of memory that is read-only.
+        native = values.dtype.isnative and all(stride >= 0 for stride in values.strides)
+        if not native:
+            values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+        tensor = torch.from_numpy(values if values.flags.writeable else np.asarray(_Shared(values)))
+    if tensor.is_complex() or tensor.layout is not torch.strided:
+        raise PinnxError(f"X: expected dense real numbers, got {tensor.dtype} {tensor.layout}")
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.double()
+
+
+class _Shared:
+    """Memory of a read-only array, such as a memory map, for torch; nothing here writes into X."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._keeps = values
+        self.__array_interface__ = values.__array_interface__ | {"data": (values.ctypes.data, False)}
+
+
+def _raw_offset(dataset: h5py.Dataset) -> int | None:
+    """Return where the numbers of a contiguous, plain dataset begin in its file; None for others."""
+    plain = (
+        dataset.chunks is None
+        and dataset.dtype.isnative
+        and dataset.dtype in DTYPES
+        and not dataset.is_virtual
+        and not dataset.external
+        and dataset.file.driver == "sec2"
+        and dataset.file.mode == "r"
+        and dataset.file.userblock_size == 0
+    )
+    offset = dataset.id.get_offset() if plain else None
+    return int(offset) if offset is not None else None

@@ -1,0 +1,266 @@
+"""SensorSelector: pivots against SciPy, every kind of input, vector fields, figures, refusals."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.linalg
+import tolerances
+import torch
+from planted_snapshots import modes_of, planted
+
+from pinnx.errors import PinnxError
+from pinnx.sensors import ApproximateQRSelector, SensorSelector
+from pinnx.sensors.estimator import NotFittedError
+
+VALUES = 10.0 * 0.7 ** np.arange(12)
+
+
+@pytest.fixture
+def snapshots(rng: np.random.Generator) -> np.ndarray:
+    return planted(rng, 60, 400, VALUES) + rng.normal(size=400)
+
+
+def pivots(matrix: np.ndarray, k: int) -> np.ndarray:
+    return scipy.linalg.qr(matrix.astype(np.float64), mode="r", pivoting=True)[1][:k]
+
+
+@pytest.mark.parametrize("scale_modes", [False, True])
+@pytest.mark.parametrize("subtract_mean", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pod_takes_scipys_pivots(snapshots: np.ndarray, dtype: type, subtract_mean: bool, scale_modes: bool) -> None:
+    X = snapshots.astype(dtype)
+    selector = SensorSelector(6, subtract_mean=subtract_mean, scale_modes=scale_modes).fit(X)
+    exact = X.astype(np.float64)
+    mean = exact.mean(axis=0) if subtract_mean else np.zeros(400)
+    rows, values = modes_of(exact - mean, 6)
+    chosen = pivots(rows * values[:, None] if scale_modes else rows, 6)
+    np.testing.assert_array_equal(selector.selected_sensors_, chosen)
+    bound = tolerances.modes_by_squares(np.finfo(dtype).eps, values)
+    np.testing.assert_allclose(selector.singular_values_, values, rtol=bound)
+    np.testing.assert_allclose(selector.basis_, rows.T, atol=bound)
+    np.testing.assert_allclose(selector.mean_, mean, atol=bound)
+    assert selector.selected_sensors_.dtype == np.int64
+    assert selector.basis_.dtype == dtype
+    assert (selector.rank_, selector.n_features_in_, selector.n_snapshots_) == (6, 400, 60)
+    assert selector.log_volume_ == pytest.approx(np.log(selector.r_diagonal_).sum())
+    assert (np.diff(selector.r_diagonal_) <= 0).all()
+
+
+@pytest.mark.parametrize("method", ["exact", "tournament", "randomized"])
+@pytest.mark.parametrize("basis", ["pod", "identity", "randomized"])
+def test_every_basis_with_every_method(snapshots: np.ndarray, basis: str, method: str) -> None:
+    selector = SensorSelector(8, basis=basis, method=method)
+    chosen = selector.fit(snapshots).selected_sensors_
+    assert len(set(chosen.tolist())) == 8
+    assert selector.basis_.shape == (400, 60 if basis == "identity" else 8)
+    again = SensorSelector(8, basis=basis, method=method).fit(snapshots)
+    np.testing.assert_array_equal(chosen, again.selected_sensors_)
+    # Any of them sees the field better than chance.
+    rows, _ = modes_of(snapshots, 8)
+    random = [np.linalg.cond(rows[:, np.random.default_rng(i).permutation(400)[:8]]) for i in range(20)]
+    assert np.linalg.cond(rows[:, chosen]) < np.median(random)
+
+
+def test_identity_pivots_the_snapshots(snapshots: np.ndarray) -> None:
+    selector = SensorSelector(7, basis="identity", subtract_mean=True).fit(snapshots)
+    np.testing.assert_array_equal(selector.selected_sensors_, pivots(snapshots - snapshots.mean(axis=0), 7))
+    assert selector.singular_values_ is None
+    plain = SensorSelector(7, basis="identity").fit(snapshots)
+    assert np.shares_memory(plain.basis_, snapshots)
+
+
+def test_one_sensor_measures_all_components(rng: np.random.Generator) -> None:
+    """Two components at one place are one candidate: both are projected out."""
+    flat = planted(rng, 60, 240, VALUES)
+    X = flat.reshape(60, 80, 3)
+    selector = SensorSelector(4, n_modes=12).fit(X)
+    assert selector.basis_.shape == (80, 3, 12)
+    assert selector.mean_.shape == (80, 3)
+    rows, _ = modes_of(flat, 12)
+    left = rows.reshape(12, 80, 3).transpose(1, 0, 2)
+    for chosen in selector.selected_sensors_:
+        lengths = np.linalg.norm(left, axis=(1, 2))
+        assert lengths[chosen] >= lengths.max() * (1 - tolerances.PIVOT_LENGTH)
+        q, _ = np.linalg.qr(left[chosen])
+        left = left - q @ (q.T @ left)
+    assert selector.transform(X).shape == (60, 4, 3)
+    # Four sensors of three components see all twelve modes.
+    assert selector.quality_.num_determined == 12
+
+
+def test_more_sensors_than_modes(snapshots: np.ndarray) -> None:
+    selector = SensorSelector(20, n_modes=5).fit(snapshots)
+    assert selector.rank_ == 5
+    assert len(set(selector.selected_sensors_.tolist())) == 20
+    assert not selector.r_diagonal_[5:].any()
+
+
+def test_the_same_from_every_kind_of_input(snapshots: np.ndarray, tmp_path: Path) -> None:
+    wanted = SensorSelector(6).fit(snapshots).selected_sensors_
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        file["group/u"] = snapshots
+    read_only = snapshots.copy()
+    read_only.flags.writeable = False
+    swapped = snapshots.astype(snapshots.dtype.newbyteorder())
+    kinds = {
+        "torch": torch.from_numpy(snapshots),
+        "a tensor that asks for gradients": torch.from_numpy(snapshots).requires_grad_(),
+        "Fortran order": np.asfortranarray(snapshots),
+        "backwards": snapshots[:, ::-1][:, ::-1],
+        "read-only": read_only,
+        "another byte order": swapped,
+        "lists": snapshots.tolist(),
+        "blocks": [snapshots[:25], snapshots[25:]],
+        "a generator": (snapshots[i : i + 7] for i in range(0, 60, 7)),
+        "a file": f"{tmp_path / 'flow.h5'}::group/u",
+    }
+    for name, X in kinds.items():
+        np.testing.assert_array_equal(SensorSelector(6).fit(X).selected_sensors_, wanted, err_msg=name)
+    with h5py.File(tmp_path / "flow.h5") as file:
+        np.testing.assert_array_equal(SensorSelector(6).fit(file["group/u"]).selected_sensors_, wanted)
+
+
+def test_whole_numbers_become_float64(rng: np.random.Generator) -> None:
+    X = rng.integers(0, 255, size=(20, 50))
+    selector = SensorSelector(4).fit(X)
+    assert selector.basis_.dtype == np.float64
+    np.testing.assert_array_equal(selector.selected_sensors_, SensorSelector(4).fit(X.astype(float)).selected_sensors_)
+
+
+def test_x_is_not_changed(snapshots: np.ndarray) -> None:
+    before = snapshots.copy()
+    for basis in ("pod", "identity", "randomized"):
+        SensorSelector(5, basis=basis, subtract_mean=True).fit(snapshots)
+    np.testing.assert_array_equal(snapshots, before)
+
+
+def test_constraints_reach_the_choice(snapshots: np.ndarray) -> None:
+    free = SensorSelector(6).fit(snapshots).selected_sensors_
+    banned = SensorSelector(6, forbidden=free[:2]).fit(snapshots).selected_sensors_
+    assert not set(free[:2].tolist()) & set(banned.tolist())
+    forced = SensorSelector(6, forced=[17, 3]).fit(snapshots).selected_sensors_
+    assert forced[:2].tolist() == [17, 3]
+    weights = np.ones(400)
+    weights[200:] = 1e-3
+    assert SensorSelector(6, weights=weights).fit(snapshots).selected_sensors_.max() < 200
+    x = np.linspace(0.0, 1.0, 400)[:, None]
+    apart = SensorSelector(6, positions=x, min_distance=0.15).fit(snapshots).selected_sensors_
+    assert np.diff(np.sort(x[apart, 0])).min() >= 0.15
+
+
+def test_figures_beside_random_places(snapshots: np.ndarray, rng: np.random.Generator) -> None:
+    train, held_out = snapshots[:45], snapshots[45:]
+    selector = SensorSelector(12, subtract_mean=True).fit(train)
+    figures = selector.quality(held_out)
+    assert figures.held_out_error < figures.random_held_out_error
+    assert selector.quality_.log_volume > selector.quality_.random_log_volume
+    assert selector.quality_.held_out_error is None
+    assert selector.quality_ is selector.quality_
+    seen = selector.transform(held_out) - selector.mean_[selector.selected_sensors_]
+    rebuilt = np.linalg.lstsq(selector.basis_[selector.selected_sensors_], seen.T, rcond=None)[0].T @ selector.basis_.T
+    fluctuation = held_out - selector.mean_
+    error = np.linalg.norm(rebuilt - fluctuation) / np.linalg.norm(fluctuation)
+    assert figures.held_out_error == pytest.approx(error, rel=1e-6)
+
+
+def test_transform_and_support(snapshots: np.ndarray) -> None:
+    selector = SensorSelector(5)
+    seen = selector.fit_transform(snapshots)
+    np.testing.assert_array_equal(seen, snapshots[:, selector.selected_sensors_])
+    np.testing.assert_array_equal(selector.transform(torch.from_numpy(snapshots)).numpy(), seen)
+    mask = selector.get_support()
+    assert mask.sum() == 5
+    np.testing.assert_array_equal(np.flatnonzero(mask), selector.get_support(indices=True))
+    with pytest.raises(PinnxError, match=r"X: expected shape \['T', 400\], as in fit, got \[60, 399\]"):
+        selector.transform(snapshots[:, 1:])
+
+
+def test_parameters_in_scikit_learns_manner(snapshots: np.ndarray) -> None:
+    selector = SensorSelector(6, basis="randomized", weights=np.ones(400), seed=3)
+    assert selector.get_params()["seed"] == 3
+    assert repr(selector) == "SensorSelector(6, basis='randomized', weights=<ndarray [400]>, seed=3)"
+    assert selector.set_params(n_sensors=4, seed=0) is selector
+    assert len(selector.fit(snapshots).selected_sensors_) == 4
+    with pytest.raises(PinnxError, match="SensorSelector: no parameter 'sensors'; it has n_sensors, basis"):
+        selector.set_params(sensors=3, seed=9)
+    assert selector.seed == 0
+    again = pickle.loads(pickle.dumps(selector))
+    np.testing.assert_array_equal(again.selected_sensors_, selector.selected_sensors_)
+
+
+def test_before_fit_nothing_is_known() -> None:
+    selector = SensorSelector(3)
+    for name in ("selected_sensors_", "basis_", "quality_"):
+        assert not hasattr(selector, name)
+    with pytest.raises(NotFittedError, match=r"SensorSelector: expected fit\(\.\.\.\) before selected_sensors_"):
+        selector.transform(np.zeros((2, 3)))
+    with pytest.raises(AttributeError, match="no attribute 'sensors'"):
+        _ = selector.sensors  # type: ignore[attr-defined]
+
+
+def test_scikit_learn_takes_it_for_one_of_its_own(snapshots: np.ndarray) -> None:
+    base = pytest.importorskip("sklearn.base")
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    validation = pytest.importorskip("sklearn.utils.validation")
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    selector = SensorSelector(6, forced=[3], seed=2).fit(snapshots)
+    copy = base.clone(selector)
+    assert copy.get_params() == selector.get_params()
+    with pytest.raises(exceptions.NotFittedError):
+        validation.check_is_fitted(copy)
+    validation.check_is_fitted(selector)
+    chain = pipeline.Pipeline([("sensors", copy), ("again", SensorSelector(2))]).fit(snapshots)
+    assert chain.transform(snapshots).shape == (60, 2)
+    chain.set_params(sensors__n_sensors=5)
+    assert chain.named_steps["sensors"].n_sensors == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "X", "message"),
+    [
+        ({"n_sensors": 0}, None, "n_sensors: expected an integer >= 1, got 0"),
+        ({"n_sensors": 2.5}, None, "n_sensors: expected an integer >= 1, got 2.5"),
+        ({"n_sensors": 401}, None, "n_sensors: expected 1 to 400, the places of X, got 401"),
+        ({"basis": "svd"}, None, "basis: expected one of pod, identity, randomized, got 'svd'"),
+        ({"method": "qr"}, None, "method: expected one of exact, tournament, randomized, got 'qr'"),
+        ({"basis": "identity", "n_modes": 3}, None, "n_modes: only for basis 'pod' or 'randomized'"),
+        ({"n_modes": 61}, None, "n_modes: expected at most 1"),
+        ({"memory_limit": 0}, None, "memory_limit: expected a number of bytes > 0 or None, got 0"),
+        ({}, np.zeros(5), "X: expected shape [T, n] or [T, n, c], got [5]"),
+        ({}, np.zeros((0, 5)), "X: expected at least one snapshot of one place, got [0, 5]"),
+        ({}, np.zeros((3, 4), dtype=complex), "X: expected real numbers, got complex128"),
+        ({}, 7, "X: expected an array, an HDF5 dataset or an iterable of blocks, got int"),
+        ({}, [], "X: expected at least one block of snapshots, got an empty iterable"),
+        ({}, "flow.h5", "X: expected an array or 'file.h5::dataset', got 'flow.h5'"),
+        ({}, "nowhere.h5::u", "nowhere.h5: cannot be opened as HDF5"),
+        ({}, [np.zeros((2, 3)), np.zeros((2, 4))], "X: expected blocks of shape ['b', 3], as the first, got [2, 4]"),
+    ],
+)
+def test_refuses(snapshots: np.ndarray, options: dict, X: object, message: str) -> None:
+    with pytest.raises(PinnxError) as caught:
+        SensorSelector(**{"n_sensors": 2, **options}).fit(snapshots if X is None else X)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_approximate_selector(snapshots: np.ndarray) -> None:
+    selector = ApproximateQRSelector(rank_fraction=0.5)
+    chosen = selector.select_sensors_approximate(snapshots, 8)
+    assert chosen.dtype == np.int64
+    assert len(set(chosen.tolist())) == 8
+    np.testing.assert_array_equal(chosen, selector.select_sensors_approximate(snapshots, 8))
+    # All twelve directions are in a sketch of thirty rows: no direction of the exact choice is lost.
+    rows, _ = modes_of(snapshots, 8)
+    exact = SensorSelector(8, basis="identity").fit(snapshots).selected_sensors_
+    assert np.linalg.cond(rows[:, chosen]) < 3.0 * np.linalg.cond(rows[:, exact])
+    assert repr(selector) == "ApproximateQRSelector(rank_fraction=0.5)"
+    for wrong in (0.0, 1.5):
+        with pytest.raises(PinnxError, match=f"rank_fraction: expected a number > 0 up to 1, got {wrong}"):
+            ApproximateQRSelector(rank_fraction=wrong)
+    with pytest.raises(PinnxError, match=r"data_matrix: expected shape \[T, n\] or \[T, n, c\], got \[5\]"):
+        selector.select_sensors_approximate(np.zeros(5), 2)

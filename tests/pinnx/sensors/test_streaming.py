@@ -1,0 +1,201 @@
+"""Snapshots that come in blocks: the same sensors, within the memory that is allowed, and no block in two hands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tolerances
+import torch
+from planted_snapshots import planted
+
+from pinnx.errors import PinnxError
+from pinnx.sensors import SensorSelector
+from pinnx.sensors.prefetch import prefetched
+from pinnx.sensors.snapshot_source import DatasetSource
+
+MIB = 2**20
+VALUES = 10.0 * 0.7 ** np.arange(12)
+LAYOUTS = {
+    "contiguous": {},
+    "rows": {"chunks": (1, 90_000)},
+    "tiles": {"chunks": (16, 512)},
+    "zipped": {"chunks": (7, 90_000), "compression": "lzf"},
+}
+
+
+@pytest.fixture(scope="module")
+def snapshots() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (planted(rng, 90, 90_000, VALUES) + 0.01).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def files(snapshots: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("flows")
+    for name, options in LAYOUTS.items():
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file.create_dataset("u", data=snapshots, **options)
+            file.create_dataset("uv", data=snapshots.reshape(90, 45_000, 2))
+    return folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("subtract_mean", [False, True])
+@pytest.mark.parametrize(("basis", "method"), [("pod", "exact"), ("randomized", "exact"), ("randomized", "randomized")])
+def test_a_file_in_blocks_gives_the_sensors_of_the_array(
+    snapshots: np.ndarray, files: Path, layout: str, basis: str, method: str, subtract_mean: bool
+) -> None:
+    # 32 MB of data; the selection itself takes 3 * 16 rows of 90,000 numbers, 17 MB, and 16 MB of scratch.
+    options = {"basis": basis, "method": method, "subtract_mean": subtract_mean}
+    streamed = SensorSelector(6, memory_limit=50 * MIB, **options).fit(f"{files / layout}.h5::u")
+    passes = {"pod": 2 if layout in ("contiguous", "tiles") else 4, "randomized": 1 if method == "randomized" else 4}
+    assert streamed.num_passes_ == passes[basis]
+    whole = SensorSelector(6, **options).fit(snapshots)
+    np.testing.assert_array_equal(streamed.selected_sensors_, whole.selected_sensors_)
+    bound = tolerances.modes_by_squares(np.finfo(np.float32).eps, whole.singular_values_)
+    np.testing.assert_allclose(streamed.basis_, whole.basis_, atol=bound)
+    np.testing.assert_allclose(streamed.mean_, whole.mean_, atol=bound)
+
+
+def test_vector_fields_in_blocks(snapshots: np.ndarray, files: Path) -> None:
+    streamed = SensorSelector(6, memory_limit=50 * MIB).fit(f"{files / 'contiguous'}.h5::uv")
+    whole = SensorSelector(6).fit(snapshots.reshape(90, 45_000, 2))
+    np.testing.assert_array_equal(streamed.selected_sensors_, whole.selected_sensors_)
+    assert streamed.num_passes_ == 2
+
+
+@pytest.mark.parametrize("step", [1, 13, 90])
+def test_blocks_of_any_size_give_the_same_sketch(snapshots: np.ndarray, step: int) -> None:
+    options = {"basis": "randomized", "method": "randomized", "subtract_mean": True}
+    wanted = SensorSelector(6, **options).fit(snapshots)
+    blocks = (snapshots[begin : begin + step] for begin in range(0, 90, step))
+    got = SensorSelector(6, memory_limit=200 * MIB, **options).fit(blocks)
+    np.testing.assert_array_equal(got.selected_sensors_, wanted.selected_sensors_)
+    assert (got.n_snapshots_, got.num_passes_, got.basis_method_) == (90, 1, "sketch")
+
+
+def test_an_iterator_is_read_once(snapshots: np.ndarray) -> None:
+    blocks = [snapshots[:50], snapshots[50:]]
+    again = SensorSelector(6, memory_limit=200 * MIB).fit(blocks)
+    assert again.num_passes_ == 4
+    with pytest.raises(PinnxError, match=r"X: expected blocks that can be read again .* basis='randomized'"):
+        SensorSelector(6, memory_limit=200 * MIB).fit(iter(blocks))
+
+
+def test_identity_in_one_pass(snapshots: np.ndarray, files: Path) -> None:
+    got = SensorSelector(6, basis="identity", method="randomized", memory_limit=50 * MIB)
+    got.fit(f"{files / 'rows'}.h5::u")
+    assert (got.num_passes_, got.basis_method_) == (1, "sketch")
+    with pytest.raises(PinnxError, match="expected snapshots that fit the memory limit for 'identity', got more"):
+        SensorSelector(6, basis="identity", memory_limit=50 * MIB).fit(f"{files / 'rows'}.h5::u")
+
+
+def test_a_limit_that_cannot_be_kept_is_refused(files: Path) -> None:
+    with pytest.raises(PinnxError, match=r"memory_limit: expected at least \d+ bytes for 48 rows") as e:
+        SensorSelector(6, memory_limit=20 * MIB).fit(f"{files / 'rows'}.h5::u")
+    enough = int(str(e.value).split("at least ")[1].split()[0])
+    SensorSelector(6, memory_limit=enough).fit(f"{files / 'rows'}.h5::u")
+
+
+def test_what_is_not_there_is_named(files: Path) -> None:
+    with pytest.raises(PinnxError, match=r"X: no dataset 'w' in .*rows.h5; it holds u, uv"):
+        SensorSelector(6).fit(f"{files / 'rows'}.h5::w")
+
+
+def test_a_nan_in_a_stream_is_found(snapshots: np.ndarray) -> None:
+    wrong = snapshots.copy()
+    wrong[70, 123] = np.nan
+    for options in ({}, {"method": "randomized", "basis": "randomized"}):
+        with pytest.raises(PinnxError, match="X: expected finite snapshots"):
+            SensorSelector(6, memory_limit=200 * MIB, **options).fit([wrong[:50], wrong[50:]])
+
+
+def test_blocks_must_agree(snapshots: np.ndarray) -> None:
+    with pytest.raises(PinnxError, match=r"X: expected blocks of shape \['b', 90000\], as the first, got \[5, 8\]"):
+        SensorSelector(6, memory_limit=200 * MIB).fit([snapshots[:50], np.zeros((5, 8), np.float32)])
+
+
+def test_raw_reading_is_what_h5py_reads(snapshots: np.ndarray, files: Path) -> None:
+    for layout in LAYOUTS:
+        with h5py.File(f"{files / layout}.h5") as file:
+            source = DatasetSource(file["u"], block_bytes=5 * MIB)
+            rows = torch.cat([block.clone() for block in source.rows()])
+            np.testing.assert_array_equal(rows.numpy(), snapshots)
+            assert source.reads_columns == (layout in ("contiguous", "tiles"))
+
+
+def test_one_block_ahead_and_no_more() -> None:
+    made: list[int] = []
+
+    def blocks() -> Iterator[int]:
+        for index in range(6):
+            made.append(index)
+            yield index
+
+    for index, block in enumerate(prefetched(blocks())):
+        assert block == index
+        deadline = time.monotonic() + 5.0
+        while len(made) < min(index + 2, 6) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.01)
+        assert len(made) == min(index + 2, 6)
+
+
+def test_what_a_reader_raises_comes_through_and_threads_end() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("a cable")
+
+    with pytest.raises(OSError, match="a cable"):
+        list(prefetched(broken()))
+    ahead = prefetched(iter(range(100)))
+    assert next(ahead) == 0
+    ahead.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name == "pinnx-prefetch"]
+
+
+PEAK = """
+    import json, sys, resource
+    import numpy as np, torch
+    from pinnx.sensors import SensorSelector
+    path, basis, method, limit = sys.argv[1:]
+    warm = np.random.default_rng(0).normal(size=(100, 3000)).astype(np.float32)
+    SensorSelector(6, basis=basis, method=method).fit(warm)
+
+    def peak():
+        return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    before = peak()
+    SensorSelector(6, basis=basis, method=method, memory_limit=int(limit)).fit(path)
+    print(json.dumps(peak() - before))
+"""
+
+
+@pytest.mark.parametrize(("basis", "method"), [("pod", "exact"), ("randomized", "exact"), ("randomized", "randomized")])
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is set back through /proc, on Linux")
+def test_the_memory_limit_holds(tmp_path: Path, basis: str, method: str) -> None:
+    """A file of 320 MB, 96 MiB allowed: the largest resident set of a process of its own."""
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(800, 12)) * VALUES, rng.normal(size=(12, 100_000)).astype(np.float32)
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        data = file.create_dataset("u", (800, 100_000), np.float32)
+        for begin in range(0, 800, 100):
+            data[begin : begin + 100] = left[begin : begin + 100].astype(np.float32) @ right
+    limit = 96 * MIB
+    arguments = [f"{tmp_path / 'flow.h5'}::u", basis, method, str(limit)]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PEAK), *arguments], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) <= limit

@@ -23,17 +23,20 @@ constexpr double kBlurred = 0.25;
 template <Isa isa, typename S>
 inline constexpr int kVectors = static_cast<int>(kTile<S> / Vec<isa, S>::size);
 
-// products[d][lane] = direction d . column, for `count` directions.
+// products[d][lane] = direction d . column, for `count` directions. Few of them go through even and odd rows apart: a
+// single chain of additions would wait for itself.
 template <Isa isa, typename S, int count>
 PINN_INLINE void multiply(const S* tile, const S* direction, int64_t r, S* products) {
   using V = Vec<isa, S>;
-  constexpr int vectors = kVectors<isa, S>;
-  V sum[count][vectors];
+  constexpr int vectors = kVectors<isa, S>, chains = count * vectors <= 6 ? 2 : 1;
+  V sum[chains][count][vectors];
 #pragma GCC unroll 16
-  for (int d = 0; d < count; ++d)
+  for (int h = 0; h < chains; ++h)
 #pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) sum[d][v] = V(S(0));
-  for (int64_t i = 0; i < r; ++i) {
+    for (int d = 0; d < count; ++d)
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) sum[h][d][v] = V(S(0));
+  const auto add_row = [&](int64_t i, V(&to)[count][vectors]) {
     V a[vectors];
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) a[v] = V::load(tile + i * kTile<S> + v * V::size);
@@ -41,13 +44,22 @@ PINN_INLINE void multiply(const S* tile, const S* direction, int64_t r, S* produ
     for (int d = 0; d < count; ++d) {
       const V q(direction[d * r + i]);
 #pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) sum[d][v] += q * a[v];
+      for (int v = 0; v < vectors; ++v) to[d][v] += q * a[v];
     }
-  }
+  };
+  int64_t i = 0;
+  for (; i + chains <= r; i += chains)
+#pragma GCC unroll 16
+    for (int h = 0; h < chains; ++h) add_row(i + h, sum[h]);
+  if (i < r) add_row(i, sum[0]);
 #pragma GCC unroll 16
   for (int d = 0; d < count; ++d)
 #pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) sum[d][v].store(products + d * kTile<S> + v * V::size);
+    for (int v = 0; v < vectors; ++v) {
+      V total = sum[0][d][v];
+      if constexpr (chains == 2) total += sum[1][d][v];
+      total.store(products + d * kTile<S> + v * V::size);
+    }
 }
 
 template <Isa isa, typename S, int count>
@@ -397,10 +409,13 @@ void update_lot(IsaConstant<isa>, const Heat<T>& heat, int64_t lot) {
   const std::uint8_t* const blocked = heat.blocked + begin;
   const T* const value = heat.value + begin * c;
   const int64_t count = end - begin;
-  for (int64_t j = 0; j < count; ++j) {
-    T sum = 0;
-    for (int64_t e = j * c; e < (j + 1) * c; ++e) sum += value[e] > T(0) ? value[e] : T(0);
-    key[j] = sum;
+  if (c == 1) {
+    for (int64_t j = 0; j < count; ++j) key[j] = value[j] > T(0) ? value[j] : T(0);
+  } else {
+    for (int64_t j = 0; j < count; ++j) {
+      key[j] = 0;
+      for (int64_t e = j * c; e < (j + 1) * c; ++e) key[j] += value[e] > T(0) ? value[e] : T(0);
+    }
   }
   const T floor = heat.floor;
   for (int64_t j = 0; j < count; ++j)
@@ -411,8 +426,15 @@ void update_lot(IsaConstant<isa>, const Heat<T>& heat, int64_t lot) {
   if (heat.cost != nullptr)
     for (int64_t j = 0; j < count; ++j)
       key[j] = key[j] > T(0) ? std::sqrt(key[j]) - heat.cost[heat.begin + begin + j] : key[j];
-  T bound = -std::numeric_limits<T>::infinity();
-  for (int64_t j = 0; j < count; ++j) bound = key[j] > bound ? key[j] : bound;
+  // Lane by lane: a maximum of all would be taken one after the other.
+  constexpr int64_t kLanes = 16;
+  T lanes[kLanes], bound = -std::numeric_limits<T>::infinity();
+  for (T& lane : lanes) lane = bound;
+  int64_t j = 0;
+  for (; j + kLanes <= count; j += kLanes)
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] = key[j + i] > lanes[i] ? key[j + i] : lanes[i];
+  for (; j < count; ++j) bound = key[j] > bound ? key[j] : bound;
+  for (T lane : lanes) bound = lane > bound ? lane : bound;
   heat.bound[lot] = bound;
   heat.applied[lot] = heat.num_directions;
 }

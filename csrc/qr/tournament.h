@@ -172,13 +172,14 @@ class Tournament {
       heat.applied[lot] = 0;
       kernels_.update_lot(heat, lot);
     }
-    std::vector<T> key(heat.key, heat.key + heat.count);
-    const int64_t number = std::min(num_long(), heat.count);
-    std::nth_element(key.begin(), key.begin() + (number - 1), key.end(), std::greater<T>());
-    const T limit = key[at(number - 1)];
+    // The best of each lot stand for all: of random lots they are the longest.
+    std::vector<T> bound(heat.bound, heat.bound + heat.num_lots());
+    const int64_t number = std::min(num_long(), heat.num_lots());
+    std::nth_element(bound.begin(), bound.begin() + (number - 1), bound.end(), std::greater<T>());
+    const T limit = bound[at(number - 1)];
     std::vector<int64_t> result;
-    for (int64_t j = 0; j < heat.count && static_cast<int64_t>(result.size()) < number; ++j)
-      if (heat.key[j] > none && heat.key[j] >= limit) result.push_back(j);
+    for (int64_t lot = 0; lot < heat.num_lots() && static_cast<int64_t>(result.size()) < number; ++lot)
+      if (heat.bound[lot] > none && heat.bound[lot] >= limit) result.push_back(best_in(heat, lot));
     return result;
   }
 
@@ -200,10 +201,14 @@ class Tournament {
       if (heat.bound[lot] > heat.bound[best] || (lot < best && heat.bound[lot] == heat.bound[best])) best = lot;
     }
     if (!(heat.bound[best] > none)) return -1;
-    const T* const key = heat.key + best * kTile<T>;
-    int64_t j = 0;
-    while (key[j] != heat.bound[best]) ++j;
-    return best * kTile<T> + j;
+    return best_in(heat, best);
+  }
+
+  // The first candidate of a lot that has its largest score.
+  static int64_t best_in(const Heat<T>& heat, int64_t lot) {
+    int64_t j = lot * kTile<T>;
+    while (heat.key[j] != heat.bound[lot]) ++j;
+    return j;
   }
 
   void place_state(Heat<T>& heat) const {
@@ -233,7 +238,8 @@ class Tournament {
     parallel_for((n + kTogether - 1) / kTogether, n * r * c >= kMinParallelNumbers, [&](int64_t part) {
       for (int64_t i = 0; i < r; ++i)
         for (int64_t j = part * kTogether; j < std::min((part + 1) * kTogether, n); ++j)
-          std::copy_n(columns.data() + (order[at(j)].second * r + i) * c, c, next.columns.data() + (i * n + j) * c);
+          for (int64_t e = 0; e < c; ++e)
+            next.columns[at((i * n + j) * c + e)] = columns[at((order[at(j)].second * r + i) * c + e)];
     });
     next.op = field.op;
     next.op.size.n = n;

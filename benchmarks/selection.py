@@ -1,0 +1,171 @@
+"""Choosing k columns: pinn_ext.pivoted_qr against SciPy's pivoted QR, pivots first, then the clock.
+
+    python benchmarks/selection.py [--quick] [--threads N] [--output FILE.json]
+
+The rows of A are normal numbers, each 0.9 times as long as the one before. Before anything is timed, the exact pivots
+must be those of SciPy (at every step where its two best columns differ by more than rounding), and the others must keep
+their distance from the exact log volume. A share is that of one read of A by torch, in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import torch
+from harness import Statistics, Timing, WrongResultError
+from machine import bare_traffic
+from results import finish_report, print_rows, start_report, write_json
+from sampling import interleaved
+from torch import Tensor
+
+import pinn_ext
+from pinn_ext import _core
+
+__all__ = ["Selection", "SelectionResult", "main", "measure_selection", "random_rows"]
+
+CPU = torch.device("cpu")
+# Log volume that a method may lose, for each pivot; the tournament's goal is 0.3 for twelve. A sketch of k + 10 rows
+# sees less of rows that fall slowly.
+MAY_LOSE = {"exact": 1e-4, "tournament": 0.3 / 12, "randomized": 0.2}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One matrix and number of pivots; ``scipy`` is left out where it would take minutes."""
+
+    r: int
+    n: int
+    k: int
+    scipy: bool = True
+    methods: tuple[str, ...] = ("exact", "tournament", "randomized")
+
+
+@dataclass(frozen=True)
+class SelectionResult:
+    """What one way to choose took. ``gflop_per_s`` counts 2 r n k, a product of every column with every direction."""
+
+    name: str
+    selection: Selection
+    time_s: Statistics
+    log_volume: float
+    gflop_per_s: float
+    share_of_peak: float
+    share_of_one_read: float
+    times_scipy: float | None
+
+
+FULL = (Selection(100, 262_144, 12), Selection(100, 262_144, 100), Selection(1000, 262_144, 500, False, ("exact",)))
+QUICK = (Selection(50, 16_384, 12),)
+
+
+def random_rows(r: int, n: int, decay: float = 0.9, seed: int = 0) -> Tensor:
+    """``[r, n]`` float32; rows of 1,000 numbers would underflow, so that they shrink no further than 1e-5."""
+    scale = torch.clamp(decay ** torch.arange(r), min=1e-5)
+    return torch.randn(r, n, generator=torch.Generator().manual_seed(seed)) * scale[:, None]
+
+
+def measure_selection(selection: Selection, A: Tensor, timing: Timing) -> list[SelectionResult]:
+    """Checks every method, then times all of them, SciPy and one read of ``A``, interleaved.
+
+    Raises:
+        WrongResultError: pivots or a log volume that are not what they should be; nothing was timed.
+    """
+    k = selection.k
+    runs: dict[str, Callable[[], Any]] = {
+        method: lambda method=method: pinn_ext.pivoted_qr(A, k, method=method) for method in selection.methods
+    }
+    volumes = {method: run().log_volume for method, run in runs.items()}
+    if selection.scipy:
+        matrix = A.numpy()
+        R, pivots = scipy.linalg.qr(matrix, mode="r", pivoting=True)
+        volumes["scipy"] = float(np.log(np.abs(np.diag(R[:, :k]))).sum())
+        _check_pivots(pinn_ext.pivoted_qr(A, k).pivots.tolist(), pivots[:k].tolist(), selection)
+        runs["scipy"] = lambda: scipy.linalg.qr(matrix, mode="r", pivoting=True)
+    exact = volumes.get("scipy", volumes["exact"])
+    for method in selection.methods:
+        if not volumes[method] >= exact - MAY_LOSE[method] * k:
+            raise WrongResultError(
+                f"{method} of {selection}: expected a log volume near {exact}, got {volumes[method]}"
+            )
+    runs["one read"] = bare_traffic(A.nbytes, 0, CPU)
+    peak = _core.fma_peak(False, 50)
+    samples = dict(zip(runs, interleaved(list(runs.values()), CPU, timing, lambda *_: None)[0], strict=True))
+    read = samples.pop("one read")
+    flops = 2.0 * selection.r * selection.n * k
+    results = []
+    for name, own in samples.items():
+        time_s = Statistics.of(own)
+        scipy_s = samples.get("scipy")
+        results.append(
+            SelectionResult(
+                name=name,
+                selection=selection,
+                time_s=time_s,
+                log_volume=volumes[name],
+                gflop_per_s=flops / time_s.median / 1e9,
+                share_of_peak=flops / time_s.median / 1e9 / peak,
+                share_of_one_read=_median_ratio(read, own),
+                times_scipy=None if scipy_s is None else _median_ratio(scipy_s, own),
+            )
+        )
+    return results
+
+
+def _check_pivots(got: list[int], wanted: list[int], selection: Selection) -> None:
+    same = sum(a == b for a, b in zip(got, wanted, strict=True))
+    # Once two columns are as long to rounding, both orders are right and the rest may differ.
+    if got[:12] != wanted[:12] or same < 0.9 * len(got):
+        raise WrongResultError(f"{selection}: expected the pivots of SciPy {wanted}, got {got}")
+
+
+def _median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    return Statistics.of([a / b for a, b in zip(above, below, strict=True)]).median
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one small matrix")
+    parser.add_argument("--threads", type=int, help="of torch and of the kernels")
+    parser.add_argument("--output", type=Path, help="JSON file")
+    options = parser.parse_args(arguments)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    timing = Timing(budget_s=0.3 if options.quick else 8.0, min_rounds=3 if options.quick else 5)
+    command = " ".join(["python benchmarks/selection.py", *(sys.argv[1:] if arguments is None else arguments)])
+    report = start_report("selection", command, CPU, torch.float32, timing)
+    results = []
+    for selection in QUICK if options.quick else FULL:
+        results += measure_selection(selection, random_rows(selection.r, selection.n), timing)
+    report.extra["selections"] = [asdict(result) for result in results]
+    finish_report(report, CPU, torch.float32)
+    print_rows(
+        ("choice", "r x n", "k", "ms", "log volume", "x SciPy", "share of one read", "GFLOP/s", "share of peak"),
+        [
+            (
+                result.name,
+                f"{result.selection.r} x {result.selection.n}",
+                str(result.selection.k),
+                f"{1e3 * result.time_s.median:.2f} ({1e3 * result.time_s.q25:.2f}-{1e3 * result.time_s.q75:.2f})",
+                f"{result.log_volume:.3f}",
+                "" if result.times_scipy is None else f"{result.times_scipy:.1f}",
+                f"{result.share_of_one_read:.2f}",
+                f"{result.gflop_per_s:.0f}",
+                f"{result.share_of_peak:.2f}",
+            )
+            for result in results
+        ],
+    )
+    if options.output is not None:
+        write_json(report, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,9 +3,12 @@
     qr       A P = Q R,  A [d r, n]: a column for each data point, its rows the d components of r
              modes. The pivots are the sensors: each is the point whose column is longest after
              the parts that the earlier ones explain are taken off, which greedily maximises the
-             volume |det| of what is measured. Exact (LAPACK geqp3) and deterministic.
+             volume |det| of what is measured. Exact (the pivots of LAPACK's geqp3), deterministic.
              Each mode counts by its singular value (`scale_modes`), so that a sensor goes where
              energy is not yet seen; orthonormal modes alone weigh the weakest like the strongest.
+             All components of a place make one column of A. With a block of d columns for each, as
+             `SensorSelector` has it, k / d places would span k modes and the rest had nothing to
+             add; here each of the k has its say, and the presets were measured so.
     random   the first k of a seeded permutation of the data points that keep to the distances
 
 Source: Manohar, Brunton, Kutz, Brunton, "Data-driven sparse sensor placement for reconstruction",
@@ -17,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.linalg
 
+import pinn_ext
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
-from pinnx.sensors.pod import EPS64, pod_basis
+from pinnx.sensors.pod import pod_basis
 from pinnx.sensors.sampling import require_inside
 from pinnx.sensors.sensor_set import SensorSet
 
@@ -100,15 +103,14 @@ def _qr_pivots(
     if scale_modes:
         modes = modes * basis.singular_values[:num_modes, None, None]
     matrix = modes.transpose(0, 2, 1).reshape(num_modes * d, n)
-    r_factor, pivots = scipy.linalg.qr(matrix, mode="r", pivoting=True)
-    diagonal = np.abs(np.diagonal(r_factor))
-    rank = int(np.count_nonzero(diagonal > EPS64 * max(matrix.shape) * diagonal[0]))
-    if count > rank:
+    # As many as there may be, so that the message can tell the rank.
+    found = pinn_ext.pivoted_qr(np.ascontiguousarray(matrix), min(max(count, len(matrix)), n))
+    if count > found.rank:
         raise PinnxError(
-            f"sensors.count: expected at most {rank}, the rank of {num_modes} POD modes of "
+            f"sensors.count: expected at most {found.rank}, the rank of {num_modes} POD modes of "
             f"{len(velocity)} snapshots, got {count}; use more snapshots or sensors.method=random"
         )
-    return pivots[:count].astype(np.int64)
+    return found.pivots[:count]
 
 
 def _random(

@@ -10,6 +10,7 @@ The rooms, in the order in which data flows through them; each imports only what
     evals     metrics, checks, exact solutions
     train     the trainer, checkpoints, one folder for each run
     report    figures and one HTML file, out of the run folder alone
+    select    the command `pinnx sensors`
     cli       the command `pinnx`
 """
 

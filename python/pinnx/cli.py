@@ -3,6 +3,7 @@
     pinnx reconstruct PRESET|CONFIG.yaml --out DIR [--data FILE] [key=value ...]
     pinnx reconstruct --resume DIR
     pinnx demo [--out DIR] [key=value ...]
+    pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [data.key=value ...]
     pinnx doctor
 
 Exit status: 0 done, 1 the doctor found something missing, 2 bad input (one line on standard error), 130 interrupted.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pinnx import __version__
 from pinnx.errors import Interrupted, PinnxError
+from pinnx.select import command as sensors_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,13 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sort_words(options: argparse.Namespace, rest: Sequence[str]) -> None:
-    """Tells the configuration from the overrides, in any order: an override has an = and is no file."""
-    first = getattr(options, "config", None)
+    """Tells the one other word (a configuration, a file) from the overrides, which have an = and are no file."""
+    name = options.word
+    first = None if name is None else getattr(options, name)
     words = [*([] if first is None else [first]), *options.overrides, *rest]
     options.overrides = [word for word in words if "=" in word and not Path(word).is_file()]
     others = [word for word in words if word not in options.overrides]
-    if hasattr(options, "config"):
-        options.config = others.pop(0) if others else None
+    if name is not None:
+        setattr(options, name, others.pop(0) if others else None)
     if others:
         raise PinnxError(f"override {others[0]!r}: expected key=value")
 
@@ -115,10 +118,11 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("config", nargs="?", help="a preset (cavity, wake, demo) or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
     job.add_argument("--data", metavar="FILE", help="file of snapshots (.mat .npz .h5), or a .csv of measurements")
+    job.add_argument("--sensors", metavar="FILE", help="measure at these places (the .csv of pinnx sensors)")
     job.add_argument("--out", metavar="DIR", help="folder for the run; must not hold one yet")
     job.add_argument("--resume", metavar="DIR", help="go on with an interrupted run, instead")
     job.add_argument("--quiet", action="store_true", help="show no progress")
-    job.set_defaults(run=_reconstruct)
+    job.set_defaults(run=_reconstruct, word="config")
 
     demo = commands.add_parser(
         "demo",
@@ -128,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings, as for reconstruct")
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
     demo.add_argument("--quiet", action="store_true", help="show no progress")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, word=None)
+
+    sensors_command.add_parser(commands)
 
     doctor = commands.add_parser(
         "doctor", help="what is installed and what was found, with remedies", description="Looks at the installation."
@@ -142,7 +148,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
     from pinnx.config import load_config
 
     if options.resume is not None:
-        extra = [name for name in ("config", "data", "out") if getattr(options, name) is not None]
+        extra = [name for name in ("config", "data", "sensors", "out") if getattr(options, name) is not None]
         if extra or options.overrides:
             raise PinnxError(
                 f"--resume: expected nothing else, a run goes on as it began; got {', '.join(extra) or 'overrides'}"
@@ -156,7 +162,18 @@ def _reconstruct(options: argparse.Namespace) -> int:
     if options.data is not None:
         key = "data.measurements" if Path(options.data).suffix.lower() == ".csv" else "data.path"
         overrides.append((key, options.data))
+    if options.sensors is not None:
+        overrides += _placed(options.sensors)
     return _run(job, load_config(options.config, overrides), options)
+
+
+def _placed(path: str) -> list[str | tuple[str, Any]]:
+    """The settings that measure at the places of a file, in place of those that choose."""
+    from pinnx.sensors import SensorSet
+
+    places = SensorSet.read_csv(path).positions.tolist()
+    chosen = {"method": "positions", "positions": places, "min_distance": None, "margin": None}
+    return [(f"sensors.{key}", value) for key, value in chosen.items()]
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -1,0 +1,8 @@
+"""The command `pinnx sensors`: where to measure, how good that is, and a picture of it.
+
+command   options, files                     -> job, table, picture
+job       fields -> sensors and figures
+table     the figures on the terminal
+"""
+
+# Nothing is imported here, so that help works where a package is missing.

@@ -1,0 +1,187 @@
+"""The command `pinnx sensors`: its options, the files it reads and writes.
+
+flow                the data section of a configuration says which array is what, as for `pinnx reconstruct`
+any other quantity  --variable NAME[,NAME...], with coordinates named by --points
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinnx.errors import PinnxError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pinnx.data.fields import Fields
+
+# Everything else is imported where it is used, so that help works where a package is missing.
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Adds `sensors` to the commands of `pinnx`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "sensors",
+        help="choose where to measure, from snapshots",
+        description="Chooses the places from which fields like those of the snapshots can best be recovered, by "
+        "pivoted QR, and says how good they are beside random ones.",
+        epilog="Settings are those of the section data of pinnx reconstruct, such as data.arrays.t=t "
+        "'data.axes=[t,n]' 'data.window.x=[1,7]'; docs/sensors.md has examples.",
+    )
+    parser.add_argument("file", nargs="?", metavar="DATA", help="file of snapshots (.mat .npz .h5)")
+    parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="which array of the file is what")
+    parser.add_argument("--count", type=int, default=12, metavar="K", help="number of sensors (default: 12)")
+    parser.add_argument("--variable", metavar="NAME[,NAME]", help="what is measured, in place of the velocity")
+    parser.add_argument("--points", metavar="NAME[,NAME]", help="with --variable: arrays of the coordinates")
+    parser.add_argument("--config", metavar="NAME", help="a preset or a YAML file whose section data is used")
+    parser.add_argument("--method", choices=("exact", "tournament", "randomized"), default="exact", help="pivoted QR")
+    parser.add_argument("--basis", choices=("pod", "identity", "randomized"), default="pod", help="what is pivoted")
+    parser.add_argument("--modes", type=int, metavar="R", help="number of modes (default: as many as sensors)")
+    parser.add_argument("--keep-mean", action="store_true", help="the mean counts too, not the fluctuation alone")
+    parser.add_argument("--min-distance", type=float, metavar="D", help="least distance between two sensors")
+    parser.add_argument("--seed", type=int, default=0, help="of what is random (default: 0)")
+    parser.add_argument(
+        "--hold-out", type=float, default=0.2, metavar="SHARE", help="snapshots kept back to test on (default: 0.2)"
+    )
+    parser.add_argument("--plot", metavar="FILE.png", help="picture of the fields, the sensors and their ranks")
+    parser.add_argument("--out", metavar="FILE.csv", help="the sensors: rank,x,y[,z]")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument(
+        "--cache", nargs="?", const="", metavar="DIR", help="keep the answer (default: PINNX_CACHE, or ~/.cache/pinnx)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show nothing but errors")
+    parser.set_defaults(run=run, word="file")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Does it; returns the exit status."""
+    if options.file is None:
+        raise PinnxError("sensors: expected a file of snapshots, got none (see pinnx sensors --help)")
+    _require_writable(options)
+    from rich.console import Console
+
+    # No markup: a path such as run[1] is shown as it is.
+    console = Console(quiet=options.quiet, markup=False, emoji=False, highlight=False)
+    status = console.status("starting") if console.is_terminal else nullcontext()
+    with status as shown:
+
+        def say(text: str) -> None:
+            if shown is None:
+                console.print(text, soft_wrap=True)
+            else:
+                shown.update(text)
+
+        _select_and_write(options, console, say)
+    return 0
+
+
+def _select_and_write(options: argparse.Namespace, console: Console, say: Callable[[str], None]) -> None:
+    from pinnx.select.job import choose_sensors
+    from pinnx.select.table import figures_table, notes, sensors_table
+    from pinnx.sensors.cache import SelectionCache
+
+    fields = _read(options, say)
+    selection = choose_sensors(
+        fields,
+        options.count,
+        method=options.method,
+        basis=options.basis,
+        modes=options.modes,
+        keep_mean=options.keep_mean,
+        min_distance=options.min_distance,
+        seed=options.seed,
+        hold_out=options.hold_out,
+        cache=None if options.cache is None else SelectionCache(options.cache or None),
+        say=say,
+    )
+    # The picture first: should it fail, no file is there yet.
+    if options.plot is not None:
+        say("drawing")
+        from pinnx.report.picture import to_png
+        from pinnx.report.placement import draw_placement
+
+        picture = draw_placement(
+            fields.axes, fields.values, selection.sensors.positions, fields.names, grid=fields.grid_shape is not None
+        )
+        _write(Path(options.plot), to_png(picture.figure, dpi=150))
+    if options.out is not None:
+        selection.sensors.write_csv(options.out)
+    console.print(figures_table(selection))
+    if options.out is None:
+        console.print(sensors_table(selection))
+    for note in notes(selection):
+        console.print(note)
+    for path in filter(None, (options.out, options.plot)):
+        console.print(f"written: {path}", soft_wrap=True)
+
+
+def _read(options: argparse.Namespace, say: Callable[[str], None]) -> Fields:
+    from pinnx.config import load_config
+    from pinnx.data.fields import Fields, read_fields
+
+    for word in options.overrides:
+        if not word.startswith("data."):
+            raise PinnxError(f"override {word!r}: expected a key of the section data, such as data.arrays.t=t")
+    config = load_config(options.config, [*options.overrides, ("data.path", options.file), *_no_other_source(options)])
+    if options.variable is None:
+        if options.points is not None:
+            raise PinnxError("--points: expected together with --variable; for a flow name data.arrays.x and .y")
+        from pinnx.reconstruct.case import load_snapshots
+
+        return Fields.from_snapshots(load_snapshots(config, say))
+    others = [word for word in options.overrides if not word.startswith("data.axes=")]
+    if others or options.config is not None:
+        raise PinnxError(
+            f"--variable: expected no setting but data.axes, got {', '.join(others) or '--config ' + options.config}"
+        )
+    say(f"reading {options.file}")
+    names, points = _names(options.variable), None if options.points is None else _names(options.points)
+    return read_fields(options.file, names, coordinates=points, axes=config.data.axes)
+
+
+def _no_other_source(options: argparse.Namespace) -> list[tuple[str, None]]:
+    """A preset may bring a source of its own, which the file replaces."""
+    return [] if options.config is None else [("data.synthetic", None), ("data.measurements", None)]
+
+
+def _names(text: str) -> list[str]:
+    """Names between commas; a comma inside brackets belongs to an index."""
+    names, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth == 0:
+            names.append("")
+        else:
+            names[-1] += letter
+    return [name.strip() for name in names if name.strip()]
+
+
+def _require_writable(options: argparse.Namespace) -> None:
+    """Refuses what would fail, or be lost, after the work."""
+    for option, ending in (("plot", ".png"), ("out", ".csv")):
+        given = getattr(options, option)
+        if given is None:
+            continue
+        path = Path(given)
+        if path.suffix.lower() != ending:
+            raise PinnxError(f"--{option}: expected a file that ends in {ending}, got {given}")
+        if path.exists() and not (options.overwrite and path.is_file()):
+            raise PinnxError(f"--{option}: {given} exists; expected another name, or --overwrite")
+        if not path.parent.is_dir():
+            raise PinnxError(f"--{option}: expected a folder that exists, got {path.parent}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

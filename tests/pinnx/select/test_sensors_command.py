@@ -1,0 +1,249 @@
+"""`pinnx sensors`: what it writes, what it says, what it refuses, and that a reconstruction takes its file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flow_files import TINY, prepare
+
+from pinnx.cli import main
+from pinnx.reconstruct import job
+from pinnx.sensors import SensorSet
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PINNX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def heat(rng: np.random.Generator) -> str:
+    """A file of 20 temperature fields at 150 places, of five shapes; the last place is the first again."""
+    points = rng.uniform(size=(150, 2))
+    points[149] = points[0]
+    shapes = np.stack(
+        [np.cos(np.pi * (i * points[:, 0] + j * points[:, 1])) for i, j in ((0, 1), (1, 0), (2, 1), (1, 3))]
+    )
+    temperature = 300 + rng.normal(size=(20, 4)) * (8, 4, 2, 1) @ shapes
+    np.savez("heat.npz", temperature=temperature.astype(np.float32), xy=points)
+    return "heat.npz"
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must fail, and returns what it says."""
+
+    def run(*words: str) -> str:
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        capsys.readouterr()
+        try:
+            status = main(["sensors", *words])
+        except SystemExit as stop:  # argparse
+            status = stop.code
+        said = capsys.readouterr().err
+        assert status == 2, said
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+        assert said.count("\n") == 1
+        assert said.startswith("pinnx: error: ")
+        return said.removeprefix("pinnx: error: ").rstrip()
+
+    return run
+
+
+def test_writes_sensors_and_a_picture(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sensors", heat, "--variable", "temperature", "--count", "4"]
+    assert main([*words, "--plot", "places.png", "--out", "places.csv"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    sensors = SensorSet.read_csv("places.csv")
+    assert len(sensors) == 4
+    with np.load(heat) as file:
+        points = file["xy"]
+    assert (np.abs(sensors.positions[:, None] - points).sum(axis=2).min(axis=1) == 0.0).all()
+    assert Path("places.png").read_bytes().startswith(b"\x89PNG")
+    for part in ("choosing 4 of 149 places by 16", "log volume", "condition number", "worst error amplification",
+                 "held-out", "median of 20", "written: places.csv", "written: places.png"):  # fmt: skip
+        assert part in shown.out
+    assert not list(Path.cwd().glob("*.part"))
+
+
+def test_the_figures_say_that_the_choice_is_good(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["sensors", heat, "--variable", "temperature", "--count", "4"])
+    rows = {
+        row[0].strip(): row[1:]
+        for row in (line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines())
+        if row
+    }
+    for name in ("condition number", "worst error amplification"):
+        chosen, random = (float(cell) for cell in rows[name])
+        assert chosen < random
+    chosen, random = (float(cell) for cell in rows["log volume"])
+    assert chosen > random
+    assert {"1", "2", "3", "4"} <= rows.keys(), "the places, as no file was asked for"
+
+
+def test_the_same_words_give_the_same_file_and_the_cache_the_same_again(
+    heat: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sensors", heat, "--variable", "temperature", "--count", "5"]
+    shown = []
+    for number, more in enumerate(([], ["--cache"], ["--cache"], ["--cache", "elsewhere"])):
+        assert main([*words, *more, "--out", f"{number}.csv"]) == 0
+        shown.append(capsys.readouterr().out)
+        assert Path(f"{number}.csv").read_bytes() == Path("0.csv").read_bytes()
+    assert "choosing" in shown[1]
+    assert "choosing" not in shown[2]
+    assert "choosing" in shown[3]
+    tables = [out[out.index("┏") :].replace(f"{number}.csv", "") for number, out in enumerate(shown)]
+    assert len(set(tables)) == 1
+    assert len(list(Path("cache").iterdir())) == len(list(Path("elsewhere").iterdir())) == 1
+    assert main([*words, "--seed", "1", "--cache", "--quiet"]) == 0
+    assert len(list(Path("cache").iterdir())) == 2, "another parameter is another entry"
+
+
+def test_options_reach_the_choice(heat: str) -> None:
+    def places(*more: str) -> np.ndarray:
+        assert (
+            main(["sensors", heat, "--variable", "temperature", "--quiet", "--out", "s.csv", "--overwrite", *more]) == 0
+        )
+        return SensorSet.read_csv("s.csv").positions
+
+    plain = places("--count", "6")
+    gaps = np.linalg.norm(plain[:, None] - plain, axis=2)[np.triu_indices(6, 1)]
+    apart = places("--count", "6", "--min-distance", "0.5")
+    assert np.linalg.norm(apart[:, None] - apart, axis=2)[np.triu_indices(6, 1)].min() >= 0.5 > gaps.min()
+    np.testing.assert_array_equal(places("--count", "3"), places("--count", "3", "--method", "exact"))
+    assert len(places("--count", "3", "--method", "tournament", "--basis", "identity")) == 3
+    assert len(places("--count", "3", "--method", "randomized", "--basis", "randomized", "--modes", "3")) == 3
+    assert not np.array_equal(places("--count", "4"), places("--count", "4", "--keep-mean"))
+
+
+def test_held_out_snapshots_take_no_part(heat: str) -> None:
+    """Changing a held-out snapshot changes no place; changing one that takes part does."""
+
+    def places() -> bytes:
+        assert main(["sensors", heat, "--variable", "temperature", "--count", "4", "--quiet", "--out", "s.csv",
+                     "--overwrite"]) == 0  # fmt: skip
+        return Path("s.csv").read_bytes()
+
+    before = places()
+    with np.load(heat) as file:
+        arrays = dict(file)
+    wild = 1000 * np.random.default_rng(0).normal(size=150).astype(np.float32)
+    for frame, same in ((2, True), (0, False)):  # of 20, a fifth: 2, 7, 12, 17
+        changed = arrays["temperature"].copy()
+        changed[frame] += wild
+        np.savez(heat, **(arrays | {"temperature": changed}))
+        assert (places() == before) == same
+
+
+def test_a_reconstruction_takes_the_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(job, "write_report", lambda folder: (folder / "report.html").touch())
+    for name in ("unsteady_grid", "steady_grid"):
+        config, data = prepare(Path.cwd(), name)
+        flow = ["data.arrays.nu=nu", "data.axes=[t, x, y]", "data.arrays.t=t"]
+        words = flow if name == "unsteady_grid" else ["data.axes=[x, y]"]
+        assert main(["sensors", *words, data.name, "--count", "3", "--out", f"{name}.csv"]) == 0
+        assert (
+            main(["reconstruct", config.name, "--data", data.name, "--sensors", f"{name}.csv", "--out", name, *TINY])
+            == 0
+        )
+        assert (Path(name) / "sensors.csv").read_bytes() == Path(f"{name}.csv").read_bytes()
+        assert "method: positions" in (Path(name) / "config.yaml").read_text()
+    capsys.readouterr()
+    assert main(["reconstruct", config.name, "--data", data.name, "--sensors", "none.csv", "--out", "no"]) == 2
+    assert "none.csv: no such file" in capsys.readouterr().err
+    assert main(["reconstruct", "--resume", "no", "--sensors", "a.csv"]) == 2
+
+
+def test_a_preset_says_which_array_is_what(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wake = str(data_dir / "cylinder_wake_re100.h5")
+    assert main(["sensors", wake, "--config", "wake", "--count", "8", "--out", "wake.csv", "--plot", "wake.png"]) == 0
+    places = SensorSet.read_csv("wake.csv").positions
+    assert ((places >= [1.0, -2.0]) & (places <= [7.0, 2.0])).all()
+    assert "12 held-out snapshots" in capsys.readouterr().out.replace("\u00a0", " ")
+
+
+def test_standard_case(data_dir: Path) -> None:
+    words = ["sensors", str(data_dir / "otp_temperature.npz"), "--variable", "temperature", "--quiet"]
+    assert main([*words, "--count", "12", "--plot", "otp.png", "--out", "otp.csv"]) == 0
+    assert len(SensorSet.read_csv("otp.csv")) == 12
+
+
+def test_few_snapshots_are_said(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(heat) as file:
+        np.savez("one.npz", xy=file["xy"], few=file["temperature"][:3], one=file["temperature"][0])
+    assert main(["sensors", "one.npz", "--variable", "few", "--count", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "No snapshot was held out" in shown
+    assert "held-out snapshots" not in shown
+    assert main(["sensors", "one.npz", "--variable", "one", "--count", "2", "--plot", "one.png"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "One snapshot has one mode" in shown
+    assert "The first 1 sensors" in shown or "The first 1 sensor " in shown
+
+
+def test_nothing_is_overwritten_silently(heat: str, refused: Callable[..., str]) -> None:
+    words = [heat, "--variable", "temperature", "--count", "3"]
+    for option, name in (("--out", "kept.csv"), ("--plot", "kept.png")):
+        Path(name).write_text("precious")
+        said = refused(*words, option, name)
+        assert said == f"{option}: {name} exists; expected another name, or --overwrite"
+    Path("folder.csv").mkdir()
+    assert "folder.csv exists" in refused(*words, "--out", "folder.csv", "--overwrite")
+    assert main(["sensors", *words, "--out", "kept.csv", "--overwrite", "--quiet"]) == 0
+    assert Path("kept.csv").read_text().startswith("rank,x,y\n")
+
+
+def test_refuses(heat: str, refused: Callable[..., str]) -> None:
+    given = [heat, "--variable", "temperature"]
+    assert refused() == "sensors: expected a file of snapshots, got none (see pinnx sensors --help)"
+    assert refused("no.npz", "--variable", "a") == "no.npz: no such file"
+    assert refused(heat, "--variable", "heat").startswith("variable: no array 'heat' in heat.npz; it holds")
+    assert refused(heat).startswith("x: no array 'x' in heat.npz")
+    assert refused(*given, "--count", "0") == "n_sensors: expected an integer >= 1, got 0"
+    assert refused(*given, "--count", "200").startswith("n_sensors: expected 1 to 150")
+    assert "150" in refused(*given, "--count", "150"), "two of the places are one"
+    assert refused(*given, "--count", "three").startswith("argument --count: invalid int value: 'three'")
+    assert refused(*given, "--hold-out", "0.9") == "hold-out: expected a fraction from 0 to 0.5, got 0.9"
+    assert refused(*given, "--out", "a.txt") == "--out: expected a file that ends in .csv, got a.txt"
+    assert refused(*given, "--plot", "a.jpg") == "--plot: expected a file that ends in .png, got a.jpg"
+    assert refused(*given, "--out", "no/a.csv") == "--out: expected a folder that exists, got no"
+    assert refused(*given, "data.window.x=[0,1]") == (
+        "--variable: expected no setting but data.axes, got data.window.x=[0,1]"
+    )
+    assert refused(*given, "--config", "wake") == "--variable: expected no setting but data.axes, got --config wake"
+    assert refused(heat, "--points", "xy").startswith("--points: expected together with --variable")
+    assert refused(heat, "train.steps=3") == (
+        "override 'train.steps=3': expected a key of the section data, such as data.arrays.t=t"
+    )
+    assert refused(heat, "data.aray=3").startswith("data.aray: unknown key; did you mean")
+    assert refused(heat, "more.npz") == "override 'more.npz': expected key=value"
+    assert refused(*given, "--method", "magic").startswith("argument --method: invalid choice: 'magic'")
+
+
+def test_a_field_with_a_hole_in_its_numbers(heat: str, refused: Callable[..., str]) -> None:
+    with np.load(heat) as file:
+        arrays = dict(file)
+    arrays["temperature"][3, 5] = np.nan
+    np.savez(heat, **arrays)
+    said = refused(heat, "--variable", "temperature")
+    assert said == "temperature: expected finite values, got 1 of 3000 that are NaN or infinite"
+
+
+def test_help_needs_no_packages() -> None:
+    """Neither torch nor NumPy: help works where the installation is broken."""
+    script = (
+        "import sys; sys.modules['torch'] = sys.modules['numpy'] = sys.modules['rich'] = None\n"
+        "from pinnx.cli import main; main(['sensors', '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: pinnx sensors")

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -90,19 +91,19 @@ class Tournament {
     const PivotSize& size = field.op.size;
     const int64_t heats = (size.n + heat - 1) / heat, length = size.r * size.c, most = size.k + num_long();
     std::vector<int64_t> winners(at(heats * most)), number(at(heats));
-    std::vector<T> columns(at(heats * most * length));  // [winner, r, c]
+    const std::unique_ptr<T[]> columns(new T[at(heats * most * length)]);  // [winner, r, c]
     std::atomic<bool> finite{true}, memory{true};
     parallel_for(heats, true, [&](int64_t h) {
       try {
         const int64_t begin = h * heat, count = std::min(heat, size.n - begin);
         number[at(h)] =
-            play_heat(field, begin, count, winners.data() + h * most, columns.data() + h * most * length, finite);
+            play_heat(field, begin, count, winners.data() + h * most, columns.get() + h * most * length, finite);
       } catch (const std::bad_alloc&) {
         memory = false;
       }
     });
     if (!memory) throw std::bad_alloc();
-    if (finite) collect(field, winners, number, columns, next);
+    if (finite) collect(field, winners, number, columns.get(), next);
     return finite;
   }
 
@@ -224,7 +225,7 @@ class Tournament {
   }
 
   void collect(const Field<T>& field, const std::vector<int64_t>& winners, const std::vector<int64_t>& number,
-               const std::vector<T>& columns, Field<T>& next) const {
+               const T* columns, Field<T>& next) const {
     const PivotSize& size = field.op.size;
     const int64_t r = size.r, c = size.c, most = size.k + num_long();
     std::vector<std::pair<int64_t, int64_t>> order;  // candidate of the field, its place among the columns
@@ -239,7 +240,7 @@ class Tournament {
       for (int64_t i = 0; i < r; ++i)
         for (int64_t j = part * kTogether; j < std::min((part + 1) * kTogether, n); ++j)
           for (int64_t e = 0; e < c; ++e)
-            next.columns[at((i * n + j) * c + e)] = columns[at((order[at(j)].second * r + i) * c + e)];
+            next.columns[at((i * n + j) * c + e)] = columns[(order[at(j)].second * r + i) * c + e];
     });
     next.op = field.op;
     next.op.size.n = n;

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -24,12 +26,16 @@ __all__ = ["Pivots", "choose", "choose_from_sketch", "rounding_level"]
 
 @dataclass(frozen=True)
 class Pivots:
-    """``pivots [k]`` int64 and ``r_diagonal [k]`` float64 on the device of ``A``; reads: of all of ``A``."""
+    """``pivots [k]`` int64 and ``r_diagonal [k]`` float64 on the device of ``A``; reads: of all of ``A``.
+
+    ``method`` is the one that chose, which may be exact where another was asked for.
+    """
 
     pivots: Tensor
     r_diagonal: Tensor
     rank: int
     reads: float
+    method: str
 
 
 def rounding_level(A: Tensor) -> float:
@@ -41,55 +47,76 @@ def rounding_level(A: Tensor) -> float:
     return float(torch.finfo(A.dtype).eps * max(16, min(A.shape[0], math.prod(A.shape[1:]))))
 
 
-def choose(A: Tensor, k: int, constraints: Constraints, *, tournament: bool = False) -> Pivots:
-    """The first ``k`` pivots of a contiguous ``A``.
+def choose(
+    A: Tensor, k: int, constraints: Constraints, *, tournament: bool = False, tolerance: float | None = None
+) -> Pivots:
+    """The first ``k`` pivots of a contiguous ``A``; tolerance: its `rounding_level` where it is not given.
 
     Raises:
         ValueError: NaN or infinity in ``A``, zeros alone, or too many constraints.
     """
-    pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(A, k, constraints, tournament)
+    if tournament and A.is_cuda:
+        _say_exact()
+        tournament = False
+    if tolerance is None:
+        tolerance = rounding_level(A)
+    pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(A, k, constraints, tolerance, tournament)
     scale = 1.0
     if status in (_NOT_FINITE, _TOO_SMALL):
         # Squares that overflow or vanish: a power of two takes the numbers to where they do not.
         scale = _power_of_two(A)
         costs = None if constraints.costs is None else constraints.costs / scale
         pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(
-            A / scale, k, replace(constraints, costs=costs), tournament
+            A / scale, k, replace(constraints, costs=costs), tolerance, tournament
         )
     if status == _TOO_SMALL:
         raise ValueError(f"A: expected an allowed column that is not zero, got zeros, {describe(A)}")
     if status != _OK:
         raise ValueError(f"k: expected at most {chosen}, which the constraints leave, got {k}")
-    return Pivots(pivots, r_diagonal * scale, rank, looked_at / math.prod(A.shape[1:]))
+    method = "tournament" if tournament else "exact"
+    return Pivots(pivots, r_diagonal * scale, rank, looked_at / math.prod(A.shape[1:]), method)
+
+
+@cache
+def _say_exact() -> None:
+    warnings.warn(
+        "pinn_ext.pivoted_qr: method='tournament' on CUDA is answered by the exact choice, with a pass over A for each "
+        "pivot; there is no tournament of CUDA kernels yet",
+        stacklevel=2,
+    )
 
 
 def choose_from_sketch(
     A: Tensor, k: int, constraints: Constraints, sketch: str, seed: int, oversampling: int
 ) -> Pivots:
-    """The pivots of ``k + oversampling`` random combinations of the rows; those of ``A`` where it has no more rows.
+    """The pivots of ``k c + oversampling`` random combinations of the rows; those of ``A`` where it has no more rows.
 
-    Voronin and Martinsson, *Efficient algorithms for CUR and interpolative matrix decompositions*, Adv. Comput. Math.
-    43 (2017). ``r_diagonal`` is that of the chosen columns of ``A`` itself, in their order.
+    ``k`` candidates of ``c`` columns span up to ``k c`` dimensions. Voronin and Martinsson, *Efficient algorithms for
+    CUR and interpolative matrix decompositions*, Adv. Comput. Math. 43 (2017). ``r_diagonal`` and rank are those of the
+    chosen columns of ``A`` itself, in their order.
 
     Raises:
         ValueError: as :func:`choose`.
     """
-    num_rows = k + oversampling
+    num_rows = k * math.prod(A.shape[2:]) + oversampling
     if num_rows >= A.shape[0]:
         return choose(A, k, constraints)
+    tolerance = rounding_level(A)  # a sketch has rounded as many sums as A has rows
     rows = sketch_rows(A.reshape(A.shape[0], -1), num_rows, seed=seed, kind=sketch)
     try:
-        chosen = choose(rows.reshape(num_rows, *A.shape[1:]), k, constraints)
+        chosen = choose(rows.reshape(num_rows, *A.shape[1:]), k, constraints, tolerance=tolerance)
     except ValueError:
         _power_of_two(A)  # a message about A, where that is the reason
         raise
     pivots = chosen.pivots
     in_order = replace(NO_CONSTRAINTS, forced=torch.arange(k, device=A.device))
-    measured = choose(A[:, pivots].contiguous(), k, in_order)
-    return Pivots(pivots, measured.r_diagonal, measured.rank, chosen.reads)
+    measured = choose(A[:, pivots].contiguous(), k, in_order, tolerance=tolerance)
+    return Pivots(pivots, measured.r_diagonal, measured.rank, chosen.reads, "randomized")
 
 
-def _run(A: Tensor, k: int, constraints: Constraints, tournament: bool) -> tuple[Tensor, Tensor, list[int]]:
+def _run(
+    A: Tensor, k: int, constraints: Constraints, tolerance: float, tournament: bool
+) -> tuple[Tensor, Tensor, list[int]]:
     """Pivots, their lengths, and the report: status, chosen, rank, columns looked at."""
     pivots, r_diagonal, report = _pivoted_qr(
         A,
@@ -102,7 +129,7 @@ def _run(A: Tensor, k: int, constraints: Constraints, tournament: bool) -> tuple
         constraints.min_distance,
         constraints.regions,
         constraints.quotas,
-        rounding_level(A),
+        tolerance,
         tournament,
     )
     return pivots, r_diagonal, report.tolist()

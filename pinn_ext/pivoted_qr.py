@@ -35,7 +35,7 @@ class PivotedQR:
             beyond the rank, and for a forced candidate that added nothing.
         rank: how many pivots were chosen by QR, that is, added to the span.
         log_volume: sum of ``log r_diagonal`` over these.
-        method: which one chose.
+        method: which one chose: ``"exact"`` too where another was asked for and had nothing to gain, or is not there.
     """
 
     pivots: Any
@@ -80,7 +80,10 @@ def pivoted_qr(
             DLPack; float32 or float64; CPU or CUDA. Made contiguous where it is not.
         k: how many, ``1 <= k <= n``.
         method: ``"exact"``, the pivots of LAPACK's geqp3; ``"tournament"``, one read of ``A``: blocks of columns choose
-            ``k`` each, winners meet in a tree; ``"randomized"``, pivots of a random sketch of the rows.
+            ``k`` each, winners meet in a tree; on CUDA the exact choice answers, and says so once. ``"randomized"``,
+            pivots of ``k c + oversampling`` random combinations of the rows (:func:`pinn_ext.sketch_rows`), with
+            ``r_diagonal`` and rank of the chosen columns of ``A`` itself, which need not fall; where ``A`` has no more
+            rows than that, a sketch would cost and not help, and the exact choice answers.
         weights: ``[n]`` >= 0, the same as scaling the columns; 0 forbids.
         costs: ``[n]`` in the scale of ``A`` (Clark, Askham, Brunton and Kutz, *Greedy sensor placement with cost
             constraints*, IEEE Sensors J. 19 (2019)).
@@ -134,7 +137,7 @@ def pivoted_qr(
         r_diagonal=r_diagonal.numpy() if from_numpy else r_diagonal,
         rank=done.rank,
         log_volume=sum(math.log(length) for length in done.r_diagonal.tolist() if length > 0.0),
-        method=method,
+        method=done.method,
     )
 
 

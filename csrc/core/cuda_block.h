@@ -1,5 +1,5 @@
 // What a block of threads has for itself. The host compiler sees no CUDA: tests/cpp/cuda_on_host.h declares the same
-// name before this file.
+// names before this file.
 #pragma once
 
 #ifdef __CUDACC__
@@ -10,6 +10,12 @@ namespace pinn {
 __device__ __forceinline__ void* dynamic_shared() {
   extern __shared__ float4 shared_memory[];
   return shared_memory;
+}
+
+// The number of the lane whose index differs by the bits of `mask`. All lanes of the warp call it.
+template <typename T>
+__device__ __forceinline__ T lane_exchange(T number, int mask) {
+  return __shfl_xor_sync(0xffffffffu, number, mask);
 }
 
 }  // namespace pinn

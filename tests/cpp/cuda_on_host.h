@@ -104,7 +104,8 @@ struct Fiber {
   ucontext_t context;
   std::unique_ptr<char[]> stack{new char[kStackBytes]};
   State state;
-  int index, barriers;
+  int index, barriers, exchanges;
+  std::uint64_t sent[2];          // to another lane
   std::vector<Product> products;  // not yet computed
 };
 
@@ -131,6 +132,16 @@ inline void wait(Fiber::State state) {
   swapcontext(&fiber->context, &machine.scheduler);
 }
 
+// The last lane of a warp to come lets the others go on.
+inline void wait_for_warp() {
+  const int warp = machine.current->index / kWarpSize;
+  int& arrived = machine.arrived[static_cast<std::size_t>(warp)];
+  if (++arrived < kWarpSize) return wait(Fiber::State::in_warp);
+  arrived = 0;
+  for (int lane = 0; lane < kWarpSize; ++lane)
+    machine.fibers[static_cast<std::size_t>(warp * kWarpSize + lane)].state = Fiber::State::ready;
+}
+
 inline void run_fiber() {
   machine.body();
   machine.current->state = Fiber::State::done;
@@ -148,7 +159,7 @@ inline void start(int threads) {
     fiber.context.uc_link = &machine.scheduler;
     fiber.state = Fiber::State::ready;
     fiber.index = i;
-    fiber.barriers = 0;
+    fiber.barriers = fiber.exchanges = 0;
     makecontext(&fiber.context, run_fiber, 0);
   }
 }
@@ -273,6 +284,20 @@ inline void mma_wait() {
 }  // namespace fused_cuda
 
 inline void* dynamic_shared() { return cuda_on_host::machine.shared.get(); }
+
+template <typename T>
+T lane_exchange(T number, int mask) {
+  using namespace cuda_on_host;
+  static_assert(sizeof(T) == sizeof(std::uint64_t));
+  const int lane = machine.current->index % kWarpSize;
+  Fiber* const fiber = machine.current;
+  // Two places: a lane may be one exchange ahead of another, no more.
+  const int place = fiber->exchanges++ % 2;
+  std::memcpy(&fiber->sent[place], &number, sizeof(T));
+  wait_for_warp();
+  std::memcpy(&number, &(fiber - lane)[lane ^ mask].sent[place], sizeof(T));
+  return number;
+}
 
 }  // namespace pinn
 

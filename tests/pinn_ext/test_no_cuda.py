@@ -17,6 +17,7 @@ STREAMS = _core.JetStreams([0, 1], [1.0, 1.0], True)
 SIZE = _core.ResidualSize(n=4, dim=2, time_stream=False, steady=True, nu_per_point=False, force_per_point=False)
 TANH = _core.Activation.tanh
 NETWORK = _core.MlpShape(n=4, d=2, m=3, widths=[6, 5, 3], streams=STREAMS, activation=TANH)
+PIVOTS = _core.PivotSize(r=3, n=4, c=1, k=2, num_forced=0, num_regions=0, d=0, min_distance=0.0, tolerance=1e-6)
 # Addresses are zero: a twin must throw before it touches any.
 TWINS: dict[str, Callable[[bool], None]] = {
     "fourier_features": lambda f: _core.fourier_features(f, 0, 0, 0, 0, 4, 2, 3),
@@ -35,6 +36,9 @@ TWINS: dict[str, Callable[[bool], None]] = {
     "navier_stokes_loss": lambda f: _core.navier_stokes_loss(
         f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0, False
     ),
+    "pivoted_qr": lambda f: _core.pivoted_qr(f, 0, [0] * 11, 0, PIVOTS),
+    "pivot_tournament": lambda f: _core.pivot_tournament(f, 0, [0] * 11, 0, PIVOTS),
+    "cuda_pivot_workspace_bytes": lambda f: _core.cuda_pivot_workspace_bytes(PIVOTS, f),  # type: ignore[dict-item]
     "sketch_rows": lambda f: _core.sketch_rows(f, 0, 0, 0, 0, _core.SketchKind.gaussian, 0, 4, 4, 3, 3, 0, False),
 }
 

@@ -71,11 +71,11 @@ def test_float32_keeps_its_last_digits() -> None:
 @every_dtype
 @pytest.mark.parametrize("c", [0, 2, 3])
 def test_invariants(method: str, dtype: torch.dtype, c: int) -> None:
-    A = torch.from_numpy(random_matrix(40, 9000, c)).to(dtype)
+    A = torch.from_numpy(random_matrix(50, 9000, c)).to(dtype)
     got = pinn_ext.pivoted_qr(A, 10, method=method)
     assert got.method == method
     assert len(set(got.pivots.tolist())) == 10
-    chosen = A[:, got.pivots].double().reshape(40, -1)
+    chosen = A[:, got.pivots].double().reshape(50, -1)
     # |res_j|^2: what is left of the candidate's columns, by an explicit orthonormal basis of those before
     width = max(c, 1)
     for s in range(10):
@@ -212,6 +212,34 @@ def test_randomized(sketch: str) -> None:
     assert got.pivots.tolist() == again.pivots.tolist() != other.pivots.tolist()
     assert got.log_volume > exact.log_volume - 3
     assert got.rank == 12
+    assert got.method == "randomized"
+    R = np.linalg.qr(A[:, got.pivots], mode="r")
+    assert np.abs(got.r_diagonal - np.abs(np.diag(R))).max() <= pivot_length(torch.float64) * got.r_diagonal[0]
+
+
+def test_a_sketch_has_rows_for_all_components() -> None:
+    """6 candidates of 3 columns span 18 dimensions, more than 6 + 10 rows."""
+    A = random_matrix(200, 500, 3, decay=0.9)
+    got = pinn_ext.pivoted_qr(A, 6, method="randomized", oversampling=2)
+    assert got.rank == 6
+    assert got.log_volume > pinn_ext.pivoted_qr(A, 6).log_volume - 2
+
+
+def test_a_sketch_of_many_rows_has_the_rank_of_the_matrix() -> None:
+    """The rounding of 20,000 products in a sketch adds no directions."""
+    rng = np.random.default_rng(3)
+    A = (rng.standard_normal((20000, 4)) @ rng.standard_normal((4, 300))).astype(np.float32)
+    got = pinn_ext.pivoted_qr(A, 8, method="randomized")
+    assert got.rank == 4
+    assert len(set(got.pivots.tolist())) == 8
+
+
+def test_where_a_sketch_has_nothing_to_gain() -> None:
+    A = random_matrix(20, 300)
+    got, exact = pinn_ext.pivoted_qr(A, 10, method="randomized"), pinn_ext.pivoted_qr(A, 10)
+    assert got.method == "exact"
+    assert got.pivots.tolist() == exact.pivots.tolist()
+    assert pinn_ext.pivoted_qr(A, 10, method="randomized", oversampling=9).method == "randomized"
 
 
 # --- what comes in ------------------------------------------------------------------------------------------------

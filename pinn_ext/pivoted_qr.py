@@ -96,7 +96,9 @@ def pivoted_qr(
         seed: of the sketch; randomized only.
         oversampling: rows of the sketch beyond ``k``; randomized only.
         sketch: ``"gaussian"`` or ``"sparse_sign"``; randomized only.
-        group: a ``torch.distributed`` process group whose ranks hold the columns one after the other; tournament only.
+        group: a ``torch.distributed`` process group whose ranks hold the columns one after the other, and call with
+            the same ``k``; tournament only, with weights, costs and forbidden ones of a rank's own columns. Pivots are
+            numbers in all ranks' columns, the same on every rank.
 
     Returns:
         Pivots and what is known of them; arrays are NumPy where ``A`` is, else torch on the device of ``A``. The result
@@ -107,17 +109,17 @@ def pivoted_qr(
             than ``k`` candidates left by the constraints; ``A`` requires a gradient: a choice has none.
     """
     matrix, from_numpy = _as_matrix(A)
-    k = _check_k(k, matrix)
+    k = _check_k(k, matrix, None if group is None else method)
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     if sketch not in SKETCHES:
         raise ValueError(f"sketch: expected one of {', '.join(SKETCHES)}, got {sketch!r}")
     check_seed(seed)
-    if group is not None:
-        raise NotImplementedError("group: expected None; a tournament over several ranks is not there yet")
+    if group is not None and not all(limit is None for limit in (forced, positions, regions)):
+        raise ValueError("group: expected no forced, positions or regions, which look beyond a rank's own columns")
     constraints = check_constraints(
         matrix,
-        k,
+        k if group is None else 0,  # of which no rank alone needs to have as many
         weights=weights,
         costs=costs,
         forbidden=forbidden,
@@ -127,7 +129,11 @@ def pivoted_qr(
         regions=regions,
         max_per_region=max_per_region,
     )
-    if method == "randomized":
+    if group is not None:
+        from pinn_ext._group_pivots import choose_in_group  # torch.distributed may be missing from a build of torch
+
+        done = choose_in_group(matrix, k, constraints, group)
+    elif method == "randomized":
         done = choose_from_sketch(matrix, k, constraints, sketch, seed, _check_oversampling(oversampling))
     else:
         done = choose(matrix, k, constraints, tournament=method == "tournament")
@@ -169,10 +175,15 @@ def _as_matrix(A: Any) -> tuple[Tensor, bool]:
     return A.resolve_neg().contiguous(), from_numpy
 
 
-def _check_k(k: Any, A: Tensor) -> int:
+def _check_k(k: Any, A: Tensor, method_in_group: str | None) -> int:
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise TypeError(f"k: expected a whole number, got {describe(k)}")
-    if not 1 <= k <= A.shape[1]:
+    if method_in_group is not None:
+        if method_in_group != "tournament":
+            raise ValueError(f"group: expected method='tournament', got {method_in_group!r}")
+        if k < 1:
+            raise ValueError(f"k: expected at least 1, got {k}")
+    elif not 1 <= k <= A.shape[1]:
         raise ValueError(f"k: expected 1 to {A.shape[1]}, the candidates of A, got {k}")
     return int(k)
 

@@ -1,146 +1,15 @@
 // Norms of columns on the CPU: columns in vectors, a block packed into tiles, all new directions at once.
-//
-// A product of a column with a direction is one chain of r fused multiply-adds, in a lane of its own: equal columns
-// have equal bits, wherever they stand.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/simd.h"
-#include "qr/survey.h"
+#include "qr/packed_columns.h"
 
 namespace pinn::pivots {
 namespace {
 
-// Directions at once: products stay in registers (32 of them with AVX-512, 16 else).
-template <Isa isa>
-inline constexpr int kDirections = isa == Isa::avx512 ? 12
-                                   : isa == Isa::avx2 ? 3
-                                                      : 1;
 // Explicit residuals are looked at where slack is more than this part of the value.
 constexpr double kBlurred = 0.25;
-
-template <Isa isa, typename S>
-inline constexpr int kVectors = static_cast<int>(kTile<S> / Vec<isa, S>::size);
-
-// products[d][lane] = direction d . column, for `count` directions. Few of them go through even and odd rows apart: a
-// single chain of additions would wait for itself.
-template <Isa isa, typename S, int count>
-PINN_INLINE void multiply(const S* tile, const S* direction, int64_t r, S* products) {
-  using V = Vec<isa, S>;
-  constexpr int vectors = kVectors<isa, S>, chains = count * vectors <= 6 ? 2 : 1;
-  V sum[chains][count][vectors];
-#pragma GCC unroll 16
-  for (int h = 0; h < chains; ++h)
-#pragma GCC unroll 16
-    for (int d = 0; d < count; ++d)
-#pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) sum[h][d][v] = V(S(0));
-  const auto add_row = [&](int64_t i, V(&to)[count][vectors]) {
-    V a[vectors];
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) a[v] = V::load(tile + i * kTile<S> + v * V::size);
-#pragma GCC unroll 16
-    for (int d = 0; d < count; ++d) {
-      const V q(direction[d * r + i]);
-#pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) to[d][v] += q * a[v];
-    }
-  };
-  int64_t i = 0;
-  for (; i + chains <= r; i += chains)
-#pragma GCC unroll 16
-    for (int h = 0; h < chains; ++h) add_row(i + h, sum[h]);
-  if (i < r) add_row(i, sum[0]);
-#pragma GCC unroll 16
-  for (int d = 0; d < count; ++d)
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) {
-      V total = sum[0][d][v];
-      if constexpr (chains == 2) total += sum[1][d][v];
-      total.store(products + d * kTile<S> + v * V::size);
-    }
-}
-
-template <Isa isa, typename S, int count>
-void multiply_up_to(int wanted, const S* tile, const S* direction, int64_t r, S* products) {
-  if constexpr (count > 1) {
-    if (wanted < count) return multiply_up_to<isa, S, count - 1>(wanted, tile, direction, r, products);
-  }
-  multiply<isa, S, count>(tile, direction, r, products);
-}
-
-// value += sign * (direction . column)^2, direction after direction.
-template <Isa isa, typename S>
-void add_squares(const S* tile, const S* direction, int64_t count, int64_t r, S sign, S* value) {
-  using V = Vec<isa, S>;
-  constexpr int group = kDirections<isa>;
-  alignas(64) S products[group * kTile<S>];
-  for (int64_t first = 0; first < count; first += group) {
-    const int some = static_cast<int>(std::min<int64_t>(group, count - first));
-    multiply_up_to<isa, S, group>(some, tile, direction + first * r, r, products);
-    for (int v = 0; v < kVectors<isa, S>; ++v) {
-      V x = V::load(value + v * V::size);
-      for (int d = 0; d < some; ++d) {
-        const V p = V::load(products + d * kTile<S> + v * V::size);
-        x += V(sign) * p * p;
-      }
-      x.store(value + v * V::size);
-    }
-  }
-}
-
-template <Isa isa, typename S>
-void squares(const S* tile, int64_t r, S* value) {
-  using V = Vec<isa, S>;
-  constexpr int vectors = kVectors<isa, S>;
-  V sum[vectors];
-#pragma GCC unroll 16
-  for (int v = 0; v < vectors; ++v) sum[v] = V(S(0));
-  for (int64_t i = 0; i < r; ++i)
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) {
-      const V a = V::load(tile + i * kTile<S> + v * V::size);
-      sum[v] += a * a;
-    }
-  for (int v = 0; v < vectors; ++v) sum[v].store(value + v * V::size);
-}
-
-// The tiles from column `begin` on; zeros from `end` on. A few rows side by side: each lies on a page of its own, where
-// the hardware looks ahead along as many streams (4 rows: 1.4 times as fast as one, 100 x 262,144).
-// square [tiles]: null, or the squares of the whole tiles are added to it on the way; how many there are.
-template <Isa isa, typename In, typename S>
-int64_t pack(const Columns<In>& columns, int64_t begin, int64_t end, int64_t tiles, S* packed, S* square = nullptr) {
-  using V = Vec<isa, S>;
-  constexpr int64_t kRows = 4;
-  const int64_t whole = std::min((end - begin) / kTile<S>, tiles);
-  for (int64_t first = 0; first < columns.r; first += kRows) {
-    const int64_t last = std::min(first + kRows, columns.r);
-    for (int64_t t = 0; t < whole; ++t) {
-      for (int64_t i = first; i < last; ++i) {
-        const In* in = columns.a + i * columns.stride + begin + t * kTile<S>;
-        S* out = packed + (t * columns.r + i) * kTile<S>;
-        for (int64_t j = 0; j < kTile<S>; ++j) out[j] = static_cast<S>(in[j]);
-      }
-      for (int64_t j = 0; square != nullptr && j < kTile<S>; j += V::size) {
-        V sum = V::load(square + t * kTile<S> + j);
-        for (int64_t i = first; i < last; ++i) {
-          const V a = V::load(packed + (t * columns.r + i) * kTile<S> + j);
-          sum += a * a;
-        }
-        sum.store(square + t * kTile<S> + j);
-      }
-    }
-    for (int64_t t = whole; t < tiles; ++t)
-      for (int64_t i = first; i < last; ++i) {
-        const In* in = columns.a + i * columns.stride;
-        S* out = packed + (t * columns.r + i) * kTile<S>;
-        for (int64_t j = 0, from = begin + t * kTile<S>; j < kTile<S>; ++j, ++from)
-          out[j] = from < end ? static_cast<S>(in[from]) : S(0);
-      }
-  }
-  return whole;
-}
 
 // Upper bound of a candidate's score; minus infinity where it cannot be chosen.
 template <Isa isa, typename In, typename S>
@@ -391,79 +260,12 @@ void follow_kept(IsaConstant<isa>, const Survey<In, S>& survey, int64_t block) {
   survey.kept_applied[block] = survey.num_directions;
 }
 
-template <Isa isa, typename T>
-T pack_heat(IsaConstant<isa>, const Heat<T>& heat) {
-  const int64_t r = heat.from.r, c = heat.from.c, tile = kTile<T>, columns = heat.count * c;
-  const int64_t tiles = (columns + tile - 1) / tile;
-  for (int64_t e = 0; e < tiles * tile; ++e) heat.value[e] = T(0);
-  const int64_t begin = heat.begin * c;
-  const int64_t whole = pack<isa>(heat.from, begin, begin + columns, tiles, heat.columns, heat.value);
-  for (int64_t t = whole; t < tiles; ++t) squares<isa, T>(heat.columns + t * r * tile, r, heat.value + t * tile);
-  T largest = 0;
-  bool finite = true;
-  for (int64_t j = 0; j < heat.count; ++j) {
-    T sum = 0;
-    for (int64_t e = j * c; e < (j + 1) * c; ++e) sum += heat.value[e];
-    finite = finite && sum - sum == T(0);
-    if (!heat.blocked[j]) largest = std::max(largest, sum);
-  }
-  return finite ? largest : std::numeric_limits<T>::infinity();
-}
-
-template <Isa isa, typename T>
-void update_lot(IsaConstant<isa>, const Heat<T>& heat, int64_t lot) {
-  const int64_t r = heat.from.r, c = heat.from.c, tile = kTile<T>, since = heat.applied[lot];
-  const int64_t begin = lot * tile, end = std::min(begin + tile, heat.count);
-  const int64_t tiles = ((end - begin) * c + tile - 1) / tile;
-  for (int64_t t = lot * c; t < lot * c + tiles; ++t)
-    add_squares<isa, T>(heat.columns + t * r * tile, heat.direction + since * r, heat.num_directions - since, r, T(-1),
-                        heat.value + t * tile);
-  // Squares of scores do where there are no costs.
-  T* const key = heat.key + begin;
-  const std::uint8_t* const blocked = heat.blocked + begin;
-  const T* const value = heat.value + begin * c;
-  const int64_t count = end - begin;
-  if (c == 1) {
-    for (int64_t j = 0; j < count; ++j) key[j] = value[j] > T(0) ? value[j] : T(0);
-  } else {
-    for (int64_t j = 0; j < count; ++j) {
-      key[j] = 0;
-      for (int64_t e = j * c; e < (j + 1) * c; ++e) key[j] += value[e] > T(0) ? value[e] : T(0);
-    }
-  }
-  const T floor = heat.floor;
-  for (int64_t j = 0; j < count; ++j)
-    key[j] = key[j] > floor && blocked[j] == 0 ? key[j] : -std::numeric_limits<T>::infinity();
-  if (heat.weight != nullptr)
-    for (int64_t j = 0; j < count; ++j)
-      key[j] *= heat.weight[heat.begin + begin + j] * heat.weight[heat.begin + begin + j];
-  if (heat.cost != nullptr)
-    for (int64_t j = 0; j < count; ++j)
-      key[j] = key[j] > T(0) ? std::sqrt(key[j]) - heat.cost[heat.begin + begin + j] : key[j];
-  // Lane by lane: a maximum of all would be taken one after the other.
-  constexpr int64_t kLanes = 16;
-  T lanes[kLanes], bound = -std::numeric_limits<T>::infinity();
-  for (T& lane : lanes) lane = bound;
-  int64_t j = 0;
-  for (; j + kLanes <= count; j += kLanes)
-    for (int64_t i = 0; i < kLanes; ++i) lanes[i] = key[j + i] > lanes[i] ? key[j + i] : lanes[i];
-  for (; j < count; ++j) bound = key[j] > bound ? key[j] : bound;
-  for (T lane : lanes) bound = lane > bound ? lane : bound;
-  heat.bound[lot] = bound;
-  heat.applied[lot] = heat.num_directions;
-}
-
 #define PINN_SURVEY(In, S)                                                                        \
   template void refresh_block(IsaConstant<kIsa>, const Survey<In, S>&, int64_t, int64_t, double); \
   template void follow_kept(IsaConstant<kIsa>, const Survey<In, S>&, int64_t);
 PINN_SURVEY(float, float)
 PINN_SURVEY(float, double)
 PINN_SURVEY(double, double)
-#define PINN_HEAT(T)                                       \
-  template T pack_heat(IsaConstant<kIsa>, const Heat<T>&); \
-  template void update_lot(IsaConstant<kIsa>, const Heat<T>&, int64_t);
-PINN_HEAT(float)
-PINN_HEAT(double)
 template double project_out(IsaConstant<kIsa>, const double*, int64_t, int64_t, double*);
 
 }  // namespace pinn::pivots

@@ -218,12 +218,12 @@ PINN_INLINE void add_panels(const SketchRows<T>& a, const Kind& kind, int64_t ro
 
 template <typename Kind, typename T>
 PINN_INLINE void sketch_rows(const SketchRows<T>& a) {
-  constexpr int64_t width = Kind::width;
+  constexpr int64_t width = Kind::width, chunk = kSketchChunk;  // a copy, as std::min would make it a symbol
   const int64_t l = a.sketch.l, bytes = static_cast<int64_t>(sizeof(T));
   const int64_t tile_bytes = l * width * bytes;
   const int64_t tiles = std::clamp<int64_t>(kBlockBytes / tile_bytes, 1, ceil_div(a.n, width));
   const int64_t columns = tiles * width, blocks = ceil_div(a.n, columns);
-  const int64_t panels = ceil_div(std::min(a.r, kSketchChunk), kPanel);
+  const int64_t panels = ceil_div(std::min(a.r, chunk), kPanel);
   const int64_t panel_bytes = ceil_div(panels * Kind::bytes_of_panel(l), 64) * 64;
   const int64_t block_bytes = ceil_div(tiles * tile_bytes, 64) * 64;
   char* const memory =
@@ -231,8 +231,8 @@ PINN_INLINE void sketch_rows(const SketchRows<T>& a) {
 
   const Kind kind(memory, a.sketch);
   const ColumnOfSketch column(a.sketch);
-  for (int64_t row = 0; row < a.r || row == 0; row += kSketchChunk) {
-    const int64_t rows = std::min(kSketchChunk, a.r - row);
+  for (int64_t row = 0; row < a.r || row == 0; row += chunk) {
+    const int64_t rows = std::min(chunk, a.r - row);
     parallel_for(ceil_div(rows, kPanel), rows * l >= kMinParallelNumbers / 16, [&](int64_t panel) {  // a logarithm each
       kind.draw(column, panel, a.row_offset + row + panel * kPanel,
                 static_cast<int>(std::min<int64_t>(kPanel, rows - panel * kPanel)));

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from pinn_ext import sketch_rows
 from pinnx.errors import PinnxError
-from pinnx.sensors.gram import gram_matrix, project
+from pinnx.sensors.gram import gram_matrix, on_one_thread, project
 from pinnx.sensors.snapshot_source import ArraySource, SnapshotSource
 
 __all__ = ["Modes", "find_modes", "sketch_snapshots"]
@@ -143,7 +143,8 @@ def _method_of_snapshots(source: SnapshotSource, num_modes: int | None, most: in
     for dtype in [torch.float32, torch.float64] if cheap else [torch.float64]:
         gram = gram_matrix(source, subtract_mean=subtract_mean, dtype=dtype)
         count = len(gram.matrix)
-        squares, vectors = torch.linalg.eigh(gram.matrix)
+        with on_one_thread():
+            squares, vectors = torch.linalg.eigh(gram.matrix)
         squares, vectors = squares.flip(0)[:wanted], vectors.flip(1)[:, :wanted]
         # Of the products of fluctuations (the mean enters in float64): each of the T^2 numbers is rounded by
         # itself, which is a matrix of norm eps |G| / sqrt(T).
@@ -183,7 +184,8 @@ def _range_finder(
             else:
                 # The coefficients add up to zero over all times, so the mean drops out.
                 sketch.addmm_(seen.T, block)
-    _, values, directions = torch.linalg.svd(torch.cat(coefficients), full_matrices=False)
+    with on_one_thread():
+        _, values, directions = torch.linalg.svd(torch.cat(coefficients), full_matrices=False)
     modes = directions[:wanted].to(source.dtype) @ basis.T
     return Modes(modes, values[:wanted], mean, count, "range_finder")
 

@@ -1,0 +1,186 @@
+"""How fast are sensors chosen: the kernel against SciPy, `fit` against PySensors, a file against reading it?
+
+    python benchmarks/bench_sensors.py [--quick] [--parts kernel fit file] [--file-gb 8] [--out FILE.json]
+
+Right before fast: pivots against SciPy's, energy of the modes against float64, sensors of a stream against those of the
+same snapshots in memory; the error on unseen snapshots stands beside the time. PySensors comes with '.[bench]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from results import finish_report, print_rows, start_report, write_json
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sampling import Timing
+from selection import FULL, QUICK, measure_selection, random_rows
+from sensor_files import measure_files
+from sensor_fits import PYSENSORS, fit_cases, measure_fit
+from step_goals import Goal
+from tables import GOAL_HEADER
+
+__all__ = ["main"]
+
+PARTS = ("kernel", "fit", "file")
+TIMINGS = {"full": Timing(budget_s=15.0, min_rounds=5), "quick": Timing(budget_s=0.5, min_rounds=3)}
+MEMORY_LIMIT = 512 * 2**20
+QUICK_LIMIT = 160 * 2**20
+FILE_GB, QUICK_FILE_GB = 8.0, 0.2
+# Goals: times over SciPy at 100 x 262,144 by (method, k), over PySensors, seconds of a fit, share of reading.
+AGAINST_SCIPY = {("exact", 12): 40.0, ("tournament", 12): 100.0, ("exact", 100): 3.0}
+AGAINST_PYSENSORS = {"otp_temperature": 10.0, "waves 512 x 512": 10.0}
+SECONDS = {"waves 32 x 32": 0.010, "waves 128 x 128": 0.050, "waves 512 x 512": 1.0}
+SHARE_OF_READING = 0.70
+# The same sensors, whose error differs by the rounding of two sets of modes.
+SAME_ERROR = 1.005
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark from the command line."""
+    options = _parser().parse_args(arguments)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    command = " ".join(["python benchmarks/bench_sensors.py", *(sys.argv[1:] if arguments is None else arguments)])
+    timing = TIMINGS["quick" if options.quick else "full"]
+    device = torch.device("cpu")
+    report = start_report("sensors", command, device, torch.float32, timing, quick=options.quick, parts=options.parts)
+    report.versions |= _rival_version()
+    left_out: list[dict[str, Any]] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        if "kernel" in options.parts:
+            report.extra["kernel"] = []
+            for case in QUICK if options.quick else FULL:
+                progress.update(task, description=f"pivots of {case.r} x {case.n:,}")
+                measured = measure_selection(case, random_rows(case.r, case.n), timing)
+                report.extra["kernel"] += [asdict(result) for result in measured]
+        if "fit" in options.parts:
+            report.extra["fit"] = []
+            folder = os.environ.get("PINNX_DATA")
+            for fit in fit_cases(options.quick, None if folder is None else Path(folder), left_out):
+                progress.update(task, description=fit.name)
+                report.extra["fit"] += [asdict(result) for result in measure_fit(fit, timing, left_out)]
+        if "file" in options.parts:
+            gigabytes = options.file_gb or (QUICK_FILE_GB if options.quick else FILE_GB)
+            limit = QUICK_LIMIT if gigabytes * 1e9 < 2 * MEMORY_LIMIT else MEMORY_LIMIT
+            files = measure_files(
+                gigabytes, limit, 3, lambda what: progress.update(task, description=f"{gigabytes:g} GB file: {what}")
+            )
+            report.extra["file"] = [asdict(result) for result in files]
+    finish_report(report, device, torch.float32)
+    report.extra["left_out"] = left_out
+    result = asdict(report)
+    found = list(goals(result))
+    report.extra["goals"] = [asdict(goal) | {"met": goal.met} for goal in found]
+    _print(result, found)
+    if options.output is not None:
+        write_json(report, options.output)
+
+
+def goals(result: Mapping[str, Any]) -> Iterator[Goal]:
+    """What was measured beside what is wanted; a part that did not run has no lines."""
+    for row in result["extra"].get("kernel", []):
+        case = row["selection"]
+        size = f"{case['r']:,} x {case['n']:,}, k = {case['k']}"
+        if row["times_scipy"] is not None and row["name"] != "scipy":
+            wanted = AGAINST_SCIPY.get((row["name"], case["k"])) if (case["r"], case["n"]) == (100, 262_144) else None
+            yield Goal(f"{row['name']} against SciPy", size, row["times_scipy"], "x", wanted)
+    rows = result["extra"].get("fit", [])
+    rivals = {row["case"]: row for row in rows if row["name"] == PYSENSORS}
+    for row in rows:
+        if row["name"] == PYSENSORS:
+            continue
+        exact = row["name"].startswith("pod")
+        if exact and row["case"] in SECONDS:
+            seconds = SECONDS[row["case"]]
+            yield Goal(f"fit, {row['name']}", row["case"], row["time_s"]["median"], "s", seconds, at_most=True)
+        if row["case"] in rivals:
+            wanted = AGAINST_PYSENSORS.get(row["case"]) if exact else None
+            yield Goal(
+                f"fit, {row['name']}, against {PYSENSORS}", row["case"], row["times_rival"]["median"], "x", wanted
+            )
+            ratio = row["error"] / rivals[row["case"]]["error"]
+            what = f"unseen error, {row['name']}, over {PYSENSORS}'s"
+            yield Goal(what, row["case"], ratio, "x", SAME_ERROR if exact else None, at_most=True)
+    for row in result["extra"].get("file", []):
+        size = f"{row['gigabytes']:.2g} GB, {row['memory_limit'] >> 20} MiB, {row['source']}"
+        wanted = SHARE_OF_READING if row["gigabytes"] >= 1.0 else None
+        yield Goal("speed of fit, of reading alone", size, row["share"]["median"], "%", wanted)
+
+
+def _print(result: Mapping[str, Any], found: Sequence[Goal]) -> None:
+    machine = result["machine"]
+    print(
+        f"{machine['cpu']}, {machine['torch_threads']} threads, {machine['instruction_set']}, float32, "
+        f"load {result['load_before']:.1f} -> {result['load_after']:.1f}"
+    )
+    rows = result["extra"].get("fit", [])
+    if rows:
+        header = ("fit", "size", "time, ms", "quartiles", "error on unseen", f"x {PYSENSORS}")
+        print_rows(header, (_fit_row(row) for row in rows))
+    for row in result["extra"].get("file", []):
+        peak = "" if row["peak_bytes"] is None else f", peak {row['peak_bytes'] / 2**20:.0f} MiB"
+        print(
+            f"{row['gigabytes']:.2g} GB from {row['source']}: reading {row['gigabytes'] / row['read_s']['median']:.2f} "
+            f"GB/s, fit {row['gigabytes'] / row['fit_s']['median']:.2f} GB/s{peak}"
+        )
+    verdicts = {True: "met", False: "missed", None: ""}
+    print_rows(
+        GOAL_HEADER,
+        (
+            (
+                goal.what,
+                goal.size,
+                "" if goal.wanted is None else f"{'<=' if goal.at_most else '>='} {goal.text(goal.wanted)}",
+                goal.text(goal.measured),
+                verdicts[goal.met],
+            )
+            for goal in found
+        ),
+    )
+    for item in result["extra"]["left_out"]:
+        print(f"{item['name']}: left out, {item['reason']}")
+
+
+def _fit_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    time, rival = row["time_s"], row["times_rival"]
+    return (
+        f"{row['case']}: {row['name']}",
+        f"{row['size']['T']} x {row['size']['n']:,}, k = {row['size']['k']}",
+        f"{time['median'] * 1e3:.2f}",
+        f"{time['q25'] * 1e3:.2f}-{time['q75'] * 1e3:.2f}",
+        f"{100 * row['error']:.3g} %",
+        "" if rival is None else f"{rival['median']:.1f}",
+    )
+
+
+def _rival_version() -> dict[str, str]:
+    try:
+        return {"python-sensors": version("python-sensors")}
+    except PackageNotFoundError:
+        return {}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: within half a minute")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument(
+        "--file-gb", type=float, help=f"size of the file (default {FILE_GB:g}, quick {QUICK_FILE_GB:g})"
+    )
+    parser.add_argument("--threads", type=int, help="of torch and of the kernels")
+    parser.add_argument("--output", "--out", type=Path, metavar="FILE.json", help="all numbers, machine and versions")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

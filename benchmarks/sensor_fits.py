@@ -1,0 +1,153 @@
+"""`fit` from snapshots to sensors against PySensors, modes first, then the clock, with the error on unseen snapshots.
+
+modes        |X V|^2 of our r modes is within 1e-4 of the sum of the r largest eigenvalues of X X' in float64
+error        |F^ - F| / |F| on snapshots that nobody has seen, F^ by least squares on each one's own modes
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from harness import Statistics, Timing, WrongResultError
+from sampling import interleaved
+
+from pinnx.sensors import SensorSelector
+
+__all__ = ["FitCase", "FitResult", "fit_cases", "measure_fit"]
+
+CPU = torch.device("cpu")
+ENERGY = 1e-4
+PYSENSORS = "PySensors"
+SETTLE_S = 0.2
+
+
+@dataclass(frozen=True)
+class FitCase:
+    """Snapshots [T, n] float32 to fit, others to try, and the number of sensors."""
+
+    name: str
+    train: np.ndarray
+    unseen: np.ndarray
+    k: int
+    rival: bool = True
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """``times_rival`` is the rival's time over this one, round by round; None for the rival, and without one."""
+
+    case: str
+    size: dict[str, int]
+    name: str
+    time_s: Statistics
+    error: float
+    times_rival: Statistics | None
+
+
+def fit_cases(quick: bool, data: Path | None, left_out: list[dict[str, Any]]) -> Iterator[FitCase]:
+    """The cases, one after the other, as they are large."""
+    yield FitCase("waves 32 x 32", *waves(200, 32), 8)
+    yield FitCase("waves 128 x 128", *waves(200, 128), 12)
+    if quick:
+        return
+    path = None if data is None else data / "otp_temperature.npz"
+    if path is None or not path.is_file():
+        left_out.append({"name": "otp_temperature.npz", "reason": "set PINNX_DATA to its folder"})
+    else:
+        with np.load(path) as archive:
+            temperature = archive["temperature"].astype(np.float32)
+        held = np.arange(len(temperature)) % 5 == 4
+        yield FitCase("otp_temperature", temperature, temperature[held], 12)
+        yield FitCase("otp_temperature, a fifth unseen", temperature[~held], temperature[held], 12)
+    yield FitCase("waves 512 x 512", *waves(200, 512), 12)
+
+
+def waves(num: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of 200 travelling waves, the longer the stronger, on a mean, with noise of 1 %; and 40 unseen ones."""
+    rng = np.random.default_rng(0)
+    line = np.linspace(0.0, 1.0, side, dtype=np.float32)
+    x, y = np.meshgrid(line, line, indexing="ij")
+    i, j = rng.integers(1, 9, 200), rng.integers(1, 9, 200)
+    phase = rng.uniform(0.0, 2.0 * np.pi, 200)
+    shapes = np.stack(
+        [np.cos(2 * np.pi * (a * x + b * y) + c).ravel() for a, b, c in zip(i, j, phase, strict=True)]
+    ).astype(np.float32)
+    amplitudes = rng.standard_normal((num + 40, 200)) / (i**2 + j**2)
+    fields = amplitudes.astype(np.float32) @ shapes
+    fields += np.sin(np.pi * y).ravel()
+    deviation = 0.01 * float(fields.std())
+    for row in fields:
+        row += deviation * rng.standard_normal(row.size, dtype=np.float32)
+    return fields[:num], fields[num:]
+
+
+def measure_fit(case: FitCase, timing: Timing, left_out: list[dict[str, Any]]) -> list[FitResult]:
+    """Checks our modes, tells everybody's error, then times all, interleaved."""
+    runs: dict[str, Callable[[], Any]] = {
+        "pod, exact": SensorSelector(case.k).fit,
+        "range finder, exact": SensorSelector(case.k, basis="randomized").fit,
+        "one pass (sketch)": SensorSelector(case.k, basis="randomized", method="randomized").fit,
+    }
+    errors = {}
+    for name, fit in runs.items():
+        selector = fit(case.train)
+        if not name.startswith("one pass"):
+            _check_energy(case, name, selector)
+        errors[name] = _error(case, selector)
+    if case.rival:
+        try:
+            runs[PYSENSORS], errors[PYSENSORS] = _pysensors(case)
+        except ImportError:
+            left_out.append({"name": PYSENSORS, "reason": "pip install '.[bench]'"})
+    bound = [lambda fit=fit: fit(case.train) for fit in runs.values()]
+    # PySensors comes last, and its BLAS's threads spin for a while after it: a round begins when they sleep.
+    samples, _ = interleaved(bound, CPU, timing, lambda *_: time.sleep(SETTLE_S))
+    size = {"T": len(case.train), "n": case.train.shape[1], "k": case.k}
+    results = []
+    for name, own in zip(runs, samples, strict=True):
+        rival = samples[list(runs).index(PYSENSORS)] if PYSENSORS in runs and name != PYSENSORS else None
+        ratios = None if rival is None else Statistics.of([b / a for a, b in zip(own, rival, strict=True)])
+        results.append(FitResult(case.name, size, name, Statistics.of(own), errors[name], ratios))
+    return results
+
+
+def _check_energy(case: FitCase, name: str, selector: SensorSelector) -> None:
+    basis = torch.from_numpy(np.ascontiguousarray(selector.basis_))
+    X = torch.from_numpy(case.train)
+    gram = torch.zeros(len(X), len(X), dtype=torch.float64)
+    for part in X.split(16_384, dim=1):
+        gram.addmm_(part.double(), part.double().T)
+    best = float(torch.linalg.eigvalsh(gram)[-basis.shape[1] :].sum())
+    got = float((X @ basis).double().square().sum())
+    if not got >= (1.0 - ENERGY) * best:
+        raise WrongResultError(f"{case.name}: {name}: expected modes of energy {best:.6g}, got {got:.6g}")
+
+
+def _error(case: FitCase, selector: SensorSelector) -> float:
+    chosen = selector.selected_sensors_
+    if len(set(chosen.tolist())) != case.k:
+        raise WrongResultError(f"{case.name}: expected {case.k} places, got {chosen.tolist()}")
+    seen = (case.unseen - selector.mean_)[:, chosen]
+    rebuilt = np.linalg.lstsq(selector.basis_[chosen], seen.T, rcond=None)[0].T @ selector.basis_.T + selector.mean_
+    return float(np.linalg.norm(rebuilt - case.unseen) / np.linalg.norm(case.unseen))
+
+
+def _pysensors(case: FitCase) -> tuple[Callable[[Any], Any], float]:
+    from pysensors.basis import SVD
+    from pysensors.reconstruction import SSPOR
+
+    def fit(X: np.ndarray) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return SSPOR(basis=SVD(n_basis_modes=case.k), n_sensors=case.k).fit(X, quiet=True, seed=0)
+
+    model = fit(case.train)
+    rebuilt = model.predict(case.unseen[:, model.selected_sensors], method="unregularized")
+    return fit, float(np.linalg.norm(rebuilt - case.unseen) / np.linalg.norm(case.unseen))

@@ -49,9 +49,7 @@ def measure_files(gigabytes: float, memory_limit: int, rounds: int, tell: Callab
         path = Path(folder) / "flow.h5"
         tell("writing the file")
         chosen_in_memory = _write(path, num_snapshots)
-        selector = SensorSelector(
-            NUM_SENSORS, basis="randomized", method="randomized", subtract_mean=True, memory_limit=memory_limit
-        )
+        selector = SensorSelector(NUM_SENSORS, basis="randomized", method="randomized", memory_limit=memory_limit)
         tell("checking")
         before = _reset_peak()
         selector.fit(f"{path}::u")
@@ -98,11 +96,7 @@ def _write(path: Path, num_snapshots: int) -> np.ndarray:
     if num_snapshots > 512:
         return np.zeros(0, dtype=np.int64)
     with h5py.File(path) as file:
-        return (
-            SensorSelector(NUM_SENSORS, basis="randomized", method="randomized", subtract_mean=True)
-            .fit(file["u"][:])
-            .selected_sensors_
-        )
+        return SensorSelector(NUM_SENSORS, basis="randomized", method="randomized").fit(file["u"][:]).selected_sensors_
 
 
 def _seconds(run: Callable[[], object], path: Path, source: str) -> float:

@@ -50,7 +50,7 @@ class Modes:
     Args:
         modes: [r, n c], orthonormal rows, in the dtype of the snapshots.
         singular_values: [r] float64, decreasing, in units of the snapshots.
-        mean: [n c], over time, whether or not it was taken off.
+        mean: [n c], over time; zeros where it was not taken off and no pass has met it.
         num_snapshots: T.
         method: "snapshots", "range_finder" or "sketch".
     """
@@ -193,7 +193,7 @@ def _range_finder(
 def sketch_snapshots(
     source: SnapshotSource, num_rows: int, *, subtract_mean: bool, seed: int, kind: str = "gaussian"
 ) -> tuple[Tensor, Tensor, int]:
-    """Return a random sketch R A [num_rows, n c], the mean over time [n c] and T, in one pass.
+    """Return a random sketch R A [num_rows, n c], what was taken off [n c] and T, in one pass.
 
     The sketch depends on the seed alone, not on how the snapshots come in blocks.
 
@@ -203,21 +203,21 @@ def sketch_snapshots(
     size = source.n * source.c
     sketch = torch.zeros(num_rows, size, dtype=source.dtype, device=source.device)
     ones = torch.zeros(num_rows, 1, dtype=torch.float64, device=source.device)
-    total = torch.zeros(size, dtype=torch.float64, device=source.device)
+    total = torch.zeros(size if subtract_mean else 0, dtype=torch.float64, device=source.device)
     count = 0
     for block in source.rows():
         sketch_rows(block, num_rows, seed=seed, kind=kind, row_offset=count, out=sketch)
-        one = torch.ones(len(block), 1, dtype=torch.float64, device=source.device)
-        sketch_rows(one, num_rows, seed=seed, kind=kind, row_offset=count, out=ones)
-        total += block.sum(dim=0)
+        if subtract_mean:
+            one = torch.ones(len(block), 1, dtype=torch.float64, device=source.device)
+            sketch_rows(one, num_rows, seed=seed, kind=kind, row_offset=count, out=ones)
+            total += block.sum(dim=0)
         count += len(block)
-    mean = (total / count).to(source.dtype)
-    if not bool(mean.isfinite().all()):
+    if not bool(sketch.sum(dim=0).isfinite().all()):
         raise PinnxError("X: expected finite snapshots, got NaN or infinite values")
+    mean = torch.zeros(size, dtype=source.dtype, device=source.device)
     if subtract_mean and count > 1:
+        mean = (total / count).to(source.dtype)
         sketch.addmm_(ones.to(source.dtype), mean[None], alpha=-1.0)
-    elif subtract_mean:
-        mean = torch.zeros_like(mean)
     return sketch, mean, count
 
 

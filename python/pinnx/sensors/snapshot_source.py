@@ -25,8 +25,9 @@ from pinnx.sensors.prefetch import prefetched
 
 __all__ = ["ArraySource", "BlocksSource", "DatasetSource", "SnapshotSource", "as_tensor"]
 
-# Larger blocks read no faster: 8 MB already hides the cost of a call; products want some rows.
-BLOCK_BYTES = 32 * 2**20
+# A sketch is read and written once for each block: 2 GB in blocks of 16, 32, 64, 128 MB took 1.3, 0.9, 0.7,
+# 0.7 s out of the system's cache.
+BLOCK_BYTES = 64 * 2**20
 DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 

@@ -2,7 +2,7 @@
 
 python benchmarks/tables.py kernels results/kernels_cpu.json
 python benchmarks/tables.py step results/step_cpu.json
-python benchmarks/tables.py goals results/step_cpu.json
+python benchmarks/tables.py goals results/step_cpu.json                      (or sensors_cpu.json)
 python benchmarks/tables.py memory results/memory_cpu.json
 python benchmarks/tables.py reconstructions results/reconstruct_*.json      (metrics.json of finished runs)
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from step_goals import goals
+from step_goals import Goal, goals
 
 COLUMNS = ("speed", "u", "v", "p")
 
@@ -84,12 +85,19 @@ def milliseconds(seconds: float) -> str:
 GOAL_HEADER = ("figure", "size", "wanted", "measured", "")
 
 
-def goal_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Each figure of the step beside what it is held to."""
+def goal_rows(result: Mapping[str, Any], found: Iterable[Goal] | None = None) -> Iterator[tuple[str, ...]]:
+    """Each figure beside what it is held to: those given, or kept in the result, or (of the step) made of it."""
     verdicts = {True: "met", False: "missed", None: ""}
-    for goal in goals(result):
+    for goal in _goals_in(result) if found is None else found:
         wanted = "" if goal.wanted is None else f"{'<=' if goal.at_most else '>='} {goal.text(goal.wanted)}"
         yield (goal.what, goal.size, wanted, goal.text(goal.measured), verdicts[goal.met])
+
+
+def _goals_in(result: Mapping[str, Any]) -> Iterable[Goal]:
+    if "goals" not in result["extra"]:
+        return goals(result)
+    names = [field.name for field in fields(Goal)]
+    return [Goal(**{name: row[name] for name in names}) for row in result["extra"]["goals"]]
 
 
 MEMORY_HEADER = ("loss and all gradients", "memory", "time", "")

@@ -25,7 +25,7 @@ from selection import FULL, QUICK, measure_selection, random_rows
 from sensor_files import measure_files
 from sensor_fits import PYSENSORS, fit_cases, measure_fit
 from step_goals import Goal
-from tables import GOAL_HEADER
+from tables import GOAL_HEADER, goal_rows
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ QUICK_LIMIT = 160 * 2**20
 FILE_GB, QUICK_FILE_GB = 8.0, 0.2
 # Goals: times over SciPy at 100 x 262,144 by (method, k), over PySensors, seconds of a fit, share of reading.
 AGAINST_SCIPY = {("exact", 12): 40.0, ("tournament", 12): 100.0, ("exact", 100): 3.0}
-AGAINST_PYSENSORS = {"otp_temperature": 10.0, "waves 512 x 512": 10.0}
+AGAINST_PYSENSORS = {"otp_temperature": 10.0, "otp_temperature, a fifth unseen": 10.0, "waves 512 x 512": 10.0}
 SECONDS = {"waves 32 x 32": 0.010, "waves 128 x 128": 0.050, "waves 512 x 512": 1.0}
 SHARE_OF_READING = 0.70
 # The same sensors, whose error differs by the rounding of two sets of modes.
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             gigabytes = options.file_gb or (QUICK_FILE_GB if options.quick else FILE_GB)
             limit = QUICK_LIMIT if gigabytes * 1e9 < 2 * MEMORY_LIMIT else MEMORY_LIMIT
             files = measure_files(
-                gigabytes, limit, 3, lambda what: progress.update(task, description=f"{gigabytes:g} GB file: {what}")
+                gigabytes, limit, 4, lambda what: progress.update(task, description=f"{gigabytes:g} GB file: {what}")
             )
             report.extra["file"] = [asdict(result) for result in files]
     finish_report(report, device, torch.float32)
@@ -108,9 +108,10 @@ def goals(result: Mapping[str, Any]) -> Iterator[Goal]:
             yield Goal(
                 f"fit, {row['name']}, against {PYSENSORS}", row["case"], row["times_rival"]["median"], "x", wanted
             )
-            ratio = row["error"] / rivals[row["case"]]["error"]
-            what = f"unseen error, {row['name']}, over {PYSENSORS}'s"
-            yield Goal(what, row["case"], ratio, "x", SAME_ERROR if exact else None, at_most=True)
+            if row["error"] is not None:
+                ratio = row["error"] / rivals[row["case"]]["error"]
+                what = f"unseen error, {row['name']}, over that of {PYSENSORS}"
+                yield Goal(what, row["case"], ratio, "x", SAME_ERROR if exact else None, at_most=True)
     for row in result["extra"].get("file", []):
         size = f"{row['gigabytes']:.2g} GB, {row['memory_limit'] >> 20} MiB, {row['source']}"
         wanted = SHARE_OF_READING if row["gigabytes"] >= 1.0 else None
@@ -133,20 +134,7 @@ def _print(result: Mapping[str, Any], found: Sequence[Goal]) -> None:
             f"{row['gigabytes']:.2g} GB from {row['source']}: reading {row['gigabytes'] / row['read_s']['median']:.2f} "
             f"GB/s, fit {row['gigabytes'] / row['fit_s']['median']:.2f} GB/s{peak}"
         )
-    verdicts = {True: "met", False: "missed", None: ""}
-    print_rows(
-        GOAL_HEADER,
-        (
-            (
-                goal.what,
-                goal.size,
-                "" if goal.wanted is None else f"{'<=' if goal.at_most else '>='} {goal.text(goal.wanted)}",
-                goal.text(goal.measured),
-                verdicts[goal.met],
-            )
-            for goal in found
-        ),
-    )
+    print_rows(GOAL_HEADER, goal_rows(result, found))
     for item in result["extra"]["left_out"]:
         print(f"{item['name']}: left out, {item['reason']}")
 
@@ -158,7 +146,7 @@ def _fit_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['size']['T']} x {row['size']['n']:,}, k = {row['size']['k']}",
         f"{time['median'] * 1e3:.2f}",
         f"{time['q25'] * 1e3:.2f}-{time['q75'] * 1e3:.2f}",
-        f"{100 * row['error']:.3g} %",
+        "" if row["error"] is None else f"{100 * row['error']:.3g} %",
         "" if rival is None else f"{rival['median']:.1f}",
     )
 

@@ -242,14 +242,19 @@ class Tournament {
           for (int64_t e = 0; e < c; ++e)
             next.columns[at((i * n + j) * c + e)] = columns[(order[at(j)].second * r + i) * c + e];
     });
-    next.op = field.op;
-    next.op.size.n = n;
-    next.op.a = next.columns.data();
-    next.op.forbidden = nullptr;
-    next.op.weight = gather(op_.weight, 1, next.original, next.weight);
-    next.op.cost = gather(op_.cost, 1, next.original, next.cost);
-    next.op.position = gather(op_.position, op_.size.d, next.original, next.position);
-    next.op.region = gather(op_.region, 1, next.original, next.region);
+    bring_arguments(next);
+  }
+
+  // The arguments of a field whose candidates and columns are there.
+  void bring_arguments(Field<T>& field) const {
+    field.op = op_;
+    field.op.size.n = static_cast<int64_t>(field.original.size());
+    field.op.a = field.columns.data();
+    field.op.forbidden = nullptr;
+    field.op.weight = gather(op_.weight, 1, field.original, field.weight);
+    field.op.cost = gather(op_.cost, 1, field.original, field.cost);
+    field.op.position = gather(op_.position, op_.size.d, field.original, field.position);
+    field.op.region = gather(op_.region, 1, field.original, field.region);
   }
 
   template <typename Number>
@@ -268,9 +273,6 @@ class Tournament {
     if (!field.original.empty()) {
       join(field, joined);
       last = joined.op;
-      last.pivot = op_.pivot;
-      last.r_diagonal = op_.r_diagonal;
-      last.report = op_.report;
     }
     std::vector<int64_t> front(at(forced));
     for (int64_t i = 0; i < forced; ++i) front[at(i)] = field.original.empty() ? op_.forced[i] : i;
@@ -300,14 +302,7 @@ class Tournament {
         std::copy_n(op_.a + (i * op_.size.n + op_.forced[j]) * c, c, joined.columns.data() + (i * all + j) * c);
       std::copy_n(field.op.a + i * n * c, n * c, joined.columns.data() + (i * all + forced) * c);
     }
-    joined.op = field.op;
-    joined.op.size.n = all;
-    joined.op.a = joined.columns.data();
-    joined.op.forbidden = nullptr;
-    joined.op.weight = gather(op_.weight, 1, joined.original, joined.weight);
-    joined.op.cost = gather(op_.cost, 1, joined.original, joined.cost);
-    joined.op.position = gather(op_.position, op_.size.d, joined.original, joined.position);
-    joined.op.region = gather(op_.region, 1, joined.original, joined.region);
+    bring_arguments(joined);
   }
 
   PivotedQr<T> op_;

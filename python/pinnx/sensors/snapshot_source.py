@@ -73,8 +73,8 @@ class SnapshotSource(ABC):
         """Yield blocks [b, n c] of consecutive snapshots; a block is valid until the next."""
 
     def columns(self) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield (begin, end, block [T, end - begin])."""
-        raise NotImplementedError
+        """Yield (begin, end, block [T, end - begin]), where `reads_columns`."""
+        raise TypeError(f"{type(self).__name__}: expected to be read by rows, got a pass over columns")
 
 
 class ArraySource(SnapshotSource):

@@ -48,6 +48,8 @@ class Goal:
         """With its unit."""
         if self.unit == "error":
             return f"{value:.0e}"
+        if self.unit == "ratio":
+            return f"{value:.4f}"
         if self.unit == "%":
             return f"{100 * value:.0f} %"
         return f"{value * 1e6:.0f} µs" if self.unit == "s" else f"{value:.2f}x"

@@ -99,6 +99,9 @@ def test_odd_widths_are_compared_by_operation() -> None:
     (goal,) = goals(result_of(case("odd", candidate("width 64", 1e-3, 1.0), candidate("width 50", 1e-3, 1.25))))
     assert goal.measured == pytest.approx(1.25)
     assert goal.what == "time per operation, width 50 over width 64"
+    assert goal.met
+    (slow,) = goals(result_of(case("odd", candidate("width 64", 1e-3, 1.0), candidate("width 50", 1e-3, 1.6))))
+    assert slow.met is False
 
 
 def test_tables_name_who_was_left_out() -> None:

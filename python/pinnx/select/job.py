@@ -15,7 +15,8 @@ import numpy as np
 from pinnx.data.fields import Fields
 from pinnx.errors import PinnxError
 from pinnx.report.words import plural
-from pinnx.sensors.cache import SelectionCache, selection_key
+from pinnx.sensors.cache import SelectionCache
+from pinnx.sensors.content_key import selection_key
 from pinnx.sensors.quality import SelectionQuality
 from pinnx.sensors.selector import SensorSelector
 from pinnx.sensors.sensor_set import SensorSet

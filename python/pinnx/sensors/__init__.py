@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pinnx.sensors.approximate import ApproximateQRSelector
-from pinnx.sensors.cache import SelectionCache, selection_key
+from pinnx.sensors.cache import SelectionCache
 from pinnx.sensors.channel import channel_wall_weights
+from pinnx.sensors.content_key import selection_key
 from pinnx.sensors.gappy_pod import GappyPOD, fit_gappy_pod
 from pinnx.sensors.pod import PodBasis, pod_basis
 from pinnx.sensors.pysensors_optimizer import PySensorsOptimizer

@@ -1,69 +1,44 @@
 """A cache of results on disk: what was once computed from these data with these parameters.
 
-    key    blake2b over the content of the data and over every parameter, with the version of the
-           package: other bits, another shape, dtype or parameter, another key
+    key    of `selection_key`: a hash of the content of the data and of every parameter
     entry  one file, <key>.sel:  magic, blake2b of all that follows, key, an .npz archive
 
 An entry is believed only when its checksum and its key agree with what is asked for; otherwise it
 is ignored with a warning, computed again and replaced. A file appears whole or not at all (written
 beside its place under a name of its own, then moved there), so that processes may share a folder:
-two that miss at once both compute, and write the same. Nothing is unpickled.
+two that miss at once both compute, and write the same. Nothing is unpickled, and nothing is held in
+memory but the arrays themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
+from pinnx.sensors.content_key import DIGEST_BYTES
 
-__all__ = ["SelectionCache", "selection_key"]
+__all__ = ["SelectionCache"]
 
 MAGIC = b"pinnx selection 1\n"
 SUFFIX, UNFINISHED = ".sel", ".part"
-DIGEST_BYTES = 32
-# Data are hashed in blocks of rows of this size, so that threads can share the work (blake2b reads
-# about 1 GB/s each) and a file larger than memory is never held. A constant: it is part of the key.
-BLOCK_BYTES = 2**24
 # A file that a process left behind when it was killed while writing; no write takes an hour.
 STALE_S = 3600.0
+# What is hashed at a time.
+PIECE_BYTES = 2**20
 
 Arrays = dict[str, NDArray[Any]]
-
-
-def selection_key(data: Any, **parameters: Any) -> str:
-    """Return the name of what is computed from these data with these parameters.
-
-    Args:
-        data: an array, or anything with shape, dtype and rows that can be sliced (an HDF5 dataset,
-            a memory map, a tensor on the CPU); read whole, in blocks of rows. Memory order and
-            strides do not count, values, shape and dtype do.
-        parameters: None, booleans, numbers, texts, arrays, and lists, tuples and mappings of such.
-            1, 1.0 and True are three different parameters; a list and a tuple are not.
-
-    Returns:
-        64 hexadecimal digits, the same in every process and on every machine of one byte order.
-
-    Raises:
-        PinnxError: data or a parameter that has no content to hash (objects, functions).
-    """
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in _encoded({"version": _version(), "data": data, "parameters": parameters}, "data"):
-        digest.update(part)
-    return digest.hexdigest()
 
 
 class SelectionCache:
@@ -79,6 +54,12 @@ class SelectionCache:
 
     def __repr__(self) -> str:
         return f"SelectionCache({str(self.folder)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SelectionCache) and self.folder == other.folder
+
+    def __hash__(self) -> int:
+        return hash(self.folder)
 
     def path_of(self, key: str) -> Path:
         """Where the entry of a key lies, whether there is one or not.
@@ -97,14 +78,13 @@ class SelectionCache:
         """
         path = self.path_of(key)
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                return _read_entry(file, key)
         except FileNotFoundError:
             return None
         except OSError as error:
             _warn(f"{path}: cannot be read ({error.strerror}); computed anew")
             return None
-        try:
-            return _unpack(content, key)
         except _DamagedError as damage:
             _warn(f"{path}: {damage}; computed anew")
             return None
@@ -125,14 +105,14 @@ class SelectionCache:
             PinnxError: values that are no arrays of numbers or texts.
         """
         path = self.path_of(key)
-        content, kept = _pack(key, arrays)
+        kept = {name: _plain(name, value) for name, value in arrays.items()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_stale()
             handle, name = tempfile.mkstemp(prefix=f"{key[:16]}-", suffix=UNFINISHED, dir=self.folder)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(content)
+                    _write_entry(file, key, kept)
                     file.flush()
                     os.fsync(file.fileno())  # a file that was moved into place before its bytes would be empty
                 os.replace(name, path)
@@ -172,81 +152,56 @@ class _DamagedError(Exception):
     """Says what is wrong with an entry."""
 
 
-def _pack(key: str, arrays: Mapping[str, Any]) -> tuple[bytes, Arrays]:
-    kept: Arrays = {}
-    for name, value in arrays.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in "biufcU":
-            raise PinnxError(f"{name}: expected an array of numbers or texts to keep, got {array.dtype}")
-        kept[name] = array
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **kept)
-    body = key.encode() + buffer.getvalue()
-    return MAGIC + hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest() + body, kept
+def _plain(name: str, value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufcU":
+        raise PinnxError(f"{name}: expected an array of numbers or texts to keep, got {array.dtype}")
+    return array
 
 
-def _unpack(content: bytes, key: str) -> Arrays:
-    head = len(MAGIC) + DIGEST_BYTES
-    if not content.startswith(MAGIC):
-        raise _DamagedError("no entry of this cache" if content else "an empty file")
-    body = content[head:]
-    if hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest() != content[len(MAGIC) : head]:
+class _Hashed:
+    """A file that is hashed while it is written; it cannot go back, so that what is hashed is what is there."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _write_entry(file: BinaryIO, key: str, arrays: Arrays) -> None:
+    file.write(MAGIC + bytes(DIGEST_BYTES))
+    body = _Hashed(file)
+    body.write(key.encode())
+    with zipfile.ZipFile(body, "w") as archive:  # type: ignore[call-overload]
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    file.seek(len(MAGIC))
+    file.write(body.digest.digest())
+
+
+def _read_entry(file: BinaryIO, key: str) -> Arrays:
+    magic = file.read(len(MAGIC))
+    if magic != MAGIC:
+        raise _DamagedError("no entry of this cache" if magic else "an empty file")
+    wanted = file.read(DIGEST_BYTES)
+    begin = file.tell()
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    while piece := file.read(PIECE_BYTES):
+        digest.update(piece)
+    if digest.digest() != wanted:
         raise _DamagedError("truncated or altered, its checksum does not agree")
-    if body[: len(key)] != key.encode():
+    file.seek(begin)
+    if file.read(len(key)) != key.encode():
         raise _DamagedError("the entry of another key")
-    with np.load(io.BytesIO(body[len(key) :]), allow_pickle=False) as archive:
+    with np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def _encoded(value: Any, name: str) -> Iterator[bytes]:
-    """A value as bytes of which no two different values have the same: kind, size, content."""
-    if value is None or isinstance(value, bool | int | float | complex | str):
-        text = f"{type(value).__name__} {value!r}".encode()
-        yield f"{len(text)}:".encode() + text
-    elif isinstance(value, Mapping):
-        yield f"mapping {len(value)}:".encode()
-        for key in sorted(value, key=lambda item: (type(item).__name__, str(item))):
-            yield from _encoded(key, name)
-            yield from _encoded(value[key], str(key))
-    elif isinstance(value, list | tuple):
-        yield f"list {len(value)}:".encode()
-        for item in value:
-            yield from _encoded(item, name)
-    elif isinstance(value, np.generic):
-        yield from _encoded(np.asarray(value), name)
-    elif hasattr(value, "shape") and hasattr(value, "dtype"):
-        yield from _encoded_array(value, name)
-    else:
-        raise PinnxError(f"{name}: expected numbers, texts or arrays to hash, got {type(value).__name__}")
-
-
-def _encoded_array(array: Any, name: str) -> Iterator[bytes]:
-    shape = tuple(int(size) for size in array.shape)
-    sample = np.asarray(array[:0] if shape else array)
-    if sample.dtype.kind not in "biufcU":
-        raise PinnxError(f"{name}: expected an array of numbers to hash, got {sample.dtype}")
-    yield f"array {sample.dtype.str} {shape}:".encode()
-    if not shape or 0 in shape:
-        yield np.asarray(array).tobytes()
-        return
-    row_bytes = sample.dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-    step = max(1, BLOCK_BYTES // row_bytes)
-
-    def digest(rows: NDArray[Any]) -> bytes:
-        return hashlib.blake2b(memoryview(rows).cast("B"), digest_size=DIGEST_BYTES).digest()
-
-    # Files are read by this thread alone (HDF5 is not safe in several); the others hash, as many
-    # blocks ahead as there are threads.
-    num_threads = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(num_threads) as pool:
-        ahead: list[Any] = []
-        for begin in range(0, shape[0], step):
-            rows = np.ascontiguousarray(array[begin : begin + step])
-            ahead.append(pool.submit(digest, rows if rows.dtype.kind != "U" else rows.view(np.uint8)))
-            if len(ahead) > num_threads:
-                yield ahead.pop(0).result()
-        for future in ahead:
-            yield future.result()
 
 
 def _default_folder() -> Path:
@@ -256,13 +211,6 @@ def _default_folder() -> Path:
     # An XDG folder that is not absolute is to be ignored, says the standard.
     shared = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(shared) if Path(shared).is_absolute() else Path.home() / ".cache") / "pinnx" / "selections"
-
-
-def _version() -> str:
-    try:
-        return version("pinn-ext")
-    except PackageNotFoundError:
-        return "0+uninstalled"
 
 
 def _warn(message: str) -> None:

@@ -2,13 +2,14 @@
 
 An array is used where it lies. A dataset of an HDF5 file, or its name "file.h5::group/u", is read
 whole where that fits the limit (or where there is none), else in blocks. Blocks out of an iterable
-are joined without a limit, and streamed under one.
+are joined without a limit, and streamed under one. Anything else that has a shape, a dtype and rows
+to slice is treated like a dataset, by rows.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 
 from pinnx.errors import PinnxError
 from pinnx.sensors.basis import FEW_SNAPSHOTS
+from pinnx.sensors.rows_source import RowsSource, has_rows
 from pinnx.sensors.snapshot_source import (
     BLOCK_BYTES,
     ArraySource,
@@ -34,13 +36,13 @@ SCRATCH_BYTES = 16 * 2**20
 
 
 @contextmanager
-def open_snapshots(X: Any, *, num_rows: int, memory_limit: int | None) -> Iterator[SnapshotSource]:
+def open_snapshots(X: Any, *, num_rows: Callable[[int], int], memory_limit: int | None) -> Iterator[SnapshotSource]:
     """Open what `fit` is given, for the length of a with block.
 
     Args:
-        X: [T, n] or [T, n, c] as an array or tensor; an h5py dataset or "file.h5::name"; an iterable
-            of such arrays, blocks of snapshots.
-        num_rows: rows of n c numbers that the work itself holds at a time; they count.
+        X: [T, n] or [T, n, c] as an array or tensor; an h5py dataset or "file.h5::name"; anything
+            with a shape, a dtype and rows to slice; an iterable of arrays, blocks of snapshots.
+        num_rows: of c, the components: rows of n c numbers that the work itself holds at a time; they count.
         memory_limit: bytes, beyond what the caller has in memory already; None: no limit.
 
     Raises:
@@ -67,32 +69,48 @@ def open_snapshots(X: Any, *, num_rows: int, memory_limit: int | None) -> Iterat
         yield _dataset(X, num_rows, memory_limit)
     elif hasattr(X, "__array__") or hasattr(X, "__dlpack__") or _nested_numbers(X):
         yield ArraySource(as_tensor(X))
+    elif has_rows(X):
+        yield _sliced(X, num_rows, memory_limit)
     elif isinstance(X, Iterable):
         yield _blocks(X, num_rows, memory_limit)
     else:
         raise PinnxError(f"X: expected an array, an HDF5 dataset or an iterable of blocks, got {type(X).__name__}")
 
 
-def _dataset(dataset: h5py.Dataset, num_rows: int, memory_limit: int | None) -> SnapshotSource:
+def _dataset(dataset: h5py.Dataset, num_rows: Callable[[int], int], memory_limit: int | None) -> SnapshotSource:
     source = DatasetSource(dataset, BLOCK_BYTES)
-    whole = source.num_snapshots * source.row_bytes
-    if memory_limit is not None:
-        own = _own_bytes(source, num_rows)
-        if whole + own > memory_limit:
-            # Two blocks, and as much again for what is made of one.
-            block = (memory_limit - own) // 3
-            if block < source.row_bytes:
-                raise PinnxError(
-                    f"memory_limit: expected at least {own + 3 * source.row_bytes} bytes for {num_rows} rows of "
-                    f"{source.n * source.c} numbers and blocks of one snapshot, got {memory_limit}"
-                )
-            return DatasetSource(dataset, min(BLOCK_BYTES, block))
+    block = _block_bytes(source, num_rows(source.c), memory_limit, 3)
+    if block is not None:
+        return DatasetSource(dataset, block)
     joined = np.empty(dataset.shape, source.rows_dtype)
     dataset.read_direct(joined)
     return ArraySource(torch.from_numpy(joined))
 
 
-def _blocks(blocks: Iterable[Any], num_rows: int, memory_limit: int | None) -> SnapshotSource:
+def _sliced(array: Any, num_rows: Callable[[int], int], memory_limit: int | None) -> SnapshotSource:
+    source = RowsSource(array, BLOCK_BYTES)
+    # Whoever is sliced may put a block together out of pieces: one more.
+    block = _block_bytes(source, num_rows(source.c), memory_limit, 4)
+    return ArraySource(as_tensor(array[:])) if block is None else RowsSource(array, block)
+
+
+def _block_bytes(
+    source: DatasetSource | RowsSource, num_rows: int, memory_limit: int | None, num_blocks: int
+) -> int | None:
+    """Return the size of a block, of which so many are alive (two, and what is made of one); None: all fits."""
+    own = _own_bytes(source, num_rows)
+    if memory_limit is None or source.num_snapshots * source.row_bytes + own <= memory_limit:
+        return None
+    block = (memory_limit - own) // num_blocks
+    if block < source.row_bytes:
+        raise PinnxError(
+            f"memory_limit: expected at least {own + num_blocks * source.row_bytes} bytes for {num_rows} rows of "
+            f"{source.n * source.c} numbers and blocks of one snapshot, got {memory_limit}"
+        )
+    return min(BLOCK_BYTES, block)
+
+
+def _blocks(blocks: Iterable[Any], num_rows: Callable[[int], int], memory_limit: int | None) -> SnapshotSource:
     if memory_limit is None:
         parts = [as_tensor(block) for block in blocks]
         if not parts:
@@ -103,10 +121,11 @@ def _blocks(blocks: Iterable[Any], num_rows: int, memory_limit: int | None) -> S
                 raise PinnxError(f"X: expected blocks of shape {wanted}, as the first, got {list(part.shape)}")
         return ArraySource(torch.cat(parts))
     source = BlocksSource(blocks)
-    needed = _own_bytes(source, num_rows) + 3 * source.first_bytes
+    rows = num_rows(source.c)
+    needed = _own_bytes(source, rows) + 3 * source.first_bytes
     if needed > memory_limit:
         raise PinnxError(
-            f"memory_limit: expected at least {needed} bytes for {num_rows} rows of {source.n * source.c} numbers and "
+            f"memory_limit: expected at least {needed} bytes for {rows} rows of {source.n * source.c} numbers and "
             f"blocks as large as the first, got {memory_limit}"
         )
     return source

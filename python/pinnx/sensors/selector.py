@@ -2,12 +2,7 @@
 
     X [T, n] or [T, n, c]  ->  A [r, n, c]  ->  k columns by pivoted QR
 
-    basis        A
-    pod          r modes, each times its singular value where `scale_modes`
-    randomized   the same by a range finder; with method "randomized" out of one pass over X
-    identity     the snapshots themselves, r = T
-
-What pivoted QR does is told in `pinn_ext.pivoted_qr`, what the bases are in `basis.py`.
+What pivoted QR does is told in `pinn_ext.pivoted_qr`, how A is made in `pivoted_matrix.py`.
 """
 
 from __future__ import annotations
@@ -20,16 +15,25 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
-from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
+from pinnx.sensors.cache import Arrays
 from pinnx.sensors.estimator import Estimator
+from pinnx.sensors.fit_progress import Progress, watch
+from pinnx.sensors.kept_fit import as_cache, fit_key
 from pinnx.sensors.open_snapshots import open_snapshots
+from pinnx.sensors.pivoted_matrix import BASES, MatrixPlan, PivotedMatrix
 from pinnx.sensors.placement import Placement
 from pinnx.sensors.quality import SelectionQuality, selection_quality
-from pinnx.sensors.snapshot_source import ArraySource, SnapshotSource
+from pinnx.sensors.snapshot_source import SnapshotSource
 
 __all__ = ["SensorSelector"]
 
-BASES = ("pod", "identity", "randomized")
+# What says how A is made, and what says where things are stored and not what comes out.
+MATRIX_PARAMETERS = ("basis", "n_modes", "method", "subtract_mean", "scale_modes", "seed", "oversampling",
+                     "power_iterations", "sketch")  # fmt: skip
+STORAGE = ("memory_limit", "cache")
+# What a fit learns, but for the basis.
+LEARNED = ("selected_sensors_", "r_diagonal_", "rank_", "log_volume_", "n_features_in_", "n_snapshots_",
+           "basis_method_", "num_passes_")  # fmt: skip
 
 
 class SensorSelector(Estimator):
@@ -38,8 +42,8 @@ class SensorSelector(Estimator):
     Args:
         n_sensors: k, 1 <= k <= n.
         basis: "pod", "randomized" or "identity".
-        n_modes: r; None takes as many as sensors, save those that are no more than the rounding of
-            float32 data. Not for "identity".
+        n_modes: r; None takes k (1 + c) / 2, as many as sensors where one measures one number, save
+            those that are no more than the rounding of float32 data. Not for "identity".
         method: "exact", "tournament" or "randomized", of `pinn_ext.pivoted_qr`.
         subtract_mean: take the mean over time off first; else the mean is among the modes.
         scale_modes: weight each mode by its singular value, so that sensors go where energy is not
@@ -63,6 +67,8 @@ class SensorSelector(Estimator):
         sketch: "gaussian" or "sparse_sign", for method "randomized".
         memory_limit: bytes for `fit`, beyond what the caller holds; datasets and iterables are
             streamed in blocks so that it holds. None: they are read whole.
+        cache: where a fit is looked up, by the content of X and the parameters, and kept: a folder
+            or a `SelectionCache`; None: nowhere. Streamed datasets are read once for it.
 
     Passes over the data: basis "pod" 2 (method of snapshots; 3 where float32 does not resolve the
     modes) or, for many snapshots or data that come in rows, those of "randomized":
@@ -80,7 +86,8 @@ class SensorSelector(Estimator):
         n_features_in_: n.
         n_snapshots_: T.
         basis_method_: how the basis was made: "snapshots", "range_finder", "sketch", "identity".
-        num_passes_: over the data.
+        num_passes_: over the data, but for a cache's.
+        from_cache_: whether the cache had the answer; all else is as if it had not.
 
     Source: Manohar, Brunton, Kutz, Brunton, IEEE Control Systems 38, 2018.
     """
@@ -110,6 +117,7 @@ class SensorSelector(Estimator):
         power_iterations: int = 2,
         sketch: str = "gaussian",
         memory_limit: int | None = None,
+        cache: Any = None,
     ) -> None:
         self.n_sensors = n_sensors
         self.basis = basis
@@ -133,37 +141,46 @@ class SensorSelector(Estimator):
         self.power_iterations = power_iterations
         self.sketch = sketch
         self.memory_limit = memory_limit
+        self.cache = cache
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, progress: Progress | None = None) -> Self:
         """Choose the sensors.
 
         Args:
             X: [T, n] or [T, n, c] float32 or float64, NumPy or torch on any device (other numbers become
-                float64); an h5py dataset or "file.h5::name"; or an iterable of blocks of snapshots. It
-                is not changed, and not copied.
+                float64); an h5py dataset or "file.h5::name"; anything with a shape, a dtype and rows
+                that can be sliced; or an iterable of blocks of snapshots. It is not changed, and not copied.
             y: ignored, as scikit-learn asks for.
+            progress: called as progress("pass 1", done, total) while snapshots are streamed: how many of them
+                (of the places, where columns are read) a pass has met; "hashing" is what a cache reads.
 
         Returns:
             self.
 
         Raises:
-            PinnxError: arguments that contradict one another or the data; values that are not finite.
+            PinnxError: arguments that contradict one another or the data; values that are not finite;
+                blocks out of an iterable, streamed, with a cache.
         """
         self._check()
-        # Modes, their scaled copy, and one that a factorisation makes.
-        rows = 3 * ((self.n_modes or self.n_sensors) + self.oversampling)
-        with open_snapshots(X, num_rows=rows, memory_limit=self.memory_limit) as source:
+        cache = as_cache(self.cache)
+        plan = MatrixPlan(int(self.n_sensors), **{name: getattr(self, name) for name in MATRIX_PARAMETERS})
+        found, key = None, ""
+        with open_snapshots(X, num_rows=plan.num_rows, memory_limit=self.memory_limit) as source:
             if self.n_sensors > source.n:
                 raise PinnxError(f"n_sensors: expected 1 to {source.n}, the places of X, got {self.n_sensors}")
-            matrix = self._identity(source) if self.basis == "identity" else self._modes(source)
-        places = matrix.reshape(len(matrix), source.n, source.c) if source.vector else matrix
-        choice = self._choose(places)
-        self.n_features_in_ = source.n
-        self.num_passes_ = source.num_passes
-        self.selected_sensors_ = choice.pivots.cpu().numpy()
-        self.r_diagonal_ = choice.r_diagonal.cpu().numpy()
-        self.rank_ = choice.rank
-        self.log_volume_ = choice.log_volume
+            if cache is not None:
+                own = {name: value for name, value in self.get_params(deep=False).items() if name not in STORAGE}
+                key = fit_key(source, own, self.memory_limit, progress)
+                found = cache.get(key)
+            if progress is not None and not source.in_memory:
+                watch(source, progress)
+            if found is None:
+                self._learn(source, plan)
+            else:
+                self._recall(found, source, plan)
+        if cache is not None and found is None:
+            cache.put(key, self._kept())
+        self.from_cache_ = found is not None
         self._quality: SelectionQuality | None = None
         return self
 
@@ -225,66 +242,43 @@ class SensorSelector(Estimator):
             if not getattr(self, name) >= 0:
                 raise PinnxError(f"{name}: expected an integer >= 0, got {getattr(self, name)}")
 
-    def _modes(self, source: SnapshotSource) -> Tensor:
-        """Return what is pivoted, and keep the basis."""
-        most = int(self.n_sensors)
-        if self.basis == "randomized" and self.method == "randomized":
-            rows = (self.n_modes or most) + self.oversampling
-            sketch, mean, count = self._sketch(source, rows)
-            found = modes_of_sketch(sketch, mean, count, self.n_modes, most, subtract_mean=self.subtract_mean)
-        else:
-            if not source.repeatable:
-                raise PinnxError(
-                    "X: expected blocks that can be read again (a list, a dataset) for more than one pass, got an "
-                    "iterator; basis='randomized' with method='randomized' needs one"
-                )
-            found = find_modes(
-                source,
-                self.n_modes,
-                most,
-                subtract_mean=self.subtract_mean,
-                randomized=self.basis == "randomized",
-                oversampling=self.oversampling,
-                power_iterations=self.power_iterations,
-                seed=self.seed,
-            )
+    def _learn(self, source: SnapshotSource, plan: MatrixPlan) -> None:
+        found = plan.of(source)
+        self._keep_basis(found, source)
         values = found.singular_values
-        self.singular_values_ = values.cpu().numpy()
+        self.singular_values_ = None if values is None else values.cpu().numpy()
         self.basis_method_, self.n_snapshots_ = found.method, found.num_snapshots
-        self._keep(found.modes, found.mean, source)
-        return found.modes * values.to(found.modes)[:, None] if self.scale_modes else found.modes
+        choice = self._choose(found.matrix.reshape(-1, source.n, source.c) if source.vector else found.matrix)
+        self.n_features_in_ = source.n
+        self.num_passes_ = source.num_passes
+        self.selected_sensors_ = choice.pivots.cpu().numpy()
+        self.r_diagonal_ = choice.r_diagonal.cpu().numpy()
+        self.rank_ = choice.rank
+        self.log_volume_ = choice.log_volume
 
-    def _identity(self, source: SnapshotSource) -> Tensor:
-        """Return the snapshots themselves, or their sketch where they are streamed."""
-        self.singular_values_ = None
-        if isinstance(source, ArraySource):
-            source.num_passes = 1
-            matrix = source.matrix
-            mean = torch.zeros_like(matrix[0])
-            if self.subtract_mean and len(matrix) > 1:
-                mean = matrix.mean(dim=0)
-                matrix = matrix - mean
-            self.basis_method_, self.n_snapshots_ = "identity", len(matrix)
-        elif self.method == "randomized":
-            rows = int(self.n_sensors) + self.oversampling
-            matrix, mean, self.n_snapshots_ = self._sketch(source, rows)
-            self.basis_method_ = "sketch"
-        else:
-            raise PinnxError(
-                "basis: expected snapshots that fit the memory limit for 'identity', got more; method='randomized' "
-                "takes a sketch of them in one pass, basis='pod' their modes"
-            )
-        self._keep(matrix, mean, source)
-        return matrix
-
-    def _sketch(self, source: SnapshotSource, rows: int) -> tuple[Tensor, Tensor, int]:
-        return sketch_snapshots(source, rows, subtract_mean=self.subtract_mean, seed=self.seed, kind=self.sketch)
-
-    def _keep(self, matrix: Tensor, mean: Tensor, source: SnapshotSource) -> None:
+    def _keep_basis(self, found: PivotedMatrix, source: SnapshotSource) -> None:
         shape = (source.n, source.c) if source.vector else (source.n,)
         # Rows stay contiguous in memory; columns are how bases are written.
-        self.basis_ = np.moveaxis(matrix.cpu().numpy().reshape(-1, *shape), 0, -1)
-        self.mean_ = (mean if self.subtract_mean else torch.zeros_like(mean)).cpu().numpy().reshape(shape)
+        self.basis_ = np.moveaxis(found.basis.cpu().numpy().reshape(-1, *shape), 0, -1)
+        self.mean_ = found.mean.cpu().numpy().reshape(shape)
+
+    def _kept(self) -> Arrays:
+        """What a cache keeps; snapshots that are their own basis are at hand, and not kept twice."""
+        kept = {name: np.asarray(getattr(self, name)) for name in LEARNED}
+        if self.singular_values_ is not None:
+            kept["singular_values_"] = self.singular_values_
+        if self.basis_method_ != "identity":
+            kept |= {"basis_": np.moveaxis(self.basis_, -1, 0), "mean_": self.mean_}
+        return kept
+
+    def _recall(self, kept: Arrays, source: SnapshotSource, plan: MatrixPlan) -> None:
+        for name in LEARNED:
+            setattr(self, name, kept[name] if kept[name].ndim else kept[name].item())
+        self.singular_values_ = kept.get("singular_values_")
+        if "basis_" in kept:
+            self.basis_, self.mean_ = np.moveaxis(kept["basis_"], 0, -1), kept["mean_"]
+        else:
+            self._keep_basis(plan.of(source), source)
 
     def _choose(self, matrix: Tensor) -> pinn_ext.PivotedQR:
         options: dict[str, Any] = {"method": self.method}

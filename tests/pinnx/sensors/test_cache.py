@@ -18,7 +18,9 @@ import torch
 
 from pinnx.errors import PinnxError
 from pinnx.sensors import cache as cache_module
-from pinnx.sensors.cache import SelectionCache, selection_key
+from pinnx.sensors import content_key
+from pinnx.sensors.cache import SelectionCache
+from pinnx.sensors.content_key import selection_key
 
 ARRAYS = {"pivots": np.array([3, 1, 2]), "r_diagonal": np.array([2.0, 1.0, 0.5]), "rank": 3, "method": "exact"}
 
@@ -115,7 +117,7 @@ def test_what_is_the_same_has_one_key(rng: np.random.Generator, tmp_path: Path) 
         file["x"] = data
         assert selection_key(file["x"], k=3, weights=[1, 2]) == wanted
     script = (
-        "import numpy as np; from pinnx.sensors.cache import selection_key\n"
+        "import numpy as np; from pinnx.sensors import selection_key\n"
         f"data = np.frombuffer(bytes.fromhex('{data.tobytes().hex()}')).reshape(40, 30)\n"
         "print(selection_key(data, k=3, weights=[1, 2]))"
     )
@@ -125,7 +127,7 @@ def test_what_is_the_same_has_one_key(rng: np.random.Generator, tmp_path: Path) 
 
 
 def test_every_block_counts(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(content_key, "BLOCK_BYTES", 100)
     data = rng.normal(size=(97, 5))
     wanted = selection_key(data)
     for row in (0, 1, 50, 96):
@@ -138,7 +140,7 @@ def test_every_block_counts(rng: np.random.Generator, monkeypatch: pytest.Monkey
 
 def test_another_version_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = selection_key(np.ones(3))
-    monkeypatch.setattr(cache_module, "_version", lambda: "99")
+    monkeypatch.setattr(content_key, "_version", lambda: "99")
     assert selection_key(np.ones(3)) != before
 
 
@@ -232,7 +234,7 @@ def test_leftovers_of_killed_processes_go_after_a_while(cache: SelectionCache, k
 WORKER = """
 import sys, warnings
 import numpy as np
-from pinnx.sensors.cache import SelectionCache, selection_key
+from pinnx.sensors import SelectionCache, selection_key
 warnings.simplefilter("error")  # a damaged entry would be an error
 cache, rounds = SelectionCache(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)

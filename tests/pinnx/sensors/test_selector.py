@@ -93,6 +93,40 @@ def test_one_sensor_measures_all_components(rng: np.random.Generator) -> None:
     assert selector.quality_.num_determined == 12
 
 
+@pytest.mark.parametrize(("components", "modes"), [(1, 4), (2, 6), (3, 8)])
+def test_modes_between_sensors_and_what_they_measure(rng: np.random.Generator, components: int, modes: int) -> None:
+    X = planted(rng, 60, 240, VALUES).reshape(60, -1, components)
+    X = X[..., 0] if components == 1 else X
+    selector = SensorSelector(4).fit(X)
+    assert selector.basis_.shape[-1] == modes
+    np.testing.assert_array_equal(selector.selected_sensors_, SensorSelector(4, n_modes=modes).fit(X).selected_sensors_)
+    # Never more than what is above the rounding of float32.
+    assert SensorSelector(20).fit(X).basis_.shape[-1] == 12
+
+
+def test_half_way_is_better_than_either_end(rng: np.random.Generator) -> None:
+    """Waves that are measured with 2 % noise: as many modes as sensors miss some, as many as numbers amplify noise."""
+    x, y = rng.uniform(size=(2, 300))
+    waves = [(a, b) for a in range(-4, 5) for b in range(5) if b > 0 or a > 0]
+    stream = np.array([[np.cos(2 * np.pi * (a * x + b * y)), np.sin(2 * np.pi * (a * x + b * y))] for a, b in waves])
+    across = np.stack([np.array(waves) @ [[0], [1]], -np.array(waves) @ [[1], [0]]], axis=-1)  # [waves, 1, 2]
+    shapes = (stream[:, :, :, None] * across[:, None]).reshape(-1, 600)
+    sizes = np.repeat([np.exp(-np.hypot(a, b)) for a, b in waves], 2)
+    fields = (rng.normal(size=(400, sizes.size)) * sizes @ shapes).reshape(400, 300, 2)
+    train, test = fields[:300], fields[300:]
+    errors = {}
+    for modes in (8, 12, 16):
+        selector = SensorSelector(8, n_modes=modes).fit(train)
+        scaled = (selector.basis_ * selector.singular_values_).reshape(600, modes)
+        seen = selector.transform(test) + 0.02 * fields.std() * np.random.default_rng(1).normal(size=(100, 8, 2))
+        at = scaled.reshape(300, 2, modes)[selector.selected_sensors_].reshape(16, modes)
+        rebuilt = seen.reshape(100, 16) @ np.linalg.pinv(at).T @ scaled.T
+        errors[modes] = np.linalg.norm(rebuilt - test.reshape(100, 600)) / np.linalg.norm(test)
+    assert SensorSelector(8).fit(train).basis_.shape[-1] == 12
+    assert errors[12] < errors[8]
+    assert errors[12] < errors[16]
+
+
 def test_more_sensors_than_modes(snapshots: np.ndarray) -> None:
     selector = SensorSelector(20, n_modes=5).fit(snapshots)
     assert selector.rank_ == 5

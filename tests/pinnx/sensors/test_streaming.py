@@ -100,6 +100,50 @@ def test_identity_in_one_pass(snapshots: np.ndarray, files: Path) -> None:
         SensorSelector(6, basis="identity", memory_limit=50 * MIB).fit(f"{files / 'rows'}.h5::u")
 
 
+def test_a_sketch_has_rows_for_all_components(snapshots: np.ndarray, files: Path) -> None:
+    options = {"basis": "identity", "method": "randomized", "oversampling": 0, "memory_limit": 40 * MIB}
+    got = SensorSelector(6, **options).fit(f"{files / 'contiguous'}.h5::uv")
+    assert got.basis_method_ == "sketch"
+    assert got.basis_.shape == (45_000, 2, 12)
+    assert got.rank_ == 6
+
+
+class Sliced:
+    """Rows that are made when they are asked for, as of a format that this package does not know."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.largest = 0
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        self.largest = max(self.largest, len(self._array[rows]))
+        return self._array[rows].copy()
+
+
+@pytest.mark.parametrize("limit", [None, 50 * MIB, 10**9])
+@pytest.mark.parametrize("components", [1, 2])
+def test_rows_that_can_be_sliced(snapshots: np.ndarray, limit: int | None, components: int, tmp_path: Path) -> None:
+    data = snapshots if components == 1 else snapshots.reshape(90, -1, 2)
+    X = Sliced(data)
+    got = SensorSelector(6, n_modes=6, memory_limit=limit, cache=tmp_path).fit(X)
+    whole = SensorSelector(6, n_modes=6).fit(data)
+    np.testing.assert_array_equal(got.selected_sensors_, whole.selected_sensors_)
+    streamed = limit == 50 * MIB
+    assert (X.largest < 40) == streamed
+    assert got.basis_method_ == ("range_finder" if streamed else "snapshots")
+    assert SensorSelector(6, n_modes=6, memory_limit=limit, cache=tmp_path).fit(Sliced(data)).from_cache_
+
+
+def test_rows_of_other_numbers_and_shapes(snapshots: np.ndarray) -> None:
+    whole = (100 * snapshots).astype(np.int16)
+    got = SensorSelector(6, memory_limit=90 * MIB).fit(Sliced(whole))
+    assert got.basis_method_ == "range_finder"
+    np.testing.assert_array_equal(got.selected_sensors_, SensorSelector(6).fit(whole).selected_sensors_)
+    for wrong in (snapshots[0], snapshots[:0], snapshots.astype(complex)):
+        with pytest.raises(PinnxError, match="X: expected"):
+            SensorSelector(6, memory_limit=50 * MIB).fit(Sliced(wrong))
+
+
 def test_a_limit_that_cannot_be_kept_is_refused(files: Path) -> None:
     with pytest.raises(PinnxError, match=r"memory_limit: expected at least \d+ bytes for 48 rows") as e:
         SensorSelector(6, memory_limit=20 * MIB).fit(f"{files / 'rows'}.h5::u")

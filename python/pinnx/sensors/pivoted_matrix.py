@@ -1,0 +1,132 @@
+"""What is pivoted, out of a source of snapshots: modes, the snapshots themselves, or a sketch of them.
+
+basis        A [r, n c]
+pod          r modes, each times its singular value where `scale_modes`
+randomized   the same by a range finder; with method "randomized" out of one pass over X
+identity     the snapshots themselves, r = T; streamed, a sketch of k c + oversampling rows
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinnx.errors import PinnxError
+from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
+from pinnx.sensors.snapshot_source import SnapshotSource
+
+__all__ = ["BASES", "MatrixPlan", "PivotedMatrix", "default_modes"]
+
+BASES = ("pod", "identity", "randomized")
+
+
+@dataclass(frozen=True, eq=False)
+class PivotedMatrix:
+    """A matrix and the basis that it is made of.
+
+    Args:
+        matrix: [r, n c], what is pivoted.
+        basis: [r, n c], rows of the basis.
+        singular_values: [r] float64; None for the snapshots themselves.
+        mean: [n c], what was taken off.
+        num_snapshots: T.
+        method: how the basis was made: "snapshots", "range_finder", "sketch", "identity".
+    """
+
+    matrix: Tensor
+    basis: Tensor
+    singular_values: Tensor | None
+    mean: Tensor
+    num_snapshots: int
+    method: str
+
+
+def default_modes(n_sensors: int, c: int) -> int:
+    """Return r = k (1 + c) / 2, halfway from the number of sensors to that of what they measure.
+
+    As many modes as measured numbers, k c, leave the reconstruction nothing to average noise with: see
+    docs/sensors.md for the measurement.
+    """
+    return n_sensors * (1 + c) // 2
+
+
+@dataclass(frozen=True)
+class MatrixPlan:
+    """How the matrix is made; arguments as of `SensorSelector`."""
+
+    n_sensors: int
+    basis: str
+    n_modes: int | None
+    method: str
+    subtract_mean: bool
+    scale_modes: bool
+    seed: int
+    oversampling: int
+    power_iterations: int
+    sketch: str
+
+    def num_rows(self, c: int) -> int:
+        """Rows of n c numbers that the work holds: modes, their scaled copy, and what a factorisation makes."""
+        return 3 * (self._rows(c) + self.oversampling)
+
+    def of(self, source: SnapshotSource) -> PivotedMatrix:
+        """Return the matrix of a source.
+
+        Raises:
+            PinnxError: a source that cannot be read as often as needed, or does not fit.
+        """
+        return self._identity(source) if self.basis == "identity" else self._modes(source)
+
+    def _rows(self, c: int) -> int:
+        if self.basis == "identity":
+            return self.n_sensors * c
+        return default_modes(self.n_sensors, c) if self.n_modes is None else self.n_modes
+
+    def _modes(self, source: SnapshotSource) -> PivotedMatrix:
+        most = self._rows(source.c)
+        if self.basis == "randomized" and self.method == "randomized":
+            sketch, mean, count = self._sketch(source)
+            found = modes_of_sketch(sketch, mean, count, self.n_modes, most, subtract_mean=self.subtract_mean)
+        else:
+            if not source.repeatable:
+                raise PinnxError(
+                    "X: expected blocks that can be read again (a list, a dataset) for more than one pass, got an "
+                    "iterator; basis='randomized' with method='randomized' needs one"
+                )
+            found = find_modes(
+                source,
+                self.n_modes,
+                most,
+                subtract_mean=self.subtract_mean,
+                randomized=self.basis == "randomized",
+                oversampling=self.oversampling,
+                power_iterations=self.power_iterations,
+                seed=self.seed,
+            )
+        values = found.singular_values
+        matrix = found.modes * values.to(found.modes)[:, None] if self.scale_modes else found.modes
+        mean = found.mean if self.subtract_mean else torch.zeros_like(found.mean)
+        return PivotedMatrix(matrix, found.modes, values, mean, found.num_snapshots, found.method)
+
+    def _identity(self, source: SnapshotSource) -> PivotedMatrix:
+        if not source.in_memory and self.method != "randomized":
+            raise PinnxError(
+                "basis: expected snapshots that fit the memory limit for 'identity', got more; method='randomized' "
+                "takes a sketch of them in one pass, basis='pod' their modes"
+            )
+        if not source.in_memory:
+            matrix, mean, count = self._sketch(source)
+            mean = mean if self.subtract_mean else torch.zeros_like(mean)
+            return PivotedMatrix(matrix, matrix, None, mean, count, "sketch")
+        (matrix,) = source.rows()
+        mean = torch.zeros_like(matrix[0])
+        if self.subtract_mean and len(matrix) > 1:
+            mean = matrix.mean(dim=0)
+            matrix = matrix - mean
+        return PivotedMatrix(matrix, matrix, None, mean, len(matrix), "identity")
+
+    def _sketch(self, source: SnapshotSource) -> tuple[Tensor, Tensor, int]:
+        rows = self._rows(source.c) + self.oversampling
+        return sketch_snapshots(source, rows, subtract_mean=self.subtract_mean, seed=self.seed, kind=self.sketch)

@@ -1,0 +1,201 @@
+"""SensorSelector with a cache: what comes out of it is what a fit would have learned, or it is learned anew."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from planted_snapshots import planted
+
+import pinn_ext
+from pinnx.errors import PinnxError
+from pinnx.sensors import SelectionCache, SensorSelector
+
+MIB = 2**20
+VALUES = 10.0 * 0.7 ** np.arange(12)
+ATTRIBUTES = ("selected_sensors_", "basis_", "singular_values_", "mean_", "rank_", "r_diagonal_", "log_volume_",
+              "n_features_in_", "n_snapshots_", "basis_method_", "num_passes_")  # fmt: skip
+
+
+@pytest.fixture
+def snapshots(rng: np.random.Generator) -> np.ndarray:
+    return planted(rng, 60, 400, VALUES) + rng.normal(size=400)
+
+
+class Counter:
+    def __init__(self, call: Any) -> None:
+        self.call, self.times = call, 0
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        self.times += 1
+        return self.call(*args, **options)
+
+
+@pytest.fixture
+def pivoting(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """Counts how often anything is pivoted."""
+    counter = Counter(pinn_ext.pivoted_qr)
+    monkeypatch.setattr(pinn_ext, "pivoted_qr", counter)
+    return counter
+
+
+def same_fit(found: SensorSelector, wanted: SensorSelector) -> None:
+    for name in ATTRIBUTES:
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert type(one) is type(other), name
+        np.testing.assert_array_equal(one, other, err_msg=name)
+        if isinstance(one, np.ndarray):
+            assert (one.dtype, one.strides, one.flags.writeable) == (other.dtype, other.strides, other.flags.writeable)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("components", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"subtract_mean": True, "scale_modes": True, "n_modes": 4},
+        {"basis": "identity", "subtract_mean": True},
+        {"basis": "randomized", "method": "randomized"},
+        {"quotas": {0: 2, 1: 3}, "regions": np.arange(200) % 3},
+        {"weights": torch.arange(1.0, 201.0)},
+    ],
+    ids=str,
+)
+def test_a_fit_out_of_the_cache_is_the_fit(
+    snapshots: np.ndarray, tmp_path: Path, pivoting: Counter, dtype: type, components: int, options: dict[str, Any]
+) -> None:
+    X = snapshots[:, : 200 * components].astype(dtype)
+    X = X.reshape(60, 200, components) if components > 1 else X
+    train, held_out = X[:50], X[50:]
+    plain = SensorSelector(6, **options).fit(train)
+    first = SensorSelector(6, cache=tmp_path, **options).fit(train)
+    assert pivoting.times == 2
+    again = SensorSelector(6, cache=str(tmp_path), **options).fit(train.copy())
+    assert pivoting.times == 2
+    assert (plain.from_cache_, first.from_cache_, again.from_cache_) == (False, False, True)
+    for fitted in (first, again):
+        same_fit(fitted, plain)
+        assert fitted.quality_ == plain.quality_
+        assert fitted.quality(held_out) == plain.quality(held_out)
+        np.testing.assert_array_equal(fitted.transform(held_out), plain.transform(held_out))
+        np.testing.assert_array_equal(fitted.get_support(), plain.get_support())
+
+
+def test_anything_that_matters_is_another_entry(snapshots: np.ndarray, tmp_path: Path) -> None:
+    cache = SelectionCache(tmp_path)
+    changed = snapshots.copy()
+    changed[7, 9] = np.nextafter(changed[7, 9], 100.0)
+    cases: list[tuple[np.ndarray, int, dict[str, Any]]] = [
+        (snapshots, 6, {}),
+        (changed, 6, {}),
+        (snapshots.astype(np.float32), 6, {}),
+        (snapshots.reshape(60, 200, 2), 6, {}),
+        (snapshots.reshape(60, 400, 1), 6, {}),
+        (snapshots, 5, {}),
+        (snapshots, 6, {"seed": 1}),
+        (snapshots, 6, {"weights": np.linspace(1.0, 2.0, 400)}),
+        (snapshots, 6, {"weights": np.linspace(1.0, 2.1, 400)}),
+        (snapshots, 6, {"forbidden": [3]}),
+        (snapshots, 6, {"method": "tournament"}),
+        (snapshots, 6, {"subtract_mean": True}),
+    ]
+    for number, (X, k, options) in enumerate(cases, start=1):
+        assert not SensorSelector(k, cache=cache, **options).fit(X).from_cache_
+        assert len(list(tmp_path.iterdir())) == number
+    for X, k, options in cases:
+        assert SensorSelector(k, cache=cache, **options).fit(X).from_cache_
+    # A limit that changes nothing, memory order, and torch in place of NumPy.
+    for X in (np.asfortranarray(snapshots), torch.from_numpy(snapshots).requires_grad_(), snapshots.tolist()):
+        assert SensorSelector(6, cache=cache, memory_limit=10**9).fit(X).from_cache_
+
+
+def test_a_damaged_entry_is_learned_anew(snapshots: np.ndarray, tmp_path: Path, pivoting: Counter) -> None:
+    SensorSelector(6, cache=tmp_path).fit(snapshots)
+    (entry,) = tmp_path.iterdir()
+    content = entry.read_bytes()
+    entry.write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
+    with pytest.warns(RuntimeWarning, match="its checksum does not agree; computed anew"):
+        fitted = SensorSelector(6, cache=tmp_path).fit(snapshots)
+    assert not fitted.from_cache_
+    assert pivoting.times == 2
+    assert entry.read_bytes() == content
+
+
+def test_what_cannot_be_fitted_is_not_kept(snapshots: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match="n_modes: expected at most 1"):
+        SensorSelector(6, n_modes=50, cache=tmp_path / "cache").fit(snapshots)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("layout", [{}, {"chunks": (1, 90_000)}])
+def test_streamed_datasets(tmp_path: Path, pivoting: Counter, layout: dict[str, Any]) -> None:
+    data = (planted(np.random.default_rng(0), 90, 90_000, VALUES) + 0.01).astype(np.float32)
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        file.create_dataset("u", data=data, **layout)
+    limit, cache = 50 * MIB, SelectionCache(tmp_path / "cache")
+    name = f"{tmp_path / 'flow.h5'}::u"
+    plain = SensorSelector(6, memory_limit=limit).fit(name)
+    fits = [SensorSelector(6, memory_limit=limit, cache=cache).fit(name) for _ in range(2)]
+    assert [fit.from_cache_ for fit in fits] == [False, True]
+    assert pivoting.times == 2
+    for fit in fits:
+        same_fit(fit, plain)
+        assert fit.quality_ == plain.quality_
+    with h5py.File(tmp_path / "flow.h5") as file:
+        assert SensorSelector(6, memory_limit=limit, cache=cache).fit(file["u"]).from_cache_
+    # The whole of it in memory is read in another way, and says so in its attributes.
+    assert not SensorSelector(6, cache=cache).fit(name).from_cache_
+    with h5py.File(tmp_path / "flow.h5", "r+") as file:
+        file["u"][89, 89_999] += 1.0
+    assert not SensorSelector(6, memory_limit=limit, cache=cache).fit(name).from_cache_
+
+
+def test_streamed_blocks_have_no_content_to_look_up(snapshots: np.ndarray, tmp_path: Path) -> None:
+    blocks = [snapshots[:30], snapshots[30:]]
+    message = "cache: expected an array or a dataset, whose content .* got blocks out of an iterable with a"
+    for X in (blocks, iter(blocks)):
+        with pytest.raises(PinnxError, match=message):
+            SensorSelector(6, memory_limit=200 * MIB, cache=tmp_path / "cache").fit(X)
+    assert not (tmp_path / "cache").exists()
+
+    def once() -> Iterator[np.ndarray]:
+        yield from blocks
+
+    # Without a limit blocks are joined, and are an array.
+    assert not SensorSelector(6, cache=tmp_path).fit(once()).from_cache_
+    assert SensorSelector(6, cache=tmp_path).fit(snapshots).from_cache_
+
+
+def test_no_cache_and_no_folder(snapshots: np.ndarray, tmp_path: Path) -> None:
+    for wrong in (3, True, {"folder": "x"}):
+        with pytest.raises(PinnxError, match="cache: expected None, a folder or a SelectionCache, got"):
+            SensorSelector(6, cache=wrong).fit(snapshots)
+    with pytest.raises(PinnxError, match=r"rule: expected .* to hash|expected numbers, texts or arrays to hash"):
+        SensorSelector(6, cache=tmp_path, weights={1, 2}).fit(snapshots)
+
+
+def test_parameters_copies_and_clones(snapshots: np.ndarray, tmp_path: Path) -> None:
+    cache = SelectionCache(tmp_path)
+    selector = SensorSelector(6, cache=cache)
+    assert selector.get_params()["cache"] is cache
+    assert repr(selector) == f"SensorSelector(6, cache={cache!r})" or "..." in repr(selector)
+    selector.fit(snapshots)
+    for other in (copy.deepcopy(selector), pickle.loads(pickle.dumps(selector))):
+        assert other.get_params() == selector.get_params()
+        assert other.fit(snapshots).from_cache_
+    selector.set_params(cache=None).fit(snapshots)
+    assert not selector.from_cache_
+    assert SelectionCache(tmp_path) != SelectionCache(tmp_path / "other")
+    assert hash(SelectionCache(tmp_path)) == hash(cache)
+    base = pytest.importorskip("sklearn.base")
+    clone = base.clone(SensorSelector(6, cache=cache))
+    assert clone.get_params()["cache"] == cache
+    assert clone.fit(snapshots).from_cache_

@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 
 from pinnx.errors import PinnxError
-from pinnx.sensors.cache import SelectionCache
+from pinnx.sensors.cache import Arrays, SelectionCache
 from pinnx.sensors.content_key import DIGEST_BYTES, selection_key
 from pinnx.sensors.fit_progress import Progress
 from pinnx.sensors.snapshot_source import BlocksSource, SnapshotSource
 
-__all__ = ["as_cache", "fit_key"]
+__all__ = ["as_cache", "fit_key", "kept_of_fit", "recall_fit"]
+
+# What a fit learns, but for the basis.
+LEARNED = ("selected_sensors_", "r_diagonal_", "rank_", "log_volume_", "n_features_in_", "n_snapshots_",
+           "basis_method_", "num_passes_")  # fmt: skip
 
 
 def as_cache(given: Any) -> SelectionCache | None:
@@ -64,6 +68,25 @@ def fit_key(
     source.num_passes = 0
     device = source.device.type  # results of two kinds of device agree to rounding only
     return selection_key(content, what="SensorSelector.fit", memory_limit=limit, device=device, parameters=parameters)
+
+
+def kept_of_fit(selector: Any) -> Arrays:
+    """Return what a cache keeps of a selector that is fitted."""
+    kept = {name: np.asarray(getattr(selector, name)) for name in LEARNED}
+    if selector.singular_values_ is not None:
+        kept["singular_values_"] = selector.singular_values_
+    if selector.basis_method_ != "identity":
+        kept |= {"basis_": np.moveaxis(selector.basis_, -1, 0), "mean_": selector.mean_}
+    return kept
+
+
+def recall_fit(selector: Any, kept: Arrays) -> None:
+    """Give a selector what `kept_of_fit` took, all but a basis of method "identity" and its mean."""
+    for name in LEARNED:
+        setattr(selector, name, kept[name] if kept[name].ndim else kept[name].item())
+    selector.singular_values_ = kept.get("singular_values_")
+    if "basis_" in kept:
+        selector.basis_, selector.mean_ = np.moveaxis(kept["basis_"], 0, -1), kept["mean_"]
 
 
 def _digest(source: SnapshotSource, progress: Progress | None) -> np.ndarray:

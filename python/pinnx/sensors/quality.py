@@ -23,18 +23,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnx.errors import PinnxError
+from pinnx.sensors.fit_progress import Progress
+from pinnx.sensors.held_out import cutoff, held_out_errors, require_real, row_blocks
 
 __all__ = ["SelectionQuality", "selection_quality"]
-
-EPS64 = float(np.finfo(np.float64).eps)
-# Numbers of one block of rows in float64: 16 MB, so that a basis that is mapped from a file or kept
-# in float32 is never copied whole.
-BLOCK_NUMBERS = 2**21
 
 Array = NDArray[np.float64]
 
@@ -86,9 +84,10 @@ def selection_quality(
     sensors: ArrayLike,
     *,
     mean: ArrayLike | None = None,
-    held_out: ArrayLike | None = None,
+    held_out: Any = None,
     num_random: int = 20,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> SelectionQuality:
     """Return the figures of a choice of sensors and the medians of random ones.
 
@@ -98,9 +97,11 @@ def selection_quality(
         sensors: [k] integers, distinct, 1 <= k <= n.
         mean: [n] or [n, c], what was taken off the fields before the basis was made; None: nothing.
         held_out: [T, n] or [T, n, c], T >= 1, fields that did not take part in making the basis or
-            choosing the sensors; None: no reconstruction error.
+            choosing the sensors; an array, or anything with a shape, a dtype and rows to slice, read in
+            blocks of snapshots. None: no reconstruction error.
         num_random: number of random placements of k sensors, >= 1.
         seed: names them.
+        progress: called as progress("held-out", done, T) with the snapshots that have been met.
 
     Returns:
         The figures; the same arguments give the same figures.
@@ -120,7 +121,7 @@ def selection_quality(
     seen = np.asarray(modes[placements], dtype=np.float64).reshape(1 + num_random, chosen.size * c, r)
     theta = seen @ to_orthonormal
     values = np.linalg.svd(theta, compute_uv=False)  # [1 + num_random, m], decreasing
-    smallest = _cutoff(theta) * values[:, :1]
+    smallest = cutoff(theta) * values[:, :1]
     values = np.where(values > smallest, values, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         volume = np.log(values).sum(axis=1)
@@ -128,7 +129,7 @@ def selection_quality(
         amplification = 1.0 / values[:, -1]
     errors = None
     if held_out is not None:
-        errors = _held_out_errors(modes, placements, theta, to_orthonormal, scales, mean, held_out)
+        errors = held_out_errors(modes, placements, theta, to_orthonormal, scales, mean, held_out, progress)
     return SelectionQuality(
         num_sensors=int(chosen.size),
         num_modes=int(to_orthonormal.shape[1]),
@@ -146,57 +147,6 @@ def selection_quality(
     )
 
 
-def _held_out_errors(
-    modes: NDArray[np.floating],
-    placements: NDArray[np.int64],
-    theta: Array,
-    to_orthonormal: Array,
-    scales: Array,
-    mean: ArrayLike | None,
-    held_out: ArrayLike,
-) -> Array:
-    """Relative errors of each placement, and last that of the best fit to the whole fields.
-
-    With Q orthonormal,  ||F - Q a||^2 = ||F - Q Q'F||^2 + ||Q'F - a||^2:  the fields are read twice
-    whatever the number of placements, and the first term is formed from its own entries, so that
-    nothing cancels.
-    """
-    n, c, _ = modes.shape
-    fields = np.asarray(held_out)
-    if fields.ndim == 2 and c == 1:
-        fields = fields[..., None]
-    if fields.ndim != 3 or fields.shape[1:] != (n, c) or not len(fields):
-        raise PinnxError(f"held_out: expected shape [T, {n}{_components(c)}], got {list(np.shape(held_out))}")
-    _require_real("held_out", fields)
-    offset = np.zeros((n, c)) if mean is None else np.asarray(mean, dtype=np.float64)
-    if offset.shape != (n, c) and offset.shape != (n, *((c,) if c > 1 else ())):
-        raise PinnxError(f"mean: expected shape [{n}{_components(c)}], got {list(offset.shape)}")
-    offset = offset.reshape(n, c)
-
-    def blocks() -> Iterator[tuple[Array, Array]]:
-        for rows in _row_blocks(n, c * (len(fields) + modes.shape[2])):
-            values = fields[:, rows].astype(np.float64) - offset[rows]
-            orthonormal = modes[rows].reshape(-1, modes.shape[2]).astype(np.float64) @ to_orthonormal
-            yield values.reshape(len(fields), -1).T, orthonormal
-
-    total, shadow = 0.0, np.zeros((to_orthonormal.shape[1], len(fields)))
-    for values, orthonormal in blocks():
-        if not np.isfinite(values).all():
-            raise PinnxError("held_out: expected finite fields and a finite mean, got NaN or infinite values")
-        total += float(np.sum(values**2))
-        shadow += orthonormal.T @ values
-    if total == 0.0:
-        raise PinnxError("held_out: expected fields that differ from the mean, got the mean itself")
-    missed = sum(float(np.sum((values - orthonormal @ shadow) ** 2)) for values, orthonormal in blocks())
-
-    at_places = fields[:, placements.reshape(-1)].astype(np.float64) - offset[placements.reshape(-1)]
-    at_places = at_places.reshape(len(fields), len(placements), -1).transpose(1, 2, 0)  # [P, k c, T]
-    # C Psi = Theta diag(scales) V' with V orthogonal: its pseudo-inverse, up to V, which cancels.
-    coefficients = np.linalg.pinv(theta * scales, rcond=_cutoff(theta)) @ at_places
-    strays = np.sum((scales[:, None] * coefficients - shadow) ** 2, axis=(1, 2))
-    return np.sqrt((missed + np.append(strays, 0.0)) / total)
-
-
 def _change_of_basis(modes: NDArray[np.floating]) -> tuple[Array, Array]:
     """Return M [r, r'] with Psi M = Q orthonormal, and the scales [r'] with M = V / scales, V'V = 1.
 
@@ -205,7 +155,7 @@ def _change_of_basis(modes: NDArray[np.floating]) -> tuple[Array, Array]:
     """
     n, c, r = modes.shape
     triangle = np.zeros((0, r))
-    for rows in _row_blocks(n, c * r):
+    for rows in row_blocks(n, c * r):
         block = modes[rows].reshape(-1, r).astype(np.float64)
         if not np.isfinite(block).all():
             raise PinnxError("basis: expected finite values, got NaN or infinite ones")
@@ -224,16 +174,6 @@ def _random_placements(n: int, k: int, count: int, seed: int) -> Iterator[NDArra
         yield np.random.default_rng([seed, draw]).choice(n, k, replace=False).astype(np.int64)
 
 
-def _row_blocks(n: int, numbers_per_row: int) -> Iterator[slice]:
-    step = max(1, BLOCK_NUMBERS // numbers_per_row)
-    return (slice(begin, min(begin + step, n)) for begin in range(0, n, step))
-
-
-def _cutoff(matrices: Array) -> float:
-    """Singular values below this part of the first are rounding (LAPACK's and NumPy's rule)."""
-    return EPS64 * max(matrices.shape[-2:])
-
-
 def _median(values: Array) -> float:
     # Not np.median: the mean of two infinities of one sign is that infinity, of two signs NaN.
     ordered = np.sort(values)
@@ -243,7 +183,7 @@ def _median(values: Array) -> float:
 
 def _checked_basis(basis: ArrayLike) -> NDArray[np.floating]:
     modes = np.asarray(basis)
-    _require_real("basis", modes)
+    require_real("basis", modes)
     if modes.dtype not in (np.float32, np.float64):
         modes = modes.astype(np.float64)
     if modes.ndim not in (2, 3) or 0 in modes.shape:
@@ -260,12 +200,3 @@ def _checked_sensors(sensors: ArrayLike, n: int) -> NDArray[np.int64]:
     if np.unique(chosen).size != chosen.size:
         raise PinnxError(f"sensors: expected distinct places, got {chosen.tolist()[:12]}")
     return chosen.astype(np.int64)
-
-
-def _require_real(name: str, array: NDArray[np.generic]) -> None:
-    if array.dtype.kind not in "iuf":
-        raise PinnxError(f"{name}: expected real numbers, got {array.dtype}")
-
-
-def _components(c: int) -> str:
-    return f", {c}" if c > 1 else ""

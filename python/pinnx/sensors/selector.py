@@ -15,10 +15,9 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
-from pinnx.sensors.cache import Arrays
 from pinnx.sensors.estimator import Estimator
 from pinnx.sensors.fit_progress import Progress, watch
-from pinnx.sensors.kept_fit import as_cache, fit_key
+from pinnx.sensors.kept_fit import as_cache, fit_key, kept_of_fit, recall_fit
 from pinnx.sensors.open_snapshots import open_snapshots
 from pinnx.sensors.pivoted_matrix import BASES, MatrixPlan, PivotedMatrix
 from pinnx.sensors.placement import Placement
@@ -31,9 +30,6 @@ __all__ = ["SensorSelector"]
 MATRIX_PARAMETERS = ("basis", "n_modes", "method", "subtract_mean", "scale_modes", "seed", "oversampling",
                      "power_iterations", "sketch")  # fmt: skip
 STORAGE = ("memory_limit", "cache")
-# What a fit learns, but for the basis.
-LEARNED = ("selected_sensors_", "r_diagonal_", "rank_", "log_volume_", "n_features_in_", "n_snapshots_",
-           "basis_method_", "num_passes_")  # fmt: skip
 
 
 class SensorSelector(Estimator):
@@ -177,9 +173,11 @@ class SensorSelector(Estimator):
             if found is None:
                 self._learn(source, plan)
             else:
-                self._recall(found, source, plan)
+                recall_fit(self, found)
+                if self.basis_method_ == "identity":
+                    self._keep_basis(plan.of(source), source)
         if cache is not None and found is None:
-            cache.put(key, self._kept())
+            cache.put(key, kept_of_fit(self))
         self.from_cache_ = found is not None
         self._quality: SelectionQuality | None = None
         return self
@@ -206,19 +204,23 @@ class SensorSelector(Estimator):
         mask[chosen] = True
         return mask
 
-    def quality(self, held_out: Any = None, *, num_random: int = 20, seed: int = 0) -> SelectionQuality:
+    def quality(
+        self, held_out: Any = None, *, num_random: int = 20, seed: int = 0, progress: Progress | None = None
+    ) -> SelectionQuality:
         """Return figures of the choice beside random placement; see `selection_quality`.
 
         Args:
             held_out: [T, n] or [T, n, c] snapshots that `fit` has not seen, for the error of the linear
-                reconstruction; None: without it.
+                reconstruction; an array, or rows to slice, read in blocks. None: without it.
             num_random: random placements.
             seed: names them.
+            progress: called as progress("held-out", done, T).
         """
         chosen, basis = self.selected_sensors_, self.basis_
         if self.singular_values_ is not None:
             basis = basis * self.singular_values_
-        return selection_quality(basis, chosen, mean=self.mean_, held_out=held_out, num_random=num_random, seed=seed)
+        options: dict[str, Any] = {"num_random": num_random, "seed": seed, "progress": progress}
+        return selection_quality(basis, chosen, mean=self.mean_, held_out=held_out, **options)
 
     @property
     def quality_(self) -> SelectionQuality:
@@ -261,24 +263,6 @@ class SensorSelector(Estimator):
         # Rows stay contiguous in memory; columns are how bases are written.
         self.basis_ = np.moveaxis(found.basis.cpu().numpy().reshape(-1, *shape), 0, -1)
         self.mean_ = found.mean.cpu().numpy().reshape(shape)
-
-    def _kept(self) -> Arrays:
-        """What a cache keeps; snapshots that are their own basis are at hand, and not kept twice."""
-        kept = {name: np.asarray(getattr(self, name)) for name in LEARNED}
-        if self.singular_values_ is not None:
-            kept["singular_values_"] = self.singular_values_
-        if self.basis_method_ != "identity":
-            kept |= {"basis_": np.moveaxis(self.basis_, -1, 0), "mean_": self.mean_}
-        return kept
-
-    def _recall(self, kept: Arrays, source: SnapshotSource, plan: MatrixPlan) -> None:
-        for name in LEARNED:
-            setattr(self, name, kept[name] if kept[name].ndim else kept[name].item())
-        self.singular_values_ = kept.get("singular_values_")
-        if "basis_" in kept:
-            self.basis_, self.mean_ = np.moveaxis(kept["basis_"], 0, -1), kept["mean_"]
-        else:
-            self._keep_basis(plan.of(source), source)
 
     def _choose(self, matrix: Tensor) -> pinn_ext.PivotedQR:
         options: dict[str, Any] = {"method": self.method}

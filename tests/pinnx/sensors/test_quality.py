@@ -11,6 +11,7 @@ import scipy.linalg
 import tolerances
 
 from pinnx.errors import PinnxError
+from pinnx.sensors import held_out
 from pinnx.sensors.quality import SelectionQuality, selection_quality
 
 
@@ -171,7 +172,7 @@ def test_blocks_of_rows_change_nothing(rng: np.random.Generator, monkeypatch: py
     basis, unseen = rng.normal(size=(301, 2, 5)), rng.normal(size=(3, 301, 2))
     arguments = {"mean": rng.normal(size=(301, 2)), "held_out": unseen}
     whole = selection_quality(basis, np.arange(0, 300, 40), **arguments).as_dict()
-    monkeypatch.setattr("pinnx.sensors.quality.BLOCK_NUMBERS", 100)
+    monkeypatch.setattr("pinnx.sensors.held_out.BLOCK_NUMBERS", 100)
     for name, value in selection_quality(basis, np.arange(0, 300, 40), **arguments).as_dict().items():
         assert value == pytest.approx(whole[name], rel=tolerances.quality_rounding(100.0)), name
 
@@ -234,3 +235,50 @@ def test_refuses_held_out_fields(more: dict, message: str) -> None:
     with pytest.raises(PinnxError) as caught:
         selection_quality(EYE, [0, 1], **more)
     assert str(caught.value) == message
+
+
+class Sliced:
+    """Fields of a file: rows are read when they are sliced, and how many at a time is kept."""
+
+    def __init__(self, fields: np.ndarray) -> None:
+        self._fields, self.shape, self.dtype, self.sizes = fields, fields.shape, fields.dtype, list[int]()
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        block = self._fields[rows]
+        self.sizes.append(len(block))
+        return block.copy()
+
+
+@pytest.mark.parametrize("components", [1, 2])
+def test_held_out_fields_in_blocks(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, components: int) -> None:
+    fields, unseen = smooth_fields(rng, 30), smooth_fields(rng, 21) + 0.1 * rng.normal(size=(21, 200))
+    if components == 2:
+        fields, unseen = fields.reshape(30, 100, 2), unseen.reshape(21, 100, 2)
+    basis = np.linalg.svd(fields.reshape(30, -1), full_matrices=False)[2][:5].reshape(5, *fields.shape[1:])
+    basis, sensors, mean = np.moveaxis(basis, 0, -1), [3, 50, 97], fields.mean(axis=0)
+    monkeypatch.setattr(held_out, "STREAM_NUMBERS", 1)
+    monkeypatch.setattr(held_out, "FEWEST_SNAPSHOTS", 4)
+    told: list[tuple[str, int, int | None]] = []
+    lazy = Sliced(unseen)
+    streamed = selection_quality(basis, sensors, mean=mean, held_out=lazy, progress=lambda *said: told.append(said))
+    assert lazy.sizes == [4, 4, 4, 4, 4, 1]
+    assert told == [("held-out", done, 21) for done in (4, 8, 12, 16, 20, 21)]
+    whole = selection_quality(basis, sensors, mean=mean, held_out=unseen)
+    for name, wanted in whole.as_dict().items():
+        assert getattr(streamed, name) == pytest.approx(wanted, rel=1e-12), name
+    # Every block counts.
+    for frame in (0, 20):
+        changed = unseen.copy()
+        changed[frame] += 1.0
+        other = selection_quality(basis, sensors, mean=mean, held_out=Sliced(changed))
+        assert other.held_out_error != pytest.approx(whole.held_out_error, rel=1e-3)
+    changed[20, 3] = np.nan
+    for wrong, message in (
+        (Sliced(changed), "held_out: expected finite fields"),
+        (Sliced(unseen[:, :50]), r"held_out: expected shape \[T, "),
+        (Sliced(unseen[:0]), r"held_out: expected shape \[T, "),
+        (Sliced(unseen.astype(complex)), "held_out: expected real numbers"),
+        (Sliced(np.stack([mean, mean])), "held_out: expected fields that differ from the mean"),
+    ):
+        with pytest.raises(PinnxError, match=message):
+            selection_quality(basis, sensors, mean=mean, held_out=wrong)

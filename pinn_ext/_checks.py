@@ -145,6 +145,8 @@ def check_mlp(x: Tensor, B: Tensor, weights: Sequence[Tensor], biases: Sequence[
             or bias.dtype is not dtype
             or weight.device != device
             or bias.device != device
+            or weight.layout is not torch.strided
+            or bias.layout is not torch.strided
         ):
             _reject_layer(layer, weight, bias, width, x)
         width = out

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["Operator", "address", "launch_place", "register_operator"]
+from pinn_ext import _core
+
+__all__ = ["Operator", "address", "launch_place", "read_tensors", "register_operator"]
 
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
@@ -60,6 +62,24 @@ def _nobody_watches() -> bool:
         and not torch._C._autograd._profiler_enabled()
         and torch._C._get_tracing_state() is None
     )
+
+
+def read_tensors(*arguments: Any) -> tuple[bytes, list[int]] | None:
+    """The signature of a call and the addresses of its tensors, where the kernel may have them as they are.
+
+    Args:
+        arguments: tensors, lists or tuples of them, None.
+
+    Returns:
+        ``(signature, addresses)``: the signature tells shapes, dtype and ``requires_grad`` of every tensor, the address
+        in place of None is 0. None where something has to see an operator, where an argument is none of these, or a
+        tensor is not of floats, contiguous, plain and in the CPU's memory; and from a torch without DLPack's exchange
+        functions.
+    """
+    return _reader.read(*arguments) if _nobody_watches() else None
+
+
+_reader = _core.TensorReader((Tensor, torch.nn.Parameter))
 
 
 class Operator:

@@ -117,8 +117,8 @@ def shape_of(
     x: Tensor,
     B: Tensor,
     parameters: Sequence[Tensor],
-    first: list[int],
-    weights: list[float],
+    first: Sequence[int],
+    weights: Sequence[float],
     laplacian: bool,
     activation: str,
 ) -> Any:

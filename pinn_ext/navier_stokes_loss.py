@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pinn_ext import _composed, _core
 from pinn_ext._checks import (
     as_tensor,
     check_backward_precision,
@@ -21,21 +19,12 @@ from pinn_ext._checks import (
     check_tensor,
     describe,
 )
-from pinn_ext._library import address, launch_place, register_operator
-from pinn_ext._paths import fused_serves
+from pinn_ext._eager_loss import EagerLoss, KnownCalls
+from pinn_ext._library import read_tensors
+from pinn_ext._navier_stokes_operator import loss_operator
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
-from pinn_ext.mlp import (
-    BackwardPrecision,
-    addresses,
-    interleaved,
-    invariant_parts,
-    no_gradients,
-    num_parameters,
-    shape_of,
-    split_gradient,
-    workspace,
-)
+from pinn_ext.mlp import BackwardPrecision, interleaved, invariant_parts, shape_of
 from pinn_ext.navier_stokes import check_flow, residual_size
 
 __all__ = ["navier_stokes_loss"]
@@ -91,6 +80,19 @@ def navier_stokes_loss(
             ``term_weights`` that require a gradient; a spec that does not carry what the equations need; a
             ``backward_precision`` that is not to be had here.
     """
+    if isinstance(x, Tensor) and x.layout is torch.strided:  # else x is refused below
+        nu, term_weights = as_tensor("nu", nu, "x", x), as_tensor("term_weights", term_weights, "x", x)
+        forcing = None if forcing is None else as_tensor("forcing", forcing, "x", x)
+    with_graph = torch.is_grad_enabled()
+    read = read_tensors(x, B, nu, forcing, term_weights, point_weights, weights, biases)
+    key: tuple[object, ...] = ()
+    if read is not None:
+        options = spec, activation, type(steady), steady, count, return_residual, thread_invariant, backward_precision
+        key = (read[0], with_graph, *options)
+        known = _known_calls.get(key)
+        if known is not None:
+            assert isinstance(nu, Tensor)  # as it has been read
+            return known(read[1], interleaved(weights, biases), B, nu)
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
@@ -112,11 +114,27 @@ def navier_stokes_loss(
     _refuse_gradient("forcing", forcing)
 
     parameters = interleaved(weights, biases)
-    want_B = want_nu = want_gradient = False
-    if torch.is_grad_enabled():
-        want_B, want_nu = B.requires_grad, nu.requires_grad
-        want_gradient = want_B or want_nu or any([p.requires_grad for p in parameters])
-    total, terms, residual, _ = _navier_stokes_loss(
+    want_B, want_nu = with_graph and B.requires_grad, with_graph and nu.requires_grad
+    want_gradient = want_B or want_nu or (with_graph and any([p.requires_grad for p in parameters]))
+    parts = invariant_parts(B, weights) if thread_invariant else 0
+    if read is not None:
+        differentiated = [*parameters, *([B] if want_B else []), *([nu] if want_nu else [])]
+        call = EagerLoss(
+            dtype=x.dtype,
+            columns=outputs,
+            residual=(n, outputs) if return_residual else None,
+            pieces=tuple(t.shape for t in differentiated) if want_gradient else (),
+            count=n if count is None else float(count),
+            shape=shape_of(x, B, parameters, spec.first, spec.laplacian_weights, True, activation),
+            size=residual_size(n, outputs - 1, nu, forcing, len(spec.first) == outputs, steady),
+            want_frequencies=want_B,
+            want_viscosity=want_nu,
+            parts=parts,
+            bfloat16=check_backward_precision(backward_precision, x),
+        )
+        _known_calls.add(key, call)
+        return call(read[1], parameters, B, nu)
+    total, terms, residual, _ = loss_operator(
         x,
         B,
         parameters,
@@ -133,10 +151,13 @@ def navier_stokes_loss(
         want_gradient,
         want_B,
         want_nu,
-        invariant_parts(B, weights) if thread_invariant else 0,
+        parts,
         backward_precision,
     )
     return (total, terms, residual) if return_residual else (total, terms)
+
+
+_known_calls = KnownCalls()
 
 
 def _refuse_gradient(name: str, tensor: Tensor | None) -> None:
@@ -145,163 +166,3 @@ def _refuse_gradient(name: str, tensor: Tensor | None) -> None:
             f"{name}: expected a tensor without requires_grad, as the loss is not differentiated in it (mlp_jet and "
             "navier_stokes_residual are)"
         )
-
-
-def _gradient_size(B: Tensor, parameters: Sequence[Tensor], nu: Tensor, want_B: bool, want_nu: bool) -> int:
-    return num_parameters(parameters) + (B.numel() if want_B else 0) + (nu.numel() if want_nu else 0)
-
-
-def _kernel(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    nu: Tensor,
-    term_weights: Tensor,
-    point_weights: Tensor | None,
-    forcing: Tensor | None,
-    first: list[int],
-    weights: list[float],
-    activation: str,
-    steady: bool,
-    count: float | None,
-    want_residual: bool,
-    want_gradient: bool,
-    want_B: bool,
-    want_nu: bool,
-    parts: int,
-    backward_precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    bfloat16 = check_backward_precision(backward_precision, x)
-    shape = shape_of(x, B, parameters, first, weights, True, activation)
-    if not fused_serves(shape, x):
-        return _composed.navier_stokes_loss(
-            x,
-            B,
-            parameters,
-            nu,
-            term_weights,
-            point_weights,
-            forcing,
-            first,
-            weights,
-            True,
-            activation,
-            steady,
-            x.shape[0] if count is None else count,
-            want_residual,
-            want_gradient,
-            want_B,
-            want_nu,
-        )
-    x, B, nu, term_weights = x.contiguous(), B.contiguous(), nu.contiguous(), term_weights.contiguous()
-    parameters = [p.contiguous() for p in parameters]
-    point_weights = None if point_weights is None else point_weights.contiguous()
-    forcing = None if forcing is None else forcing.contiguous()
-    columns = term_weights.shape[0]
-    total, terms = x.new_empty(()), x.new_empty(columns)
-    residual = x.new_empty((x.shape[0], columns) if want_residual else 0)
-    gradient = x.new_empty(_gradient_size(B, parameters, nu, want_B, want_nu) if want_gradient else 0)
-    scratch = workspace(x, shape, want_gradient, want_B)
-    with launch_place(x) as place:
-        _core.navier_stokes_loss(
-            *place,
-            address(x),
-            address(B),
-            addresses(parameters),
-            address(nu),
-            address(forcing),
-            address(term_weights),
-            address(point_weights),
-            x.shape[0] if count is None else count,
-            address(total),
-            address(terms),
-            address(residual) if want_residual else 0,
-            address(gradient) if want_gradient else 0,
-            address(scratch),
-            shape,
-            residual_size(x.shape[0], columns - 1, nu, forcing, len(first) == columns, steady),
-            want_B,
-            want_nu,
-            parts,
-            bfloat16,
-        )
-    return total, terms, residual, gradient
-
-
-def _fake(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    nu: Tensor,
-    term_weights: Tensor,
-    point_weights: Tensor | None,
-    forcing: Tensor | None,
-    first: list[int],
-    weights: list[float],
-    activation: str,
-    steady: bool,
-    count: float | None,
-    want_residual: bool,
-    want_gradient: bool,
-    want_B: bool,
-    want_nu: bool,
-    parts: int,
-    backward_precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    columns = term_weights.shape[0]
-    return (
-        x.new_empty(()),
-        x.new_empty(columns),
-        x.new_empty((x.shape[0], columns) if want_residual else 0),
-        x.new_empty(_gradient_size(B, parameters, nu, want_B, want_nu) if want_gradient else 0),
-    )
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, B, parameters, nu, *_ = inputs
-    _, terms, residual, gradient = output
-    ctx.mark_non_differentiable(terms, residual, gradient)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(gradient, B, nu, *parameters)
-    ctx.options = inputs[4:]
-
-
-def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
-    if v_total is None:
-        return None, None, [None] * len(ctx.needs_input_grad[2]), None, *no_gradients(ctx.options)
-    gradient, B, nu, *parameters = ctx.saved_tensors
-    want_B, want_nu = ctx.options[-4:-2]  # what the gradient holds; the others count as constants
-    want_parameters = ctx.needs_input_grad[2]
-    inputs = [*parameters, *([B] if want_B else []), *([nu] if want_nu else [])]
-    wanted = [*want_parameters, *([True] * (len(inputs) - len(parameters)))]
-    scaled = _navier_stokes_loss_backward(v_total, inputs, gradient)
-    pieces = split_gradient(scaled, inputs, wanted)
-    v_nu = pieces.pop() if want_nu else None
-    v_B = pieces.pop() if want_B else None
-    return None, v_B, pieces, v_nu, *no_gradients(ctx.options)
-
-
-# An operator of its own, of the inputs too, so that whoever differentiates the gradient once more is told.
-def _backward_kernel(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> Tensor:
-    return gradient * v_total
-
-
-def _backward_fake(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> Tensor:
-    return gradient.new_empty(gradient.shape)
-
-
-_navier_stokes_loss = register_operator(
-    "navier_stokes_loss(Tensor x, Tensor B, Tensor[] parameters, Tensor nu, Tensor term_weights, "
-    "Tensor? point_weights, Tensor? forcing, int[] first, float[] weights, str activation, bool steady, float? count, "
-    "bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts, str backward_precision) "
-    "-> (Tensor, Tensor, Tensor, Tensor)",
-    _kernel,
-    _fake,
-    backward=_autograd,
-    setup_context=_setup,
-)
-_navier_stokes_loss_backward = register_operator(
-    "navier_stokes_loss_backward(Tensor v_total, Tensor[] inputs, Tensor gradient) -> Tensor",
-    _backward_kernel,
-    _backward_fake,
-)

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, m) {
   pinn::register_mlp(m);
   pinn::register_qr(m);
   pinn::register_sketch(m);
+  pinn::register_tensor_reader(m);
 }

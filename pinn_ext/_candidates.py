@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinn_ext._checks import describe
 
-__all__ = ["NO_CONSTRAINTS", "Constraints", "check_constraints"]
+__all__ = ["NO_CONSTRAINTS", "Constraints", "check_constraints", "check_forced", "check_forced_stand", "num_left"]
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,24 @@ def check_constraints(
     weight = _numbers("weights", weights, n, A)
     cost = _numbers("costs", costs, n, A)
     banned = _forbidden(forbidden, n, A.device)
-    chosen = _forced(forced, n, k, A.device)
-    if weight is not None:
-        if bool((weight < 0).any()):
-            raise ValueError(f"weights: expected numbers >= 0, got {weight.min().item():g}")
-        if bool((weight[chosen] == 0).any()):
-            raise ValueError("weights, forced: expected a weight above 0 for each forced candidate, got 0")
-        if bool((weight == 0).any()):
-            banned = weight == 0 if banned is None else banned | (weight == 0)
-    if banned is not None and bool(banned[chosen].any()):
-        both = chosen[banned[chosen]].tolist()
-        raise ValueError(f"forced, forbidden: expected no candidate in both, got {both}")
-    position, distance = _positions(positions, min_distance, n, chosen, A.device)
-    region, quota = _regions(regions, max_per_region, n, chosen, A.device)
-    left = n if banned is None else n - int(banned.sum())
-    if region is not None and quota is not None:
-        free = region if banned is None else region[~banned]
-        left = int(torch.minimum(torch.bincount(free, minlength=quota.numel()), quota).sum())
+    chosen = check_forced(forced, n, k).to(A.device)
+    if weight is not None and bool((weight < 0).any()):
+        raise ValueError(f"weights: expected numbers >= 0, got {weight.min().item():g}")
+    position, distance = _positions(positions, min_distance, n, A.device)
+    region, quota = _regions(regions, max_per_region, n, A.device)
+    check_forced_stand(
+        chosen,
+        weights=None if weight is None else weight[chosen],
+        forbidden=None if banned is None else banned[chosen],
+        positions=None if position is None else position[chosen],
+        min_distance=distance,
+        regions=None if region is None else region[chosen],
+        quotas=quota,
+    )
+    if weight is not None and bool((weight == 0).any()):
+        banned = weight == 0 if banned is None else banned | (weight == 0)
+    free = None if region is None or quota is None else _bincount(region if banned is None else region[~banned], quota)
+    left = num_left(n if banned is None else n - int(banned.sum()), free, quota)
     if k > left:
         raise ValueError(f"k: expected at most {left}, the candidates that the constraints leave of {n}, got {k}")
     return Constraints(
@@ -87,6 +88,59 @@ def check_constraints(
         region,
         quota,
     )
+
+
+def check_forced(value: Any, n: int | None, k: int) -> Tensor:
+    """Distinct indices, at most ``k``, on the CPU; below ``n``, where that is known."""
+    indices = _indices("forced", () if value is None else value, n, torch.device("cpu"))
+    if indices.numel() > k:
+        raise ValueError(f"forced: expected at most k = {k} indices, got {indices.numel()}")
+    if len(set(indices.tolist())) != indices.numel():
+        raise ValueError(f"forced: expected distinct indices, got {indices.tolist()}")
+    return indices
+
+
+def check_forced_stand(
+    forced: Tensor,
+    *,
+    weights: Tensor | None,
+    forbidden: Tensor | None,
+    positions: Tensor | None,
+    min_distance: float,
+    regions: Tensor | None,
+    quotas: Tensor | None,
+) -> None:
+    """Raises unless the forced may all be chosen; weights, forbidden, positions and regions are theirs alone."""
+    if weights is not None and bool((weights == 0).any()):
+        raise ValueError("weights, forced: expected a weight above 0 for each forced candidate, got 0")
+    if forbidden is not None and bool(forbidden.any()):
+        both = forced[forbidden.to(forced.device)].tolist()
+        raise ValueError(f"forced, forbidden: expected no candidate in both, got {both}")
+    for i in range(1, 0 if positions is None else forced.numel()):
+        assert positions is not None
+        nearest = float((positions[:i] - positions[i]).square().sum(1).min()) ** 0.5
+        if nearest < min_distance:
+            raise ValueError(
+                f"forced: expected candidates at least min_distance = {min_distance:g} from one another, got "
+                f"{nearest:g} at index {forced[i].item()}"
+            )
+    if regions is not None and quotas is not None:
+        over = _bincount(regions, quotas) > quotas
+        if bool(over.any()):
+            raise ValueError(
+                f"forced: expected at most max_per_region in each region, got more in region {int(over.nonzero()[0])}"
+            )
+
+
+def num_left(num_allowed: int, num_in_regions: Tensor | None, quotas: Tensor | None) -> int:
+    """How many of the allowed may be chosen together, but for distances."""
+    if num_in_regions is None or quotas is None:
+        return num_allowed
+    return int(torch.minimum(num_in_regions, quotas).sum())
+
+
+def _bincount(regions: Tensor, quotas: Tensor) -> Tensor:
+    return torch.bincount(regions, minlength=quotas.numel())
 
 
 def _tensor(name: str, value: Any, wanted: str) -> Tensor:
@@ -109,15 +163,15 @@ def _numbers(name: str, value: Any, n: int, A: Tensor) -> Tensor | None:
     return numbers
 
 
-def _indices(name: str, value: Any, n: int, device: torch.device) -> Tensor:
-    wanted = f"indices from 0 to {n - 1}"
+def _indices(name: str, value: Any, n: int | None, device: torch.device) -> Tensor:
+    wanted = "indices from 0" if n is None else f"indices from 0 to {n - 1}"
     indices = _tensor(name, value, wanted)
     if indices.numel() == 0:
         return torch.zeros(0, dtype=torch.int64, device=device)
     if indices.dim() > 1 or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
         raise ValueError(f"{name}: expected {wanted}, got {describe(indices)}")
     indices = indices.reshape(-1).to(device, torch.int64)
-    wrong = indices[(indices < 0) | (indices >= n)]
+    wrong = indices[(indices < 0) | (indices >= (2**63 - 1 if n is None else n))]
     if wrong.numel():
         raise ValueError(f"{name}: expected {wanted}, got {wrong[0].item()}")
     return indices
@@ -136,18 +190,7 @@ def _forbidden(value: Any, n: int, device: torch.device) -> Tensor | None:
     return mask
 
 
-def _forced(value: Any, n: int, k: int, device: torch.device) -> Tensor:
-    indices = _indices("forced", () if value is None else value, n, device)
-    if indices.numel() > k:
-        raise ValueError(f"forced: expected at most k = {k} indices, got {indices.numel()}")
-    if len(set(indices.tolist())) != indices.numel():
-        raise ValueError(f"forced: expected distinct indices, got {indices.tolist()}")
-    return indices
-
-
-def _positions(
-    positions: Any, min_distance: Any, n: int, forced: Tensor, device: torch.device
-) -> tuple[Tensor | None, float]:
+def _positions(positions: Any, min_distance: Any, n: int, device: torch.device) -> tuple[Tensor | None, float]:
     if (positions is None) != (min_distance is None):
         there, missing = ("positions", "min_distance") if min_distance is None else ("min_distance", "positions")
         raise ValueError(f"{missing}: expected with {there}, got None")
@@ -162,20 +205,10 @@ def _positions(
     distance = float(min_distance)
     if not 0.0 < distance < float("inf"):
         raise ValueError(f"min_distance: expected a number above 0, got {min_distance!r}")
-    points = position[forced]
-    for i in range(1, points.shape[0]):
-        nearest = float((points[:i] - points[i]).square().sum(1).min()) ** 0.5
-        if nearest < distance:
-            raise ValueError(
-                f"forced: expected candidates at least min_distance = {distance:g} from one another, got {nearest:g} "
-                f"at index {forced[i].item()}"
-            )
     return position, distance
 
 
-def _regions(
-    regions: Any, max_per_region: Any, n: int, forced: Tensor, device: torch.device
-) -> tuple[Tensor | None, Tensor | None]:
+def _regions(regions: Any, max_per_region: Any, n: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
     if (regions is None) != (max_per_region is None):
         there, missing = ("regions", "max_per_region") if max_per_region is None else ("max_per_region", "regions")
         raise ValueError(f"{missing}: expected with {there}, got None")
@@ -197,9 +230,4 @@ def _regions(
     quota = (quota.expand(num_regions) if quota.dim() == 0 else quota).contiguous()
     if int(quota.min()) < 0:
         raise ValueError(f"max_per_region: expected numbers >= 0, got {int(quota.min())}")
-    over = torch.bincount(region[forced], minlength=quota.numel()) > quota
-    if bool(over.any()):
-        raise ValueError(
-            f"forced: expected at most max_per_region in each region, got more in region {int(over.nonzero()[0])}"
-        )
     return region, quota

@@ -21,7 +21,7 @@ _OK, _NOT_FINITE, _TOO_SMALL = (
     int(status) for status in (_core.PivotStatus.ok, _core.PivotStatus.not_finite, _core.PivotStatus.too_small)
 )
 
-__all__ = ["Pivots", "choose", "choose_from_sketch", "rounding_level"]
+__all__ = ["Pivots", "check_finite", "choose", "choose_from_sketch", "choose_up_to", "rounding_level"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ class Pivots:
     method: str
 
 
-def rounding_level(A: Tensor) -> float:
+def rounding_level(A: Tensor, n: int | None = None) -> float:
     """Residuals up to this times the largest column are rounding: eps for each of the directions that there may be.
+
+    Of ``A``, or of ``n`` candidates that it has a part of.
 
     Not ``eps * max(r, n)``: in float32 that is 3 per cent of 262,144 candidates, while the residual of a column does
     not depend on how many others there are.
     """
-    return float(torch.finfo(A.dtype).eps * max(16, min(A.shape[0], math.prod(A.shape[1:]))))
+    return float(torch.finfo(A.dtype).eps * max(16, min(A.shape[0], (n or A.shape[1]) * math.prod(A.shape[2:]))))
 
 
 def choose(
@@ -53,7 +55,26 @@ def choose(
     """The first ``k`` pivots of a contiguous ``A``; tolerance: its `rounding_level` where it is not given.
 
     Raises:
-        ValueError: NaN or infinity in ``A``, zeros alone, or too many constraints.
+        ValueError: NaN or infinity in ``A``, zeros alone, or too many constraints: neither the tournament, where it is
+            asked for, nor the exact choice finds ``k``.
+    """
+    done = choose_up_to(A, k, constraints, tournament=tournament, tolerance=tolerance)
+    found = done.pivots.numel()
+    if found < k and done.method == "tournament":
+        done = choose_up_to(A, k, constraints, tolerance=tolerance)
+        found = max(found, done.pivots.numel())
+    if found < k:
+        raise ValueError(f"k: expected at most {found}, which the constraints leave, got {k}")
+    return done
+
+
+def choose_up_to(
+    A: Tensor, k: int, constraints: Constraints, *, tournament: bool = False, tolerance: float | None = None
+) -> Pivots:
+    """As :func:`choose`, but fewer than ``k`` where those chosen exclude all others.
+
+    Raises:
+        ValueError: NaN or infinity in ``A``, or zeros alone.
     """
     if tournament and A.is_cuda:
         _say_exact()
@@ -72,7 +93,7 @@ def choose(
     if status == _TOO_SMALL:
         raise ValueError(f"A: expected an allowed column that is not zero, got zeros, {describe(A)}")
     if status != _OK:
-        raise ValueError(f"k: expected at most {chosen}, which the constraints leave, got {k}")
+        pivots, r_diagonal = pivots[:chosen], r_diagonal[:chosen]
     method = "tournament" if tournament else "exact"
     return Pivots(pivots, r_diagonal * scale, rank, looked_at / math.prod(A.shape[1:]), method)
 
@@ -191,12 +212,23 @@ _pivoted_qr = register_operator(
 )
 
 
-def _power_of_two(A: Tensor) -> float:
-    """The power of two just above the largest number."""
-    largest = float(A.abs().max())
+def check_finite(A: Tensor) -> float:
+    """The largest magnitude in ``A``.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    low, high = (float(bound) for bound in A.aminmax())
+    largest = max(-low, high)
     if not math.isfinite(largest):
         wrong = int((~A.isfinite()).sum())
         raise ValueError(f"A: expected finite numbers, got {wrong} that are NaN or infinite, {describe(A)}")
+    return largest
+
+
+def _power_of_two(A: Tensor) -> float:
+    """The power of two just above the largest number."""
+    largest = check_finite(A)
     if largest == 0.0:
         raise ValueError(f"A: expected a column that is not zero, got zeros, {describe(A)}")
     return float(2.0 ** math.frexp(largest)[1])

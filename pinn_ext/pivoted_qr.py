@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn_ext._candidates import check_constraints
+from pinn_ext._candidates import check_constraints, check_forced
 from pinn_ext._checks import DTYPES, describe
 from pinn_ext._pivots import choose, choose_from_sketch
 from pinn_ext.sketch import SKETCHES, check_seed
@@ -35,7 +35,8 @@ class PivotedQR:
             beyond the rank, and for a forced candidate that added nothing.
         rank: how many pivots were chosen by QR, that is, added to the span.
         log_volume: sum of ``log r_diagonal`` over these.
-        method: which one chose: ``"exact"`` too where another was asked for and had nothing to gain, or is not there.
+        method: which one chose: ``"exact"`` too where another was asked for and had nothing to gain, is not there, or
+            found fewer than ``k``.
     """
 
     pivots: Any
@@ -96,9 +97,14 @@ def pivoted_qr(
         seed: of the sketch; randomized only.
         oversampling: rows of the sketch beyond ``k``; randomized only.
         sketch: ``"gaussian"`` or ``"sparse_sign"``; randomized only.
-        group: a ``torch.distributed`` process group whose ranks hold the columns one after the other, and call with
-            the same ``k``; tournament only, with weights, costs and forbidden ones of a rank's own columns. Pivots are
-            numbers in all ranks' columns, the same on every rank.
+        group: a ``torch.distributed`` process group; tournament only. Its ranks hold the columns one after the other
+            and call together, each with ``weights``, ``costs``, ``forbidden``, ``positions`` and ``regions`` of its own
+            columns. ``k``, ``min_distance`` and ``max_per_region`` are the same on all, and so are ``forced``: numbers
+            in all ranks' columns, as the pivots are, which every rank gets. Winners meet in ``log2 P`` rounds of
+            messages. Where distances set those of different ranks against one another, further such tournaments fill
+            up to ``k``, each with what all ranks found before; where these leave nobody, the exact choice answers, one
+            candidate a tournament. So ``k`` are found wherever ``"exact"`` finds them in all columns at once, but for
+            rounding; and always where quotas alone limit them and allow for ``k``.
 
     Returns:
         Pivots and what is known of them; arrays are NumPy where ``A`` is, else torch on the device of ``A``. The result
@@ -106,38 +112,49 @@ def pivoted_qr(
 
     Raises:
         TypeError, ValueError: wrong type, shape, dtype or device; NaN or infinity in ``A``; all columns zero; fewer
-            than ``k`` candidates left by the constraints; ``A`` requires a gradient: a choice has none.
+            than ``k`` candidates left by the constraints; ``A`` requires a gradient: a choice has none. Which
+            candidates distances leave depends on those chosen before: where neither the asked method nor the exact
+            choice finds ``k`` (which may be there: to find the most is as hard as the largest independent set of a
+            graph), the message says how many they found. With ``group``, any of these on one rank, and arguments that
+            ranks do not agree about, raise on all of them: the rank's own error there, its message on the others.
     """
-    matrix, from_numpy = _as_matrix(A)
-    k = _check_k(k, matrix, None if group is None else method)
-    if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if sketch not in SKETCHES:
-        raise ValueError(f"sketch: expected one of {', '.join(SKETCHES)}, got {sketch!r}")
-    check_seed(seed)
-    if group is not None and not all(limit is None for limit in (forced, positions, regions)):
-        raise ValueError("group: expected no forced, positions or regions, which look beyond a rank's own columns")
-    constraints = check_constraints(
-        matrix,
-        k if group is None else 0,  # of which no rank alone needs to have as many
-        weights=weights,
-        costs=costs,
-        forbidden=forbidden,
-        forced=forced,
-        positions=positions,
-        min_distance=min_distance,
-        regions=regions,
-        max_per_region=max_per_region,
-    )
-    if group is not None:
-        from pinn_ext._group_pivots import choose_in_group  # torch.distributed may be missing from a build of torch
-
-        done = choose_in_group(matrix, k, constraints, group)
-    elif method == "randomized":
-        done = choose_from_sketch(matrix, k, constraints, sketch, seed, _check_oversampling(oversampling))
+    limits = {
+        "weights": weights,
+        "costs": costs,
+        "forbidden": forbidden,
+        "positions": positions,
+        "min_distance": min_distance,
+        "regions": regions,
+        "max_per_region": max_per_region,
+    }
+    if group is None:
+        matrix = _as_matrix(A)
+        k = _check_k(k, matrix.shape[1])
+        _check_choices(method, sketch, seed)
+        constraints = check_constraints(matrix, k, forced=forced, **limits)
+        if method == "randomized":
+            done = choose_from_sketch(matrix, k, constraints, sketch, seed, _check_oversampling(oversampling))
+        else:
+            done = choose(matrix, k, constraints, tournament=method == "tournament")
     else:
-        done = choose(matrix, k, constraints, tournament=method == "tournament")
+        # Not at the top of the file: torch.distributed may be missing from a build of torch.
+        from pinn_ext._group_pivots import Share, choose_in_group
+
+        def bring() -> Share:
+            _check_choices(method, sketch, seed)
+            if method != "tournament":
+                raise ValueError(f"group: expected method='tournament', got {method!r}")
+            mine = _as_matrix(A)
+            # k of all ranks: no rank alone needs to have any.
+            constraints = check_constraints(mine, 0, forced=None, **limits)
+            total = _check_k(k, None)
+            quotas = None if max_per_region is None else torch.as_tensor(max_per_region).tolist()
+            return Share(mine, total, constraints, check_forced(forced, None, total), quotas)
+
+        share, done = choose_in_group(bring, group)
+        matrix = share.A
     r_diagonal = done.r_diagonal.to(matrix.dtype)
+    from_numpy = isinstance(A, np.ndarray)
     return PivotedQR(
         pivots=done.pivots.numpy() if from_numpy else done.pivots,
         r_diagonal=r_diagonal.numpy() if from_numpy else r_diagonal,
@@ -147,11 +164,10 @@ def pivoted_qr(
     )
 
 
-def _as_matrix(A: Any) -> tuple[Tensor, bool]:
-    """``A`` as a contiguous tensor, and whether it came from NumPy."""
+def _as_matrix(A: Any) -> Tensor:
+    """``A`` as a contiguous tensor."""
     wanted = "A: expected [r, n] or [r, n, c] float32 or float64"
-    from_numpy = isinstance(A, np.ndarray)
-    if from_numpy:
+    if isinstance(A, np.ndarray):
         if A.dtype.newbyteorder("=") not in (np.float32, np.float64):
             raise ValueError(f"{wanted}, got {list(A.shape)} {A.dtype}")
         # A copy where torch takes no view: another byte order, negative strides, read-only memory.
@@ -172,19 +188,26 @@ def _as_matrix(A: Any) -> tuple[Tensor, bool]:
             "A: expected a matrix without requires_grad, since pivoted_qr is not differentiable (a choice of columns "
             "has no gradient); pass A.detach(). Got requires_grad=True"
         )
-    return A.resolve_neg().contiguous(), from_numpy
+    matrix: Tensor = A.resolve_neg().contiguous()
+    return matrix
 
 
-def _check_k(k: Any, A: Tensor, method_in_group: str | None) -> int:
+def _check_choices(method: str, sketch: str, seed: int) -> None:
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if sketch not in SKETCHES:
+        raise ValueError(f"sketch: expected one of {', '.join(SKETCHES)}, got {sketch!r}")
+    check_seed(seed)
+
+
+def _check_k(k: Any, n: int | None) -> int:
+    """A whole number from 1, to ``n`` where that is known."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise TypeError(f"k: expected a whole number, got {describe(k)}")
-    if method_in_group is not None:
-        if method_in_group != "tournament":
-            raise ValueError(f"group: expected method='tournament', got {method_in_group!r}")
-        if k < 1:
-            raise ValueError(f"k: expected at least 1, got {k}")
-    elif not 1 <= k <= A.shape[1]:
-        raise ValueError(f"k: expected 1 to {A.shape[1]}, the candidates of A, got {k}")
+    if n is None and k < 1:
+        raise ValueError(f"k: expected at least 1, got {k}")
+    if n is not None and not 1 <= k <= n:
+        raise ValueError(f"k: expected 1 to {n}, the candidates of A, got {k}")
     return int(k)
 
 

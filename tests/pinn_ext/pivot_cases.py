@@ -69,3 +69,19 @@ def limit_cases(n: int) -> dict[str, dict[str, Any]]:
     together = {key: value for case in each.values() for key, value in case.items()}
     together |= {"forced": [5, 2, n - 2], "min_distance": 0.05, "max_per_region": 4, "costs": 0.1 * rng.random(n)}
     return each | {"together": together}
+
+
+def violations(pivots: list[int], limits: dict[str, Any]) -> int:
+    """How often a choice breaks the constraints."""
+    count = len(pivots) - len(set(pivots))
+    if "forbidden" in limits:
+        count += len(set(pivots) & set(np.asarray(limits["forbidden"]).tolist()))
+    if "forced" in limits:
+        count += int(pivots[: len(limits["forced"])] != limits["forced"])
+    if "positions" in limits:
+        points = limits["positions"][pivots]
+        distance = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(len(pivots), np.inf))
+        count += int((distance < limits["min_distance"]).sum())
+    if "regions" in limits:
+        count += int((np.bincount(limits["regions"][pivots]) > limits["max_per_region"]).sum())
+    return count

@@ -1,32 +1,57 @@
-"""One rank of a tournament over processes: ``rank size folder case``; writes what it got into the folder."""
+"""One rank of a group: ``rank size folder seeds``; chooses in every case and writes what it got into the folder."""
 
 from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
-from pivot_cases import random_matrix
+from group_cases import GroupCase, crowded_case, good_cases
+from group_faults import faults
 
 import pinn_ext
+from pinn_ext import _group_pivots
 
-rank, size, folder, case = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
-dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
-A = random_matrix(30, 9000, 2 if case == "components" else 0)
-# Shares of different sizes; the last rank has fewer columns than there are sensors.
-ends = (
-    [0, *(5000 * (i + 1) // size for i in range(size - 1)), 9000] if case != "few" else [0, 8995, *[9000] * (size - 1)]
-)
-mine = A[:, ends[rank] : ends[rank + 1]].copy()
-if case == "nan" and rank == size - 1:
-    mine[3, 7] = float("nan")
-limits = {"forbidden": [0, 1], "weights": [1.0 + (j % 3) for j in range(mine.shape[1])]} if case == "limits" else {}
-try:
-    got = pinn_ext.pivoted_qr(mine, 12, method="tournament", group=dist.group.WORLD, **limits)
-    answer = [got.pivots.tolist(), got.r_diagonal.tolist(), got.rank, got.log_volume]
-except ValueError as error:
-    answer = [str(error)]
-(folder / f"{rank}.json").write_text(json.dumps(answer))
+rank, size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+MINUTE = timedelta(minutes=1)  # a rank that waits for one that does not come has failed
+dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size, timeout=MINUTE)
+
+
+def out_of_memory(*_: Any, **__: Any) -> None:
+    raise MemoryError("no memory left")
+
+
+def answer(case: GroupCase, k: int) -> dict[str, Any]:
+    arguments = case.of_rank(rank) | ({} if k == 0 else {"k": k})
+    choose, broken = _group_pivots.best_of, arguments.pop("broken", False)
+    if broken:
+        _group_pivots.best_of = out_of_memory
+    try:
+        got = pinn_ext.pivoted_qr(**arguments, group=dist.group.WORLD)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        _group_pivots.best_of = choose
+        dist.barrier()
+    return {
+        "pivots": got.pivots.tolist(),
+        "lengths": got.r_diagonal.tolist(),
+        "rank": got.rank,
+        "log_volume": got.log_volume,
+        "method": got.method,
+    }
+
+
+answers = {}
+for name, case in (good_cases(size) | faults(size)).items():
+    answers[name] = answer(case, 0)
+    answers[f"{name} again"] = answer(case, 0)
+for crowd in sys.argv[4:]:
+    seed, k = map(int, crowd.split(":"))
+    answers[crowd] = answer(crowded_case(size, seed), k)
+(folder / f"{rank}.json").write_text(json.dumps(answers))
 dist.barrier()  # nobody leaves while another still listens
 dist.destroy_process_group()

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from pivot_cases import limit_cases, oracle, random_matrix
+from pivot_cases import limit_cases, oracle, random_matrix, violations
 
 import pinn_ext
 
 N = 9000  # several heats of a tournament
 CASES = limit_cases(N)
 every_limit = pytest.mark.parametrize("name", CASES)
-
-
-def violations(pivots: list[int], limits: dict[str, Any]) -> int:
-    """How often a choice breaks the constraints."""
-    count = len(pivots) - len(set(pivots))
-    if "forbidden" in limits:
-        count += len(set(pivots) & set(limits["forbidden"].tolist()))
-    if "forced" in limits:
-        count += int(pivots[: len(limits["forced"])] != limits["forced"])
-    if "positions" in limits:
-        points = limits["positions"][pivots]
-        distance = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(len(pivots), np.inf))
-        count += int((distance < limits["min_distance"]).sum())
-    if "regions" in limits:
-        count += int((np.bincount(limits["regions"][pivots]) > limits["max_per_region"]).sum())
-    return count
 
 
 @every_limit

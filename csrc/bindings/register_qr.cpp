@@ -57,6 +57,8 @@ void register_qr(py::module_& m) {
               [&](auto t) { return PivotTournament<decltype(t)>{make_choice<decltype(t)>(arrays, size, workspace)}; });
   });
   m.def("cuda_pivot_workspace_bytes", &cuda_pivot_workspace_bytes, py::arg("size"), py::arg("float64"));
+  m.def("cuda_tournament_workspace_bytes", &cuda_tournament_workspace_bytes, py::arg("size"), py::arg("float64"));
+  m.def("cuda_tournament_serves", &cuda_tournament_serves, py::arg("size"), py::arg("float64"));
 }
 
 }  // namespace pinn

@@ -19,6 +19,14 @@ inline void check_cuda(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw Error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
+// Of the current device.
+inline int cuda_attribute(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
 inline void check_launch(const char* kernel) {
   const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess) throw Error(std::string(kernel) + ": CUDA launch failed: " + cudaGetErrorString(error));

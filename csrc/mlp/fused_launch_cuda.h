@@ -6,18 +6,9 @@
 
 namespace pinn::fused_cuda {
 
-inline int attribute_of(int device, cudaDeviceAttr attribute) {
-  int value = 0;
-  check_cuda(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
-  return value;
-}
-
 inline Device current_device() {
-  int device = 0;
-  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
-  return {attribute_of(device, cudaDevAttrMultiProcessorCount),
-          attribute_of(device, cudaDevAttrMaxSharedMemoryPerBlockOptin),
-          attribute_of(device, cudaDevAttrMaxSharedMemoryPerMultiprocessor)};
+  return {cuda_attribute(cudaDevAttrMultiProcessorCount), cuda_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin),
+          cuda_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor)};
 }
 
 }  // namespace pinn::fused_cuda

@@ -92,6 +92,24 @@ __device__ __forceinline__ double project_out(const double* Q, int64_t count, in
   return sum_of_block(square, partial);  // its barriers also part this use of v and of the coefficients from the next
 }
 
+// weight |res| - cost of candidate j, |res|^2 = square.
+template <typename T>
+__device__ __forceinline__ double weighted_score(const PivotedQr<T>& op, int64_t j, double square, double cost_scale) {
+  double score = ::sqrt(square);
+  if (op.weight != nullptr) score *= static_cast<double>(op.weight[j]);
+  return op.cost == nullptr ? score : score - cost_scale * static_cast<double>(op.cost[j]);
+}
+
+template <typename T>
+__device__ __forceinline__ bool too_near(const PivotedQr<T>& op, int64_t j, int64_t chosen) {
+  double square = 0;
+  for (int64_t i = 0; i < op.size.d; ++i) {
+    const double step = op.position[j * op.size.d + i] - op.position[chosen * op.size.d + i];
+    square += step * step;
+  }
+  return square < op.size.min_distance * op.size.min_distance;
+}
+
 // Score of a candidate in the scale of its phase; none where it cannot be chosen.
 template <typename T>
 __device__ __forceinline__ double score_of(const Pivoting<T>& p, const State& state, int64_t j) {
@@ -106,9 +124,7 @@ __device__ __forceinline__ double score_of(const Pivoting<T>& p, const State& st
     const double rounding = p.op.size.tolerance * state.largest;
     if (!(sum > rounding * rounding)) return no_score();
   }
-  double score = ::sqrt(sum);
-  if (p.op.weight != nullptr) score *= static_cast<double>(p.op.weight[j]);
-  return p.op.cost == nullptr ? score : score - cost_scale * static_cast<double>(p.op.cost[j]);
+  return weighted_score(p.op, j, sum, cost_scale);
 }
 
 // The best candidate of a block of the passes over A.

@@ -9,12 +9,6 @@ void run_on_cuda(const PivotedQr<T>& op, Stream stream) {
   pivot_cuda::run_pivoting(op, CudaLaunch{cuda_stream(stream)});
 }
 
-// A tournament spares passes over A; Python says that here it is the exact choice that answers.
-template <typename T>
-void run_on_cuda(const PivotTournament<T>& op, Stream stream) {
-  run_on_cuda(op.choice, stream);
-}
-
 std::int64_t cuda_pivot_workspace_bytes(const PivotSize& size, bool float64) {
   const auto bytes_for = [&](auto t) {
     pivot_cuda::Pivoting<decltype(t)> pivoting{};
@@ -26,7 +20,5 @@ std::int64_t cuda_pivot_workspace_bytes(const PivotSize& size, bool float64) {
 
 template void run_on_cuda(const PivotedQr<float>&, Stream);
 template void run_on_cuda(const PivotedQr<double>&, Stream);
-template void run_on_cuda(const PivotTournament<float>&, Stream);
-template void run_on_cuda(const PivotTournament<double>&, Stream);
 
 }  // namespace pinn

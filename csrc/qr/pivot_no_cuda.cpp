@@ -8,16 +8,10 @@ template <typename T>
 void run_on_cuda(const PivotedQr<T>&, Stream) {
   throw_no_cuda();
 }
-template <typename T>
-void run_on_cuda(const PivotTournament<T>&, Stream) {
-  throw_no_cuda();
-}
 
 std::int64_t cuda_pivot_workspace_bytes(const PivotSize&, bool) { throw_no_cuda(); }
 
 template void run_on_cuda(const PivotedQr<float>&, Stream);
 template void run_on_cuda(const PivotedQr<double>&, Stream);
-template void run_on_cuda(const PivotTournament<float>&, Stream);
-template void run_on_cuda(const PivotTournament<double>&, Stream);
 
 }  // namespace pinn

@@ -113,14 +113,7 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(Pivoting<T> p) {
   for (int64_t j = p.first_candidate(block) + thread(); j < p.last_candidate(block); j += kThreads) {
     bool closed = op.region != nullptr && p.left[op.region[j]] == 0;
     if (op.position != nullptr)
-      for (int64_t s = state.constrained; s < state.chosen; ++s) {
-        double square = 0;
-        for (int64_t i = 0; i < op.size.d; ++i) {
-          const double step = op.position[j * op.size.d + i] - op.position[op.pivot[s] * op.size.d + i];
-          square += step * step;
-        }
-        closed = closed || square < op.size.min_distance * op.size.min_distance;
-      }
+      for (int64_t s = state.constrained; s < state.chosen; ++s) closed = closed || too_near(op, j, op.pivot[s]);
     if (closed) p.blocked[j] = 1;
   }
   __syncthreads();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "qr/choice.h"
+#include "qr/heats.h"
 
 namespace pinn::pivots {
 
@@ -63,13 +64,6 @@ class Tournament {
   }
 
  private:
-  // Beside its winners a heat sends on its longest columns, so many for each place, but not more than kMostLong: one
-  // that was near a winner of its own heat may be far from those of the others. (12 of 65,536 in heats of 2,048, ten
-  // random matrices: the log volume falls short of the exact one by 0.29 without them, by 0.09 with them.)
-  static constexpr int64_t kLong = 2, kMostLong = 32;
-  // Candidates that one exact choice takes in a moment.
-  static constexpr int64_t kLastHeat = 8192;
-
   static std::size_t at(int64_t i) { return static_cast<std::size_t>(i); }
 
   // Three quarters of a second-level cache of a megabyte, and several times k.
@@ -107,7 +101,7 @@ class Tournament {
     return finite;
   }
 
-  int64_t num_long() const { return std::min(kLong * op_.size.k, kMostLong); }
+  int64_t num_long() const { return num_longest(op_.size.k); }
 
   // The k best of candidates begin to begin + count, and the longest: their numbers in the field and their columns.
   int64_t play_heat(const Field<T>& field, int64_t begin, int64_t count, int64_t* winners, T* columns,

@@ -27,7 +27,7 @@
 #define __device__
 #define __grid_constant__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 struct alignas(8) float2 {
   float x, y;

@@ -4,156 +4,40 @@
 // Every case runs with the threads forwards and backwards, which have to give the same bits. Arrays are heap blocks of
 // exactly their size; the workspace is full of bytes that are NaN as numbers. The last checks are of the emulation: a
 // kernel that lacks a barrier must be found out.
-#include "cuda_on_host.h"
-
-// after cuda_on_host.h
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <random>
-
-#include "pivot_reference.h"
+#include "pivot_problem.h"
 #include "qr/pivot_run_cuda.h"
 
 namespace pinn {
 namespace {
 
-using reference::at;
-using std::int64_t;
-
-std::mt19937_64 generator(3);
-int num_checks = 0;
-constexpr int kFewThreads = 64;  // of the block that takes a pivot: 1,024 fibers are slow
-
-double uniform() { return std::uniform_real_distribution<double>(-1, 1)(generator); }
-
-struct Problem {
-  PivotSize size{};
-  std::vector<double> a, weight, cost, position;
-  std::vector<std::uint8_t> forbidden;
-  std::vector<int64_t> forced, region, quota;
-};
-
-// What a choice leaves, and whether the rounding of A may decide among candidates.
-struct Answer {
-  std::vector<int64_t> pivot, report;
-  std::vector<double> r_diagonal;
-};
-
 template <typename T>
-std::vector<T> cast(const std::vector<double>& numbers) {
-  return std::vector<T>(numbers.begin(), numbers.end());
-}
-template <typename T>
-const T* or_null(const std::vector<T>& array) {
-  return array.empty() ? nullptr : array.data();
-}
-
-// f(op) for the problem in type T.
-template <typename T, typename F>
-void with_op(const Problem& problem, const F& f) {
-  const std::vector<T> a = cast<T>(problem.a), weight = cast<T>(problem.weight), cost = cast<T>(problem.cost);
-  PivotedQr<T> op{};
-  op.a = a.data();
-  op.weight = or_null(weight);
-  op.cost = or_null(cost);
-  op.forbidden = or_null(problem.forbidden);
-  op.forced = or_null(problem.forced);
-  op.position = or_null(problem.position);
-  op.region = or_null(problem.region);
-  op.quota = or_null(problem.quota);
-  op.size = problem.size;
-  op.size.num_forced = static_cast<int64_t>(problem.forced.size());
-  op.size.num_regions = static_cast<int64_t>(problem.quota.size());
-  op.size.tolerance = static_cast<double>(std::numeric_limits<T>::epsilon()) *
-                      static_cast<double>(std::max<int64_t>(16, std::min(op.size.r, op.size.n * op.size.c)));
-  f(op);
-}
-
-template <typename T>
-Answer run_kernels(const Problem& problem) {
-  const int64_t k = problem.size.k;
-  Answer answer{std::vector<int64_t>(at(k), -1), std::vector<int64_t>(kPivotReport, -1), std::vector<double>(at(k))};
-  with_op<T>(problem, [&](PivotedQr<T> op) {
+Answer choose(const Problem& problem) {
+  const auto bytes = [](const PivotedQr<T>& op) {
     pivot_cuda::Pivoting<T> counted{};
     counted.op = op;
-    std::vector<double> workspace(at(pivot_cuda::place_workspace(counted) / 8));
-    std::memset(workspace.data(), 0xff, workspace.size() * 8);
-    op.pivot = answer.pivot.data();
-    op.r_diagonal = answer.r_diagonal.data();
-    op.report = answer.report.data();
-    op.workspace = workspace.data();
+    return pivot_cuda::place_workspace(counted);
+  };
+  return run_kernels<T>(problem, bytes, [](const PivotedQr<T>& op) {
     pivot_cuda::run_pivoting(op, cuda_on_host::Launch{}, kFewThreads);
   });
-  return answer;
 }
 
 template <typename T>
-Answer run_both_ways(const char* name, const Problem& problem) {
-  cuda_on_host::machine.backwards = false;
-  const Answer forwards = run_kernels<T>(problem);
-  cuda_on_host::machine.backwards = true;
-  const Answer backwards = run_kernels<T>(problem);
-  ++num_checks;
-  if (forwards.pivot != backwards.pivot || forwards.report != backwards.report ||
-      std::memcmp(forwards.r_diagonal.data(), backwards.r_diagonal.data(), forwards.r_diagonal.size() * 8) != 0) {
-    std::fprintf(stderr, "%s: expected the same bits whatever the order of the threads\n", name);
-    std::exit(1);
-  }
-  return forwards;
+Answer choose_both_ways(const char* name, const Problem& problem) {
+  return run_both_ways(name, [&] { return choose<T>(problem); });
 }
-
-// Lengths to so much of the largest one: a few roundings of each of r numbers, in double.
-constexpr double kTolerance = 1e-13;
 
 template <typename T>
 void check(const char* name, const Problem& problem) {
-  const Answer got = run_both_ways<T>(name, problem);
+  const Answer got = choose_both_ways<T>(name, problem);
   reference::Choice expected;
   with_op<T>(problem, [&](const PivotedQr<T>& op) { expected = reference::Pivoting<T>(op).run(); });
-  const auto status = expected.exhausted ? PivotStatus::exhausted : PivotStatus::ok;
-  bool same = got.report[kStatus] == static_cast<int64_t>(status) && got.report[kRank] == expected.rank &&
-              got.report[kChosen] == static_cast<int64_t>(expected.pivot.size());
-  for (std::size_t s = 0; same && s < expected.pivot.size(); ++s)
-    same = got.pivot[s] == expected.pivot[s] &&
-           std::fabs(got.r_diagonal[s] - expected.r_diagonal[s]) <= kTolerance * (1 + expected.r_diagonal[0]);
-  ++num_checks;
-  if (same) return;
-  std::fprintf(stderr, "%s (%d bytes): expected rank %d, got %d; status %d, chosen %d\n", name,
-               static_cast<int>(sizeof(T)), static_cast<int>(expected.rank), static_cast<int>(got.report[kRank]),
-               static_cast<int>(got.report[kStatus]), static_cast<int>(got.report[kChosen]));
-  for (std::size_t s = 0; s < expected.pivot.size(); ++s)
-    std::fprintf(stderr, "  %d %.17g, got %d %.17g\n", static_cast<int>(expected.pivot[s]), expected.r_diagonal[s],
-                 static_cast<int>(got.pivot[s]), got.r_diagonal[s]);
-  std::exit(1);
+  check_choice(name, sizeof(T), got, expected);
 }
 
 void check_both(const char* name, const Problem& problem) {
   check<float>(name, problem);
   check<double>(name, problem);
-}
-
-// Numbers that float has exactly, of the given rank.
-Problem random_problem(int64_t r, int64_t n, int64_t c, int64_t k, int64_t rank = 1 << 30) {
-  Problem problem;
-  problem.size.r = r;
-  problem.size.n = n;
-  problem.size.c = c;
-  problem.size.k = k;
-  if (rank >= r) {
-    for (int64_t i = 0; i < r * n * c; ++i) problem.a.push_back(static_cast<double>(static_cast<float>(uniform())));
-    return problem;
-  }
-  // Whole numbers: a product that both types have exactly.
-  std::vector<double> left(at(r * rank)), right(at(rank * n * c));
-  for (double& x : left) x = std::round(8 * uniform());
-  for (double& x : right) x = std::round(64 * uniform());
-  problem.a.assign(at(r * n * c), 0);
-  for (int64_t i = 0; i < r; ++i)
-    for (int64_t t = 0; t < rank; ++t)
-      for (int64_t e = 0; e < n * c; ++e)
-        problem.a[at(i * n * c + e)] += left[at(i * rank + t)] * right[at(t * n * c + e)];
-  return problem;
 }
 
 void check_sizes() {
@@ -232,7 +116,7 @@ void check_constraints() {
 void check_status() {
   const auto status_is = [](const Problem& problem, PivotStatus status) {
     ++num_checks;
-    if (run_both_ways<float>("status", problem).report[kStatus] == static_cast<int64_t>(status)) return;
+    if (choose_both_ways<float>("status", problem).report[kStatus] == static_cast<int64_t>(status)) return;
     std::fprintf(stderr, "expected status %d\n", static_cast<int>(status));
     std::exit(1);
   };
@@ -246,37 +130,20 @@ void check_status() {
   status_is(problem, PivotStatus::too_small);
 }
 
-// Whether the lack of a barrier changes a choice, with the threads forwards or backwards, or ends the program: in a
-// process of its own.
-bool notices(const Problem& problem, const Answer& right, int barrier) {
-  ++num_checks;
-  const pid_t child = fork();
-  if (child == 0) {
-    alarm(60);
-    if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(2);
-    bool noticed = false;
-    cuda_on_host::machine.faults.skipped_barrier = barrier;
-    for (bool backwards : {false, true}) {
-      cuda_on_host::machine.backwards = backwards;
-      const Answer got = run_kernels<double>(problem);
-      noticed |= got.pivot != right.pivot || got.report != right.report ||
-                 std::memcmp(got.r_diagonal.data(), right.r_diagonal.data(), right.r_diagonal.size() * 8) != 0;
-    }
-    _exit(noticed ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
 void check_faults() {
   Problem problem = random_problem(140, 260, 2, 5);
   for (int64_t i = 0; i < 140; ++i)
     for (int64_t e = 0; e < 520; ++e) problem.a[at(i * 520 + e)] *= std::pow(10.0, -static_cast<double>(i) / 2);
-  const Answer right = run_both_ways<double>("faults", problem);
+  const Answer right = choose_both_ways<double>("faults", problem);
   // Five of them have another one at their side.
   int found = 0;
-  for (int barrier = 0; barrier < 16; ++barrier) found += notices(problem, right, barrier) ? 1 : 0;
+  for (int barrier = 0; barrier < 16; ++barrier) {
+    const auto without = [&](int skipped) {
+      cuda_on_host::machine.faults.skipped_barrier = skipped;
+      return choose<double>(problem);
+    };
+    found += notices(right, barrier, without) ? 1 : 0;
+  }
   if (found < 11) {
     std::fprintf(stderr, "negative control: expected 11 of 16 barriers that are left out to show, got %d\n", found);
     std::exit(1);

@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinn_ext._checks import describe
 
-__all__ = ["NO_CONSTRAINTS", "Constraints", "check_constraints", "check_forced", "check_forced_stand", "num_left"]
+__all__ = [
+    "NO_CONSTRAINTS",
+    "Constraints",
+    "check_constraints",
+    "check_forced",
+    "check_forced_stand",
+    "check_no_mask",
+    "given_tensor",
+    "num_left",
+]
+
+MOST_REGIONS = 1 << 24  # where candidates are fewer: each label has a quota in memory, used or not
 
 
 @dataclass(frozen=True)
@@ -143,18 +155,33 @@ def _bincount(regions: Tensor, quotas: Tensor) -> Tensor:
     return torch.bincount(regions, minlength=quotas.numel())
 
 
-def _tensor(name: str, value: Any, wanted: str) -> Tensor:
+def check_no_mask(name: str, value: Any) -> None:
+    """A masked array of NumPy would lose its mask without a word."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        masked = int(np.ma.getmaskarray(value).sum())
+        raise ValueError(f"{name}: expected numbers without a mask, got {masked} masked ones of {value.size}")
+
+
+def given_tensor(name: str, value: Any, wanted: str) -> Tensor:
+    """What came as a tensor, of any type and shape. Raises where it is none."""
+    check_no_mask(name, value)
     try:
-        return torch.as_tensor(value).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(value, np.ndarray):
+            # A copy: torch takes no view of another byte order or of negative strides, and warns of read-only memory.
+            value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
+        tensor = torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(f"{name}: expected {wanted}, got {describe(value)}") from error
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        raise ValueError(f"{name}: expected {wanted}, dense and in memory, got {describe(tensor)} ({tensor.layout})")
+    return tensor
 
 
 def _numbers(name: str, value: Any, n: int, A: Tensor) -> Tensor | None:
     if value is None:
         return None
     wanted = f"{n} finite numbers, one for each candidate"
-    numbers = _tensor(name, value, wanted)
+    numbers = given_tensor(name, value, wanted)
     if list(numbers.shape) != [n] or numbers.is_complex() or numbers.dtype == torch.bool:
         raise ValueError(f"{name}: expected {wanted}, got {describe(numbers)}")
     numbers = numbers.to(A.device, A.dtype).contiguous()
@@ -165,7 +192,7 @@ def _numbers(name: str, value: Any, n: int, A: Tensor) -> Tensor | None:
 
 def _indices(name: str, value: Any, n: int | None, device: torch.device) -> Tensor:
     wanted = "indices from 0" if n is None else f"indices from 0 to {n - 1}"
-    indices = _tensor(name, value, wanted)
+    indices = given_tensor(name, value, wanted)
     if indices.numel() == 0:
         return torch.zeros(0, dtype=torch.int64, device=device)
     if indices.dim() > 1 or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
@@ -180,7 +207,7 @@ def _indices(name: str, value: Any, n: int | None, device: torch.device) -> Tens
 def _forbidden(value: Any, n: int, device: torch.device) -> Tensor | None:
     if value is None:
         return None
-    tensor = _tensor("forbidden", value, f"a mask of {n} bools, or indices")
+    tensor = given_tensor("forbidden", value, f"a mask of {n} bools, or indices")
     if tensor.dtype == torch.bool:
         if list(tensor.shape) != [n]:
             raise ValueError(f"forbidden: expected a mask of {n} bools, or indices, got {describe(tensor)}")
@@ -196,13 +223,19 @@ def _positions(positions: Any, min_distance: Any, n: int, device: torch.device) 
         raise ValueError(f"{missing}: expected with {there}, got None")
     if positions is None:
         return None, 0.0
-    position = _tensor("positions", positions, f"coordinates [{n}, d]")
-    if position.dim() != 2 or position.shape[0] != n or position.shape[1] == 0 or position.is_complex():
+    position = given_tensor("positions", positions, f"coordinates [{n}, d]")
+    no_number = position.is_complex() or position.dtype == torch.bool
+    if position.dim() != 2 or position.shape[0] != n or position.shape[1] == 0 or no_number:
         raise ValueError(f"positions: expected coordinates [{n}, d], got {describe(position)}")
     position = position.to(device, torch.float64).contiguous()
     if not bool(position.isfinite().all()):
         raise ValueError("positions: expected finite coordinates, got NaN or infinity")
-    distance = float(min_distance)
+    try:
+        if isinstance(min_distance, bool | np.bool_ | str | bytes):
+            raise TypeError
+        distance = float(min_distance)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(f"min_distance: expected a number above 0, got {describe(min_distance)}") from error
     if not 0.0 < distance < float("inf"):
         raise ValueError(f"min_distance: expected a number above 0, got {min_distance!r}")
     return position, distance
@@ -214,14 +247,16 @@ def _regions(regions: Any, max_per_region: Any, n: int, device: torch.device) ->
         raise ValueError(f"{missing}: expected with {there}, got None")
     if regions is None:
         return None, None
-    region = _tensor("regions", regions, f"{n} labels")
+    region = given_tensor("regions", regions, f"{n} labels")
     if list(region.shape) != [n] or region.is_floating_point() or region.is_complex() or region.dtype == torch.bool:
         raise ValueError(f"regions: expected {n} whole numbers from 0, got {describe(region)}")
     region = region.to(device, torch.int64).contiguous()
     if int(region.min()) < 0:
         raise ValueError(f"regions: expected labels from 0, got {int(region.min())}")
     num_regions = int(region.max()) + 1
-    quota = _tensor("max_per_region", max_per_region, "a whole number, or one for each region")
+    if num_regions > (most := max(n, MOST_REGIONS)):
+        raise ValueError(f"regions: expected labels from 0 to {most - 1}, got {num_regions - 1}")
+    quota = given_tensor("max_per_region", max_per_region, "a whole number, or one for each region")
     if quota.is_floating_point() or quota.is_complex() or quota.dtype == torch.bool or quota.dim() > 1:
         raise ValueError(f"max_per_region: expected a whole number, or one for each region, got {describe(quota)}")
     quota = quota.to(device, torch.int64)

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 DTYPES = (torch.float32, torch.float64)
+MOST_LETTERS = 160
 ACTIVATIONS = tuple(_core.Activation.__members__)
 
 
@@ -30,7 +31,8 @@ def describe(value: object) -> str:
     """A short name for whatever came, for error messages."""
     if isinstance(value, Tensor):
         return f"{list(value.shape)} {str(value.dtype).removeprefix('torch.')} on {value.device}"
-    return f"{type(value).__name__} {value!r}"
+    text = repr(value)  # of an array or a list it may be long
+    return f"{type(value).__name__} {text if len(text) <= MOST_LETTERS else text[:MOST_LETTERS] + '...'}"
 
 
 def _wanted(shape: Sequence[int | str]) -> str:

@@ -183,8 +183,7 @@ def _cheapest(found: Field, field: Field, k: int, rules: Rules, allowed: Tensor)
 
 def _lengths(columns: Tensor) -> Tensor:
     """In double, without squares that overflow or vanish beside the largest."""
-    r, m, c = columns.shape
-    squares = columns.new_zeros(m)
+    squares = columns.new_zeros(columns.shape[1])
     if columns.numel() == 0:
         return squares.double()
     low, high = (float(bound) for bound in columns.aminmax())

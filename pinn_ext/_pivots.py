@@ -85,10 +85,14 @@ def choose_up_to(
     scale = 1.0
     if status in (_NOT_FINITE, _TOO_SMALL):
         # Squares that overflow or vanish: a power of two takes the numbers to where they do not.
-        scale = _power_of_two(A)
+        allowed = A
+        if constraints.forbidden is not None:  # whose numbers may be far larger, and are not looked at
+            check_finite(A)
+            allowed = A.masked_fill(_like_columns(constraints.forbidden, A), 0.0)
+        scale = _power_of_two(allowed, "a column" if constraints.forbidden is None else "an allowed column")
         costs = None if constraints.costs is None else constraints.costs / scale
         pivots, r_diagonal, (status, chosen, rank, looked_at) = _run(
-            A / scale, k, replace(constraints, costs=costs), tolerance, tournament
+            allowed / scale, k, replace(constraints, costs=costs), tolerance, tournament
         )
     if status == _TOO_SMALL:
         raise ValueError(f"A: expected an allowed column that is not zero, got zeros, {describe(A)}")
@@ -96,6 +100,10 @@ def choose_up_to(
         pivots, r_diagonal = pivots[:chosen], r_diagonal[:chosen]
     method = "tournament" if tournament else "exact"
     return Pivots(pivots, r_diagonal * scale, rank, looked_at / math.prod(A.shape[1:]), method)
+
+
+def _like_columns(mask: Tensor, A: Tensor) -> Tensor:
+    return mask.bool().reshape(-1, *(1,) * (A.dim() - 2))
 
 
 @cache
@@ -128,7 +136,11 @@ def choose_from_sketch(
         chosen = choose(rows.reshape(num_rows, *A.shape[1:]), k, constraints, tolerance=tolerance)
     except ValueError:
         _power_of_two(A)  # a message about A, where that is the reason
-        raise
+        if constraints.forbidden is None or bool(rows.isfinite().all()):
+            raise
+        # Sums over a forbidden column that overflow.
+        rows = rows.reshape(num_rows, *A.shape[1:]).masked_fill(_like_columns(constraints.forbidden, A), 0.0)
+        chosen = choose(rows, k, constraints, tolerance=tolerance)
     pivots = chosen.pivots
     in_order = replace(NO_CONSTRAINTS, forced=torch.arange(k, device=A.device))
     measured = choose(A[:, pivots].contiguous(), k, in_order, tolerance=tolerance)
@@ -226,9 +238,9 @@ def check_finite(A: Tensor) -> float:
     return largest
 
 
-def _power_of_two(A: Tensor) -> float:
+def _power_of_two(A: Tensor, wanted: str = "a column") -> float:
     """The power of two just above the largest number."""
     largest = check_finite(A)
     if largest == 0.0:
-        raise ValueError(f"A: expected a column that is not zero, got zeros, {describe(A)}")
+        raise ValueError(f"A: expected {wanted} that is not zero, got zeros, {describe(A)}")
     return float(2.0 ** math.frexp(largest)[1])

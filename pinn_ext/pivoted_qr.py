@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn_ext._candidates import check_constraints, check_forced
+from pinn_ext._candidates import check_constraints, check_forced, check_no_mask, given_tensor
 from pinn_ext._checks import DTYPES, describe
 from pinn_ext._pivots import choose, choose_from_sketch
 from pinn_ext.sketch import SKETCHES, check_seed
@@ -130,10 +130,10 @@ def pivoted_qr(
     if group is None:
         matrix = _as_matrix(A)
         k = _check_k(k, matrix.shape[1])
-        _check_choices(method, sketch, seed)
+        _check_choices(method, sketch, seed, oversampling)
         constraints = check_constraints(matrix, k, forced=forced, **limits)
         if method == "randomized":
-            done = choose_from_sketch(matrix, k, constraints, sketch, seed, _check_oversampling(oversampling))
+            done = choose_from_sketch(matrix, k, constraints, sketch, seed, int(oversampling))
         else:
             done = choose(matrix, k, constraints, tournament=method == "tournament")
     else:
@@ -141,14 +141,14 @@ def pivoted_qr(
         from pinn_ext._group_pivots import Share, choose_in_group
 
         def bring() -> Share:
-            _check_choices(method, sketch, seed)
+            _check_choices(method, sketch, seed, oversampling)
             if method != "tournament":
                 raise ValueError(f"group: expected method='tournament', got {method!r}")
             mine = _as_matrix(A)
             # k of all ranks: no rank alone needs to have any.
             constraints = check_constraints(mine, 0, forced=None, **limits)
             total = _check_k(k, None)
-            quotas = None if max_per_region is None else torch.as_tensor(max_per_region).tolist()
+            quotas = None if max_per_region is None else given_tensor("max_per_region", max_per_region, "").tolist()
             return Share(mine, total, constraints, check_forced(forced, None, total), quotas)
 
         share, done = choose_in_group(bring, group)
@@ -167,6 +167,7 @@ def pivoted_qr(
 def _as_matrix(A: Any) -> Tensor:
     """``A`` as a contiguous tensor."""
     wanted = "A: expected [r, n] or [r, n, c] float32 or float64"
+    check_no_mask("A", A)
     if isinstance(A, np.ndarray):
         if A.dtype.newbyteorder("=") not in (np.float32, np.float64):
             raise ValueError(f"{wanted}, got {list(A.shape)} {A.dtype}")
@@ -176,7 +177,10 @@ def _as_matrix(A: Any) -> Tensor:
     elif not isinstance(A, Tensor):
         if not hasattr(A, "__dlpack__"):
             raise TypeError(f"{wanted} (torch, NumPy or DLPack), got {describe(A)}")
-        A = torch.utils.dlpack.from_dlpack(A)
+        try:
+            A = torch.utils.dlpack.from_dlpack(A)
+        except (TypeError, ValueError, AttributeError, RuntimeError, BufferError) as error:
+            raise TypeError(f"{wanted} (torch, NumPy or DLPack), got {describe(A)}: {error}") from error
     if A.dtype not in DTYPES or A.dim() not in (2, 3):
         raise ValueError(f"{wanted}, got {describe(A)}")
     if A.device.type not in ("cpu", "cuda") or A.layout is not torch.strided:
@@ -192,12 +196,16 @@ def _as_matrix(A: Any) -> Tensor:
     return matrix
 
 
-def _check_choices(method: str, sketch: str, seed: int) -> None:
+def _check_choices(method: Any, sketch: Any, seed: Any, oversampling: Any) -> None:
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     if sketch not in SKETCHES:
         raise ValueError(f"sketch: expected one of {', '.join(SKETCHES)}, got {sketch!r}")
     check_seed(seed)
+    if isinstance(oversampling, bool) or not isinstance(oversampling, int | np.integer):
+        raise TypeError(f"oversampling: expected a whole number, got {describe(oversampling)}")
+    if oversampling < 0:
+        raise ValueError(f"oversampling: expected a number >= 0, got {oversampling}")
 
 
 def _check_k(k: Any, n: int | None) -> int:
@@ -209,11 +217,3 @@ def _check_k(k: Any, n: int | None) -> int:
     if n is not None and not 1 <= k <= n:
         raise ValueError(f"k: expected 1 to {n}, the candidates of A, got {k}")
     return int(k)
-
-
-def _check_oversampling(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"oversampling: expected a whole number, got {describe(value)}")
-    if value < 0:
-        raise ValueError(f"oversampling: expected a number >= 0, got {value}")
-    return int(value)

@@ -52,7 +52,7 @@ def sketch_rows(
         seed: ``0 <= seed < 2^63``.
         kind: ``"gaussian"`` or ``"sparse_sign"``.
         row_offset: number of the first row of ``A``, ``>= 0``.
-        out: ``[num_rows, n]``, contiguous, like ``A``; is added to, and returned.
+        out: ``[num_rows, n]``, contiguous, like ``A``, in memory of its own; is added to, and returned.
 
     Returns:
         ``[num_rows, n]``. Not differentiable: a backward pass raises.
@@ -72,9 +72,24 @@ def sketch_rows(
     check_same("out", out, "A", A)
     if not out.is_contiguous():
         raise ValueError(f"out: expected a contiguous tensor, got strides {list(out.stride())}")
+    if out.requires_grad and out.is_leaf and torch.is_grad_enabled():
+        raise ValueError("out: expected a tensor that may be written to, got a leaf that requires a gradient")
+    if not torch.compiler.is_compiling() and _overlap(A, out):
+        raise ValueError("out: expected memory of its own, got a part of A")
     if torch.compiler.is_compiling() or out.requires_grad or A.requires_grad or out.is_neg():
         return out.copy_(_sketch_rows(A, out, num_rows, seed, kind, row_offset))
     return _add(A, out, num_rows, seed, kind, row_offset, accumulate=True)
+
+
+def _overlap(A: Tensor, out: Tensor) -> bool:
+    """Whether the spans of memory from the first number to the last do."""
+
+    def end(x: Tensor) -> int:
+        return (
+            x.data_ptr() + (sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True)) + 1) * x.itemsize
+        )
+
+    return A.numel() > 0 and out.numel() > 0 and A.data_ptr() < end(out) and out.data_ptr() < end(A)
 
 
 def check_seed(seed: object) -> None:

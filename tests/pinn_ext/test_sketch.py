@@ -189,3 +189,16 @@ def test_messages(change: dict[str, object], error: type[Exception], message: st
     arguments: dict[str, object] = {"A": torch.zeros(4, 3), "num_rows": 2, "seed": 0} | change
     with pytest.raises(error, match=message):
         pinn_ext.sketch_rows(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_sum_that_would_be_lost_or_wrong() -> None:
+    A = matrix(4, 3)
+    with pytest.raises(ValueError, match="out: expected memory of its own, got a part of A"):
+        pinn_ext.sketch_rows(A, 2, seed=0, out=A[1:3])
+    leaf = torch.zeros(2, 3, dtype=A.dtype, requires_grad=True)
+    with pytest.raises(ValueError, match="out: expected a tensor that may be written to, got a leaf"):
+        pinn_ext.sketch_rows(A, 2, seed=0, out=leaf)
+    both = torch.zeros(6, 3, dtype=A.dtype)  # neighbours in memory are no part of one another
+    both[:4] = A
+    got = pinn_ext.sketch_rows(both[:4], 2, seed=0, out=both[4:])
+    assert torch.equal(got, pinn_ext.sketch_rows(A, 2, seed=0))

@@ -1,25 +1,30 @@
 """Fields of any quantity at fixed places: what a sensor may measure, when it is no velocity.
 
 Layout: `points` [n, d], `values` [T, n, c]; d = 2 or 3, c the components that one sensor measures;
-on a grid the points stand in C order over rising (x, y[, z]).
+on a grid the points stand in C order over rising (x, y[, z]). `read_fields` reads them whole,
+`open_fields` leaves them in their file until rows are asked for.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 
 from pinnx.data.array_files import ArrayFile, open_arrays
 from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
+from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 
-__all__ = ["Fields", "read_fields"]
+__all__ = ["Fields", "open_fields", "read_fields"]
 
 # Where coordinates are looked for when nobody names them: one array of points, else one for each axis.
 POINT_ARRAYS = ("xy", "xyz", "points")
@@ -31,14 +36,15 @@ class Fields:
 
     Args:
         points: [n, d] float64.
-        values: [T, n, c] float32 or float64, finite.
+        values: [T, n, c] float32 or float64, finite; or frames that are still in their file, which
+            nobody has looked at yet.
         names: of the c components.
         grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
         source: where they came from.
     """
 
     points: np.ndarray
-    values: np.ndarray
+    values: np.ndarray | StoredFrames
     names: tuple[str, ...]
     grid_shape: tuple[int, ...] | None
     source: str
@@ -100,25 +106,10 @@ def read_fields(
     with open_arrays(path) as file:
         lines, gridded = _coordinates(file, coordinates)
         stored = [_real(name, file.read("variable", name)) for name in variables]
-    if not stored:
-        raise PinnxError("variable: expected the name of an array, got none")
-    for name, array in zip(variables, stored, strict=True):
-        if array.shape != stored[0].shape:
-            raise PinnxError(
-                f"{name}: expected the shape of {variables[0]}, {list(stored[0].shape)}, got {list(array.shape)}"
-            )
-    layout = _layout(lines, gridded, stored[0].shape, None if axes is None else tuple(axes), variables[0])
+    layout = _layout(lines, gridded, _one_shape(variables, stored), None if axes is None else tuple(axes), variables[0])
     arranged = [layout.arrange(name, array) for name, array in zip(variables, stored, strict=True)]
-    values = np.stack(arranged, axis=-1)
-    shape = None
-    if layout.gridded:
-        ordered = [monotonic(axis, layout.coordinates[axis]) for axis in lines]
-        falling = tuple(1 + axis for axis, line in enumerate(ordered) if line[0] > line[-1])
-        values = np.flip(values, axis=falling)
-        points = np.stack(np.meshgrid(*map(np.sort, ordered), indexing="ij"), axis=-1).reshape(-1, len(lines))
-        shape = tuple(line.size for line in ordered)
-    else:
-        points = np.stack([layout.coordinates[axis] for axis in lines], axis=-1)
+    points, shape, falling = _places(lines, layout)
+    values = np.flip(np.stack(arranged, axis=-1), axis=falling)
     return Fields(
         points=points,
         values=np.ascontiguousarray(values).reshape(-1, len(points), len(variables)),
@@ -126,6 +117,68 @@ def read_fields(
         grid_shape=shape,
         source=str(Path(path)),
     )
+
+
+@contextmanager
+def open_fields(
+    path: str | os.PathLike[str],
+    variables: Sequence[str],
+    *,
+    coordinates: Sequence[str] | None = None,
+    axes: Sequence[str] | None = None,
+) -> Iterator[Fields]:
+    """Open quantities of an HDF5 file, for the length of a with block; arguments as of `read_fields`.
+
+    Raises:
+        PinnxError: as `read_fields`, but for values that are not finite; another kind of file, a name with
+            an index, or an array whose first axis is not the time.
+    """
+    with open_arrays(path) as file:
+        lines, gridded = _coordinates(file, coordinates)
+        stored = [_dataset(file, name) for name in variables]
+        shape = _one_shape(variables, stored)
+        layout = _layout(lines, gridded, shape, None if axes is None else tuple(axes), variables[0])
+        if layout.axes[0] != "t" or shape[0] != layout.num_times:
+            raise PinnxError(
+                f"{variables[0]}: expected the time as the first axis, to be read in blocks, got {layout.axes}"
+            )
+        points, grid_shape, falling = _places(lines, layout)
+        frames = StoredFrames(stored, layout, falling)
+        yield Fields(points, frames, tuple(variables), grid_shape, str(Path(path)))
+
+
+def _dataset(file: ArrayFile, name: str) -> h5py.Dataset:
+    """A dataset as it stands in the file."""
+    dataset = file.arrays.get(name)
+    if dataset is None and "[" in name:
+        raise PinnxError(f"{name}: expected a whole array, to be read in blocks, got one with an index")
+    if dataset is None:
+        raise PinnxError(f"variable: no array {name!r} in {file.path.name}; it holds {file}")
+    if not isinstance(dataset, h5py.Dataset) or file.reversed_axes:
+        raise PinnxError(f"{file.path.name}: expected .h5 or .hdf5, to be read in blocks, got {file.path.suffix}")
+    if dataset.dtype.kind not in "biuf" or not dataset.size:
+        raise PinnxError(f"{name}: expected real numbers, got {dataset.dtype} of shape {list(dataset.shape)}")
+    return dataset
+
+
+def _one_shape(names: Sequence[str], arrays: Sequence[Any]) -> tuple[int, ...]:
+    if not arrays:
+        raise PinnxError("variable: expected the name of an array, got none")
+    shape: tuple[int, ...] = arrays[0].shape
+    for name, array in zip(names, arrays, strict=True):
+        if array.shape != shape:
+            raise PinnxError(f"{name}: expected the shape of {names[0]}, {list(shape)}, got {list(array.shape)}")
+    return shape
+
+
+def _places(lines: dict[str, np.ndarray], layout: Layout) -> tuple[np.ndarray, tuple[int, ...] | None, tuple[int, ...]]:
+    """Points, the shape of their grid, and which axes of an arranged field are to be turned round."""
+    if not layout.gridded:
+        return np.stack([layout.coordinates[axis] for axis in lines], axis=-1), None, ()
+    ordered = [monotonic(axis, layout.coordinates[axis]) for axis in lines]
+    falling = tuple(1 + axis for axis, line in enumerate(ordered) if line[0] > line[-1])
+    points = np.stack(np.meshgrid(*map(np.sort, ordered), indexing="ij"), axis=-1).reshape(-1, len(lines))
+    return points, tuple(line.size for line in ordered), falling
 
 
 def _coordinates(file: ArrayFile, names: Sequence[str] | None) -> tuple[dict[str, np.ndarray], bool | None]:

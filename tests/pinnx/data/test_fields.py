@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from pinnx.data.fields import Fields, read_fields
+from pinnx.data import stored_frames
+from pinnx.data.fields import Fields, open_fields, read_fields
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 
@@ -125,3 +126,79 @@ def test_refuses(tmp_path: Path, arrays: dict, variables: list[str], more: dict,
         read_fields(saved(tmp_path, **arrays), variables, **more)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+LAYOUTS = {
+    "contiguous": {},
+    "frames": {"chunks": (1, 4, 5)},
+    "several": {"chunks": (4, 4, 5), "compression": "lzf"},
+    "tiles": {"chunks": (7, 2, 3)},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("order", ["txy", "tyx"])
+@pytest.mark.parametrize("dtype", ["f4", ">f8", "i2"])
+def test_frames_stay_in_the_file(tmp_path: Path, layout: str, order: str, dtype: str) -> None:
+    """Some of the frames, in blocks, are those of the fields that are read whole."""
+    mesh = dict(zip("txy", np.meshgrid(np.arange(30.0), X, Y[::-1], indexing="ij"), strict=True))
+    values = law(mesh["t"], mesh["x"], mesh["y"]).transpose(["txy".index(axis) for axis in order])
+    options = dict(LAYOUTS[layout])
+    if "chunks" in options and order == "tyx":
+        options["chunks"] = (options["chunks"][0], 5, 4) if layout != "tiles" else (7, 3, 2)
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        file["x"], file["y"] = X, Y[::-1]
+        file.create_dataset("group/q", data=values.astype(dtype), **options)
+        file.create_dataset("more", data=(2 * values).astype(dtype), **options)
+    names = ["group/q", "more"]
+    whole = read_fields(tmp_path / "flow.h5", names, axes=tuple(order))
+    held = np.zeros(30, dtype=bool)
+    held[[2, 3, 7, 12, 29]] = True
+    with open_fields(tmp_path / "flow.h5", names, axes=tuple(order)) as fields:
+        assert fields.values.shape == whole.values.shape == (30, 20, 2)
+        assert fields.values.dtype == whole.values.dtype
+        assert (fields.grid_shape, fields.names, fields.num_times) == (whole.grid_shape, whole.names, 30)
+        np.testing.assert_array_equal(fields.points, whole.points)
+        for mask in (held, ~held, np.ones(30, dtype=bool)):
+            some = fields.values.only(mask)
+            for step in (1, 7, 30):
+                blocks = [some[begin : begin + step] for begin in range(0, len(some), step)]
+                np.testing.assert_array_equal(np.concatenate(blocks), whole.values[mask])
+        assert fields.values.only(held)[5:].shape == (0, 20, 2)
+
+
+def test_scattered_frames_and_gaps_that_are_too_wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points, times = np.stack([X, X**2], axis=1), np.arange(40.0)
+    values = law(times[:, None], *points.T)
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        file["xy"] = points
+        file.create_dataset("q", data=values, chunks=(20, 4))
+    every = np.arange(40) % 3 == 1
+    for most in (8 * 2**20, 4 * 8 * 4, 1):
+        monkeypatch.setattr(stored_frames, "GAP_BYTES", most)
+        with open_fields(tmp_path / "flow.h5", ["q"]) as fields:
+            np.testing.assert_array_equal(fields.values.only(every)[:][..., 0], values[every])
+
+
+def test_what_cannot_be_read_in_blocks(tmp_path: Path) -> None:
+    points, values = np.stack([X, X**2], axis=1), np.ones((6, 4))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["xy"], file["q"], file["turned"], file["word"] = points, values, values.T, b"text"
+        file["other"], file["z"], file["steady"] = values[:3], 1j * values, values[0]
+    with h5py.File(tmp_path / "b.mat", "w") as file:
+        file["xy"], file["q"] = points.T, values.T
+    saved(tmp_path, xy=points, q=values)
+    for name, variables, message in (
+        ("a.h5", ["turned"], r"turned: expected the time as the first axis, to be read in blocks, got \('n', 't'\)"),
+        ("a.h5", ["q[::2]"], r"q\[::2\]: expected a whole array, to be read in blocks, got one with an index"),
+        ("a.h5", ["steady"], "steady: expected the time as the first axis"),
+        ("a.h5", ["none"], "variable: no array 'none' in a.h5; it holds"),
+        ("a.h5", ["word"], "variable: no array 'word' in a.h5"),
+        ("a.h5", ["z"], "variable: no array 'z' in a.h5"),
+        ("a.h5", ["q", "other"], r"other: expected the shape of q, \[6, 4\], got \[3, 4\]"),
+        ("a.h5", [], "variable: expected the name of an array, got none"),
+        ("b.mat", ["q"], "b.mat: expected .h5 or .hdf5, to be read in blocks, got .mat"),
+        ("fields.npz", ["q"], "fields.npz: expected .h5 or .hdf5, to be read in blocks, got .npz"),
+    ):
+        with pytest.raises(PinnxError, match=message), open_fields(tmp_path / name, variables):
+            pass

@@ -15,8 +15,8 @@ from pinnx.report.words import plural
 
 __all__ = ["draw_placement"]
 
-# Places whose values are widened to float64 at a time.
-_BLOCK = 2**16
+# Numbers that are widened to float64 at a time: 16 MB.
+_BLOCK = 2**21
 
 
 def draw_placement(
@@ -73,8 +73,9 @@ def draw_placement(
 
 def _spread(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Root of the variance over the snapshots, summed over the components: ``[n]``."""
-    n = values.shape[1]
+    num_times, n, c = values.shape
+    step = max(1, _BLOCK // (num_times * c))
     variances = [
-        values[:, begin : begin + _BLOCK].astype(np.float64).var(axis=0).sum(axis=-1) for begin in range(0, n, _BLOCK)
+        values[:, begin : begin + step].astype(np.float64).var(axis=0).sum(axis=-1) for begin in range(0, n, step)
     ]
     return np.sqrt(np.concatenate(variances))

@@ -7,8 +7,6 @@ any other quantity  --variable NAME[,NAME...], with coordinates named by --point
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,9 @@ from pinnx.errors import PinnxError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pinnx.config import Config
     from pinnx.data.fields import Fields
+    from pinnx.select.progress import SelectionProgress
 
 # Everything else is imported where it is used, so that help works where a package is missing.
 
@@ -45,6 +45,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--modes", type=int, metavar="R", help="number of modes (default: as many as sensors)")
     parser.add_argument("--keep-mean", action="store_true", help="the mean counts too, not the fluctuation alone")
     parser.add_argument("--min-distance", type=float, metavar="D", help="least distance between two sensors")
+    parser.add_argument(
+        "--weights",
+        metavar="NAME",
+        help="array of the file with a weight >= 0 for each place; or channel: 5 within a tenth of the half height of "
+        "a wall y = const, else 1",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of what is random (default: 0)")
     parser.add_argument(
         "--hold-out", type=float, default=0.2, metavar="SHARE", help="snapshots kept back to test on (default: 0.2)"
@@ -54,6 +60,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument(
         "--cache", nargs="?", const="", metavar="DIR", help="keep the answer (default: PINNX_CACHE, or ~/.cache/pinnx)"
+    )
+    parser.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        help="such as 512MB: with --variable, an HDF5 file beyond it is read in blocks; other files must fit",
     )
     parser.add_argument("--quiet", action="store_true", help="show nothing but errors")
     parser.set_defaults(run=run, word="file")
@@ -69,25 +80,32 @@ def run(options: argparse.Namespace) -> int:
 
     # No markup: a path such as run[1] is shown as it is.
     console = Console(quiet=options.quiet, markup=False, emoji=False, highlight=False)
-    status = console.status("starting") if console.is_terminal else nullcontext()
-    with status as shown:
+    from pinnx.select.inputs import configured, opened_fields
+    from pinnx.select.memory import parse_size
+    from pinnx.select.progress import SelectionProgress
 
-        def say(text: str) -> None:
-            if shown is None:
-                console.print(text, soft_wrap=True)
-            else:
-                shown.update(text)
-
-        _select_and_write(options, console, say)
+    memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
+    config = configured(options)
+    with SelectionProgress(console) as progress, opened_fields(options, config, memory_limit, progress.say) as fields:
+        _select_and_write(options, config, fields, memory_limit, console, progress)
     return 0
 
 
-def _select_and_write(options: argparse.Namespace, console: Console, say: Callable[[str], None]) -> None:
+def _select_and_write(
+    options: argparse.Namespace,
+    config: Config,
+    fields: Fields,
+    memory_limit: int | None,
+    console: Console,
+    progress: SelectionProgress,
+) -> None:
+    from pinnx.data.stored_frames import StoredFrames
     from pinnx.select.job import choose_sensors
     from pinnx.select.table import figures_table, notes, sensors_table
+    from pinnx.select.weights import place_weights
     from pinnx.sensors.cache import SelectionCache
 
-    fields = _read(options, say)
+    in_file = isinstance(fields.values, StoredFrames)
     selection = choose_sensors(
         fields,
         options.count,
@@ -98,17 +116,21 @@ def _select_and_write(options: argparse.Namespace, console: Console, say: Callab
         min_distance=options.min_distance,
         seed=options.seed,
         hold_out=options.hold_out,
+        weights=place_weights(options, config, fields),
+        memory_limit=memory_limit,
         cache=None if options.cache is None else SelectionCache(options.cache or None),
-        say=say,
+        say=progress.say,
+        progress=progress.advance,
     )
     # The picture first: should it fail, no file is there yet.
     if options.plot is not None:
-        say("drawing")
+        progress.say("drawing")
         from pinnx.report.picture import to_png
         from pinnx.report.placement import draw_placement
 
+        shown = fields.values[:1] if in_file else fields.values
         picture = draw_placement(
-            fields.axes, fields.values, selection.sensors.positions, fields.names, grid=fields.grid_shape is not None
+            fields.axes, shown, selection.sensors.positions, fields.names, grid=fields.grid_shape is not None
         )
         _write(Path(options.plot), to_png(picture.figure, dpi=150))
     if options.out is not None:
@@ -116,51 +138,12 @@ def _select_and_write(options: argparse.Namespace, console: Console, say: Callab
     console.print(figures_table(selection))
     if options.out is None:
         console.print(sensors_table(selection))
+    if options.plot is not None and in_file and fields.num_times > 1:
+        console.print("The picture shows the first snapshot, as the others are in the file.")
     for note in notes(selection):
         console.print(note)
     for path in filter(None, (options.out, options.plot)):
         console.print(f"written: {path}", soft_wrap=True)
-
-
-def _read(options: argparse.Namespace, say: Callable[[str], None]) -> Fields:
-    from pinnx.config import load_config
-    from pinnx.data.fields import Fields, read_fields
-
-    for word in options.overrides:
-        if not word.startswith("data."):
-            raise PinnxError(f"override {word!r}: expected a key of the section data, such as data.arrays.t=t")
-    config = load_config(options.config, [*options.overrides, ("data.path", options.file), *_no_other_source(options)])
-    if options.variable is None:
-        if options.points is not None:
-            raise PinnxError("--points: expected together with --variable; for a flow name data.arrays.x and .y")
-        from pinnx.reconstruct.case import load_snapshots
-
-        return Fields.from_snapshots(load_snapshots(config, say))
-    others = [word for word in options.overrides if not word.startswith("data.axes=")]
-    if others or options.config is not None:
-        raise PinnxError(
-            f"--variable: expected no setting but data.axes, got {', '.join(others) or '--config ' + options.config}"
-        )
-    say(f"reading {options.file}")
-    names, points = _names(options.variable), None if options.points is None else _names(options.points)
-    return read_fields(options.file, names, coordinates=points, axes=config.data.axes)
-
-
-def _no_other_source(options: argparse.Namespace) -> list[tuple[str, None]]:
-    """A preset may bring a source of its own, which the file replaces."""
-    return [] if options.config is None else [("data.synthetic", None), ("data.measurements", None)]
-
-
-def _names(text: str) -> list[str]:
-    """Names between commas; a comma inside brackets belongs to an index."""
-    names, depth = [""], 0
-    for letter in text:
-        depth += (letter == "[") - (letter == "]")
-        if letter == "," and depth == 0:
-            names.append("")
-        else:
-            names[-1] += letter
-    return [name.strip() for name in names if name.strip()]
 
 
 def _require_writable(options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """From fields to sensors and the figures of their choice.
 
 Every fifth snapshot or so is held out: basis and choice do not see it, and the error of the linear
-reconstruction is told on it.
+reconstruction is told on it. Snapshots that are still in their file are read in blocks.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from pinnx.data.fields import Fields
+from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 from pinnx.report.words import plural
+from pinnx.select.weights import PlaceWeights
 from pinnx.sensors.cache import SelectionCache
-from pinnx.sensors.content_key import selection_key
+from pinnx.sensors.fit_progress import Progress
 from pinnx.sensors.quality import SelectionQuality
 from pinnx.sensors.selector import SensorSelector
 from pinnx.sensors.sensor_set import SensorSet
@@ -37,6 +39,8 @@ class Selection:
         quality: figures beside random placement.
         num_used: snapshots that basis and choice saw.
         num_held_out: snapshots that they did not see.
+        weights: [k] of the places of the sensors, by rank; None: all alike.
+        weighting: where the weights come from.
     """
 
     sensors: SensorSet
@@ -44,6 +48,8 @@ class Selection:
     quality: SelectionQuality
     num_used: int
     num_held_out: int
+    weights: np.ndarray | None = None
+    weighting: str = ""
 
 
 def held_out_frames(num_times: int, fraction: float) -> np.ndarray:
@@ -72,8 +78,11 @@ def choose_sensors(
     min_distance: float | None = None,
     seed: int = 0,
     hold_out: float = 0.2,
+    weights: PlaceWeights | None = None,
+    memory_limit: int | None = None,
     cache: SelectionCache | None = None,
     say: Callable[[str], None] = lambda text: None,
+    progress: Progress | None = None,
 ) -> Selection:
     """Choose sensors and measure how good the choice is.
 
@@ -87,51 +96,60 @@ def choose_sensors(
         min_distance: between two sensors, in units of length; None: any.
         seed: of what is random.
         hold_out: share of the snapshots that are held out, 0 to 0.5.
-        cache: where the answer is looked up and kept; None: nowhere.
+        weights: of the places; None: all alike.
+        memory_limit: bytes for snapshots that are still in their file, and the work on them.
+        cache: where the choice is looked up and kept; None: nowhere.
         say: called with a word on what is being done.
+        progress: told how far each pass over streamed snapshots has got, as by `SensorSelector.fit`.
 
     Raises:
         PinnxError: of the selector; or a share out of its range.
     """
     held = held_out_frames(fields.num_times, hold_out)
-    parameters: dict[str, Any] = {
-        "method": method,
-        "basis": basis,
-        "n_modes": modes,
-        "subtract_mean": not keep_mean,
-        "min_distance": min_distance,
-        "seed": seed,
-    }
-
-    def compute() -> dict[str, Any]:
-        scalar = fields.values.shape[2] == 1
-        values = fields.values[..., 0] if scalar else fields.values
-        # Elements of a mesh share nodes; of the points at one place the first stands for all.
-        _, first = np.unique(fields.points, axis=0, return_index=True)
-        repeated = np.setdiff1d(np.arange(fields.num_points), first)
-        say(f"choosing {count} of {first.size} places by {plural(np.count_nonzero(~held), 'snapshot')}")
-        positions = None if min_distance is None else fields.points
-        selector = SensorSelector(
-            count, positions=positions, forbidden=repeated if repeated.size else None, **parameters
-        ).fit(values[~held] if held.any() else values)
-        say("comparing with random places")
-        quality = selector.quality(values[held] if held.any() else None, seed=seed)
-        figures = {f"quality/{name}": np.nan if value is None else value for name, value in quality.as_dict().items()}
-        return {"sensors": selector.selected_sensors_, "rank": selector.rank_, **figures}
-
-    if cache is None:
-        found = {name: np.asarray(value) for name, value in compute().items()}
-    else:
-        say("looking into the cache")
-        key = selection_key(fields.values, points=fields.points, held_out=held, count=count, **parameters)
-        found = cache.get_or_compute(key, compute)
-    chosen = found["sensors"].astype(np.int64)
-    figures = {name.removeprefix("quality/"): found[name].item() for name in found if name.startswith("quality/")}
-    absent = {name: None for name in figures if name.endswith("held_out_error") and np.isnan(figures[name])}
+    places = _distinct_places(fields)
+    say(f"choosing {count} of {places.size} places by {plural(np.count_nonzero(~held), 'snapshot')}")
+    selector = SensorSelector(
+        count,
+        method=method,
+        basis=basis,
+        n_modes=modes,
+        subtract_mean=not keep_mean,
+        weights=None if weights is None else weights.values,
+        positions=None if min_distance is None else fields.points,
+        min_distance=min_distance,
+        forbidden=None if places.size == fields.num_points else np.setdiff1d(np.arange(fields.num_points), places),
+        seed=seed,
+        memory_limit=memory_limit,
+        cache=cache,
+    ).fit(_some(fields.values, ~held), progress=progress)
+    if selector.from_cache_:
+        say("the choice was in the cache")
+    say("comparing with random places")
+    unseen = _some(fields.values, held) if held.any() else None
+    quality = selector.quality(unseen, seed=seed, progress=progress)
+    chosen = selector.selected_sensors_
     return Selection(
         sensors=SensorSet(fields.points[chosen], indices=chosen, method="qr"),
-        rank=int(found["rank"]),
-        quality=SelectionQuality(**(figures | absent)),
+        rank=selector.rank_,
+        quality=quality,
         num_used=int(np.count_nonzero(~held)),
         num_held_out=int(np.count_nonzero(held)),
+        weights=None if weights is None else weights.values[chosen],
+        weighting="" if weights is None else weights.rule,
     )
+
+
+def _distinct_places(fields: Fields) -> np.ndarray:
+    """Indices of the places; elements of a mesh share nodes, of which the first stands for all."""
+    if fields.grid_shape is not None:
+        return np.arange(fields.num_points)
+    _, first = np.unique(fields.points, axis=0, return_index=True)
+    return np.sort(first)
+
+
+def _some(values: np.ndarray | StoredFrames, mask: np.ndarray) -> Any:
+    """The snapshots that a mask marks; without an axis of components where there is one."""
+    if isinstance(values, StoredFrames):
+        return values.only(mask)
+    kept = values if mask.all() else values[mask]
+    return kept[..., 0] if values.shape[2] == 1 else kept

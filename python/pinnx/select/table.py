@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from rich.table import Table
 
 from pinnx.report.words import plural
@@ -36,18 +37,24 @@ def figures_table(selection: Selection) -> Table:
 
 
 def sensors_table(selection: Selection) -> Table:
-    """Rank and place of each sensor."""
+    """Rank and place of each sensor, and its weight where places have one."""
     table = Table(title="sensors, best first", title_justify="left")
-    for name in ("rank", *"xyz"[: selection.sensors.dim]):
+    weighted = selection.weights is not None
+    for name in ("rank", *"xyz"[: selection.sensors.dim], *(("weight",) if weighted else ())):
         table.add_column(name, justify="right")
-    for rank, place in enumerate(selection.sensors.positions.tolist(), start=1):
-        table.add_row(str(rank), *(f"{value:.5g}" for value in place))
+    rows = selection.sensors.positions
+    if selection.weights is not None:
+        rows = np.column_stack([rows, selection.weights])
+    for rank, row in enumerate(rows.tolist(), start=1):
+        table.add_row(str(rank), *(f"{value:.5g}" for value in row))
     return table
 
 
 def notes(selection: Selection) -> list[str]:
     """What the figures do not say by themselves."""
     said = []
+    if selection.weights is not None:
+        said.append(f"Places are weighted by {selection.weighting}; the figures above do not count the weights.")
     if selection.rank < len(selection.sensors):
         said.append(
             f"The first {selection.rank} sensors see all {plural(selection.quality.num_modes, 'mode')}; the others "

@@ -21,12 +21,12 @@ from pinnx.sensors.rows_source import has_rows
 __all__ = ["cutoff", "held_out_errors", "require_real", "row_blocks"]
 
 EPS64 = float(np.finfo(np.float64).eps)
-# Numbers of one block of rows in float64: 16 MB, so that a basis that is mapped from a file or kept
+# Numbers of one block of rows in float64: 4 MB, so that a basis that is mapped from a file or kept
 # in float32 is never copied whole.
-BLOCK_NUMBERS = 2**21
-# Numbers of a block of held-out snapshots that are read out of a file, 16 MB in float32, and the fewest snapshots
+BLOCK_NUMBERS = 2**19
+# Numbers of a block of held-out snapshots that are read out of a file, 8 MB in float32, and the fewest snapshots
 # of one: each block costs two passes over the basis, which itself has more rows.
-STREAM_NUMBERS = 2**22
+STREAM_NUMBERS = 2**21
 FEWEST_SNAPSHOTS = 8
 
 Array = NDArray[np.float64]

@@ -16,47 +16,6 @@ from pinnx.reconstruct import job
 from pinnx.sensors import SensorSet
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PINNX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "120")
-
-
-@pytest.fixture
-def heat(rng: np.random.Generator) -> str:
-    """A file of 20 temperature fields at 150 places, of five shapes; the last place is the first again."""
-    points = rng.uniform(size=(150, 2))
-    points[149] = points[0]
-    shapes = np.stack(
-        [np.cos(np.pi * (i * points[:, 0] + j * points[:, 1])) for i, j in ((0, 1), (1, 0), (2, 1), (1, 3))]
-    )
-    temperature = 300 + rng.normal(size=(20, 4)) * (8, 4, 2, 1) @ shapes
-    np.savez("heat.npz", temperature=temperature.astype(np.float32), xy=points)
-    return "heat.npz"
-
-
-@pytest.fixture
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command that must fail, and returns what it says."""
-
-    def run(*words: str) -> str:
-        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        capsys.readouterr()
-        try:
-            status = main(["sensors", *words])
-        except SystemExit as stop:  # argparse
-            status = stop.code
-        said = capsys.readouterr().err
-        assert status == 2, said
-        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-        assert said.count("\n") == 1
-        assert said.startswith("pinnx: error: ")
-        return said.removeprefix("pinnx: error: ").rstrip()
-
-    return run
-
-
 def test_writes_sensors_and_a_picture(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sensors", heat, "--variable", "temperature", "--count", "4"]
     assert main([*words, "--plot", "places.png", "--out", "places.csv"]) == 0
@@ -98,9 +57,7 @@ def test_the_same_words_give_the_same_file_and_the_cache_the_same_again(
         assert main([*words, *more, "--out", f"{number}.csv"]) == 0
         shown.append(capsys.readouterr().out)
         assert Path(f"{number}.csv").read_bytes() == Path("0.csv").read_bytes()
-    assert "choosing" in shown[1]
-    assert "choosing" not in shown[2]
-    assert "choosing" in shown[3]
+    assert ["the choice was in the cache" in out for out in shown] == [False, False, True, False]
     tables = [out[out.index("┏") :].replace(f"{number}.csv", "") for number, out in enumerate(shown)]
     assert len(set(tables)) == 1
     assert len(list(Path("cache").iterdir())) == len(list(Path("elsewhere").iterdir())) == 1

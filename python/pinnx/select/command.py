@@ -42,7 +42,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="NAME", help="a preset or a YAML file whose section data is used")
     parser.add_argument("--method", choices=("exact", "tournament", "randomized"), default="exact", help="pivoted QR")
     parser.add_argument("--basis", choices=("pod", "identity", "randomized"), default="pod", help="what is pivoted")
-    parser.add_argument("--modes", type=int, metavar="R", help="number of modes (default: as many as sensors)")
+    parser.add_argument(
+        "--modes",
+        type=int,
+        metavar="R",
+        help="number of modes (default: as many as sensors, with c components K (1 + c) / 2)",
+    )
     parser.add_argument("--keep-mean", action="store_true", help="the mean counts too, not the fluctuation alone")
     parser.add_argument("--min-distance", type=float, metavar="D", help="least distance between two sensors")
     parser.add_argument(
@@ -59,7 +64,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="FILE.csv", help="the sensors: rank,x,y[,z]")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument(
-        "--cache", nargs="?", const="", metavar="DIR", help="keep the answer (default: PINNX_CACHE, or ~/.cache/pinnx)"
+        "--cache", nargs="?", const="", metavar="DIR", help="keep the choice (default: PINNX_CACHE, or ~/.cache/pinnx)"
     )
     parser.add_argument(
         "--memory-limit",
@@ -135,6 +140,7 @@ def _select_and_write(
         _write(Path(options.plot), to_png(picture.figure, dpi=150))
     if options.out is not None:
         selection.sensors.write_csv(options.out)
+    progress.finish()
     console.print(figures_table(selection))
     if options.out is None:
         console.print(sensors_table(selection))

@@ -44,6 +44,10 @@ class SelectionProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Take the bar away; what follows is the answer."""
         if self._bar is not None:
             self._bar.stop()
 

@@ -14,7 +14,6 @@ from pinnx.config import Config, load_config
 from pinnx.data.fields import Fields, open_fields, read_fields
 from pinnx.data.stored_size import stored_bytes
 from pinnx.errors import PinnxError
-from pinnx.reconstruct.case import load_snapshots
 from pinnx.select.memory import shown_size, work_bytes
 from pinnx.sensors.pivoted_matrix import default_modes
 
@@ -63,6 +62,8 @@ def opened_fields(
             arrays = config.data.arrays
             named = [name for name in (arrays.u, arrays.v, arrays.w) if name is not None]
             _require_fits(options.file, FLOW_COPIES, named, memory_limit, "a flow")
+        from pinnx.reconstruct.case import load_snapshots  # with all that a reconstruction needs
+
         yield Fields.from_snapshots(load_snapshots(config, say))
         return
     names = split_names(options.variable)

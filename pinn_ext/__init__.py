@@ -34,6 +34,7 @@ except ImportError as error:
 from pinn_ext.activation import ACTIVATIONS, Activation, activation_jet
 from pinn_ext.build_info import BuildInfo, build_info
 from pinn_ext.fourier import fourier_features, fourier_jet
+from pinn_ext.gram import RowGram, project_rows, row_gram
 from pinn_ext.jet import Jet, JetSpec
 from pinn_ext.linear import linear_jet
 from pinn_ext.mlp import mlp_jet
@@ -51,6 +52,7 @@ __all__ = [
     "Jet",
     "JetSpec",
     "PivotedQR",
+    "RowGram",
     "activation_jet",
     "build_info",
     "fourier_features",
@@ -60,5 +62,7 @@ __all__ = [
     "navier_stokes_loss",
     "navier_stokes_residual",
     "pivoted_qr",
+    "project_rows",
+    "row_gram",
     "sketch_rows",
 ]

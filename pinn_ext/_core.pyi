@@ -199,3 +199,19 @@ def sketch_rows(
     accumulate: bool,
     /,
 ) -> None: ...
+def row_gram(
+    float64: bool,
+    a: int,
+    gram: int,
+    mean: int,
+    along_mean: int,
+    mean_square: int,
+    r: int,
+    n: int,
+    stride: int,
+    in_double: bool,
+    /,
+) -> None: ...
+def project_rows(
+    float64: bool, a: int, rotation: int, mean: int, out: int, num_out: int, r: int, n: int, stride: int, /
+) -> None: ...

@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, m) {
   pinn::register_mlp(m);
   pinn::register_qr(m);
   pinn::register_sketch(m);
+  pinn::register_gram(m);
   pinn::register_tensor_reader(m);
 }

@@ -24,6 +24,7 @@ void register_navier_stokes(py::module_& m);
 void register_mlp(py::module_& m);
 void register_qr(py::module_& m);
 void register_sketch(py::module_& m);
+void register_gram(py::module_& m);
 void register_tensor_reader(py::module_& m);
 
 template <typename T>

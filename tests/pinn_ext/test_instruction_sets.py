@@ -105,6 +105,16 @@ def test_same_pivots_on_every_path(isa: str, folder: Path) -> None:
     assert done.stdout == run_python(["-c", program, str(HERE)], "generic", folder).stdout
 
 
+@pytest.mark.parametrize("isa", BUILT)
+def test_grams_on_every_path(isa: str, folder: Path) -> None:
+    """Tiles and vectors differ from path to path: each has the tests of its own way to cut the rows."""
+    which = ["-k", "cpu and is_that_of_float64 or threads"]
+    done = run_python(["-m", "pytest", "-q", "-p", "no:cacheprovider", *which, str(HERE / "test_gram.py")], isa, folder)
+    if "PINN_EXT_ISA: expected one of" in done.stdout + done.stderr:
+        pytest.skip(f"this CPU has no {isa}")
+    assert done.returncode == 0, done.stdout
+
+
 def test_best_path_is_the_default(folder: Path) -> None:
     program = "import pinn_ext; print(pinn_ext.build_info().active_instruction_set)"
     usable = [isa for isa in BUILT if run_python(["-c", program], isa, folder).returncode == 0]

@@ -39,7 +39,7 @@ AGAINST_SCIPY = {("exact", 12): 40.0, ("tournament", 12): 100.0, ("exact", 100):
 AGAINST_PYSENSORS = {"otp_temperature": 10.0, "otp_temperature, a fifth unseen": 10.0, "waves 512 x 512": 10.0}
 SECONDS = {"waves 32 x 32": 0.010, "waves 128 x 128": 0.050, "waves 512 x 512": 1.0}
 SHARE_OF_READING = 0.70
-# PySensors takes a randomised decomposition, whose error on one case differs by this much from run to run.
+# Errors count as the same up to this, where that of PySensors is the median of several runs (sensor_fits.py).
 SAME_ERROR = 1.001
 
 
@@ -146,8 +146,17 @@ def _fit_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['size']['T']} x {row['size']['n']:,}, k = {row['size']['k']}",
         f"{time['median'] * 1e3:.2f}",
         f"{time['q25'] * 1e3:.2f}-{time['q75'] * 1e3:.2f}",
-        "" if row["error"] is None else f"{100 * row['error']:.3g} %",
+        _error_text(row),
         "" if rival is None else f"{rival['median']:.1f}",
+    )
+
+
+def _error_text(row: Mapping[str, Any]) -> str:
+    if row["error"] is None:
+        return ""
+    low_high = row.get("error_range")
+    return f"{100 * row['error']:.4g} %" + (
+        "" if low_high is None else f" ({100 * low_high[0]:.4g}-{100 * low_high[1]:.4g})"
     )
 
 

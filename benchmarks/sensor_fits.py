@@ -2,6 +2,10 @@
 
 modes        |X V|^2 of our r modes is within 1e-4 of the sum of the r largest eigenvalues of X X' in float64
 error        |F^ - F| / |F| on snapshots that nobody has seen, F^ by least squares on each one's own modes
+
+PySensors takes a randomised decomposition. Where modes are noisy their largest entries are close, and pivots, and with
+them the error, are another in every run: 34.0 to 35.8 % in 21 runs at 512 x 512. So its error is the median of
+RIVAL_RUNS runs with the random states 0, 1, ..., beside the least and the largest; any single one is luck.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ CPU = torch.device("cpu")
 ENERGY = 1e-4
 PYSENSORS = "PySensors"
 SETTLE_S = 0.2
+RIVAL_RUNS = 9
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,10 @@ class FitCase:
 
 @dataclass(frozen=True)
 class FitResult:
-    """``times_rival`` is the rival's time over this one, round by round; None for the rival, and without one."""
+    """``times_rival`` is the rival's time over this one, round by round; None for the rival, and without one.
+
+    ``error_range`` are the least and the largest error of the rival's runs, whose median is ``error``; None for ours.
+    """
 
     case: str
     size: dict[str, int]
@@ -49,6 +57,7 @@ class FitResult:
     time_s: Statistics
     error: float | None
     times_rival: Statistics | None
+    error_range: tuple[float, float] | None = None
 
 
 def fit_cases(quick: bool, data: Path | None, left_out: list[dict[str, Any]]) -> Iterator[FitCase]:
@@ -95,7 +104,8 @@ def measure_fit(case: FitCase, timing: Timing, left_out: list[dict[str, Any]]) -
         "range finder, exact": SensorSelector(case.k, basis="randomized").fit,
         "one pass (sketch)": SensorSelector(case.k, basis="randomized", method="randomized").fit,
     }
-    errors = {}
+    errors: dict[str, float | None] = {}
+    ranges: dict[str, tuple[float, float] | None] = {}
     for name, fit in runs.items():
         selector = fit(case.train)
         if not name.startswith("one pass"):
@@ -103,7 +113,9 @@ def measure_fit(case: FitCase, timing: Timing, left_out: list[dict[str, Any]]) -
         errors[name] = _error(case, selector)
     if case.rival:
         try:
-            runs[PYSENSORS], errors[PYSENSORS] = _pysensors(case)
+            runs[PYSENSORS], rival_errors = _pysensors(case)
+            errors[PYSENSORS] = float(np.median(rival_errors)) if rival_errors else None
+            ranges[PYSENSORS] = (min(rival_errors), max(rival_errors)) if rival_errors else None
         except ImportError:
             left_out.append({"name": PYSENSORS, "reason": "pip install '.[bench]'"})
     bound = [lambda fit=fit: fit(case.train) for fit in runs.values()]
@@ -114,7 +126,7 @@ def measure_fit(case: FitCase, timing: Timing, left_out: list[dict[str, Any]]) -
     for name, own in zip(runs, samples, strict=True):
         rival = samples[list(runs).index(PYSENSORS)] if PYSENSORS in runs and name != PYSENSORS else None
         ratios = None if rival is None else Statistics.of([b / a for a, b in zip(own, rival, strict=True)])
-        results.append(FitResult(case.name, size, name, Statistics.of(own), errors[name], ratios))
+        results.append(FitResult(case.name, size, name, Statistics.of(own), errors[name], ratios, ranges.get(name)))
     return results
 
 
@@ -141,17 +153,20 @@ def _error(case: FitCase, selector: SensorSelector) -> float | None:
     return float(np.linalg.norm(rebuilt - case.unseen) / np.linalg.norm(case.unseen))
 
 
-def _pysensors(case: FitCase) -> tuple[Callable[[Any], Any], float | None]:
+def _pysensors(case: FitCase) -> tuple[Callable[[Any], Any], list[float]]:
+    """Its fit with the defaults, and its errors on the unseen in RIVAL_RUNS runs; none where nothing is unseen."""
     from pysensors.basis import SVD
     from pysensors.reconstruction import SSPOR
 
-    def fit(X: np.ndarray) -> Any:
+    def fit(X: np.ndarray, random_state: int | None = None) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return SSPOR(basis=SVD(n_basis_modes=case.k), n_sensors=case.k).fit(X, quiet=True, seed=0)
+            basis = SVD(n_basis_modes=case.k, random_state=random_state)
+            return SSPOR(basis=basis, n_sensors=case.k).fit(X, quiet=True, seed=0)
 
-    model = fit(case.train)
-    if case.unseen is None:
-        return fit, None
-    rebuilt = model.predict(case.unseen[:, model.selected_sensors], method="unregularized")
-    return fit, float(np.linalg.norm(rebuilt - case.unseen) / np.linalg.norm(case.unseen))
+    errors = []
+    for random_state in range(RIVAL_RUNS if case.unseen is not None else 0):
+        model = fit(case.train, random_state)
+        rebuilt = model.predict(case.unseen[:, model.selected_sensors], method="unregularized")
+        errors.append(float(np.linalg.norm(rebuilt - case.unseen) / np.linalg.norm(case.unseen)))
+    return fit, errors

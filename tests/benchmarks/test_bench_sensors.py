@@ -34,6 +34,18 @@ def test_fits_are_checked_and_told_with_their_error(tmp_path: Path, monkeypatch:
     assert (goal.what, goal.size, goal.at_most) == ("fit, pod, exact", "waves 32 x 32", True)
 
 
+def test_the_error_of_a_randomised_rival_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run of it is luck, good or bad; ours is one number."""
+    pytest.importorskip("pysensors")
+    monkeypatch.setattr(sensor_fits, "RIVAL_RUNS", 5)
+    rows = measure_fit(FitCase("waves 32 x 32", *waves(60, 32), 6), SHORT, [])
+    ours, rival = rows[0], next(row for row in rows if row.name == sensor_fits.PYSENSORS)
+    assert ours.error_range is None
+    assert rival.error_range is not None
+    assert rival.error is not None
+    assert rival.error_range[0] <= rival.error <= rival.error_range[1]
+
+
 def test_wrong_modes_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensor_fits, "interleaved", lambda *_: pytest.fail("timed"))
     train, unseen = waves(40, 16)

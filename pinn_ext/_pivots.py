@@ -17,8 +17,9 @@ from pinn_ext._checks import describe
 from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext.sketch import sketch_rows
 
-_OK, _NOT_FINITE, _TOO_SMALL = (
-    int(status) for status in (_core.PivotStatus.ok, _core.PivotStatus.not_finite, _core.PivotStatus.too_small)
+_STATUS = _core.PivotStatus
+_OK, _NOT_FINITE, _TOO_SMALL, _EXHAUSTED = (
+    int(status) for status in (_STATUS.ok, _STATUS.not_finite, _STATUS.too_small, _STATUS.exhausted)
 )
 
 __all__ = ["Pivots", "check_finite", "choose", "choose_from_sketch", "choose_up_to", "rounding_level"]
@@ -76,7 +77,7 @@ def choose_up_to(
     Raises:
         ValueError: NaN or infinity in ``A``, or zeros alone.
     """
-    if tournament and A.is_cuda:
+    if tournament and A.is_cuda and not _is_served(A, k, constraints):
         _say_exact()
         tournament = False
     if tolerance is None:
@@ -110,7 +111,7 @@ def _like_columns(mask: Tensor, A: Tensor) -> Tensor:
 def _say_exact() -> None:
     warnings.warn(
         "pinn_ext.pivoted_qr: method='tournament' on CUDA is answered by the exact choice, with a pass over A for each "
-        "pivot; there is no tournament of CUDA kernels yet",
+        "pivot, where a block of threads holds too few columns to choose k of them: many rows, or a k of hundreds",
         stacklevel=2,
     )
 
@@ -165,7 +166,13 @@ def _run(
         tolerance,
         tournament,
     )
-    return pivots, r_diagonal, report.tolist()
+    status, chosen, rank, looked_at = report.tolist()
+    if status == _EXHAUSTED and tournament and A.is_cuda:
+        # Limits have set winners of different heats against one another. (On the CPU csrc/qr/tournament.h goes on.)
+        found = replace(constraints, forced=pivots[:chosen])
+        pivots, r_diagonal, (status, chosen, rank, more) = _run(A, k, found, tolerance, False)
+        looked_at += more
+    return pivots, r_diagonal, [status, chosen, rank, looked_at]
 
 
 def _fake(A: Tensor, k: int, *limits: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,7 +199,30 @@ def _kernel(
 ) -> tuple[Tensor, Tensor, Tensor]:
     A = A.contiguous()
     pivots, r_diagonal, report = _fake(A, k)
-    size = _core.PivotSize(
+    size = _size(A, k, forced, positions, min_distance, quotas, tolerance)
+    inputs = (A, weights, costs, forbidden, forced, positions, regions, quotas)
+    arrays = [address(array) for array in (*inputs, pivots, r_diagonal, report)]
+    kernel = _core.pivot_tournament if tournament else _core.pivoted_qr
+    with launch_place(A) as place:
+        workspace = None
+        if A.is_cuda:
+            float64, _ = place
+            count = _core.cuda_tournament_workspace_bytes if tournament else _core.cuda_pivot_workspace_bytes
+            workspace = A.new_empty(count(size, float64), dtype=torch.uint8)
+        kernel(*place, arrays, address(workspace), size)
+    return pivots, r_diagonal, report
+
+
+def _size(
+    A: Tensor,
+    k: int,
+    forced: Tensor,
+    positions: Tensor | None,
+    min_distance: float,
+    quotas: Tensor | None,
+    tolerance: float,
+) -> _core.PivotSize:
+    return _core.PivotSize(
         r=A.shape[0],
         n=A.shape[1],
         c=A.shape[2] if A.dim() == 3 else 1,
@@ -203,16 +233,14 @@ def _kernel(
         min_distance=min_distance,
         tolerance=tolerance,
     )
-    workspace = None
-    if A.is_cuda:
-        num_bytes = _core.cuda_pivot_workspace_bytes(size, A.dtype == torch.float64)
-        workspace = A.new_empty(num_bytes, dtype=torch.uint8)
-    inputs = (A, weights, costs, forbidden, forced, positions, regions, quotas)
-    arrays = [address(array) for array in (*inputs, pivots, r_diagonal, report)]
-    kernel = _core.pivot_tournament if tournament else _core.pivoted_qr
-    with launch_place(A) as place:
-        kernel(*place, arrays, address(workspace), size)
-    return pivots, r_diagonal, report
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _is_served(A: Tensor, k: int, constraints: Constraints) -> bool:
+    """Whether a tournament of CUDA kernels chooses as many from columns of this size."""
+    size = _size(A, k, constraints.forced, None, 0.0, None, 0.0)
+    with launch_place(A) as (float64, _):
+        return _core.cuda_tournament_serves(size, float64)
 
 
 _pivoted_qr = register_operator(

@@ -81,10 +81,11 @@ def pivoted_qr(
             DLPack; float32 or float64; CPU or CUDA. Made contiguous where it is not.
         k: how many, ``1 <= k <= n``.
         method: ``"exact"``, the pivots of LAPACK's geqp3; ``"tournament"``, one read of ``A``: blocks of columns choose
-            ``k`` each, winners meet in a tree; on CUDA the exact choice answers, and says so once. ``"randomized"``,
-            pivots of ``k c + oversampling`` random combinations of the rows (:func:`pinn_ext.sketch_rows`), with
-            ``r_diagonal`` and rank of the chosen columns of ``A`` itself, which need not fall; where ``A`` has no more
-            rows than that, a sketch would cost and not help, and the exact choice answers.
+            ``k`` each, winners meet in a tree; on CUDA, where a block holds too few columns for that (many rows, a
+            ``k`` of hundreds), the exact choice answers, and says so once. ``"randomized"``, pivots of
+            ``k c + oversampling`` random combinations of the rows (:func:`pinn_ext.sketch_rows`), with ``r_diagonal``
+            and rank of the chosen columns of ``A`` itself, which need not fall; where ``A`` has no more rows than that,
+            a sketch would cost and not help, and the exact choice answers.
         weights: ``[n]`` >= 0, the same as scaling the columns; 0 forbids.
         costs: ``[n]`` in the scale of ``A`` (Clark, Askham, Brunton and Kutz, *Greedy sensor placement with cost
             constraints*, IEEE Sensors J. 19 (2019)).

@@ -10,7 +10,8 @@
     periodic_flow       synthetic snapshots of decaying vortices                 synthetic
     solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
 
-Behind the readers: `array_files` opens files, `layout` finds the order of the axes.
+Behind the readers: `array_files` opens files, `layout` finds the order of the axes. Fields of any
+quantity: `fields`, whole or as `stored_frames` that stay in their file.
 """
 
 from __future__ import annotations

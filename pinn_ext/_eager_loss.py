@@ -1,13 +1,7 @@
-"""``navier_stokes_loss`` on plain tensors in the CPU's memory: checked once for each signature, and no dispatcher.
-
-A network of width 64 takes two milliseconds a step, after which caches hold nothing of Python or torch: every line of
-Python that a call runs is then read from afar. So what the checks have found is kept by the signature of the call, and
-a call whose signature is known reads addresses, allocates and runs the kernel (docs/performance.md).
-"""
+"""``navier_stokes_loss`` on plain tensors whose signature is known: no checks, and one node of autograd."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,32 +12,9 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._navier_stokes_operator import scale_operator
 
-__all__ = ["EagerLoss", "KnownCalls"]
+__all__ = ["EagerLoss"]
 
 _CPU = torch.device("cpu")
-
-
-class KnownCalls:
-    """The last calls that passed the checks, by signature and options; oldest out."""
-
-    def __init__(self, most: int = 256) -> None:
-        self._calls: dict[object, EagerLoss] = {}
-        self._most = most
-        self._adding = threading.Lock()
-
-    def get(self, key: object) -> EagerLoss | None:
-        """None too where an option cannot be a key: then it is none that the checks let pass."""
-        try:
-            return self._calls.get(key)
-        except TypeError:
-            return None
-
-    def add(self, key: object, call: EagerLoss) -> None:
-        """Keeps a call that is checked."""
-        with self._adding:
-            while len(self._calls) >= self._most:
-                del self._calls[next(iter(self._calls))]
-            self._calls[key] = call
 
 
 @dataclass(slots=True)

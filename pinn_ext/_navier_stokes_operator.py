@@ -14,8 +14,8 @@ from torch import Tensor
 from pinn_ext import _composed, _core
 from pinn_ext._checks import check_backward_precision
 from pinn_ext._library import address, launch_place, register_operator
+from pinn_ext._network import addresses, no_gradients, num_parameters, shape_of, split_gradient, workspace
 from pinn_ext._paths import fused_serves
-from pinn_ext.mlp import addresses, no_gradients, num_parameters, shape_of, split_gradient, workspace
 from pinn_ext.navier_stokes import residual_size
 
 __all__ = ["loss_operator", "scale_operator"]

@@ -10,28 +10,23 @@ memory does not grow with the number of points. How the tiles are chosen, and wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pinn_ext import _composed, _core
 from pinn_ext._checks import check_backward_precision, check_coordinates, check_mlp, check_spec_fits
-from pinn_ext._library import address, launch_place, register_operator
-from pinn_ext._paths import fused_serves
+from pinn_ext._eager_jet import EagerJet
+from pinn_ext._known_calls import KnownCalls
+from pinn_ext._library import read_tensors
+from pinn_ext._mlp_operator import jet_operator
+from pinn_ext._network import interleaved, invariant_parts, shape_of
 from pinn_ext.activation import Activation
-from pinn_ext.fourier import jet_streams
 from pinn_ext.jet import Jet, JetSpec
 
 __all__ = ["BackwardPrecision", "mlp_jet"]
 
 BackwardPrecision = Literal["full", "bfloat16"]
-
-# The parts of the points where the bits must not depend on the number of threads, and the numbers that the parts'
-# gradients may take (256 MB in float64).
-_INVARIANT_PARTS = 32
-_INVARIANT_NUMBERS = 1 << 25
 
 
 def mlp_jet(
@@ -71,214 +66,38 @@ def mlp_jet(
         TypeError, ValueError: wrong type, shape, dtype or device; ``x`` that requires a gradient; an unknown
             activation; a coordinate that ``x`` does not have; a ``backward_precision`` that is not to be had here.
     """
+    with_graph = torch.is_grad_enabled()
+    read = read_tensors(x, B, weights, biases)
+    key: tuple[object, ...] = ()
+    if read is not None:
+        key = read[0], with_graph, spec, activation, thread_invariant, backward_precision
+        known = _known_calls.get(key)
+        if known is not None:
+            return Jet(known(read[1], x, B, interleaved(weights, biases)), spec)
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
     parameters = interleaved(weights, biases)
     parts = invariant_parts(B, weights) if thread_invariant else 0
     streams = spec.first, spec.laplacian_weights, spec.has_laplacian
-    data = _mlp_jet(x, B, parameters, *streams, activation, parts, backward_precision)
-    return Jet(data, spec)
-
-
-def interleaved(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
-    """``[W_0, b_0, W_1, b_1, ...]``, the order of the flat gradient."""
-    return [tensor for pair in zip(weights, biases, strict=True) for tensor in pair]
-
-
-def num_parameters(parameters: Sequence[Tensor]) -> int:
-    """Numbers in all tensors."""
-    return sum([p.numel() for p in parameters])
-
-
-def invariant_parts(B: Tensor, weights: Sequence[Tensor]) -> int:
-    """In how many parts the points are cut where threads must not matter: of sizes alone."""
-    size = sum(w.numel() for w in weights) + B.numel()
-    return max(1, min(_INVARIANT_PARTS, _INVARIANT_NUMBERS // size))
-
-
-@lru_cache(maxsize=256)
-def mlp_shape(
-    n: int,
-    d: int,
-    m: int,
-    widths: tuple[int, ...],
-    first: tuple[int, ...],
-    weights: tuple[float, ...],
-    laplacian: bool,
-    activation: str,
-) -> Any:
-    """The kernels' description of a network and its points."""
-    streams = jet_streams(list(first), list(weights), laplacian)
-    return _core.MlpShape(n, d, m, widths, streams, getattr(_core.Activation, activation))
-
-
-def shape_of(
-    x: Tensor,
-    B: Tensor,
-    parameters: Sequence[Tensor],
-    first: Sequence[int],
-    weights: Sequence[float],
-    laplacian: bool,
-    activation: str,
-) -> Any:
-    """`mlp_shape` of tensors."""
-    (n, d), m = x.shape, B.shape[1]
-    widths = (2 * m, *(bias.shape[0] for bias in parameters[1::2]))
-    return mlp_shape(n, d, m, widths, tuple(first), tuple(weights), laplacian, activation)
-
-
-def addresses(tensors: Sequence[Tensor]) -> list[int]:
-    """The address of each tensor's first number."""
-    return [t.data_ptr() for t in tensors]
-
-
-def workspace(like: Tensor, shape: Any, gradient: bool, want_B: bool) -> Tensor | None:
-    """The scratch memory of a CUDA kernel; a CPU kernel keeps its own."""
-    if not like.is_cuda:
-        return None
-    return like.new_empty(_core.cuda_workspace_bytes(shape, gradient, want_B), dtype=torch.uint8)
-
-
-def split_gradient(flat: Tensor, like: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
-    """The flat gradient as one tensor for each of `like`, None where it is not wanted."""
-    pieces = flat.split_with_sizes([t.numel() for t in like])
-    return [piece.view(t.shape) if want else None for piece, t, want in zip(pieces, like, wanted, strict=True)]
-
-
-def no_gradients(options: Sequence[Any]) -> list[Any]:
-    """What autograd takes as the gradients of arguments that are no tensors: torch holds an empty list for one of
-    tensors."""
-    return [[] if isinstance(option, list | tuple) and not option else None for option in options]
-
-
-def _kernel(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    parts: int,
-    backward_precision: str,
-) -> Tensor:
+    if read is None:
+        return Jet(jet_operator(x, B, parameters, *streams, activation, parts, backward_precision), spec)
     check_backward_precision(backward_precision, x)
-    shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
-    if not fused_serves(shape, x):
-        return _composed.mlp_jet(x, B, parameters, first, weights, laplacian, activation)
-    x, B = x.contiguous(), B.contiguous()
-    parameters = [p.contiguous() for p in parameters]
-    out = _fake(x, B, parameters, first, weights, laplacian, activation, parts, backward_precision)
-    if out.numel() == 0:
-        return out
-    scratch = workspace(x, shape, False, False)
-    with launch_place(x) as place:
-        _core.mlp_jet(*place, address(x), address(B), addresses(parameters), address(out), address(scratch), shape)
-    return out
+    differentiated = [*parameters, B] if B.requires_grad else parameters
+    want_gradient = with_graph and any([t.requires_grad for t in differentiated])
+    call = EagerJet(
+        dtype=x.dtype,
+        out=(spec.num_streams, x.shape[0], biases[-1].shape[0]),
+        pieces=tuple(t.shape for t in differentiated) if want_gradient else (),
+        want_frequencies=want_gradient and B.requires_grad,
+        shape=shape_of(x, B, parameters, *streams, activation),
+        streams=streams,
+        activation=activation,
+        parts=parts,
+        backward_precision=backward_precision,
+    )
+    _known_calls.add(key, call)
+    return Jet(call(read[1], x, B, parameters), spec)
 
 
-def _fake(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    parts: int,
-    backward_precision: str,
-) -> Tensor:
-    return x.new_empty((1 + len(first) + int(laplacian), x.shape[0], parameters[-1].shape[0]))
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, B, parameters, *ctx.options = inputs
-    ctx.save_for_backward(x, B, *parameters)
-
-
-def _autograd(ctx: Any, v_out: Tensor) -> tuple[Any, ...]:
-    x, B, *parameters = ctx.saved_tensors
-    want_B, want_parameters = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
-    *streams, parts, backward_precision = ctx.options
-    flat = _mlp_jet_backward(v_out, x, B, parameters, *streams, want_B, parts, backward_precision)
-    inputs, wanted = [*parameters], [*want_parameters]
-    if want_B:
-        inputs, wanted = [*parameters, B], [*want_parameters, True]
-    v_parameters = split_gradient(flat, inputs, wanted)
-    v_B = v_parameters.pop() if want_B else None
-    return None, v_B, v_parameters, *no_gradients(ctx.options)
-
-
-def _backward_kernel(
-    v_out: Tensor,
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    want_B: bool,
-    parts: int,
-    backward_precision: str,
-) -> Tensor:
-    bfloat16 = check_backward_precision(backward_precision, x)
-    shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
-    if not fused_serves(shape, x):
-        return _composed.mlp_jet_gradient(v_out, x, B, parameters, first, weights, laplacian, activation, want_B)
-    size = num_parameters(parameters) + (B.numel() if want_B else 0)
-    if v_out.numel() == 0:
-        return x.new_zeros(size)
-    v_out, x, B = v_out.contiguous(), x.contiguous(), B.contiguous()
-    parameters = [p.contiguous() for p in parameters]
-    gradient = x.new_empty(size)
-    scratch = workspace(x, shape, True, want_B)
-    with launch_place(x) as place:
-        _core.mlp_jet_backward(
-            *place,
-            address(v_out),
-            address(x),
-            address(B),
-            addresses(parameters),
-            address(gradient),
-            address(scratch),
-            shape,
-            want_B,
-            parts,
-            bfloat16,
-        )
-    return gradient
-
-
-def _backward_fake(
-    v_out: Tensor,
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    want_B: bool,
-    parts: int,
-    backward_precision: str,
-) -> Tensor:
-    return x.new_empty(num_parameters(parameters) + (B.numel() if want_B else 0))
-
-
-_STREAMS = "int[] first, float[] weights, bool laplacian, str activation"
-
-_mlp_jet = register_operator(
-    f"mlp_jet(Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, int parts, str backward_precision) -> Tensor",
-    _kernel,
-    _fake,
-    backward=_autograd,
-    setup_context=_setup,
-)
-_mlp_jet_backward = register_operator(
-    f"mlp_jet_backward(Tensor v_out, Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, bool want_B, int parts, "
-    "str backward_precision) -> Tensor",
-    _backward_kernel,
-    _backward_fake,
-)
+_known_calls: KnownCalls[EagerJet] = KnownCalls()

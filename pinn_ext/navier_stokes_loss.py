@@ -19,12 +19,14 @@ from pinn_ext._checks import (
     check_tensor,
     describe,
 )
-from pinn_ext._eager_loss import EagerLoss, KnownCalls
+from pinn_ext._eager_loss import EagerLoss
+from pinn_ext._known_calls import KnownCalls
 from pinn_ext._library import read_tensors
 from pinn_ext._navier_stokes_operator import loss_operator
+from pinn_ext._network import interleaved, invariant_parts, shape_of
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
-from pinn_ext.mlp import BackwardPrecision, interleaved, invariant_parts, shape_of
+from pinn_ext.mlp import BackwardPrecision
 from pinn_ext.navier_stokes import check_flow, residual_size
 
 __all__ = ["navier_stokes_loss"]
@@ -157,7 +159,7 @@ def navier_stokes_loss(
     return (total, terms, residual) if return_residual else (total, terms)
 
 
-_known_calls = KnownCalls()
+_known_calls: KnownCalls[EagerLoss] = KnownCalls()
 
 
 def _refuse_gradient(name: str, tensor: Tensor | None) -> None:

@@ -1,0 +1,101 @@
+"""A network as the fused kernels take it: shape, parameters, flat gradient, scratch memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinn_ext import _core
+from pinn_ext.fourier import jet_streams
+
+__all__ = [
+    "addresses",
+    "interleaved",
+    "invariant_parts",
+    "mlp_shape",
+    "no_gradients",
+    "num_parameters",
+    "shape_of",
+    "split_gradient",
+    "workspace",
+]
+
+# The parts of the points where the bits must not depend on the number of threads, and the numbers that the parts'
+# gradients may take (256 MB in float64).
+_INVARIANT_PARTS = 32
+_INVARIANT_NUMBERS = 1 << 25
+
+
+def interleaved(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
+    """``[W_0, b_0, W_1, b_1, ...]``, the order of the flat gradient."""
+    return [tensor for pair in zip(weights, biases, strict=True) for tensor in pair]
+
+
+def num_parameters(parameters: Sequence[Tensor]) -> int:
+    """Numbers in all tensors."""
+    return sum([p.numel() for p in parameters])
+
+
+def invariant_parts(B: Tensor, weights: Sequence[Tensor]) -> int:
+    """In how many parts the points are cut where threads must not matter: of sizes alone."""
+    size = sum(w.numel() for w in weights) + B.numel()
+    return max(1, min(_INVARIANT_PARTS, _INVARIANT_NUMBERS // size))
+
+
+@lru_cache(maxsize=256)
+def mlp_shape(
+    n: int,
+    d: int,
+    m: int,
+    widths: tuple[int, ...],
+    first: tuple[int, ...],
+    weights: tuple[float, ...],
+    laplacian: bool,
+    activation: str,
+) -> Any:
+    """The kernels' description of a network and its points."""
+    streams = jet_streams(list(first), list(weights), laplacian)
+    return _core.MlpShape(n, d, m, widths, streams, getattr(_core.Activation, activation))
+
+
+def shape_of(
+    x: Tensor,
+    B: Tensor,
+    parameters: Sequence[Tensor],
+    first: Sequence[int],
+    weights: Sequence[float],
+    laplacian: bool,
+    activation: str,
+) -> Any:
+    """`mlp_shape` of tensors."""
+    (n, d), m = x.shape, B.shape[1]
+    widths = (2 * m, *(bias.shape[0] for bias in parameters[1::2]))
+    return mlp_shape(n, d, m, widths, tuple(first), tuple(weights), laplacian, activation)
+
+
+def addresses(tensors: Sequence[Tensor]) -> list[int]:
+    """The address of each tensor's first number."""
+    return [t.data_ptr() for t in tensors]
+
+
+def workspace(like: Tensor, shape: Any, gradient: bool, want_B: bool) -> Tensor | None:
+    """The scratch memory of a CUDA kernel; a CPU kernel keeps its own."""
+    if not like.is_cuda:
+        return None
+    return like.new_empty(_core.cuda_workspace_bytes(shape, gradient, want_B), dtype=torch.uint8)
+
+
+def split_gradient(flat: Tensor, like: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
+    """The flat gradient as one tensor for each of `like`, None where it is not wanted."""
+    pieces = flat.split_with_sizes([t.numel() for t in like])
+    return [piece.view(t.shape) if want else None for piece, t, want in zip(pieces, like, wanted, strict=True)]
+
+
+def no_gradients(options: Sequence[Any]) -> list[Any]:
+    """What autograd takes as the gradients of arguments that are no tensors: torch holds an empty list for one of
+    tensors."""
+    return [[] if isinstance(option, list | tuple) and not option else None for option in options]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinn_ext import _core
 from pinn_ext._mlp_operator import gradient_operator
+from pinn_ext._network import by_layer, split_flat
 
 __all__ = ["EagerJet"]
 
@@ -60,10 +61,8 @@ class EagerJet:
         """Runs the kernel."""
         out = torch.empty(self.out, dtype=self.dtype, device=_CPU)
         x, B, *parameters = addresses
-        layers = len(parameters) // 2
-        parameters[0::2], parameters[1::2] = parameters[:layers], parameters[layers:]
         if out.numel() > 0:
-            _core.mlp_jet(self.dtype is torch.float64, None, x, B, parameters, out.data_ptr(), 0, self.shape)
+            _core.mlp_jet(self.dtype is torch.float64, None, x, B, by_layer(parameters), out.data_ptr(), 0, self.shape)
         return out
 
 
@@ -82,8 +81,7 @@ class _Attached(torch.autograd.Function):
         call: EagerJet = ctx.call
         options = *call.streams, call.activation, call.want_frequencies, call.parts, call.backward_precision
         flat = gradient_operator(cotangents[0], x, B, parameters, *options)
-        parts = zip(flat.split_with_sizes(call.sizes), call.pieces, strict=True)
-        shaped = [part if len(shape) == 1 else part.view(shape) for part, shape in parts]
+        shaped = split_flat(flat, call.sizes, call.pieces)
         v_B = shaped.pop() if call.want_frequencies else None
         return None, None, None, v_B, *shaped
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinn_ext import _core
 from pinn_ext._navier_stokes_operator import scale_operator
+from pinn_ext._network import by_layer, split_flat
 
 __all__ = ["EagerLoss"]
 
@@ -74,14 +75,12 @@ class EagerLoss:
         terms = torch.empty(self.columns, dtype=self.dtype, device=_CPU)
         residual = None if self.residual is None else torch.empty(self.residual, dtype=self.dtype, device=_CPU)
         x, B, nu, forcing, term_weights, point_weights, *parameters = addresses
-        layers = len(parameters) // 2
-        parameters[0::2], parameters[1::2] = parameters[:layers], parameters[layers:]
         _core.navier_stokes_loss(
             self.dtype is torch.float64,
             None,
             x,
             B,
-            parameters,
+            by_layer(parameters),
             nu,
             forcing,
             term_weights,
@@ -123,8 +122,7 @@ class _Attached(torch.autograd.Function):
             scaled = scale_operator(cotangents[0], differentiated, gradient)
         else:
             scaled = gradient * cotangents[0]
-        parts = zip(scaled.split_with_sizes(call.sizes), call.pieces, strict=True)
-        return None, None, None, *[part if len(shape) == 1 else part.view(shape) for part, shape in parts]
+        return None, None, None, *split_flat(scaled, call.sizes, call.pieces)
 
 
 # Function.apply itself first looks for functorch's transforms; whoever reads addresses has done so.

@@ -1,4 +1,4 @@
-# CUDA kernels where a compiler is found, else their twins, which throw an error that says how to rebuild.
+# CUDA kernels where a compiler is found; without them run() in csrc/core/run.h throws an error that says how to rebuild.
 #
 # Machine code for sm_80 and sm_90; newer devices compile the PTX of the newest of the two when they first load it.
 set(PINN_EXT_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "CMake's CUDA_ARCHITECTURES for the CUDA kernels")
@@ -33,15 +33,13 @@ else()
 endif()
 
 function(pinn_cuda_kernels target)
-  foreach(kernel IN LISTS ARGN)
-    if(PINN_WITH_CUDA)
-      target_sources(${target} PRIVATE ${kernel}_cuda.cu)
-    else()
-      target_sources(${target} PRIVATE ${kernel}_no_cuda.cpp)
-    endif()
-  endforeach()
-  if(PINN_WITH_CUDA)
-    set_target_properties(${target} PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda>)
+  if(NOT PINN_WITH_CUDA)
+    return()
   endif()
+  foreach(kernel IN LISTS ARGN)
+    target_sources(${target} PRIVATE ${kernel}_cuda.cu)
+  endforeach()
+  target_compile_definitions(${target} PUBLIC PINN_CUDA)
+  set_target_properties(${target} PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda>)
 endfunction()

@@ -113,8 +113,20 @@ void register_mlp(py::module_& m) {
             return op;
           });
         });
-  m.def("cuda_fused_serves", &cuda_fused_serves, py::arg("shape"), py::arg("float64"));
-  m.def("cuda_workspace_bytes", &cuda_workspace_bytes, py::arg("shape"), py::arg("gradient"), py::arg("want_B"));
+  m.def(
+      "cuda_fused_serves",
+      [](const MlpShape& shape, bool float64) {
+        if constexpr (kHasCuda) return cuda_fused_serves(shape, float64);
+        return false;
+      },
+      py::arg("shape"), py::arg("float64"));
+  m.def(
+      "cuda_workspace_bytes",
+      [](const MlpShape& shape, bool gradient, bool want_B) -> std::int64_t {
+        if constexpr (kHasCuda) return cuda_workspace_bytes(shape, gradient, want_B);
+        throw_no_cuda();
+      },
+      py::arg("shape"), py::arg("gradient"), py::arg("want_B"));
 
   // GFLOP/s of fused multiply-adds in registers on all threads: the limit of the benchmarks.
   m.def(

@@ -56,9 +56,27 @@ void register_qr(py::module_& m) {
     run_typed(float64, stream,
               [&](auto t) { return PivotTournament<decltype(t)>{make_choice<decltype(t)>(arrays, size, workspace)}; });
   });
-  m.def("cuda_pivot_workspace_bytes", &cuda_pivot_workspace_bytes, py::arg("size"), py::arg("float64"));
-  m.def("cuda_tournament_workspace_bytes", &cuda_tournament_workspace_bytes, py::arg("size"), py::arg("float64"));
-  m.def("cuda_tournament_serves", &cuda_tournament_serves, py::arg("size"), py::arg("float64"));
+  m.def(
+      "cuda_pivot_workspace_bytes",
+      [](const PivotSize& size, bool float64) -> int64_t {
+        if constexpr (kHasCuda) return cuda_pivot_workspace_bytes(size, float64);
+        throw_no_cuda();
+      },
+      py::arg("size"), py::arg("float64"));
+  m.def(
+      "cuda_tournament_workspace_bytes",
+      [](const PivotSize& size, bool float64) -> int64_t {
+        if constexpr (kHasCuda) return cuda_tournament_workspace_bytes(size, float64);
+        throw_no_cuda();
+      },
+      py::arg("size"), py::arg("float64"));
+  m.def(
+      "cuda_tournament_serves",
+      [](const PivotSize& size, bool float64) {
+        if constexpr (kHasCuda) return cuda_tournament_serves(size, float64);
+        return false;
+      },
+      py::arg("size"), py::arg("float64"));
 }
 
 }  // namespace pinn

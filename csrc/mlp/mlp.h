@@ -73,7 +73,7 @@ void run_on_cpu(IsaConstant<isa>, const MlpJet<T>&);
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const MlpJetBackward<T>&);
 
-// Whether the fused CUDA kernels take this network on the current device; without CUDA false.
+// Whether the fused CUDA kernels take this network on the current device.
 bool cuda_fused_serves(const MlpShape&, bool float64);
 
 // What they need beside inputs and outputs, on the current device; `gradient`: of a pass that goes back too.

@@ -1,4 +1,4 @@
-"""A build without a CUDA compiler: what stands in for the CUDA kernels says how to rebuild."""
+"""A build without a CUDA compiler: an operation that is given a stream says how to rebuild."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pinn_ext
 from pinn_ext import _core
 
 pytestmark = pytest.mark.skipif(
-    pinn_ext.build_info().cuda_version is not None, reason="this build has CUDA kernels, so there are no twins to call"
+    pinn_ext.build_info().cuda_version is not None, reason="this build has CUDA kernels, so nothing is refused"
 )
 
 STREAMS = _core.JetStreams([0, 1], [1.0, 1.0], True)
@@ -18,8 +18,8 @@ SIZE = _core.ResidualSize(n=4, dim=2, time_stream=False, steady=True, nu_per_poi
 TANH = _core.Activation.tanh
 NETWORK = _core.MlpShape(n=4, d=2, m=3, widths=[6, 5, 3], streams=STREAMS, activation=TANH)
 PIVOTS = _core.PivotSize(r=3, n=4, c=1, k=2, num_forced=0, num_regions=0, d=0, min_distance=0.0, tolerance=1e-6)
-# Addresses are zero: a twin must throw before it touches any.
-TWINS: dict[str, Callable[[bool], None]] = {
+# Addresses are zero: nothing may be read before the error.
+OPERATIONS: dict[str, Callable[[bool], None]] = {
     "fourier_features": lambda f: _core.fourier_features(f, 0, 0, 0, 0, 4, 2, 3),
     "fourier_features_backward": lambda f: _core.fourier_features_backward(f, 0, 0, 0, 0, 0, 0, 4, 2, 3),
     "fourier_features_second_order": lambda f: _core.fourier_features_second_order(
@@ -45,7 +45,7 @@ TWINS: dict[str, Callable[[bool], None]] = {
 
 
 @pytest.mark.parametrize("float64", [False, True])
-@pytest.mark.parametrize("name", TWINS)
-def test_a_twin_says_how_to_rebuild(name: str, float64: bool) -> None:
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_says_how_to_rebuild(name: str, float64: bool) -> None:
     with pytest.raises(RuntimeError, match=r"built without CUDA: expected CPU tensors.*Rebuild.*PINN_EXT_CUDA=ON"):
-        TWINS[name](float64)
+        OPERATIONS[name](float64)

@@ -169,7 +169,7 @@ EXACT_FLOW_GRADIENT = EXACT_FLOW
 # a relative error, 10 eps, and rounds once.
 LOG_NU_FLOAT32 = 11 * EPS32
 
-# pinnx.reconstruct: viscosity learned in 500 steps from a guess three times off: measured 2 to 5 per cent over two
+# pinnx.jobs: viscosity learned in 500 steps from a guess three times off: measured 2 to 5 per cent over two
 # seeds and both guesses.
 LEARNED_VISCOSITY = 0.1
 

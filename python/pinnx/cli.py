@@ -97,10 +97,10 @@ def _job() -> ModuleType:
         PinnxError: a package is missing, or the kernels cannot run here.
     """
     try:
-        from pinnx import reconstruct
+        from pinnx import jobs
     except (ImportError, RuntimeError) as error:
         raise PinnxError(f"{error} (pinnx doctor says more)") from error
-    return reconstruct
+    return jobs
 
 
 def _parser() -> argparse.ArgumentParser:

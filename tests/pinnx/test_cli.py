@@ -14,7 +14,7 @@ from flow_files import TINY, prepare
 from pinnx import __version__
 from pinnx.cli import main
 from pinnx.doctor import Finding
-from pinnx.reconstruct import job
+from pinnx.jobs import reconstruction
 from pinnx.train import RunFolder
 
 Refused = Callable[..., str]
@@ -24,7 +24,7 @@ Refused = Callable[..., str]
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has a working directory of its own, and empty reports."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(job, "write_report", lambda folder: (folder / "report.html").touch())
+    monkeypatch.setattr(reconstruction, "write_report", lambda folder: (folder / "report.html").touch())
 
 
 @pytest.fixture

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pinnx.evals.accuracy import (
+    field_errors,
+    relative_l2,
+    relative_l2_per_frame,
+    relative_l2_up_to_constant,
+)
 from pinnx.evals.checks import (
     GATES,
     Check,
@@ -14,12 +20,6 @@ from pinnx.evals.checks import (
     verify,
 )
 from pinnx.evals.exact import Beltrami, ExactFlow, Kovasznay, TaylorGreen
-from pinnx.evals.metrics import (
-    field_errors,
-    relative_l2,
-    relative_l2_per_frame,
-    relative_l2_up_to_constant,
-)
 
 __all__ = [
     "GATES",

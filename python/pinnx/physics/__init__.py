@@ -5,7 +5,7 @@ from __future__ import annotations
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.expression import Expression
-from pinnx.physics.places import Circle, Place, PointSet, Side
+from pinnx.physics.geometry import Circle, Place, PointSet, Side
 
 __all__ = [
     "BoundaryCondition",

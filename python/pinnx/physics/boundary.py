@@ -20,7 +20,7 @@ import numpy as np
 from pinnx.data.collocation import UniformPoints
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
-from pinnx.physics.places import Bounds, Circle, Place, PointSet, Side, axes_of
+from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, axes_of
 
 __all__ = ["BoundaryCondition", "boundary_conditions", "component_names"]
 

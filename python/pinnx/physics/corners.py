@@ -24,7 +24,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
-from pinnx.physics.places import Bounds, Side, axes_of
+from pinnx.physics.geometry import Bounds, Side, axes_of
 
 __all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners"]
 

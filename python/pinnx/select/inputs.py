@@ -62,7 +62,7 @@ def opened_fields(
             arrays = config.data.arrays
             named = [name for name in (arrays.u, arrays.v, arrays.w) if name is not None]
             _require_fits(options.file, FLOW_COPIES, named, memory_limit, "a flow")
-        from pinnx.reconstruct.case import load_snapshots  # with all that a reconstruction needs
+        from pinnx.jobs.load_case import load_snapshots  # with all that a reconstruction needs
 
         yield Fields.from_snapshots(load_snapshots(config, say))
         return

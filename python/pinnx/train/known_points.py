@@ -16,7 +16,7 @@ import numpy as np
 from pinnx.data.collocation import UniformPoints
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corners import Corner
-from pinnx.physics.places import Bounds
+from pinnx.physics.geometry import Bounds
 
 __all__ = ["KnownPoints"]
 

@@ -12,7 +12,7 @@ import pytest
 from flow_files import TINY, prepare
 
 from pinnx.cli import main
-from pinnx.reconstruct import job
+from pinnx.jobs import reconstruction
 from pinnx.sensors import SensorSet
 
 
@@ -102,7 +102,7 @@ def test_held_out_snapshots_take_no_part(heat: str) -> None:
 
 
 def test_a_reconstruction_takes_the_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(job, "write_report", lambda folder: (folder / "report.html").touch())
+    monkeypatch.setattr(reconstruction, "write_report", lambda folder: (folder / "report.html").touch())
     for name in ("unsteady_grid", "steady_grid"):
         config, data = prepare(Path.cwd(), name)
         flow = ["data.arrays.nu=nu", "data.axes=[t, x, y]", "data.arrays.t=t"]

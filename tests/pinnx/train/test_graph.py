@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 import pinn_ext
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
-from pinnx.reconstruct import reconstruct
+from pinnx.jobs import reconstruct
 from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
 from pinnx.train.graph import StepGraph, fill, use_cuda_graph
 from pinnx.train.problem import Batch

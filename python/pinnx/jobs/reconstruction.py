@@ -15,10 +15,11 @@ from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.reconstruct.assembly import build_problem, term_weights
-from pinnx.reconstruct.case import Case, load_case
-from pinnx.reconstruct.metrics import boundary_error_max, run_metrics
-from pinnx.reconstruct.outputs import evaluate_output, write_fields
+from pinnx.jobs.case import Case
+from pinnx.jobs.flow_problem import build_problem, term_weights
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.metrics import boundary_error_max, run_metrics
+from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.report import write_report
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.optimizers import cosine_schedule, make_optimizer

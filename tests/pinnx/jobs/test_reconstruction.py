@@ -18,7 +18,7 @@ from tolerances import LEARNED_VISCOSITY
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
-from pinnx.reconstruct import reconstruct
+from pinnx.jobs import reconstruct
 from pinnx.train import RunFolder, load_checkpoint
 
 Tiny = Callable[..., Config]

@@ -20,9 +20,9 @@ import torch
 import pinn_ext
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.evals.flow import FlowFields, evaluate_flow
+from pinnx.jobs.case import Case
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.navier_stokes import NavierStokes
-from pinnx.reconstruct.case import Case
 
 __all__ = ["evaluate_output", "peak_memory_gib", "versions", "write_fields"]
 

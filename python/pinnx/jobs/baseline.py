@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pinnx.errors import PinnxError
-from pinnx.evals.metrics import field_errors
-from pinnx.reconstruct.case import Case
+from pinnx.evals.accuracy import field_errors
+from pinnx.jobs.case import Case
 from pinnx.sensors.gappy_pod import fit_gappy_pod
 from pinnx.sensors.sampling import sample_velocity
 

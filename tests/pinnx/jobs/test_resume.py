@@ -17,7 +17,7 @@ import pytest
 
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.reconstruct import job, reconstruct, resume
+from pinnx.jobs import reconstruct, reconstruction, resume
 from pinnx.train import Trainer, load_checkpoint, save_checkpoint
 
 Tiny = Callable[..., Config]
@@ -173,7 +173,7 @@ def test_stopped_while_it_evaluates_it_goes_on_without_training(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "evaluate_output", stop)
+        patch.setattr(reconstruction, "evaluate_output", stop)
         with pytest.raises(Interrupted, match="pinnx reconstruct --resume"):
             reconstruct(config, tmp_path / "run")
     monkeypatch.setattr(Trainer, "train_step", stop)

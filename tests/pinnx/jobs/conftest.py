@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from flow_files import TINY, prepare, source
 
 from pinnx.config import Config, load_config
-from pinnx.reconstruct import job, reconstruct
+from pinnx.jobs import reconstruct, reconstruction
 
 REPORTED = ("scattered_3d", "unsteady_csv")
 
@@ -39,7 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
             config = load_config(path, [*TINY, source(data)])
             with pytest.MonkeyPatch.context() as patch:
                 if name not in REPORTED:
-                    patch.setattr(job, "write_report", _empty_report)
+                    patch.setattr(reconstruction, "write_report", _empty_report)
                 runs[name] = (folder / "run", data, reconstruct(config, folder / "run", command="a test"))
         return runs[name]
 
@@ -60,4 +60,4 @@ def tiny(tmp_path: Path) -> Callable[..., Config]:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty report.html in place of the pictures, which take longer than the rest."""
-    monkeypatch.setattr(job, "write_report", _empty_report)
+    monkeypatch.setattr(reconstruction, "write_report", _empty_report)

@@ -13,10 +13,11 @@ from tolerances import EPS32
 
 from pinnx.config import Config
 from pinnx.evals.flow import FlowFields, evaluate_flow
-from pinnx.reconstruct import outputs
-from pinnx.reconstruct.assembly import build_problem
-from pinnx.reconstruct.case import Case, load_case
-from pinnx.reconstruct.outputs import evaluate_output, peak_memory_gib, versions, write_fields
+from pinnx.jobs import outputs
+from pinnx.jobs.case import Case
+from pinnx.jobs.flow_problem import build_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.outputs import evaluate_output, peak_memory_gib, versions, write_fields
 
 Tiny = Callable[..., Config]
 SHAPES = {

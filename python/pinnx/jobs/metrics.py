@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from pinnx.config import Config
+from pinnx.evals.accuracy import field_errors, relative_l2
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.flow import FlowFields, boundary_error, periodic_error, predict, residual_norms
-from pinnx.evals.metrics import field_errors, relative_l2
-from pinnx.reconstruct.baseline import gappy_pod_baseline
-from pinnx.reconstruct.case import Case
-from pinnx.reconstruct.outputs import peak_memory_gib, versions
+from pinnx.jobs.baseline import gappy_pod_baseline
+from pinnx.jobs.case import Case
+from pinnx.jobs.outputs import peak_memory_gib, versions
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 

@@ -13,8 +13,9 @@ import tolerances
 
 from pinnx.config import Config, load_config
 from pinnx.evals import field_errors
-from pinnx.reconstruct.baseline import gappy_pod_baseline
-from pinnx.reconstruct.case import Case, load_case
+from pinnx.jobs.baseline import gappy_pod_baseline
+from pinnx.jobs.case import Case
+from pinnx.jobs.load_case import load_case
 
 Tiny = Callable[..., Config]
 DEMO = ("data.synthetic.resolution=16", "data.synthetic.num_frames=15")

@@ -13,8 +13,8 @@ import pinn_ext
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import TaylorGreen
-from pinnx.reconstruct.assembly import build_problem, choose_device, term_weights
-from pinnx.reconstruct.case import load_case
+from pinnx.jobs.flow_problem import build_problem, choose_device, term_weights
+from pinnx.jobs.load_case import load_case
 
 Tiny = Callable[..., Config]
 

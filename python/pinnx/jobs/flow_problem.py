@@ -9,9 +9,9 @@ import torch
 import pinn_ext
 from pinnx.config import Config
 from pinnx.errors import PinnxError
+from pinnx.jobs.case import Case
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
 from pinnx.physics.navier_stokes import NavierStokes
-from pinnx.reconstruct.case import Case
 from pinnx.train.problem import PointCounts, Problem
 
 __all__ = ["build_problem", "choose_device", "term_weights"]

@@ -1,0 +1,15 @@
+"""The main job: from a few velocity measurements to the whole flow.
+
+load_case        what is known, and where the answer is wanted   configuration -> Case
+flow_problem     the network and the terms of a flow             configuration, Case -> Problem
+reconstruction   training, files, report; stopping and resuming
+outputs          fields.h5
+baseline         what a linear method makes of the same measurements
+metrics          the numbers and checks of metrics.json
+"""
+
+from __future__ import annotations
+
+from pinnx.jobs.reconstruction import reconstruct, resume
+
+__all__ = ["reconstruct", "resume"]

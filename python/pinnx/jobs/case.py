@@ -1,0 +1,145 @@
+"""One reconstruction before there is a network: what is known of a flow, and where the answer is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pinnx.config import Config
+from pinnx.data.snapshots import Snapshots
+from pinnx.errors import PinnxError
+from pinnx.jobs.output_points import OutputPoints
+from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
+from pinnx.sensors.sensor_set import SensorSet
+
+__all__ = ["Case", "make_case"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One reconstruction, before there is a network.
+
+    Args:
+        bounds: axis name -> (low, high) of the domain, "t" first where the flow has times.
+        steady: no time coordinate.
+        nu: kinematic viscosity, > 0.
+        sensors: where was measured.
+        coordinates: [k, D] float64, where and when: the network's inputs.
+        velocity: [k, d] float64, what was measured.
+        conditions: what is known at boundaries.
+        output: where the fields are wanted.
+        reference: the snapshots, to compare with; None for a CSV file.
+        source: where the data came from; "synthetic: ..." for made data.
+    """
+
+    bounds: dict[str, tuple[float, float]]
+    steady: bool
+    nu: float
+    sensors: SensorSet
+    coordinates: np.ndarray
+    velocity: np.ndarray
+    conditions: tuple[BoundaryCondition, ...]
+    output: OutputPoints
+    reference: Snapshots | None
+    source: str
+    periods: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """Space dimensions, 2 or 3."""
+        return int(self.velocity.shape[1])
+
+
+def make_case(
+    config: Config,
+    *,
+    sensors: SensorSet,
+    coordinates: np.ndarray,
+    velocity: np.ndarray,
+    output: OutputPoints,
+    data_bounds: dict[str, tuple[float, float]],
+    data_nu: float | None,
+    reference: Snapshots | None,
+    source: str,
+) -> Case:
+    """Checks what was read against the configuration, and adds what only the configuration knows.
+
+    Args:
+        config: the sections data, domain, flow and boundaries are used.
+        sensors: as for `Case`, as are the others.
+        coordinates: of the measurements.
+        velocity: that was measured.
+        output: where the fields are wanted.
+        data_bounds: axis name -> (low, high) of the data.
+        data_nu: the viscosity that came with the data; None: none.
+        reference: the snapshots; None for a CSV file.
+        source: where the data came from.
+
+    Raises:
+        PinnxError: one line that says what does not fit together.
+    """
+    nu = config.flow.nu if config.flow.nu is not None else data_nu
+    if nu is None:
+        raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
+    if reference is not None and not reference.velocity.any():
+        raise PinnxError(f"{source}: expected a flow, got a velocity of zero at every point and time")
+    steady = "t" not in data_bounds
+    if config.flow.steady is not None and config.flow.steady != steady:
+        raise PinnxError(
+            f"flow.steady: expected {str(steady).lower()} as the data {'has no' if steady else 'has'} times, "
+            f"got {str(config.flow.steady).lower()}"
+        )
+    bounds = _domain(config, data_bounds)
+    return Case(
+        bounds=bounds,
+        steady=steady,
+        nu=nu,
+        sensors=sensors,
+        coordinates=coordinates,
+        velocity=velocity,
+        conditions=boundary_conditions(
+            [entry.model_dump() for entry in config.boundaries],
+            bounds,
+            points=None if reference is None else reference.points,
+            times=None if reference is None else reference.times,
+            index_sets=None if reference is None else reference.index_sets,
+        ),
+        output=output,
+        reference=reference,
+        source=source,
+        periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
+    )
+
+
+def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The box of the equations: as configured, else that of the data."""
+    bounds = {}
+    for axis, (low, high) in data_bounds.items():
+        given = getattr(config.domain, axis)
+        if given is None and low == high:
+            raise PinnxError(
+                f"domain.{axis}: expected data at two or more values of {axis}, got {axis} = {low:g} alone"
+                + ("; leave the times out where the flow is steady" if axis == "t" else "")
+            )
+        if given is None and axis in config.domain.periodic:
+            if config.data.synthetic is None:
+                raise PinnxError(
+                    f"domain.{axis}: expected [lo, hi] of one whole period, as {axis} is periodic, got none "
+                    f"(the data spans [{low:g}, {high:g}])"
+                )
+            given = (0.0, config.data.synthetic.length)
+        given = given or (low, high)
+        slack = 1e-6 * (high - low)  # coordinates that were stored in float32
+        if low < given[0] - slack or high > given[1] + slack:
+            raise PinnxError(
+                f"domain.{axis}: expected an extent around the data's [{low:g}, {high:g}], got {list(given)}; "
+                f"use data.{'times' if axis == 't' else 'window'} to leave data out"
+            )
+        if not given[0] < given[1]:
+            raise PinnxError(f"domain.{axis}: expected [lo, hi] with lo < hi, got {list(given)}")
+        bounds[axis] = given
+    for axis in ("t", "z"):
+        if axis not in data_bounds and (getattr(config.domain, axis) is not None or axis in config.domain.periodic):
+            raise PinnxError(f"domain.{axis}: the data has no {axis}; expected none, got one")
+    return bounds

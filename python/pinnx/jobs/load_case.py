@@ -1,0 +1,152 @@
+"""Reads a case: snapshots, from which sensors are chosen (the error is known then), or measurements in a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from pinnx.config import Config
+from pinnx.data.mapping import DataMapping
+from pinnx.data.measurements import Measurements, read_measurements
+from pinnx.data.readers import read_snapshots
+from pinnx.data.snapshots import AXIS_NAMES, Snapshots
+from pinnx.data.synthetic import periodic_flow
+from pinnx.errors import PinnxError
+from pinnx.jobs.case import Case, make_case
+from pinnx.jobs.output_points import OutputPoints, output_grid
+from pinnx.sensors.sampling import add_noise, sample_velocity
+from pinnx.sensors.selection import select_sensors
+from pinnx.sensors.sensor_set import SensorSet
+
+__all__ = ["load_case", "load_snapshots"]
+
+
+def load_case(config: Config, progress: Callable[[str], None] = lambda text: None) -> Case:
+    """Reads the data, chooses the sensors, and checks that everything fits together.
+
+    Args:
+        config: the sections data, domain, flow, boundaries and sensors are used.
+        progress: called with a word on what is being done.
+
+    Raises:
+        PinnxError: one line that says what was wanted and what came.
+    """
+    if config.data.measurements is not None:
+        progress(f"reading {config.data.measurements}")
+        return _measured_case(config, read_measurements(config.data.measurements))
+    snapshots = load_snapshots(config, progress)
+    progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
+    chosen = config.sensors
+    sensors = select_sensors(
+        snapshots,
+        chosen.count,
+        method=chosen.method,
+        modes=chosen.modes,
+        seed=chosen.seed,
+        positions=chosen.positions,
+        min_distance=chosen.min_distance,
+        margin=chosen.margin,
+        subtract_mean=chosen.subtract_mean,
+        scale_modes=chosen.scale_modes,
+    )
+    velocity = sample_velocity(snapshots, sensors)
+    if chosen.noise > 0:
+        velocity = add_noise(velocity, chosen.noise, chosen.seed)
+    places = np.tile(sensors.positions, (snapshots.num_times, 1))
+    times = None if snapshots.times is None else np.repeat(snapshots.times, len(sensors))
+    return make_case(
+        config,
+        sensors=sensors,
+        coordinates=places if times is None else np.column_stack([times, places]),
+        velocity=velocity.reshape(-1, snapshots.dim),
+        output=OutputPoints(snapshots.points, snapshots.times, snapshots.grid_shape),
+        data_bounds=snapshots.bounds,
+        data_nu=snapshots.nu,
+        reference=snapshots,
+        source=snapshots.source,
+    )
+
+
+def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text: None) -> Snapshots:
+    """Reads or makes the snapshots of a configuration, cut to its window and times.
+
+    Args:
+        config: the section data is used; it names snapshots, not measurements.
+        progress: called with a word on what is being done.
+
+    Raises:
+        PinnxError: as ``read_snapshots``.
+    """
+    data = config.data
+    if data.synthetic is not None:
+        progress("making a reference flow with the built-in solver")
+        return periodic_flow(**data.synthetic.model_dump())
+    assert data.path is not None
+    progress(f"reading {data.path}")
+    mapping = DataMapping(
+        **data.arrays.model_dump(),
+        axes=data.axes,
+        pressure_frame=data.pressure_frame,
+        index_sets=data.index_sets,
+    )
+    snapshots = read_snapshots(data.path, mapping, check_orientation=data.check_orientation)
+    limits = {axis: limit for axis, limit in data.window.model_dump().items() if limit is not None}
+    if data.times is not None:
+        limits["t"] = data.times
+    return snapshots.window(**limits) if limits else snapshots
+
+
+def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
+    """The measurements inside data.window and data.times, as for snapshots."""
+    if config.sensors.noise > 0:
+        raise PinnxError(f"sensors.noise: expected 0, measurements have their own noise, got {config.sensors.noise:g}")
+    names = (*(() if measured.steady else ("t",)), *AXIS_NAMES[: measured.dim])
+    limits = {**config.data.window.model_dump(), "t": config.data.times}
+    inside = np.ones(measured.num_rows, dtype=bool)
+    for name, limit in limits.items():
+        if limit is None:
+            continue
+        if name not in names:
+            raise PinnxError(f"data.window: {measured.source} has no {name}; expected limits for {', '.join(names)}")
+        column = measured.coordinates[:, names.index(name)]
+        inside &= (column >= limit[0]) & (column <= limit[1])
+    if not inside.any():
+        raise PinnxError(f"{measured.source}: expected rows inside data.window and data.times, got none")
+    return replace(measured, coordinates=measured.coordinates[inside], velocity=measured.velocity[inside])
+
+
+def _measured_case(config: Config, measured: Measurements) -> Case:
+    measured = _chosen_rows(config, measured)
+    places = measured.coordinates[:, -measured.dim :]
+    bounds = (
+        {}
+        if measured.steady
+        else {"t": (float(measured.coordinates[:, 0].min()), float(measured.coordinates[:, 0].max()))}
+    )
+    for axis, column in zip(AXIS_NAMES[: measured.dim], places.T, strict=True):
+        given = getattr(config.domain, axis)
+        if given is None:
+            raise PinnxError(
+                f"domain.{axis}: expected [lo, hi], the extent in {axis} of the flow to reconstruct, got none "
+                f"(the sensors lie in [{column.min():g}, {column.max():g}])"
+            )
+        outside = np.flatnonzero((column < given[0]) | (column > given[1]))
+        if outside.size:
+            raise PinnxError(
+                f"{measured.source}: expected sensors inside domain.{axis} = [{given[0]:g}, {given[1]:g}], "
+                f"got {axis} = {column[outside[0]]:g}"
+            )
+        bounds[axis] = given
+    return make_case(
+        config,
+        sensors=SensorSet(measured.positions(), indices=None, method="file"),
+        coordinates=measured.coordinates,
+        velocity=measured.velocity,
+        output=output_grid(bounds, times, config.evals.grid),
+        data_bounds=bounds,
+        data_nu=None,
+        reference=None,
+        source=measured.source,
+    )

@@ -1,0 +1,74 @@
+"""Where and when the fields of a run are wanted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinnx.data.snapshots import AXIS_NAMES
+from pinnx.errors import PinnxError
+
+__all__ = ["OutputPoints", "output_grid"]
+
+# Default number of grid points along the longest side, where a CSV file leaves the output grid open.
+GRID_POINTS = {2: 128, 3: 48}
+# Where the output of measurements at many different times would take more memory, it is refused before the training.
+MAX_OUTPUT_GIB = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class OutputPoints:
+    """Where and when the fields are wanted.
+
+    Args:
+        points: [n, d] float64.
+        times: [T] float64; None where the flow is steady.
+        grid_shape: of the points, in C order over x, y[, z]; None where they are scattered.
+    """
+
+    points: np.ndarray
+    times: np.ndarray | None
+    grid_shape: tuple[int, ...] | None
+
+    def coordinates(self, frame: int) -> np.ndarray:
+        """[n, D], the points at one time."""
+        if self.times is None:
+            return self.points
+        return np.column_stack([np.full(len(self.points), self.times[frame]), self.points])
+
+    @property
+    def num_frames(self) -> int:
+        """Number of times; 1 where the flow is steady."""
+        return 1 if self.times is None else len(self.times)
+
+
+def output_grid(
+    bounds: dict[str, tuple[float, float]], times: np.ndarray | None, num: int | None = None
+) -> OutputPoints:
+    """A regular grid over the domain, its ends included.
+
+    Args:
+        bounds: axis name -> (low, high) of the domain.
+        times: [T], None where the flow is steady.
+        num: points along the longest side, the setting evals.grid; None: 128 in two dimensions, 48 in three.
+
+    Raises:
+        PinnxError: an output that would take too much memory.
+    """
+    extents = [bounds[axis] for axis in AXIS_NAMES if axis in bounds]
+    longest = max(high - low for low, high in extents)
+    num = num or GRID_POINTS[len(extents)]
+    shape = tuple(max(2, round(num * (high - low) / longest)) for low, high in extents)
+    num_frames = 1 if times is None else len(times)
+    # Fields and residuals in float64, gathered and then stored: about three copies at the peak.
+    needed_gib = 3 * 8 * 2 * (len(extents) + 1) * num_frames * math.prod(shape) / 2**30
+    if needed_gib > MAX_OUTPUT_GIB:
+        raise PinnxError(
+            f"evals.grid: expected an output of at most {MAX_OUTPUT_GIB:g} GiB of memory, got {needed_gib:.1f} GiB for "
+            f"{' x '.join(map(str, shape))} points at {num_frames} times; set evals.grid to less than {num}"
+        )
+    lines = [np.linspace(*extent, size) for extent, size in zip(extents, shape, strict=True)]
+    points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(extents))
+    return OutputPoints(points, times, shape)

@@ -120,11 +120,8 @@ def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
 def _measured_case(config: Config, measured: Measurements) -> Case:
     measured = _chosen_rows(config, measured)
     places = measured.coordinates[:, -measured.dim :]
-    bounds = (
-        {}
-        if measured.steady
-        else {"t": (float(measured.coordinates[:, 0].min()), float(measured.coordinates[:, 0].max()))}
-    )
+    times = None if measured.steady else np.unique(measured.coordinates[:, 0])
+    bounds = {} if times is None else {"t": (float(times[0]), float(times[-1]))}
     for axis, column in zip(AXIS_NAMES[: measured.dim], places.T, strict=True):
         given = getattr(config.domain, axis)
         if given is None:

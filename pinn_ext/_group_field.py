@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinn_ext._candidates import Constraints
-from pinn_ext._pivots import Pivots, choose_up_to
+from pinn_ext._pivots import Pivots, choose
 
 __all__ = ["SENT_ON", "Field", "Rules", "best_of", "choose_after", "join", "make_field"]
 
@@ -88,7 +88,7 @@ def join(fields: Sequence[Field]) -> Field:
     )
 
 
-def choose_after(found: Field, field: Field, k: int, rules: Rules, allowed: Tensor, *, tournament: bool) -> Pivots:
+def choose_after(found: Field, field: Field, k: int, rules: Rules, allowed: Tensor) -> Pivots:
     """``found``, then the best allowed ones of ``field``: ``k`` in all, or fewer where those chosen exclude all others.
 
     Pivots are numbers in ``found``, then ``field``.
@@ -108,9 +108,7 @@ def choose_after(found: Field, field: Field, k: int, rules: Rules, allowed: Tens
         regions=whole.regions,
         quotas=rules.quotas,
     )
-    return choose_up_to(
-        whole.columns.contiguous(), k, limits, tournament=tournament, tolerance=rules.rounding / largest
-    )
+    return choose(whole.columns.contiguous(), k, limits, tolerance=rules.rounding / largest, or_fewer=True)
 
 
 def best_of(field: Field, found: Field, want: int, rules: Rules, *, spares: bool) -> Field:
@@ -129,7 +127,7 @@ def best_of(field: Field, found: Field, want: int, rules: Rules, *, spares: bool
 
     def winners(allowed: Tensor) -> Tensor:
         k = len(found) + min(want, int(allowed.sum()))
-        pivots = choose_after(found, field, k, rules, allowed, tournament=spares).pivots
+        pivots = choose_after(found, field, k, rules, allowed).pivots
         return pivots[len(found) :] - len(found)
 
     sent = [winners(allowed)]
@@ -178,7 +176,7 @@ def _cheapest(found: Field, field: Field, k: int, rules: Rules, allowed: Tensor)
                 free &= field.regions != field.regions[j]
     pivots = torch.tensor([*range(len(found)), *(len(found) + j for j in chosen)], dtype=torch.int64)
     lengths = torch.zeros(pivots.numel(), dtype=torch.float64, device=field.columns.device)
-    return Pivots(pivots.to(lengths.device), lengths, rank=0, reads=0.0, method="exact")
+    return Pivots(pivots.to(lengths.device), lengths, rank=0, method="exact")
 
 
 def _lengths(columns: Tensor) -> Tensor:

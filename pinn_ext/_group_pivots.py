@@ -1,8 +1,8 @@
 """The tournament over the ranks of a process group: each chooses among its own columns, winners meet in a binary tree.
 
 In round ``t`` rank ``2^t (2 i + 1)`` sends its winners to rank ``2^(t+1) i``: ``log2 P`` rounds of up to three
-messages, with at most ``3 k`` columns: ``k`` winners and as many spares (:func:`pinn_ext._group_field.best_of`), as the
-heats within a rank send them on (csrc/qr/tournament.h). Forced candidates are brought to all ranks before.
+messages, with at most ``3 k`` columns: ``k`` winners and as many spares. Forced candidates are brought to all ranks
+before.
 
 Distances may set winners of different ranks against one another, so that the last of them are fewer than ``k``. Those
 found are then brought to all ranks, which hold a further tournament for the rest; each finds one at least, while any
@@ -107,14 +107,14 @@ def choose_in_group(bring: Callable[[], Share], group: Any) -> tuple[Share, Pivo
 def _choose(messages: Messages, field: Field, forced: Field, k: int, rules: Rules) -> Pivots:
     """Tournaments until k, or until nobody has one more; then one candidate at a time."""
     most = 0
-    for at_once, method in ((k, "tournament"), (1, "exact")):
+    for at_once, method in ((k, "group"), (1, "exact")):
         found = forced
         while True:
             want = min(at_once, k - len(found))
             result = _tournament(messages, field, found, want, rules, spares=at_once > 1)
             number = result.numbers.numel()
             if number == k:
-                return Pivots(result.numbers, result.lengths, result.rank, 1.0, method)
+                return Pivots(result.numbers, result.lengths, result.rank, method)
             if number == len(found):
                 break
             found = messages.share(field, result.numbers)
@@ -169,7 +169,7 @@ def _tournament(messages: Messages, field: Field, found: Field, want: int, rules
     def decide() -> Field:
         if failed:
             return none
-        done = choose_after(found, best, k, rules, best.allowed, tournament=False)
+        done = choose_after(found, best, k, rules, best.allowed)
         number = done.pivots.numel()
         report[1], report[2], lengths[:number] = number, done.rank, done.r_diagonal
         report[3 : number + 3] = torch.cat([found.numbers, best.numbers])[done.pivots]

@@ -22,7 +22,7 @@ from pinn_ext.sketch import SKETCHES, check_seed
 
 __all__ = ["PivotedQR", "pivoted_qr"]
 
-METHODS = ("exact", "tournament", "randomized")
+METHODS = ("exact", "randomized")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class PivotedQR:
             beyond the rank, and for a forced candidate that added nothing.
         rank: how many pivots were chosen by QR, that is, added to the span.
         log_volume: sum of ``log r_diagonal`` over these.
-        method: which one chose: ``"exact"`` too where another was asked for and had nothing to gain, is not there, or
-            found fewer than ``k``.
+        method: which one chose: ``"exact"``, also where a sketch had nothing to gain; ``"randomized"``; ``"group"``,
+            each rank's exact choice and one among the winners.
     """
 
     pivots: Any
@@ -80,9 +80,7 @@ def pivoted_qr(
             columns, and all of them are projected out once it is chosen. Torch tensor, NumPy array or anything with
             DLPack; float32 or float64; CPU or CUDA. Made contiguous where it is not.
         k: how many, ``1 <= k <= n``.
-        method: ``"exact"``, the pivots of LAPACK's geqp3; ``"tournament"``, one read of ``A``: blocks of columns choose
-            ``k`` each, winners meet in a tree; on CUDA, where a block holds too few columns for that (many rows, a
-            ``k`` of hundreds), the exact choice answers, and says so once. ``"randomized"``, pivots of
+        method: ``"exact"``, the pivots of LAPACK's geqp3; ``"randomized"``, pivots of
             ``k c + oversampling`` random combinations of the rows (:func:`pinn_ext.sketch_rows`), with ``r_diagonal``
             and rank of the chosen columns of ``A`` itself, which need not fall; where ``A`` has no more rows than that,
             a sketch would cost and not help, and the exact choice answers.
@@ -98,7 +96,7 @@ def pivoted_qr(
         seed: of the sketch; randomized only.
         oversampling: rows of the sketch beyond ``k``; randomized only.
         sketch: ``"gaussian"`` or ``"sparse_sign"``; randomized only.
-        group: a ``torch.distributed`` process group; tournament only. Its ranks hold the columns one after the other
+        group: a ``torch.distributed`` process group; exact only. Its ranks hold the columns one after the other
             and call together, each with ``weights``, ``costs``, ``forbidden``, ``positions`` and ``regions`` of its own
             columns. ``k``, ``min_distance`` and ``max_per_region`` are the same on all, and so are ``forced``: numbers
             in all ranks' columns, as the pivots are, which every rank gets. Winners meet in ``log2 P`` rounds of
@@ -136,15 +134,15 @@ def pivoted_qr(
         if method == "randomized":
             done = choose_from_sketch(matrix, k, constraints, sketch, seed, int(oversampling))
         else:
-            done = choose(matrix, k, constraints, tournament=method == "tournament")
+            done = choose(matrix, k, constraints)
     else:
         # Not at the top of the file: torch.distributed may be missing from a build of torch.
         from pinn_ext._group_pivots import Share, choose_in_group
 
         def bring() -> Share:
             _check_choices(method, sketch, seed, oversampling)
-            if method != "tournament":
-                raise ValueError(f"group: expected method='tournament', got {method!r}")
+            if method != "exact":
+                raise ValueError(f"group: expected method='exact', got {method!r}")
             mine = _as_matrix(A)
             # k of all ranks: no rank alone needs to have any.
             constraints = check_constraints(mine, 0, forced=None, **limits)

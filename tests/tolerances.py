@@ -212,10 +212,6 @@ def pivot_length(dtype: torch.dtype, growth: float = 1.0) -> float:
     return (EPS32 if dtype == torch.float32 else 0.0) + 100 * EPS64 * growth
 
 
-# pinn_ext: the tournament's log volume below the exact one, for 12 of random columns: the goal of issue 4. Measured
-# 0.02 to 0.23 over ten seeds; 12 random columns are 10 below.
-TOURNAMENT_LOG_VOLUME = 0.3
-
-# pinn_ext: the same over ranks, where winners of tournaments meet in another: measured 0.1 to 0.71 over two and three
+# pinn_ext: log volume of a choice over ranks below the exact one: measured 0.1 to 0.71 over two and three
 # ranks, for 12 of 30 rows that shrink fast.
 RANKS_LOG_VOLUME = 1.0

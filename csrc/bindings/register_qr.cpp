@@ -51,30 +51,11 @@ void register_qr(py::module_& m) {
                          const PivotSize& size) {
     run_typed(float64, stream, [&](auto t) { return make_choice<decltype(t)>(arrays, size, workspace); });
   });
-  m.def("pivot_tournament", [](bool float64, Handle stream, const std::array<Address, kArrays>& arrays,
-                               Address workspace, const PivotSize& size) {
-    run_typed(float64, stream,
-              [&](auto t) { return PivotTournament<decltype(t)>{make_choice<decltype(t)>(arrays, size, workspace)}; });
-  });
   m.def(
       "cuda_pivot_workspace_bytes",
       [](const PivotSize& size, bool float64) -> int64_t {
         if constexpr (kHasCuda) return cuda_pivot_workspace_bytes(size, float64);
         throw_no_cuda();
-      },
-      py::arg("size"), py::arg("float64"));
-  m.def(
-      "cuda_tournament_workspace_bytes",
-      [](const PivotSize& size, bool float64) -> int64_t {
-        if constexpr (kHasCuda) return cuda_tournament_workspace_bytes(size, float64);
-        throw_no_cuda();
-      },
-      py::arg("size"), py::arg("float64"));
-  m.def(
-      "cuda_tournament_serves",
-      [](const PivotSize& size, bool float64) {
-        if constexpr (kHasCuda) return cuda_tournament_serves(size, float64);
-        return false;
       },
       py::arg("size"), py::arg("float64"));
 }

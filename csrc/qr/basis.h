@@ -33,23 +33,6 @@ class Basis {
   // The column of A that each direction came from.
   const std::vector<int64_t>& sources() const { return sources_; }
 
-  // Takes over the directions of another basis of as many rows.
-  void start_with(const Basis& other) {
-    q_.assign(other.q_.begin(), other.q_.end());
-    rounded_.assign(other.rounded_.begin(), other.rounded_.end());
-    sources_ = other.sources_;
-  }
-
-  // |a_j|^2 of candidate j.
-  double square(int64_t j) {
-    double sum = 0;
-    for (int64_t i = 0; i < columns_.c; ++i) {
-      load(j * columns_.c + i, vectors_.data());
-      sum += project_out_(q(), 0, columns_.r, vectors_.data());
-    }
-    return sum;
-  }
-
   // |residual|^2 of candidate j.
   double residual_square(int64_t j) {
     double sum = 0;
@@ -88,7 +71,7 @@ class Basis {
   }
 
   void load(int64_t column, double* out) const {
-    const T* const in = columns_.column(column);
+    const T* const in = columns_.a + column;
     for (int64_t i = 0; i < columns_.r; ++i) out[i] = static_cast<double>(in[i * columns_.stride]);
   }
 

@@ -17,8 +17,6 @@ template <typename T>
 struct Kernels {
   Passes<T, T> passes;
   Passes<T, double> passes_in_double;
-  T (*pack_heat)(const Heat<T>&);
-  void (*update_lot)(const Heat<T>&, int64_t lot);
   ProjectOut project_out;
 };
 
@@ -37,8 +35,6 @@ Kernels<T> kernels(IsaConstant<isa>) {
   result.passes_in_double.follow = [](const Survey<T, double>& survey, int64_t block) {
     follow_kept(IsaConstant<isa>{}, survey, block);
   };
-  result.pack_heat = [](const Heat<T>& heat) { return pack_heat(IsaConstant<isa>{}, heat); };
-  result.update_lot = [](const Heat<T>& heat, int64_t lot) { update_lot(IsaConstant<isa>{}, heat, lot); };
   result.project_out = [](const double* Q, int64_t s, int64_t r, double* v) {
     return project_out(IsaConstant<isa>{}, Q, s, r, v);
   };

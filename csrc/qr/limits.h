@@ -26,9 +26,6 @@ class Limits {
 
   const std::uint8_t* blocked() const { return blocked_.data(); }
 
-  // Not chosen, and not to be asked again.
-  void drop(int64_t j) { blocked(j) = 1; }
-
   // After j was chosen: it, what is near, and its region where that is full.
   void take(int64_t j) {
     blocked(j) = 1;

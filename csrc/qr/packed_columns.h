@@ -104,29 +104,18 @@ void squares(const S* tile, int64_t r, S* value) {
 
 // The tiles from column `begin` on; zeros from `end` on. A few rows side by side: each lies on a page of its own, where
 // the hardware looks ahead along as many streams (4 rows: 1.4 times as fast as one, 100 x 262,144).
-// square [tiles]: null, or the squares of the whole tiles are added to it on the way; how many there are.
 template <Isa isa, typename In, typename S>
-int64_t pack(const Columns<In>& columns, int64_t begin, int64_t end, int64_t tiles, S* packed, S* square = nullptr) {
-  using V = Vec<isa, S>;
+void pack(const Columns<In>& columns, int64_t begin, int64_t end, int64_t tiles, S* packed) {
   constexpr int64_t kRows = 4;
   const int64_t whole = std::min((end - begin) / kTile<S>, tiles);
   for (int64_t first = 0; first < columns.r; first += kRows) {
     const int64_t last = std::min(first + kRows, columns.r);
-    for (int64_t t = 0; t < whole; ++t) {
+    for (int64_t t = 0; t < whole; ++t)
       for (int64_t i = first; i < last; ++i) {
         const In* in = columns.a + i * columns.stride + begin + t * kTile<S>;
         S* out = packed + (t * columns.r + i) * kTile<S>;
         for (int64_t j = 0; j < kTile<S>; ++j) out[j] = static_cast<S>(in[j]);
       }
-      for (int64_t j = 0; square != nullptr && j < kTile<S>; j += V::size) {
-        V sum = V::load(square + t * kTile<S> + j);
-        for (int64_t i = first; i < last; ++i) {
-          const V a = V::load(packed + (t * columns.r + i) * kTile<S> + j);
-          sum += a * a;
-        }
-        sum.store(square + t * kTile<S> + j);
-      }
-    }
     for (int64_t t = whole; t < tiles; ++t)
       for (int64_t i = first; i < last; ++i) {
         const In* in = columns.a + i * columns.stride;
@@ -135,7 +124,6 @@ int64_t pack(const Columns<In>& columns, int64_t begin, int64_t end, int64_t til
           out[j] = from < end ? static_cast<S>(in[from]) : S(0);
       }
   }
-  return whole;
 }
 
 }  // namespace pinn::pivots

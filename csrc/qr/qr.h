@@ -56,32 +56,15 @@ struct PivotedQr {
   double* r_diagonal;    // [k]: |res| when it was chosen, without weight; 0 where at rounding level, and beyond rank
   std::int64_t* report;  // [kPivotReport]
   PivotSize size;
-  void* workspace;  // CUDA only: cuda_pivot_workspace_bytes(), cuda_tournament_workspace_bytes()
-};
-
-// The same choice in one read of A: blocks of columns choose k candidates each, and candidates meet in a tree.
-// Constraints hold within each block and in each meeting. Where the candidates run out before k, the CPU chooses the
-// rest from all; CUDA reports `exhausted`, and whoever asked goes on with what was chosen as the forced ones.
-template <typename T>
-struct PivotTournament {
-  PivotedQr<T> choice;
+  void* workspace;  // CUDA only: cuda_pivot_workspace_bytes()
 };
 
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const PivotedQr<T>&);
-template <Isa isa, typename T>
-void run_on_cpu(IsaConstant<isa>, const PivotTournament<T>&);
 
 template <typename T>
 void run_on_cuda(const PivotedQr<T>&, Stream);  // all pointers on the device, outputs and report too
-template <typename T>
-void run_on_cuda(const PivotTournament<T>&, Stream);
 
 std::int64_t cuda_pivot_workspace_bytes(const PivotSize& size, bool float64);
-
-// Of the current device, whose shared memory decides how many candidates a block has.
-std::int64_t cuda_tournament_workspace_bytes(const PivotSize& size, bool float64);
-// Whether a block has enough of them to choose k; else the exact choice does as well.
-bool cuda_tournament_serves(const PivotSize& size, bool float64);
 
 }  // namespace pinn

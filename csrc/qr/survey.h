@@ -29,15 +29,8 @@ inline constexpr int64_t kMostKept = 64;
 
 template <typename In>
 struct Columns {
-  const In* a;  // [r, stride], or packed; candidate j has the columns j c to (j + 1) c of each row
+  const In* a;  // [r, n c]; candidate j has the columns j c to (j + 1) c of each row
   int64_t r, n, c, stride;
-  bool packed = false;
-
-  // Its numbers lie `stride` apart.
-  const In* column(int64_t e) const {
-    constexpr int64_t tile = kTile<In>;
-    return packed ? a + e / tile * r * tile + e % tile : a + e;
-  }
 };
 
 // In: numbers of A; S: in which norms are followed.
@@ -97,36 +90,6 @@ void refresh_block(IsaConstant<isa>, const Survey<In, S>&, int64_t block, int64_
 // Brings the kept ones of a block up to date.
 template <Isa isa, typename In, typename S>
 void follow_kept(IsaConstant<isa>, const Survey<In, S>&, int64_t block);
-
-// A heat of the tournament: candidates that fit the cache, packed, in lots of kTile<T>. Their norms are followed
-// without bounds on rounding, since nothing depends on the last digits of who comes second.
-template <typename T>
-struct Heat {
-  Columns<T> from;
-  int64_t begin, count;         // candidates
-  const T* weight;              // [n] of `from`, or null
-  const T* cost;                // [n] of `from`, or null
-  const std::uint8_t* blocked;  // [count]
-  T floor;                      // a squared norm up to it counts as none
-  const T* direction;           // [num_directions, r]
-  int64_t num_directions;
-  // state
-  T* columns;        // packed
-  T* value;          // [tiles]
-  T* key;            // [count]: scores
-  T* bound;          // [lots]: the largest score of each
-  int64_t* applied;  // [lots]
-
-  int64_t num_lots() const { return (count + kTile<T> - 1) / kTile<T>; }
-};
-
-// Packs all columns and takes their squares; the largest of a candidate that is not blocked.
-template <Isa isa, typename T>
-T pack_heat(IsaConstant<isa>, const Heat<T>&);
-
-// Brings the norms and scores of a lot up to date.
-template <Isa isa, typename T>
-void update_lot(IsaConstant<isa>, const Heat<T>&, int64_t lot);
 
 // v -= Q' Q v for the rows of Q [s, r], one after the other; the squared length of what is left.
 template <Isa isa>

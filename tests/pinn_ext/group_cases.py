@@ -36,7 +36,7 @@ class GroupCase:
             mask = np.zeros(self.A.shape[1], bool)
             mask[limits["forbidden"]] = True
             limits["forbidden"] = mask[begin:end]
-        mine = {"A": np.ascontiguousarray(self.A[:, begin:end]), "k": self.k, "method": "tournament", **limits}
+        mine = {"A": np.ascontiguousarray(self.A[:, begin:end]), "k": self.k, **limits}
         return mine | self.spoiled.get(rank, {})
 
 

@@ -36,7 +36,7 @@ def _mistakes_of_one_rank(size: int) -> dict[str, GroupCase]:
         "infinity": (finite, APART, {"A": infinite}),
         "list": ("A: expected [r, n] or [r, n, c] float32 or float64", {}, {"A": [[1.0, 2.0]]}),
         "empty": ("A: expected at least one row and one candidate", {}, {"A": mine[:, :0]}),
-        "method": ("group: expected method='tournament', got 'exact'", {}, {"method": "exact"}),
+        "method": ("group: expected method='exact', got 'randomized'", {}, {"method": "randomized"}),
         "no whole k": ("k: expected a whole number, got float 2.5", {}, {"k": 2.5}),
         "k of zero": ("k: expected at least 1, got 0", {}, {"k": 0}),
         "negative weight": ("weights: expected numbers >= 0, got -1", {}, {"weights": -np.ones(n)}),

@@ -37,9 +37,7 @@ OPERATIONS: dict[str, Callable[[bool], None]] = {
         f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0, False
     ),
     "pivoted_qr": lambda f: _core.pivoted_qr(f, 0, [0] * 11, 0, PIVOTS),
-    "pivot_tournament": lambda f: _core.pivot_tournament(f, 0, [0] * 11, 0, PIVOTS),
     "cuda_pivot_workspace_bytes": lambda f: _core.cuda_pivot_workspace_bytes(PIVOTS, f),  # type: ignore[dict-item]
-    "cuda_tournament_workspace_bytes": lambda f: _core.cuda_tournament_workspace_bytes(PIVOTS, f),  # type: ignore[dict-item]
     "sketch_rows": lambda f: _core.sketch_rows(f, 0, 0, 0, 0, _core.SketchKind.gaussian, 0, 4, 4, 3, 3, 0, False),
 }
 

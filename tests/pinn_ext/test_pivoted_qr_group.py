@@ -1,4 +1,4 @@
-"""A tournament over processes (gloo): the same answer on every rank, near the exact one, and errors on all of them."""
+"""A choice over processes (gloo): the same answer on every rank, near the exact one, and errors on all of them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ import pinn_ext
 
 HERE = Path(__file__).resolve().parent
 SIZES = (2, 3, 4)
-CORNERED = (
-    85  # seed of a crowded case where tournaments of 2, 3 and 4 ranks end before k, and the exact choice does not
-)
+CORNERED = 85  # seed of a crowded case where winners of 2, 3 and 4 ranks end before k, and the exact choice does not
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"
 )
@@ -138,7 +136,7 @@ def test_the_last_resort_is_the_exact_choice(size: int, crowds: list[str], answe
     answer = answers[0][crowds[0]]
     assert answer["method"] == "exact"
     assert answer["pivots"] == exact.pivots.tolist()
-    assert answers[0]["line"]["method"] == "tournament"
+    assert answers[0]["line"]["method"] == "group"
 
 
 @every_fault
@@ -157,4 +155,4 @@ def test_an_error_of_one_rank_is_one_of_all(name: str, size: int, answers: Answe
 
 def test_what_is_no_group() -> None:
     with pytest.raises(TypeError, match=r"group: expected a torch\.distributed process group .*, got object"):
-        pinn_ext.pivoted_qr(random_matrix(5, 40), 5, method="tournament", group=object())
+        pinn_ext.pivoted_qr(random_matrix(5, 40), 5, group=object())

@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--variable", metavar="NAME[,NAME]", help="what is measured, in place of the velocity")
     parser.add_argument("--points", metavar="NAME[,NAME]", help="with --variable: arrays of the coordinates")
     parser.add_argument("--config", metavar="NAME", help="a preset or a YAML file whose section data is used")
-    parser.add_argument("--method", choices=("exact", "tournament", "randomized"), default="exact", help="pivoted QR")
+    parser.add_argument("--method", choices=("exact", "randomized"), default="exact", help="pivoted QR")
     parser.add_argument("--basis", choices=("pod", "identity", "randomized"), default="pod", help="what is pivoted")
     parser.add_argument(
         "--modes",

@@ -89,7 +89,7 @@ def choose_sensors(
     Args:
         fields: what sensors would measure.
         count: k.
-        method: of pivoted QR: "exact", "tournament", "randomized".
+        method: of pivoted QR: "exact" or "randomized".
         basis: "pod", "identity", "randomized".
         modes: number of modes; None leaves it to the selector.
         keep_mean: the mean counts as well; else the fluctuation alone.

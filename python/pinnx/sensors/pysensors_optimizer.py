@@ -29,7 +29,7 @@ class PySensorsOptimizer(Estimator):
 
     Args:
         n_sensors: as many as SSPOR is to use; None: as many as modes.
-        method: "exact", "tournament" or "randomized".
+        method: "exact" or "randomized".
         weights, costs, forbidden, forced, positions, min_distance, regions, max_per_region, quotas:
             as in `SensorSelector`.
         seed: of method "randomized".

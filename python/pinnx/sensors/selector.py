@@ -40,7 +40,7 @@ class SensorSelector(Estimator):
         basis: "pod", "randomized" or "identity".
         n_modes: r; None takes k (1 + c) / 2, as many as sensors where one measures one number, save
             those that are no more than the rounding of float32 data. Not for "identity".
-        method: "exact", "tournament" or "randomized", of `pinn_ext.pivoted_qr`.
+        method: "exact" or "randomized", of `pinn_ext.pivoted_qr`.
         subtract_mean: take the mean over time off first; else the mean is among the modes.
         scale_modes: weight each mode by its singular value, so that sensors go where energy is not
             yet seen; orthonormal modes alone weigh the weakest like the strongest, which is best

@@ -104,7 +104,7 @@ def test_anything_that_matters_is_another_entry(snapshots: np.ndarray, tmp_path:
         (snapshots, 6, {"weights": np.linspace(1.0, 2.0, 400)}),
         (snapshots, 6, {"weights": np.linspace(1.0, 2.1, 400)}),
         (snapshots, 6, {"forbidden": [3]}),
-        (snapshots, 6, {"method": "tournament"}),
+        (snapshots, 6, {"method": "randomized"}),
         (snapshots, 6, {"subtract_mean": True}),
     ]
     for number, (X, k, options) in enumerate(cases, start=1):

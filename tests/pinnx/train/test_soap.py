@@ -122,7 +122,7 @@ def test_a_network_trains_as_with_the_published_code(frequency: int, betas: tupl
     changes = {"precondition_frequency": frequency, "betas": betas}
     ours, theirs = Model(), Model()
     one, other = Soap(ours.parameters(), **(OPTIONS | changes)), published(theirs.parameters(), **changes)
-    for step in range(200):
+    for step in range(60):
         for model in (ours, theirs):
             model.differentiate(step)
         step_from_one_state(one, list(ours.parameters()), other, list(theirs.parameters()), SOAP_FLOAT64)
@@ -153,7 +153,7 @@ def test_given_gradients_make_the_same_steps(
 ) -> None:
     ours, theirs = drawn(dtype, shapes), drawn(dtype, shapes)
     one, other = Soap(ours, **OPTIONS), published(theirs)
-    for step in range(100):
+    for step in range(40):
         for params in (ours, theirs):
             give_gradients(params, step)
         step_from_one_state(one, ours, other, theirs, limit)

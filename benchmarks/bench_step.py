@@ -37,8 +37,8 @@ __all__ = ["main"]
 SIZES = ((1024, 64, 4), (4096, 128, 4), (16384, 256, 4))  # points, width, hidden layers
 CUDA_SIZES = (*SIZES, (65536, 256, 4))
 QUICK_SIZES = ((256, 32, 2), (1024, 64, 4))
-PARTS = ("rivals", "threads", "float64", "bf16", "heat", "odd", "overhead", "isa")
-CPU_PARTS = ("threads", "bf16", "overhead", "isa")
+PARTS = ("rivals", "threads", "float64", "heat", "odd", "overhead", "isa")
+CPU_PARTS = ("threads", "overhead", "isa")
 OTHER_ISA = "avx2"
 TIMINGS = {
     "rivals": Timing(budget_s=30.0, min_rounds=5),  # a round of the largest size takes a minute

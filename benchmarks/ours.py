@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from harness import Candidate
@@ -15,15 +14,13 @@ import pinn_ext
 __all__ = ["heat", "jet_and_residual", "loss_of", "on_threads", "single_pass"]
 
 
-def single_pass(
-    name: str, network: Network, dtype: torch.dtype | None = None, *, backward: Literal["full", "bfloat16"] = "full"
-) -> Candidate:
+def single_pass(name: str, network: Network, dtype: torch.dtype | None = None) -> Candidate:
     """`navier_stokes_loss` and ``backward()``, gradients of all weights and biases."""
     own = network.trainable(dtype)
-    return Candidate(name, torch_step(loss_of(own, backward), own.parameters()))
+    return Candidate(name, torch_step(loss_of(own), own.parameters()))
 
 
-def loss_of(network: Network, backward: Literal["full", "bfloat16"] = "full") -> Callable[[], Tensor]:
+def loss_of(network: Network) -> Callable[[], Tensor]:
     """The call of `navier_stokes_loss` alone."""
     weights, biases = list(network.weights), list(network.biases)
     term_weights = network.x.new_ones(3)
@@ -38,7 +35,6 @@ def loss_of(network: Network, backward: Literal["full", "bfloat16"] = "full") ->
             spec=SPEC,
             activation="tanh",
             term_weights=term_weights,
-            backward_precision=backward,
         )
         return result[0]
 

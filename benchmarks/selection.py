@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 import torch
+from fma_peak import fma_peak
 from harness import Statistics, Timing, WrongResultError
 from machine import bare_traffic
 from results import finish_report, print_rows, start_report, write_json
@@ -26,7 +27,6 @@ from sampling import interleaved
 from torch import Tensor
 
 import pinn_ext
-from pinn_ext import _core
 
 __all__ = ["Selection", "SelectionResult", "main", "measure_selection", "random_rows"]
 
@@ -97,7 +97,7 @@ def measure_selection(selection: Selection, A: Tensor, timing: Timing) -> list[S
                 f"{method} of {selection}: expected a log volume near {exact}, got {volumes[method]}"
             )
     runs["one read"] = bare_traffic(A.nbytes, 0, CPU)
-    peak = _core.fma_peak(False, 50)
+    peak = fma_peak(False, 50)
     samples = dict(zip(runs, interleaved(list(runs.values()), CPU, timing, lambda *_: None)[0], strict=True))
     read = samples.pop("one read")
     flops = 2.0 * selection.r * selection.n * k

@@ -12,18 +12,16 @@ from functools import partial
 
 import ours
 import torch
+from fma_peak import fma_peak
 from harness import Candidate, Case, Work, WrongResultError, validate
 from networks import Network, arithmetic_floor, draw_network, flow_oracle
 from rivals import RIVALS, why_absent
 from torch import Tensor
 
-from pinn_ext import _core
-
 __all__ = ["KERNEL", "TOLERANCE", "Scene", "case_makers"]
 
 KERNEL = "navier_stokes step"
 TOLERANCE = 1e-5
-BFLOAT16_TOLERANCE = 2e-2  # five layers of products, each off by 2^-8 at most
 PEAK_MS = 20
 ODD_WIDTHS = (20, 37, 50, 100)
 Size = tuple[int, int, int]  # points, width, hidden layers
@@ -44,17 +42,10 @@ class Scene:
         """At that size, on the device."""
         return draw_network(*size, outputs, device=self.device)
 
-    def case(
-        self,
-        part: str,
-        network: Network,
-        candidates: Sequence[Candidate],
-        reference: Wanted,
-        tolerance: float = TOLERANCE,
-    ) -> Case:
+    def case(self, part: str, network: Network, candidates: Sequence[Candidate], reference: Wanted) -> Case:
         """With the bound of the device: the measured peak of its multiply-add units, or torch's matrix product."""
         on_cpu = self.device.type == "cpu"
-        peak = partial(_core.fma_peak, part == "float64", PEAK_MS) if on_cpu else None
+        peak = partial(fma_peak, part == "float64", PEAK_MS) if on_cpu else None
         numbers = sum(t.numel() for t in network.parameters())
         return Case(
             kernel=KERNEL,
@@ -62,7 +53,7 @@ class Scene:
             size=network.size,
             candidates=tuple(candidates),
             reference=reference,
-            tolerance=tolerance,
+            tolerance=TOLERANCE,
             work=Work(4 * (numbers + network.x.numel()), 4 * numbers, arithmetic_floor(network)),
             bound="peak" if on_cpu else "matmul",
             peak=peak,
@@ -71,10 +62,6 @@ class Scene:
 
 def case_makers(scene: Scene, parts: Sequence[str], sizes: Sequence[Size]) -> Iterator[tuple[str, Maker]]:
     """Title and maker of every case of these parts; the tensors come into being when it is made."""
-    no_bfloat16 = _core.build_info()["no_bfloat16"]
-    if "bf16" in parts and no_bfloat16:
-        scene.left_out.append({"name": "bf16", "size": None, "reason": f"left out: {no_bfloat16}"})
-        parts = [part for part in parts if part != "bf16"]
     for size in sizes:
         title = "n = {:,}, width {}, {} layers".format(*size)
         for part, maker in _MAKERS.items():
@@ -138,16 +125,6 @@ def _float64(scene: Scene, size: Size) -> Case:
     return scene.case("float64", network, candidates, lambda: flow_oracle(network))
 
 
-def _bf16(scene: Scene, size: Size) -> Case:
-    """Products of the way back in bfloat16, against float32 throughout: what is gained, and the gradient's error."""
-    network = scene.network(size)
-    candidates = [
-        ours.single_pass("bfloat16 on the way back", network, backward="bfloat16"),
-        ours.single_pass("float32", network),
-    ]
-    return scene.case("bf16", network, candidates, lambda: flow_oracle(network), BFLOAT16_TOLERANCE)
-
-
 def _heat(scene: Scene, size: Size) -> Case:
     """An equation of the user's own behind `mlp_jet`, against the single pass of the equation that is shipped."""
     flow, heat = scene.network(size), scene.network(size, outputs=1)
@@ -180,6 +157,5 @@ _MAKERS: dict[str, Callable[[Scene, Size], Case]] = {
     "rivals": _rivals,
     "threads": _threads,
     "float64": _float64,
-    "bf16": _bf16,
     "heat": _heat,
 }

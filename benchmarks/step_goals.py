@@ -21,7 +21,6 @@ FLOAT64 = 0.45
 OTHER_ISA_SHARE = 0.75
 HEAT = 1.45
 ODD = 1.5
-BFLOAT16 = 1.3
 OVERHEAD_S = 30e-6
 NESTED = "PyTorch eager, nested autograd"
 
@@ -106,13 +105,6 @@ def _of_float64(case: Result, held: bool) -> Iterator[Goal]:
         yield Goal("share of the peak, float64", _size(case), case["candidates"][0]["share_of_limit"], "%")
 
 
-def _of_bf16(case: Result, held: bool) -> Iterator[Goal]:
-    rounded, single = case["candidates"]
-    wanted = BFLOAT16 if held else None
-    yield Goal("bfloat16 on the way back: gain", _size(case), single["speed_of_first"]["median"], "x", wanted)
-    yield Goal("bfloat16 on the way back: error of the gradient", _size(case), rounded["error"], "error")
-
-
 def _of_heat(case: Result, held: bool) -> Iterator[Goal]:
     ratio = case["candidates"][1]["speed_of_first"]["median"]
     what = "heat equation in torch, time over the single pass"
@@ -146,7 +138,6 @@ _GOALS_OF = {
     "rivals": _of_rivals,
     "threads": _of_threads,
     "float64": _of_float64,
-    "bf16": _of_bf16,
     "heat": _of_heat,
     "odd": _of_odd,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from pinn_ext.jet import JetSpec
 
 __all__ = [
     "as_tensor",
-    "check_backward_precision",
     "check_coordinates",
     "check_mlp",
     "check_same",
@@ -152,28 +150,6 @@ def check_mlp(x: Tensor, B: Tensor, weights: Sequence[Tensor], biases: Sequence[
         ):
             _reject_layer(layer, weight, bias, width, x)
         width = out
-
-
-def check_backward_precision(precision: str, x: Tensor) -> bool:
-    """Whether the way back is in bfloat16. Raises where that is asked for and is not to be had for tensors like ``x``.
-
-    For the kernels: a program that was traced or exported meets its device, and its CPU, when it runs.
-    """
-    if precision == "full":
-        return False
-    if precision != "bfloat16":
-        raise ValueError(f"backward_precision: expected 'full' or 'bfloat16', got {precision!r}")
-    if x.is_cuda or x.dtype != torch.float32:
-        raise ValueError(f"backward_precision: 'bfloat16' expected x in float32 on cpu, got {describe(x)}")
-    reason = _no_bfloat16()
-    if reason:
-        raise ValueError(f"backward_precision: expected 'full', as {reason}, got 'bfloat16'")
-    return True
-
-
-@cache
-def _no_bfloat16() -> str:
-    return str(_core.build_info()["no_bfloat16"])
 
 
 def _reject_layer(layer: int, weight: object, bias: object, width: int, x: Tensor) -> None:

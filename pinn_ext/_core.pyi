@@ -144,7 +144,6 @@ def mlp_jet_backward(
     shape: MlpShape,
     want_B: bool,
     parts: int,
-    bfloat16: bool,
     /,
 ) -> None: ...
 def navier_stokes_loss(
@@ -168,7 +167,6 @@ def navier_stokes_loss(
     want_B: bool,
     want_nu: bool,
     parts: int,
-    bfloat16: bool,
     /,
 ) -> None: ...
 def pivoted_qr(
@@ -177,7 +175,6 @@ def pivoted_qr(
 def cuda_pivot_workspace_bytes(size: PivotSize, float64: bool) -> int: ...
 def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...
 def cuda_workspace_bytes(shape: MlpShape, gradient: bool, want_B: bool) -> int: ...
-def fma_peak(float64: bool, milliseconds: int) -> float: ...
 def sketch_rows(
     float64: bool,
     stream: int | None,

@@ -29,7 +29,7 @@ class EagerJet:
         want_frequencies: the gradient in ``B`` too.
         shape: of the network and its points, as the kernel takes it.
         streams: of the jet, as the operator takes them.
-        activation, parts, backward_precision: as the operator takes them.
+        activation, parts: as the operator takes them.
     """
 
     dtype: torch.dtype
@@ -40,7 +40,6 @@ class EagerJet:
     streams: tuple[Any, ...]
     activation: str
     parts: int
-    backward_precision: str
     sizes: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +78,7 @@ class _Attached(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Any) -> Any:
         x, B, *parameters = ctx.saved_tensors
         call: EagerJet = ctx.call
-        options = *call.streams, call.activation, call.want_frequencies, call.parts, call.backward_precision
+        options = *call.streams, call.activation, call.want_frequencies, call.parts
         flat = gradient_operator(cotangents[0], x, B, parameters, *options)
         shaped = split_flat(flat, call.sizes, call.pieces)
         v_B = shaped.pop() if call.want_frequencies else None

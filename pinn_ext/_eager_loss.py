@@ -29,7 +29,7 @@ class EagerLoss:
         pieces: shape of each part of the flat gradient, in its order; empty: no gradient is wanted.
         want_frequencies: the gradient in ``B`` too.
         want_viscosity: the gradient in ``nu`` too.
-        count, shape, size, parts, bfloat16: as the kernel takes them.
+        count, shape, size, parts: as the kernel takes them.
     """
 
     dtype: torch.dtype
@@ -42,7 +42,6 @@ class EagerLoss:
     want_frequencies: bool
     want_viscosity: bool
     parts: int
-    bfloat16: bool
     sizes: list[int] = field(init=False)
     gradient_size: int = field(init=False)
 
@@ -96,7 +95,6 @@ class EagerLoss:
             self.want_frequencies,
             self.want_viscosity,
             self.parts,
-            self.bfloat16,
         )
         return (total, terms) if residual is None else (total, terms, residual)
 

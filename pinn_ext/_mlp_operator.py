@@ -7,7 +7,6 @@ from typing import Any
 from torch import Tensor
 
 from pinn_ext import _composed, _core
-from pinn_ext._checks import check_backward_precision
 from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext._network import addresses, no_gradients, num_parameters, shape_of, split_gradient, workspace
 from pinn_ext._paths import fused_serves
@@ -24,15 +23,13 @@ def _kernel(
     laplacian: bool,
     activation: str,
     parts: int,
-    backward_precision: str,
 ) -> Tensor:
-    check_backward_precision(backward_precision, x)
     shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
     if not fused_serves(shape, x):
         return _composed.mlp_jet(x, B, parameters, first, weights, laplacian, activation)
     x, B = x.contiguous(), B.contiguous()
     parameters = [p.contiguous() for p in parameters]
-    out = _fake(x, B, parameters, first, weights, laplacian, activation, parts, backward_precision)
+    out = _fake(x, B, parameters, first, weights, laplacian, activation, parts)
     if out.numel() == 0:
         return out
     scratch = workspace(x, shape, False, False)
@@ -50,7 +47,6 @@ def _fake(
     laplacian: bool,
     activation: str,
     parts: int,
-    backward_precision: str,
 ) -> Tensor:
     return x.new_empty((1 + len(first) + int(laplacian), x.shape[0], parameters[-1].shape[0]))
 
@@ -63,8 +59,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _autograd(ctx: Any, v_out: Tensor) -> tuple[Any, ...]:
     x, B, *parameters = ctx.saved_tensors
     want_B, want_parameters = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
-    *streams, parts, backward_precision = ctx.options
-    flat = gradient_operator(v_out, x, B, parameters, *streams, want_B, parts, backward_precision)
+    *streams, parts = ctx.options
+    flat = gradient_operator(v_out, x, B, parameters, *streams, want_B, parts)
     inputs, wanted = [*parameters], [*want_parameters]
     if want_B:
         inputs, wanted = [*parameters, B], [*want_parameters, True]
@@ -84,9 +80,7 @@ def _backward_kernel(
     activation: str,
     want_B: bool,
     parts: int,
-    backward_precision: str,
 ) -> Tensor:
-    bfloat16 = check_backward_precision(backward_precision, x)
     shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
     if not fused_serves(shape, x):
         return _composed.mlp_jet_gradient(v_out, x, B, parameters, first, weights, laplacian, activation, want_B)
@@ -109,7 +103,6 @@ def _backward_kernel(
             shape,
             want_B,
             parts,
-            bfloat16,
         )
     return gradient
 
@@ -125,7 +118,6 @@ def _backward_fake(
     activation: str,
     want_B: bool,
     parts: int,
-    backward_precision: str,
 ) -> Tensor:
     return x.new_empty(num_parameters(parameters) + (B.numel() if want_B else 0))
 
@@ -133,15 +125,15 @@ def _backward_fake(
 _STREAMS = "int[] first, float[] weights, bool laplacian, str activation"
 
 jet_operator = register_operator(
-    f"mlp_jet(Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, int parts, str backward_precision) -> Tensor",
+    f"mlp_jet(Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, int parts) -> Tensor",
     _kernel,
     _fake,
     backward=_autograd,
     setup_context=_setup,
 )
 gradient_operator = register_operator(
-    f"mlp_jet_backward(Tensor v_out, Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, bool want_B, int parts, "
-    "str backward_precision) -> Tensor",
+    f"mlp_jet_backward(Tensor v_out, Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, bool want_B, int parts) "
+    "-> Tensor",
     _backward_kernel,
     _backward_fake,
 )

@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 
 from pinn_ext import _composed, _core
-from pinn_ext._checks import check_backward_precision
 from pinn_ext._library import address, launch_place, register_operator
 from pinn_ext._network import addresses, no_gradients, num_parameters, shape_of, split_gradient, workspace
 from pinn_ext._paths import fused_serves
@@ -43,9 +42,7 @@ def _kernel(
     want_B: bool,
     want_nu: bool,
     parts: int,
-    backward_precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    bfloat16 = check_backward_precision(backward_precision, x)
     shape = shape_of(x, B, parameters, first, weights, True, activation)
     if not fused_serves(shape, x):
         return _composed.navier_stokes_loss(
@@ -97,7 +94,6 @@ def _kernel(
             want_B,
             want_nu,
             parts,
-            bfloat16,
         )
     return total, terms, residual, gradient
 
@@ -120,7 +116,6 @@ def _fake(
     want_B: bool,
     want_nu: bool,
     parts: int,
-    backward_precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     columns = term_weights.shape[0]
     return (
@@ -144,7 +139,7 @@ def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
     if v_total is None:
         return None, None, [None] * len(ctx.needs_input_grad[2]), None, *no_gradients(ctx.options)
     gradient, B, nu, *parameters = ctx.saved_tensors
-    want_B, want_nu = ctx.options[-4:-2]  # what the gradient holds; the others count as constants
+    want_B, want_nu = ctx.options[-3:-1]  # what the gradient holds; the others count as constants
     want_parameters = ctx.needs_input_grad[2]
     inputs = [*parameters, *([B] if want_B else []), *([nu] if want_nu else [])]
     wanted = [*want_parameters, *([True] * (len(inputs) - len(parameters)))]
@@ -167,7 +162,7 @@ def _backward_fake(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> T
 loss_operator = register_operator(
     "navier_stokes_loss(Tensor x, Tensor B, Tensor[] parameters, Tensor nu, Tensor term_weights, "
     "Tensor? point_weights, Tensor? forcing, int[] first, float[] weights, str activation, bool steady, float? count, "
-    "bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts, str backward_precision) "
+    "bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _kernel,
     _fake,

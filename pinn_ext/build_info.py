@@ -25,8 +25,6 @@ class BuildInfo:
         fused: for ``"cpu float32"``, ``"cpu float64"``, ``"cuda float32"`` and ``"cuda float64"``, which networks
             ``mlp_jet`` and ``navier_stokes_loss`` take through all layers in one kernel; the others go layer by layer
             (composed), in bounded memory too. None where this build has no kernels.
-        backward_precisions: what ``backward_precision`` of ``mlp_jet`` and ``navier_stokes_loss`` may be here, for
-            float32 on the CPU; everything else is ``"full"`` alone.
     """
 
     version: str
@@ -38,7 +36,6 @@ class BuildInfo:
     cuda_version: str | None
     cuda_architectures: tuple[str, ...]
     fused: dict[str, str | None]
-    backward_precisions: tuple[str, ...]
 
 
 def build_info() -> BuildInfo:
@@ -60,7 +57,6 @@ def build_info() -> BuildInfo:
             "cuda float32": _cuda_limits() if cuda else None,
             "cuda float64": "no width: composed" if cuda else None,
         },
-        backward_precisions=("full",) if info["no_bfloat16"] else ("full", "bfloat16"),
     )
 
 

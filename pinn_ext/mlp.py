@@ -10,12 +10,11 @@ memory does not grow with the number of points. How the tiles are chosen, and wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pinn_ext._checks import check_backward_precision, check_coordinates, check_mlp, check_spec_fits
+from pinn_ext._checks import check_coordinates, check_mlp, check_spec_fits
 from pinn_ext._eager_jet import EagerJet
 from pinn_ext._known_calls import KnownCalls
 from pinn_ext._library import read_tensors
@@ -24,9 +23,7 @@ from pinn_ext._network import interleaved, invariant_parts, shape_of
 from pinn_ext.activation import Activation
 from pinn_ext.jet import Jet, JetSpec
 
-__all__ = ["BackwardPrecision", "mlp_jet"]
-
-BackwardPrecision = Literal["full", "bfloat16"]
+__all__ = ["mlp_jet"]
 
 
 def mlp_jet(
@@ -38,7 +35,6 @@ def mlp_jet(
     activation: Activation,
     *,
     thread_invariant: bool = False,
-    backward_precision: BackwardPrecision = "full",
 ) -> Jet:
     """The jet of a multilayer perceptron behind Fourier features, in one pass.
 
@@ -52,10 +48,6 @@ def mlp_jet(
         activation: ``"tanh"``, ``"sine"``, ``"silu"`` or ``"gelu"``, between the layers.
         thread_invariant: gradients with the same bits on any number of threads, at up to 32 gradients' worth of
             memory. Without it they are the same for the same number of threads.
-        backward_precision: ``"bfloat16"`` rounds the factors of the matrix products of the backward pass, those that
-            make the gradients of weights and of inputs, to 8 bits, 2^-8 of each product at most; sums and all else stay
-            in float32. For float32 on CPUs with AVX512-BF16 (``build_info().backward_precisions``); what it gains and
-            costs stands in ``docs/performance.md``.
 
     Returns:
         A jet of ``[spec.num_streams, n, c]``, differentiable once in ``B``, ``weights`` and ``biases``, not in ``x``.
@@ -64,13 +56,13 @@ def mlp_jet(
 
     Raises:
         TypeError, ValueError: wrong type, shape, dtype or device; ``x`` that requires a gradient; an unknown
-            activation; a coordinate that ``x`` does not have; a ``backward_precision`` that is not to be had here.
+            activation; a coordinate that ``x`` does not have.
     """
     with_graph = torch.is_grad_enabled()
     read = read_tensors(x, B, weights, biases)
     key: tuple[object, ...] = ()
     if read is not None:
-        key = read[0], with_graph, spec, activation, thread_invariant, backward_precision
+        key = read[0], with_graph, spec, activation, thread_invariant
         known = _known_calls.get(key)
         if known is not None:
             return Jet(known(read[1], x, B, interleaved(weights, biases)), spec)
@@ -81,8 +73,7 @@ def mlp_jet(
     parts = invariant_parts(B, weights) if thread_invariant else 0
     streams = spec.first, spec.laplacian_weights, spec.has_laplacian
     if read is None:
-        return Jet(jet_operator(x, B, parameters, *streams, activation, parts, backward_precision), spec)
-    check_backward_precision(backward_precision, x)
+        return Jet(jet_operator(x, B, parameters, *streams, activation, parts), spec)
     differentiated = [*parameters, B] if B.requires_grad else parameters
     want_gradient = with_graph and any([t.requires_grad for t in differentiated])
     call = EagerJet(
@@ -94,7 +85,6 @@ def mlp_jet(
         streams=streams,
         activation=activation,
         parts=parts,
-        backward_precision=backward_precision,
     )
     _known_calls.add(key, call)
     return Jet(call(read[1], x, B, parameters), spec)

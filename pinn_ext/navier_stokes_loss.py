@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pinn_ext._checks import (
     as_tensor,
-    check_backward_precision,
     check_coordinates,
     check_mlp,
     check_same,
@@ -26,7 +25,6 @@ from pinn_ext._navier_stokes_operator import loss_operator
 from pinn_ext._network import interleaved, invariant_parts, shape_of
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
-from pinn_ext.mlp import BackwardPrecision
 from pinn_ext.navier_stokes import check_flow, residual_size
 
 __all__ = ["navier_stokes_loss"]
@@ -48,7 +46,6 @@ def navier_stokes_loss(
     count: float | None = None,
     return_residual: bool = False,
     thread_invariant: bool = False,
-    backward_precision: BackwardPrecision = "full",
 ) -> tuple[Tensor, ...]:
     """``total = sum_i term_weights[i] term_i`` with ``term_i = sum_points point_weight residual_i^2 / count``.
 
@@ -70,7 +67,6 @@ def navier_stokes_loss(
         count: what the sums are divided by, > 0: the points of the whole step, where these are a part of them. None: n.
         return_residual: give the residual of every point too.
         thread_invariant: as for `mlp_jet`.
-        backward_precision: as for `mlp_jet`. Loss and residual come out of the forward pass, which is in float32.
 
     Returns:
         ``(total, terms)`` or ``(total, terms, residual)``: ``total`` a scalar, differentiable once in ``B``,
@@ -79,8 +75,7 @@ def navier_stokes_loss(
 
     Raises:
         TypeError, ValueError: wrong type, shape, dtype or device; no points; ``x``, ``point_weights``, ``forcing`` or
-            ``term_weights`` that require a gradient; a spec that does not carry what the equations need; a
-            ``backward_precision`` that is not to be had here.
+            ``term_weights`` that require a gradient; a spec that does not carry what the equations need.
     """
     if isinstance(x, Tensor) and x.layout is torch.strided:  # else x is refused below
         nu, term_weights = as_tensor("nu", nu, "x", x), as_tensor("term_weights", term_weights, "x", x)
@@ -89,7 +84,7 @@ def navier_stokes_loss(
     read = read_tensors(x, B, nu, forcing, term_weights, point_weights, weights, biases)
     key: tuple[object, ...] = ()
     if read is not None:
-        options = spec, activation, type(steady), steady, count, return_residual, thread_invariant, backward_precision
+        options = spec, activation, type(steady), steady, count, return_residual, thread_invariant
         key = (read[0], with_graph, *options)
         known = _known_calls.get(key)
         if known is not None:
@@ -132,7 +127,6 @@ def navier_stokes_loss(
             want_frequencies=want_B,
             want_viscosity=want_nu,
             parts=parts,
-            bfloat16=check_backward_precision(backward_precision, x),
         )
         _known_calls.add(key, call)
         return call(read[1], parameters, B, nu)
@@ -154,7 +148,6 @@ def navier_stokes_loss(
         want_B,
         want_nu,
         parts,
-        backward_precision,
     )
     return (total, terms, residual) if return_residual else (total, terms)
 

@@ -28,16 +28,6 @@ def kernel_float32(summands: int, amplification: float) -> float:
     return EPS32 * (16.0 + summands**0.5) * amplification
 
 
-def bfloat16_products(layers: int) -> float:
-    """pinn_ext: gradients by products with factors in bfloat16, against float64, as one vector, relative, 2-norm.
-
-    A factor of 8 bits is off by 2^-9 of itself at most, a product of two by 2^-8; a sum of K of them by 2^-8 of the
-    sum where its terms cancel no more than random ones do (single numbers may, a whole gradient does not). What
-    reaches a layer has passed a product for each layer above it, and the gradient is one more.
-    """
-    return 2.0**-8 * layers
-
-
 def rounding(size: float, terms: int, eps: float) -> float:
     """Absolute error of ``terms`` rounded operations on numbers up to ``size``."""
     return terms * eps * size

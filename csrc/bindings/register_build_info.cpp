@@ -25,7 +25,6 @@ void register_build_info(py::module_& m) {
     info["openmp"] = py::none();
 #endif
     info["threads"] = max_threads();
-    info["no_bfloat16"] = no_bfloat16();
     info["cuda_version"] = PINN_CUDA_VERSION;
     info["cuda_architectures"] = PINN_CUDA_ARCHITECTURES;
     return info;

@@ -3,7 +3,6 @@
 
 #include "bindings/register.h"
 #include "core/error.h"
-#include "core/peak.h"
 #include "mlp/fused_plan.h"
 #include "mlp/mlp.h"
 #include "navier_stokes/loss.h"
@@ -41,14 +40,6 @@ Mlp<T> make_mlp(Address x, Address B, const std::vector<Address>& parameters, co
   return mlp;
 }
 
-// As run_typed; with the products of the way back in bfloat16, of float32 on the CPU alone.
-template <typename Make>
-void run_with(bool bfloat16, bool float64, Handle stream, Make&& make) {
-  if (!bfloat16) return run_typed(float64, stream, make);
-  py::gil_scoped_release release;
-  run_in_bfloat16(make(float{}));
-}
-
 }  // namespace
 
 void register_mlp(py::module_& m) {
@@ -74,8 +65,8 @@ void register_mlp(py::module_& m) {
   });
   m.def("mlp_jet_backward",
         [](bool float64, Handle stream, Address v_out, Address x, Address B, const std::vector<Address>& parameters,
-           Address gradient, Address workspace, const MlpShape& shape, bool want_B, std::int64_t parts, bool bfloat16) {
-          run_with(bfloat16, float64, stream, [&](auto t) {
+           Address gradient, Address workspace, const MlpShape& shape, bool want_B, std::int64_t parts) {
+          run_typed(float64, stream, [&](auto t) {
             using T = decltype(t);
             MlpJetBackward<T> op{};
             op.mlp = make_mlp<T>(x, B, parameters, shape);
@@ -91,8 +82,8 @@ void register_mlp(py::module_& m) {
         [](bool float64, Handle stream, Address x, Address B, const std::vector<Address>& parameters, Address nu,
            Address forcing, Address term_weights, Address point_weights, double count, Address total, Address terms,
            Address residual, Address gradient, Address workspace, const MlpShape& shape, const ResidualSize& size,
-           bool want_B, bool want_nu, std::int64_t parts, bool bfloat16) {
-          run_with(bfloat16, float64, stream, [&](auto t) {
+           bool want_B, bool want_nu, std::int64_t parts) {
+          run_typed(float64, stream, [&](auto t) {
             using T = decltype(t);
             NavierStokesLoss<T> op{};
             op.mlp = make_mlp<T>(x, B, parameters, shape);
@@ -127,22 +118,6 @@ void register_mlp(py::module_& m) {
         throw_no_cuda();
       },
       py::arg("shape"), py::arg("gradient"), py::arg("want_B"));
-
-  // GFLOP/s of fused multiply-adds in registers on all threads: the limit of the benchmarks.
-  m.def(
-      "fma_peak",
-      [](bool float64, int milliseconds) {
-        double flop_per_s = 0;
-        py::gil_scoped_release release;
-        with_active_isa([&](auto isa) {
-          if (float64)
-            run_on_cpu(isa, FmaPeak<double>{milliseconds * 1e-3, &flop_per_s});
-          else
-            run_on_cpu(isa, FmaPeak<float>{milliseconds * 1e-3, &flop_per_s});
-        });
-        return flop_per_s * 1e-9;
-      },
-      py::arg("float64"), py::arg("milliseconds"));
 }
 
 }  // namespace pinn

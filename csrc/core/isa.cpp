@@ -11,12 +11,6 @@ namespace {
 bool cpu_supports(Isa isa) {
 #ifdef PINN_X86_PATHS
   switch (isa) {
-    case Isa::avx512_bf16:
-#ifdef PINN_AVX512_BF16
-      return cpu_supports(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
-#else
-      return false;
-#endif
     case Isa::avx512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
@@ -52,8 +46,6 @@ Isa choose_isa() {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
-    case Isa::avx512_bf16:
-      return "avx512_bf16";
     case Isa::avx512:
       return "avx512";
     case Isa::avx2:
@@ -75,16 +67,6 @@ std::vector<Isa> compiled_isas() {
 Isa active_isa() {
   static const Isa isa = choose_isa();
   return isa;
-}
-
-std::string no_bfloat16() {
-#ifdef PINN_AVX512_BF16
-  if (!cpu_supports(Isa::avx512_bf16)) return "this CPU has no AVX512-BF16";
-  if (active_isa() != Isa::avx512) return std::string("PINN_EXT_ISA chose ") + isa_name(active_isa());
-  return "";
-#else
-  return "this build has no kernels for AVX512-BF16";
-#endif
 }
 
 }  // namespace pinn

@@ -10,8 +10,7 @@
 
 namespace pinn {
 
-// avx512_bf16 is no path of its own: beside avx512 it has the networks whose products of the way back are in bfloat16.
-enum class Isa { generic, avx2, avx512, avx512_bf16 };
+enum class Isa { generic, avx2, avx512 };
 
 const char* isa_name(Isa isa);
 
@@ -21,9 +20,6 @@ std::vector<Isa> compiled_isas();
 // The path in use: the best that this CPU has, or the one that the environment variable PINN_EXT_ISA names.
 // Throws Error where the variable names a path that is unknown, not compiled in, or not supported by this CPU.
 Isa active_isa();
-
-// Why there are no products in bfloat16 beside the active path; empty where there are.
-std::string no_bfloat16();
 
 template <Isa isa>
 using IsaConstant = std::integral_constant<Isa, isa>;

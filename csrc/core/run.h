@@ -40,13 +40,4 @@ void run(const Op& op, std::optional<Stream> stream) {
     throw_no_cuda();
 }
 
-// On the CPU, with the products of the way back in bfloat16; declared and instantiated for avx512_bf16 and float.
-template <typename Op>
-void run_in_bfloat16(const Op& op) {
-#ifdef PINN_AVX512_BF16
-  if (no_bfloat16().empty()) return run_on_cpu(IsaConstant<Isa::avx512_bf16>{}, op);
-#endif
-  throw Error("expected a CPU path with bfloat16: " + no_bfloat16());
-}
-
 }  // namespace pinn

@@ -17,7 +17,7 @@ inline constexpr Isa kIsa = Isa::PINN_ISA;
 #endif
 
 template <Isa isa>
-inline constexpr int kVecBytes = isa >= Isa::avx512 ? 64
+inline constexpr int kVecBytes = isa == Isa::avx512 ? 64
                                  : isa == Isa::avx2 ? 32
                                                     : 16;
 

@@ -73,8 +73,8 @@ class FusedMlp {
   Wanted wanted_;
   int64_t parts_, tile_points_;
   Layer layers_[kMaxLinearLayers]{};
-  int64_t gradient_size_ = 0, v_B_ = 0;                                 // of a part
-  int64_t tile_size_ = 0, output_ = 0, v_ = 0, v_next_ = 0, room_ = 0;  // of a thread
+  int64_t gradient_size_ = 0, v_B_ = 0;                      // of a part
+  int64_t tile_size_ = 0, output_ = 0, v_ = 0, v_next_ = 0;  // of a thread
   T *tiles_, *gradients_, *packed_;
 };
 
@@ -85,11 +85,9 @@ bool prefers_points(const MlpShape& shape);
 // f(fused) with the layout that suits the widths.
 template <Isa isa, typename T, typename F>
 void with_fused_mlp(const Mlp<T>& mlp, Wanted wanted, Sharing sharing, const F& f) {
-  if constexpr (isa != Isa::avx512_bf16) {  // which has vectors of features alone
-    if (prefers_points<isa, T>(mlp.shape)) {
-      FusedMlp<PointLayout<isa, T>> fused(mlp, wanted, sharing);
-      return f(fused);
-    }
+  if (prefers_points<isa, T>(mlp.shape)) {
+    FusedMlp<PointLayout<isa, T>> fused(mlp, wanted, sharing);
+    return f(fused);
   }
   FusedMlp<PanelLayout<isa, T>> fused(mlp, wanted, sharing);
   f(fused);

@@ -82,7 +82,7 @@ void FusedMlp<Layout>::write_gradient(T* out) const {
 template <typename Layout>
 void FusedMlp<Layout>::lay_out() {
   const int64_t rows = Layout::tile(0, std::min(tile_points_, shape_.n), shape_.streams.count()).rows;
-  int64_t packed = 0, widest = 0, room = 0;
+  int64_t packed = 0, widest = 0;
   for (int l = 0; l < shape_.num_linear; ++l) {
     Layer& layer = layers_[l];
     layer.linear = {shape_.width[l], shape_.width[l + 1], l == 0 ? shape_.m : 0, mlp_.weight[l], mlp_.bias[l], {}, {}};
@@ -90,7 +90,6 @@ void FusedMlp<Layout>::lay_out() {
     widest = std::max({widest, Layout::jet_size(in, rows), Layout::jet_size(out, rows)});
     packed += Layout::packed_size(in, out) + (back_through(l) ? Layout::packed_size(out, in) : 0);
     if (!back()) continue;
-    room = std::max(room, Layout::room(out, rows));
     layer.v_weight = take<V>(gradient_size_, Layout::v_weight_size(in, out));
     layer.v_bias = take<V>(gradient_size_, Layout::v_bias_size(out));
     layer.hidden = take<V>(tile_size_, Layout::jet_size(in, rows));
@@ -104,7 +103,6 @@ void FusedMlp<Layout>::lay_out() {
   output_ = take<V>(tile_size_, Layout::jet_size(shape_.outputs(), rows));
   v_ = take<V>(tile_size_, back() ? widest : 0);
   v_next_ = take<V>(tile_size_, back() ? widest : 0);
-  room_ = take<V>(tile_size_, room);
 
   const int64_t threads = std::min<int64_t>(parts_, max_threads());
   const int64_t numbers = packed + parts_ * gradient_size_ + threads * tile_size_;
@@ -147,11 +145,11 @@ void FusedMlp<Layout>::backward(T* memory, T* gradient, const Tile& tile, bool a
   for (int l = shape_.num_linear - 1; l >= 0; --l) {
     const Layer& layer = layers_[l];
     Layout::weight_gradient(tile, layer.linear, v, memory + layer.hidden, gradient + layer.v_weight,
-                            gradient + layer.v_bias, add, memory + room_);
+                            gradient + layer.v_bias, add);
     if (!back_through(l)) return;
     const bool activated = l > 0;
     Layout::input_gradient(shape_, tile, layer.linear, v, activated ? memory + layer.kept : nullptr,
-                           activated ? memory + layer.hidden : nullptr, v_next, memory + room_);
+                           activated ? memory + layer.hidden : nullptr, v_next);
     std::swap(v, v_next);
   }
   Layout::features_backward(mlp_, tile, v, gradient + v_B_);
@@ -181,12 +179,10 @@ bool prefers_points(const MlpShape& shape) {
 }
 
 template class FusedMlp<PanelLayout<kIsa, float>>;
-#ifndef PINN_BFLOAT16  // which is for float, with features in vectors
 template class FusedMlp<PanelLayout<kIsa, double>>;
 template class FusedMlp<PointLayout<kIsa, float>>;
 template class FusedMlp<PointLayout<kIsa, double>>;
 template bool prefers_points<kIsa, float>(const MlpShape&);
 template bool prefers_points<kIsa, double>(const MlpShape&);
-#endif
 
 }  // namespace pinn

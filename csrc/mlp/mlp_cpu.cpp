@@ -45,9 +45,7 @@ void run_on_cpu(IsaConstant<isa>, const MlpJetBackward<T>& a) {
 
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJet<float>&);
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJetBackward<float>&);
-#ifndef PINN_BFLOAT16
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJet<double>&);
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJetBackward<double>&);
-#endif
 
 }  // namespace pinn

@@ -8,7 +8,6 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "mlp/bfloat16_pairs.h"
 #include "mlp/panel_product.h"
 
 namespace pinn {
@@ -16,9 +15,6 @@ namespace pinn {
 template <Isa isa, typename T>
 struct PanelLayout {
   using V = Vec<isa, T>;
-  // The factors of the products: forward, and on the way back.
-  using Forward = Numbers<V>;
-  using Back = std::conditional_t<isa == Isa::avx512_bf16, Bfloat16Pairs<V>, Numbers<V>>;
   using int64_t = std::int64_t;
   static constexpr int64_t P = kPanel<V>;
   static constexpr int64_t kRows = 120;   // of a tile, at most: docs/performance.md
@@ -30,12 +26,8 @@ struct PanelLayout {
   static int64_t jet_size(int64_t features, int64_t rows) { return num_panels<V>(features) * rows * P; }
   static int64_t packed_size(int64_t in, int64_t out) { return num_panels<V>(out) * in * P; }  // and [out, in] swapped
   static int64_t v_weight_size(int64_t in, int64_t out) { return num_panels<V>(in) * out * P; }
-  static int64_t room(int64_t out, int64_t rows) { return Back::room(out, rows) + Back::room(P, rows); }
   static int64_t v_bias_size(int64_t out) { return num_panels<V>(out) * P; }
   static int64_t v_frequency_size(int64_t m) { return (m + V::size - 1) / V::size * V::size; }
-
-  // --- Outputs
-  // --------------------------------------------------------------------------------------------------------
 
   // Where output c of stream s at point i lies.
   static int64_t output_at(const Tile& tile, int64_t s, int64_t c, int64_t i) {
@@ -48,9 +40,6 @@ struct PanelLayout {
   static void store_points(const Tile& tile, V v, T* y, int64_t s, int64_t c, int64_t i) {
     v.scatter(y + output_at(tile, s, c, i), P, tile.t - i);
   }
-
-  // --- Weights
-  // --------------------------------------------------------------------------------------------------------
 
   // The numbers in panel p of the first layer that are cosines, as many as sines.
   static int64_t frequencies_of(int64_t m, int64_t p) { return std::min<int64_t>(m - p * V::size, V::size); }
@@ -80,8 +69,6 @@ struct PanelLayout {
       for (int64_t o = 0; o < layer.out; ++o, to += P)
         for (int64_t q = 0; q < P; ++q)
           to[q] = q < width ? layer.weight[o * layer.in + column(layer, j * P + q)] : T(0);
-      T* panel = packed + j * layer.out * P;
-      Back::over_rows(panel, P, layer.out, panel);  // in place: the rows of the weight are what the sum runs over
     });
   }
 
@@ -99,9 +86,6 @@ struct PanelLayout {
       f(at + count, count, layer.m + j * V::size);
     }
   }
-
-  // --- Layers, forward
-  // ------------------------------------------------------------------------------------------------
 
   static void features(const Mlp<T>& mlp, const Tile& tile, T* h) {  // [panels of 2m][rows][P]
     const auto& [n, d, m, num_linear, width, streams, activation] = mlp.shape;
@@ -126,7 +110,7 @@ struct PanelLayout {
     for (int64_t j = 0; j < num_panels<V>(layer.out); ++j) {
       const int vectors = panel_vectors<V>(layer.out, j);
       const int64_t at = j * tile.rows * P;
-      multiply_panel<Forward>(x, layer.forward + j * layer.in * P, z + at, tile.rows, layer.in, vectors);
+      multiply_panel<V>(x, layer.forward + j * layer.in * P, z + at, tile.rows, layer.in, vectors);
       with_activation(shape.activation, [&](auto activation) {
         with_streams<T>(shape.streams, [&](const auto& streams) {
           for (int v = 0; v < vectors; ++v) {
@@ -145,20 +129,17 @@ struct PanelLayout {
   static void last(const Tile& tile, const Linear<T>& layer, const T* x, T* y) {
     for (int64_t j = 0; j < num_panels<V>(layer.out); ++j) {
       T* panel = y + j * tile.rows * P;
-      multiply_panel<Forward>(x, layer.forward + j * layer.in * P, panel, tile.rows, layer.in,
-                              panel_vectors<V>(layer.out, j));
+      multiply_panel<V>(x, layer.forward + j * layer.in * P, panel, tile.rows, layer.in,
+                        panel_vectors<V>(layer.out, j));
       for (int64_t i = 0; i < tile.t; ++i)
         for (int64_t q = 0; q < panel_width<V>(layer.out, j); ++q) panel[i * P + q] += layer.bias[j * P + q];
     }
   }
 
-  // --- Layers, back
-  // ---------------------------------------------------------------------------------------------------
-
   // Stores, or adds, v^T x and the sums of v's value stream.
   static void weight_gradient(const Tile& tile, const Linear<T>& layer, const T* v, const T* x, T* v_weight, T* v_bias,
-                              bool add, T* room) {
-    add_outer_product<Back>(v, x, v_weight, tile.rows, layer.out, layer.in, add, room);
+                              bool add) {
+    add_outer_product<V>(v, x, v_weight, tile.rows, layer.out, layer.in, add);
     for (int64_t j = 0; j < num_panels<V>(layer.out); ++j)
       for (int w = 0; w < panel_vectors<V>(layer.out, j); ++w) {
         const T* from = v + j * tile.rows * P + w * V::size;
@@ -171,12 +152,11 @@ struct PanelLayout {
 
   // v_x = v W, and through the activation that made x where its jet `h` and what it kept are given.
   static void input_gradient(const MlpShape& shape, const Tile& tile, const Linear<T>& layer, const T* v, const T* kept,
-                             const T* h, T* v_x, T* room) {
-    const T* factors = Back::over_features(v, layer.out, tile.rows, room);
+                             const T* h, T* v_x) {
     for (int64_t j = 0; j < num_panels<V>(layer.in); ++j) {
       const int vectors = panel_vectors<V>(layer.in, j);
       const int64_t at = j * tile.rows * P;
-      multiply_panel<Back>(factors, layer.backward + j * layer.out * P, v_x + at, tile.rows, layer.out, vectors);
+      multiply_panel<V>(v, layer.backward + j * layer.out * P, v_x + at, tile.rows, layer.out, vectors);
       if (h == nullptr) continue;
       with_activation(shape.activation, [&](auto activation) {
         with_streams<T>(shape.streams, [&](const auto& streams) {

@@ -87,7 +87,6 @@ struct PointLayout {
   static int64_t jet_size(int64_t features, int64_t rows) { return features * row(rows); }
   static int64_t packed_size(int64_t, int64_t) { return 0; }
   static int64_t v_weight_size(int64_t in, int64_t out) { return in * out; }
-  static int64_t room(int64_t, int64_t) { return 0; }
   static int64_t v_bias_size(int64_t out) { return out; }
   static int64_t v_frequency_size(int64_t m) { return m; }
 
@@ -150,7 +149,7 @@ struct PointLayout {
   }
 
   static void weight_gradient(const Tile& tile, const Linear<T>& layer, const T* v, const T* x, T* v_weight, T* v_bias,
-                              bool add, T*) {
+                              bool add) {
     const int64_t step = row(tile.rows);
     in_blocks(layer.out, kOuter, [&](int64_t o, int64_t num_o) {
       in_blocks(layer.in, kOuter, [&](int64_t k, int64_t num_k) {
@@ -165,7 +164,7 @@ struct PointLayout {
   }
 
   static void input_gradient(const MlpShape& shape, const Tile& tile, const Linear<T>& layer, const T* v, const T* kept,
-                             const T* h, T* v_x, T*) {
+                             const T* h, T* v_x) {
     multiply(tile, layer.weight, 1, layer.in, layer.out, layer.in, v, v_x);
     if (h == nullptr) return;
     with_activation(shape.activation, [&](auto activation) {

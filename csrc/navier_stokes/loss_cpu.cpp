@@ -135,8 +135,6 @@ void run_on_cpu(IsaConstant<isa>, const NavierStokesLoss<T>& a) {
 }
 
 template void run_on_cpu(IsaConstant<kIsa>, const NavierStokesLoss<float>&);
-#ifndef PINN_BFLOAT16
 template void run_on_cpu(IsaConstant<kIsa>, const NavierStokesLoss<double>&);
-#endif
 
 }  // namespace pinn

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from machine import Limits
 from networks import SPEC, arithmetic_floor, draw_network, flow_oracle, heat_oracle, oracle
 from rivals import NOT_INSTALLED, RIVALS, Rival, why_absent
 from step_cases import TOLERANCE, Scene, case_makers
-from step_goals import goals
 from torch import Tensor
 
 import pinn_ext
-from pinn_ext import _core, reference
+from pinn_ext import reference
 
 CPU = torch.device("cpu")
 LIMITS = Limits(10.0, 10.0, 10.0, 10.0, matmul_gflop_per_s=100.0, array_mib=1, matmul_size=8)
@@ -206,28 +204,6 @@ def test_from_the_command_line(result: dict[str, Any], capsys: pytest.CaptureFix
     assert "jax" in result["versions"]
     figures = {goal["what"] for goal in result["extra"]["goals"]}
     assert {"share of the peak", "call beyond its kernel", "speed in float64, of float32's"} <= figures
-
-
-def test_gain_and_error_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the CPU has it. Where not, the part is left out and says why."""
-    here = scene()
-    built = _core.build_info()
-    made = [make() for _, make in case_makers(here, ["bf16"], [SIZE])]
-    if built["no_bfloat16"]:
-        assert not made
-        assert here.left_out[0]["reason"] == f"left out: {built['no_bfloat16']}"
-        pytest.skip(f"no products in bfloat16: {built['no_bfloat16']}")
-    result = measure(made[0], CPU, ONCE, LIMITS)
-    rounded, single = result.candidates
-    assert single.error < TOLERANCE < rounded.error
-    figures = {
-        goal.what: goal for goal in goals({"machine": {"device": "cpu"}, "cases": [asdict(result)], "extra": {}})
-    }
-    assert figures["bfloat16 on the way back: error of the gradient"].measured == rounded.error
-    assert figures["bfloat16 on the way back: gain"].measured == single.speed_of_first.median
-    monkeypatch.setattr(_core, "build_info", lambda: built | {"no_bfloat16": "this CPU has none"})
-    assert not list(case_makers(here, ["bf16"], [SIZE]))
-    assert here.left_out == [{"name": "bf16", "size": None, "reason": "left out: this CPU has none"}]
 
 
 @pytest.mark.slow

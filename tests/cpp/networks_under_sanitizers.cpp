@@ -138,12 +138,5 @@ int main() {
     pinn::check_all<float>(run_op);
     pinn::check_all<double>(run_op);
   });
-#ifdef PINN_AVX512_BF16
-  if (pinn::no_bfloat16().empty()) {
-    using Bfloat16 = pinn::IsaConstant<pinn::Isa::avx512_bf16>;
-    pinn::check_all<float>([](const auto& op) { run_on_cpu(Bfloat16{}, op); });
-    std::printf("%s: %d adjoints agree\n", isa_name(Bfloat16::value), pinn::num_checks);
-  }
-#endif
   return 0;
 }

@@ -61,13 +61,6 @@ def test_paths_of_a_build_with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fused["cpu float32"] == "every width"
 
 
-def test_backward_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
-    build_with(monkeypatch, no_bfloat16="")
-    assert build_info().backward_precisions == ("full", "bfloat16")
-    build_with(monkeypatch, no_bfloat16="this CPU has none")
-    assert build_info().backward_precisions == ("full",)
-
-
 def test_the_kernels_say_what_is_told() -> None:
     """The limits are those that the kernels hold to."""
     if build_info().cuda_version is None:

@@ -32,9 +32,9 @@ OPERATIONS: dict[str, Callable[[bool], None]] = {
     "navier_stokes_residual": lambda f: _core.navier_stokes_residual(f, 0, 0, 0, 0, 0, SIZE),
     "navier_stokes_residual_backward": lambda f: _core.navier_stokes_residual_backward(f, 0, 0, 0, 0, 0, 0, SIZE),
     "mlp_jet": lambda f: _core.mlp_jet(f, 0, 0, 0, [], 0, 0, NETWORK),
-    "mlp_jet_backward": lambda f: _core.mlp_jet_backward(f, 0, 0, 0, 0, [], 0, 0, NETWORK, True, 0, False),
+    "mlp_jet_backward": lambda f: _core.mlp_jet_backward(f, 0, 0, 0, 0, [], 0, 0, NETWORK, True, 0),
     "navier_stokes_loss": lambda f: _core.navier_stokes_loss(
-        f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0, False
+        f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0
     ),
     "pivoted_qr": lambda f: _core.pivoted_qr(f, 0, [0] * 11, 0, PIVOTS),
     "cuda_pivot_workspace_bytes": lambda f: _core.cuda_pivot_workspace_bytes(PIVOTS, f),  # type: ignore[dict-item]

@@ -1,9 +1,9 @@
-// The peak of this CPU: each thread runs independent chains of a * b + c in registers; the best of several rounds.
+// The peak of this CPU, which the products are compared with: each thread runs independent chains of a * b + c in
+// registers; the best of several rounds. Compiled by fma_peak.py for the instruction set in use.
 #include <algorithm>
 #include <chrono>
 
 #include "core/parallel.h"
-#include "core/peak.h"
 #include "core/simd.h"
 
 namespace pinn {
@@ -38,27 +38,26 @@ void chains(std::int64_t rounds) {
   }
 }
 
-}  // namespace
-
-template <Isa isa, typename T>
-void run_on_cpu(IsaConstant<isa>, const FmaPeak<T>& a) {
-  using V = Vec<isa, T>;
+// In GFLOP/s, measured for about so many seconds.
+template <typename T>
+double fma_peak(double seconds) {
+  using V = Vec<kIsa, T>;
   using Clock = std::chrono::steady_clock;
-  const auto seconds_of = [&](std::int64_t rounds) {
-    const auto start = Clock::now();
-    parallel_for(max_threads(), true, [&](std::int64_t) { chains<V>(rounds); });
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
   constexpr std::int64_t kRounds = 1 << 18;  // about a millisecond: longer than it takes to wake the threads
-  *a.flop_per_s = 0;
-  const auto end = Clock::now() + std::chrono::duration<double>(a.seconds);
+  double best = 0;
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   do {
-    const double flops = 2.0 * kChains * V::size * static_cast<double>(kRounds) * max_threads();
-    *a.flop_per_s = std::max(*a.flop_per_s, flops / seconds_of(kRounds));
+    const auto start = Clock::now();
+    parallel_for(max_threads(), true, [&](std::int64_t) { chains<V>(kRounds); });
+    const double taken = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, 2e-9 * kChains * V::size * static_cast<double>(kRounds) * max_threads() / taken);
   } while (Clock::now() < end);
+  return best;
 }
 
-template void run_on_cpu(IsaConstant<kIsa>, const FmaPeak<float>&);
-template void run_on_cpu(IsaConstant<kIsa>, const FmaPeak<double>&);
-
+}  // namespace
 }  // namespace pinn
+
+extern "C" double fma_peak(bool float64, double seconds) {
+  return float64 ? pinn::fma_peak<double>(seconds) : pinn::fma_peak<float>(seconds);
+}

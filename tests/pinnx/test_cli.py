@@ -15,7 +15,7 @@ from pinnx import __version__
 from pinnx.cli import main
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction
-from pinnx.train import RunFolder
+from pinnx.runs.folder import RunFolder
 
 Refused = Callable[..., str]
 
@@ -156,7 +156,7 @@ def test_a_folder_that_holds_a_run(refused: Refused) -> None:
     said = refused(*words)
     assert said == (
         "run: expected a folder without a run, found config.yaml, checkpoint.pt; choose another --out, "
-        "or go on with it: pinnx reconstruct --resume run"
+        "or continue this run: pinnx reconstruct --resume run"
     )
     assert (Path("run") / "config.yaml").read_text() == "precious"
     assert "expected a folder for the run, got a file" in refused(*words, "--out", "vortices.npz")

@@ -23,6 +23,7 @@ from pinnx.evals.flow import FlowFields, evaluate_flow
 from pinnx.jobs.case import Case
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.runs.files import atomic_write
 
 __all__ = ["evaluate_output", "peak_memory_gib", "versions", "write_fields"]
 
@@ -50,13 +51,8 @@ def write_fields(path: Path, case: Case, flow: FlowFields, residual_names: tuple
         residual_names: of the columns of the residual.
         nu: the viscosity that belongs to the fields; the one found, where it was learned.
     """
-    partial = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(partial, "w") as file:
-            _write(file, case, flow, residual_names, nu)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_write(path) as partial, h5py.File(partial, "w") as file:
+        _write(file, case, flow, residual_names, nu)
 
 
 def _write(file: h5py.File, case: Case, flow: FlowFields, residual_names: tuple[str, ...], nu: float) -> None:

@@ -21,11 +21,13 @@ from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import boundary_error_max, run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.report import write_report
+from pinnx.runs.files import write_text
+from pinnx.runs.folder import RunFolder
+from pinnx.runs.history import append_row, rewind
+from pinnx.runs.progress import TrainingProgress
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Problem
-from pinnx.train.progress import TrainingProgress
-from pinnx.train.run_folder import RunFolder, write_text
 from pinnx.train.trainer import LoggedStep, StoppedBetweenSteps, Trainer
 
 __all__ = ["reconstruct", "resume"]
@@ -47,7 +49,7 @@ def reconstruct(
 
     Raises:
         PinnxError: bad input; nothing has been written then.
-        Interrupted: Ctrl-C, after the folder was made; ``resume`` goes on.
+        Interrupted: Ctrl-C, after the folder was made; ``resume`` continues the run.
     """
     started = time.perf_counter()
     config = _with_absolute_paths(config)
@@ -68,9 +70,9 @@ def reconstruct(
 
 
 def resume(out: str | Path, *, console: Console | None = None, command: str = "pinnx.resume") -> dict[str, Any]:
-    """Goes on with a run that was interrupted, to the same result, bitwise on the CPU.
+    """Continues a run that was interrupted, to the same result, bitwise on the CPU.
 
-    From the last checkpoint; a run that was killed before its first one begins anew, and says so.
+    From the last checkpoint; a run that was killed before its first one starts again, and says so.
 
     Args:
         out: the folder of the run.
@@ -78,7 +80,7 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         command: what is recorded as the command.
 
     Raises:
-        PinnxError: no run that could go on: no configuration, a damaged checkpoint, or a finished run.
+        PinnxError: no run that could be resumed: no configuration, a damaged checkpoint, or a finished run.
         Interrupted: Ctrl-C.
     """
     started = time.perf_counter()
@@ -92,10 +94,10 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
     case = load_case(config, progress=_say(console))
     trainer = _trainer(config, build_problem(config, case), folder)
     if state is None:
-        _say(console)("no checkpoint had been saved: the run begins anew")
+        _say(console)("no checkpoint had been saved: training starts again")
     else:
         trainer.load_state_dict(state)
-    folder.rewind_history(trainer.step)
+    rewind(folder.history, trainer.step)
     case.sensors.write_csv(folder.sensors)
     return _train_and_finish(config, case, trainer, folder, console, command, started)
 
@@ -107,7 +109,7 @@ def _say(console: Console | None) -> Any:
 
 
 def _with_absolute_paths(config: Config) -> Config:
-    """The same data from any working directory, so that a run can go on from another one."""
+    """The same data from any working directory, so that a run can be resumed from another one."""
     data = config.data
     given = {name: getattr(data, name) for name in ("path", "measurements")}
     absolute = {name: str(Path(path).expanduser().resolve()) for name, path in given.items() if path is not None}
@@ -152,20 +154,20 @@ def _train_and_finish(
     except StoppedBetweenSteps:
         save_checkpoint(folder.checkpoint, trainer.state_dict())
         done = f"interrupted after step {trainer.step} of {trainer.steps}; saved"
-        raise Interrupted(f"{done}. Go on with: {folder.how_to_go_on}") from None
+        raise Interrupted(f"{done}. Continue with: {folder.resume_command}") from None
     except KeyboardInterrupt:  # at once, maybe inside a step: what the last checkpoint holds is whole
-        raise Interrupted(f"interrupted. Go on from the last checkpoint with: {folder.how_to_go_on}") from None
+        raise Interrupted(f"interrupted. Continue from the last checkpoint with: {folder.resume_command}") from None
 
 
 def _train(trainer: Trainer, folder: RunFolder, console: Console | None) -> None:
     with TrainingProgress(trainer.steps, console) as progress:
 
         def on_log(logged: LoggedStep) -> None:
-            folder.append_history(logged.as_row())
+            append_row(folder.history, logged.as_row())
             progress.losses(logged.step, logged.total, logged.terms, logged.steps_per_s)
 
         trainer.on_log = on_log
-        trainer.on_step = progress.advance
+        trainer.on_step = progress.step
         trainer.run()
     save_checkpoint(folder.checkpoint, trainer.state_dict())
 

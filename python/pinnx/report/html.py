@@ -6,7 +6,6 @@ Nothing is computed again but norms for pictures: every number comes from what t
 from __future__ import annotations
 
 import base64
-import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pinnx.report.picture import Picture, to_png
 from pinnx.report.run import Run, read_run
 from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
 from pinnx.report.words import duration, percent, plural
+from pinnx.runs.files import write_text
 
 __all__ = ["write_report"]
 
@@ -47,12 +47,7 @@ def write_report(run_folder: Path) -> Path:
     with open_fields(folder / "fields.h5") as fields:
         page = _page(run, fields)
     target = folder / "report.html"
-    partial = folder / "report.html.part"
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(target, page)
     return target
 
 

@@ -5,7 +5,6 @@ inputs    options, file -> fields; memory: what of a file it holds
 weights   options, file -> a weight for each place
 job       fields -> sensors and figures
 table     the figures on the terminal
-progress  how far it has got
 """
 
 # Nothing is imported here, so that help works where a package is missing.

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
     from pinnx.config import Config
     from pinnx.data.fields import Fields
-    from pinnx.select.progress import SelectionProgress
+    from pinnx.runs.progress import ProgressBar
 
 # Everything else is imported where it is used, so that help works where a package is missing.
 
 __all__ = ["add_parser", "run"]
+
+# Passes over the data by the names that `SensorSelector.fit` reports; the others are counted from 1.
+PASSES = {"hashing": "looking in the cache", "held-out": "testing on held-out snapshots"}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -85,13 +88,16 @@ def run(options: argparse.Namespace) -> int:
 
     # No markup: a path such as run[1] is shown as it is.
     console = Console(quiet=options.quiet, markup=False, emoji=False, highlight=False)
+    from pinnx.runs.progress import ProgressBar
     from pinnx.select.inputs import configured, opened_fields
     from pinnx.select.memory import parse_size
-    from pinnx.select.progress import SelectionProgress
 
     memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
     config = configured(options)
-    with SelectionProgress(console) as progress, opened_fields(options, config, memory_limit, progress.say) as fields:
+    with (
+        ProgressBar(console, transient=True) as progress,
+        opened_fields(options, config, memory_limit, progress.status) as fields,
+    ):
         _select_and_write(options, config, fields, memory_limit, console, progress)
     return 0
 
@@ -102,7 +108,7 @@ def _select_and_write(
     fields: Fields,
     memory_limit: int | None,
     console: Console,
-    progress: SelectionProgress,
+    progress: ProgressBar,
 ) -> None:
     from pinnx.data.stored_frames import StoredFrames
     from pinnx.select.job import choose_sensors
@@ -124,23 +130,25 @@ def _select_and_write(
         weights=place_weights(options, config, fields),
         memory_limit=memory_limit,
         cache=None if options.cache is None else SelectionCache(options.cache or None),
-        say=progress.say,
-        progress=progress.advance,
+        say=progress.status,
+        progress=lambda name, done, total: progress.advance(PASSES.get(name, f"reading the data, {name}"), done, total),
     )
     # The picture first: should it fail, no file is there yet.
     if options.plot is not None:
-        progress.say("drawing")
+        progress.status("drawing")
         from pinnx.report.picture import to_png
         from pinnx.report.placement import draw_placement
+        from pinnx.runs.files import atomic_write
 
         shown = fields.values[:1] if in_file else fields.values
         picture = draw_placement(
             fields.axes, shown, selection.sensors.positions, fields.names, grid=fields.grid_shape is not None
         )
-        _write(Path(options.plot), to_png(picture.figure, dpi=150))
+        with atomic_write(options.plot) as partial:
+            partial.write_bytes(to_png(picture.figure, dpi=150))
     if options.out is not None:
         selection.sensors.write_csv(options.out)
-    progress.finish()
+    progress.stop()
     console.print(figures_table(selection))
     if options.out is None:
         console.print(sensors_table(selection))
@@ -165,12 +173,3 @@ def _require_writable(options: argparse.Namespace) -> None:
             raise PinnxError(f"--{option}: {given} exists; expected another name, or --overwrite")
         if not path.parent.is_dir():
             raise PinnxError(f"--{option}: expected a folder that exists, got {path.parent}")
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

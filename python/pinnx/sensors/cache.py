@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 import warnings
 import zipfile
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
+from pinnx.runs.files import atomic_write
 from pinnx.sensors.content_key import DIGEST_BYTES
 
 __all__ = ["SelectionCache"]
@@ -109,17 +109,8 @@ class SelectionCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_stale()
-            handle, name = tempfile.mkstemp(prefix=f"{key[:16]}-", suffix=UNFINISHED, dir=self.folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    _write_entry(file, key, kept)
-                    file.flush()
-                    os.fsync(file.fileno())  # a file that was moved into place before its bytes would be empty
-                os.replace(name, path)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name)
-                raise
+            with atomic_write(path, concurrent=True) as partial, partial.open("wb") as file:
+                _write_entry(file, key, kept)
         except OSError as error:
             _warn(f"{path}: cannot be written ({error.strerror}); not kept")
         return kept

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pinnx.errors import PinnxError
+from pinnx.runs.files import atomic_write
 
 __all__ = ["SensorSet"]
 
@@ -71,14 +72,11 @@ class SensorSet:
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write rank,x,y[,z]; the file appears whole or not at all."""
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".part")
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("rank", *AXES[: self.dim]))
             for rank, position in enumerate(self.positions.tolist(), start=1):
                 writer.writerow((rank, *map(repr, position)))
-        unfinished.replace(path)
 
     @classmethod
     def read_csv(cls, path: str | os.PathLike[str]) -> SensorSet:

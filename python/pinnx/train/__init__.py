@@ -1,11 +1,10 @@
-"""Training: the problem, the loop, optimisers, checkpoints, the folder of a run."""
+"""Training: the problem, the loop, optimisers, checkpoints."""
 
 from __future__ import annotations
 
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Batch, PointCounts, Problem
-from pinnx.train.run_folder import RunFolder
 from pinnx.train.trainer import LoggedStep, NonFiniteLossError, StoppedBetweenSteps, Trainer
 
 __all__ = [
@@ -14,7 +13,6 @@ __all__ = [
     "NonFiniteLossError",
     "PointCounts",
     "Problem",
-    "RunFolder",
     "StoppedBetweenSteps",
     "Trainer",
     "cosine_schedule",

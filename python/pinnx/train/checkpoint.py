@@ -1,12 +1,10 @@
 """Checkpoints that count only when complete.
 
-A checkpoint is written beside its place, flushed to the disk, and moved there in one step; a file that is cut short
-or altered fails torch's own checksums (the format is a zip archive) and is refused by name.
+A file that is cut short or altered fails torch's own checksums (the format is a zip archive) and is refused by name.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 
 from pinnx.errors import PinnxError
+from pinnx.runs.files import atomic_write
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -23,15 +22,8 @@ FORMAT = 1
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Writes ``state`` (tensors, numbers, strings and containers of them) to ``path``, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

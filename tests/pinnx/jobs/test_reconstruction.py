@@ -19,7 +19,7 @@ from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
 from pinnx.jobs import reconstruct
-from pinnx.train import RunFolder, load_checkpoint
+from pinnx.runs.folder import RunFolder, load_checkpoint
 
 Tiny = Callable[..., Config]
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]

@@ -108,7 +108,7 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
     with pytest.raises(Interrupted) as caught:
         reconstruct(config, tmp_path / "run")
     assert str(caught.value) == (
-        f"interrupted after step {stop} of 6; saved. Go on with: pinnx reconstruct --resume {tmp_path / 'run'}"
+        f"interrupted after step {stop} of 6; saved. Continue with: pinnx reconstruct --resume {tmp_path / 'run'}"
     )
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == stop
     assert not (tmp_path / "run" / "metrics.json").exists()
@@ -117,11 +117,11 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_ctrl_c_says_how_to_go_on_and_exits_with_130(tiny: Tiny, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_continue_and_exits_with_130(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny("unsteady_grid")
     done = command("once", config, tmp_path)
     run = tmp_path / "run"
-    wanted = f"pinnx: interrupted after step 3 of 6; saved. Go on with: pinnx reconstruct --resume {run}\n"
+    wanted = f"pinnx: interrupted after step 3 of 6; saved. Continue with: pinnx reconstruct --resume {run}\n"
     assert (done.returncode, done.stderr) == (130, wanted)
     assert sorted(p.name for p in run.iterdir()) == ["checkpoint.pt", "config.yaml", "history.jsonl", "sensors.csv"]
     reconstruct(config, tmp_path / "whole")
@@ -144,7 +144,7 @@ def test_a_second_ctrl_c_does_not_save_half_a_step(tiny: Tiny, tmp_path: Path, m
     config = tiny("unsteady_grid", "train.checkpoint_every=2")
     reconstruct(config, tmp_path / "whole")
     press(monkeypatch, after=3, times=2)
-    with pytest.raises(Interrupted, match=r"^interrupted\. Go on from the last checkpoint with: pinnx reconstruct"):
+    with pytest.raises(Interrupted, match=r"^interrupted\. Continue from the last checkpoint with: pinnx reconstruct"):
         reconstruct(config, tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 2
     resume(tmp_path / "run")

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all.
+
+The content goes to a temporary file beside its place, is flushed to the disk, and is moved into place in one step. A
+reader sees the old file or the new one; a failure leaves the old one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["atomic_write", "write_text"]
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], *, concurrent: bool = False) -> Iterator[Path]:
+    """Yields the path of a temporary file, which replaces ``path`` when the block ends without an error.
+
+    Args:
+        path: the file to write; its folder exists.
+        concurrent: several processes may write this file at once, so each gets a temporary file of its own. Otherwise
+            its name is that of the file with ``.part``, and one that a killed process has left is overwritten.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}{f'.{secrets.token_hex(4)}' if concurrent else ''}.part")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())  # renamed before its bytes are on the disk, a file may be empty after a power cut
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file in UTF-8, whole or not at all."""
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")

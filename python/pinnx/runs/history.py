@@ -1,0 +1,85 @@
+"""history.jsonl: one JSON object for each logged step.
+
+    {"step": 10, "time_s": 0.4, "lr": 0.003, "loss/total": 1.2, "loss/data": 0.7, ..., "steps_per_s": 64.0}
+
+Rows are appended while a run trains. A process that is killed may leave a last line that is cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.errors import PinnxError
+from pinnx.runs.files import write_text
+
+__all__ = ["append_row", "history_columns", "read_rows", "rewind"]
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Adds one line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read_rows(path: Path, *, interrupted: bool = False) -> list[dict[str, Any]]:
+    """All rows in order.
+
+    Args:
+        path: the file.
+        interrupted: the run did not end: no file means no rows, and rows are read up to a line that is cut short.
+
+    Raises:
+        PinnxError: no such file, or a line that is no JSON object with a step.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        if interrupted:
+            return []
+        raise PinnxError(f"expected {path.name} in {path.parent}, found none") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PinnxError(f"{path}: could not be read: {error}") from error
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if interrupted:
+                break
+            raise PinnxError(f"{path}, line {number}: expected JSON, got: {error}") from None
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            raise PinnxError(f"{path}, line {number}: expected a JSON object with a step")
+        rows.append(row)
+    return rows
+
+
+def rewind(path: Path, last_step: int) -> None:
+    """Removes the rows after a step, so that a resumed run does not log a step twice."""
+    rows = [row for row in read_rows(path, interrupted=True) if row["step"] <= last_step]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def history_columns(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Column -> ``[rows]`` float64, NaN where a row lacks the column.
+
+    Raises:
+        PinnxError: as `read_rows`; or there is no row.
+    """
+    rows = read_rows(path)
+    if not rows:
+        raise PinnxError(f"{path}: expected at least one logged step, found none")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([_number(row.get(name)) for row in rows], dtype=np.float64) for name in names}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -1,0 +1,68 @@
+"""history.jsonl: rows as they were logged, strict for a finished run, cut lines allowed in an interrupted one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinnx.errors import PinnxError
+from pinnx.runs.history import append_row, history_columns, read_rows, rewind
+
+ROWS = [{"step": step, "loss/total": 1.0 / step} for step in (1, 10, 20)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "history.jsonl"
+    for row in ROWS:
+        append_row(path, row)
+    return path
+
+
+def test_history_is_one_object_a_line(path: Path) -> None:
+    assert [json.loads(line) for line in path.read_text().splitlines()] == ROWS
+    assert read_rows(path) == ROWS
+
+
+def test_columns_have_nan_where_a_row_lacks_a_value(path: Path) -> None:
+    append_row(path, {"step": 30, "loss/total": None, "loss/data": 2.0})
+    columns = history_columns(path)
+    np.testing.assert_array_equal(columns["step"], [1, 10, 20, 30])
+    np.testing.assert_array_equal(columns["loss/total"], [1.0, 0.1, 0.05, np.nan])
+    np.testing.assert_array_equal(columns["loss/data"], [np.nan, np.nan, np.nan, 2.0])
+
+
+def test_rewind_removes_what_came_after_the_checkpoint(path: Path) -> None:
+    with path.open("a") as file:
+        file.write('{"step": 30, "loss/to')  # killed in the middle of a line
+    assert read_rows(path, interrupted=True) == ROWS
+    rewind(path, 10)
+    append_row(path, {"step": 20})
+    assert read_rows(path) == [*ROWS[:2], {"step": 20}]
+    rewind(path, 0)
+    assert path.read_text() == ""
+
+
+def test_an_interrupted_run_may_have_no_history_yet(tmp_path: Path) -> None:
+    assert read_rows(tmp_path / "history.jsonl", interrupted=True) == []
+    with pytest.raises(PinnxError, match=r"expected history\.jsonl in .*, found none"):
+        read_rows(tmp_path / "history.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected at least one logged step, found none"),
+        ('{"step": 1}\n{"ste', "line 2: expected JSON, got"),
+        ('{"step": 1}\n[1]\n', "line 2: expected a JSON object with a step"),
+        ('{"loss/total": 1}\n', "line 1: expected a JSON object with a step"),
+    ],
+)
+def test_a_malformed_history_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text(content)
+    with pytest.raises(PinnxError, match=message):
+        history_columns(path)

@@ -12,12 +12,14 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pinnx.errors import PinnxError
 
-__all__ = ["UniformPoints", "uniform_points"]
+__all__ = ["BoxPoints", "UniformPoints", "uniform_points"]
 
 WORDS_PER_POINT = 4  # one Philox4x64 block
 # The top 53 bits fill the mantissa of a float64: values k / 2^53 in [0, 1).
@@ -112,6 +114,29 @@ class UniformPoints:
         points *= self._width
         points += self._low
         return points.T
+
+
+class BoxPoints:
+    """Uniform points of a box, fresh in each step, of which a rank or a micro-batch draws its own rows.
+
+    Args:
+        lo: [d] lower corner.
+        hi: [d] upper corner.
+        num: points of a step.
+        seed: key of the whole run.
+        stream: separates uses within a step.
+    """
+
+    def __init__(self, lo: ArrayLike, hi: ArrayLike, num: int, *, seed: int, stream: int = 0) -> None:
+        self.num = num
+        self._made = functools.lru_cache(maxsize=8)(
+            lambda rows: UniformPoints(lo, hi, len(rows), seed=seed, first_index=rows.start, stream=stream)
+        )
+        self._made(range(num))  # refuses now what is out of range
+
+    def draw(self, step: int, rows: range) -> np.ndarray:
+        """Points number ``rows`` of a step, [len(rows), d] float64."""
+        return self._made(rows).at(step)
 
 
 def _require_word(name: str, value: int) -> None:

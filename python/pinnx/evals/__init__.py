@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from pinnx.evals.accuracy import (
-    field_errors,
-    relative_l2,
-    relative_l2_per_frame,
-    relative_l2_up_to_constant,
-)
-from pinnx.evals.checks import (
-    GATES,
-    Check,
-    Gate,
-    all_passed,
-    check,
-    check_l2,
-    check_max,
-    check_sensors,
-    verify,
-)
+from pinnx.evals.accuracy import field_errors, relative_l2, relative_l2_per_frame, relative_l2_up_to_constant
+from pinnx.evals.checks import Check, check, verify
+from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, ExactFlow, Kovasznay, TaylorGreen
+from pinnx.evals.gates import GATES, Gate
 
 __all__ = [
     "GATES",
     "Beltrami",
     "Check",
+    "Evaluation",
     "ExactFlow",
     "Gate",
     "Kovasznay",
     "TaylorGreen",
-    "all_passed",
     "check",
-    "check_l2",
-    "check_max",
-    "check_sensors",
+    "evaluate",
     "field_errors",
+    "measure",
+    "periodic_error",
     "relative_l2",
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",

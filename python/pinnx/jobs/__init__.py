@@ -1,7 +1,8 @@
 """The main job: from a few velocity measurements to the whole flow.
 
 load_case        what is known, and where the answer is wanted   configuration -> Case
-flow_problem     the network and the terms of a flow             configuration, Case -> Problem
+flow_problem     the network and the terms of a flow             configuration, Case -> FlowProblem
+training         the trainer of a run, which Ctrl-C may stop
 reconstruction   training, files, report; stopping and resuming
 outputs          fields.h5
 baseline         what a linear method makes of the same measurements

@@ -1,108 +1,120 @@
-"""From the configuration and the case to what is trained: network, equations, problem."""
+"""From the configuration and the case of a flow to what is trained: the network, and the terms of its loss.
+
+One function for each kind of problem; `problem.kind` of the configuration chooses it (jobs/reconstruction.py).
+"""
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 
 import torch
 
-import pinn_ext
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
+from pinnx.jobs.device import choose_device
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
+from pinnx.physics.boundary_values import BoundaryValues
+from pinnx.physics.corners import corner_weights, discontinuity_corners
+from pinnx.physics.equations import EquationTerm
+from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
-from pinnx.train.problem import PointCounts, Problem
+from pinnx.physics.term import Term
+from pinnx.train.problem import Problem
 
-__all__ = ["build_problem", "choose_device", "term_weights"]
+__all__ = ["FlowProblem", "flow_problem"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of a configuration.
+@dataclass(frozen=True, eq=False)
+class FlowProblem:
+    """What the job needs of a problem.
 
-    Warns where ``auto`` leaves a CUDA device unused because this build has no kernels for it.
-
-    Raises:
-        PinnxError: CUDA was asked for, and torch sees no device or this build has no kernels for it.
+    Args:
+        problem: the network and the terms.
+        weights: column of the loss -> its configured weight.
+        equations: of the flow.
     """
-    found = torch.cuda.is_available()
-    if name == "cuda" and not found:
-        raise PinnxError("train.device: expected a CUDA device that torch can use, found none; use cpu or auto")
-    if name == "cpu" or not found:
-        return torch.device("cpu")
-    if pinn_ext.build_info().cuda_version is None:
-        if name == "cuda":
-            raise PinnxError(
-                "train.device: expected kernels with CUDA for cuda, got a build for the CPU alone; "
-                "rebuild (pinnx doctor says how), or set train.device=cpu"
-            )
-        warnings.warn(
-            "train.device: a CUDA device was found, but pinn_ext was built without CUDA; the CPU is used "
-            "(pinnx doctor says how to rebuild)",
-            stacklevel=2,
-        )
-        return torch.device("cpu")
-    return torch.device("cuda")
+
+    problem: Problem
+    weights: dict[str, float]
+    equations: NavierStokes
 
 
-def build_problem(config: Config, case: Case) -> Problem:
-    """The network, the equations and what is minimised.
+def flow_problem(config: Config, case: Case) -> FlowProblem:
+    """The network and the terms: the equations inside, the measurements, the boundary conditions.
 
     Raises:
         PinnxError: numbers per coordinate that are not as many as the coordinates; no device.
     """
-    axes = tuple(case.bounds)
-    dtype, device = DTYPES[config.train.dtype], choose_device(config.train.device)
-    scale = config.model.input_scale or tuple(1.0 / (high - low) for low, high in case.bounds.values())
-    if len(scale) != len(axes):
-        raise PinnxError(
-            f"model.input_scale: expected {len(axes)} numbers, one for each of {', '.join(axes)}, got {len(scale)}"
-        )
-    frequencies = random_frequencies(
-        scale,
-        config.model.sigma,
-        config.model.frequencies,
-        seed=config.model.seed,
-        periods={axes.index(axis): period for axis, period in case.periods.items()},
-    )
-    network = FourierNetwork(
-        frequencies,
-        case.dim + 1,
-        width=config.model.width,
-        layers=config.model.layers,
-        activation=config.model.activation,
-        origin=[low for low, _ in case.bounds.values()],
-        seed=config.model.seed + 1,  # the weights' draw is another than the frequencies'
-        dtype=dtype,
-    )
+    train, device = config.train, choose_device(config.train.device)
     equations = NavierStokes(
         case.dim,
         steady=case.steady,
         nu=case.nu,
         learn_nu=config.flow.learn_nu,
         forcing=config.flow.forcing,
-        dtype=dtype,
-    )
-    return Problem(
-        network.to(device),
-        equations.to(device),
-        bounds=case.bounds,
-        conditions=case.conditions,
-        coordinates=case.coordinates,
-        velocity=case.velocity,
-        counts=PointCounts(
-            collocation=config.train.collocation_points,
-            boundary=config.train.boundary_points,
-            measurements=config.train.data_points,
+        dtype=DTYPES[train.dtype],
+    ).to(device)
+    terms: list[Term] = [
+        EquationTerm(
+            equations,
+            bounds=case.bounds,
+            num_points=train.collocation_points,
+            seed=train.seed,
+            point_weights=_corner_weights(case, train.corner_radius),
         ),
-        seed=config.train.seed,
-        corner_radius=config.train.corner_radius,
+        MeasuredValues(case.coordinates, case.velocity, num_points=train.data_points, seed=train.seed),
+    ]
+    if case.conditions:
+        terms.append(
+            BoundaryValues(
+                case.conditions,
+                train.boundary_points,
+                bounds=case.bounds,
+                seed=train.seed,
+                check_radius=train.corner_radius or 0.0,
+            )
+        )
+    weights = train.weights
+    momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
+    return FlowProblem(
+        Problem(_network(config, case, equations.fields).to(device), terms, fields=equations.fields),
+        {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary},
+        equations,
     )
 
 
-def term_weights(config: Config, term_names: tuple[str, ...]) -> dict[str, float]:
-    """The configured weight of each term of the loss."""
-    weights = config.train.weights
-    return {name: weights.momentum if name.startswith("momentum") else getattr(weights, name) for name in term_names}
+def _corner_weights(case: Case, radius: float | None):
+    """The weight of a point near a corner where two sides disagree; None where all points count alike."""
+    corners = discontinuity_corners(case.conditions, case.bounds)
+    if not corners or radius is None:
+        return None
+    return lambda x: corner_weights(x, corners, tuple(case.bounds), radius)
+
+
+def _network(config: Config, case: Case, fields: tuple[str, ...]) -> FourierNetwork:
+    axes, model = tuple(case.bounds), config.model
+    scale = model.input_scale or tuple(1.0 / (high - low) for low, high in case.bounds.values())
+    if len(scale) != len(axes):
+        raise PinnxError(
+            f"model.input_scale: expected {len(axes)} numbers, one for each of {', '.join(axes)}, got {len(scale)}"
+        )
+    frequencies = random_frequencies(
+        scale,
+        model.sigma,
+        model.frequencies,
+        seed=model.seed,
+        periods={axes.index(axis): period for axis, period in case.periods.items()},
+    )
+    return FourierNetwork(
+        frequencies,
+        len(fields),
+        width=model.width,
+        layers=model.layers,
+        activation=model.activation,
+        origin=[low for low, _ in case.bounds.values()],
+        seed=model.seed + 1,  # the weights' draw is another than the frequencies'
+        dtype=DTYPES[config.train.dtype],
+    )

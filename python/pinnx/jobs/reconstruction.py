@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,35 @@ import torch
 from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
-from pinnx.errors import Interrupted, PinnxError
+from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
-from pinnx.jobs.flow_problem import build_problem, term_weights
+from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
-from pinnx.jobs.metrics import boundary_error_max, run_metrics
+from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
+from pinnx.jobs.training import interruptible_training, make_trainer
 from pinnx.report import write_report
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import append_row, rewind
-from pinnx.runs.progress import TrainingProgress
-from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
-from pinnx.train.optimizers import cosine_schedule, make_optimizer
-from pinnx.train.problem import Problem
-from pinnx.train.trainer import LoggedStep, StoppedBetweenSteps, Trainer
+from pinnx.runs.history import rewind
+from pinnx.train.checkpoint import load_checkpoint
+from pinnx.train.trainer import Trainer
 
 __all__ = ["reconstruct", "resume"]
+
+
+@dataclass
+class _Run:
+    """One run, ready to be trained."""
+
+    config: Config
+    case: Case
+    flow: FlowProblem
+    trainer: Trainer
+    folder: RunFolder
+    console: Console | None
+    command: str
+    started: float  # of time.perf_counter
 
 
 def reconstruct(
@@ -55,18 +68,16 @@ def reconstruct(
     config = _with_absolute_paths(config)
     folder = RunFolder(out)
     folder.require_free()
-    case = load_case(config, progress=_say(console))
-    problem = build_problem(config, case)
-    trainer = _trainer(config, problem, folder)
+    run = _prepare(config, folder, console, command, started)
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
-        trainer.loss()
-    if case.conditions:
-        boundary_error_max(problem)
+        run.trainer.loss()
+    for term in run.flow.problem.terms:
+        term.measure(run.flow.problem.model, num_points=1, seed=config.train.seed)
     folder.create()
     write_text(folder.config, dump_config(config))
-    case.sensors.write_csv(folder.sensors)
-    return _train_and_finish(config, case, trainer, folder, console, command, started)
+    run.case.sensors.write_csv(folder.sensors)
+    return _train_and_finish(run)
 
 
 def resume(out: str | Path, *, console: Console | None = None, command: str = "pinnx.resume") -> dict[str, Any]:
@@ -91,15 +102,14 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
     config = load_config(str(folder.config), [])
     state = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
-    case = load_case(config, progress=_say(console))
-    trainer = _trainer(config, build_problem(config, case), folder)
+    run = _prepare(config, folder, console, command, started)
     if state is None:
         _say(console)("no checkpoint had been saved: training starts again")
     else:
-        trainer.load_state_dict(state)
-    rewind(folder.history, trainer.step)
-    case.sensors.write_csv(folder.sensors)
-    return _train_and_finish(config, case, trainer, folder, console, command, started)
+        run.trainer.load_state_dict(state)
+    rewind(folder.history, run.trainer.step)
+    run.case.sensors.write_csv(folder.sensors)
+    return _train_and_finish(run)
 
 
 def _say(console: Console | None) -> Any:
@@ -116,78 +126,26 @@ def _with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=absolute)})
 
 
-def _trainer(config: Config, problem: Problem, folder: RunFolder) -> Trainer:
-    train = config.train
-    parameters = [*problem.network.parameters(), *problem.equations.parameters()]
-    optimizer = make_optimizer(
-        train.optimizer,
-        parameters,
-        lr=train.lr,
-        betas=train.betas,
-        precondition_frequency=train.precondition_frequency,
-    )
-    return Trainer(
-        problem,
-        optimizer,
-        cosine_schedule(optimizer, train.steps, train.final_lr),
-        weights=term_weights(config, problem.term_names),
-        steps=train.steps,
-        log_every=train.log_every,
-        checkpoint_every=train.checkpoint_every,
-        on_checkpoint=lambda state: save_checkpoint(folder.checkpoint, state),
-        cuda_graph=train.cuda_graph,
-    )
+def _prepare(config: Config, folder: RunFolder, console: Console | None, command: str, started: float) -> _Run:
+    case = load_case(config, progress=_say(console))
+    flow = flow_problem(config, case)
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    return _Run(config, case, flow, trainer, folder, console, command, started)
 
 
-def _train_and_finish(
-    config: Config,
-    case: Case,
-    trainer: Trainer,
-    folder: RunFolder,
-    console: Console | None,
-    command: str,
-    started: float,
-) -> dict[str, Any]:
-    try:
-        _train(trainer, folder, console)
-        return _finish(config, case, trainer, folder, console, command, started)
-    except StoppedBetweenSteps:
-        save_checkpoint(folder.checkpoint, trainer.state_dict())
-        done = f"interrupted after step {trainer.step} of {trainer.steps}; saved"
-        raise Interrupted(f"{done}. Continue with: {folder.resume_command}") from None
-    except KeyboardInterrupt:  # at once, maybe inside a step: what the last checkpoint holds is whole
-        raise Interrupted(f"interrupted. Continue from the last checkpoint with: {folder.resume_command}") from None
+def _train_and_finish(run: _Run) -> dict[str, Any]:
+    with interruptible_training(run.trainer, run.folder, run.console):
+        return _finish(run)
 
 
-def _train(trainer: Trainer, folder: RunFolder, console: Console | None) -> None:
-    with TrainingProgress(trainer.steps, console) as progress:
-
-        def on_log(logged: LoggedStep) -> None:
-            append_row(folder.history, logged.as_row())
-            progress.losses(logged.step, logged.total, logged.terms, logged.steps_per_s)
-
-        trainer.on_log = on_log
-        trainer.on_step = progress.step
-        trainer.run()
-    save_checkpoint(folder.checkpoint, trainer.state_dict())
-
-
-def _finish(
-    config: Config,
-    case: Case,
-    trainer: Trainer,
-    folder: RunFolder,
-    console: Console | None,
-    command: str,
-    started: float,
-) -> dict[str, Any]:
-    _say(console)("evaluating the fields and the checks")
-    problem = trainer.problem
-    flow = evaluate_output(case, problem.network, problem.equations)
-    nu = float(problem.equations.nu.detach()) if config.flow.learn_nu else case.nu
-    write_fields(folder.fields, case, flow, problem.equations.residual_names, nu)
-    metrics = run_metrics(config, case, trainer, flow, nu, command)
-    metrics["wall_s"] = time.perf_counter() - started
+def _finish(run: _Run) -> dict[str, Any]:
+    _say(run.console)("evaluating the fields and the checks")
+    case, flow, folder = run.case, run.flow, run.folder
+    evaluation = evaluate_output(case.output, flow.problem)
+    nu = float(flow.equations.nu.detach()) if run.config.flow.learn_nu else case.nu
+    write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
+    metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command)
+    metrics["wall_s"] = time.perf_counter() - run.started
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)
     return metrics

@@ -1,7 +1,7 @@
-"""Terms of a loss."""
+"""How the terms of a loss are weighed."""
 
 from __future__ import annotations
 
-from pinnx.losses.terms import masked_mean_square
+from pinnx.losses.weighting import LossWeights
 
-__all__ = ["masked_mean_square"]
+__all__ = ["LossWeights"]

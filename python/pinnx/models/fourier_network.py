@@ -1,9 +1,10 @@
 """A multilayer perceptron behind random Fourier features, with its jets.
 
-    h_0 = [cos(2 pi (x - o) B), sin(2 pi (x - o) B)],   h_l = f(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
+    x = coordinates - o,   h_0 = [cos(2 pi x B), sin(2 pi x B)],   h_l = f(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
 
 B [d, m] is fixed: column j is a wave with B[i, j] cycles per unit of coordinate i. The scaling of the inputs is part
-of B, so derivatives are physical; the origin o keeps the phases small, so that float32 does not lose them.
+of B, so derivatives are physical. The origin o is subtracted in float64 on the host (`inputs`), before any cast: phases
+stay small, and float32 does not lose them.
 
 Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput. Phys. 2025 (scaling by axis).
 """
@@ -11,10 +12,12 @@ Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import pinn_ext
@@ -28,6 +31,8 @@ _FUNCTIONS = {
     "silu": nn.functional.silu,
     "gelu": nn.functional.gelu,
 }
+# Points that are evaluated at once, so that memory does not grow with their number.
+BLOCK = 8192
 
 
 def random_frequencies(
@@ -79,7 +84,7 @@ class FourierNetwork(nn.Module):
         width: features of each hidden layer.
         layers: number of hidden layers, >= 1.
         activation: "tanh", "sine", "silu" or "gelu".
-        origin: o, [d], subtracted from the coordinates; None: zero.
+        origin: o, [d], of the inputs; None: zero.
         seed: names the first weights (Glorot normal; biases are zero).
         dtype: torch.float32 or torch.float64.
 
@@ -88,7 +93,6 @@ class FourierNetwork(nn.Module):
     """
 
     frequencies: Tensor
-    origin: Tensor
 
     def __init__(
         self,
@@ -114,7 +118,7 @@ class FourierNetwork(nn.Module):
             raise PinnxError(f"origin: expected {d} coordinates, got {len(origin)}")
         self.activation: pinn_ext.Activation = activation
         self.register_buffer("frequencies", frequencies.to(dtype))
-        self.register_buffer("origin", torch.tensor([0.0] * d if origin is None else list(origin), dtype=dtype))
+        self.origin = np.array([0.0] * d if origin is None else list(origin))
         sizes = [2 * m, *[width] * layers, num_outputs]
         generator = torch.Generator().manual_seed(seed)
         self.weights = nn.ParameterList()
@@ -125,42 +129,69 @@ class FourierNetwork(nn.Module):
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(fan_out, dtype=dtype)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The fields at points: [n, d] -> [n, c], differentiable to any order.
+    def inputs(self, coordinates: NDArray[np.float64], out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """What the network takes, from coordinates: ``coordinates - origin``, in float64.
+
+        Args:
+            coordinates: [n, d] float64.
+            out: where to, [n, d]; None: a new array.
 
         Raises:
-            PinnxError: points of another shape or dtype than the network's.
+            PinnxError: another number of coordinates.
         """
-        hidden = pinn_ext.fourier_features(self._centred(x), self.frequencies)
+        if coordinates.ndim != 2 or coordinates.shape[1] != len(self.origin):
+            raise PinnxError(f"coordinates: expected shape [n, {len(self.origin)}], got {list(coordinates.shape)}")
+        return np.subtract(coordinates, self.origin, out=out)
+
+    def blocks(self, coordinates: NDArray[np.float64]) -> Iterator[tuple[slice, Tensor]]:
+        """Rows of coordinates [n, d] and the network's inputs there, block by block, on its device."""
+        like = self.frequencies
+        for start in range(0, len(coordinates), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield rows, torch.from_numpy(self.inputs(coordinates[rows])).to(like)
+
+    @torch.no_grad()
+    def predict(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The fields at coordinates [n, d], [n, c] float64, in blocks."""
+        fields = np.empty((len(coordinates), self.biases[-1].shape[0]))
+        for rows, x in self.blocks(coordinates):
+            fields[rows] = self(x).cpu().numpy()
+        return fields
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The fields at inputs: [n, d] -> [n, c], differentiable to any order.
+
+        Raises:
+            PinnxError: inputs of another shape or dtype than the network's.
+        """
+        hidden = pinn_ext.fourier_features(self._checked(x), self.frequencies)
         *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
             hidden = _FUNCTIONS[self.activation](nn.functional.linear(hidden, weight, bias))
         return nn.functional.linear(hidden, last_weight, last_bias)
 
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
-        """The fields and their derivatives at points, [s, n, c], differentiable once in the parameters.
+        """The fields and their derivatives at inputs, [s, n, c], differentiable once in the parameters.
 
         Args:
-            x: [n, d].
+            x: inputs, [n, d].
             spec: which derivatives, by column of ``x``.
 
         Raises:
-            PinnxError: points of another shape or dtype than the network's.
+            PinnxError: inputs of another shape or dtype than the network's.
         """
         return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation)
 
     def operands(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
-        """What the fused operations take, ``(x - origin, B, weights, biases)``.
+        """What the fused operations take, ``(x, B, weights, biases)``.
 
         Raises:
-            PinnxError: points of another shape or dtype than the network's.
+            PinnxError: inputs of another shape or dtype than the network's.
         """
-        return self._centred(x), self.frequencies, list(self.weights), list(self.biases)
+        return self._checked(x), self.frequencies, list(self.weights), list(self.biases)
 
-    def _centred(self, x: Tensor) -> Tensor:
-        # Checked here, since the subtraction would broadcast one column over all coordinates and promote the dtype.
-        if x.dim() != 2 or x.shape[1] != self.origin.shape[0] or x.dtype != self.origin.dtype:
-            raise PinnxError(
-                f"x: expected shape [n, {self.origin.shape[0]}] {self.origin.dtype}, got {list(x.shape)} {x.dtype}"
-            )
-        return x - self.origin
+    def _checked(self, x: Tensor) -> Tensor:
+        d, dtype = len(self.origin), self.frequencies.dtype
+        if x.dim() != 2 or x.shape[1] != d or x.dtype != dtype:
+            raise PinnxError(f"x: expected shape [n, {d}] {dtype}, got {list(x.shape)} {x.dtype}")
+        return x

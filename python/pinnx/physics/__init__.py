@@ -1,20 +1,37 @@
-"""The equations and what is known beside them: residuals, boundary and initial conditions."""
+"""Equations and conditions as terms of a loss; boundary and initial conditions, geometry, corners."""
 
 from __future__ import annotations
 
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
+from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
+from pinnx.physics.equations import Equations, EquationTerm
 from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Circle, Place, PointSet, Side
+from pinnx.physics.measured_values import MeasuredValues
+from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, Term, TermLoss
 
 __all__ = [
+    "WHOLE",
     "BoundaryCondition",
+    "BoundaryValues",
     "Circle",
     "Corner",
+    "EquationTerm",
+    "Equations",
     "Expression",
+    "JetTerm",
+    "Measured",
+    "MeasuredValues",
+    "NavierStokes",
     "Place",
     "PointSet",
+    "Points",
+    "Share",
     "Side",
+    "Term",
+    "TermLoss",
     "boundary_conditions",
     "corner_distance",
     "corner_weights",

@@ -1,4 +1,4 @@
-"""The incompressible Navier-Stokes equations as a trainable run sees them: which jet, which nu, which residual.
+"""The incompressible Navier-Stokes equations: which jet, which nu, which residual, and the fused loss.
 
     du/dt + (u . grad) u + grad p - nu lap u - f = 0,     div u = 0
 
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.equations import Equations
+from pinnx.physics.term import TermLoss
 
 __all__ = ["NavierStokes"]
 
 
-class NavierStokes(nn.Module):
+class NavierStokes(Equations):
     """The equations with their numbers; the viscosity may be learned.
 
     A learned viscosity is ``exp`` of the parameter, which keeps it positive and makes a step relative.
@@ -33,11 +35,12 @@ class NavierStokes(nn.Module):
         forcing: constant body force per unit mass, [dim]; None: none.
         dtype: of the viscosity and the forcing.
 
+    Attributes:
+        fields: names of the model's outputs.
+
     Raises:
         PinnxError: nu <= 0, another dim, a forcing of the wrong length.
     """
-
-    log_nu: Tensor
 
     def __init__(
         self,
@@ -56,56 +59,51 @@ class NavierStokes(nn.Module):
             raise PinnxError(f"flow.nu: expected a viscosity > 0, got {nu}")
         if forcing is not None and len(forcing) != dim:
             raise PinnxError(f"flow.forcing: expected {dim} numbers, got {len(forcing)}")
+        momentum = ("momentum_x", "momentum_y", "momentum_z")[:dim]
+        first_space = 0 if steady else 1
+        space = tuple(range(first_space, first_space + dim))
         self.dim = dim
         self.steady = steady
-        log_nu = torch.tensor(math.log(nu), dtype=dtype)
+        self.names = (*momentum, "continuity")
+        self.gates = {"pde_residual_l2": momentum, "conservation": ("continuity",)}
+        self.fields = (*("u", "v", "w")[:dim], "p")
+        self.spec = pinn_ext.JetSpec(first=tuple(range(first_space + dim)), laplacian=space)
         if learn_nu:
-            self.log_nu = nn.Parameter(log_nu)
+            self.log_nu = nn.Parameter(torch.tensor(math.log(nu), dtype=dtype))
         else:
-            self.register_buffer("log_nu", log_nu)
+            self.register_buffer("fixed_nu", torch.tensor(nu, dtype=dtype))
         self.register_buffer("forcing", None if forcing is None else torch.tensor(forcing, dtype=dtype))
 
     @property
     def nu(self) -> Tensor:
         """The viscosity, a scalar tensor."""
-        return self.log_nu.exp()
-
-    @property
-    def spec(self) -> pinn_ext.JetSpec:
-        """The jet that the residual needs."""
-        first_space = 0 if self.steady else 1
-        space = tuple(range(first_space, first_space + self.dim))
-        return pinn_ext.JetSpec(first=tuple(range(first_space + self.dim)), laplacian=space)
-
-    @property
-    def residual_names(self) -> tuple[str, ...]:
-        """Names of the residual's columns."""
-        return (*("momentum_x", "momentum_y", "momentum_z")[: self.dim], "continuity")
+        return self.log_nu.exp() if "log_nu" in self._parameters else self.fixed_nu
 
     def loss(
-        self, network: FourierNetwork, x: Tensor, weights: Tensor, point_weights: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The weighted total of the residual's mean squares and, without a graph, each of them, [dim + 1].
-
-        Loss and gradients come out of one pass over the points.
-
-        Args:
-            network: coordinates -> (u, v[, w], p).
-            x: [n, D].
-            weights: one for each column of the residual, [dim + 1].
-            point_weights: [n], None: ones.
-        """
-        total, terms = pinn_ext.navier_stokes_loss(
-            *network.operands(x),
-            self.nu,
-            spec=self.spec,
-            activation=network.activation,
-            term_weights=weights,
-            point_weights=point_weights,
-            forcing=self.forcing,
-            steady=self.steady,
+        self,
+        model: FourierNetwork,
+        x: Tensor,
+        weights: Tensor,
+        *,
+        point_weights: Tensor | None = None,
+        count: int | None = None,
+        with_residual: bool = False,
+    ) -> TermLoss:
+        """As `Equations.loss`; loss and gradients come out of one pass over the points."""
+        return TermLoss(
+            *pinn_ext.navier_stokes_loss(
+                *model.operands(x),
+                self.nu,
+                spec=self.spec,
+                activation=model.activation,
+                term_weights=weights,
+                point_weights=point_weights,
+                forcing=self.forcing,
+                count=count,
+                return_residual=with_residual,
+                steady=self.steady,
+            )
         )
-        return total, terms
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """The residual of the equations, [n, dim + 1], from the jet of (u, v[, w], p)."""

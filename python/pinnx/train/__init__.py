@@ -1,18 +1,21 @@
-"""Training: the problem, the loop, optimisers, checkpoints."""
+"""Training: the problem and its parts, the loop, what watches it, optimisers, checkpoints."""
 
 from __future__ import annotations
 
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
+from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
-from pinnx.train.problem import Batch, PointCounts, Problem
-from pinnx.train.trainer import LoggedStep, NonFiniteLossError, StoppedBetweenSteps, Trainer
+from pinnx.train.problem import Batch, Problem
+from pinnx.train.stateful import Stateful
+from pinnx.train.trainer import NonFiniteLossError, StoppedBetweenSteps, Trainer
 
 __all__ = [
     "Batch",
+    "Hook",
     "LoggedStep",
     "NonFiniteLossError",
-    "PointCounts",
     "Problem",
+    "Stateful",
     "StoppedBetweenSteps",
     "Trainer",
     "cosine_schedule",

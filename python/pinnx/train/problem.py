@@ -1,172 +1,149 @@
-"""What is minimised: the equations inside, the conditions at the boundaries, the measurements at the sensors.
+"""What is minimised: a model, and the terms of its loss.
 
-Every step has its own collocation and boundary points; each point depends on (seed, step, its number) alone.
-Layout: coordinates [n, D], columns t, x, y, z as far as the domain has them; fields [n, c], columns u, v[, w], p.
+The points of a step go through one buffer: the arrays of all terms are written into it in float64, it is converted
+once, and copied to the device once. Terms in plain torch that need the same derivatives share one pass through the
+network (a side of the domain and a handful of sensors are too few points for a pass each).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import accumulate, chain
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import pinn_ext
-from pinnx.data.collocation import UniformPoints
 from pinnx.errors import PinnxError
-from pinnx.losses.terms import masked_mean_square
 from pinnx.models.fourier_network import FourierNetwork
-from pinnx.physics.boundary import BoundaryCondition
-from pinnx.physics.corners import corner_weights, discontinuity_corners
-from pinnx.physics.navier_stokes import NavierStokes
-from pinnx.train.known_points import KnownPoints
+from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
+from pinnx.train.stateful import Stateful
 
-__all__ = ["Batch", "PointCounts", "Problem"]
+__all__ = ["Batch", "Problem"]
 
-VALUE = pinn_ext.JetSpec()  # no derivatives
+Layout = tuple[tuple[str, str, tuple[int, ...]], ...]  # (term, array, shape)
 
 
-@dataclass(frozen=True)
-class PointCounts:
-    """Points of each step."""
-
-    collocation: int
-    boundary: int  # for each condition
-    measurements: int | None = None  # None: all
-
-
-@dataclass(frozen=True)
 class Batch:
-    """The points of one step, on the device."""
+    """The points of one step, on the device: ``batch[term][array]``.
 
-    collocation: Tensor  # [n, D]
-    collocation_weights: Tensor | None  # [n]
-    known: Tensor  # [b + k, D] boundary points, then measurements
-    targets: Tensor  # [b + k, c]
-    mask: Tensor  # [b + k, c] one where a component is known
-    num_boundary: int  # b
+    Args:
+        flat: all arrays behind one another.
+        layout: which they are, in their order.
+    """
+
+    def __init__(self, flat: Tensor, layout: Layout) -> None:
+        self.flat, self.layout = flat, layout
+        self._terms: dict[str, dict[str, Tensor]] = {}
+        pieces = flat.split([math.prod(shape) for *_, shape in layout])
+        for (term, array, shape), piece in zip(layout, pieces, strict=True):
+            self._terms.setdefault(term, {})[array] = piece.view(shape)
+
+    def __getitem__(self, term: str) -> Mapping[str, Tensor]:
+        return self._terms[term]
+
+    def clone(self) -> Batch:
+        """The same points in memory of its own."""
+        return Batch(self.flat.clone(), self.layout)
+
+    def fill(self, other: Batch) -> None:
+        """Takes the points of another batch into this one's memory.
+
+        Raises:
+            PinnxError: other arrays, or other shapes.
+        """
+        if other.layout != self.layout:
+            shapes = [{f"{t}.{a}": list(shape) for t, a, shape in batch.layout} for batch in (self, other)]
+            raise PinnxError(f"points: expected those of the first step, {shapes[0]}, got {shapes[1]}")
+        self.flat.copy_(other.flat)
 
 
 class Problem:
-    """The reconstruction of one flow.
+    """A model and the terms of its loss.
 
     Args:
-        network: coordinates -> (u, v[, w], p).
-        equations: their residual.
-        bounds: axis name -> (low, high) of the domain, "t" first where the flow has times.
-        conditions: what is known at boundaries.
-        coordinates: [k, D] float64, where and when was measured.
-        velocity: [k, d] float64, what was measured.
-        counts: points of each step.
-        seed: key of all points.
-        corner_radius: collocation points nearer than this to a corner where two sides disagree count less
-            (physics/corners.py); None: all count alike.
+        model: coordinates -> fields.
+        terms: at least one, with different names.
+        fields: names of the model's outputs.
 
     Raises:
-        PinnxError: shapes that do not fit together, or measurements that are not finite.
+        PinnxError: no terms, or two of one name.
     """
 
-    def __init__(
-        self,
-        network: FourierNetwork,
-        equations: NavierStokes,
-        *,
-        bounds: Mapping[str, tuple[float, float]],
-        conditions: Sequence[BoundaryCondition],
-        coordinates: np.ndarray,
-        velocity: np.ndarray,
-        counts: PointCounts,
-        seed: int,
-        corner_radius: float | None = None,
-    ) -> None:
-        axes = tuple(bounds)
-        if coordinates.ndim != 2 or coordinates.shape[1] != len(axes) or not len(coordinates):
-            raise PinnxError(f"coordinates: expected shape [k, {len(axes)}], k >= 1, got {list(coordinates.shape)}")
-        if velocity.shape != (len(coordinates), equations.dim):
-            raise PinnxError(
-                f"velocity: expected shape [{len(coordinates)}, {equations.dim}], got {list(velocity.shape)}"
-            )
-        if not (np.isfinite(coordinates).all() and np.isfinite(velocity).all()):
-            raise PinnxError("measurements: expected finite numbers, got NaN or infinity")
-        self.network = network
-        self.equations = equations
-        self.bounds = dict(bounds)
-        self.conditions = tuple(conditions)
-        self.counts = counts
-        self.seed = seed
-        self.coordinates = coordinates
-        self.velocity = velocity
-        self.corners = discontinuity_corners(self.conditions, self.bounds)
-        self.corner_radius = corner_radius
-        low, high = np.array(list(self.bounds.values())).T
-        self._inside = UniformPoints(low, high, counts.collocation, seed=seed)
-        self._known = KnownPoints(
-            self.conditions,
-            self.corners,
-            bounds=self.bounds,
-            coordinates=coordinates,
-            velocity=velocity,
-            num_boundary=counts.boundary,
-            num_measured=counts.measurements,
-            seed=seed,
-        )
-        self._mask = torch.from_numpy(self._known.mask)
+    def __init__(self, model: FourierNetwork, terms: Sequence[Term], *, fields: Sequence[str]) -> None:
+        keys = [term.name for term in terms]
+        if not terms or len(set(keys)) != len(keys):
+            raise PinnxError(f"problem: expected terms with names of their own, got {keys}")
+        self.model = model
+        self.terms = tuple(terms)
+        self.fields = tuple(fields)
+        self.names = tuple(chain.from_iterable(term.names for term in terms))
+        self._sizes = [len(term.names) for term in terms]
+        # Terms that share a pass, and each other one by itself.
+        passes: dict[object, list[int]] = {}
+        for number, term in enumerate(terms):
+            shared = isinstance(term, JetTerm) and type(term).loss is JetTerm.loss
+            passes.setdefault(term.spec if shared else number, []).append(number)
+        self._passes = tuple(passes.values())
 
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """The terms of this problem's loss, in their order."""
-        boundary = ("boundary",) if self.conditions else ()
-        return (*self.equations.residual_names, "data", *boundary)
+    def parameters(self) -> list[nn.Parameter]:
+        """What the optimiser trains: the model's parameters, and those of terms that have any."""
+        own = [term.parameters() for term in self.terms if hasattr(term, "parameters")]
+        return [*self.model.parameters(), *chain.from_iterable(own)]
 
-    def batch(self, step: int) -> Batch:
+    def parts(self) -> dict[str, Stateful]:
+        """The model, and the terms that have a state."""
+        terms = {f"term {term.name}": term for term in self.terms if isinstance(term, Stateful)}
+        return {"model": self.model, **terms}
+
+    def batch(self, step: int, share: Share = WHOLE) -> Batch:
         """The points of one step."""
-        inside = self._inside.at(step)
-        weighted = bool(self.corners) and self.corner_radius is not None
-        like, known = self.network.frequencies, self._known
-        shapes = (inside.shape, (len(inside) if weighted else 0,), (len(known), inside.shape[1]), known.mask.shape)
-        sizes = [math.prod(shape) for shape in shapes]
-        # One array on the host: one conversion, and one copy to the device.
-        flat = torch.empty(sum(sizes), dtype=torch.float64)
-        arrays = [part.numpy().reshape(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
-        arrays[0][:] = inside
-        if weighted:
-            arrays[1][:] = corner_weights(inside, self.corners, tuple(self.bounds), self.corner_radius)
-        known.write(step, *arrays[2:])
-        parts = flat.to(like).split(sizes)
-        collocation, weights, points, targets = (part.view(shape) for part, shape in zip(parts, shapes, strict=True))
-        self._mask = self._mask.to(like)
-        return Batch(
-            collocation=collocation,
-            collocation_weights=weights if weighted else None,
-            known=points,
-            targets=targets,
-            mask=self._mask,
-            num_boundary=known.num_boundary,
-        )
+        drawn = [(term.name, *item) for term in self.terms for item in term.draw(step, share).items()]
+        layout = tuple((term, name, array.shape) for term, name, array in drawn)
+        stops = list(accumulate(array.size for *_, array in drawn))
+        flat = torch.empty(stops[-1], dtype=torch.float64)
+        host = flat.numpy()
+        for (_, name, array), stop in zip(drawn, stops, strict=True):
+            out = host[stop - array.size : stop].reshape(array.shape)
+            if name == "x":
+                self.model.inputs(array, out=out)
+            else:
+                out[...] = array
+        like = self.model.frequencies
+        if like.is_cuda:  # pinned, so that the copy waits for nothing
+            pinned = torch.empty(len(flat), dtype=like.dtype, pin_memory=True).copy_(flat)
+            return Batch(pinned.to(like.device, non_blocking=True), layout)
+        return Batch(flat.to(like), layout)
 
     def loss(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted total, and its terms without a graph, [len(term_names)].
-
-        The terms are the mean square of each residual column, of the misfit at the sensors and of that at the
-        boundaries.
+        """The weighted total, and its columns without a graph, [len(names)].
 
         Args:
             batch: the points.
-            weights: one for each of ``term_names``, [len(term_names)].
+            weights: one for each of ``names``, [len(names)].
         """
-        num_columns = len(self.equations.residual_names)
-        total, columns = self.equations.loss(
-            self.network, batch.collocation, weights[:num_columns], batch.collocation_weights
-        )
-        misfit = self.network.jet(batch.known, VALUE).value - batch.targets
-        measured, boundary = slice(batch.num_boundary, None), slice(0, batch.num_boundary)
-        known = torch.stack(
-            [
-                masked_mean_square(misfit[rows], batch.mask[rows])
-                for rows in ((measured, boundary) if batch.num_boundary else (measured,))
-            ]
-        )
-        return total + torch.dot(weights[num_columns:], known), torch.cat([columns, known.detach()])
+        losses = self.term_losses(batch, weights)
+        total = losses[0].total
+        for term in losses[1:]:
+            total = total + term.total
+        return total, torch.cat([term.columns for term in losses])
+
+    def term_losses(self, batch: Batch, weights: Tensor, *, with_residual: bool = False) -> list[TermLoss]:
+        """The loss of each term, in their order."""
+        pieces = weights.split(self._sizes)
+        found = {}
+        for numbers in self._passes:
+            drawn = [batch[self.terms[i].name] for i in numbers]
+            if len(numbers) == 1:
+                (i,) = numbers
+                found[i] = self.terms[i].loss(self.model, drawn[0], pieces[i], with_residual=with_residual)
+                continue
+            jets = self._shared_jets([points["x"] for points in drawn], self.terms[numbers[0]].spec)
+            for i, jet, points in zip(numbers, jets, drawn, strict=True):
+                found[i] = self.terms[i].jet_loss(jet, points, pieces[i], with_residual=with_residual)
+        return [found[i] for i in range(len(self.terms))]
+
+    def _shared_jets(self, inputs: list[Tensor], spec: pinn_ext.JetSpec) -> list[pinn_ext.Jet]:
+        data = self.model.jet(torch.cat(inputs), spec).data
+        return [pinn_ext.Jet(piece, spec) for piece in data.split([len(x) for x in inputs], dim=1)]

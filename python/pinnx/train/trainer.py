@@ -1,56 +1,61 @@
 """The training loop: one step reads like the algorithm.
 
-Everything that decides a step is in the checkpoint (parameters, optimiser, schedule, step number); points are drawn by
-counter. So a run that was interrupted and resumed gives the same bits, on the CPU, as one that was not.
+The trainer knows terms and no equation. Everything that decides a step is a part with a state (`Trainer.parts`), and a
+checkpoint is their states; points are drawn by counter. So a run that was interrupted and resumed gives the same bits,
+on the CPU, as one that was not.
+
+A step reads nothing back from a CUDA device. Whether losses and gradients are finite is gathered there in a flag, which
+is read every ``check_every`` steps and before anything is logged or saved. Where a step was not finite, the parts take
+the state that they had at a check before, and the steps are taken again, each with a check of its own: so the step is
+named, and the parameters are those of the last good one. On the CPU, where reading is free, each step is checked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.losses.weighting import LossWeights
 from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
+from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.problem import Batch, Problem
+from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
 
-__all__ = ["LoggedStep", "NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
+__all__ = ["NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
+
+# Steps from one copy of all parts to the next, on a CUDA device: as many are taken again where one was not finite.
+CHECK_EVERY = 100
 
 
 class NonFiniteLossError(PinnxError):
-    """The loss is NaN or infinite; the parameters are those of the last good step."""
+    """The loss or a gradient is NaN or infinite; the parameters are those of the last good step."""
 
 
 class StoppedBetweenSteps(KeyboardInterrupt):
     """Ctrl-C, taken up after a whole step: ``state_dict()`` is one that the run had, and may be saved."""
 
 
-@dataclass(frozen=True)
-class LoggedStep:
-    """What one logged step says of itself."""
+@dataclass
+class Clock:
+    """How far a training is."""
 
-    step: int  # steps done, this one included
-    time_s: float  # training time, earlier parts of a resumed run included
-    lr: float  # with which it was taken
-    total: float
-    terms: dict[str, float]
-    steps_per_s: float  # since the last logged step
+    step: int = 0  # steps done
+    train_s: float = 0.0  # time spent in steps, by earlier parts of a resumed run too
 
-    def as_row(self) -> dict[str, float]:
-        """The line of history.jsonl."""
-        return {
-            "step": self.step,
-            "time_s": self.time_s,
-            "lr": self.lr,
-            "loss/total": self.total,
-            **{f"loss/{name}": value for name, value in self.terms.items()},
-            "steps_per_s": self.steps_per_s,
-        }
+    def state_dict(self) -> dict[str, Any]:
+        """Both numbers."""
+        return asdict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what ``state_dict`` gave."""
+        self.step, self.train_s = int(state["step"]), float(state["train_s"])
 
 
 class Trainer:
@@ -58,16 +63,20 @@ class Trainer:
 
     Args:
         problem: what is minimised.
-        optimizer: over the parameters of the problem's network and equations.
-        schedule: of the optimiser's lr; stepped once a step.
-        weights: term name -> weight; one for each term.
-        steps: number of steps in all.
-        log_every: steps from one logged step to the next; the first and the last are always logged.
-        on_log: called with each logged step.
-        on_step: called with the number of steps done.
-        checkpoint_every: steps from one call of ``on_checkpoint`` to the next.
-        on_checkpoint: called with ``state_dict()``.
+        optimizer: over ``problem.parameters()``.
+        schedule: of its learning rate, stepped once a step.
+        weights: of each of ``problem.names``: numbers, or a part that owns the tensor.
+        steps: number of steps of the whole training.
+        hooks: what is called at steps, logs and checkpoints.
+        log_every: steps from one log to the next; the first and the last step are logged too.
+        checkpoint_every: steps from one checkpoint to the next.
         cuda_graph: "on" or "off": replay loss and gradients as a CUDA graph; "auto": on a CUDA device.
+        check_every: steps from one check of the flag to the next; 1: each step before the optimiser uses it. None: 1 on
+            the CPU, 100 on a CUDA device.
+
+    Attributes:
+        parts: what a checkpoint holds, by name; a strategy with a state adds its own.
+        numbers: of the last step: total, columns of the loss, sum of the gradient; on the device.
     """
 
     def __init__(
@@ -76,135 +85,173 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         *,
-        weights: Mapping[str, float],
+        weights: Mapping[str, float] | LossWeights,
         steps: int,
+        hooks: Sequence[Hook] = (),
         log_every: int = 10,
-        on_log: Callable[[LoggedStep], None] = lambda logged: None,
-        on_step: Callable[[int], None] = lambda step: None,
         checkpoint_every: int = 500,
-        on_checkpoint: Callable[[dict[str, Any]], None] = lambda state: None,
         cuda_graph: UseCudaGraph = "auto",
+        check_every: int | None = None,
     ) -> None:
-        missing = [name for name in problem.term_names if name not in weights]
-        if missing:
-            raise PinnxError(f"train.weights: expected one for each of {problem.term_names}, got none for {missing}")
+        like = problem.model.frequencies
         self.problem = problem
         self.optimizer = optimizer
         self.schedule = schedule
-        # A tensor on the device: a CUDA graph reads it where it is.
-        self.weights = problem.network.frequencies.new_tensor([weights[name] for name in problem.term_names])
+        self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
+        self.clock = Clock()
+        self.parts: dict[str, Stateful] = {
+            **problem.parts(),
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "weights": self.weights,
+            "clock": self.clock,
+        }
         self.steps = steps
-        self.step = 0
-        self.train_s = 0.0
+        self.hooks = list(hooks)
         self.lr = schedule.get_last_lr()[0]  # of the last step
-        self._log_every = log_every
-        self.on_log = on_log
-        self.on_step = on_step
-        self._checkpoint_every = checkpoint_every
-        self._on_checkpoint = on_checkpoint
+        self._log_every, self._checkpoint_every = log_every, checkpoint_every
         self._last_log = (0, 0.0)
-        self._graph = None
-        if use_cuda_graph(cuda_graph, problem.network.frequencies.device):
-            self._graph = StepGraph(self._loss_at, (p for group in optimizer.param_groups for p in group["params"]))
+        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self._check_every = check_every or (CHECK_EVERY if like.is_cuda else 1)
+        self._finite = torch.ones((), dtype=torch.bool, device=like.device)
+        self._kept: dict[str, Any] | None = None
+        replayed = use_cuda_graph(cuda_graph, like.device)
+        self._evaluate = StepGraph(self._gradients, self._parameters) if replayed else self._gradients
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.clock.step
+
+    @property
+    def train_s(self) -> float:
+        """Time spent in steps."""
+        return self.clock.train_s
 
     def run(self) -> None:
         """Trains up to ``steps``.
 
         Raises:
-            NonFiniteLossError: before the optimiser has used a loss that is not finite.
+            NonFiniteLossError: a loss or a gradient that is not finite; the state is that of the last good step.
             StoppedBetweenSteps: Ctrl-C, after the step at hand.
             KeyboardInterrupt: a second Ctrl-C, at once; the state may be that of half a step.
         """
+        clock = self.clock
         with deferred_interrupt() as interrupted:
-            while self.step < self.steps:
+            while clock.step < self.steps:
                 started = time.perf_counter()
-                total, terms = self.train_step()
-                self.train_s += time.perf_counter() - started
-                self.on_step(self.step)
-                if self.step % self._log_every == 0 or self.step in (1, self.steps):
-                    self._log(total, terms)
-                if self.step % self._checkpoint_every == 0:
-                    self._on_checkpoint(self.state_dict())
+                self.train_step()
+                logged = clock.step % self._log_every == 0 or clock.step in (1, self.steps)
+                saved = clock.step % self._checkpoint_every == 0
+                if logged or saved:
+                    self.require_finite()
+                clock.train_s += time.perf_counter() - started
+                for hook in self.hooks:
+                    hook.on_step(clock.step)
+                if logged:
+                    self._log()
+                if saved:
+                    self.save()
                 if interrupted():
+                    self.require_finite()
                     raise StoppedBetweenSteps
 
-    def train_step(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step: fresh points, terms, gradients, optimiser."""
-        if self._graph is None:
-            total, terms = self.loss()
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
+    def train_step(self) -> None:
+        """One step: fresh points, loss and gradients, optimiser."""
+        due = self._kept is None or self.step - self._kept["clock"]["step"] >= self._check_every
+        if due and self._check_every > 1:
+            self.require_finite()
+            self._kept = copy_of(self.state_dict())
+        self.numbers = self._evaluate(self.problem.batch(self.step))
+        if self._check_every > 1:
+            self._finite.logical_and_(torch.isfinite(self.numbers).all())
         else:
-            total, terms = self._graph(self.problem.batch(self.step))
-            self._require_finite(total, terms)
-        self.lr = self.schedule.get_last_lr()[0]
-        self.optimizer.step()
-        self.schedule.step()
-        self.step += 1
-        return total.detach(), {name: value.detach() for name, value in terms.items()}
+            self._refuse_non_finite(self.numbers)
+        self._update()
 
-    def loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted total and its terms, at the points of the next step.
+    def require_finite(self) -> None:
+        """Reads the flag: whether all losses and gradients since the last call were finite.
+
+        Raises:
+            NonFiniteLossError: one was not; the state is that of the last good step.
+        """
+        if self._check_every == 1 or self._kept is None or bool(self._finite):
+            return
+        stop = self.step
+        self.load_state_dict(self._kept)
+        self._finite.fill_(True)
+        while self.step < stop:
+            self.numbers = self._evaluate(self.problem.batch(self.step))
+            self._refuse_non_finite(self.numbers)
+            self._update()
+
+    def loss(self) -> Tensor:
+        """The weighted total at the points of the next step, with its graph.
 
         Raises:
             NonFiniteLossError: the total is NaN or infinite.
         """
-        total, terms = self._loss_at(self.problem.batch(self.step))
-        self._require_finite(total, terms)
-        return total, terms
-
-    def _loss_at(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        total, terms = self.problem.loss(batch, self.weights)
-        return total, dict(zip(self.problem.term_names, terms.unbind(), strict=True))
-
-    def _require_finite(self, total: Tensor, terms: Mapping[str, Tensor]) -> None:
-        if not torch.isfinite(total):
-            shown = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
-            advice = "; try a smaller train.lr in a new --out, resuming repeats it" if self.step else ""
-            raise NonFiniteLossError(
-                f"step {self.step + 1}: expected a finite loss, got {total.item():g} ({shown}){advice}"
-            )
+        total, columns = self.problem.loss(self.problem.batch(self.step), self.weights.values)
+        self._refuse_non_finite(torch.cat([total.detach().reshape(1), columns, total.new_zeros(1)]))
+        return total
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
-        return {
-            "step": self.step,
-            "train_s": self.train_s,
-            "network": self.problem.network.state_dict(),
-            "equations": self.problem.equations.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
+        """Everything that the next step depends on, by part."""
+        return state_of(self.parts)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where ``state_dict`` was taken.
+        """Returns to where ``state_dict`` was taken.
 
         Raises:
-            PinnxError: a state of another network or optimiser.
+            PinnxError: missing or unknown parts, or the state of another network or optimiser.
         """
-        try:
-            self.problem.network.load_state_dict(state["network"])
-            self.problem.equations.load_state_dict(state["equations"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.step = int(state["step"])
-            self.train_s = float(state["train_s"])
-        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise PinnxError(f"checkpoint: expected one of this configuration, got another: {reason}") from error
-        self._last_log = (self.step, self.train_s)
+        load_state(self.parts, state)
+        self._last_log = (self.step, self.clock.train_s)
 
-    def _log(self, total: Tensor, terms: Mapping[str, Tensor]) -> None:
+    def save(self) -> None:
+        """Has the hooks save a checkpoint."""
+        state = self.state_dict()
+        for hook in self.hooks:
+            hook.on_checkpoint(state)
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Sets the gradients at a batch. Returns total, columns and the sum of the gradient, without a graph."""
+        total, columns = self.problem.loss(batch, self.weights.values)
+        for parameter in self._parameters:
+            parameter.grad = None
+        total.backward()
+        entries = torch.cat([p.grad.reshape(-1) for p in self._parameters if p.grad is not None])
+        return torch.cat([total.detach().reshape(1), columns, entries.sum().reshape(1)])
+
+    def _update(self) -> None:
+        self.lr = self.schedule.get_last_lr()[0]
+        self.optimizer.step()
+        self.schedule.step()
+        self.clock.step += 1
+
+    def _refuse_non_finite(self, numbers: Tensor) -> None:
+        if torch.isfinite(numbers).all():
+            return
+        total, *columns, _ = numbers.tolist()
+        shown = ", ".join(f"{name} {value:g}" for name, value in zip(self.problem.names, columns, strict=True))
+        advice = "; try a smaller train.lr in a new --out, resuming repeats it" if self.step else ""
+        wanted = f"a finite loss, got {total:g}"
+        if torch.isfinite(numbers[0]):
+            wanted = f"finite gradients, got NaN or infinity at a loss of {total:g}"
+        raise NonFiniteLossError(f"step {self.step + 1}: expected {wanted} ({shown}){advice}")
+
+    def _log(self) -> None:
+        total, *columns, _ = self.numbers.tolist()
         last_step, last_s = self._last_log
-        elapsed = self.train_s - last_s
-        self.on_log(
-            LoggedStep(
-                step=self.step,
-                time_s=self.train_s,
-                lr=self.lr,
-                total=total.item(),
-                terms={name: value.item() for name, value in terms.items()},
-                steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,
-            )
+        elapsed = self.clock.train_s - last_s
+        logged = LoggedStep(
+            step=self.step,
+            time_s=self.clock.train_s,
+            lr=self.lr,
+            total=total,
+            columns=dict(zip(self.problem.names, columns, strict=True)),
+            steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,
         )
-        self._last_log = (self.step, self.train_s)
+        self._last_log = (self.step, self.clock.train_s)
+        for hook in self.hooks:
+            hook.on_log(logged)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 
-import numpy as np
 import pytest
 
 from pinnx.errors import PinnxError
-from pinnx.evals import GATES, all_passed, check, check_l2, check_max, check_sensors, verify
+from pinnx.evals import GATES, check, verify
+from pinnx.physics import Measured
 
 
 @pytest.mark.parametrize("name", GATES)
@@ -36,33 +36,6 @@ def test_a_number_that_says_nothing_fails_and_says_so(value: float | None) -> No
     json.dumps(verdict.as_dict(), allow_nan=False)
 
 
-@pytest.mark.parametrize("measure", [check_l2, check_max])
-@pytest.mark.parametrize("array", [[], np.empty((0, 3)), [0.0, math.nan], [0.0, math.inf]])
-def test_arrays_with_nothing_to_check_fail(measure: object, array: object) -> None:
-    verdict = measure("pde_residual_l2", array)  # type: ignore[operator]
-    assert not verdict.passed
-    assert verdict.note.startswith(("nothing to check", "not a finite number"))
-
-
-def test_norms() -> None:
-    residual = np.array([[3e-4, 4e-4], [0.0, 0.0]])
-    assert check_l2("pde_residual_l2", residual).value == pytest.approx(2.5e-4, rel=1e-15)
-    assert check_max("boundary_error_max", -residual).value == 4e-4
-    assert check_l2("pde_residual_l2", residual).passed
-    assert not check_max("boundary_error_max", -residual).passed
-
-
-def test_sensors() -> None:
-    measured = np.array([[1.0, 0.0], [0.0, -2.0]])
-    assert check_sensors(1.01 * measured, measured).passed
-    assert not check_sensors(1.06 * measured, measured).passed
-    assert not check_sensors(measured, np.zeros_like(measured)).passed
-    assert not check_sensors(np.empty((0, 2)), np.empty((0, 2))).passed
-    assert not check_sensors(measured * math.nan, measured).passed
-    with pytest.raises(PinnxError, match=r"sensor_misfit: expected shape \[2, 2\], got \[2\]"):
-        check_sensors(measured[0], measured)
-
-
 def test_limits_can_be_set_and_are_reported() -> None:
     verdict = check("conservation", 1e-3, limits={"conservation": 1e-2})
     assert verdict.passed
@@ -72,32 +45,27 @@ def test_limits_can_be_set_and_are_reported() -> None:
             check("conservation", 1e-3, limits={"conservation": limit})
 
 
-def test_verify_drops_nothing() -> None:
-    checks = verify(
-        {"reconstruction": 0.04, "pde_residual_l2": math.nan},
-        required=("boundary_error_max", "pde_residual_l2"),
-    )
-    assert [c.name for c in checks] == [
-        "pde_residual_l2",
-        "boundary_error_max",
-        "reconstruction",
+def test_verify_drops_nothing_and_keeps_the_order_of_the_gates() -> None:
+    measured = [
+        Measured("reconstruction", 0.04),
+        Measured("boundary_error_max", None),
+        Measured("pde_residual_l2", math.nan, "inside"),
+        Measured("pde_residual_l2", 1e-4, "outside"),
     ]
-    assert [c.passed for c in checks] == [False, False, True]
-    assert not all_passed(checks)
-    assert all_passed(checks[2:])
-
-
-def test_no_checks_is_no_pass() -> None:
-    assert verify({}) == []
-    assert not all_passed([])
+    checks = verify(measured, limits={"reconstruction": 0.05})
+    names = ["pde_residual_l2", "pde_residual_l2", "boundary_error_max", "reconstruction"]
+    assert [c.name for c in checks] == names
+    assert [c.passed for c in checks] == [False, True, False, True]
+    assert [c.note for c in checks][1::2] == ["outside", ""]
+    assert checks[-1].limit == 0.05
+    assert verify([]) == []
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     for call in (
         lambda: check("conservations", 0.0),
-        lambda: verify({"conservations": 0.0}),
-        lambda: verify({}, limits={"conservations": 1.0}),
-        lambda: verify({}, required=["conservations"]),
+        lambda: verify([Measured("conservations", 0.0)]),
+        lambda: verify([], limits={"conservations": 1.0}),
     ):
         with pytest.raises(PinnxError, match=r"did you mean conservation\?"):
             call()

@@ -13,7 +13,8 @@ import pinn_ext
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import TaylorGreen
-from pinnx.jobs.flow_problem import build_problem, choose_device, term_weights
+from pinnx.jobs.device import choose_device
+from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 
 Tiny = Callable[..., Config]
@@ -105,7 +106,7 @@ def test_the_demo_is_a_whole_period() -> None:
     assert case.bounds["x"] == case.bounds["y"] == (0.0, 2 * np.pi)
     assert case.periods == {"x": 2 * np.pi, "y": 2 * np.pi}
     assert case.source.startswith("synthetic: ")
-    network = build_problem(load_config("demo", [*demo, "train.dtype=float64"]), case).network
+    network = flow_problem(load_config("demo", [*demo, "train.dtype=float64"]), case).problem.model
     waves = network.frequencies[1:] * 2 * np.pi
     torch.testing.assert_close(waves, waves.round(), rtol=0.0, atol=1e-12)
 
@@ -154,7 +155,7 @@ def test_what_does_not_fit_together_is_one_line(tiny: Tiny, name: str, override:
 def test_numbers_per_coordinate_are_counted(tiny: Tiny, override: str, message: str) -> None:
     config = tiny("unsteady_grid", override)
     with pytest.raises(PinnxError) as caught:
-        build_problem(config, load_case(config))
+        flow_problem(config, load_case(config))
     assert str(caught.value) == message
 
 
@@ -171,10 +172,11 @@ def test_a_flow_at_rest_is_refused_before_the_training(tiny: Tiny, tmp_path: Pat
         load_case(config)
 
 
-def test_every_term_has_its_weight(tiny: Tiny) -> None:
+def test_every_column_has_its_weight(tiny: Tiny) -> None:
     config = tiny("unsteady_grid", "train.weights={momentum: 2, continuity: 3, data: 4, boundary: 5}")
-    names = ("momentum_x", "momentum_y", "momentum_z", "continuity", "data", "boundary")
-    assert list(term_weights(config, names).values()) == [2.0, 2.0, 2.0, 3.0, 4.0, 5.0]
+    flow = flow_problem(config, load_case(config))
+    assert flow.problem.names == ("momentum_x", "momentum_y", "continuity", "data", "boundary")
+    assert [flow.weights[name] for name in flow.problem.names] == [2.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_the_device_is_chosen_and_never_silently_the_slower_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ import torch
 from tolerances import EPS32
 
 from pinnx.config import Config
-from pinnx.evals.flow import FlowFields, evaluate_flow
+from pinnx.evals import Evaluation, evaluate
 from pinnx.jobs import outputs
 from pinnx.jobs.case import Case
-from pinnx.jobs.flow_problem import build_problem
+from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.outputs import evaluate_output, peak_memory_gib, versions, write_fields
 
@@ -29,29 +29,31 @@ SHAPES = {
 }
 
 
-def written(tiny: Tiny, name: str, path: Path) -> tuple[Case, FlowFields, tuple[str, ...]]:
+def written(tiny: Tiny, name: str, path: Path) -> tuple[Case, Evaluation]:
     config = tiny(name)
     case = load_case(config)
-    problem = build_problem(config, case)
-    flow = evaluate_output(case, problem.network, problem.equations)
-    write_fields(path, case, flow, problem.equations.residual_names, 0.125)
-    return case, flow, problem.equations.residual_names
+    problem = flow_problem(config, case).problem
+    flow = evaluate_output(case.output, problem)
+    write_fields(path, case, flow, problem.fields, 0.125)
+    return case, flow
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_layout(tiny: Tiny, name: str, tmp_path: Path) -> None:
-    case, flow, residual_names = written(tiny, name, tmp_path / "fields.h5")
+    case, flow = written(tiny, name, tmp_path / "fields.h5")
     axes, shape = SHAPES[name]
     components = ("u", "v", "w")[: case.dim]
     with h5py.File(tmp_path / "fields.h5") as file:
         assert file.attrs["axes"] == axes
         assert file.attrs["nu"] == 0.125
+        assert file.attrs["names"] == ",".join((*components, "p"))
+        assert file.attrs["residual_names"] == ",".join(flow.residual_names)
         assert bool(file.attrs["steady"]) == case.steady
         assert bool(file.attrs["grid"]) == (case.output.grid_shape is not None)
         assert file.attrs["source"] == case.source
         assert ("t" in file) == (not case.steady)
         columns = [*zip((*components, "p"), flow.fields.T, strict=True)]
-        columns += [*zip((f"residual/{n}" for n in residual_names), flow.residual.T, strict=True)]
+        columns += [*zip((f"residual/{n}" for n in flow.residual_names), flow.residual.T, strict=True)]
         for dataset, values in columns:
             assert file[dataset].shape == shape
             np.testing.assert_array_equal(file[dataset][()].reshape(-1), values.astype(np.float32))
@@ -65,8 +67,8 @@ def test_layout(tiny: Tiny, name: str, tmp_path: Path) -> None:
 def test_a_value_stands_where_its_coordinates_say(tiny: Tiny, name: str, tmp_path: Path) -> None:
     """Evaluated again at coordinates read from the file alone."""
     config = tiny(name)
-    case, _, _ = written(tiny, name, tmp_path / "fields.h5")
-    problem = build_problem(config, case)
+    case, _ = written(tiny, name, tmp_path / "fields.h5")
+    problem = flow_problem(config, case).problem
     with h5py.File(tmp_path / "fields.h5") as file:
         axes = [axis for axis in ("t", "x", "y", "z") if axis in file]
         if file.attrs["grid"]:
@@ -75,7 +77,7 @@ def test_a_value_stands_where_its_coordinates_say(tiny: Tiny, name: str, tmp_pat
             mesh = [np.broadcast_to(file[axis], file["u"].shape) for axis in axes if axis != "t"]
             mesh.insert(0, np.broadcast_to(file["t"][()][:, None], file["u"].shape))
         at = np.stack([column.reshape(-1) for column in mesh], axis=1)
-        again = evaluate_flow(problem.network, problem.equations, at).fields
+        again = evaluate(problem.model, problem.terms, at).fields
         for column, component in enumerate((*"uvw"[: case.dim], "p")):
             np.testing.assert_allclose(
                 file[component][()].reshape(-1), again[:, column], rtol=0.0, atol=100 * EPS32 * np.abs(again).max()
@@ -88,7 +90,7 @@ def test_reference_pressure_keeps_its_frames(tiny: Tiny, tmp_path: Path) -> None
         ("scattered_3d", (1, 40), [1]),
         ("steady_grid", (7, 6), None),
     ):
-        case, _, _ = written(tiny, name, tmp_path / f"{name}.h5")
+        case, _ = written(tiny, name, tmp_path / f"{name}.h5")
         with h5py.File(tmp_path / f"{name}.h5") as file:
             assert file["reference/p"].shape == shape
             wanted = case.reference.pressure.reshape(-1).astype(np.float32)

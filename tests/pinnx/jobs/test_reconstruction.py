@@ -19,7 +19,8 @@ from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
 from pinnx.jobs import reconstruct
-from pinnx.runs.folder import RunFolder, load_checkpoint
+from pinnx.runs.folder import RunFolder
+from pinnx.train import load_checkpoint
 
 Tiny = Callable[..., Config]
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
@@ -29,12 +30,12 @@ NAMED = {
     *("relative_l2", "wall_s", "train_s", "steps", "steps_per_s", "peak_memory_gib", "pde_residual_l2"),
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
-BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "checks", "source", "command", "versions"}
+BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
 
 
 def network_bits(folder: Path) -> list[bytes]:
     state = load_checkpoint(folder / "checkpoint.pt")
-    return [value.numpy().tobytes() for value in (*state["network"].values(), *state["equations"].values())]
+    return [value.numpy().tobytes() for value in (*state["model"].values(), *state["term equations"].values())]
 
 
 def test_a_run_leaves_exactly_its_files(finished: Finished) -> None:
@@ -154,7 +155,7 @@ def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_re
         config = tiny("steady_grid", "train.dtype=float64", f"model.activation={activation}", "train.optimizer=adam")
         reconstruct(config, tmp_path / f"run{number}")
         state = load_checkpoint(tmp_path / f"run{number}" / "checkpoint.pt")
-        assert state["network"]["weights.0"].dtype == torch.float64
+        assert state["model"]["weights.0"].dtype == torch.float64
 
 
 def test_sensors_that_measured_nothing_fail_their_check(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

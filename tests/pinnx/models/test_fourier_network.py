@@ -69,14 +69,15 @@ def test_forward_is_the_value_stream(n: int, rng: np.random.Generator) -> None:
     torch.testing.assert_close(made(x), value, rtol=0.0, atol=KERNEL_FLOAT64)
 
 
-def test_origin_is_a_shift_of_the_coordinates(rng: np.random.Generator) -> None:
+def test_inputs_are_coordinates_less_the_origin(rng: np.random.Generator) -> None:
     frequencies = random_frequencies((1.0, 1.0), 1.0, 4, seed=0)
-    at_zero, moved = (
-        FourierNetwork(frequencies, 3, width=8, layers=1, origin=origin, dtype=torch.float64)
-        for origin in (None, (10.0, -4.0))
-    )
-    x = points(rng, d=2)
-    torch.testing.assert_close(at_zero(x), moved(x + torch.tensor([10.0, -4.0])), rtol=0.0, atol=periodicity(14.0, 4.0))
+    made = FourierNetwork(frequencies, 3, width=8, layers=1, origin=(1e6, -4.0))
+    x = rng.uniform(size=(5, 2))
+    np.testing.assert_allclose(made.inputs(x + np.array([1e6, -4.0])), x, rtol=0.0, atol=1e-9)
+    assert made.inputs(x, out=(out := np.empty((5, 2)))) is out
+    np.testing.assert_array_equal(FourierNetwork(frequencies, 3, width=8, layers=1).inputs(x), x)
+    with pytest.raises(PinnxError, match=r"coordinates: expected shape \[n, 2\], got \[5, 1\]"):
+        made.inputs(x[:, :1])
 
 
 def test_periodic_axes_are_exactly_periodic(rng: np.random.Generator) -> None:
@@ -121,7 +122,7 @@ def test_only_the_layers_are_trained() -> None:
     made = network(layers=3)
     assert [tuple(p.shape) for p in made.weights] == [(8, 10), (8, 8), (8, 8), (3, 8)]
     assert len(list(made.parameters())) == 8
-    assert set(dict(made.named_buffers())) == {"frequencies", "origin"}
+    assert set(dict(made.named_buffers())) == {"frequencies"}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_exact_flows_have_no_residual(flow: ExactFlow, rng: np.random.Generator)
     jet = jet_of_flow(flow, model, rng)
     residual = model.residual(jet)
     assert residual.shape == (NUM_POINTS, flow.dim + 1)
-    assert len(model.residual_names) == flow.dim + 1
+    assert len(model.names) == flow.dim + 1
     assert residual.abs().max() < EXACT_FLOW * largest_term(jet)
 
 
@@ -78,7 +78,7 @@ def test_the_jet_is_what_the_residual_needs(dim: int, steady: bool, first: tuple
     assert (model.spec.first, model.spec.laplacian) == (first, laplacian)
     jet = pinn_ext.Jet(torch.zeros(model.spec.num_streams, 5, dim + 1), model.spec)
     assert model.residual(jet).shape == (5, dim + 1)
-    assert model.residual_names == ("momentum_x", "momentum_y", *(["momentum_z"] * (dim == 3)), "continuity")
+    assert model.names == ("momentum_x", "momentum_y", *(["momentum_z"] * (dim == 3)), "continuity")
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=repr)
@@ -100,9 +100,9 @@ def test_viscosity_is_a_parameter_only_if_learned() -> None:
     fixed, learned = (NavierStokes(2, steady=True, nu=0.02, learn_nu=learn) for learn in (False, True))
     assert list(fixed.parameters()) == []
     assert list(dict(learned.named_parameters())) == ["log_nu"]
-    for model in (fixed, learned):
+    for model, name in ((fixed, "fixed_nu"), (learned, "log_nu")):
         assert float(model.nu.detach()) == pytest.approx(0.02, rel=LOG_NU_FLOAT32)
-        assert set(model.state_dict()) == {"log_nu"}
+        assert set(model.state_dict()) == {name}
 
 
 @pytest.mark.parametrize("nu", [0.0, -1.0, float("nan"), float("inf")])

@@ -10,16 +10,22 @@ import pytest
 import torch
 
 from pinnx.models import FourierNetwork, random_frequencies
-from pinnx.physics import BoundaryCondition, Side
-from pinnx.physics.navier_stokes import NavierStokes
-from pinnx.train import PointCounts, Problem, Trainer, cosine_schedule, make_optimizer
+from pinnx.physics import (
+    BoundaryCondition,
+    BoundaryValues,
+    EquationTerm,
+    MeasuredValues,
+    NavierStokes,
+    Side,
+    corner_weights,
+    discontinuity_corners,
+)
+from pinnx.train import Problem, Trainer, cosine_schedule, make_optimizer
 
 BOUNDS = {"t": (0.0, 1.0), "x": (0.0, 1.0), "y": (0.0, 1.0)}
 
 
-def _conditions(which: tuple[str, ...]) -> list[BoundaryCondition]:
-    values = {"left": {"u": 0.0, "v": 0.0}, "top": {"u": 1.0, "v": 0.0}, "right": {"p": "y - 0.5"}}
-    return [BoundaryCondition(Side(side), values[side], BOUNDS, stream=1 + i) for i, side in enumerate(which)]
+VALUES = {"left": {"u": 0.0, "v": 0.0}, "top": {"u": 1.0, "v": 0.0}, "right": {"p": "y - 0.5"}}
 
 
 @pytest.fixture
@@ -31,24 +37,29 @@ def make_problem() -> Callable[..., Problem]:
         sides: tuple[str, ...] = ("left", "top"),
         learn_nu: bool = False,
         dtype: torch.dtype = torch.float32,
-        counts: PointCounts | None = None,
-        **changes: Any,
+        bounds: dict[str, tuple[float, float]] = BOUNDS,
+        collocation: int = 16,
+        measured: int | None = None,
+        corner_radius: float | None = None,
+        seed: int = 0,
     ) -> Problem:
-        frequencies = random_frequencies((1.0, 1.0, 1.0), 0.5, 4, seed=0)
         rng = np.random.default_rng(0)
-        given: dict[str, Any] = {
-            "bounds": BOUNDS,
-            "conditions": _conditions(sides),
-            "coordinates": rng.uniform(size=(6, 3)),
-            "velocity": rng.normal(size=(6, 2)),
-            "counts": counts or PointCounts(collocation=16, boundary=8),
-            "seed": 0,
-        }
-        return Problem(
-            FourierNetwork(frequencies, 3, width=8, layers=2, seed=1, dtype=dtype),
-            NavierStokes(2, steady=False, nu=0.1, learn_nu=learn_nu, dtype=dtype),
-            **(given | changes),
+        conditions = [BoundaryCondition(Side(side), VALUES[side], bounds, stream=1 + i) for i, side in enumerate(sides)]
+        corners = discontinuity_corners(conditions, bounds)
+        near = None
+        if corners and corner_radius is not None:
+            near = lambda x: corner_weights(x, corners, tuple(bounds), corner_radius)  # noqa: E731
+        equations = NavierStokes(2, steady=False, nu=0.1, learn_nu=learn_nu, dtype=dtype)
+        network = FourierNetwork(
+            random_frequencies((1.0, 1.0, 1.0), 0.5, 4, seed=0), 3, width=8, layers=2, seed=1, dtype=dtype
         )
+        terms = [
+            EquationTerm(equations, bounds=bounds, num_points=collocation, seed=seed, point_weights=near),
+            MeasuredValues(rng.uniform(size=(6, 3)), rng.normal(size=(6, 2)), num_points=measured, seed=seed),
+        ]
+        if conditions:
+            terms.append(BoundaryValues(conditions, 8, bounds=bounds, seed=seed))
+        return Problem(network, terms, fields=equations.fields)
 
     return build
 
@@ -61,10 +72,9 @@ def make_trainer(make_problem: Callable[..., Problem]) -> Callable[..., Trainer]
         *, optimizer: str = "soap", steps: int = 12, lr: float = 3e-3, problem: Problem | None = None, **changes: Any
     ) -> Trainer:
         problem = problem or make_problem()
-        parameters = [*problem.network.parameters(), *problem.equations.parameters()]
         # Every 3 steps: 12 steps meet the preconditioner in every phase.
-        chosen = make_optimizer(optimizer, parameters, lr=lr, betas=(0.95, 0.95), precondition_frequency=3)
-        given = {"weights": dict.fromkeys(problem.term_names, 1.0), "steps": steps} | changes
+        chosen = make_optimizer(optimizer, problem.parameters(), lr=lr, betas=(0.95, 0.95), precondition_frequency=3)
+        given = {"weights": dict.fromkeys(problem.names, 1.0), "steps": steps} | changes
         return Trainer(problem, chosen, cosine_schedule(chosen, steps, 1e-5), **given)
 
     return build

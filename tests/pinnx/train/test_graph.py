@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +24,7 @@ from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
 from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
-from pinnx.train.graph import StepGraph, fill, use_cuda_graph
+from pinnx.train.graph import StepGraph, use_cuda_graph
 from pinnx.train.problem import Batch
 
 REFUSED = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::lift_fresh"}
@@ -98,36 +97,19 @@ Build = Callable[..., Any]
 
 
 def on(problem: Problem, device: torch.device) -> Problem:
-    problem.network.to(device)
-    problem.equations.to(device)
+    problem.model.to(device)
+    problem.terms[0].equations.to(device)
     return problem
 
 
-def parameters_of(problem: Problem) -> list[torch.nn.Parameter]:
-    return [*problem.network.parameters(), *problem.equations.parameters()]
-
-
-def eager_and_replayed(problem: Problem, steps: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Total, terms and gradients of some steps, without and with a graph; the parameters move in between."""
-    weights = torch.arange(1.0, 1.0 + len(problem.term_names)).to(problem.network.frequencies)
-    parameters = parameters_of(problem)
-
-    def loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        total, terms = problem.loss(batch, weights)
-        return total, dict(zip(problem.term_names, terms.unbind(), strict=True))
-
-    replayed = StepGraph(loss, parameters)
+def eager_and_replayed(trainer: Trainer, steps: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Total, columns and gradients of some steps, without and with a graph; the parameters move in between."""
+    parameters = trainer.problem.parameters()
+    replayed = StepGraph(trainer._gradients, parameters)
     for step in range(steps):
-        batch = problem.batch(step)
-        for p in parameters:
-            p.grad = None
-        total, terms = loss(batch)
-        total.backward()
-        eager = [total.detach(), *(term.detach() for term in terms.values()), *(p.grad for p in parameters)]
-        del total, terms  # a graph of autograd that lives on belongs to this stream
-        got_total, got_terms = replayed(batch)
-        assert tuple(got_terms) == problem.term_names
-        yield eager, [got_total, *got_terms.values(), *(p.grad.clone() for p in parameters)]
+        batch = trainer.problem.batch(step)
+        eager = [trainer._gradients(batch), *(p.grad for p in parameters)]
+        yield eager, [replayed(batch), *(p.grad.clone() for p in parameters)]
         with torch.no_grad():
             for p in parameters:
                 p.add_(p.grad, alpha=-1e-2)
@@ -137,14 +119,14 @@ def assert_same(pairs: Iterator[tuple[list[Tensor], list[Tensor]]]) -> None:
     totals = []
     for eager, replayed in pairs:
         assert all(torch.equal(a, b) for a, b in zip(eager, replayed, strict=True))
-        totals.append(replayed[0])
+        totals.append(replayed[0][0])
     assert len({total.item() for total in totals}) == len(totals), "each step had its own points, and keeps its numbers"
 
 
 def state_after(trainer: Trainer) -> list[Tensor]:
     trainer.run()
     state = trainer.optimizer.state_dict()["state"]
-    return [p.detach().clone() for p in parameters_of(trainer.problem)] + [
+    return [p.detach().clone() for p in trainer.problem.parameters()] + [
         value for number in sorted(state) for value in tree_leaves(state[number]) if isinstance(value, Tensor)
     ]
 
@@ -156,9 +138,10 @@ def state_after(trainer: Trainer) -> list[Tensor]:
 @pytest.mark.parametrize("learn_nu", [False, True])
 @pytest.mark.parametrize("corner_radius", [None, 0.2])
 def test_loss_and_gradients_are_those_of_eager_steps(
-    make_problem: Build, learn_nu: bool, corner_radius: float | None
+    make_problem: Build, make_trainer: Build, learn_nu: bool, corner_radius: float | None
 ) -> None:
-    assert_same(eager_and_replayed(make_problem(learn_nu=learn_nu, corner_radius=corner_radius), steps=4))
+    problem = make_problem(learn_nu=learn_nu, corner_radius=corner_radius)
+    assert_same(eager_and_replayed(make_trainer(problem=problem), steps=4))
 
 
 @pytest.mark.usefixtures("recorded")
@@ -173,11 +156,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(make_trainer: Buil
     trainer = make_trainer(cuda_graph="on")
     for _ in range(3):
         trainer.train_step()
-    before = [p.detach().clone() for p in parameters_of(trainer.problem)]
-    trainer.problem.velocity[2, 1] = float("nan")
+    before = [p.detach().clone() for p in trainer.problem.parameters()]
+    trainer.problem.terms[1].values[2, 1] = float("nan")
     with pytest.raises(NonFiniteLossError, match=r"^step 4: expected a finite loss, got nan \(momentum_x .*data nan"):
         trainer.run()
-    assert all(torch.equal(a, b) for a, b in zip(before, parameters_of(trainer.problem), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.problem.parameters(), strict=True))
 
 
 @pytest.mark.usefixtures("recorded")
@@ -188,33 +171,42 @@ def test_gradients_of_others_in_between_do_no_harm(make_trainer: Build) -> None:
         replayed.optimizer.zero_grad(set_to_none=True)
         for trainer in (eager, replayed):
             trainer.train_step()
-        pairs = zip(parameters_of(eager.problem), parameters_of(replayed.problem), strict=True)
+        pairs = zip(eager.problem.parameters(), replayed.problem.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_batch_stays_its_owners(make_problem: Build) -> None:
-    problem = make_problem()
-    weights = torch.ones(len(problem.term_names)).to(problem.network.frequencies)
-    replayed = StepGraph(lambda batch: (problem.loss(batch, weights)[0], {}), parameters_of(problem))
-    first, again = problem.batch(0), problem.batch(0)
-    for batch in (first, problem.batch(1)):
-        replayed(batch)
-    assert torch.equal(first.known, again.known)
-    assert torch.equal(first.collocation, again.collocation)
+def test_weights_that_change_in_place_reach_the_next_replay(make_trainer: Build) -> None:
+    eager, replayed = make_trainer(cuda_graph="off"), make_trainer(cuda_graph="on")
+    for step in range(4):
+        for trainer in (eager, replayed):
+            trainer.weights.values.mul_(1.5 + step)
+            trainer.train_step()
+        assert torch.equal(eager.numbers, replayed.numbers)
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_step_that_waits_for_the_device_is_seen(make_problem: Build) -> None:
-    """What the tests above rest on: the stand-in refuses what a capture refuses."""
-    problem = make_problem()
+def test_a_batch_stays_its_owners(make_trainer: Build) -> None:
+    trainer = make_trainer()
+    problem = trainer.problem
+    replayed = StepGraph(trainer._gradients, problem.parameters())
+    first, again = problem.batch(0), problem.batch(0)
+    for batch in (first, problem.batch(1)):
+        replayed(batch)
+    assert torch.equal(first.flat, again.flat)
 
-    def loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        total, _ = problem.loss(batch, torch.ones(len(problem.term_names)).to(problem.network.frequencies))
-        return total * total.item(), {}
+
+@pytest.mark.usefixtures("recorded")
+def test_a_step_that_waits_for_the_device_is_seen(make_trainer: Build) -> None:
+    """What the tests above rest on: the stand-in refuses what a capture refuses."""
+    trainer = make_trainer()
+
+    def step(batch: Batch) -> Tensor:
+        numbers = trainer._gradients(batch)
+        return numbers * numbers[0].item()
 
     with pytest.raises(RuntimeError, match="not permitted when stream is capturing: aten::_local_scalar_dense"):
-        StepGraph(loss, parameters_of(problem))(problem.batch(0))
+        StepGraph(step, trainer.problem.parameters())(trainer.problem.batch(0))
 
 
 # --- the choice ---------------------------------------------------------------------------------------------------
@@ -228,7 +220,7 @@ def test_who_gets_a_graph(make_trainer: Build) -> None:
         use_cuda_graph("on", CPU)
     with pytest.raises(PinnxError, match=refusal):
         make_trainer(cuda_graph="on")
-    assert make_trainer()._graph is None
+    assert not isinstance(make_trainer()._evaluate, StepGraph)
 
 
 def test_a_run_that_asks_for_a_graph_on_the_cpu_is_refused_before_it_begins(tmp_path: Path) -> None:
@@ -243,18 +235,13 @@ def test_a_run_that_asks_for_a_graph_on_the_cpu_is_refused_before_it_begins(tmp_
 
 
 def test_points_of_other_shapes_are_refused(make_problem: Build) -> None:
-    problem = make_problem()
-    static, batch = problem.batch(0), problem.batch(1)
-    fill(static, batch)
-    assert torch.equal(static.known, batch.known)
-    assert torch.equal(static.collocation, batch.collocation)
-    wanted = r"^train\.cuda_graph: expected points as in the first step, .*'collocation': \[16, 3\].* got .*"
-    with pytest.raises(PinnxError, match=wanted + r"\[15, 3\]"):
-        fill(static, replace(batch, collocation=batch.collocation[1:]))
-    with pytest.raises(PinnxError, match=wanted + r"collocation_weights"):
-        fill(static, replace(batch, collocation_weights=torch.ones(16)))
-    with pytest.raises(PinnxError, match=wanted + r"with 3$"):
-        fill(static, replace(batch, num_boundary=3))
+    static, batch = make_problem().batch(0), make_problem().batch(1)
+    static.fill(batch)
+    assert torch.equal(static.flat, batch.flat)
+    wanted = r"^points: expected those of the first step, .*'equations\.x': \[16, 3\].* got .*"
+    for changes, got in (({"collocation": 15}, r"\[15, 3\]"), ({"corner_radius": 0.2}, "equations.weights")):
+        with pytest.raises(PinnxError, match=wanted + got):
+            static.fill(make_problem(**changes).batch(1))
 
 
 # --- on a GPU -----------------------------------------------------------------------------------------------------
@@ -266,10 +253,10 @@ def test_points_of_other_shapes_are_refused(make_problem: Build) -> None:
 @pytest.mark.parametrize("learn_nu", [False, True])
 @pytest.mark.parametrize("corner_radius", [None, 0.2])
 def test_cuda_loss_and_gradients(
-    make_problem: Build, dtype: torch.dtype, learn_nu: bool, corner_radius: float | None
+    make_problem: Build, make_trainer: Build, dtype: torch.dtype, learn_nu: bool, corner_radius: float | None
 ) -> None:
-    problem = make_problem(dtype=dtype, learn_nu=learn_nu, corner_radius=corner_radius)
-    assert_same(eager_and_replayed(on(problem, CUDA), steps=4))
+    problem = on(make_problem(dtype=dtype, learn_nu=learn_nu, corner_radius=corner_radius), CUDA)
+    assert_same(eager_and_replayed(make_trainer(problem=problem), steps=4))
 
 
 @pytest.mark.gpu
@@ -281,17 +268,35 @@ def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str)
         make_trainer(optimizer=optimizer, problem=problem, cuda_graph=setting)
         for problem, setting in zip(problems, ("off", "auto"), strict=True)
     )
-    assert replayed._graph is not None
+    assert isinstance(replayed._evaluate, StepGraph)
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
 
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
-def test_cuda_loss_that_is_not_finite(make_problem: Build, make_trainer: Build) -> None:
-    trainer = make_trainer(problem=on(make_problem(), CUDA), cuda_graph="on")
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_cuda_loss_that_is_not_finite(make_problem: Build, make_trainer: Build, setting: str) -> None:
+    trainer = make_trainer(problem=on(make_problem(), CUDA), cuda_graph=setting)
     trainer.train_step()
-    before = [p.detach().clone() for p in parameters_of(trainer.problem)]
-    trainer.problem.velocity[2, 1] = float("nan")
+    before = [p.detach().clone() for p in trainer.problem.parameters()]
+    trainer.problem.terms[1].values[2, 1] = float("nan")
     with pytest.raises(NonFiniteLossError, match=r"^step 2: expected a finite loss, got nan"):
         trainer.run()
-    assert all(torch.equal(a, b) for a, b in zip(before, parameters_of(trainer.problem), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.problem.parameters(), strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_cuda_steps_wait_for_nothing(make_problem: Build, make_trainer: Build, setting: str) -> None:
+    trainer = make_trainer(problem=on(make_problem(), CUDA), cuda_graph=setting, steps=40)
+    for _ in range(4):  # the capture, the first preconditioners, the copy of the parts
+        trainer.train_step()
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(20):
+            trainer.train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    trainer.require_finite()

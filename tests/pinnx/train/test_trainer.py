@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pinnx.errors import PinnxError
 from pinnx.train import (
+    Hook,
     LoggedStep,
     NonFiniteLossError,
     Problem,
@@ -27,9 +29,28 @@ Build = Callable[..., Trainer]
 
 
 def parameters(trainer: Trainer) -> list[torch.Tensor]:
-    return [
-        p.detach().clone() for p in (*trainer.problem.network.parameters(), *trainer.problem.equations.parameters())
-    ]
+    return [p.detach().clone() for p in trainer.problem.parameters()]
+
+
+class Recorder(Hook):
+    """Keeps what it is called with; ``press`` has Ctrl-C pressed after that step."""
+
+    def __init__(self, press: int | None = None) -> None:
+        self.steps: list[int] = []
+        self.logged: list[LoggedStep] = []
+        self.saved: list[dict[str, Any]] = []
+        self._press = press
+
+    def on_step(self, step: int) -> None:
+        self.steps.append(step)
+        if step == self._press:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def on_log(self, logged: LoggedStep) -> None:
+        self.logged.append(logged)
+
+    def on_checkpoint(self, state: dict[str, Any]) -> None:
+        self.saved.append(state)
 
 
 def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
@@ -49,11 +70,10 @@ def same_state(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize("optimizer", ["soap", "adam"])
 def test_the_loss_falls(make_trainer: Build, optimizer: str) -> None:
-    logged: list[LoggedStep] = []
-    trainer = make_trainer(optimizer=optimizer, steps=150, lr=1e-2, log_every=1, on_log=logged.append)
+    trainer = make_trainer(optimizer=optimizer, steps=150, lr=1e-2, log_every=1, hooks=[seen := Recorder()])
     trainer.run()
-    assert len(logged) == trainer.step == 150
-    first, last = (sum(item.total for item in part) for part in (logged[:20], logged[-20:]))
+    assert len(seen.logged) == trainer.step == 150
+    first, last = (sum(item.total for item in part) for part in (seen.logged[:20], seen.logged[-20:]))
     assert last < 0.7 * first
 
 
@@ -88,13 +108,19 @@ def test_two_runs_are_bitwise_alike(make_trainer: Build) -> None:
     assert same_state(first.state_dict(), second.state_dict())
 
 
+@pytest.mark.parametrize("check_every", [1, 2, 3, 100])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_before_the_optimiser(make_trainer: Build, bad: float) -> None:
-    trainer = make_trainer()
+def test_a_loss_that_is_not_finite_stops_before_the_optimiser(
+    make_trainer: Build, bad: float, check_every: int
+) -> None:
+    """Read after each step, or from a flag some steps later: the same step is named, with the same parameters."""
+    trainer = make_trainer(check_every=check_every)
     for _ in range(4):
         trainer.train_step()
     before, state = parameters(trainer), trainer.optimizer.state_dict()["state"][0]["exp_avg"].clone()
-    trainer.problem.velocity[2, 1] = bad
+    data = trainer.problem.terms[1]
+    draw = data.draw
+    data.draw = lambda step, *given: draw(step, *given) | ({"values": data.values * bad} if step == 4 else {})
     with pytest.raises(NonFiniteLossError) as caught:
         trainer.run()
     message = str(caught.value)
@@ -107,12 +133,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(make_trainer: Buil
 
 
 def test_first_and_last_steps_are_logged(make_trainer: Build) -> None:
-    logged: list[LoggedStep] = []
-    steps: list[int] = []
-    trainer = make_trainer(steps=12, log_every=5, on_log=logged.append, on_step=steps.append)
-    trainer.run()
+    make_trainer(steps=12, log_every=5, hooks=[seen := Recorder()]).run()
+    logged = seen.logged
     assert [item.step for item in logged] == [1, 5, 10, 12]
-    assert steps == list(range(1, 13))
+    assert seen.steps == list(range(1, 13))
     start, final = 3e-3, 1e-5
     for item in logged:  # the rate with which the step was taken: the first has the full one
         cosine = (1 + math.cos(math.pi * (item.step - 1) / 12)) / 2
@@ -128,17 +152,13 @@ def test_first_and_last_steps_are_logged(make_trainer: Build) -> None:
 
 
 def test_checkpoints_come_at_their_steps(make_trainer: Build) -> None:
-    saved: list[dict[str, Any]] = []
-    make_trainer(steps=12, checkpoint_every=5, on_checkpoint=saved.append).run()
-    assert [state["step"] for state in saved] == [5, 10]
+    make_trainer(steps=12, checkpoint_every=5, hooks=[first := Recorder(), second := Recorder()]).run()
+    for seen in (first, second):
+        assert [state["clock"]["step"] for state in seen.saved] == [5, 10]
 
 
 def test_ctrl_c_stops_after_the_step_at_hand(make_trainer: Build) -> None:
-    def press(step: int) -> None:
-        if step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    trainer, other = make_trainer(on_step=press), make_trainer()
+    trainer, other = make_trainer(hooks=[Recorder(press=5)]), make_trainer()
     with pytest.raises(StoppedBetweenSteps):
         trainer.run()
     for _ in range(5):
@@ -168,16 +188,86 @@ def test_every_term_needs_a_weight(make_trainer: Build) -> None:
         make_trainer(weights=dict.fromkeys(("momentum_x", "momentum_y", "continuity", "data"), 1.0))
 
 
+@pytest.mark.parametrize("check_every", [1, 5])
+def test_gradients_that_are_not_finite_stop_it_too(make_trainer: Build, check_every: int) -> None:
+    trainer = make_trainer(check_every=check_every)
+    trainer.train_step()
+    before = parameters(trainer)
+    spoilt = {1: float("inf")}
+    weight = trainer.problem.model.weights[0]
+    weight.register_hook(lambda gradient: gradient * spoilt.get(trainer.step, 1.0))
+    with pytest.raises(NonFiniteLossError, match=r"^step 2: expected finite gradients, got NaN or infinity at a loss"):
+        trainer.run()
+    assert same(before, parameters(trainer))
+
+
+@pytest.mark.parametrize("check_every", [1, 4])
+def test_a_flag_that_is_read_later_changes_nothing(make_trainer: Build, check_every: int) -> None:
+    trainer, other = make_trainer(check_every=check_every), make_trainer()
+    trainer.run()
+    other.run()
+    assert same_state(trainer.state_dict(), other.state_dict())
+
+
+class Reads(TorchDispatchMode):
+    """Counts the numbers that are read back from tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func._schema.name in ("aten::_local_scalar_dense", "aten::nonzero", "aten::item")
+        return func(*args, **(kwargs or {}))
+
+
+def test_steps_between_two_checks_read_nothing_back(make_trainer: Build) -> None:
+    trainer = make_trainer(check_every=20, steps=60)
+    for _ in range(20):
+        trainer.train_step()
+    counts = []
+    for _ in range(21):
+        with Reads() as reads:
+            trainer.train_step()
+        counts.append(reads.count)
+    assert counts == [1, *[0] * 19, 1], "the flag, at steps 20 and 40"
+
+
+def test_a_part_with_a_state_joins_the_checkpoint(make_trainer: Build) -> None:
+    """What a strategy adds to the parts is saved, loaded and asked for by name."""
+
+    class Counter:
+        count = 0
+
+        def state_dict(self) -> dict[str, int]:
+            return {"count": self.count}
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            self.count = state["count"]
+
+    trainer, resumed = make_trainer(), make_trainer()
+    names = ["model", "term equations", "optimizer", "schedule", "weights", "clock"]
+    assert list(trainer.state_dict()) == names
+    trainer.parts["pool"], resumed.parts["pool"] = Counter(), Counter()
+    trainer.parts["pool"].count = 3
+    resumed.load_state_dict(trainer.state_dict())
+    assert resumed.parts["pool"].count == 3
+    with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got one with pool$"):
+        make_trainer().load_state_dict(trainer.state_dict())
+    with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got one without pool$"):
+        resumed.load_state_dict(make_trainer().state_dict())
+
+
 @pytest.mark.parametrize("spoil", ["width", "optimizer", "missing"])
 def test_a_checkpoint_of_something_else_is_refused(make_trainer: Build, spoil: str) -> None:
     trainer = make_trainer()
     trainer.train_step()
     state = trainer.state_dict()
     if spoil == "width":
-        state["network"] = {name: value[..., :1] for name, value in state["network"].items()}
+        state["model"] = {name: value[..., :1] for name, value in state["model"].items()}
     elif spoil == "optimizer":
         state["optimizer"] = {"state": {}, "param_groups": []}
     else:
-        del state["step"]
-    with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got another: [^\n]*$"):
+        del state["clock"]["step"]
+    with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got another \w+: [^\n]*$"):
         make_trainer().load_state_dict(state)

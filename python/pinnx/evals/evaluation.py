@@ -1,0 +1,122 @@
+"""A trained model away from its training: fields and residuals at points, and the numbers that gates are held against.
+
+Everything here takes a model and terms, so that a checkpoint can be judged without a trainer. Points go through in
+blocks: memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pinnx.data.collocation import uniform_points
+from pinnx.errors import PinnxError
+from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.equations import EVALUATION_STREAM, EquationTerm
+from pinnx.physics.term import Measured, Term
+
+__all__ = ["Evaluation", "evaluate", "measure", "periodic_error"]
+
+PERIODIC_STREAM = EVALUATION_STREAM + 1
+# Pairs of points on each pair of periodic sides.
+PERIODIC_POINTS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Fields and residuals at points.
+
+    Args:
+        fields: [n, c] float64, the model's outputs.
+        residual: [n, r] float64, the columns of all equations.
+        residual_names: of these columns.
+    """
+
+    fields: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    residual_names: tuple[str, ...]
+
+
+@torch.no_grad()
+def evaluate(model: FourierNetwork, terms: Sequence[Term], coordinates: NDArray[np.float64]) -> Evaluation:
+    """Fields, and the residual of every term that is an equation, at [n, D] coordinates."""
+    equations = [term.equations for term in terms if isinstance(term, EquationTerm)]
+    names = tuple(name for item in equations for name in item.names)
+    fields = np.empty((len(coordinates), model.biases[-1].shape[0]))
+    residual = np.empty((len(coordinates), len(names)))
+    for rows, x in model.blocks(coordinates):
+        jets = [model.jet(x, item.spec) for item in equations]
+        fields[rows] = (jets[0].value if jets else model(x)).cpu().numpy()
+        if jets:
+            columns = [item.residual(jet) for item, jet in zip(equations, jets, strict=True)]
+            residual[rows] = torch.cat(columns, dim=1).cpu().numpy()
+    return Evaluation(fields, residual, names)
+
+
+def measure(
+    model: FourierNetwork,
+    terms: Sequence[Term],
+    bounds: Mapping[str, tuple[float, float]],
+    *,
+    periodic: Sequence[str] = (),
+    num_points: int,
+    seed: int,
+) -> list[Measured]:
+    """The numbers of all terms, and of the periodic axes.
+
+    Args:
+        model: the fields.
+        terms: what they should obey.
+        bounds: axis name -> (low, high) of the domain, time first.
+        periodic: axes along which the fields should be periodic.
+        num_points: points at which residuals are measured, none of which the training has seen.
+        seed: names the points.
+
+    Raises:
+        PinnxError: no points; nothing was checked.
+    """
+    found = [item for term in terms for item in term.measure(model, num_points=num_points, seed=seed)]
+    if periodic:
+        found.append(
+            Measured("periodic_error_max", periodic_error(model, bounds, periodic, PERIODIC_POINTS, seed=seed))
+        )
+    return found
+
+
+def periodic_error(
+    model: FourierNetwork,
+    bounds: Mapping[str, tuple[float, float]],
+    axes: Sequence[str],
+    num_points: int,
+    *,
+    seed: int,
+) -> float:
+    """The largest difference of a field between two points that a period makes one.
+
+    Args:
+        model: the fields.
+        bounds: axis name -> (low, high) of the domain, time first; on a periodic axis one whole period.
+        axes: the periodic ones, at least one.
+        num_points: pairs of points on each pair of sides, >= 1.
+        seed: names the points.
+
+    Raises:
+        PinnxError: no axes or no points; nothing was checked.
+    """
+    if not axes or num_points < 1:
+        raise PinnxError(
+            f"periodic_error: expected at least one periodic axis and one point, got {list(axes)}, {num_points}"
+        )
+    low, high = np.array(list(bounds.values())).T
+    errors = []
+    for axis in axes:
+        column = list(bounds).index(axis)
+        here = uniform_points(low, high, num_points, seed=seed, step=0, stream=PERIODIC_STREAM)
+        there = here.copy()
+        here[:, column], there[:, column] = bounds[axis]
+        errors.append(np.abs(model.predict(here) - model.predict(there)).max())
+    return float(np.max(errors))  # not max(), which would lose a NaN

@@ -1,0 +1,153 @@
+"""Equations, and the term that asks for them at points of the domain.
+
+`Equations` is what an equation states: its columns, the jet that it needs, its residual. `EquationTerm` is where it is
+asked for. An equation with a fused loss overrides ``loss``; any other gets it from its residual, in plain torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import pinn_ext
+from pinnx.data.collocation import BoxPoints, uniform_points
+from pinnx.errors import PinnxError
+from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
+
+__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "residual_at"]
+
+# Points that no training step has drawn. Streams of the training: 0 the equations, 1, 2, ... the boundary conditions
+# (boundary.py), 1 << 20 and on the measurements and corners (measured_values.py, boundary_values.py).
+EVALUATION_STREAM = 1 << 21
+
+
+class Equations(nn.Module):
+    """What an equation states; its unknown numbers are parameters.
+
+    Attributes:
+        names: of the columns of the residual.
+        gates: the gate of each group of columns: name of the gate -> names of the columns.
+        spec: which derivatives the residual needs.
+    """
+
+    names: tuple[str, ...]
+    gates: Mapping[str, tuple[str, ...]]
+    spec: pinn_ext.JetSpec
+    short_names: Mapping[str, str] = {}
+
+    def residual(self, jet: pinn_ext.Jet) -> Tensor:
+        """Left side minus right side, [n, c]."""
+        raise NotImplementedError
+
+    def loss(
+        self,
+        model: FourierNetwork,
+        x: Tensor,
+        weights: Tensor,
+        *,
+        point_weights: Tensor | None = None,
+        count: int | None = None,
+        with_residual: bool = False,
+    ) -> TermLoss:
+        """The weighted total of the residual's mean squares.
+
+        Args:
+            model: the fields.
+            x: inputs, [n, D].
+            weights: one for each column, [c].
+            point_weights: [n], None: ones.
+            count: what the sums are divided by; None: n.
+            with_residual: give the residual of each point too.
+        """
+        residual = self.residual(model.jet(x, self.spec))
+        squares = residual.square() if point_weights is None else residual.square() * point_weights[:, None]
+        columns = squares.sum(0) / (len(x) if count is None else count)
+        return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)
+
+
+class EquationTerm:
+    """Equations at random points of a box, fresh in each step.
+
+    Args:
+        equations: what holds there.
+        bounds: axis name -> (low, high) of the box, time first.
+        num_points: points of a step.
+        seed: key of the points.
+        point_weights: coordinates [n, D] -> weight of each point [n]; None: all count alike.
+        name: of the term.
+    """
+
+    def __init__(
+        self,
+        equations: Equations,
+        *,
+        bounds: Mapping[str, tuple[float, float]],
+        num_points: int,
+        seed: int,
+        point_weights: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        name: str = "equations",
+    ) -> None:
+        self.equations = equations
+        self.name = name
+        self.names = equations.names
+        self._low, self._high = np.array(list(bounds.values())).T
+        self._points = BoxPoints(self._low, self._high, num_points, seed=seed)
+        self._point_weights = point_weights
+
+    def draw(self, step: int, share: Share = WHOLE) -> Points:
+        """Inner points, with their weights where they have any."""
+        x = self._points.draw(step, share.rows(self._points.num))
+        return {"x": x} if self._point_weights is None else {"x": x, "weights": self._point_weights(x)}
+
+    def loss(
+        self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+    ) -> TermLoss:
+        return self.equations.loss(
+            model,
+            points["x"],
+            weights,
+            point_weights=points.get("weights"),
+            count=self._points.num,
+            with_residual=with_residual,
+        )
+
+    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+        """L2 norms (root mean square over the box) of the residual's length, gate by gate.
+
+        Raises:
+            PinnxError: no points; nothing was checked.
+        """
+        if num_points < 1:
+            raise PinnxError(f"{self.name}: expected at least one point to check, got {num_points}")
+        points = uniform_points(self._low, self._high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
+        columns = dict(zip(self.names, residual_at(model, self.equations, points).T, strict=True))
+        return [
+            Measured(gate, float(np.sqrt(np.mean(sum(columns[name] ** 2 for name in names)))))
+            for gate, names in self.equations.gates.items()
+        ]
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The numbers of the equations that are learned."""
+        return list(self.equations.parameters())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The numbers of the equations."""
+        return self.equations.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes what ``state_dict`` gave."""
+        self.equations.load_state_dict(state)
+
+
+@torch.no_grad()
+def residual_at(model: FourierNetwork, equations: Equations, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The residual at coordinates [n, D], [n, c] float64, in blocks."""
+    found = np.empty((len(coordinates), len(equations.names)))
+    for rows, x in model.blocks(coordinates):
+        found[rows] = equations.residual(model.jet(x, equations.spec)).cpu().numpy()
+    return found

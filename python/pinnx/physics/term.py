@@ -1,0 +1,130 @@
+"""A term: one summand of the loss, with its points, its columns, and its numbers for the checks.
+
+    loss = sum over terms, sum over columns i of a term: weight_i mean_over_points(residual_i^2)
+
+A term is the whole of what the trainer knows of an equation or a condition. A new one is a new file: a class with
+the members of `Term`; `JetTerm` has most of them for a residual in plain torch.
+
+Layout: points are named float64 arrays on the host, in the coordinates of the case; what `loss` gets under "x" are the
+model's inputs made from them (`FourierNetwork.inputs`), all else as it was drawn, on the model's device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import pinn_ext
+from pinnx.models.fourier_network import FourierNetwork
+
+__all__ = ["WHOLE", "JetTerm", "Measured", "Points", "Share", "Term", "TermLoss"]
+
+Points = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several equal parts of every term's points: a rank's, or a micro-batch's.
+
+    Losses are divided by the points of all parts, so their losses and gradients add up to those of the step.
+    """
+
+    part: int = 0
+    parts: int = 1
+
+    def rows(self, total: int) -> range:
+        """The numbers of this part's points, of ``total`` in a step."""
+        return range(total * self.part // self.parts, total * (self.part + 1) // self.parts)
+
+
+WHOLE = Share()
+
+
+class TermLoss(NamedTuple):
+    """The loss of a term: weighted total with a graph; its columns [c] and the residual [n, r] without one."""
+
+    total: Tensor
+    columns: Tensor
+    residual: Tensor | None = None
+
+
+class Measured(NamedTuple):
+    """A number that a gate is held against; None where there is nothing to compute it from."""
+
+    gate: str
+    value: float | None
+    note: str = ""
+
+
+class Term(Protocol):
+    """What the trainer and the checks ask of a term.
+
+    Attributes:
+        name: of the term, unique in a problem.
+        names: of its columns of the loss. Nothing else names them.
+
+    A term with parameters or state of its own has ``state_dict`` and ``load_state_dict``, and ``parameters`` where the
+    optimiser is to train them.
+    """
+
+    name: str
+    names: tuple[str, ...]
+
+    def draw(self, step: int, share: Share = WHOLE) -> Points:
+        """The points of a step; each depends on (seed, step, its number) alone."""
+        ...
+
+    def loss(
+        self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+    ) -> TermLoss:
+        """The loss at drawn points, with weights [c]. Reads no number back, and copies nothing from the host."""
+        ...
+
+    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+        """The numbers that gates are held against, at points of their own."""
+        ...
+
+
+class JetTerm:
+    """Base of a term in plain torch on the jet of the model: the mean square of each column of its residual.
+
+    A subclass has the members of `Term` but ``loss``, and those below. Terms with equal ``spec`` share one pass through
+    the network.
+
+    Attributes:
+        spec: which derivatives the residual needs.
+        num_points: points of a step, of all shares.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    spec: pinn_ext.JetSpec
+    num_points: int
+
+    def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
+        """What is zero where the term holds, [n, r], from the jet at ``points["x"]``."""
+        raise NotImplementedError
+
+    def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
+        """The columns of the loss, [c]; here the mean square of each of the residual's."""
+        return residual.square().sum(0) / self.num_points
+
+    def loss(
+        self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+    ) -> TermLoss:
+        """The loss by a pass of its own through the network."""
+        return self.jet_loss(model.jet(points["x"], self.spec), points, weights, with_residual=with_residual)
+
+    def jet_loss(
+        self, jet: pinn_ext.Jet, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+    ) -> TermLoss:
+        """The loss from a jet that is there already."""
+        residual = self.residual(jet, points)
+        columns = self.columns(residual, points)
+        return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)

@@ -1,0 +1,44 @@
+"""What watches a training, without a say in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Hook", "LoggedStep"]
+
+
+@dataclass(frozen=True)
+class LoggedStep:
+    """What one logged step says of itself."""
+
+    step: int  # steps done, this one included
+    time_s: float  # training time, earlier parts of a resumed run included
+    lr: float  # with which it was taken
+    total: float
+    columns: dict[str, float]  # of the loss, by name
+    steps_per_s: float  # since the last logged step
+
+    def as_row(self) -> dict[str, float]:
+        """The line of history.jsonl."""
+        return {
+            "step": self.step,
+            "time_s": self.time_s,
+            "lr": self.lr,
+            "loss/total": self.total,
+            **{f"loss/{name}": value for name, value in self.columns.items()},
+            "steps_per_s": self.steps_per_s,
+        }
+
+
+class Hook:
+    """Called by the trainer; a subclass has those of the methods that it needs."""
+
+    def on_step(self, step: int) -> None:
+        """After each step: how many are done. Reads nothing from the device."""
+
+    def on_log(self, logged: LoggedStep) -> None:
+        """At logged steps."""
+
+    def on_checkpoint(self, state: dict[str, Any]) -> None:
+        """At the steps of checkpoints, and at the end: the state of the trainer."""

@@ -1,0 +1,131 @@
+"""The seam: an equation and a term that the package has never seen train with the trainer as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import pinn_ext
+from pinnx.data.collocation import BoxPoints
+from pinnx.evals import evaluate, measure, verify
+from pinnx.models import FourierNetwork, random_frequencies
+from pinnx.physics import WHOLE, Equations, EquationTerm, JetTerm, Measured, MeasuredValues, Points, Share
+from pinnx.train import Problem, Trainer, cosine_schedule, load_checkpoint, make_optimizer, save_checkpoint
+
+BOUNDS = {"t": (0.0, 0.2), "x": (0.0, 1.0)}
+DIFFUSIVITY = 0.5
+
+
+class Heat(Equations):
+    """df/dt - a d2f/dx2 = 0 in plain torch, with a learned diffusivity."""
+
+    names = ("heat",)
+    gates = {"pde_residual_l2": ("heat",)}  # noqa: RUF012
+    spec = pinn_ext.JetSpec(first=(0, 1), laplacian=(1,))
+
+    def __init__(self, guess: float) -> None:
+        super().__init__()
+        self.log_a = nn.Parameter(torch.tensor(np.log(guess), dtype=torch.float64))
+
+    def residual(self, jet: pinn_ext.Jet) -> Tensor:
+        return jet.derivative(0) - self.log_a.exp() * jet.laplacian
+
+
+class Slope(JetTerm):
+    """A prescribed slope df/dx at x = 0, for which the package has no term: one class, all of it here."""
+
+    name = "slope"
+    names = ("slope",)
+    spec = pinn_ext.JetSpec(first=(1,))
+    num_points = 20
+
+    def __init__(self) -> None:
+        self._times = BoxPoints([BOUNDS["t"][0], 0.0], [BOUNDS["t"][1], 0.0], self.num_points, seed=0, stream=1)
+
+    def draw(self, step: int, share: Share = WHOLE) -> Points:
+        x = self._times.draw(step, share.rows(self.num_points))
+        return {"x": x, "slope": np.pi * decay(x[:, :1])}
+
+    def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
+        return jet.derivative(1) - points["slope"]
+
+    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+        drawn = self.draw(0)
+        with torch.no_grad():
+            jet = model.jet(torch.from_numpy(model.inputs(drawn["x"])), self.spec)
+        error = self.residual(jet, {"slope": torch.from_numpy(drawn["slope"])}).abs().max()
+        return [Measured("neumann_error_max", float(error))]
+
+
+class Known(Slope):
+    """f at the start and at both ends: values alone."""
+
+    name = "known"
+    names = ("known",)
+    spec = pinn_ext.JetSpec()
+    num_points = 60
+
+    def __init__(self) -> None:
+        self._places = BoxPoints([0.0, 0.0], [1.0, 1.0], self.num_points, seed=0, stream=2)
+
+    def draw(self, step: int, share: Share = WHOLE) -> Points:
+        rows = share.rows(self.num_points)
+        x, side = self._places.draw(step, rows).copy(), np.array(rows) % 3
+        x[:, 0] *= np.where(side == 0, 0.0, BOUNDS["t"][1])
+        x[side > 0, 1] = side[side > 0] - 1.0
+        return {"x": x, "values": exact(x)}
+
+    def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
+        return jet.value - points["values"]
+
+    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+        return []
+
+
+def decay(t: np.ndarray) -> np.ndarray:
+    return np.exp(-DIFFUSIVITY * np.pi**2 * t)
+
+
+def exact(x: np.ndarray) -> np.ndarray:
+    return np.sin(np.pi * x[:, 1:]) * decay(x[:, :1])
+
+
+def make_trainer(steps: int) -> Trainer:
+    frequencies = random_frequencies((5.0, 1.0), 0.5, 8, seed=0)
+    network = FourierNetwork(frequencies, 1, width=16, layers=2, seed=1, dtype=torch.float64)
+    heat = EquationTerm(Heat(guess=0.3), bounds=BOUNDS, num_points=64, seed=0, name="heat")
+    places = np.random.default_rng(1).uniform([0.0, 0.0], [0.2, 1.0], (20, 2))
+    problem = Problem(network, [heat, Slope(), Known(), MeasuredValues(places, exact(places))], fields=["f"])
+    optimizer = make_optimizer("soap", problem.parameters(), lr=1e-2, betas=(0.95, 0.95), precondition_frequency=5)
+    weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "data": 10.0}
+    return Trainer(problem, optimizer, cosine_schedule(optimizer, steps, 1e-5), weights=weights, steps=steps)
+
+
+def test_the_heat_equation_is_solved_and_its_diffusivity_found() -> None:
+    trainer = make_trainer(600)
+    trainer.run()
+    problem = trainer.problem
+    x = np.random.default_rng(0).uniform([0.0, 0.0], [0.2, 1.0], (200, 2))
+    found = evaluate(problem.model, problem.terms, x)
+    assert found.residual_names == ("heat",)
+    assert np.abs(found.fields - exact(x)).max() < 0.1
+    assert abs(problem.terms[0].equations.log_a.exp().item() / DIFFUSIVITY - 1) < 0.15, "from 0.6 of the truth"
+    checks = verify(measure(problem.model, problem.terms, BOUNDS, num_points=100, seed=0))
+    assert [item.name for item in checks] == ["pde_residual_l2", "neumann_error_max", "sensor_misfit"]
+
+
+def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:
+    whole, part, resumed = (make_trainer(6) for _ in range(3))
+    whole.run()
+    for _ in range(3):
+        part.train_step()
+    save_checkpoint(tmp_path / "c.pt", part.state_dict())
+    resumed.load_state_dict(load_checkpoint(tmp_path / "c.pt"))
+    resumed.run()
+    bits: Callable[[Trainer], list[Tensor]] = lambda trainer: trainer.problem.parameters()  # noqa: E731
+    assert all(torch.equal(a, b) for a, b in zip(bits(whole), bits(resumed), strict=True))
+    assert "log_a" in part.state_dict()["term heat"]

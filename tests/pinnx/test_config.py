@@ -239,8 +239,8 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
             "sensors.positions: only for method positions, got method random; set it to null",
         ),
         (
-            ["sensors.method=qr", "sensors.min_distance=0.1"],
-            "sensors.min_distance: only for method random, got method qr; set it to null",
+            ["sensors.method=positions", "sensors.positions=[[0, 0]]", "sensors.min_distance=0.1"],
+            "sensors.min_distance: not for method positions, which are taken as they are; set it to null",
         ),
         (
             [

@@ -3,6 +3,7 @@
     Snapshots           one flow at fixed places and times                       snapshots
     DataMapping         which array of a file is what                            mapping
     read_snapshots      .mat, .npz and HDF5 files                                readers
+    Fields, read_fields any other quantity at fixed places                       snapshots, readers
     Measurements        velocities measured at some places and times             measurements
     read_measurements   the same, out of a CSV file                              measurements
     relative_divergence is a gridded field read with its axes in order?          orientation
@@ -10,8 +11,8 @@
     periodic_flow       synthetic snapshots of decaying vortices                 synthetic
     solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
 
-Behind the readers: `array_files` opens files, `layout` finds the order of the axes. Fields of any
-quantity: `fields`, whole or as `stored_frames` that stay in their file.
+Behind the readers: `array_files` opens files, `layout` finds the order of the axes, `stored_frames`
+leaves fields in their file.
 """
 
 from __future__ import annotations

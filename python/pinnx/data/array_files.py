@@ -1,15 +1,17 @@
-"""Named arrays and attributes out of .mat, .npz, .h5 and .hdf5 files, behind one small door.
+"""Named arrays and attributes out of .mat, .npz, .h5 and .hdf5 files.
 
 MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back here, so that
 an array has the shape that MATLAB shows, whatever the version. Arrays inside HDF5 groups are named
-by their path, "group/u". HDF5 arrays are read when they are asked for, and only the part asked for.
+by their path, "group/u". HDF5 arrays are read when they are indexed, and only that part.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,7 @@ import scipy.io
 
 from pinnx.errors import PinnxError
 
-__all__ = ["ArrayFile", "open_arrays"]
+__all__ = ["ArrayFile", "open_arrays", "stored_bytes"]
 
 READABLE = (".mat", ".npz", ".h5", ".hdf5")
 NUMERIC = "biuf"  # dtype kinds: booleans and real numbers
@@ -132,6 +134,33 @@ def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
         with file:
             reversed_axes = path.suffix.lower() == ".mat"
             yield ArrayFile(path, _datasets(file), dict(file.attrs), reversed_axes)
+
+
+def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
+    """Return the bytes that reading these arrays takes; of .npz and older .mat files, which are read whole, all.
+
+    Args:
+        path: a .mat, .npz, .h5 or .hdf5 file.
+        names: of arrays, with or without an index, which does not count; those that are not there take nothing.
+
+    Raises:
+        PinnxError: no such file, or one that cannot be read.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return sum(entry.file_size for entry in archive.infolist())
+        except (OSError, zipfile.BadZipFile) as error:
+            raise PinnxError(f"{path}: cannot be read as npz: {error}") from None
+    if path.is_file() and path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
+        try:
+            return sum(8 * math.prod(shape) for _, shape, _ in scipy.io.whosmat(path))
+        except Exception as error:  # SciPy lets zlib, index and type errors of damaged files through
+            raise PinnxError(f"{path}: cannot be read as a MATLAB file: {error}") from None
+    with open_arrays(path) as file:
+        bare = {name if name in file.arrays else name.partition("[")[0].strip() for name in names}
+        return sum(int(file.arrays[name].nbytes) for name in bare if name in file.arrays)
 
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How the arrays of a file lie in space and time: grid or scattered, and in which order of axes.
+"""How the arrays of a file are laid out in space and time: grid or scattered, and in which order of axes.
 
     grid         field (t, y, x)  ->  [T, n_x, n_y[, n_z]]     any order of the file's axes
     scattered    field (n, t)     ->  [T, n]
@@ -108,7 +108,7 @@ def find_layout(
     lengths = ", ".join(f"{axis} {list(array.shape)}" for axis, array in coordinates.items())
     times = "" if num_times is None else f", t [{num_times}]"
     orders = " or ".join(str(layout.axes) for layout in fitting) or "none"
-    asked = "an order that can be told from the shapes" if axes is None else str(axes)
+    asked = "an order that the shapes decide" if axes is None else str(axes)
     raise PinnxError(
         f"axes: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}"
     )

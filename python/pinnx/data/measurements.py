@@ -1,4 +1,4 @@
-"""Velocities that somebody measured: one CSV row = one sensor at one time.
+"""Measured velocities: one CSV row = one sensor at one time.
 
     t,x,y,u,v              t is optional (a steady flow has none);
     0.0,0.25,0.5,1.0,0.1   z and w come together in three dimensions
@@ -9,13 +9,13 @@ in errors by their line number in the file, as an editor shows it.
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pinnx.data.csv_table import read_csv_table
 from pinnx.errors import PinnxError
 
 __all__ = ["Measurements", "read_measurements"]
@@ -78,39 +78,22 @@ def read_measurements(path: str | os.PathLike[str]) -> Measurements:
             missing, no number, NaN or infinite (the line and the column are named).
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise PinnxError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PinnxError(f"{path}: expected a CSV text file in UTF-8, got: {error}") from None
-
-    rows = _numbered_rows(text)
-    if not rows:
+    table = read_csv_table(path)
+    if not table.header:
         raise PinnxError(f"{path}: expected a header line t,x,y,u,v, got an empty file")
-    header = [name.strip() for name in rows[0][1]]
-    coordinate_names, velocity_names = _columns_of(header, path.name)
-    if len(rows) == 1:
+    coordinate_names, velocity_names = _columns_of(table.header, path.name)
+    if not table.rows:
         raise PinnxError(f"{path.name}: expected rows of numbers below the header, got none")
-    table = np.array([_numbers(row, header, line, path.name) for line, row in rows[1:]])
+    numbers = table.numbers()
     return Measurements(
-        coordinates=table[:, [header.index(name) for name in coordinate_names]],
-        velocity=table[:, [header.index(name) for name in velocity_names]],
+        coordinates=numbers[:, [table.header.index(name) for name in coordinate_names]],
+        velocity=numbers[:, [table.header.index(name) for name in velocity_names]],
         source=str(path),
     )
 
 
-def _numbered_rows(text: str) -> list[tuple[int, list[str]]]:
-    """Split into (line number, cells), without empty lines and comments."""
-    return [
-        (number, next(csv.reader([line])))
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-
-
-def _columns_of(header: list[str], file_name: str) -> tuple[list[str], list[str]]:
-    """Return the names of the coordinates and of the velocity components, in house order."""
+def _columns_of(header: tuple[str, ...], file_name: str) -> tuple[list[str], list[str]]:
+    """Return the names of the coordinates and of the velocity components, in their own order."""
     for name in header:
         if name not in KNOWN_COLUMNS:
             raise PinnxError(f"{file_name}: expected columns out of {', '.join(KNOWN_COLUMNS)}, got {name!r}")
@@ -126,20 +109,3 @@ def _columns_of(header: list[str], file_name: str) -> tuple[list[str], list[str]
             f"{file_name}: expected columns {','.join(coordinates + velocity)}, missing {', '.join(missing)}"
         )
     return coordinates, velocity
-
-
-def _numbers(row: list[str], header: list[str], line: int, file_name: str) -> list[float]:
-    if len(row) != len(header):
-        raise PinnxError(
-            f"{file_name}, line {line}: expected {len(header)} values ({','.join(header)}), got {len(row)}"
-        )
-    values = []
-    for name, cell in zip(header, row, strict=True):
-        try:
-            value = float(cell)
-        except ValueError:
-            value = np.nan
-        if not np.isfinite(value):
-            raise PinnxError(f"{file_name}, line {line}, column {name}: expected a finite number, got {cell.strip()!r}")
-        values.append(value)
-    return values

@@ -1,53 +1,40 @@
-"""One flow at fixed places and times.
+"""Fields at fixed places and times: a flow, or any other quantity.
 
-Layout: `points` [n, d], `velocity` [T, n, d]; d = 2 or 3, columns x, y[, z] and u, v[, w]; on a
-grid the points stand in C order over (x, y[, z]), z fastest. Units, signs and the order of the
-coordinates are those of docs/conventions.md; the pressure is kinematic (divided by density).
+Layout: `points` [n, d], `values` [T, n, c]; d = 2 or 3, columns x, y[, z]; on a grid the points
+stand in C order over rising (x, y[, z]), z fastest. Of a flow the values are the `velocity`
+[T, n, d], columns u, v[, w]. Units, signs and the order of the coordinates are those of
+docs/conventions.md; the pressure is kinematic (divided by density).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["AXIS_NAMES", "Snapshots"]
+__all__ = ["AXIS_NAMES", "Fields", "PlacedValues", "Snapshots"]
 
 AXIS_NAMES = ("x", "y", "z")
 # A coordinate that was stored in float32 still counts as inside the limit that it was rounded from.
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshots:
-    """One flow at fixed places and times.
+class PlacedValues:
+    """What fields of every kind have in common: places, and values there at each time.
 
-    Args:
-        points: [n, d] float64, the places, columns x, y[, z], in units of length.
-        velocity: [T, n, d] float64, columns u, v[, w]; T = 1 where the flow is steady.
-        times: [T] float64, strictly increasing; None says that the flow is steady.
-        pressure: [len(pressure_frames), n] float64, kinematic; None where unknown.
-        pressure_frames: [F] int64, the frames (indices into the times) at which it is known.
-        nu: kinematic viscosity, > 0; None where unknown.
-        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
-        index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
-        source: where the data came from; begins with "synthetic:" for made data.
-
-    Construction checks nothing; `validate` does, and every reader of this room calls it.
+    Subclasses have `points` [n, d], `values` [T, n, c], `names` of the c components, `times` [T] or
+    None, and `grid_shape`: numbers of points along x, y[, z], or None where they are scattered.
     """
 
     points: np.ndarray
-    velocity: np.ndarray
-    times: np.ndarray | None = None
-    pressure: np.ndarray | None = None
-    pressure_frames: np.ndarray | None = None
-    nu: float | None = None
-    grid_shape: tuple[int, ...] | None = None
-    index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
-    source: str = ""
+    values: Any
+    names: tuple[str, ...]
+    times: np.ndarray | None
+    grid_shape: tuple[int, ...] | None
 
     @property
     def dim(self) -> int:
@@ -62,12 +49,7 @@ class Snapshots:
     @property
     def num_times(self) -> int:
         """Number of frames, T; 1 where the flow is steady."""
-        return int(self.velocity.shape[0])
-
-    @property
-    def steady(self) -> bool:
-        """Whether the flow has no time coordinate."""
-        return self.times is None
+        return int(self.values.shape[0])
 
     @property
     def axis_names(self) -> tuple[str, ...]:
@@ -76,7 +58,7 @@ class Snapshots:
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Smallest and largest coordinate by axis name, "t" first where the flow has times."""
+        """Smallest and largest coordinate by axis name, "t" first where there are times."""
         found = {}
         if self.times is not None:
             found["t"] = (float(self.times[0]), float(self.times[-1]))
@@ -95,17 +77,22 @@ class Snapshots:
             np.moveaxis(grid[..., axis], axis, 0).reshape(self.grid_shape[axis], -1)[:, 0] for axis in range(self.dim)
         )
 
-    def window(self, **limits: tuple[float, float]) -> Snapshots:
-        """Keep what lies inside a box, limits included: ``window(x=(0, 2), t=(1, 5))``.
+    @property
+    def axes(self) -> tuple[np.ndarray, ...]:
+        """Lines of the grid along x, y[, z], or the coordinates [n] of scattered points."""
+        lines = self.grid_lines
+        return tuple(self.points.T) if lines is None else lines
+
+    def window(self, **limits: tuple[float, float]) -> Self:
+        """Keep what is inside a box, limits included: ``window(x=(0, 2), t=(1, 5))``.
 
         A limit counts with the rounding of float32, 1.2e-7 of the largest coordinate on its axis.
-
-        Index sets are renumbered, and one of which nothing is left is dropped, so that asking for
-        it fails instead of finding nothing. A grid stays a grid as long as two points are left
-        along each axis.
+        A grid stays a grid as long as two points are left along each axis. Index sets of a flow are
+        renumbered, and one of which nothing is left is dropped, so that asking for it fails instead
+        of finding nothing.
 
         Args:
-            limits: (low, high) by axis name: x, y, z, or t where the flow has times.
+            limits: (low, high) by axis name: x, y, z, or t where there are times.
 
         Raises:
             PinnxError: an unknown axis, low > high, or nothing left inside.
@@ -129,8 +116,98 @@ class Snapshots:
         if not inside.any() or not frames.any():
             given = ", ".join(f"{axis}=({low}, {high})" for axis, (low, high) in limits.items())
             has = ", ".join(f"{axis} in [{a:g}, {b:g}]" for axis, (a, b) in self.bounds.items())
-            raise PinnxError(f"window: nothing lies inside {given}; the data has {has}")
+            raise PinnxError(f"window: nothing is inside {given}; the data has {has}")
+        return self._kept(inside, frames)
 
+    def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
+        """The places and frames that two masks [n] and [T] mark."""
+        raise NotImplementedError
+
+    def _grid_shape_of(self, inside: np.ndarray) -> tuple[int, ...] | None:
+        """Shape of the box of grid points that `inside` marks, None where it is no grid."""
+        if self.grid_shape is None:
+            return None
+        grid = inside.reshape(self.grid_shape)
+        axes = range(self.dim)
+        shape = tuple(int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes)
+        return shape if min(shape) >= 2 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Fields(PlacedValues):
+    """One or more quantities at fixed places, several times.
+
+    Args:
+        points: [n, d] float64.
+        values: [T, n, c] float32 or float64, finite; or frames that are still in their file
+            (`pinnx.data.stored_frames`), whose numbers have not been checked.
+        names: of the c components.
+        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
+        source: where they came from.
+        times: [T] float64, strictly increasing; None where they are not known.
+    """
+
+    points: np.ndarray
+    values: Any
+    names: tuple[str, ...]
+    grid_shape: tuple[int, ...] | None = None
+    source: str = ""
+    times: np.ndarray | None = None
+
+    def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
+        return replace(
+            self,
+            points=self.points[inside],
+            values=self.values[frames][:, inside],
+            grid_shape=self._grid_shape_of(inside),
+            times=None if self.times is None else self.times[frames],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots(PlacedValues):
+    """One flow at fixed places and times.
+
+    Args:
+        points: [n, d] float64, the places, columns x, y[, z], in units of length.
+        velocity: [T, n, d] float64, columns u, v[, w]; T = 1 where the flow is steady.
+        times: [T] float64, strictly increasing; None says that the flow is steady.
+        pressure: [len(pressure_frames), n] float64, kinematic; None where unknown.
+        pressure_frames: [F] int64, the frames (indices into the times) at which it is known.
+        nu: kinematic viscosity, > 0; None where unknown.
+        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
+        index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
+        source: where the data came from; begins with "synthetic:" for made data.
+
+    Construction checks nothing; `validate` does, and every reader of this package calls it.
+    """
+
+    points: np.ndarray
+    velocity: np.ndarray
+    times: np.ndarray | None = None
+    pressure: np.ndarray | None = None
+    pressure_frames: np.ndarray | None = None
+    nu: float | None = None
+    grid_shape: tuple[int, ...] | None = None
+    index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def values(self) -> np.ndarray:
+        """The velocity, as fields of any kind have their values."""
+        return self.velocity
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the components of the velocity."""
+        return ("u", "v", "w")[: self.dim]
+
+    @property
+    def steady(self) -> bool:
+        """Whether the flow has no time coordinate."""
+        return self.times is None
+
+    def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
         index_sets = {}
         new_index = np.cumsum(inside) - 1
         for name, indices in self.index_sets.items():
@@ -154,15 +231,6 @@ class Snapshots:
             grid_shape=self._grid_shape_of(inside),
             index_sets=index_sets,
         )
-
-    def _grid_shape_of(self, inside: np.ndarray) -> tuple[int, ...] | None:
-        """Shape of the box of grid points that `inside` marks, None where it is no grid."""
-        if self.grid_shape is None:
-            return None
-        grid = inside.reshape(self.grid_shape)
-        axes = range(self.dim)
-        shape = tuple(int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes)
-        return shape if min(shape) >= 2 else None
 
     def validate(self) -> None:
         """Check shapes, dtypes, finiteness, the order of the times, the grid and nu.

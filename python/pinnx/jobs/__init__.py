@@ -1,4 +1,4 @@
-"""The main job: from a few velocity measurements to the whole flow.
+"""The jobs: from a few velocity measurements to the whole flow, and from snapshots to sensors.
 
 load_case        what is known, and where the answer is wanted   configuration -> Case
 flow_problem     the network and the terms of a flow             configuration, Case -> FlowProblem
@@ -7,6 +7,7 @@ reconstruction   training, files, report; stopping and resuming
 outputs          fields.h5
 baseline         what a linear method makes of the same measurements
 metrics          the numbers and checks of metrics.json
+sensors          sensors and figures of their choice; its input and output beside it
 """
 
 from __future__ import annotations

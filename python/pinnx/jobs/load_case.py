@@ -17,7 +17,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case, make_case
 from pinnx.jobs.output_points import OutputPoints, output_grid
 from pinnx.sensors.sampling import add_noise, sample_velocity
-from pinnx.sensors.selection import select_sensors
+from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
 
 __all__ = ["load_case", "load_snapshots"]
@@ -39,18 +39,12 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
     snapshots = load_snapshots(config, progress)
     progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
     chosen = config.sensors
-    sensors = select_sensors(
-        snapshots,
-        chosen.count,
-        method=chosen.method,
-        modes=chosen.modes,
-        seed=chosen.seed,
-        positions=chosen.positions,
-        min_distance=chosen.min_distance,
-        margin=chosen.margin,
-        subtract_mean=chosen.subtract_mean,
-        scale_modes=chosen.scale_modes,
-    )
+    if chosen.method in PIVOTED and snapshots.num_times == 1:
+        raise PinnxError(
+            "sensors.method: expected coverage, lattice, random or positions for a single snapshot, whose one mode "
+            f"cannot rank places, got {chosen.method}"
+        )
+    sensors = select_sensors(snapshots, **chosen.model_dump(exclude={"noise"}))
     velocity = sample_velocity(snapshots, sensors)
     if chosen.noise > 0:
         velocity = add_noise(velocity, chosen.noise, chosen.seed)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pinnx.sensors.approximate import ApproximateQRSelector
-from pinnx.sensors.cache import SelectionCache
-from pinnx.sensors.channel import channel_wall_weights
-from pinnx.sensors.content_key import selection_key
+from pinnx.sensors.fit_cache import SelectionCache
 from pinnx.sensors.gappy_pod import GappyPOD, fit_gappy_pod
-from pinnx.sensors.pod import PodBasis, pod_basis
+from pinnx.sensors.place_weights import cell_areas, channel_wall_weights
 from pinnx.sensors.pysensors_optimizer import PySensorsOptimizer
 from pinnx.sensors.quality import SelectionQuality, selection_quality
 from pinnx.sensors.sampling import add_noise, sample_velocity
@@ -19,7 +17,6 @@ from pinnx.sensors.sparse_matrix import SparseSensorMatrix
 __all__ = [
     "ApproximateQRSelector",
     "GappyPOD",
-    "PodBasis",
     "PySensorsOptimizer",
     "SelectionCache",
     "SelectionQuality",
@@ -27,11 +24,10 @@ __all__ = [
     "SensorSet",
     "SparseSensorMatrix",
     "add_noise",
+    "cell_areas",
     "channel_wall_weights",
     "fit_gappy_pod",
-    "pod_basis",
     "sample_velocity",
     "select_sensors",
-    "selection_key",
     "selection_quality",
 ]

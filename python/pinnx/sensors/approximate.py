@@ -38,7 +38,7 @@ class ApproximateQRSelector:
         return f"ApproximateQRSelector(rank_fraction={self.rank_fraction:g})"
 
     def select_sensors_approximate(self, data_matrix: Any, n_sensors: int) -> NDArray[np.int64]:
-        """Return the places [n_sensors] int64, the most telling first.
+        """Return the places [n_sensors] int64, by rank.
 
         Args:
             data_matrix: [T, n] or [T, n, c] snapshots, NumPy or torch, float32 or float64.

@@ -10,7 +10,7 @@
 
 The method of snapshots squares the condition: rounding adds eps S_1^2 to each S_j^2. So products
 of float32 resolve modes down to about 1e-3 of the first, and those of float64 down to 1e-7. It is
-used where the modes asked for lie above that; the range finder does not square.
+used where the wanted modes are above that; the range finder does not square.
 
 Rows of `modes` are orthonormal; the sign is such that the entry of largest magnitude is positive.
 
@@ -27,16 +27,14 @@ import torch
 from torch import Tensor
 
 from pinn_ext import sketch_rows
+from pinnx.data.blocks import ArraySource, SnapshotSource
+from pinnx.data.open_snapshots import FEW_SNAPSHOTS
 from pinnx.errors import PinnxError
-from pinnx.sensors.gram import gram_matrix, on_one_thread, project
-from pinnx.sensors.snapshot_source import ArraySource, SnapshotSource
+from pinnx.sensors.row_products import gram_matrix, on_one_thread, project
 
 __all__ = ["Modes", "find_modes", "sketch_snapshots"]
 
 EPS32 = torch.finfo(torch.float32).eps
-# Snapshots up to which T^2 is cheap beside the six passes of a range finder: at 512 x 262,144 the
-# method of snapshots takes about as long, and it is exact.
-FEW_SNAPSHOTS = 512
 # Up to so many, products in float64 take a few milliseconds and save a pass.
 DOUBLE_SNAPSHOTS = 64
 # Singular values whose squares stand this much above the rounding of the first one's square.
@@ -50,7 +48,7 @@ class Modes:
     Args:
         modes: [r, n c], orthonormal rows, in the dtype of the snapshots.
         singular_values: [r] float64, decreasing, in units of the snapshots.
-        mean: [n c], over time; zeros where it was not taken off and no pass has met it.
+        mean: [n c], over time; zeros where it was not taken off and no pass has computed it.
         num_snapshots: T.
         method: "snapshots", "range_finder" or "sketch".
     """
@@ -65,7 +63,7 @@ class Modes:
 def find_modes(
     source: SnapshotSource,
     num_modes: int | None,
-    most: int,
+    max_modes: int,
     *,
     subtract_mean: bool,
     randomized: bool = False,
@@ -80,9 +78,9 @@ def find_modes(
 
     Args:
         source: the snapshots; must be readable more than once.
-        num_modes: r; None takes ``most``, save those that are no more than the rounding of float32
+        num_modes: r; None takes ``max_modes``, save those that are no more than the rounding of float32
             data, eps_32 rms sqrt(max(T, n c)).
-        most: number of modes that are of use where none is asked for.
+        max_modes: number of modes that are of use where none is given.
         subtract_mean: take the mean over time off first.
         randomized: the range finder in any case.
         oversampling: l - r >= 0.
@@ -93,19 +91,19 @@ def find_modes(
     Raises:
         PinnxError: values that are not finite, no variation, or more modes than the rank.
     """
-    wanted = most if num_modes is None else num_modes
+    wanted = max_modes if num_modes is None else num_modes
     num_snapshots = source.num_snapshots
     found = None
     if not randomized and source.reads_columns and num_snapshots is not None:
         few = num_snapshots <= max(FEW_SNAPSHOTS, 8 * (wanted + oversampling))
-        found = _method_of_snapshots(source, num_modes, most, subtract_mean) if few else None
+        found = _method_of_snapshots(source, num_modes, max_modes, subtract_mean) if few else None
     if found is None:
         found = _range_finder(source, wanted, subtract_mean, oversampling, power_iterations, seed)
-    return _limited(found, source, num_modes, most, subtract_mean)
+    return _limited(found, source, num_modes, max_modes, subtract_mean)
 
 
-def _limited(found: Modes, source: SnapshotSource, num_modes: int | None, most: int, subtract_mean: bool) -> Modes:
-    """Leave out what is rounding, and object where that was asked for."""
+def _limited(found: Modes, source: SnapshotSource, num_modes: int | None, max_modes: int, subtract_mean: bool) -> Modes:
+    """Leave out what is rounding, and object where those were wanted."""
     values = found.singular_values
     count, size = found.num_snapshots, source.n * source.c
     mean_square = float(found.mean.double().square().sum()) if subtract_mean else 0.0
@@ -119,7 +117,7 @@ def _limited(found: Modes, source: SnapshotSource, num_modes: int | None, most: 
         )
     if num_modes is None:
         above = int((values > EPS32 * norm / min(count, size) ** 0.5).sum())
-        keep = max(1, min(most, above, rank))
+        keep = max(1, min(max_modes, above, rank))
     elif num_modes > rank:
         raise PinnxError(
             f"n_modes: expected at most {rank}, the rank of the {found.num_snapshots} snapshots, got {num_modes}"
@@ -135,9 +133,11 @@ def _limited(found: Modes, source: SnapshotSource, num_modes: int | None, most: 
     return Modes(modes, values[:keep], found.mean, found.num_snapshots, found.method)
 
 
-def _method_of_snapshots(source: SnapshotSource, num_modes: int | None, most: int, subtract_mean: bool) -> Modes | None:
+def _method_of_snapshots(
+    source: SnapshotSource, num_modes: int | None, max_modes: int, subtract_mean: bool
+) -> Modes | None:
     """None where the wanted modes are lost in the rounding of squares, in float64 too."""
-    wanted = most if num_modes is None else num_modes
+    wanted = max_modes if num_modes is None else num_modes
     assert source.num_snapshots is not None
     cheap = source.dtype == torch.float32 and source.num_snapshots > DOUBLE_SNAPSHOTS
     for dtype in [torch.float32, torch.float64] if cheap else [torch.float64]:
@@ -151,7 +151,7 @@ def _method_of_snapshots(source: SnapshotSource, num_modes: int | None, most: in
         rounding = RESOLVED * torch.finfo(dtype).eps * gram.fluctuation / count**0.5
         resolved = squares > max(rounding, RESOLVED * torch.finfo(torch.float64).eps * float(squares[0]))
         enough = min(wanted, count - int(subtract_mean))
-        # The rounding of float32 data is as good as zero, where nobody asked for more.
+        # The rounding of float32 data is as good as zero, where no number was given.
         if num_modes is None:
             data_rounding = (EPS32 * gram.rms * max(count, source.n * source.c) ** 0.5) ** 2
             enough = min(enough, int((squares > 4.0 * data_rounding).sum()))
@@ -222,13 +222,13 @@ def sketch_snapshots(
 
 
 def modes_of_sketch(
-    sketch: Tensor, mean: Tensor, count: int, num_modes: int | None, most: int, *, subtract_mean: bool
+    sketch: Tensor, mean: Tensor, count: int, num_modes: int | None, max_modes: int, *, subtract_mean: bool
 ) -> Modes:
     """Return the modes of a sketch, for those of the snapshots: no further pass over them."""
     source = ArraySource(sketch)
-    wanted = min(most if num_modes is None else num_modes, len(sketch))
-    found = _method_of_snapshots(source, wanted, most, subtract_mean=False)
+    wanted = min(max_modes if num_modes is None else num_modes, len(sketch))
+    found = _method_of_snapshots(source, wanted, max_modes, subtract_mean=False)
     if found is None:
         found = _range_finder(source, wanted, subtract_mean=False, oversampling=10, power_iterations=0, seed=0)
     found = Modes(found.modes, found.singular_values, mean, count, "sketch")
-    return _limited(found, source, num_modes, most, subtract_mean)
+    return _limited(found, source, num_modes, max_modes, subtract_mean)

@@ -15,7 +15,7 @@ __all__ = ["Estimator", "NotFittedError"]
 
 
 class NotFittedError(PinnxError, AttributeError):
-    """Something was asked for that only `fit` can tell."""
+    """An attribute that only `fit` sets was read before it."""
 
 
 class Estimator:
@@ -68,7 +68,7 @@ class Estimator:
     def __getattr__(self, name: str) -> NoReturn:
         # Reached only where there is no such attribute.
         if name.endswith("_") and not name.startswith("_"):
-            raise NotFittedError(f"{type(self).__name__}: expected fit(...) before {name} is asked for")
+            raise NotFittedError(f"{type(self).__name__}: expected fit(...) before {name} is read")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __sklearn_tags__(self) -> Any:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pinnx.data.blocks import Progress, has_rows
 from pinnx.errors import PinnxError
-from pinnx.sensors.fit_progress import Progress
-from pinnx.sensors.rows_source import has_rows
 
 __all__ = ["cutoff", "held_out_errors", "require_real", "row_blocks"]
 
@@ -80,7 +79,7 @@ def _squared_errors(
 ) -> tuple[Array, float]:
     """Sums over some fields: squared errors of each placement and of the best fit, and squares of the fields.
 
-    With Q orthonormal,  ||F - Q a||^2 = ||F - Q Q'F||^2 + ||Q'F - a||^2:  the fields are met twice
+    With Q orthonormal,  ||F - Q a||^2 = ||F - Q Q'F||^2 + ||Q'F - a||^2:  the fields are read twice
     whatever the number of placements, and the first term is formed from its own entries, so that
     nothing cancels.
     """

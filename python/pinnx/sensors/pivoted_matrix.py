@@ -8,16 +8,19 @@ identity     the snapshots themselves, r = T; streamed, a sketch of k c + oversa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from pinnx.data.blocks import ScaledSource, SnapshotSource
 from pinnx.errors import PinnxError
 from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
-from pinnx.sensors.snapshot_source import SnapshotSource
 
-__all__ = ["BASES", "MatrixPlan", "PivotedMatrix", "default_modes"]
+__all__ = ["BASES", "MatrixPlan", "PivotedMatrix", "default_modes", "work_rows"]
 
 BASES = ("pod", "identity", "randomized")
 
@@ -52,6 +55,11 @@ def default_modes(n_sensors: int, c: int) -> int:
     return n_sensors * (1 + c) // 2
 
 
+def work_rows(num_modes: int, oversampling: int = 10) -> int:
+    """Return how many rows of n c numbers are held: modes, their scaled copy, and what a factorisation makes."""
+    return 3 * (num_modes + oversampling)
+
+
 @dataclass(frozen=True)
 class MatrixPlan:
     """How the matrix is made; arguments as of `SensorSelector`."""
@@ -62,14 +70,15 @@ class MatrixPlan:
     method: str
     subtract_mean: bool
     scale_modes: bool
+    areas: Any
     seed: int
     oversampling: int
     power_iterations: int
     sketch: str
 
     def num_rows(self, c: int) -> int:
-        """Rows of n c numbers that the work holds: modes, their scaled copy, and what a factorisation makes."""
-        return 3 * (self._rows(c) + self.oversampling)
+        """Rows of n c numbers that the work holds."""
+        return work_rows(self._rows(c), self.oversampling)
 
     def of(self, source: SnapshotSource) -> PivotedMatrix:
         """Return the matrix of a source.
@@ -77,7 +86,24 @@ class MatrixPlan:
         Raises:
             PinnxError: a source that cannot be read as often as needed, or does not fit.
         """
-        return self._identity(source) if self.basis == "identity" else self._modes(source)
+        if self.basis == "identity":
+            return self._identity(source)
+        if self.areas is None:
+            return self._modes(source)
+        # Modes of A W^(1/2), divided by W^(1/2), are orthonormal in the inner product of the areas.
+        scaled = ScaledSource(source, np.sqrt(self._checked_areas(source.n)))
+        found = self._modes(scaled)
+        same = found.matrix is found.basis
+        basis = found.basis.div_(scaled.scales)
+        matrix = basis if same else found.matrix.div_(scaled.scales)
+        return replace(found, matrix=matrix, basis=basis, mean=found.mean / scaled.scales)
+
+    def _checked_areas(self, n: int) -> NDArray[np.float64]:
+        """Return the areas, divided by their mean."""
+        areas = np.asarray(self.areas.detach().cpu() if isinstance(self.areas, Tensor) else self.areas, np.float64)
+        if areas.shape != (n,) or not np.isfinite(areas).all() or not (areas > 0.0).all():
+            raise PinnxError(f"areas: expected {n} finite numbers > 0, one for each place, got {list(areas.shape)}")
+        return areas / areas.mean()
 
     def _rows(self, c: int) -> int:
         if self.basis == "identity":

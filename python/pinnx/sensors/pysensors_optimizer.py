@@ -3,7 +3,7 @@
     SSPOR(basis=SVD(n_basis_modes=12), optimizer=PySensorsOptimizer(n_sensors=12), n_sensors=12)
 
 PySensors hands over a basis [n, r] and takes back places in the order of their rank. It shuffles
-whatever stands behind the r-th, so only the sensors that are asked for are handed back: their order
+whatever stands behind the r-th, so only the wanted sensors are returned: their order
 may change there, their choice does not.
 
 Source: de Silva, Manohar, Clark, Brunton, Brunton, Kutz, "PySensors: a Python package for sparse

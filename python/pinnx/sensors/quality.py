@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pinnx.data.blocks import Progress
 from pinnx.errors import PinnxError
-from pinnx.sensors.fit_progress import Progress
 from pinnx.sensors.held_out import cutoff, held_out_errors, require_real, row_blocks
 
 __all__ = ["SelectionQuality", "selection_quality"]
@@ -101,7 +101,7 @@ def selection_quality(
             blocks of snapshots. None: no reconstruction error.
         num_random: number of random placements of k sensors, >= 1.
         seed: names them.
-        progress: called as progress("held-out", done, T) with the snapshots that have been met.
+        progress: called as progress("held-out", done, T) with the snapshots that have been read.
 
     Returns:
         The figures; the same arguments give the same figures.

@@ -18,17 +18,12 @@ from scipy.spatial import cKDTree
 
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
+from pinnx.sensors.place_weights import in_hole
 from pinnx.sensors.sensor_set import SensorSet
 
 __all__ = ["add_noise", "require_inside", "sample_velocity"]
 
 SNAP_FRACTION = 1e-6
-# A place is in a hole when its nearest data point is this many times farther than that point's own
-# neighbours. Measured on 12,000 spectral-element nodes around a cylinder: at most 3.5 anywhere in
-# the flow, above 5.5 from a tenth of the diameter inside the wall on.
-HOLE_FACTOR = 5.0
-# Distinct neighbours that make up a point's surroundings: the two on each axis.
-NEIGHBOURS_PER_AXIS = 2
 
 
 def sample_velocity(snapshots: Snapshots, sensors: SensorSet) -> np.ndarray:
@@ -61,7 +56,7 @@ def sample_velocity(snapshots: Snapshots, sensors: SensorSet) -> np.ndarray:
 
 
 def require_inside(snapshots: Snapshots, sensors: SensorSet) -> None:
-    """Check that each sensor lies in the domain of the data.
+    """Check that each sensor is in the domain of the data.
 
     Raises:
         PinnxError: other dimensions, or a sensor outside the box, or in a hole of scattered data.
@@ -76,8 +71,8 @@ def require_inside(snapshots: Snapshots, sensors: SensorSet) -> None:
         box = ", ".join(f"{axis} in [{a:g}, {b:g}]" for axis, (a, b) in zip(snapshots.axis_names, bounds, strict=True))
         raise _outside(sensors, row, box)
     if snapshots.grid_shape is None:
-        for row in np.flatnonzero(_in_hole(snapshots.points, sensors.positions)).tolist():
-            raise _outside(sensors, row, "the data points: it lies in a hole between them")
+        for row in np.flatnonzero(in_hole(snapshots.points, sensors.positions)).tolist():
+            raise _outside(sensors, row, "the data points: it is in a hole between them")
 
 
 def add_noise(velocity: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -117,18 +112,6 @@ def _interpolate(snapshots: Snapshots, places: np.ndarray) -> np.ndarray:
         clipped = np.clip(places, [a[0] for a in lines], [a[-1] for a in lines])
         seen = RegularGridInterpolator(lines, on_grid, method="linear")(clipped)
     return seen.reshape(len(places), num_times, d).transpose(1, 0, 2)
-
-
-def _in_hole(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Say of each place whether it is far from the data, measured by the data's own spacing."""
-    distinct = np.unique(points, axis=0)
-    neighbours = min(NEIGHBOURS_PER_AXIS * points.shape[1], len(distinct) - 1)
-    if neighbours < 1:
-        return np.zeros(len(places), dtype=bool)
-    tree = cKDTree(distinct)
-    distance, nearest = tree.query(places)
-    spacing = tree.query(distinct[nearest], k=neighbours + 1)[0][:, -1]
-    return distance > HOLE_FACTOR * spacing
 
 
 def _diagonal(snapshots: Snapshots) -> float:

@@ -2,7 +2,7 @@
 
     X [T, n] or [T, n, c]  ->  A [r, n, c]  ->  k columns by pivoted QR
 
-What pivoted QR does is told in `pinn_ext.pivoted_qr`, how A is made in `pivoted_matrix.py`.
+Pivoted QR is that of `pinn_ext.pivoted_qr`; how A is made: `pivoted_matrix.py`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ import torch
 from torch import Tensor
 
 import pinn_ext
+from pinnx.data.blocks import Progress, SnapshotSource
+from pinnx.data.open_snapshots import open_snapshots
 from pinnx.errors import PinnxError
+from pinnx.sensors.constraints import Constraints
 from pinnx.sensors.estimator import Estimator
-from pinnx.sensors.fit_progress import Progress, watch
-from pinnx.sensors.kept_fit import as_cache, fit_key, kept_of_fit, recall_fit
-from pinnx.sensors.open_snapshots import open_snapshots
+from pinnx.sensors.fit_cache import SelectionCache, fingerprint, learned, restore
 from pinnx.sensors.pivoted_matrix import BASES, MatrixPlan, PivotedMatrix
-from pinnx.sensors.placement import Placement
 from pinnx.sensors.quality import SelectionQuality, selection_quality
-from pinnx.sensors.snapshot_source import SnapshotSource
 
 __all__ = ["SensorSelector"]
 
 # What says how A is made, and what says where things are stored and not what comes out.
-MATRIX_PARAMETERS = ("basis", "n_modes", "method", "subtract_mean", "scale_modes", "seed", "oversampling",
+MATRIX_PARAMETERS = ("basis", "n_modes", "method", "subtract_mean", "scale_modes", "areas", "seed", "oversampling",
                      "power_iterations", "sketch")  # fmt: skip
 STORAGE = ("memory_limit", "cache")
 
@@ -45,6 +44,9 @@ class SensorSelector(Estimator):
         scale_modes: weight each mode by its singular value, so that sensors go where energy is not
             yet seen; orthonormal modes alone weigh the weakest like the strongest, which is best
             for as many sensors as modes, without noise.
+        areas: [n] > 0, what each place stands for (`pinnx.sensors.cell_areas`): modes are those of the inner
+            product over the domain, so that an uneven mesh does not count. Their values at the places are
+            what is pivoted. None: all places alike. Not used by "identity".
         weights: [n] >= 0, multiply what a place would add; 0 forbids it.
         costs: [n], subtracted from it, in units of the columns of A.
         forbidden: bool [n] or indices.
@@ -71,8 +73,9 @@ class SensorSelector(Estimator):
     2 + `power_iterations`; "randomized" with method "randomized" 1; "identity" 1.
 
     Attributes, after `fit`:
-        selected_sensors_: [k] int64, the most telling first.
-        basis_: [n, r] or [n, c, r], columns orthonormal; for "identity" the snapshots.
+        selected_sensors_: [k] int64, by rank.
+        basis_: [n, r] or [n, c, r], columns orthonormal (in the inner product of the areas, divided by their
+            mean); for "identity" the snapshots.
         singular_values_: [r] float64; None for "identity".
         mean_: [n] or [n, c], what was taken off: the mean over time, or zeros.
         rank_: sensors that added to the span; the others are placed greedily D-optimal within it.
@@ -97,6 +100,7 @@ class SensorSelector(Estimator):
         method: str = "exact",
         subtract_mean: bool = False,
         scale_modes: bool = False,
+        areas: Any = None,
         weights: Any = None,
         costs: Any = None,
         forbidden: Any = None,
@@ -121,6 +125,7 @@ class SensorSelector(Estimator):
         self.method = method
         self.subtract_mean = subtract_mean
         self.scale_modes = scale_modes
+        self.areas = areas
         self.weights = weights
         self.costs = costs
         self.forbidden = forbidden
@@ -148,7 +153,7 @@ class SensorSelector(Estimator):
                 that can be sliced; or an iterable of blocks of snapshots. It is not changed, and not copied.
             y: ignored, as scikit-learn asks for.
             progress: called as progress("pass 1", done, total) while snapshots are streamed: how many of them
-                (of the places, where columns are read) a pass has met; "hashing" is what a cache reads.
+                (of the places, where columns are read) a pass has read; "hashing" is what a cache reads.
 
         Returns:
             self.
@@ -158,7 +163,7 @@ class SensorSelector(Estimator):
                 blocks out of an iterable, streamed, with a cache.
         """
         self._check()
-        cache = as_cache(self.cache)
+        cache = SelectionCache.of(self.cache)
         plan = MatrixPlan(int(self.n_sensors), **{name: getattr(self, name) for name in MATRIX_PARAMETERS})
         found, key = None, ""
         with open_snapshots(X, num_rows=plan.num_rows, memory_limit=self.memory_limit) as source:
@@ -166,18 +171,17 @@ class SensorSelector(Estimator):
                 raise PinnxError(f"n_sensors: expected 1 to {source.n}, the places of X, got {self.n_sensors}")
             if cache is not None:
                 own = {name: value for name, value in self.get_params(deep=False).items() if name not in STORAGE}
-                key = fit_key(source, own, self.memory_limit, progress)
-                found = cache.get(key)
-            if progress is not None and not source.in_memory:
-                watch(source, progress)
+                key = fingerprint(source, own, self.memory_limit, progress)
+                found = cache.load(key)
+            source.progress = None if source.in_memory else progress
             if found is None:
                 self._learn(source, plan)
             else:
-                recall_fit(self, found)
+                restore(self, found)
                 if self.basis_method_ == "identity":
                     self._keep_basis(plan.of(source), source)
         if cache is not None and found is None:
-            cache.put(key, kept_of_fit(self))
+            cache.save(key, learned(self))
         self.from_cache_ = found is not None
         self._quality: SelectionQuality | None = None
         return self
@@ -250,9 +254,22 @@ class SensorSelector(Estimator):
         values = found.singular_values
         self.singular_values_ = None if values is None else values.cpu().numpy()
         self.basis_method_, self.n_snapshots_ = found.method, found.num_snapshots
-        choice = self._choose(found.matrix.reshape(-1, source.n, source.c) if source.vector else found.matrix)
         self.n_features_in_ = source.n
         self.num_passes_ = source.num_passes
+        self._keep_choice(found.matrix.reshape(-1, source.n, source.c) if source.vector else found.matrix)
+
+    def replace_sensors(self, chosen: np.ndarray) -> None:
+        """Take other sensors for those of the fit, in this order; the basis stays.
+
+        Args:
+            chosen: [k] distinct places.
+        """
+        self.forced, self._quality = chosen, None
+        scales = self.singular_values_ if self.scale_modes and self.singular_values_ is not None else 1.0
+        self._keep_choice(torch.from_numpy(np.ascontiguousarray(np.moveaxis(self.basis_ * scales, -1, 0))))
+
+    def _keep_choice(self, matrix: Tensor) -> None:
+        choice = self._choose(matrix)
         self.selected_sensors_ = choice.pivots.cpu().numpy()
         self.r_diagonal_ = choice.r_diagonal.cpu().numpy()
         self.rank_ = choice.rank
@@ -270,7 +287,7 @@ class SensorSelector(Estimator):
             options |= {"seed": self.seed, "oversampling": self.oversampling, "sketch": self.sketch}
             if self.basis_method_ == "sketch":
                 options = {"method": "exact"}  # of what is a sketch already
-        placement = Placement(
+        constraints = Constraints(
             weights=self.weights,
             costs=self.costs,
             forbidden=self.forbidden,
@@ -281,4 +298,4 @@ class SensorSelector(Estimator):
             max_per_region=self.max_per_region,
             quotas=self.quotas,
         )
-        return placement.choose(matrix, int(self.n_sensors), self.grid_shape, self.refine, options)
+        return constraints.choose(matrix, int(self.n_sensors), self.grid_shape, self.refine, options)

@@ -1,4 +1,4 @@
-"""A set of sensors: places in the order of their rank, the most telling first.
+"""A set of sensors: places in the order of their rank.
 
     rank,x,y[,z]      the header of the file
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from pinnx.data.csv_table import read_csv_table
 from pinnx.errors import PinnxError
 from pinnx.runs.files import atomic_write
 
@@ -86,28 +86,13 @@ class SensorSet:
             PinnxError: no such file, another header, a cell that is no finite number, or ranks
                 that are not 1, 2, ... in this order (the line is named).
         """
-        path = Path(path)
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                rows = [row for row in csv.reader(file) if row]
-        except FileNotFoundError:
-            raise PinnxError(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise PinnxError(f"{path}: expected a CSV file of sensors, got: {error}") from None
-        header = [name.strip() for name in rows[0]] if rows else []
-        if header not in (["rank", "x", "y"], ["rank", "x", "y", "z"]):
-            raise PinnxError(f"{path}: expected the header rank,x,y or rank,x,y,z, got {','.join(header)!r}")
-        positions = []
-        for rank, row in enumerate(rows[1:], start=1):
-            try:
-                numbers = [float(cell) for cell in row]
-            except ValueError:
-                numbers = []
-            if len(numbers) != len(header) or not np.isfinite(numbers).all() or numbers[0] != rank:
-                raise PinnxError(
-                    f"{path}: expected {rank} and {len(header) - 1} finite numbers in row {rank}, got {','.join(row)!r}"
-                )
-            positions.append(numbers[1:])
-        if not positions:
+        table = read_csv_table(path)
+        if table.header not in (("rank", "x", "y"), ("rank", "x", "y", "z")):
+            raise PinnxError(f"{path}: expected the header rank,x,y or rank,x,y,z, got {','.join(table.header)!r}")
+        if not table.rows:
             raise PinnxError(f"{path}: expected sensors below the header, got none")
-        return cls(np.array(positions), indices=None, method="file")
+        numbers = table.numbers()
+        for rank, ((line, _), found) in enumerate(zip(table.rows, numbers[:, 0].tolist(), strict=True), start=1):
+            if found != rank:
+                raise PinnxError(f"{path}, line {line}: expected rank {rank}, got {found:g}")
+        return cls(numbers[:, 1:], indices=None, method="file")

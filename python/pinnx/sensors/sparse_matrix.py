@@ -4,7 +4,7 @@
     f = C' y     the values at their places, zero elsewhere;   C C' = 1
 
 With c components the same places are read of each: f [n, c], y [k, c]; as one matrix [k c, n c],
-the components of a place side by side. No matrix is formed unless it is asked for.
+the components of a place side by side. A matrix is formed on request alone.
 
     C @ field, C.sample(field)     NumPy or torch, batched, differentiable to any order
     C.adjoint(values)              the same, back onto the grid

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pinnx.data import stored_frames
-from pinnx.data.fields import Fields, open_fields, read_fields
+from pinnx.data.readers import open_fields, read_fields
+from pinnx.data.snapshots import Fields
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 
@@ -92,10 +93,9 @@ def test_components_side_by_side(rng: np.random.Generator, tmp_path: Path) -> No
 
 def test_a_flow_is_its_velocity() -> None:
     flow = periodic_flow(resolution=(8, 6), num_frames=3, max_wavenumber=1.5)
-    fields = Fields.from_snapshots(flow)
-    assert fields.names == ("u", "v")
-    assert fields.values is flow.velocity
-    assert [axis.size for axis in fields.axes] == [8, 6]
+    assert flow.names == ("u", "v")
+    assert flow.values is flow.velocity
+    assert [axis.size for axis in flow.axes] == [8, 6]
 
 
 @pytest.mark.parametrize(

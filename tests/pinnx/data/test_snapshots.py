@@ -109,8 +109,8 @@ def test_window_drops_what_is_no_longer_there():
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"x": (5, 6)}, r"nothing lies inside x=\(5, 6\); the data has t in \[2, 3\]"),
-        ({"t": (2.1, 2.2)}, "nothing lies inside"),
+        ({"x": (5, 6)}, r"nothing is inside x=\(5, 6\); the data has t in \[2, 3\]"),
+        ({"t": (2.1, 2.2)}, "nothing is inside"),
         ({"x": (1, 0)}, r"expected low <= high for x, got \(1, 0\)"),
         ({"z": (0, 1)}, "expected limits for t, x, y, got 'z'"),
     ],

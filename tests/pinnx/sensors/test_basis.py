@@ -8,10 +8,10 @@ import tolerances
 import torch
 from planted_snapshots import largest_angle, modes_of, planted
 
+from pinnx.data.blocks import ArraySource
 from pinnx.errors import PinnxError
 from pinnx.sensors.basis import Modes, find_modes, modes_of_sketch, sketch_snapshots
-from pinnx.sensors.gram import gram_matrix
-from pinnx.sensors.snapshot_source import ArraySource
+from pinnx.sensors.row_products import gram_matrix
 
 DTYPES = (np.float32, np.float64)
 VALUES = 10.0 * 0.7 ** np.arange(12)

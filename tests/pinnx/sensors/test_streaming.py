@@ -18,10 +18,9 @@ import tolerances
 import torch
 from planted_snapshots import planted
 
+from pinnx.data.blocks import DatasetSource, prefetched
 from pinnx.errors import PinnxError
 from pinnx.sensors import SensorSelector
-from pinnx.sensors.prefetch import prefetched
-from pinnx.sensors.snapshot_source import DatasetSource
 
 MIB = 2**20
 VALUES = 10.0 * 0.7 ** np.arange(12)

@@ -20,11 +20,11 @@ from torch import Tensor
 import pinn_ext
 from pinnx.errors import PinnxError
 
-__all__ = ["Placement"]
+__all__ = ["Constraints"]
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class Constraints:
     """Weights, costs and constraints of n places, as the arguments of `SensorSelector`."""
 
     weights: Any = None
@@ -97,7 +97,7 @@ class Placement:
         except (TypeError, ValueError) as error:
             raise PinnxError(str(error)) from None
 
-    def _without_quotas(self, n: int, k: int) -> Placement:
+    def _without_quotas(self, n: int, k: int) -> Constraints:
         """The same with quotas as the most of each region."""
         if self.quotas is None:
             return self
@@ -131,7 +131,7 @@ class Placement:
     def _forced(self) -> np.ndarray:
         return np.asarray([] if self.forced is None else self.forced, dtype=np.int64).reshape(-1)
 
-    def _among(self, candidates: np.ndarray, n: int) -> Placement:
+    def _among(self, candidates: np.ndarray, n: int) -> Constraints:
         """The same for some of the places, by their new numbers."""
 
         def part(name: str, values: Any) -> Any:

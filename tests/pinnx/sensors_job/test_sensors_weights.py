@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pinnx.cli import main
-from pinnx.sensors import SensorSelector, SensorSet
+from pinnx.sensors import SensorSelector, SensorSet, cell_areas
 
 X, Y = np.linspace(0.0, 3.0, 13), np.linspace(-1.0, 1.0, 17)
 
@@ -62,9 +62,10 @@ def test_weights_of_a_grid_stand_where_the_values_stand(rng: np.random.Generator
     got = places("grid.npz", "--variable", "q", "--weights", "w", f"data.axes=[{','.join(order)}]", "--hold-out", "0")
     points = np.stack([x.ravel(), y.ravel()], axis=1)
     flat = values.reshape(12, -1)
-    wanted = SensorSelector(4, subtract_mean=True, weights=weights.ravel()).fit(flat).selected_sensors_
+    areas = cell_areas(points)
+    wanted = SensorSelector(4, scale_modes=True, areas=areas, weights=weights.ravel()).fit(flat).selected_sensors_
     np.testing.assert_allclose(got, points[wanted])
-    plain = SensorSelector(4, subtract_mean=True).fit(flat).selected_sensors_
+    plain = SensorSelector(4, scale_modes=True, areas=areas).fit(flat).selected_sensors_
     assert wanted.tolist() != plain.tolist()
 
 

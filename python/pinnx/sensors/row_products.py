@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from pinn_ext import project_rows, row_gram
+from pinnx.data.blocks import SnapshotSource
 from pinnx.errors import PinnxError
-from pinnx.sensors.snapshot_source import SnapshotSource
 
 __all__ = ["Gram", "gram_matrix", "on_one_thread", "project"]
 
@@ -105,7 +105,7 @@ def project(source: SnapshotSource, rotation: Tensor, mean: Tensor | None) -> Te
 def on_one_thread() -> Iterator[None]:
     """Decompose a small matrix without waiting for other threads.
 
-    eigh of 200 x 200 takes 2.4 ms on two threads and 2.8 on one; but it meets at hundreds of barriers, and
+    eigh of 200 x 200 takes 2.4 ms on two threads and 2.8 on one; but it waits at hundreds of barriers, and
     where another library's threads (NumPy's BLAS) still spin, each costs a slice of the scheduler: 100 ms to 2 s.
     """
     threads = torch.get_num_threads()

@@ -1,21 +1,25 @@
-"""The figures of a choice of sensors on the terminal."""
+"""What `pinnx sensors` shows: the figures of the choice, and the sensors."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
 
 from pinnx.report.words import plural
-from pinnx.select.job import Selection
+from pinnx.sensors.quality import SelectionQuality
+from pinnx.sensors.sensor_set import SensorSet
+
+if TYPE_CHECKING:
+    from pinnx.jobs.sensors import Chosen
 
 __all__ = ["figures_table", "notes", "sensors_table"]
 
 
-def figures_table(selection: Selection) -> Table:
+def figures_table(quality: SelectionQuality, num_held_out: int) -> Table:
     """Each figure of the choice beside the median of random places."""
-    quality = selection.quality
     table = Table(
         title=f"{plural(quality.num_sensors, 'sensor')}, {plural(quality.num_modes, 'mode')}", title_justify="left"
     )
@@ -30,41 +34,42 @@ def figures_table(selection: Selection) -> Table:
     for name, chosen, random in rows:
         table.add_row(name, _number(chosen), _number(random))
     if quality.held_out_error is not None:
-        label = f"error on {plural(selection.num_held_out, 'held-out snapshot')}"
+        label = f"error on {plural(num_held_out, 'held-out snapshot')}"
         table.add_row(label, _percent(quality.held_out_error), _percent(quality.random_held_out_error))
         table.add_row("  the best that the modes allow", _percent(quality.basis_held_out_error), "")
     return table
 
 
-def sensors_table(selection: Selection) -> Table:
+def sensors_table(sensors: SensorSet, weights: np.ndarray | None) -> Table:
     """Rank and place of each sensor, and its weight where places have one."""
     table = Table(title="sensors, best first", title_justify="left")
-    weighted = selection.weights is not None
-    for name in ("rank", *"xyz"[: selection.sensors.dim], *(("weight",) if weighted else ())):
+    for name in ("rank", *"xyz"[: sensors.dim], *(("weight",) if weights is not None else ())):
         table.add_column(name, justify="right")
-    rows = selection.sensors.positions
-    if selection.weights is not None:
-        rows = np.column_stack([rows, selection.weights])
+    rows = sensors.positions if weights is None else np.column_stack([sensors.positions, weights])
     for rank, row in enumerate(rows.tolist(), start=1):
         table.add_row(str(rank), *(f"{value:.5g}" for value in row))
     return table
 
 
-def notes(selection: Selection) -> list[str]:
+def notes(chosen: Chosen) -> list[str]:
     """What the figures do not say by themselves."""
-    said = []
-    if selection.weights is not None:
-        said.append(f"Places are weighted by {selection.weighting}; the figures above do not count the weights.")
-    if selection.rank < len(selection.sensors):
-        said.append(
-            f"The first {selection.rank} sensors see all {plural(selection.quality.num_modes, 'mode')}; the others "
-            "see nothing new, and make the answer firmer."
+    found = []
+    if chosen.num_held_out:
+        found.append("The sensors are chosen by all snapshots; the error is that of a choice without those held out.")
+    if chosen.weights is not None:
+        found.append(f"Places are weighted by {chosen.weighting}; the figures above do not count the weights.")
+    if chosen.rank < len(chosen.sensors):
+        found.append(
+            f"The first {chosen.rank} sensors see all {plural(chosen.quality.num_modes, 'mode')}; the others "
+            "measure the same again, which reduces the effect of noise."
         )
-    if selection.num_used == 1:
-        said.append("One snapshot has one mode, which cannot tell places apart: take more snapshots.")
-    elif not selection.num_held_out:
-        said.append("No snapshot was held out, so the error of the reconstruction is not known.")
-    return said
+    if chosen.num_used == 1:
+        found.append(
+            "One snapshot has one mode, which cannot tell places apart: take more snapshots, or another method."
+        )
+    elif not chosen.num_held_out:
+        found.append("No snapshot was held out, so the error of the reconstruction is not known.")
+    return found
 
 
 def _number(value: float) -> str:

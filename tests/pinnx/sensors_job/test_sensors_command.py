@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields as fields_of
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,15 @@ import pytest
 from flow_files import TINY, prepare
 
 from pinnx.cli import main
+from pinnx.config import load_config
+from pinnx.config.method import Sensors
+from pinnx.data.readers import read_fields
+from pinnx.data.synthetic import periodic_flow
 from pinnx.jobs import reconstruction
-from pinnx.sensors import SensorSet
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.sensors import choose_sensors, held_out_frames
+from pinnx.sensors import SensorSet, select_sensors
+from pinnx.sensors.selection import Selection
 
 
 def test_writes_sensors_and_a_picture(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,7 +35,7 @@ def test_writes_sensors_and_a_picture(heat: str, capsys: pytest.CaptureFixture[s
         points = file["xy"]
     assert (np.abs(sensors.positions[:, None] - points).sum(axis=2).min(axis=1) == 0.0).all()
     assert Path("places.png").read_bytes().startswith(b"\x89PNG")
-    for part in ("choosing 4 of 149 places by 16", "log volume", "condition number", "worst error amplification",
+    for part in ("choosing 4 of 149 places by 20", "log volume", "condition number", "worst error amplification",
                  "held-out", "median of 20", "written: places.csv", "written: places.png"):  # fmt: skip
         assert part in shown.out
     assert not list(Path.cwd().glob("*.part"))
@@ -60,9 +68,10 @@ def test_the_same_words_give_the_same_file_and_the_cache_the_same_again(
     assert ["the choice was in the cache" in out for out in shown] == [False, False, True, False]
     tables = [out[out.index("┏") :].replace(f"{number}.csv", "") for number, out in enumerate(shown)]
     assert len(set(tables)) == 1
-    assert len(list(Path("cache").iterdir())) == len(list(Path("elsewhere").iterdir())) == 1
+    # One choice by all snapshots, and one without those held out.
+    assert len(list(Path("cache").iterdir())) == len(list(Path("elsewhere").iterdir())) == 2
     assert main([*words, "--seed", "1", "--cache", "--quiet"]) == 0
-    assert len(list(Path("cache").iterdir())) == 2, "another parameter is another entry"
+    assert len(list(Path("cache").iterdir())) == 4, "another parameter is another entry"
 
 
 def test_options_reach_the_choice(heat: str) -> None:
@@ -74,31 +83,60 @@ def test_options_reach_the_choice(heat: str) -> None:
 
     plain = places("--count", "6")
     gaps = np.linalg.norm(plain[:, None] - plain, axis=2)[np.triu_indices(6, 1)]
-    apart = places("--count", "6", "--min-distance", "0.5")
-    assert np.linalg.norm(apart[:, None] - apart, axis=2)[np.triu_indices(6, 1)].min() >= 0.5 > gaps.min()
+    apart = places("--count", "6", "--min-distance", "0.4")
+    assert np.linalg.norm(apart[:, None] - apart, axis=2)[np.triu_indices(6, 1)].min() >= 0.4 > gaps.min()
     np.testing.assert_array_equal(places("--count", "3"), places("--count", "3", "--method", "exact"))
     assert len(places("--count", "3", "--method", "randomized", "--basis", "identity")) == 3
     assert len(places("--count", "3", "--method", "randomized", "--basis", "randomized", "--modes", "3")) == 3
-    assert not np.array_equal(places("--count", "4"), places("--count", "4", "--keep-mean"))
+    assert not np.array_equal(places("--count", "4"), places("--count", "4", "--subtract-mean"))
+    for method in ("coverage", "lattice", "farthest", "random"):
+        assert len(places("--count", "5", "--method", method, "sensors.margin=0.1")) == 5
 
 
-def test_held_out_snapshots_take_no_part(heat: str) -> None:
-    """Changing a held-out snapshot changes no place; changing one that takes part does."""
+def test_held_out_snapshots_take_no_part_in_their_error(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error is that of a choice and of modes from the other snapshots; the sensors are chosen by all."""
+    assert main(["sensors", heat, "--variable", "temperature", "--count", "3", "--out", "s.csv"]) == 0
+    shown = capsys.readouterr().out
+    fields = read_fields(heat, ["temperature"])
+    held = held_out_frames(20, 0.2)
+    assert np.flatnonzero(held).tolist() == [2, 7, 12, 17]
+    selection = Selection(3)
+    candidates = selection.candidates(fields)
+    error = selection.fit(fields.values[~held], candidates).quality(fields.values[held]).held_out_error
+    (row,) = (line for line in shown.splitlines() if "error on" in line)
+    assert f"{100 * error:.3g} %" in row
+    np.testing.assert_array_equal(SensorSet.read_csv("s.csv").positions, select_sensors(fields, 3).positions)
 
-    def places() -> bytes:
-        assert main(["sensors", heat, "--variable", "temperature", "--count", "4", "--quiet", "--out", "s.csv",
-                     "--overwrite"]) == 0  # fmt: skip
-        return Path("s.csv").read_bytes()
 
-    before = places()
-    with np.load(heat) as file:
-        arrays = dict(file)
-    wild = 1000 * np.random.default_rng(0).normal(size=150).astype(np.float32)
-    for frame, same in ((2, True), (0, False)):  # of 20, a fifth: 2, 7, 12, 17
-        changed = arrays["temperature"].copy()
-        changed[frame] += wild
-        np.savez(heat, **(arrays | {"temperature": changed}))
-        assert (places() == before) == same
+def test_both_commands_choose_the_same_sensors(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    """With their defaults, on scattered points and on a grid, in the same order."""
+    flow = periodic_flow(resolution=(24, 20), num_frames=12, max_wavenumber=3.5)
+    x, y = flow.grid_lines
+    arrays = {name: flow.velocity[..., axis].reshape(12, 24, 20) for axis, name in enumerate("uv")}
+    np.savez("grid.npz", x=x, y=y, t=flow.times, **arrays)
+    grid = ["data.arrays.t=t", "data.axes=[t, x, y]", "flow.nu=0.01"]
+    wake = str(data_dir / "cylinder_wake_re100.h5")
+    for path, settings, preset in (("grid.npz", grid, None), (wake, [], "wake")):
+        words = ["sensors", path, *settings, *(["--config", preset] if preset else [])]
+        words = [word for word in words if not word.startswith("flow.")]
+        assert main([*words, "--out", "chosen.csv", "--overwrite", "--quiet"]) == 0
+        config = load_config(preset, [*settings, ("data.path", path)])
+        np.testing.assert_array_equal(SensorSet.read_csv("chosen.csv").positions, load_case(config).sensors.positions)
+
+
+def test_the_demo_has_its_sensors(rng: np.random.Generator) -> None:
+    case = load_case(load_config("demo"))
+    assert case.reference is not None
+    chosen = choose_sensors(case.reference, Selection(12)).sensors
+    np.testing.assert_array_equal(chosen.positions, case.sensors.positions)
+
+
+def test_the_defaults_are_those_of_the_configuration() -> None:
+    defaults = {field.name: field.default for field in fields_of(Selection)}
+    section = Sensors().model_dump()
+    shared = section.keys() & defaults.keys() - {"count"}
+    assert shared == section.keys() - {"count", "noise", "positions"}
+    assert {name: section[name] for name in shared} == {name: defaults[name] for name in shared}
 
 
 def test_a_reconstruction_takes_the_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +203,7 @@ def test_refuses(heat: str, refused: Callable[..., str]) -> None:
     assert refused("no.npz", "--variable", "a") == "no.npz: no such file"
     assert refused(heat, "--variable", "heat").startswith("variable: no array 'heat' in heat.npz; it holds")
     assert refused(heat).startswith("x: no array 'x' in heat.npz")
-    assert refused(*given, "--count", "0") == "n_sensors: expected an integer >= 1, got 0"
+    assert refused(*given, "--count", "0") == "sensors.count: expected an integer >= 1, got 0"
     assert refused(*given, "--count", "200").startswith("n_sensors: expected 1 to 150")
     assert "150" in refused(*given, "--count", "150"), "two of the places are one"
     assert refused(*given, "--count", "three").startswith("argument --count: invalid int value: 'three'")
@@ -174,12 +212,15 @@ def test_refuses(heat: str, refused: Callable[..., str]) -> None:
     assert refused(*given, "--plot", "a.jpg") == "--plot: expected a file that ends in .png, got a.jpg"
     assert refused(*given, "--out", "no/a.csv") == "--out: expected a folder that exists, got no"
     assert refused(*given, "data.window.x=[0,1]") == (
-        "--variable: expected no setting but data.axes, got data.window.x=[0,1]"
+        "--variable: expected no setting of data but data.axes, got data.window.x=[0,1]"
     )
-    assert refused(*given, "--config", "wake") == "--variable: expected no setting but data.axes, got --config wake"
+    assert (
+        refused(*given, "--config", "wake")
+        == "--variable: expected no setting of data but data.axes, got --config wake"
+    )
     assert refused(heat, "--points", "xy").startswith("--points: expected together with --variable")
     assert refused(heat, "train.steps=3") == (
-        "override 'train.steps=3': expected a key of the section data, such as data.arrays.t=t"
+        "override 'train.steps=3': expected a key of the sections data or sensors, such as data.arrays.t=t"
     )
     assert refused(heat, "data.aray=3").startswith("data.aray: unknown key; did you mean")
     assert refused(heat, "more.npz") == "override 'more.npz': expected key=value"

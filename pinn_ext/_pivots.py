@@ -124,9 +124,8 @@ def _launch(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tu
     pivots, r_diagonal = A.new_empty(k, dtype=torch.int64), A.new_empty(k, dtype=torch.float64)
     report = A.new_empty(4, dtype=torch.int64)
     limits = constraints
-    inputs = (A, limits.weights, limits.costs, limits.forbidden, limits.forced)
-    inputs += (limits.positions, limits.regions, limits.quotas)
-    arrays = [address(array) for array in (*inputs, pivots, r_diagonal, report)]
+    arrays: list[Tensor | None] = [A, limits.weights, limits.costs, limits.forbidden, limits.forced]
+    arrays += [limits.positions, limits.regions, limits.quotas, pivots, r_diagonal, report]
     size = _core.PivotSize(
         r=A.shape[0],
         n=A.shape[1],
@@ -143,7 +142,7 @@ def _launch(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tu
         if A.is_cuda:
             float64, _ = place
             workspace = A.new_empty(_core.cuda_pivot_workspace_bytes(size, float64), dtype=torch.uint8)
-        _core.pivoted_qr(*place, arrays, address(workspace), size)
+        _core.pivoted_qr(*place, [address(array) for array in arrays], address(workspace), size)
     return pivots, r_diagonal, report
 
 

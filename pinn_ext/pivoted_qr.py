@@ -96,14 +96,13 @@ def pivoted_qr(
         seed: of the sketch; randomized only.
         oversampling: rows of the sketch beyond ``k``; randomized only.
         sketch: ``"gaussian"`` or ``"sparse_sign"``; randomized only.
-        group: a ``torch.distributed`` process group; exact only. Its ranks hold the columns one after the other
-            and call together, each with ``weights``, ``costs``, ``forbidden``, ``positions`` and ``regions`` of its own
-            columns. ``k``, ``min_distance`` and ``max_per_region`` are the same on all, and so are ``forced``: numbers
-            in all ranks' columns, as the pivots are, which every rank gets. Winners meet in ``log2 P`` rounds of
-            messages. Where distances set those of different ranks against one another, further such tournaments fill
-            up to ``k``, each with what all ranks found before; where these leave nobody, the exact choice answers, one
-            candidate a tournament. So ``k`` are found wherever ``"exact"`` finds them in all columns at once, but for
-            rounding; and always where quotas alone limit them and allow for ``k``.
+        group: a ``torch.distributed`` process group; exact only. Its ranks hold the columns one after the other and
+            call together, each with ``weights``, ``costs``, ``forbidden``, ``positions`` and ``regions`` of its own
+            columns. ``k``, ``min_distance``, ``max_per_region`` and ``forced`` are the same on all; forced candidates
+            and pivots are numbers in all ranks' columns. Each rank sends the columns of its own exact choice of
+            ``2 k`` to all others, and one exact choice is made among these. Where distances let winners of different
+            ranks exclude one another, further rounds fill up to ``k``, at worst one candidate a round. So ``k`` are
+            found wherever the exact choice finds them in all columns at once, but for rounding.
 
     Returns:
         Pivots and what is known of them; arrays are NumPy where ``A`` is, else torch on the device of ``A``. The result
@@ -112,9 +111,9 @@ def pivoted_qr(
     Raises:
         TypeError, ValueError: wrong type, shape, dtype or device; NaN or infinity in ``A``; all columns zero; fewer
             than ``k`` candidates left by the constraints; ``A`` requires a gradient: a choice has none. Which
-            candidates distances leave depends on those chosen before: where neither the asked method nor the exact
-            choice finds ``k`` (which may be there: to find the most is as hard as the largest independent set of a
-            graph), the message says how many they found. With ``group``, any of these on one rank, and arguments that
+            candidates distances leave depends on those chosen before: where the choice finds fewer than ``k``, the
+            message says how many (more may exist: to find the most is as hard as the largest independent set of a
+            graph). With ``group``, any of these on one rank, and arguments that
             ranks do not agree about, raise on all of them: the rank's own error there, its message on the others.
     """
     limits = {
@@ -137,9 +136,9 @@ def pivoted_qr(
             done = choose(matrix, k, constraints)
     else:
         # Not at the top of the file: torch.distributed may be missing from a build of torch.
-        from pinn_ext._group_pivots import Share, choose_in_group
+        from pinn_ext._impl.ranks import Share, choose_in_group
 
-        def bring() -> Share:
+        def make_share() -> Share:
             _check_choices(method, sketch, seed, oversampling)
             if method != "exact":
                 raise ValueError(f"group: expected method='exact', got {method!r}")
@@ -150,7 +149,7 @@ def pivoted_qr(
             quotas = None if max_per_region is None else given_tensor("max_per_region", max_per_region, "").tolist()
             return Share(mine, total, constraints, check_forced(forced, None, total), quotas)
 
-        share, done = choose_in_group(bring, group)
+        share, done = choose_in_group(make_share, group)
         matrix = share.A
     r_diagonal = done.r_diagonal.to(matrix.dtype)
     from_numpy = isinstance(A, np.ndarray)

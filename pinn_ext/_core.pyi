@@ -1,6 +1,6 @@
 """The compiled module: tensors arrive as addresses, and nothing is checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_COORDINATES: int
@@ -35,6 +35,7 @@ class PivotStatus:
 class PivotSize:
     def __init__(
         self,
+        *,
         r: int,
         n: int,
         c: int,
@@ -170,7 +171,12 @@ def navier_stokes_loss(
     /,
 ) -> None: ...
 def pivoted_qr(
-    float64: bool, stream: int | None, arrays: Sequence[int], workspace: int, size: PivotSize, /
+    float64: bool,
+    stream: int | None,
+    size: PivotSize,
+    arrays: Mapping[str, tuple[int, int]],
+    workspace: int,
+    /,
 ) -> None: ...
 def cuda_pivot_workspace_bytes(size: PivotSize, float64: bool) -> int: ...
 def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...

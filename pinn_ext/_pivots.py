@@ -116,16 +116,27 @@ def choose_from_sketch(
 def _run(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tuple[Tensor, Tensor, list[int]]:
     """Pivots ``[k]``, their lengths, and the report: status, chosen, rank."""
     pivots, r_diagonal, report = _launch(A, k, constraints, tolerance)
-    return pivots, r_diagonal, report.tolist()[:3]
+    return pivots, r_diagonal, report.tolist()
 
 
 def _launch(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
     """As `_run`, without a look at the report, for which CUDA would have to be waited for. ``A`` is contiguous."""
     pivots, r_diagonal = A.new_empty(k, dtype=torch.int64), A.new_empty(k, dtype=torch.float64)
-    report = A.new_empty(4, dtype=torch.int64)
+    report = A.new_empty(3, dtype=torch.int64)
     limits = constraints
-    arrays: list[Tensor | None] = [A, limits.weights, limits.costs, limits.forbidden, limits.forced]
-    arrays += [limits.positions, limits.regions, limits.quotas, pivots, r_diagonal, report]
+    arrays = {
+        "a": A,
+        "weight": limits.weights,
+        "cost": limits.costs,
+        "forbidden": limits.forbidden,
+        "forced": limits.forced,
+        "position": limits.positions,
+        "region": limits.regions,
+        "quota": limits.quotas,
+        "pivot": pivots,
+        "r_diagonal": r_diagonal,
+        "report": report,
+    }
     size = _core.PivotSize(
         r=A.shape[0],
         n=A.shape[1],
@@ -142,7 +153,8 @@ def _launch(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tu
         if A.is_cuda:
             float64, _ = place
             workspace = A.new_empty(_core.cuda_pivot_workspace_bytes(size, float64), dtype=torch.uint8)
-        _core.pivoted_qr(*place, [address(array) for array in arrays], address(workspace), size)
+        named = {name: (address(array), 0 if array is None else array.numel()) for name, array in arrays.items()}
+        _core.pivoted_qr(*place, size, named, address(workspace))
     return pivots, r_diagonal, report
 
 

@@ -6,7 +6,11 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "core/run.h"
 
@@ -22,14 +26,37 @@ void register_jet(py::module_& m);
 void register_fourier(py::module_& m);
 void register_navier_stokes(py::module_& m);
 void register_mlp(py::module_& m);
-void register_qr(py::module_& m);
-void register_sketch(py::module_& m);
-void register_gram(py::module_& m);
+void register_selection(py::module_& m);
 void register_tensor_reader(py::module_& m);
 
 template <typename T>
 T* pointer(Address address) {
   return reinterpret_cast<T*>(address);
+}
+
+// Arrays as Python passes them: by name, the address of each and how many numbers it has. Address 0: not given.
+using Arrays = std::map<std::string, std::pair<Address, std::int64_t>>;
+
+// The numbers of an array that is not given, or has `count` of them.
+//
+// Throws std::invalid_argument, a ValueError in Python: another count, or no such name.
+template <typename T>
+T* numbers_or_null(const Arrays& arrays, const std::string& name, std::int64_t count) {
+  const auto found = arrays.find(name);
+  if (found == arrays.end()) throw std::invalid_argument(name + ": expected an array of this name, got none");
+  const auto [address, given] = found->second;
+  if (address != 0 && given != count)
+    throw std::invalid_argument(name + ": expected " + std::to_string(count) + " numbers, got " +
+                                std::to_string(given));
+  return pointer<T>(address);
+}
+
+// The same where it has to be given, unless it has no numbers.
+template <typename T>
+T* numbers(const Arrays& arrays, const std::string& name, std::int64_t count) {
+  T* const result = numbers_or_null<T>(arrays, name, count);
+  if (result == nullptr && count != 0) throw std::invalid_argument(name + ": expected an array, got none");
+  return result;
 }
 
 // Builds the operation for the dtype, make(T{}) -> Op<T>, and runs it without holding the interpreter.

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "adjoint.h"
-#include "gram/gram.h"
+#include "selection/gram.h"
 
 namespace pinn {
 namespace {

@@ -5,7 +5,7 @@
 // exactly their size; the workspace is full of bytes that are NaN as numbers. The last checks are of the emulation: a
 // kernel that lacks a barrier must be found out.
 #include "pivot_problem.h"
-#include "qr/pivot_run_cuda.h"
+#include "selection/pivot_run_cuda.h"
 
 namespace pinn {
 namespace {

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "pivot_reference.h"
-#include "qr/qr.h"
+#include "selection/pivoted_qr.h"
 
 namespace pinn {
 

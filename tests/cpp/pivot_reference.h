@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "qr/qr.h"
+#include "selection/pivoted_qr.h"
 
 namespace pinn::reference {
 

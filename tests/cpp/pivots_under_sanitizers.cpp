@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "adjoint.h"
-#include "qr/qr.h"
+#include "selection/pivoted_qr.h"
 
 namespace pinn {
 namespace {

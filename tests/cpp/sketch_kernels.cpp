@@ -6,7 +6,7 @@
 
 // after cuda_on_host.h
 #include "adjoint.h"
-#include "qr/sketch_kernels_cuda.h"
+#include "selection/sketch_kernels_cuda.h"
 
 namespace pinn {
 namespace {

@@ -18,7 +18,10 @@ SIZE = _core.ResidualSize(n=4, dim=2, time_stream=False, steady=True, nu_per_poi
 TANH = _core.Activation.tanh
 NETWORK = _core.MlpShape(n=4, d=2, m=3, widths=[6, 5, 3], streams=STREAMS, activation=TANH)
 PIVOTS = _core.PivotSize(r=3, n=4, c=1, k=2, num_forced=0, num_regions=0, d=0, min_distance=0.0, tolerance=1e-6)
-# Addresses are zero: nothing may be read before the error.
+# Addresses of nothing: no array may be read before the error.
+COUNTS = {"a": 12, "forced": 0, "pivot": 2, "r_diagonal": 2, "report": 3}
+ARRAYS = {name: (8, count) for name, count in COUNTS.items()}
+ARRAYS |= dict.fromkeys(("weight", "cost", "forbidden", "position", "region", "quota"), (0, 0))
 OPERATIONS: dict[str, Callable[[bool], None]] = {
     "fourier_features": lambda f: _core.fourier_features(f, 0, 0, 0, 0, 4, 2, 3),
     "fourier_features_backward": lambda f: _core.fourier_features_backward(f, 0, 0, 0, 0, 0, 0, 4, 2, 3),
@@ -36,7 +39,7 @@ OPERATIONS: dict[str, Callable[[bool], None]] = {
     "navier_stokes_loss": lambda f: _core.navier_stokes_loss(
         f, 0, 0, 0, [], 0, 0, 0, 0, 4.0, 0, 0, 0, 0, 0, NETWORK, SIZE, True, True, 0
     ),
-    "pivoted_qr": lambda f: _core.pivoted_qr(f, 0, [0] * 11, 0, PIVOTS),
+    "pivoted_qr": lambda f: _core.pivoted_qr(f, 0, PIVOTS, ARRAYS, 0),
     "cuda_pivot_workspace_bytes": lambda f: _core.cuda_pivot_workspace_bytes(PIVOTS, f),  # type: ignore[dict-item]
     "sketch_rows": lambda f: _core.sketch_rows(f, 0, 0, 0, 0, _core.SketchKind.gaussian, 0, 4, 4, 3, 3, 0, False),
 }

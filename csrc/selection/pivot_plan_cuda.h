@@ -7,22 +7,22 @@
 #include <cstdint>
 
 #include "core/host_device.h"
-#include "qr/qr.h"
+#include "selection/pivoted_qr.h"
 
 namespace pinn::pivot_cuda {
 
 using std::int64_t;
 
-inline constexpr int kThreads = 256;       // of a block in a pass over A
-inline constexpr int kTakeThreads = 1024;  // of the one block that takes a pivot
+inline constexpr int kThreads = 256;         // of a block in a pass over A
+inline constexpr int kAcceptThreads = 1024;  // of the one block that takes a pivot
 inline constexpr int kWarp = 32;
 inline constexpr int kDirections = 4;  // in one read of A
 inline constexpr int kStage = 128;     // numbers of each direction in shared memory at a time
-inline constexpr int kPassBytes = (kStage * kDirections + kTakeThreads / kWarp * 2) * 8;
-inline constexpr int kTakeBytes = kTakeThreads / kWarp * 2 * 8;
+inline constexpr int kPassBytes = (kStage * kDirections + kAcceptThreads / kWarp * 2) * 8;
+inline constexpr int kAcceptBytes = kAcceptThreads / kWarp * 2 * 8;
 
 // LAPACK's rule (geqp3, Drmac and Bujanovic 2008): a down-dated square that has lost half of its digits is taken anew.
-inline constexpr double kWornOut = 1.5e-8;
+inline constexpr double kCancelled = 1.5e-8;
 // Squares of smaller numbers run into the subnormal ones before the rounding level of the residuals.
 inline constexpr double kSmallest = 0x1p-900;
 
@@ -30,7 +30,7 @@ enum class Phase : int64_t { pivoting, beyond_rank, done };
 
 struct State {
   Phase phase;
-  int64_t chosen, rank, looked_at;
+  int64_t chosen, rank;
   int64_t num_basis;       // rows of `basis`
   int64_t num_directions;  // of the phase: those of the basis, or the leverage's
   int64_t applied;         // directions that the values have seen
@@ -45,7 +45,7 @@ struct Pivoting {
   int64_t columns;  // n c
   int64_t width;    // candidates of a block
   int64_t blocks;
-  int64_t most;  // rows that the basis can have
+  int64_t capacity;  // rows that the basis can have
   // workspace
   State* state;
   double* value;          // [columns] squared residual, or leverage
@@ -53,18 +53,18 @@ struct Pivoting {
   std::uint8_t* blocked;  // [n]
   double* best_score;     // [blocks]
   int64_t* best;          // [blocks] -1: none
-  double* basis;          // [most, r] orthonormal
-  int64_t* source;        // [most] the column that each came from
+  double* basis;          // [capacity, r] orthonormal
+  int64_t* source;        // [capacity] the column that each came from
   double* vectors;        // [c, r] of the candidate that is taken
   double* square;         // [c]
-  double* coefficient;    // [most]
+  double* coefficient;    // [capacity]
   double* column;         // [blocks, r] of a block that takes norms anew
-  double* projection;     // [blocks, most]
-  double* triangle;       // [most, most]
-  double* frame;          // [most, r]
-  double* inverse;        // [most, most]
-  double* z;              // [most]
-  double* u;              // [most]
+  double* projection;     // [blocks, capacity]
+  double* triangle;       // [capacity, capacity]
+  double* frame;          // [capacity, r]
+  double* inverse;        // [capacity, capacity]
+  double* z;              // [capacity]
+  double* u;              // [capacity]
   double* direction;      // [k c, r] beyond the rank
   int64_t* left;          // [num_regions] of the quotas
 
@@ -78,11 +78,11 @@ struct Pivoting {
 template <typename T>
 int64_t place_workspace(Pivoting<T>& p) {
   const PivotSize& size = p.op.size;
-  const int64_t most = size.r < size.k * size.c ? size.r : size.k * size.c, r = size.r;
+  const int64_t capacity = size.r < size.k * size.c ? size.r : size.k * size.c, r = size.r;
   p.columns = size.n * size.c;
   p.width = size.c < kThreads ? kThreads / size.c : 1;
   p.blocks = (size.n + p.width - 1) / p.width;
-  p.most = most;
+  p.capacity = capacity;
   int64_t bytes = 0;
   char* const memory = static_cast<char*>(p.op.workspace);
   const auto place = [&](auto*& array, int64_t count) {
@@ -95,18 +95,18 @@ int64_t place_workspace(Pivoting<T>& p) {
   place(p.blocked, size.n);
   place(p.best_score, p.blocks);
   place(p.best, p.blocks);
-  place(p.basis, most * r);
-  place(p.source, most);
+  place(p.basis, capacity * r);
+  place(p.source, capacity);
   place(p.vectors, size.c * r);
   place(p.square, size.c);
-  place(p.coefficient, most);
+  place(p.coefficient, capacity);
   place(p.column, p.blocks * r);
-  place(p.projection, p.blocks * most);
-  place(p.triangle, most * most);
-  place(p.frame, most * r);
-  place(p.inverse, most * most);
-  place(p.z, most);
-  place(p.u, most);
+  place(p.projection, p.blocks * capacity);
+  place(p.triangle, capacity * capacity);
+  place(p.frame, capacity * r);
+  place(p.inverse, capacity * capacity);
+  place(p.z, capacity);
+  place(p.u, capacity);
   place(p.direction, size.k * size.c * r);
   place(p.left, size.num_regions);
   return bytes;

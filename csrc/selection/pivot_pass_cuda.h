@@ -3,7 +3,7 @@
 // A warp reads 32 adjacent columns row after row. Only columns of candidates that may still be chosen are read.
 #pragma once
 
-#include "qr/pivot_block_cuda.h"
+#include "selection/pivot_block_cuda.h"
 
 namespace pinn::pivot_cuda {
 
@@ -74,10 +74,10 @@ __global__ void __launch_bounds__(kThreads) measure_kernel(Pivoting<T> p) {
   for (int64_t j = p.first_candidate(block) + thread(); j < p.last_candidate(block); j += kThreads) {
     double sum = 0;
     for (int64_t e = j * c; e < (j + 1) * c; ++e) sum += p.value[e];
-    const bool closed = op.region != nullptr && op.quota[op.region[j]] == 0;
-    p.blocked[j] = (op.forbidden != nullptr && op.forbidden[j] != 0) || closed ? 1 : 0;
+    const bool excluded = op.region != nullptr && op.quota[op.region[j]] == 0;
+    p.blocked[j] = (op.forbidden != nullptr && op.forbidden[j] != 0) || excluded ? 1 : 0;
     finite = finite && sum - sum == 0;
-    if (p.blocked[j] == 0) largest.meet(sum, j);
+    if (p.blocked[j] == 0) largest.reduce_max(sum, j);
   }
   const bool wrong = any_of_block(!finite, partial);
   largest = best_of_block(largest, partial);
@@ -89,12 +89,12 @@ __global__ void __launch_bounds__(kThreads) measure_kernel(Pivoting<T> p) {
 
 // The norm of a column in full, by the whole block: it has been copied, its part in the span is taken out.
 template <typename T>
-__device__ __forceinline__ void take_anew(const Pivoting<T>& p, const State& state, int64_t e, double* partial) {
+__device__ __forceinline__ void recompute_norm(const Pivoting<T>& p, const State& state, int64_t e, double* partial) {
   const int64_t r = p.op.size.r, block = blockIdx.x;
   double* const column = p.column + block * r;
   for (int64_t i = thread(); i < r; i += kThreads) column[i] = static_cast<double>(p.op.a[i * p.columns + e]);
   __syncthreads();
-  const double square = project_out(p.basis, state.num_basis, r, column, p.projection + block * p.most, partial);
+  const double square = project_out(p.basis, state.num_basis, r, column, p.projection + block * p.capacity, partial);
   const double rounding = p.op.size.tolerance * state.largest;
   if (thread() != 0) return;
   p.value[e] = square;
@@ -111,16 +111,16 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(Pivoting<T> p) {
   const int64_t r = op.size.r, c = op.size.c, block = blockIdx.x;
 
   for (int64_t j = p.first_candidate(block) + thread(); j < p.last_candidate(block); j += kThreads) {
-    bool closed = op.region != nullptr && p.left[op.region[j]] == 0;
+    bool excluded = op.region != nullptr && p.left[op.region[j]] == 0;
     if (op.position != nullptr)
-      for (int64_t s = state.constrained; s < state.chosen; ++s) closed = closed || too_near(op, j, op.pivot[s]);
-    if (closed) p.blocked[j] = 1;
+      for (int64_t s = state.constrained; s < state.chosen; ++s) excluded = excluded || too_near(op, j, op.pivot[s]);
+    if (excluded) p.blocked[j] = 1;
   }
   __syncthreads();
 
   const bool beyond = state.phase == Phase::beyond_rank;
   const double* const directions = beyond ? p.direction : p.basis;
-  bool worn = false;
+  bool cancelled = false;
   for_each_column(p, [&](int64_t e, bool there) {
     there = there && p.blocked[e / c] == 0;
     const T* const a = op.a + e;
@@ -134,13 +134,13 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(Pivoting<T> p) {
                                  there, stage);
     if (!there) return;
     value = value > 0 ? value : 0;
-    worn = worn || (!beyond && value < kWornOut * p.measured[e]);
+    cancelled = cancelled || (!beyond && value < kCancelled * p.measured[e]);
     p.value[e] = value;
   });
   // The barriers in there also show the values of all columns to all threads.
-  if (any_of_block(worn, partial))
+  if (any_of_block(cancelled, partial))
     for (int64_t e = p.first_candidate(block) * c; e < p.last_candidate(block) * c; ++e) {
-      if (p.blocked[e / c] == 0 && p.value[e] < kWornOut * p.measured[e]) take_anew(p, state, e, partial);
+      if (p.blocked[e / c] == 0 && p.value[e] < kCancelled * p.measured[e]) recompute_norm(p, state, e, partial);
       __syncthreads();
     }
   const Best best = best_candidate(p, state, block, partial);

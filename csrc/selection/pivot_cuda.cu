@@ -1,6 +1,6 @@
 // Pivoted QR that stops at k on the GPU (pivot_run_cuda.h).
 #include "core/cuda_launch.h"
-#include "qr/pivot_run_cuda.h"
+#include "selection/pivot_run_cuda.h"
 
 namespace pinn {
 

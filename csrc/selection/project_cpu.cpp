@@ -5,8 +5,8 @@
 #include "core/parallel.h"
 #include "core/simd.h"
 #include "core/workspace.h"
-#include "gram/gram.h"
-#include "gram/packed_rows.h"
+#include "selection/gram.h"
+#include "selection/packed_rows.h"
 
 namespace pinn {
 namespace {

@@ -4,7 +4,7 @@
 // to unit vectors and M to I; one more column z = w Y a takes (u' Y a_j)^2 / (1 + z' u), u = M^-1 z, from every g_j.
 #pragma once
 
-#include "qr/pivot_block_cuda.h"
+#include "selection/pivot_block_cuda.h"
 
 namespace pinn::pivot_cuda {
 

@@ -1,11 +1,11 @@
-// Pivoted QR that stops at k: the contract of this room.
+// Pivoted QR that stops at k: the contract.
 //
 //   A [r, n, c], row after row: n candidates, c columns each (one sensor measures all of its c components)
 //   pivot s = argmax_j score_j,   score_j = weight_j |res_j| - cost_j,   ties to the lowest j
 //   |res_j|^2 = sum over the candidate's c columns of |a - Q Q' a|^2,    Q: what has been chosen, orthonormal
 //
 // A candidate whose residual is at rounding level, |res_j| <= tolerance * (largest |a_j| that is allowed), adds nothing
-// to the span. Where no other is left, `rank` pivots have been chosen, and the choice goes on greedily D-optimal,
+// to the span. Where no other is left, `rank` pivots have been chosen, and those that follow are greedily D-optimal,
 // within the span (Saito et al., IEEE Access 9 (2021) 68535):
 //
 //   score_j = weight_j sqrt(g_j) - cost_j / (largest |a_j|),  g_j = sum over the c columns of a' M^-1 a,
@@ -37,9 +37,8 @@ enum class PivotStatus : std::int64_t {
   exhausted = 3,   // the constraints left fewer than k; `chosen` pivots stand in the output
 };
 
-// What a choice reports, [4]: status, chosen, rank, and how many columns were looked at (each time that a column of A
-// was read by a pass counts once; n * c is one read of A).
-inline constexpr int kStatus = 0, kChosen = 1, kRank = 2, kLookedAt = 3, kPivotReport = 4;
+// What a choice reports.
+inline constexpr int kStatus = 0, kChosen = 1, kRank = 2, kPivotReport = 3;
 
 template <typename T>
 struct PivotedQr {

@@ -11,15 +11,15 @@
 #include <cmath>
 #include <vector>
 
-#include "qr/basis.h"
+#include "selection/basis.h"
 
 namespace pinn::pivots {
 
-template <typename T>
+template <Isa isa, typename T>
 class Leverage {
  public:
   // weight: null, or that of each candidate
-  Leverage(const Columns<T>& columns, const Basis<T>& basis, const T* weight)
+  Leverage(const Columns<T>& columns, const Basis<isa, T>& basis, const T* weight)
       : columns_(columns), basis_(basis), weight_(weight), size_(basis.size()), column_(at(columns.r)) {
     const int64_t r = columns.r;
     frame_.assign(basis.q(), basis.q() + size_ * r);
@@ -52,13 +52,13 @@ class Leverage {
   // g of a candidate.
   double of(int64_t j) {
     double sum = 0;
-    for (int64_t i = 0; i < columns_.c; ++i) sum += meet(j * columns_.c + i, 1);
+    for (int64_t i = 0; i < columns_.c; ++i) sum += project(j * columns_.c + i, 1);
     return sum > 0 ? sum : 0;
   }
 
   // Adds a column of A to M.
   void add(int64_t column) {
-    const double root = std::sqrt(1 + meet(column, weight_of(column)));
+    const double root = std::sqrt(1 + project(column, weight_of(column)));
     for (double& number : u_) number /= root;
     for (int64_t t = 0; t < size_; ++t)
       for (int64_t s = 0; s < size_; ++s) inverse_[at(t * size_ + s)] -= u_[at(t)] * u_[at(s)];
@@ -80,7 +80,7 @@ class Leverage {
     return weight_ == nullptr ? 1 : static_cast<double>(weight_[column / columns_.c]);
   }
   // z = weight Y a and u = M^-1 z of a column; z' u.
-  double meet(int64_t column, double weight) {
+  double project(int64_t column, double weight) {
     basis_.load(column, column_.data());
     for (int64_t t = 0; t < size_; ++t)
       z_[at(t)] = weight * product(frame_.data() + t * columns_.r, column_.data(), columns_.r);
@@ -89,7 +89,7 @@ class Leverage {
   }
 
   Columns<T> columns_;
-  const Basis<T>& basis_;
+  const Basis<isa, T>& basis_;
   const T* weight_;
   int64_t size_;
   std::vector<double> frame_, inverse_, directions_, column_, z_, u_;

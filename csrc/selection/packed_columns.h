@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "core/simd.h"
-#include "qr/survey.h"
+#include "selection/norm_bounds.h"
 
 namespace pinn::pivots {
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "core/cuda_block.h"
-#include "qr/sketch_point.h"
+#include "selection/sketch_point.h"
 
 namespace pinn::sketch_cuda {
 

@@ -9,8 +9,8 @@
 #include "core/parallel.h"
 #include "core/simd.h"
 #include "core/workspace.h"
-#include "qr/sketch.h"
-#include "qr/sketch_point.h"
+#include "selection/sketch.h"
+#include "selection/sketch_point.h"
 
 namespace pinn {
 namespace {

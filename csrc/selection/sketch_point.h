@@ -9,7 +9,7 @@
 #pragma once
 
 #include "core/philox.h"
-#include "qr/sketch.h"
+#include "selection/sketch.h"
 
 namespace pinn {
 

@@ -2,13 +2,13 @@
 // kRows x kRows sums that stay in registers along a block. No product is summed across lanes before the block ends.
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "core/parallel.h"
 #include "core/simd.h"
 #include "core/workspace.h"
-#include "gram/gram.h"
-#include "gram/lane_sums.h"
-#include "gram/packed_rows.h"
+#include "selection/gram.h"
+#include "selection/packed_rows.h"
 
 namespace pinn {
 namespace {
@@ -16,6 +16,36 @@ namespace {
 using gram::ceil_div;
 using gram::kRows;
 using gram::kStep;
+
+// Lanes of two halves of a, and of b, in turn: (a0 + ah, b0 + bh, a1 + a(h + 1), ...), h = size / 2.
+template <typename V, int... lane>
+PINN_INLINE V add_halves(V a, V b, std::integer_sequence<int, lane...>) {
+  constexpr int size = V::size;
+  return V(__builtin_shufflevector(a.raw, b.raw, (lane / 2 + lane % 2 * size)...)) +
+         V(__builtin_shufflevector(a.raw, b.raw, (size / 2 + lane / 2 + lane % 2 * size)...));
+}
+
+// The lane of the sum of vector `index` of `size`: the first two to be added differ in the highest bit.
+PINN_INLINE constexpr int lane_of_sum(int index, int size) {
+  int lane = 0;
+  for (int bit = 1; bit < size; bit *= 2) lane = 2 * lane + (index & bit ? 1 : 0);
+  return lane;
+}
+
+// The sums of the lanes of many vectors, as one vector: halves of two vectors are added at a time, so that a vector
+// costs two shuffles and an addition, and not a chain of its own. v[0] becomes the sums of `count` vectors, at most
+// V::size of them; `spread` lanes of each are left to add.
+template <typename V, int count, int spread = V::size>
+PINN_INLINE void lane_sums(V* v) {
+  if constexpr (spread > 1) {
+#pragma GCC unroll 16
+    for (int i = 0; i < count / 2; ++i)
+      v[i] = add_halves(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, V::size>{});
+    if constexpr (count % 2 == 1)
+      v[count / 2] = add_halves(v[count - 1], V(typename V::Scalar(0)), std::make_integer_sequence<int, V::size>{});
+    lane_sums<V, (count + 1) / 2, spread / 2>(v);
+  }
+}
 
 // Two panels of a block, in the first-level cache; all of them, in most of a second-level one.
 constexpr int64_t kTwoPanelBytes = 30 << 10;
@@ -34,7 +64,7 @@ template <Isa isa, typename S>
 PINN_INLINE constexpr int64_t tile_place(int64_t i, int64_t j) {
   constexpr int size = Vec<isa, S>::size;
   const int index = static_cast<int>(i * kRows<isa> + j);
-  return index / size * size + gram::lane_of_sum(index % size, size);
+  return index / size * size + lane_of_sum(index % size, size);
 }
 
 // How r x n is cut: depends on nothing else.
@@ -46,8 +76,8 @@ struct Plan {
     constexpr int64_t step_bytes = kStep<isa, S> * static_cast<int64_t>(sizeof(S)), width = Vec<isa, S>::size;
     panels = ceil_div(r, kRows<isa>);
     side = panels * kRows<isa>;
-    const int64_t most = kTwoPanelBytes / (2 * step_bytes);
-    steps = std::min(std::clamp<int64_t>(kBlockBytes / (panels * step_bytes), 8, most), ceil_div(n, width));
+    const int64_t max_steps = kTwoPanelBytes / (2 * step_bytes);
+    steps = std::min(std::clamp<int64_t>(kBlockBytes / (panels * step_bytes), 8, max_steps), ceil_div(n, width));
     columns = steps * width;
     blocks = ceil_div(n, columns);
     part_numbers = tile(panels) + side + 1;  // products, along the mean, square of the mean
@@ -87,10 +117,10 @@ PINN_INLINE void add_tile(const S* x, const S* y, int64_t steps, double* to) {
   }
 #pragma GCC unroll 8
   for (int g = 0; g + 1 < kGroups<isa, S>; ++g) {
-    gram::lane_sums<V, V::size>(sum + g * V::size);
+    lane_sums<V, V::size>(sum + g * V::size);
     add_in_double(sum[g * V::size], to + g * V::size);
   }
-  gram::lane_sums<V, last>(sum + R * R - last);
+  lane_sums<V, last>(sum + R * R - last);
   add_in_double(sum[R * R - last], to + R * R - last);
 }
 

@@ -1,6 +1,6 @@
 // Sketches of rows on the GPU (sketch_kernels_cuda.h).
 #include "core/cuda_launch.h"
-#include "qr/sketch_kernels_cuda.h"
+#include "selection/sketch_kernels_cuda.h"
 
 namespace pinn {
 

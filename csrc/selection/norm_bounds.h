@@ -1,9 +1,9 @@
-// The norms of many columns, known lazily: what the greedy choice (greedy.h) asks of an instruction set.
+// Upper bounds of the residual norms of many columns, down-dated lazily (greedy.h chooses by them).
 //
-// A residual norm only falls when a direction is projected out, so a stale one is an upper bound. Candidates lie in
-// blocks. Of each block the best few are *kept*: copied together, so that they stay in cache, and brought up to date
-// apart from the rest, for which one number stands, the largest score among them when the block was last *refreshed*.
-// A refresh reads the block once, whatever the number of directions that have come since.
+// A residual norm only falls when a direction is projected out, so a stale one is an upper bound. Candidates are in
+// blocks. The best few of each block are *kept*: copied together, so that they stay in cache, and updated apart from
+// the rest. For the rest one number stands, the largest score among them when the block was last *recomputed*. That
+// reads the block once, whatever the number of directions that have come since.
 //
 // All norms are upper bounds: value + slack, the rounding that S may have left in the value. Exact ones are taken in
 // double, of the few candidates that may be the best.
@@ -25,7 +25,7 @@ inline constexpr int64_t kTile = kTileBytes / static_cast<int64_t>(sizeof(S));
 // Packed columns that a thread works on at once: half of the smallest second-level cache around.
 inline constexpr int64_t kSlabBytes = 512 * 1024;
 
-inline constexpr int64_t kMostKept = 64;
+inline constexpr int64_t kMaxKept = 64;
 
 template <typename In>
 struct Columns {
@@ -35,7 +35,7 @@ struct Columns {
 
 // In: numbers of A; S: in which norms are followed.
 template <typename In, typename S>
-struct Survey {
+struct NormBounds {
   Columns<In> columns;
   const In* weight;             // [n] or null
   const In* cost;               // [n] or null
@@ -57,13 +57,13 @@ struct Survey {
   S* slack;  // [n c]
   // state, by block
   int64_t* applied;       // directions that the values have seen; -1: not measured yet
-  int64_t* kept_applied;  // directions that the kept ones have seen
+  int64_t* kept_applied;  // directions that the kept candidates have seen
   int64_t* kept_count;
-  S* outside;            // largest score among the others, when last refreshed
-  S* inside;             // largest score among the kept, when last followed
+  S* outside;            // largest score among the others, when last recomputed
+  S* inside;             // largest score among the kept, when last updated
   S* largest;            // largest measured value of a candidate that is not blocked
   std::uint8_t* finite;  // whether all values were
-  // state, by block and kept one
+  // state, by block and kept candidate
   int64_t* kept;       // [keep] candidates, ascending
   S* kept_key;         // [keep] scores, upper bounds
   double* kept_exact;  // [keep] exact scores of an earlier step, upper bounds too; infinity: none yet
@@ -83,13 +83,13 @@ struct Survey {
   }
 };
 
-// Brings all candidates of a block up to date, keeps the best of them. `best` is a score that is known to be reached.
+// Updates all candidates of a block and keeps the best of them. `best` is a score that is known to be reached.
 template <Isa isa, typename In, typename S>
-void refresh_block(IsaConstant<isa>, const Survey<In, S>&, int64_t block, int64_t thread, double best);
+void recompute_block(IsaConstant<isa>, const NormBounds<In, S>&, int64_t block, int64_t thread, double best);
 
-// Brings the kept ones of a block up to date.
+// Updates the kept candidates of a block.
 template <Isa isa, typename In, typename S>
-void follow_kept(IsaConstant<isa>, const Survey<In, S>&, int64_t block);
+void update_candidates(IsaConstant<isa>, const NormBounds<In, S>&, int64_t block);
 
 // v -= Q' Q v for the rows of Q [s, r], one after the other; the squared length of what is left.
 template <Isa isa>

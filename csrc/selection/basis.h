@@ -5,17 +5,14 @@
 #include <cmath>
 #include <vector>
 
-#include "qr/survey.h"
+#include "selection/norm_bounds.h"
 
 namespace pinn::pivots {
 
-using ProjectOut = double (*)(const double* Q, int64_t s, int64_t r, double* v);
-
-template <typename T>
+template <Isa isa, typename T>
 class Basis {
  public:
-  Basis(const Columns<T>& columns, int64_t capacity, ProjectOut project_out)
-      : columns_(columns), project_out_(project_out), vectors_(at(columns.c * columns.r)) {
+  Basis(const Columns<T>& columns, int64_t capacity) : columns_(columns), vectors_(at(columns.c * columns.r)) {
     q_.reserve(at(capacity * columns.r));
     if constexpr (!std::is_same_v<T, double>) rounded_.reserve(at(capacity * columns.r));
   }
@@ -38,7 +35,7 @@ class Basis {
     double sum = 0;
     for (int64_t i = 0; i < columns_.c; ++i) {
       load(j * columns_.c + i, vectors_.data());
-      sum += project_out_(q(), size(), columns_.r, vectors_.data());
+      sum += project_out(vectors_.data());
     }
     return sum;
   }
@@ -51,8 +48,7 @@ class Basis {
     double sum = 0;
     for (int64_t i = 0; i < c; ++i) {
       load(j * c + i, vector(i));
-      project_out_(q(), size(), r, vector(i));
-      sum += square[at(i)] = project_out_(q(), size(), r, vector(i));  // twice is enough
+      sum += square[at(i)] = orthogonal(vector(i));
     }
     if (!(std::sqrt(sum) > rounding)) return 0;
     for (;;) {
@@ -78,13 +74,14 @@ class Basis {
  private:
   static std::size_t at(int64_t i) { return static_cast<std::size_t>(i); }
   double* vector(int64_t i) { return vectors_.data() + i * columns_.r; }
-  double orthogonal(double* v) {
-    project_out_(q(), size(), columns_.r, v);
-    return project_out_(q(), size(), columns_.r, v);
+  // Takes the span out of a vector; the squared length of what is left.
+  double project_out(double* v) const { return pivots::project_out(IsaConstant<isa>{}, q(), size(), columns_.r, v); }
+  double orthogonal(double* v) {  // twice is enough
+    project_out(v);
+    return project_out(v);
   }
 
   Columns<T> columns_;
-  ProjectOut project_out_;
   std::vector<double> q_, vectors_;
   std::vector<T> rounded_;
   std::vector<int64_t> sources_;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/cuda_block.h"
-#include "qr/pivot_plan_cuda.h"
+#include "selection/pivot_plan_cuda.h"
 
 namespace pinn::pivot_cuda {
 
@@ -40,7 +40,7 @@ struct Best {
   double score;
   int64_t candidate;  // -1: none
 
-  __device__ __forceinline__ void meet(double other, int64_t by) {
+  __device__ __forceinline__ void reduce_max(double other, int64_t by) {
     if (by >= 0 && (candidate < 0 || other > score || (other == score && by < candidate)))
       score = other, candidate = by;
   }
@@ -50,7 +50,7 @@ __device__ __forceinline__ Best best_of_block(Best best, double* partial) {
   for (int mask = kWarp / 2; mask > 0; mask /= 2) {
     const double score = lane_exchange(best.score, mask);
     const int64_t candidate = lane_exchange(best.candidate, mask);
-    best.meet(score, candidate);
+    best.reduce_max(score, candidate);
   }
   const int warps = threads() / kWarp;
   int64_t* const candidates = reinterpret_cast<int64_t*>(partial + warps);
@@ -60,7 +60,7 @@ __device__ __forceinline__ Best best_of_block(Best best, double* partial) {
     candidates[thread() / kWarp] = best.candidate;
   }
   __syncthreads();
-  for (int w = 0; w < warps; ++w) best.meet(partial[w], candidates[w]);
+  for (int w = 0; w < warps; ++w) best.reduce_max(partial[w], candidates[w]);
   return best;
 }
 
@@ -134,7 +134,7 @@ __device__ __forceinline__ Best best_candidate(const Pivoting<T>& p, const State
   Best best{no_score(), -1};
   for (int64_t j = p.first_candidate(block) + thread(); j < p.last_candidate(block); j += threads()) {
     const double score = score_of(p, state, j);
-    if (score > no_score()) best.meet(score, j);
+    if (score > no_score()) best.reduce_max(score, j);
   }
   return best_of_block(best, partial);
 }

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn_ext._candidates import check_constraints, check_forced, check_no_mask, given_tensor
 from pinn_ext._checks import DTYPES, describe
-from pinn_ext._pivots import choose, choose_from_sketch
+from pinn_ext._impl.constraints import check_constraints, check_forced, check_no_mask, given_tensor
+from pinn_ext._impl.pivots import choose, choose_from_sketch
 from pinn_ext.sketch import SKETCHES, check_seed
 
 __all__ = ["PivotedQR", "pivoted_qr"]
@@ -70,7 +70,7 @@ def pivoted_qr(
     before; ties go to the lowest index. Neither ``R`` nor ``Q`` nor a trailing matrix is formed.
 
     Beyond the rank, where every residual is at rounding level (``eps * max(16, min(r, n c))`` of the largest allowed
-    column), the choice goes on greedily D-optimal within the span: ``argmax_j weights_j sqrt(g_j) - costs_j / max |a|``
+    column), the choice is greedily D-optimal within the span: ``argmax_j weights_j sqrt(g_j) - costs_j / max |a|``
     with ``g_j = a_j' M^-1 a_j`` and ``M`` the sum of ``weights^2 a a'`` over the chosen (Saito et al.,
     *Determinant-based fast greedy sensor selection algorithm*, IEEE Access 9 (2021) 68535). A candidate of several
     columns has the sum of their ``g``.

@@ -20,9 +20,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pinn_ext._candidates import Constraints, check_forced, check_forced_stand, num_left
 from pinn_ext._checks import describe
-from pinn_ext._pivots import Pivots, check_finite, choose, rounding_level
+from pinn_ext._impl.constraints import Constraints, check_forced, check_forced_allowed, num_left
+from pinn_ext._impl.pivots import Pivots, check_finite, choose, rounding_level
 
 __all__ = ["Share", "choose_in_group"]
 
@@ -249,7 +249,7 @@ def _forced_candidates(ranks: Ranks, own: CandidateSet, forced: Tensor, rules: R
     """Those of the given numbers in their order, on every rank. Raises where they may not all be chosen."""
     gathered = ranks.gather_candidates(lambda: own.pick(torch.isin(own.numbers, forced)), forced.device)
     found = gathered.pick(torch.searchsorted(gathered.numbers, forced))
-    check_forced_stand(
+    check_forced_allowed(
         forced,
         weights=found.weights,
         forbidden=~found.allowed,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_ext import reference_qr
+from pinn_ext.reference import selection
 
 Matrix = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def rounding_level(A: NDArray[np.floating]) -> float:
     return float(np.finfo(A.dtype).eps * max(16, min(A.shape[0], int(np.prod(A.shape[1:])))))
 
 
-def oracle(A: NDArray[np.floating], k: int, **limits: Any) -> reference_qr.ReferencePivots:
+def oracle(A: NDArray[np.floating], k: int, **limits: Any) -> selection.ReferencePivots:
     """The oracle, with the arguments of :func:`pinn_ext.pivoted_qr`."""
     if "max_per_region" in limits:
         quota = limits.pop("max_per_region")
@@ -51,7 +51,7 @@ def oracle(A: NDArray[np.floating], k: int, **limits: Any) -> reference_qr.Refer
         mask = np.zeros(A.shape[1], bool)
         mask[limits["forbidden"]] = True
         limits["forbidden"] = mask
-    return reference_qr.pivoted_qr(A, k, tolerance=rounding_level(A), **limits)
+    return selection.pivoted_qr(A, k, tolerance=rounding_level(A), **limits)
 
 
 def limit_cases(n: int) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,9 @@ from pivot_cases import graded_matrix, limit_cases, oracle, random_matrix
 from tolerances import KERNEL_FLOAT64, kernel_float32, pivot_length
 
 import pinn_ext
-from pinn_ext import _pivots, reference_sketch
+from pinn_ext._impl.constraints import NO_CONSTRAINTS
+from pinn_ext._impl.pivots import _launch, rounding_level
+from pinn_ext.reference import selection
 
 pytestmark = [
     pytest.mark.gpu,
@@ -96,12 +98,12 @@ def test_messages() -> None:
 def test_no_synchronisation_between_pivots() -> None:
     """All launches go out before anything is read: the kernels themselves run where synchronising is an error."""
     A = torch.from_numpy(random_matrix(50, 20000)).cuda()
-    constraints = _pivots.NO_CONSTRAINTS
-    _pivots._launch(A, 8, constraints, _pivots.rounding_level(A))
+    arguments = (A, 8, NO_CONSTRAINTS, rounding_level(A))
+    _launch(*arguments)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        pivots, _, _ = _pivots._launch(A, 8, constraints, _pivots.rounding_level(A))
+        pivots, _, _ = _launch(*arguments)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert pivots.tolist() == pinn_ext.pivoted_qr(A, 8).pivots.tolist()
@@ -114,7 +116,7 @@ def test_sketches(kind: str, dtype: torch.dtype) -> None:
     for num_rows, r, n in [(1, 1, 1), (8, 70, 513), (22, 1100, 300), (70, 40, 2000)]:
         A = torch.randn(r, n, generator=generator, dtype=torch.float64).to("cuda", dtype)
         got = pinn_ext.sketch_rows(A, num_rows, seed=5, kind=kind, row_offset=7)
-        wanted = reference_sketch.sketch_rows(A.double(), num_rows, seed=5, kind=kind, row_offset=7)
+        wanted = selection.sketch_rows(A.double(), num_rows, seed=5, kind=kind, row_offset=7)
         error = ((got.double() - wanted).abs().max() / wanted.abs().max()).item()
         assert error <= (KERNEL_FLOAT64 if dtype == torch.float64 else kernel_float32(r, 1.0))
         out = torch.zeros_like(got)

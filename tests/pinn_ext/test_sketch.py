@@ -9,7 +9,7 @@ from tolerances import KERNEL_FLOAT64, kernel_float32
 from torch import Tensor
 
 import pinn_ext
-from pinn_ext import reference_sketch
+from pinn_ext.reference import selection
 
 KINDS = ("gaussian", "sparse_sign")
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -33,7 +33,7 @@ def matrix(r: int, n: int, dtype: torch.dtype = torch.float64, seed: int = 0) ->
 )
 def test_known_answers_of_philox(counter: list[int], key: tuple[int, int], words: list[int]) -> None:
     """The vectors of Random123; the kernels' own generator has them in tests/cpp."""
-    assert reference_sketch.philox4x32(counter, key).tolist() == words
+    assert selection.philox4x32(counter, key).tolist() == words
 
 
 @every_kind
@@ -44,7 +44,7 @@ def test_same_numbers_as_the_oracle(kind: str, num_rows: int, dtype: torch.dtype
         A = matrix(r, n, dtype)
         offset = 0 if n % 2 else 2**33 + 5
         got = pinn_ext.sketch_rows(A, num_rows, seed=2**40 + 3, kind=kind, row_offset=offset)
-        wanted = reference_sketch.sketch_rows(A.double(), num_rows, seed=2**40 + 3, kind=kind, row_offset=offset)
+        wanted = selection.sketch_rows(A.double(), num_rows, seed=2**40 + 3, kind=kind, row_offset=offset)
         error = ((got.double() - wanted).abs().max() / wanted.abs().max()).item()
         bound = KERNEL_FLOAT64 if dtype == torch.float64 else kernel_float32(r, 1.0)
         assert got.dtype == dtype
@@ -96,7 +96,7 @@ def test_distribution(kind: str) -> None:
     """Unit variance after scaling, no correlation between rows and columns of S, all places alike."""
     num_rows, r = 24, 20000
     S = pinn_ext.sketch_rows(torch.eye(r, dtype=torch.float64)[:, :2000], num_rows, seed=9, kind=kind)
-    S = torch.cat([S, reference_sketch.sketch_matrix(num_rows, r - 2000, seed=9, kind=kind, row_offset=2000)], 1)
+    S = torch.cat([S, selection.sketch_matrix(num_rows, r - 2000, seed=9, kind=kind, row_offset=2000)], 1)
     six_sigma = 6.0 / S.numel() ** 0.5
     assert abs(S.mean().item()) * num_rows**0.5 < six_sigma
     squares = S.square().sum(0)

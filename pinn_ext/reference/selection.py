@@ -1,19 +1,23 @@
-"""The oracle of :func:`pinn_ext.pivoted_qr`: the definition, step by step, in NumPy and float64.
+"""The oracles of selection: pivoted QR by its definition, and sketches of rows by a matrix that is stored whole.
 
-Every step subtracts the new direction from the whole matrix, takes every norm anew and looks at every constraint, and
-the continuation beyond the rank inverts ``M`` each time. It is slow, and there is nothing in it to go wrong: no norm is
-down-dated, no bound is trusted, nothing is lazy.
+Pivoted QR is in NumPy and float64. Every step subtracts the new direction from the whole matrix, takes every norm anew
+and looks at every constraint, and the continuation beyond the rank inverts ``M`` each time. It is slow, and there is
+nothing in it to go wrong: no norm is down-dated, no bound is trusted, nothing is lazy. Sketches are drawn by
+Philox4x32-10 in plain NumPy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-__all__ = ["ReferencePivots", "log_volume", "pivoted_qr"]
+__all__ = ["ReferencePivots", "log_volume", "philox4x32", "pivoted_qr", "sketch_matrix", "sketch_rows"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -83,7 +87,7 @@ def pivoted_qr(
             mask &= (counts < quotas)[regions]
         return mask
 
-    def take(j: int) -> bool:
+    def accept_pivot(j: int) -> bool:
         """Whether candidate ``j`` added a direction."""
         norm = float(_norms(residual)[j])
         independent = norm > tolerance * largest
@@ -99,12 +103,12 @@ def pivoted_qr(
         return independent
 
     for j in forced:
-        take(j)
+        accept_pivot(j)
     while len(chosen) < k:
         norms = _norms(residual)
         score = np.where(allowed() & (norms > tolerance * largest), weight * norms - cost, -np.inf)
         best = int(score.argmax())
-        if not score[best] > -np.inf or not take(best):
+        if not score[best] > -np.inf or not accept_pivot(best):
             break
     rank = sum(length > 0.0 for length in diagonal)
 
@@ -134,3 +138,61 @@ def log_volume(A: NDArray[np.floating], pivots: Sequence[int] | Ints) -> float:
 def _norms(columns: Floats) -> Floats:
     norms: Floats = np.sqrt((columns**2).sum((0, 2)))
     return norms
+
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_KINDS = ("gaussian", "sparse_sign")
+
+
+def philox4x32(counter: Any, key: tuple[int, int]) -> NDArray[np.uint64]:
+    """Ten rounds of Philox: ``[..., 4]`` words below 2^32 to as many (Salmon et al., SC'11)."""
+    x = [np.asarray(word, dtype=np.uint64) for word in np.moveaxis(np.asarray(counter, dtype=np.uint64), -1, 0)]
+    keys = list(key)
+    for _ in range(10):
+        first, second = (x[2 * i] * np.uint64(_MULTIPLIERS[i]) for i in range(2))
+        x = [
+            (second >> np.uint64(32)) ^ x[1] ^ np.uint64(keys[0]),
+            second & _LOW,
+            (first >> np.uint64(32)) ^ x[3] ^ np.uint64(keys[1]),
+            first & _LOW,
+        ]
+        keys = [(k + w) % 2**32 for k, w in zip(keys, _WEYL, strict=True)]
+    return np.stack(x, axis=-1)
+
+
+def _words(seed: int, rows: NDArray[np.uint64], parts: int, kind: str) -> NDArray[np.uint64]:
+    """``[r, 4 parts]``: the words of each row of ``A``."""
+    counter = np.zeros((rows.size, parts, 4), dtype=np.uint64)
+    counter[..., 0] = (rows & _LOW)[:, None]
+    counter[..., 1] = (rows >> np.uint64(32))[:, None]
+    counter[..., 2] = np.arange(parts, dtype=np.uint64)
+    counter[..., 3] = _KINDS.index(kind)
+    return philox4x32(counter, (seed % 2**32, seed >> 32)).reshape(rows.size, 4 * parts)
+
+
+def sketch_matrix(num_rows: int, r: int, *, seed: int, kind: str = "gaussian", row_offset: int = 0) -> Tensor:
+    """``S[:, row_offset : row_offset + r]``, float64 ``[num_rows, r]``."""
+    rows = np.arange(row_offset, row_offset + r, dtype=np.uint64)
+    if kind == "gaussian":
+        uniform = (_words(seed, rows, -(-num_rows // 4), kind) + 0.5) / 2.0**32
+        radius = np.sqrt(-2.0 * np.log(uniform[:, 0::2]))
+        angle = 2.0 * np.pi * uniform[:, 1::2]
+        normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(r, -1)
+        return torch.from_numpy(normal[:, :num_rows].T / num_rows**0.5)
+    signs = min(8, num_rows)
+    matrix = np.zeros((num_rows, r))
+    for column, words in enumerate(_words(seed, rows, -(-signs // 4), kind)[:, :signs].tolist()):
+        taken: list[int] = []  # R. W. Floyd's sample without repetition
+        for word, last in zip(words, range(num_rows - signs, num_rows), strict=True):
+            place = (word * (last + 1)) >> 32
+            taken.append(last if place in taken else place)
+            matrix[taken[-1], column] = (1.0 if word % 2 else -1.0) / signs**0.5
+    return torch.from_numpy(matrix)
+
+
+def sketch_rows(A: Tensor, num_rows: int, *, seed: int, kind: str = "gaussian", row_offset: int = 0) -> Tensor:
+    """``S[:, row_offset : row_offset + r] @ A``."""
+    S = sketch_matrix(num_rows, A.shape[0], seed=seed, kind=kind, row_offset=row_offset)
+    return S.to(A.device, A.dtype) @ A

@@ -16,13 +16,13 @@ __all__ = [
     "Constraints",
     "check_constraints",
     "check_forced",
-    "check_forced_stand",
+    "check_forced_allowed",
     "check_no_mask",
     "given_tensor",
     "num_left",
 ]
 
-MOST_REGIONS = 1 << 24  # where candidates are fewer: each label has a quota in memory, used or not
+MAX_REGIONS = 1 << 24  # where candidates are fewer: each label has a quota in memory, used or not
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def check_constraints(
         raise ValueError(f"weights: expected numbers >= 0, got {weight.min().item():g}")
     position, distance = _positions(positions, min_distance, n, A.device)
     region, quota = _regions(regions, max_per_region, n, A.device)
-    check_forced_stand(
+    check_forced_allowed(
         chosen,
         weights=None if weight is None else weight[chosen],
         forbidden=None if banned is None else banned[chosen],
@@ -112,7 +112,7 @@ def check_forced(value: Any, n: int | None, k: int) -> Tensor:
     return indices
 
 
-def check_forced_stand(
+def check_forced_allowed(
     forced: Tensor,
     *,
     weights: Tensor | None,
@@ -254,7 +254,7 @@ def _regions(regions: Any, max_per_region: Any, n: int, device: torch.device) ->
     if int(region.min()) < 0:
         raise ValueError(f"regions: expected labels from 0, got {int(region.min())}")
     num_regions = int(region.max()) + 1
-    if num_regions > (most := max(n, MOST_REGIONS)):
+    if num_regions > (most := max(n, MAX_REGIONS)):
         raise ValueError(f"regions: expected labels from 0 to {most - 1}, got {num_regions - 1}")
     quota = given_tensor("max_per_region", max_per_region, "a whole number, or one for each region")
     if quota.is_floating_point() or quota.is_complex() or quota.dtype == torch.bool or quota.dim() > 1:

@@ -1,0 +1,27 @@
+"""The oracles of ``pinn_ext``: `jets` and equations by nested autograd, `selection` by its definition."""
+
+from __future__ import annotations
+
+from pinn_ext.reference.jets import (
+    ACTIVATIONS,
+    activation_jet,
+    fourier_features,
+    fourier_jet,
+    jet_of,
+    linear_jet,
+    mlp,
+    mlp_jet,
+    navier_stokes_residual,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "activation_jet",
+    "fourier_features",
+    "fourier_jet",
+    "jet_of",
+    "linear_jet",
+    "mlp",
+    "mlp_jet",
+    "navier_stokes_residual",
+]

@@ -41,7 +41,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
     chosen = config.sensors
     if chosen.method in PIVOTED and snapshots.num_times == 1:
         raise PinnxError(
-            "sensors.method: expected coverage, lattice, random or positions for a single snapshot, whose one mode "
+            "sensors.method: expected interpolation, coverage, lattice or random for a single snapshot, whose one mode "
             f"cannot rank places, got {chosen.method}"
         )
     sensors = select_sensors(snapshots, **chosen.model_dump(exclude={"noise"}))

@@ -7,6 +7,7 @@ Pivoted QR is that of `pinn_ext.pivoted_qr`; how A is made: `pivoted_matrix.py`.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
@@ -287,15 +288,5 @@ class SensorSelector(Estimator):
             options |= {"seed": self.seed, "oversampling": self.oversampling, "sketch": self.sketch}
             if self.basis_method_ == "sketch":
                 options = {"method": "exact"}  # of what is a sketch already
-        constraints = Constraints(
-            weights=self.weights,
-            costs=self.costs,
-            forbidden=self.forbidden,
-            forced=self.forced,
-            positions=self.positions,
-            min_distance=self.min_distance,
-            regions=self.regions,
-            max_per_region=self.max_per_region,
-            quotas=self.quotas,
-        )
+        constraints = Constraints(**{field.name: getattr(self, field.name) for field in fields(Constraints)})
         return constraints.choose(matrix, int(self.n_sensors), self.grid_shape, self.refine, options)

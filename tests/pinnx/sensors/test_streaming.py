@@ -49,11 +49,12 @@ def files(snapshots: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("subtract_mean", [False, True])
 @pytest.mark.parametrize(("basis", "method"), [("pod", "exact"), ("randomized", "exact"), ("randomized", "randomized")])
 def test_a_file_in_blocks_gives_the_sensors_of_the_array(
-    snapshots: np.ndarray, files: Path, layout: str, basis: str, method: str, subtract_mean: bool
+    snapshots: np.ndarray, files: Path, layout: str, basis: str, method: str
 ) -> None:
+    # Half of the layouts with the mean taken off, of those read by columns and by rows one each.
+    subtract_mean = layout in ("tiles", "rows")
     # 32 MB of data; the selection itself takes 3 * 16 rows of 90,000 numbers, 17 MB, and 16 MB of scratch.
     options = {"basis": basis, "method": method, "subtract_mean": subtract_mean}
     streamed = SensorSelector(6, memory_limit=50 * MIB, **options).fit(f"{files / layout}.h5::u")
@@ -226,7 +227,7 @@ PEAK = """
 """
 
 
-@pytest.mark.parametrize(("basis", "method"), [("pod", "exact"), ("randomized", "exact"), ("randomized", "randomized")])
+@pytest.mark.parametrize(("basis", "method"), [("pod", "exact"), ("randomized", "randomized")])
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is set back through /proc, on Linux")
 def test_the_memory_limit_holds(tmp_path: Path, basis: str, method: str) -> None:
     """A file of 320 MB, 96 MiB allowed: the largest resident set of a process of its own."""

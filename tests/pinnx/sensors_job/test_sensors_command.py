@@ -17,6 +17,7 @@ from pinnx.config import load_config
 from pinnx.config.method import Sensors
 from pinnx.data.readers import read_fields
 from pinnx.data.synthetic import periodic_flow
+from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruction
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.sensors import choose_sensors, held_out_frames
@@ -129,6 +130,18 @@ def test_the_demo_has_its_sensors(rng: np.random.Generator) -> None:
     assert case.reference is not None
     chosen = choose_sensors(case.reference, Selection(12)).sensors
     np.testing.assert_array_equal(chosen.positions, case.sensors.positions)
+
+
+def test_one_snapshot_has_no_modes_to_pivot() -> None:
+    """A network would get sensors that stand side by side; every other method serves."""
+    flow = periodic_flow(resolution=(24, 20), num_frames=2, max_wavenumber=3.5)
+    x, y = flow.grid_lines
+    np.savez("steady.npz", x=x, y=y, **{name: flow.velocity[0, :, i].reshape(24, 20) for i, name in enumerate("uv")})
+    given = ["data.path=steady.npz", "data.axes=[x, y]", "flow.nu=0.01", "sensors.count=5"]
+    with pytest.raises(PinnxError, match=r"sensors\.method: expected interpolation, .* for a single snapshot"):
+        load_case(load_config(None, [*given, "sensors.method=qr"]))
+    for method in ("interpolation", "coverage", "lattice", "random"):
+        assert len(load_case(load_config(None, [*given, f"sensors.method={method}"])).sensors) == 5
 
 
 def test_the_defaults_are_those_of_the_configuration() -> None:

@@ -51,16 +51,16 @@ def figures(out: str) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("variable", "more"),
     [
-        [],
-        ["--subtract-mean", "--weights", "w"],
-        ["--basis", "randomized", "--method", "randomized"],
-        ["--hold-out", "0"],
+        ("q,r", []),
+        ("q", ["--subtract-mean", "--weights", "w", "sensors.area_weighted=false"]),
+        ("q,r", ["--basis", "randomized", "--method", "randomized"]),
+        ("q", ["--hold-out", "0"]),
+        ("q", ["--method", "interpolation"]),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("variable", ["q", "q,r"])
 def test_the_answer_of_the_whole(
     flow: Path, variable: str, more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

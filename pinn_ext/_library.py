@@ -19,9 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from pinn_ext import _core
-
-__all__ = ["Operator", "address", "launch_place", "read_tensors", "register_operator"]
+__all__ = ["Operator", "address", "launch_place", "register_operator"]
 
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
@@ -58,40 +56,22 @@ def _nobody_watches() -> bool:
         not torch.compiler.is_compiling()
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
         and not torch._C._autograd._profiler_enabled()
-        and torch._C._get_tracing_state() is None
+        and not torch.jit.is_tracing()
     )
-
-
-def read_tensors(*arguments: Any) -> tuple[bytes, list[int]] | None:
-    """The signature of a call and the addresses of its tensors, where the kernel may have them as they are.
-
-    Args:
-        arguments: tensors, lists or tuples of them, None.
-
-    Returns:
-        ``(signature, addresses)``: the signature tells shapes, dtype and ``requires_grad`` of every tensor, the address
-        in place of None is 0. None where something has to see an operator, where an argument is none of these, or a
-        tensor is not of floats, contiguous, plain and in the CPU's memory; and from a torch without DLPack's exchange
-        functions.
-    """
-    return _reader.read(*arguments) if _nobody_watches() else None
-
-
-_reader = _core.TensorReader((Tensor, torch.nn.Parameter))
 
 
 class Operator:
     """An operator of ``torch.ops.pinn_ext``; a call on plain tensors in eager mode does not go through the dispatcher.
 
     Args:
-        overload: the registered operator.
+        schema, overload: of the registered operator.
         kernel, backward, setup_context: see `register_operator`.
     """
 
     def __init__(
         self,
+        schema: str,
         overload: Any,
         kernel: Callable[..., Any],
         backward: Callable[..., Any],
@@ -101,9 +81,10 @@ class Operator:
         self.kernel = kernel
         self.backward = backward
         self.setup_context = setup_context
-        types = [str(argument.type) for argument in overload._schema.arguments]
-        self._tensors = tuple(i for i, kind in enumerate(types) if kind in ("Tensor", "Optional[Tensor]"))
-        self._list = types.index("List[Tensor]") if "List[Tensor]" in types else None
+        arguments = schema[schema.index("(") + 1 : schema.index(")")].split(", ")
+        types = [argument.split(" ")[0] for argument in arguments]
+        self._tensors = tuple(i for i, kind in enumerate(types) if kind in ("Tensor", "Tensor?"))
+        self._list = types.index("Tensor[]") if "Tensor[]" in types else None
 
     def __call__(self, *arguments: Any) -> Any:
         if not _nobody_watches():
@@ -118,7 +99,7 @@ class Operator:
                 return self.overload(*arguments)
             differentiable = differentiable or tensor.requires_grad
         if differentiable and torch.is_grad_enabled():
-            return _apply(self, arguments, *tensors)
+            return _Eager.apply(self, arguments, *tensors)
         return self.kernel(*arguments)
 
     def tensors_of(self, arguments: Sequence[Any]) -> list[Any]:
@@ -170,10 +151,6 @@ class _Eager(torch.autograd.Function):
         return None, None, *operator.tensors_of(gradients if isinstance(gradients, tuple) else (gradients,))
 
 
-# Function.apply itself first looks for functorch's transforms, argument by argument; `_nobody_watches` has done so.
-_apply: Callable[..., Any] = super(torch.autograd.Function, _Eager).apply
-
-
 def register_operator(
     schema: str,
     kernel: Callable[..., Any],
@@ -193,14 +170,15 @@ def register_operator(
     """
     _library.define(schema)
     name = schema.split("(", 1)[0]
+    kernel = _without_forward_mode(name, kernel)
     for dispatch_key in ("CPU", "CUDA"):
-        _library.impl(name, _without_forward_mode(name, kernel), dispatch_key)
+        _library.impl(name, kernel, dispatch_key)
     torch.library.register_fake(f"pinn_ext::{name}", fake, lib=_library)
     if backward is None:
         # Without a formula torch would warn and hand back whatever other paths contribute: wrong numbers.
         backward, setup_context = _refusal(name), None
     torch.library.register_autograd(f"pinn_ext::{name}", backward, setup_context=setup_context, lib=_library)
-    return Operator(getattr(torch.ops.pinn_ext, name).default, kernel, backward, setup_context)
+    return Operator(schema, getattr(torch.ops.pinn_ext, name).default, kernel, backward, setup_context)
 
 
 def launch_place(tensor: Tensor) -> AbstractContextManager[tuple[bool, int | None]]:

@@ -14,14 +14,12 @@ from pinn_ext.fourier import jet_streams
 
 __all__ = [
     "addresses",
-    "by_layer",
     "interleaved",
     "invariant_parts",
     "mlp_shape",
     "no_gradients",
     "num_parameters",
     "shape_of",
-    "split_flat",
     "split_gradient",
     "workspace",
 ]
@@ -91,23 +89,10 @@ def workspace(like: Tensor, shape: Any, gradient: bool, want_B: bool) -> Tensor 
     return like.new_empty(_core.cuda_workspace_bytes(shape, gradient, want_B), dtype=torch.uint8)
 
 
-def by_layer(addresses: list[int]) -> list[int]:
-    """Addresses of all weights and then of all biases, in the order of `interleaved`."""
-    ordered, layers = addresses.copy(), len(addresses) // 2
-    ordered[0::2], ordered[1::2] = addresses[:layers], addresses[layers:]
-    return ordered
-
-
-def split_flat(flat: Tensor, sizes: list[int], shapes: Sequence[torch.Size]) -> list[Tensor]:
-    """The flat gradient as tensors of the given shapes, one after the other; ``sizes`` are their numbers."""
-    pieces = zip(flat.split_with_sizes(sizes), shapes, strict=True)
-    return [piece if len(shape) == 1 else piece.view(shape) for piece, shape in pieces]
-
-
 def split_gradient(flat: Tensor, like: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
     """The flat gradient as one tensor for each of `like`, None where it is not wanted."""
-    pieces = split_flat(flat, [t.numel() for t in like], [t.shape for t in like])
-    return [piece if want else None for piece, want in zip(pieces, wanted, strict=True)]
+    pieces = zip(flat.split_with_sizes([t.numel() for t in like]), like, wanted, strict=True)
+    return [(piece if t.dim() == 1 else piece.view_as(t)) if want else None for piece, t, want in pieces]
 
 
 def no_gradients(options: Sequence[Any]) -> list[Any]:

@@ -11,15 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from pinn_ext._checks import check_coordinates, check_mlp, check_spec_fits
-from pinn_ext._eager_jet import EagerJet
-from pinn_ext._known_calls import KnownCalls
-from pinn_ext._library import read_tensors
 from pinn_ext._mlp_operator import jet_operator
-from pinn_ext._network import interleaved, invariant_parts, shape_of
+from pinn_ext._network import interleaved, invariant_parts
 from pinn_ext.activation import Activation
 from pinn_ext.jet import Jet, JetSpec
 
@@ -58,36 +54,9 @@ def mlp_jet(
         TypeError, ValueError: wrong type, shape, dtype or device; ``x`` that requires a gradient; an unknown
             activation; a coordinate that ``x`` does not have.
     """
-    with_graph = torch.is_grad_enabled()
-    read = read_tensors(x, B, weights, biases)
-    key: tuple[object, ...] = ()
-    if read is not None:
-        key = read[0], with_graph, spec, activation, thread_invariant
-        known = _known_calls.get(key)
-        if known is not None:
-            return Jet(known(read[1], x, B, interleaved(weights, biases)), spec)
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
-    parameters = interleaved(weights, biases)
     parts = invariant_parts(B, weights) if thread_invariant else 0
     streams = spec.first, spec.laplacian_weights, spec.has_laplacian
-    if read is None:
-        return Jet(jet_operator(x, B, parameters, *streams, activation, parts), spec)
-    differentiated = [*parameters, B] if B.requires_grad else parameters
-    want_gradient = with_graph and any([t.requires_grad for t in differentiated])
-    call = EagerJet(
-        dtype=x.dtype,
-        out=(spec.num_streams, x.shape[0], biases[-1].shape[0]),
-        pieces=tuple(t.shape for t in differentiated) if want_gradient else (),
-        want_frequencies=want_gradient and B.requires_grad,
-        shape=shape_of(x, B, parameters, *streams, activation),
-        streams=streams,
-        activation=activation,
-        parts=parts,
-    )
-    _known_calls.add(key, call)
-    return Jet(call(read[1], x, B, parameters), spec)
-
-
-_known_calls: KnownCalls[EagerJet] = KnownCalls()
+    return Jet(jet_operator(x, B, interleaved(weights, biases), *streams, activation, parts), spec)

@@ -18,14 +18,11 @@ from pinn_ext._checks import (
     check_tensor,
     describe,
 )
-from pinn_ext._eager_loss import EagerLoss
-from pinn_ext._known_calls import KnownCalls
-from pinn_ext._library import read_tensors
 from pinn_ext._navier_stokes_operator import loss_operator
-from pinn_ext._network import interleaved, invariant_parts, shape_of
+from pinn_ext._network import interleaved, invariant_parts
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
-from pinn_ext.navier_stokes import check_flow, residual_size
+from pinn_ext.navier_stokes import check_flow
 
 __all__ = ["navier_stokes_loss"]
 
@@ -77,19 +74,6 @@ def navier_stokes_loss(
         TypeError, ValueError: wrong type, shape, dtype or device; no points; ``x``, ``point_weights``, ``forcing`` or
             ``term_weights`` that require a gradient; a spec that does not carry what the equations need.
     """
-    if isinstance(x, Tensor) and x.layout is torch.strided:  # else x is refused below
-        nu, term_weights = as_tensor("nu", nu, "x", x), as_tensor("term_weights", term_weights, "x", x)
-        forcing = None if forcing is None else as_tensor("forcing", forcing, "x", x)
-    with_graph = torch.is_grad_enabled()
-    read = read_tensors(x, B, nu, forcing, term_weights, point_weights, weights, biases)
-    key: tuple[object, ...] = ()
-    if read is not None:
-        options = spec, activation, type(steady), steady, count, return_residual, thread_invariant
-        key = (read[0], with_graph, *options)
-        known = _known_calls.get(key)
-        if known is not None:
-            assert isinstance(nu, Tensor)  # as it has been read
-            return known(read[1], interleaved(weights, biases), B, nu)
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
@@ -111,25 +95,10 @@ def navier_stokes_loss(
     _refuse_gradient("forcing", forcing)
 
     parameters = interleaved(weights, biases)
+    with_graph = torch.is_grad_enabled()
     want_B, want_nu = with_graph and B.requires_grad, with_graph and nu.requires_grad
     want_gradient = want_B or want_nu or (with_graph and any([p.requires_grad for p in parameters]))
     parts = invariant_parts(B, weights) if thread_invariant else 0
-    if read is not None:
-        differentiated = [*parameters, *([B] if want_B else []), *([nu] if want_nu else [])]
-        call = EagerLoss(
-            dtype=x.dtype,
-            columns=outputs,
-            residual=(n, outputs) if return_residual else None,
-            pieces=tuple(t.shape for t in differentiated) if want_gradient else (),
-            count=n if count is None else float(count),
-            shape=shape_of(x, B, parameters, spec.first, spec.laplacian_weights, True, activation),
-            size=residual_size(n, outputs - 1, nu, forcing, len(spec.first) == outputs, steady),
-            want_frequencies=want_B,
-            want_viscosity=want_nu,
-            parts=parts,
-        )
-        _known_calls.add(key, call)
-        return call(read[1], parameters, B, nu)
     total, terms, residual, _ = loss_operator(
         x,
         B,
@@ -150,9 +119,6 @@ def navier_stokes_loss(
         parts,
     )
     return (total, terms, residual) if return_residual else (total, terms)
-
-
-_known_calls: KnownCalls[EagerLoss] = KnownCalls()
 
 
 def _refuse_gradient(name: str, tensor: Tensor | None) -> None:

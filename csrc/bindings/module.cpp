@@ -11,5 +11,4 @@ PYBIND11_MODULE(_core, m) {
   pinn::register_navier_stokes(m);
   pinn::register_mlp(m);
   pinn::register_selection(m);
-  pinn::register_tensor_reader(m);
 }

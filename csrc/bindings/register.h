@@ -27,7 +27,6 @@ void register_fourier(py::module_& m);
 void register_navier_stokes(py::module_& m);
 void register_mlp(py::module_& m);
 void register_selection(py::module_& m);
-void register_tensor_reader(py::module_& m);
 
 template <typename T>
 T* pointer(Address address) {

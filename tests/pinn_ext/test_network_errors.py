@@ -294,6 +294,17 @@ def test_what_is_not_differentiable_twice_says_so_by_name(name: str) -> None:
         torch.autograd.grad(first.square().sum(), q)
 
 
+@pytest.mark.parametrize("name", BACKWARDS)
+def test_parameters_changed_before_the_backward_pass_are_reported(name: str) -> None:
+    bias = wanting(3)
+    arguments = {"weights": [zeros(3, 10)], "biases": [bias]}
+    result = mlp(**arguments).data if name == "mlp_jet" else loss(**arguments)[0]
+    with torch.no_grad():
+        bias.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        result.sum().backward()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_forward_mode_is_refused_by_name(name: str) -> None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import check_tensor
-from pinn_ext._library import address, launch_place, register_operator
-from pinn_ext.fourier import jet_streams
+from pinn_ext._impl.checks import check_tensor
+from pinn_ext._impl.network import jet_streams
+from pinn_ext._impl.operator import address, launch_place, register_operator
 from pinn_ext.jet import Jet
 
 __all__ = ["ACTIVATIONS", "Activation", "activation_jet"]

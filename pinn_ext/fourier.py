@@ -9,15 +9,15 @@ functions*, NeurIPS 2020, section 5). A scaling of the inputs, axis by axis, bel
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import check_coordinates, check_spec_fits
-from pinn_ext._library import address, launch_place, register_operator
+from pinn_ext._impl.checks import check_coordinates, check_spec_fits
+from pinn_ext._impl.network import jet_streams
+from pinn_ext._impl.operator import address, launch_place, register_operator
 from pinn_ext.jet import Jet, JetSpec
 
 __all__ = ["fourier_features", "fourier_jet"]
@@ -59,16 +59,6 @@ def fourier_jet(x: Tensor, B: Tensor, spec: JetSpec) -> Jet:
     check_spec_fits(spec, x.shape[1])
     data = _fourier_jet(x, B, spec.first, spec.laplacian_weights, spec.has_laplacian)
     return Jet(data, spec)
-
-
-@lru_cache(maxsize=256)
-def _streams(first: tuple[int, ...], weights: tuple[float, ...], laplacian: bool) -> Any:
-    return _core.JetStreams(first, weights, laplacian)
-
-
-def jet_streams(first: list[int], weights: list[float], laplacian: bool) -> Any:
-    """The kernels' description of a jet's streams."""
-    return _streams(tuple(first), tuple(weights), laplacian)
 
 
 def _sizes(x: Tensor, B: Tensor) -> tuple[int, int, int]:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import check_same, check_tensor, describe
-from pinn_ext._library import address, register_operator
+from pinn_ext._impl.checks import check_same, check_tensor, describe
+from pinn_ext._impl.operator import address, register_operator
 
 __all__ = ["RowGram", "project_rows", "row_gram"]
 

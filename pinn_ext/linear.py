@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinn_ext._checks import check_same, check_tensor
-from pinn_ext._library import register_operator
+from pinn_ext._impl.checks import check_same, check_tensor
+from pinn_ext._impl.operator import register_operator
 from pinn_ext.jet import Jet
 
 __all__ = ["linear_jet"]

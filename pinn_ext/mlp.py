@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pinn_ext._checks import check_coordinates, check_mlp, check_spec_fits
-from pinn_ext._mlp_operator import jet_operator
-from pinn_ext._network import interleaved, invariant_parts
+from pinn_ext._impl.checks import check_coordinates, check_mlp, check_spec_fits
+from pinn_ext._impl.jet_operator import jet_operator
+from pinn_ext._impl.network import interleaved, invariant_parts
 from pinn_ext.activation import Activation
 from pinn_ext.jet import Jet, JetSpec
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import as_tensor, check_tensor, describe
-from pinn_ext._library import address, launch_place, register_operator
+from pinn_ext._impl.checks import as_tensor, check_tensor, describe
+from pinn_ext._impl.operator import address, launch_place, register_operator
 from pinn_ext.jet import Jet, JetSpec
 
 __all__ = ["navier_stokes_residual"]

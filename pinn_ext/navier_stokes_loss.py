@@ -9,7 +9,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from pinn_ext._checks import (
+from pinn_ext._impl.checks import (
     as_tensor,
     check_coordinates,
     check_mlp,
@@ -18,8 +18,8 @@ from pinn_ext._checks import (
     check_tensor,
     describe,
 )
-from pinn_ext._navier_stokes_operator import loss_operator
-from pinn_ext._network import interleaved, invariant_parts
+from pinn_ext._impl.loss_operator import loss_operator
+from pinn_ext._impl.network import interleaved, invariant_parts
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
 from pinn_ext.navier_stokes import check_flow

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn_ext._checks import DTYPES, describe
+from pinn_ext._impl.checks import DTYPES, describe
 from pinn_ext._impl.constraints import check_constraints, check_forced, check_no_mask, given_tensor
 from pinn_ext._impl.pivots import choose, choose_from_sketch
 from pinn_ext.sketch import SKETCHES, check_seed

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import check_same, check_tensor, describe
-from pinn_ext._library import address, launch_place, register_operator
+from pinn_ext._impl.checks import check_same, check_tensor, describe
+from pinn_ext._impl.operator import address, launch_place, register_operator
 
 __all__ = ["SKETCHES", "check_seed", "sketch_rows"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn_ext._checks import describe
+from pinn_ext._impl.checks import describe
 
 __all__ = [
     "NO_CONSTRAINTS",

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._checks import describe
+from pinn_ext._impl.checks import describe
 from pinn_ext._impl.constraints import NO_CONSTRAINTS, Constraints
-from pinn_ext._library import address, launch_place
+from pinn_ext._impl.operator import address, launch_place
 from pinn_ext.sketch import sketch_rows
 
 _STATUS = _core.PivotStatus

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pinn_ext._checks import describe
+from pinn_ext._impl.checks import describe
 from pinn_ext._impl.constraints import Constraints, check_forced, check_forced_allowed, num_left
 from pinn_ext._impl.pivots import Pivots, check_finite, choose, rounding_level
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import pinn_ext
-from pinn_ext import _core, _paths, build_info
+from pinn_ext import _core, build_info
+from pinn_ext._impl import network
 
 CUDA = {"cuda_version": "13.0", "cuda_architectures": "80,90"}
 
@@ -19,10 +20,10 @@ CUDA = {"cuda_version": "13.0", "cuda_architectures": "80,90"}
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
     """Each test is the first to ask, and leaves no answer to the next."""
-    for function in (_paths._say_composed, _paths._built_with_cuda):
+    for function in (network._warn_composed, network._built_with_cuda):
         function.cache_clear()
     yield
-    for function in (_paths._say_composed, _paths._built_with_cuda):
+    for function in (network._warn_composed, network._built_with_cuda):
         function.cache_clear()
 
 
@@ -69,7 +70,7 @@ def test_the_kernels_say_what_is_told() -> None:
 
     def serves(width: int, outputs: int, *, float64: bool = False) -> bool:
         shape = _core.MlpShape(4, 2, 3, [6, width, outputs], streams, _core.Activation.tanh)
-        return _core.cuda_fused_serves(shape, float64)
+        return _core.cuda_fused_supports(shape, float64)
 
     text: Any = build_info().fused["cuda float32"]
     width, outputs, _ = (int(number) for number in re.findall(r"\d+", text))
@@ -86,22 +87,22 @@ def test_the_composed_path_is_said_once(monkeypatch: pytest.MonkeyPatch, dtype: 
     name = str(dtype).removeprefix("torch.")
     fused = build_info().fused[f"cuda {name}"]
     with pytest.warns(UserWarning, match=rf"a network in {name} on CUDA goes layer by layer \(composed\)") as caught:
-        assert not _paths.fused_serves(None, x)
+        assert not network.fused_supports(None, x)
     assert str(fused) in str(caught[0].message)
-    assert not _paths.fused_serves(None, x)  # a second warning would be an error here
+    assert not network.fused_supports(None, x)  # a second warning would be an error here
 
 
 def test_nothing_is_said_where_the_fused_path_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu: Any = SimpleNamespace(is_cuda=False, dtype=torch.float64)
     cuda: Any = SimpleNamespace(is_cuda=True, dtype=torch.float32)
     build_with(monkeypatch, serves=False, **CUDA)
-    assert _paths.fused_serves(None, cpu)
+    assert network.fused_supports(None, cpu)
     build_with(monkeypatch, serves=True, **CUDA)
-    assert _paths.fused_serves(None, cuda)
+    assert network.fused_supports(None, cuda)
 
 
 def test_no_path_is_promised_in_a_build_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CUDA tensor goes on to the kernel that says how to rebuild, not to a slower one that would say the same."""
     build_with(monkeypatch, serves=False, cuda_version="", cuda_architectures="")
     x: Any = SimpleNamespace(is_cuda=True, dtype=torch.float32)
-    assert _paths.fused_serves(None, x)
+    assert network.fused_supports(None, x)

@@ -21,7 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import pinn_ext
-from pinn_ext import _composed, reference
+from pinn_ext import reference
+from pinn_ext._impl import composed
 
 WIDTHS = (9, 13)
 
@@ -92,7 +93,7 @@ class Problem:
     def loss(
         self, *, residual: bool = True, gradient: bool = True, want_B: bool = True, want_nu: bool = True
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return _composed.navier_stokes_loss(
+        return composed.navier_stokes_loss(
             self.x,
             self.B,
             self.parameters,
@@ -145,7 +146,7 @@ def points_per_chunk(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def choose(points: int, streams: int, num_outputs: int) -> None:
         numbers = 10 + 2 * sum(WIDTHS) + max(WIDTHS) + 3 * num_outputs
-        monkeypatch.setattr(_composed, "MAX_NUMBERS", points * streams * numbers)
+        monkeypatch.setattr(composed, "MAX_NUMBERS", points * streams * numbers)
 
     return choose
 
@@ -209,16 +210,16 @@ def test_jet_and_its_gradient(spec_name: str, activation: str, widths: tuple[int
     x, B, parameters, *_ = arguments
     leaves = [t.clone().requires_grad_(True) for t in (*parameters, B)]
     wanted = reference.mlp_jet(x, leaves[-1], leaves[:-1:2], leaves[1:-1:2], SPECS[spec_name], activation).data
-    got = _composed.mlp_jet(*arguments)
+    got = composed.mlp_jet(*arguments)
     assert relative_error(got, wanted) <= KERNEL_FLOAT64
 
     v_out = normal(torch.Generator().manual_seed(6), *wanted.shape)
     gradients = torch.autograd.grad(wanted, leaves, v_out)
-    flat = _composed.mlp_jet_gradient(v_out, *arguments, True)
+    flat = composed.mlp_jet_gradient(v_out, *arguments, True)
     parts = [p.view(g.shape) for p, g in zip(flat.split([g.numel() for g in gradients]), gradients, strict=True)]
     # A bias of the last layer but the value is a sum of v_out: nothing here is zero but by cancellation.
     assert max(errors_of(parts, gradients)) <= KERNEL_FLOAT64
-    without_B = _composed.mlp_jet_gradient(v_out, *arguments, False)
+    without_B = composed.mlp_jet_gradient(v_out, *arguments, False)
     assert torch.equal(without_B, flat[: len(without_B)])
     assert len(flat) - len(without_B) == B.numel()
 
@@ -227,18 +228,18 @@ def test_views_give_what_contiguous_tensors_give() -> None:
     arguments = mlp_arguments("unsteady2d", 17, "tanh", seed=7)
     x, B, parameters, *streams = arguments
     views = (x.T.contiguous().T, B.T.contiguous().T, [p.T.contiguous().T if p.dim() == 2 else p for p in parameters])
-    wanted = _composed.mlp_jet(*arguments)
-    assert relative_error(_composed.mlp_jet(*views, *streams), wanted) <= KERNEL_FLOAT64
+    wanted = composed.mlp_jet(*arguments)
+    assert relative_error(composed.mlp_jet(*views, *streams), wanted) <= KERNEL_FLOAT64
     one = torch.ones(()).double().expand(wanted.shape)  # as `.sum().backward()` hands it down
-    got = _composed.mlp_jet_gradient(one, *views, *streams, True)
-    assert relative_error(got, _composed.mlp_jet_gradient(one.contiguous(), *arguments, True)) <= KERNEL_FLOAT64
+    got = composed.mlp_jet_gradient(one, *views, *streams, True)
+    assert relative_error(got, composed.mlp_jet_gradient(one.contiguous(), *arguments, True)) <= KERNEL_FLOAT64
 
 
 def test_no_points() -> None:
     arguments = mlp_arguments("unsteady2d", 0, "tanh", seed=8)
-    jet = _composed.mlp_jet(*arguments)
+    jet = composed.mlp_jet(*arguments)
     assert jet.shape == (SPECS["unsteady2d"].num_streams, 0, 4)
-    gradient = _composed.mlp_jet_gradient(jet, *arguments, True)
+    gradient = composed.mlp_jet_gradient(jet, *arguments, True)
     assert len(gradient) == sum(t.numel() for t in (*arguments[2], arguments[1]))
     assert not gradient.any()
 
@@ -261,11 +262,11 @@ def test_chunks_add_up(points_per_chunk: Any, use: Use, points: int) -> None:
 @pytest.mark.parametrize("points", [1, 7])
 def test_chunks_of_the_jet(points_per_chunk: Any, points: int) -> None:
     arguments = mlp_arguments("unsteady2d", 37, "gelu", seed=10)
-    wanted = _composed.mlp_jet(*arguments)
-    gradient = _composed.mlp_jet_gradient(wanted, *arguments, True)
+    wanted = composed.mlp_jet(*arguments)
+    gradient = composed.mlp_jet_gradient(wanted, *arguments, True)
     points_per_chunk(points, SPECS["unsteady2d"].num_streams, 4)
-    assert relative_error(_composed.mlp_jet(*arguments), wanted) <= KERNEL_FLOAT64
-    assert relative_error(_composed.mlp_jet_gradient(wanted, *arguments, True), gradient) <= KERNEL_FLOAT64
+    assert relative_error(composed.mlp_jet(*arguments), wanted) <= KERNEL_FLOAT64
+    assert relative_error(composed.mlp_jet_gradient(wanted, *arguments, True), gradient) <= KERNEL_FLOAT64
 
 
 @pytest.mark.parametrize("n", [0, 1, 35, 36, 37, 1000])
@@ -273,7 +274,7 @@ def test_chunks_of_the_jet(points_per_chunk: Any, points: int) -> None:
 def test_chunks_are_alike_and_hold_every_point_once(points_per_chunk: Any, n: int, points: int) -> None:
     _, B, parameters, *rest = mlp_arguments("unsteady2d", 1, "tanh", seed=11)
     points_per_chunk(points, SPECS["unsteady2d"].num_streams, 4)
-    chunks = list(_composed._Network(B, parameters, *rest).chunks(n, kept=True))
+    chunks = list(composed._Network(B, parameters, *rest).chunks(n, kept=True))
     assert [i for chunk in chunks for i in range(chunk.start, chunk.stop)] == list(range(n))
     assert len(chunks) == -(-n // points)
     sizes = {chunk.stop - chunk.start for chunk in chunks[:-1]}
@@ -337,12 +338,12 @@ def beside_a_chunk() -> int:
 @pytest.mark.parametrize("gradient", [True, False])
 def test_memory_does_not_grow_with_the_points(monkeypatch: pytest.MonkeyPatch, gradient: bool) -> None:
     bound = 2**18
-    monkeypatch.setattr(_composed, "MAX_NUMBERS", bound)
+    monkeypatch.setattr(composed, "MAX_NUMBERS", bound)
     peaks = [peak_of_the_loss(n, gradient=gradient) for n in (2000, 8000)]
     assert max(peaks) <= bound + beside_a_chunk()
     assert min(peaks) >= bound // 2, "the bound is used, so it is this that the peak is held by"
     # Without the bound the same points take as much more as there are more of them.
-    monkeypatch.setattr(_composed, "MAX_NUMBERS", 2**60)
+    monkeypatch.setattr(composed, "MAX_NUMBERS", 2**60)
     free = [peak_of_the_loss(n, gradient=gradient) for n in (2000, 8000)]
     assert free[1] > 3 * free[0]
     assert free[1] > 3 * max(peaks)
@@ -351,14 +352,14 @@ def test_memory_does_not_grow_with_the_points(monkeypatch: pytest.MonkeyPatch, g
 @pytest.mark.parametrize("spec_name", ["value", "unsteady2d"])
 def test_memory_of_the_jet(monkeypatch: pytest.MonkeyPatch, spec_name: str) -> None:
     bound = 2**17
-    monkeypatch.setattr(_composed, "MAX_NUMBERS", bound)
+    monkeypatch.setattr(composed, "MAX_NUMBERS", bound)
     arguments = mlp_arguments(spec_name, 8000, "tanh", seed=13, widths=WIDE)
     given = [*arguments[:2], *arguments[2]]
     with Watch(*given) as watch:
-        jet = _composed.mlp_jet(*arguments)
+        jet = composed.mlp_jet(*arguments)
     assert bound // 2 <= watch.peak // 8 - jet.numel() <= bound
     with Watch(*given, jet) as watch:
-        _composed.mlp_jet_gradient(jet, *arguments, True)
+        composed.mlp_jet_gradient(jet, *arguments, True)
     assert bound // 2 <= watch.peak // 8 <= bound + beside_a_chunk()
 
 
@@ -369,11 +370,11 @@ def test_nothing_waits_for_the_device() -> None:
     """No number is read back, nothing comes from the host, no size depends on values: a CUDA graph can hold it."""
     problem = Problem(Use("unsteady2d", nu="points", forcing="points", weighted=True), 37, seed=14)
     arguments = mlp_arguments("unsteady2d", 37, "tanh", seed=14)
-    jet = _composed.mlp_jet(*arguments)
+    jet = composed.mlp_jet(*arguments)
     with Watch() as watch:
         problem.loss()
-        _composed.mlp_jet(*arguments)
-        _composed.mlp_jet_gradient(jet, *arguments, True)
+        composed.mlp_jet(*arguments)
+        composed.mlp_jet_gradient(jet, *arguments, True)
     assert "addmm_" in watch.names
     assert not watch.names & WAITING
     with Watch() as watch:  # what is looked for would be seen

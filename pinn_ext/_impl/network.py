@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext.fourier import jet_streams
+from pinn_ext.build_info import build_info
 
 __all__ = [
     "addresses",
+    "fused_supports",
     "interleaved",
     "invariant_parts",
+    "jet_streams",
     "mlp_shape",
     "no_gradients",
     "num_parameters",
@@ -47,6 +50,16 @@ def invariant_parts(B: Tensor, weights: Sequence[Tensor]) -> int:
 
 
 @lru_cache(maxsize=256)
+def _streams(first: tuple[int, ...], weights: tuple[float, ...], laplacian: bool) -> Any:
+    return _core.JetStreams(first, weights, laplacian)
+
+
+def jet_streams(first: Sequence[int], weights: Sequence[float], laplacian: bool) -> Any:
+    """The kernels' description of a jet's streams."""
+    return _streams(tuple(first), tuple(weights), laplacian)
+
+
+@lru_cache(maxsize=256)
 def mlp_shape(
     n: int,
     d: int,
@@ -58,7 +71,7 @@ def mlp_shape(
     activation: str,
 ) -> Any:
     """The kernels' description of a network and its points."""
-    streams = jet_streams(list(first), list(weights), laplacian)
+    streams = _streams(first, weights, laplacian)
     return _core.MlpShape(n, d, m, widths, streams, getattr(_core.Activation, activation))
 
 
@@ -99,3 +112,28 @@ def no_gradients(options: Sequence[Any]) -> list[Any]:
     """What autograd takes as the gradients of arguments that are no tensors: torch holds an empty list for one of
     tensors."""
     return [[] if isinstance(option, list | tuple) and not option else None for option in options]
+
+
+def fused_supports(shape: Any, x: Tensor) -> bool:
+    """Whether the fused kernel takes this network on this device; where not, one warning says so."""
+    # A build without CUDA has no path for a CUDA tensor: the fused kernel's twin says how to rebuild.
+    if not x.is_cuda or not _built_with_cuda():
+        return True
+    if _core.cuda_fused_serves(shape, x.dtype == torch.float64):
+        return True
+    _warn_composed(str(x.dtype).removeprefix("torch."))
+    return False
+
+
+@cache
+def _built_with_cuda() -> bool:
+    return build_info().cuda_version is not None
+
+
+@cache
+def _warn_composed(dtype: str) -> None:
+    warnings.warn(
+        f"pinn_ext: a network in {dtype} on CUDA goes layer by layer (composed); fused there are, in {dtype}: "
+        f"{build_info().fused[f'cuda {dtype}']} (pinn_ext.build_info().fused)",
+        stacklevel=2,
+    )

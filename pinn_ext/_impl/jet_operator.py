@@ -6,10 +6,18 @@ from typing import Any
 
 from torch import Tensor
 
-from pinn_ext import _composed, _core
-from pinn_ext._library import address, launch_place, register_operator
-from pinn_ext._network import addresses, no_gradients, num_parameters, shape_of, split_gradient, workspace
-from pinn_ext._paths import fused_serves
+from pinn_ext import _core
+from pinn_ext._impl import composed
+from pinn_ext._impl.network import (
+    addresses,
+    fused_supports,
+    no_gradients,
+    num_parameters,
+    shape_of,
+    split_gradient,
+    workspace,
+)
+from pinn_ext._impl.operator import address, launch_place, register_operator
 
 __all__ = ["gradient_operator", "jet_operator"]
 
@@ -25,8 +33,8 @@ def _kernel(
     parts: int,
 ) -> Tensor:
     shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
-    if not fused_serves(shape, x):
-        return _composed.mlp_jet(x, B, parameters, first, weights, laplacian, activation)
+    if not fused_supports(shape, x):
+        return composed.mlp_jet(x, B, parameters, first, weights, laplacian, activation)
     x, B = x.contiguous(), B.contiguous()
     parameters = [p.contiguous() for p in parameters]
     out = _fake(x, B, parameters, first, weights, laplacian, activation, parts)
@@ -82,8 +90,8 @@ def _backward_kernel(
     parts: int,
 ) -> Tensor:
     shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
-    if not fused_serves(shape, x):
-        return _composed.mlp_jet_gradient(v_out, x, B, parameters, first, weights, laplacian, activation, want_B)
+    if not fused_supports(shape, x):
+        return composed.mlp_jet_gradient(v_out, x, B, parameters, first, weights, laplacian, activation, want_B)
     size = num_parameters(parameters) + (B.numel() if want_B else 0)
     if v_out.numel() == 0:
         return x.new_zeros(size)

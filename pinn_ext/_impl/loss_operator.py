@@ -11,10 +11,18 @@ from typing import Any
 
 from torch import Tensor
 
-from pinn_ext import _composed, _core
-from pinn_ext._library import address, launch_place, register_operator
-from pinn_ext._network import addresses, no_gradients, num_parameters, shape_of, split_gradient, workspace
-from pinn_ext._paths import fused_serves
+from pinn_ext import _core
+from pinn_ext._impl import composed
+from pinn_ext._impl.network import (
+    addresses,
+    fused_supports,
+    no_gradients,
+    num_parameters,
+    shape_of,
+    split_gradient,
+    workspace,
+)
+from pinn_ext._impl.operator import address, launch_place, register_operator
 from pinn_ext.navier_stokes import residual_size
 
 __all__ = ["loss_operator", "scale_operator"]
@@ -44,8 +52,8 @@ def _kernel(
     parts: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape = shape_of(x, B, parameters, first, weights, True, activation)
-    if not fused_serves(shape, x):
-        return _composed.navier_stokes_loss(
+    if not fused_supports(shape, x):
+        return composed.navier_stokes_loss(
             x,
             B,
             parameters,

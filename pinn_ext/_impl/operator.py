@@ -57,7 +57,7 @@ def _nobody_watches() -> bool:
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
         and not torch._C._autograd._profiler_enabled()
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
     )
 
 
@@ -99,7 +99,7 @@ class Operator:
                 return self.overload(*arguments)
             differentiable = differentiable or tensor.requires_grad
         if differentiable and torch.is_grad_enabled():
-            return _Eager.apply(self, arguments, *tensors)
+            return _Eager.apply(self, arguments, *tensors)  # type: ignore[no-untyped-call]
         return self.kernel(*arguments)
 
     def tensors_of(self, arguments: Sequence[Any]) -> list[Any]:

@@ -20,11 +20,11 @@ from pinnx.config import (
     load_config,
     preset_names,
 )
+from pinnx.config.data_section import Arrays, Synthetic
 from pinnx.config.method import Limits
-from pinnx.config.problem import Arrays, Synthetic
 from pinnx.data import DataMapping, Snapshots, periodic_flow, read_snapshots
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import GATES
+from pinnx.evals import GATES
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 CAVITY = ["data.path=cavity.mat"]
@@ -110,6 +110,50 @@ def test_round_trip_is_equal(tmp_path: Path, overrides: list[str]) -> None:
     text = dump_config(config)
     assert loaded(tmp_path, text) == config
     assert set(yaml.safe_load(text)) == set(Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [
+        ("flow: {nu: 0.3, learn_nu: true}", ()),
+        ("problem: {kind: flow, nu: 0.3, learn_nu: true}", ()),
+        ("problem: {kind: flow, learn_nu: true}", ("flow.nu=0.3",)),
+        ("flow: {nu: 1}", ("problem.nu=0.3", "problem.learn_nu=true")),
+        ("flow: {nu: 1}", ("problem={kind: flow, nu: 0.3, learn_nu: true}",)),
+        ("flow: {nu: 1}", ("flow={nu: 0.3, learn_nu: true}",)),
+        ("", ("flow.nu=0.3", "problem.learn_nu=true")),
+    ],
+)
+def test_a_kind_of_problem_has_two_spellings(tmp_path: Path, text: str, overrides: tuple[str, ...]) -> None:
+    problem = loaded(tmp_path, f"data: {{path: a.mat}}\n{text}\n", overrides).problem
+    assert (problem.kind, problem.nu, problem.learn_nu) == ("flow", 0.3, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        (
+            "flow: {nu: 1}\nproblem: {kind: flow}",
+            (),
+            "problem: expected one section of problem, flow, got problem and flow",
+        ),
+        ("problem: {kind: heat}", (), "problem.kind: expected one of flow, got 'heat'"),
+        ("problem: {nu: 1}", (), "problem.kind: expected one of flow, got None"),
+        ("problem: flow", (), "problem.kind: expected one of flow, got 'flow'"),
+        ("flow: {kind: flow}", (), "flow.kind: unknown key; did you mean flow.nu?"),
+        ("problem: {kind: flow, mu: 1}", (), "flow.mu: unknown key; did you mean flow.nu?"),
+        ("problem: {kind: flow, nu: -1}", (), "flow.nu: expected a number > 0 or null, got -1"),
+        ("", ("problem.nu=-1",), "flow.nu: expected a number > 0 or null, got -1"),
+        ("", ("problem.mu=1",), "flow.mu: unknown key; did you mean flow.nu?"),
+        ("flow: 3", (), "flow: expected a section with the keys kind, nu, learn_nu, steady, forcing, got 3"),
+    ],
+)
+def test_a_kind_of_problem_that_is_wrong_is_one_line(
+    tmp_path: Path, text: str, overrides: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(PinnxError) as caught:
+        loaded(tmp_path, f"data: {{path: a.mat}}\n{text}\n", overrides)
+    assert str(caught.value) == message
 
 
 @given(st.floats(min_value=5e-324, allow_infinity=False), st.floats(0.0, 1.0, exclude_max=True))
@@ -323,7 +367,7 @@ def test_table_of_keys_is_complete() -> None:
     keys = describe()
     paths = [key.path for key in keys]
     assert len(set(paths)) == len(paths)
-    assert {path.split(".")[0] for path in paths} == set(Config.model_fields)
+    assert {path.split(".")[0] for path in paths} == set(Config.model_fields) - {"problem"} | {"flow"}
     for key in keys:
         assert len(key.description) > 5, key.path
         assert key.kind, key.path

@@ -10,6 +10,7 @@ import inspect
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from pinnx.config.kinds import phrase_of
-from pinnx.config.root import Config
+from pinnx.config.root import Config, fields_of
 
 __all__ = ["Key", "configuration_markdown", "describe", "section_of"]
 
@@ -33,6 +34,10 @@ by their full path:
 A key that is not in this table is an error. `config.yaml` in the folder of a run holds every key
 with the value that was used, and starts the same run again. Units are those of the data. A path is
 relative to the folder in which the command runs.
+
+Which equations hold is the section `problem` with its `kind`. Each kind is also a section by its own
+name, which is shorter: `flow: {nu: 0.01}` and `problem: {kind: flow, nu: 0.01}` are the same, and so
+are the overrides `flow.nu=0.01` and `problem.nu=0.01`. Both at once are refused.
 
 This page is made from the code by `pinnx.config.configuration_markdown()`.
 """
@@ -57,6 +62,7 @@ class Key:
     unit: str
 
 
+@cache
 def describe() -> tuple[Key, ...]:
     """Return all settings, in the order of the sections; a section itself is no setting."""
     return tuple(_keys_of(Config, ""))
@@ -80,7 +86,7 @@ def section_of(annotation: Any) -> tuple[type[BaseModel], bool] | None:
 def configuration_markdown() -> str:
     """Return the text of docs/configuration.md: one table for each section."""
     lines = [INTRODUCTION]
-    for name, field in Config.model_fields.items():
+    for name, field in fields_of(Config).items():
         inner = section_of(field.annotation)
         assert inner is not None
         lines += [f"## {name}", "", inspect.getdoc(inner[0]) or "", ""]
@@ -94,7 +100,7 @@ def configuration_markdown() -> str:
 
 
 def _keys_of(section: type[BaseModel], prefix: str) -> Iterator[Key]:
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         path = prefix + name
         inner = section_of(field.annotation)
         if inner is not None:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from pinnx.config.messages import error_of, field_at, unknown_key, unknown_keys
-from pinnx.config.root import Config
+from pinnx.config.root import PROBLEMS, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
 
@@ -47,15 +47,18 @@ def load_config(preset_or_path: str | os.PathLike[str] | None, overrides: Iterab
         PinnxError: one line: no such preset or file, an unknown key (the nearest known one is
             named), a value of the wrong kind, or settings that contradict each other.
     """
-    settings = {} if preset_or_path is None else _read(preset_or_path)
+    settings = _by_kind({} if preset_or_path is None else _read(preset_or_path))
     for override in overrides:
         path, value = _split(override) if isinstance(override, str) else override
-        _apply(settings, path, value)
+        if path == "problem":
+            settings = _by_kind({**{k: v for k, v in settings.items() if k not in PROBLEMS}, path: value})
+        else:
+            _apply(settings, _short(path, settings), value)
     unknown = unknown_keys(settings)
     if unknown:
         raise unknown_key(unknown[0])
     try:
-        return Config.model_validate(settings)
+        return Config.model_validate(_as_problem(settings))
     except ValidationError as error:
         raise error_of(error, settings) from None
 
@@ -85,6 +88,48 @@ def _read(preset_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise PinnxError(f"{name}: expected a mapping of sections, got {type(settings).__name__}")
     return settings
+
+
+def _by_kind(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the section `problem` by the name of its kind.
+
+    Raises:
+        PinnxError: both spellings at once, several kinds, or a kind that does not exist.
+    """
+    given = [name for name in ("problem", *PROBLEMS) if name in settings]
+    if len(given) > 1:
+        raise PinnxError(
+            f"problem: expected one section of {', '.join(('problem', *PROBLEMS))}, got {' and '.join(given)}"
+        )
+    if given != ["problem"]:
+        return settings
+    rest = {name: value for name, value in settings.items() if name != "problem"}
+    problem = settings["problem"]
+    kind = problem.get("kind") if isinstance(problem, dict) else problem
+    if not isinstance(problem, dict) or kind not in PROBLEMS:
+        raise PinnxError(f"problem.kind: expected one of {', '.join(PROBLEMS)}, got {kind!r}")
+    return {**rest, kind: {name: value for name, value in problem.items() if name != "kind"}}
+
+
+def _short(path: str, settings: dict[str, Any]) -> str:
+    """An override's path with the name of the kind in place of `problem`."""
+    present = next((kind for kind in PROBLEMS if kind in settings), next(iter(PROBLEMS)))
+    first, dot, rest = path.partition(".")
+    if first == "problem" and dot:
+        return f"{present}.{rest}"
+    if first in PROBLEMS and first != present:
+        raise PinnxError(f"{path}: the problem is of kind {present}")
+    return path
+
+
+def _as_problem(settings: dict[str, Any]) -> dict[str, Any]:
+    """What `Config` takes: the section of a kind as its section `problem`."""
+    kind = next((kind for kind in PROBLEMS if kind in settings), None)
+    if kind is None:
+        return settings
+    rest = {name: value for name, value in settings.items() if name != kind}
+    given = settings[kind]
+    return {**rest, "problem": {**given, "kind": kind} if isinstance(given, dict) else given}
 
 
 def _split(override: str) -> tuple[str, Any]:

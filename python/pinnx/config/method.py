@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 
 from pinnx.config.kinds import (
     Count,
@@ -22,6 +22,7 @@ from pinnx.config.kinds import (
     Switch,
     setting,
 )
+from pinnx.evals.gates import GATES
 
 __all__ = ["Evals", "Model", "Report", "Sensors", "Train"]
 
@@ -132,20 +133,13 @@ class Train(Section):
         return self
 
 
-class Limits(Section):
-    """What must hold for a check to pass: the gates of `pinnx.evals`, by their names."""
-
-    pde_residual_l2: Positive = setting(1e-3, "L2 norm of the momentum residual", "velocity/time")
-    conservation: Positive = setting(1e-5, "deviation from conservation of mass", "1/time")
-    boundary_error_max: Positive = setting(1e-4, "largest error at a boundary", "velocity")
-    neumann_error_max: Positive = setting(
-        1e-3, "largest error of a prescribed slope; nothing is held to it until there are such conditions", "1/time"
-    )
-    periodic_error_max: Positive = setting(
-        1e-4, "largest difference between two points that a period makes one", "velocity"
-    )
-    reconstruction: Positive = setting(0.15, "relative L2 error of the velocity, a fraction")
-    sensor_misfit: Positive = setting(0.05, "relative misfit at the sensors, a fraction")
+# One setting for each gate: the table of pinnx.evals is the only place of its limits.
+Limits = create_model(
+    "Limits",
+    __base__=Section,
+    __doc__="What must hold for a check to pass: the gates of `pinnx.evals`, by their names.",
+    **{name: (Positive, setting(gate.limit, gate.description, gate.unit)) for name, gate in GATES.items()},
+)
 
 
 class Evals(Section):

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Annotated, Union
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from pinnx.config.data_section import Data
+from pinnx.config.flow_section import Boundary, Domain, Flow
 from pinnx.config.kinds import Section, setting
 from pinnx.config.method import Evals, Model, Report, Sensors, Train
-from pinnx.config.problem import Boundary, Data, Domain, Flow
 
-__all__ = ["Config"]
+__all__ = ["PROBLEMS", "Config", "fields_of"]
+
+# The kinds of problem: a section with a `kind` of its own is one more, by its place in this list.
+PROBLEMS: dict[str, type[Section]] = {section.model_fields["kind"].default: section for section in (Flow,)}
+Problem = Annotated[Union[*PROBLEMS.values()], Field(discriminator="kind")] if len(PROBLEMS) > 1 else Flow
 
 
 class Config(Section):
@@ -14,10 +25,29 @@ class Config(Section):
 
     data: Data = setting({}, "what is known of the flow")
     domain: Domain = setting(Domain(), "the box in which the equations hold")
-    flow: Flow = setting(Flow(), "the equations' own numbers")
+    problem: Problem = setting(Flow(), "which equations hold, with their own numbers")
     boundaries: tuple[Boundary, ...] = setting((), "what is known at boundaries, and at a time")
     sensors: Sensors = setting(Sensors(), "where the velocity is measured")
     model: Model = setting(Model(), "the network")
     train: Train = setting(Train(), "the optimisation")
     evals: Evals = setting(Evals(), "the checks after the training")
     report: Report = setting(Report(), "the pictures of the report")
+
+
+@cache
+def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The settings of a section by the names that users type.
+
+    At the root each kind of problem is a section by the name of the kind, which is short for ``problem``.
+    """
+    if section in PROBLEMS.values():
+        return {name: field for name, field in section.model_fields.items() if name != "kind"}
+    fields: dict[str, FieldInfo] = {}
+    for name, field in section.model_fields.items():
+        if section is Config and name == "problem":
+            fields |= {
+                kind: FieldInfo(annotation=given, description="a kind of problem") for kind, given in PROBLEMS.items()
+            }
+        else:
+            fields[name] = field
+    return fields

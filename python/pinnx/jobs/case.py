@@ -79,16 +79,16 @@ def make_case(
     Raises:
         PinnxError: one line that says what does not fit together.
     """
-    nu = config.flow.nu if config.flow.nu is not None else data_nu
+    nu = config.problem.nu if config.problem.nu is not None else data_nu
     if nu is None:
         raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
     if reference is not None and not reference.velocity.any():
         raise PinnxError(f"{source}: expected a flow, got a velocity of zero at every point and time")
     steady = "t" not in data_bounds
-    if config.flow.steady is not None and config.flow.steady != steady:
+    if config.problem.steady is not None and config.problem.steady != steady:
         raise PinnxError(
             f"flow.steady: expected {str(steady).lower()} as the data {'has no' if steady else 'has'} times, "
-            f"got {str(config.flow.steady).lower()}"
+            f"got {str(config.problem.steady).lower()}"
         )
     bounds = _domain(config, data_bounds)
     return Case(

@@ -53,8 +53,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         case.dim,
         steady=case.steady,
         nu=case.nu,
-        learn_nu=config.flow.learn_nu,
-        forcing=config.flow.forcing,
+        learn_nu=config.problem.learn_nu,
+        forcing=config.problem.forcing,
         dtype=DTYPES[train.dtype],
     ).to(device)
     terms: list[Term] = [

@@ -142,7 +142,7 @@ def _finish(run: _Run) -> dict[str, Any]:
     _say(run.console)("evaluating the fields and the checks")
     case, flow, folder = run.case, run.flow, run.folder
     evaluation = evaluate_output(case.output, flow.problem)
-    nu = float(flow.equations.nu.detach()) if run.config.flow.learn_nu else case.nu
+    nu = float(flow.equations.nu.detach()) if run.config.problem.learn_nu else case.nu
     write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
     metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command)
     metrics["wall_s"] = time.perf_counter() - run.started

@@ -71,7 +71,7 @@ def _equations(run: Run, fields: Fields) -> str:
     steady = "" if fields.times is not None else "steady "
     sentence = f"The {steady}incompressible Navier-Stokes equations in {fields.dim} dimensions"
     nu = run.metrics.get("nu")
-    if _section(run.config, "flow").get("learn_nu"):
+    if _section(run.config, "problem").get("learn_nu"):
         sentence += ", with the viscosity to be found as well"
     elif isinstance(nu, int | float):
         sentence += f", with the viscosity {NU} = {number(nu)}"

@@ -155,7 +155,7 @@ def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_re
         config = tiny("steady_grid", "train.dtype=float64", f"model.activation={activation}", "train.optimizer=adam")
         reconstruct(config, tmp_path / f"run{number}")
         state = load_checkpoint(tmp_path / f"run{number}" / "checkpoint.pt")
-        assert state["model"]["weights.0"].dtype == torch.float64
+        assert state["model"]["weight_0"].dtype == torch.float64
 
 
 def test_sensors_that_measured_nothing_fail_their_check(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

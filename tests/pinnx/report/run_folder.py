@@ -154,7 +154,7 @@ def _write_fields(path: Path, case: Case) -> dict[str, float]:
 def _config(case: Case) -> dict[str, Any]:
     return {
         "data": {"path": case.source},
-        "flow": {"nu": None, "learn_nu": False},
+        "problem": {"kind": "flow", "nu": None, "learn_nu": False},
         "boundaries": [
             {"where": {"side": "top"}, "u": 1.0, "v": 0.0},
             {"where": {"circle": {"center": [0.0, 0.0], "radius": 0.7}}, "u": "sin(x)", "v": 0},

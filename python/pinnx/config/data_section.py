@@ -1,0 +1,95 @@
+"""Settings that state what is known of the flow.
+
+Units are those of the data: "length", "time" and so on stand for whatever the file uses. Relations between settings are
+checked here; everything about one value is in its kind (kinds.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from pinnx.config.kinds import (
+    Count,
+    Interval,
+    Natural,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Switch,
+    Text,
+    setting,
+)
+
+__all__ = ["Data"]
+
+
+class Arrays(Section):
+    """Names of the arrays in the data file."""
+
+    x: Text = setting("x", "array of the x coordinates", "length")
+    y: Text = setting("y", "array of the y coordinates", "length")
+    z: Text | None = setting(None, "array of the z coordinates; null in two dimensions", "length")
+    t: Text | None = setting(None, "array of the times; null where the flow is steady", "time")
+    u: Text = setting("u", "array of the x velocity; an index may follow: 'velocity[..., 0]'", "velocity")
+    v: Text = setting("v", "array of the y velocity", "velocity")
+    w: Text | None = setting(None, "array of the z velocity", "velocity")
+    p: Text | None = setting(None, "array of the kinematic pressure; only compared with", "velocity^2")
+    nu: Positive | Text | None = setting(
+        None, "kinematic viscosity: a number, or the name of an array or attribute", "length^2/time"
+    )
+
+
+class Window(Section):
+    """The part of the data that is used; null = all of it."""
+
+    x: Interval | None = setting(None, "limits in x", "length")
+    y: Interval | None = setting(None, "limits in y", "length")
+    z: Interval | None = setting(None, "limits in z", "length")
+
+
+class Synthetic(Section):
+    """A periodic flow made by the built-in solver: the arguments of `periodic_flow`."""
+
+    resolution: Count = setting(64, "grid points along x and y")
+    length: Positive = setting(6.283185307179586, "period in x and y", "length")
+    nu: Positive = setting(0.02, "kinematic viscosity", "length^2/time")
+    duration: Positive = setting(2.0, "time from the first snapshot to the last", "time")
+    num_frames: Count = setting(21, "number of snapshots")
+    max_wavenumber: Positive = setting(3.0, "finest wave at the start", "waves/period")
+    seed: Seed = setting(0, "seed of the vortices at the start")
+    mean_velocity: tuple[Number, Number] = setting(
+        (0.0, 0.0), "velocity [u, v] that carries the vortices along", "velocity"
+    )
+
+
+class Data(Section):
+    """What is known of the flow; exactly one of path, measurements and synthetic."""
+
+    path: Text | None = setting(None, "file of snapshots: .mat, .npz, .h5 or .hdf5")
+    measurements: Text | None = setting(None, "CSV file of measurements t,x,y[,z],u,v[,w], in place of snapshots")
+    synthetic: Synthetic | None = setting(None, "a made flow, in place of a file")
+    arrays: Arrays = setting(Arrays(), "which array of the file is what")
+    axes: tuple[Literal["t", "x", "y", "z", "n"], ...] | None = setting(
+        None,
+        "order of the axes of the field arrays, slowest first: [t, y, x] on a grid, [t, n] for "
+        "scattered points; null = from the shapes",
+    )
+    pressure_frame: Natural | Text | None = setting(
+        None,
+        "the frame of p, where p is given at one only: its number, or the name of an array or attribute ('@frame')",
+    )
+    index_sets: dict[str, Text] = setting({}, "index sets: a name of yours -> the array's name")
+    check_orientation: Switch = setting(True, "refuse fields that are divergence-free only when transposed")
+    window: Window = setting(Window(), "the part of space that is used")
+    times: Interval | None = setting(None, "the times that are used; null = all", "time")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        sources = ("path", "measurements", "synthetic")
+        given = [name for name in sources if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(sources)}, got {' and '.join(given) or 'none'}")
+        return self

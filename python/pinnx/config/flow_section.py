@@ -1,0 +1,115 @@
+"""Settings that state a flow: its domain, its equations, what is known at boundaries.
+
+Units are those of the data: "length", "time" and so on stand for whatever the file uses. Relations between settings are
+checked here; everything about one value is in its kind (kinds.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from pinnx.config.kinds import (
+    Condition,
+    Formula,
+    Interval,
+    Number,
+    Positive,
+    Section,
+    Switch,
+    Text,
+    setting,
+)
+
+__all__ = ["Boundary", "Domain", "Flow"]
+
+
+AxisName = Literal["x", "y", "z"]
+
+
+class Domain(Section):
+    """The box in which the equations hold; an extent that is null is that of the data."""
+
+    x: Interval | None = setting(None, "extent in x", "length")
+    y: Interval | None = setting(None, "extent in y", "length")
+    z: Interval | None = setting(None, "extent in z", "length")
+    t: Interval | None = setting(None, "extent in time", "time")
+    periodic: tuple[AxisName, ...] = setting((), "axes along which the flow is periodic")
+
+    @model_validator(mode="after")
+    def _each_axis_once(self) -> Domain:
+        if len(set(self.periodic)) != len(self.periodic):
+            raise ValueError(f"periodic: expected each axis once, got {list(self.periodic)}")
+        return self
+
+
+class Flow(Section):
+    """An incompressible flow: the problem of kind flow.
+
+    `flow: {...}` is short for `problem: {kind: flow, ...}`, and `flow.nu` for `problem.nu`; one of the two is given.
+    """
+
+    kind: Literal["flow"] = setting("flow", "which equations hold")
+    nu: Positive | None = setting(None, "kinematic viscosity; null = from the data", "length^2/time")
+    learn_nu: Switch = setting(False, "fit the viscosity too; nu is then the first guess")
+    steady: Switch | None = setting(None, "no time derivative; null = as the data is")
+    forcing: tuple[Number, ...] | None = setting(
+        None,
+        "constant body force per component, two or three numbers; null = none",
+        "length/time^2",
+    )
+
+    @model_validator(mode="after")
+    def _components(self) -> Flow:
+        if self.forcing is not None and len(self.forcing) not in (2, 3):
+            raise ValueError(f"forcing: expected 2 or 3 numbers, got {len(self.forcing)}")
+        return self
+
+
+class CircleAt(Section):
+    """A circle; in three dimensions the cylinder along z through it."""
+
+    center: tuple[Number, Number] = setting(..., "its centre [x, y]", "length")
+    radius: Positive = setting(..., "its radius", "length")
+
+
+class Where(Section):
+    """The place of a boundary condition: exactly one of the four."""
+
+    side: Literal["left", "right", "bottom", "top", "back", "front"] | None = setting(
+        None, "side of the domain: ends of x, of y, of z, low end first"
+    )
+    circle: CircleAt | None = setting(None, "circle in the plane of x and y")
+    index: Text | None = setting(None, "name of an index set of data.index_sets")
+    expression: Condition | None = setting(
+        None, "selects the data's points at which it holds; with t it makes an initial condition"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Where:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected exactly one of side, circle, index, expression, got {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+class Boundary(Section):
+    """A list: each item says what is known at one place, in exactly one kind of `where`.
+
+    `N` stands for the number of the item, from 0 on.
+    """
+
+    where: Where = setting(..., "the place")
+    u: Number | Formula | None = setting(None, "x velocity; null = unknown", "velocity")
+    v: Number | Formula | None = setting(None, "y velocity; null = unknown", "velocity")
+    w: Number | Formula | None = setting(None, "z velocity; null = unknown", "velocity")
+    p: Number | Formula | None = setting(None, "kinematic pressure; null = unknown", "velocity^2")
+
+    @model_validator(mode="after")
+    def _something_known(self) -> Boundary:
+        if all(value is None for value in (self.u, self.v, self.w, self.p)):
+            raise ValueError("expected a value for one of u, v, w, p, got none")
+        return self

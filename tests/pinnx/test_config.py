@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from pathlib import Path
@@ -18,10 +19,12 @@ from pinnx.config import (
     describe,
     dump_config,
     load_config,
+    loading,
     preset_names,
 )
 from pinnx.config.data_section import Arrays, Synthetic
 from pinnx.config.method import Limits
+from pinnx.config.yaml_text import parse_yaml
 from pinnx.data import DataMapping, Snapshots, periodic_flow, read_snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
@@ -307,8 +310,10 @@ def test_wrong_values_are_one_line(overrides: list[str], message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_every_wrong_type_is_one_line() -> None:
-    """Whatever stands where a value belongs: one line that names the key, never a traceback."""
+def test_every_wrong_type_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any value where another belongs: one line that names the key, never a traceback."""
+    preset = parse_yaml((loading.PRESETS / "cavity.yaml").read_text(), "cavity")
+    monkeypatch.setattr(loading, "_read", lambda name: copy.deepcopy(preset))  # a thousand times: read once
     wrong = ({"a": 1}, [[1]], [], -1, 1e400, "", "?", True, None, [{"where": None}])
     num_refused = 0
     for key in describe():

@@ -22,7 +22,7 @@ def waves(rng: np.random.Generator) -> np.ndarray:
 
 
 def places(*words: str) -> np.ndarray:
-    assert main(["sensors", *words, "--count", "4", "--quiet", "--out", "s.csv", "--overwrite"]) == 0
+    assert main(["sensors", *words, "--method", "qr", "--count", "4", "--quiet", "--out", "s.csv", "--overwrite"]) == 0
     return SensorSet.read_csv("s.csv").positions
 
 

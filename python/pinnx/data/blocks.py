@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import h5py
@@ -34,7 +34,6 @@ __all__ = [
     "DatasetSource",
     "Progress",
     "RowsSource",
-    "ScaledSource",
     "SnapshotSource",
     "as_tensor",
     "has_rows",
@@ -60,6 +59,7 @@ class SnapshotSource(ABC):
         own_blocks: whether the memory of blocks belongs to the source, and may be written to.
         num_passes: how often the data have been read from the first to the last.
         progress: called before the first block of a pass and after each, in the thread that works.
+        scales: [n c] numbers that blocks are multiplied by; None: as they are.
     """
 
     n: int
@@ -70,6 +70,7 @@ class SnapshotSource(ABC):
     own_blocks: bool = False
     num_passes: int = 0
     progress: Progress | None = None
+    scales: Tensor | None = None
 
     @property
     @abstractmethod
@@ -97,18 +98,32 @@ class SnapshotSource(ABC):
         done, total = 0, self.num_snapshots
         self._report(done, total)
         for block in self._rows():
-            size = len(block)
-            yield block
-            done += size
+            for part in self._parts(block, 0):
+                size = len(part)
+                yield part if self.scales is None else self._scaled(part, self.scales)
+                done += size
             self._report(done, total)
 
     def columns(self) -> Iterator[tuple[int, int, Tensor]]:
         """Yield (begin, end, block [T, end - begin]), where `reads_columns`."""
         self.num_passes += 1
         self._report(0, self.n)
-        for begin, end, block in self._columns():
-            yield begin, end, block
+        for begin, _, block in self._columns():
+            for part in self._parts(block, 1):
+                end = begin + part.shape[1]
+                yield begin, end, part if self.scales is None else self._scaled(part, self.scales[begin:end])
+                begin = end
             self._report(end // self.c, self.n)
+
+    def _parts(self, block: Tensor, axis: int) -> Sequence[Tensor]:
+        """A block, or parts of it where a scaled copy of the whole would be large."""
+        if self.scales is None or self.own_blocks:
+            return (block,)
+        return block.split(max(1, BLOCK_BYTES // (block.shape[1 - axis] * block.element_size())), dim=axis)
+
+    def _scaled(self, part: Tensor, scales: Tensor) -> Tensor:
+        # Memory of the caller is copied, never changed.
+        return part.mul_(scales) if self.own_blocks else part * scales
 
     def _report(self, done: int, total: int | None) -> None:
         if self.progress is not None:
@@ -328,53 +343,6 @@ class BlocksSource(SnapshotSource):
         if list(tensor.shape[1:]) != wanted or tensor.dim() != 1 + len(wanted):
             raise PinnxError(f"X: expected blocks of shape {['b', *wanted]}, as the first, got {list(tensor.shape)}")
         return tensor.to(self.device, self.dtype).reshape(len(tensor), -1)
-
-
-class ScaledSource(SnapshotSource):
-    """Another source with each place multiplied by a number.
-
-    Args:
-        source: what is read.
-        scales: [n] float64.
-    """
-
-    def __init__(self, source: SnapshotSource, scales: np.ndarray) -> None:
-        self._source = source
-        self.n, self.c, self.vector = source.n, source.c, source.vector
-        self.dtype, self.device = source.dtype, source.device
-        self.scales = torch.from_numpy(np.repeat(scales, source.c)).to(self.device, self.dtype)
-
-    @property
-    def num_snapshots(self) -> int | None:
-        return self._source.num_snapshots
-
-    @property
-    def repeatable(self) -> bool:
-        return self._source.repeatable
-
-    @property
-    def reads_columns(self) -> bool:
-        return self._source.reads_columns
-
-    def _rows(self) -> Iterator[Tensor]:
-        most = max(1, BLOCK_BYTES // (self.n * self.c * self.dtype.itemsize))
-        for block in self._source.rows():
-            for part in block.split(most):
-                yield self._scaled(part, self.scales)
-
-    def _columns(self) -> Iterator[tuple[int, int, Tensor]]:
-        assert self.num_snapshots is not None
-        most = max(1, BLOCK_BYTES // (self.num_snapshots * self.dtype.itemsize))
-        for begin, _, block in self._source.columns():
-            first = begin
-            for part in block.split(most, dim=1):
-                end = first + part.shape[1]
-                yield first, end, self._scaled(part, self.scales[first:end])
-                first = end
-
-    def _scaled(self, part: Tensor, scales: Tensor) -> Tensor:
-        # A block of the caller's own memory is copied, never changed.
-        return part.mul_(scales) if self._source.own_blocks else part * scales
 
 
 def has_rows(X: Any) -> bool:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pinnx.data.blocks import ScaledSource, SnapshotSource
+from pinnx.data.blocks import SnapshotSource
 from pinnx.errors import PinnxError
 from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
 
@@ -91,12 +91,13 @@ class MatrixPlan:
         if self.areas is None:
             return self._modes(source)
         # Modes of A W^(1/2), divided by W^(1/2), are orthonormal in the inner product of the areas.
-        scaled = ScaledSource(source, np.sqrt(self._checked_areas(source.n)))
-        found = self._modes(scaled)
+        roots = np.repeat(np.sqrt(self._checked_areas(source.n)), source.c)
+        source.scales = torch.from_numpy(roots).to(source.device, source.dtype)
+        found = self._modes(source)
         same = found.matrix is found.basis
-        basis = found.basis.div_(scaled.scales)
-        matrix = basis if same else found.matrix.div_(scaled.scales)
-        return replace(found, matrix=matrix, basis=basis, mean=found.mean / scaled.scales)
+        basis = found.basis.div_(source.scales)
+        matrix = basis if same else found.matrix.div_(source.scales)
+        return replace(found, matrix=matrix, basis=basis, mean=found.mean / source.scales)
 
     def _checked_areas(self, n: int) -> NDArray[np.float64]:
         """Return the areas, divided by their mean."""

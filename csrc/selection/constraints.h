@@ -28,23 +28,16 @@ class Constraints {
   // After j was chosen: it, what is near, and its region where that is full.
   void accept_pivot(int64_t j) {
     blocked(j) = 1;
-    if (position_ != nullptr) exclude_near(position_ + j * size_.d);
+    if (position_ != nullptr) exclude_near(j);
     if (region_ != nullptr && --left_[static_cast<std::size_t>(region_[j])] == 0) exclude_region(region_[j]);
   }
 
  private:
   std::uint8_t& blocked(int64_t j) { return blocked_[static_cast<std::size_t>(j)]; }
 
-  void exclude_near(const double* center) {
-    const double limit = size_.min_distance * size_.min_distance;
-    for (int64_t j = 0; j < size_.n; ++j) {
-      double square = 0;
-      for (int64_t i = 0; i < size_.d; ++i) {
-        const double step = position_[j * size_.d + i] - center[i];
-        square += step * step;
-      }
-      if (square < limit) blocked(j) = 1;
-    }
+  void exclude_near(int64_t chosen) {
+    for (int64_t j = 0; j < size_.n; ++j)
+      if (too_near(size_, position_, j, chosen)) blocked(j) = 1;
   }
 
   void exclude_region(int64_t label) {

@@ -100,16 +100,6 @@ __device__ __forceinline__ double weighted_score(const PivotedQr<T>& op, int64_t
   return op.cost == nullptr ? score : score - cost_scale * static_cast<double>(op.cost[j]);
 }
 
-template <typename T>
-__device__ __forceinline__ bool too_near(const PivotedQr<T>& op, int64_t j, int64_t chosen) {
-  double square = 0;
-  for (int64_t i = 0; i < op.size.d; ++i) {
-    const double step = op.position[j * op.size.d + i] - op.position[chosen * op.size.d + i];
-    square += step * step;
-  }
-  return square < op.size.min_distance * op.size.min_distance;
-}
-
 // Score of a candidate in the scale of its phase; none where it cannot be chosen.
 template <typename T>
 __device__ __forceinline__ double score_of(const Pivoting<T>& p, const State& state, int64_t j) {

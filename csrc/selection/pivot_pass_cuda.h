@@ -113,7 +113,8 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(Pivoting<T> p) {
   for (int64_t j = p.first_candidate(block) + thread(); j < p.last_candidate(block); j += kThreads) {
     bool excluded = op.region != nullptr && p.left[op.region[j]] == 0;
     if (op.position != nullptr)
-      for (int64_t s = state.constrained; s < state.chosen; ++s) excluded = excluded || too_near(op, j, op.pivot[s]);
+      for (int64_t s = state.constrained; s < state.chosen; ++s)
+        excluded = excluded || too_near(op.size, op.position, j, op.pivot[s]);
     if (excluded) p.blocked[j] = 1;
   }
   __syncthreads();

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "core/run.h"
 
 namespace pinn {
@@ -29,6 +30,16 @@ struct PivotSize {
   double min_distance;       // > 0 where there are positions
   double tolerance;          // relative to the largest |a_j| allowed
 };
+
+// Whether candidates j and `chosen` are nearer than min_distance; position [n, d].
+PINN_HD bool too_near(const PivotSize& size, const double* position, std::int64_t j, std::int64_t chosen) {
+  double square = 0;
+  for (std::int64_t i = 0; i < size.d; ++i) {
+    const double step = position[j * size.d + i] - position[chosen * size.d + i];
+    square += step * step;
+  }
+  return square < size.min_distance * size.min_distance;
+}
 
 enum class PivotStatus : std::int64_t {
   ok = 0,

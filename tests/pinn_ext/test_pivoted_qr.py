@@ -166,16 +166,15 @@ def test_numbers_whose_squares_are_out_of_range(method: str, dtype: torch.dtype)
 # --- one choice, however it is computed ---------------------------------------------------------------------------
 
 
-@every_method
 @every_dtype
-def test_any_number_of_threads(method: str, dtype: torch.dtype, restored_threads: None) -> None:
+def test_any_number_of_threads(dtype: torch.dtype, restored_threads: None) -> None:
     cases = [(random_matrix(40, 20001), 45), (smooth_modes(128, 6), 21), (random_matrix(12, 9000, 2), 9)]
     for matrix, k in cases:
         A = torch.from_numpy(matrix).to(dtype)
         results = []
-        for threads in (1, 2, 3, 4, 2):
+        for threads in (1, 2, 3, 2):
             torch.set_num_threads(threads)
-            got = pinn_ext.pivoted_qr(A, k, method=method)
+            got = pinn_ext.pivoted_qr(A, k)
             results.append((got.pivots.tolist(), got.r_diagonal.tolist(), got.rank))
         assert all(result == results[0] for result in results)
 

@@ -9,14 +9,13 @@ from pivot_cases import limit_cases, oracle, random_matrix, violations
 
 import pinn_ext
 
-N = 9000  # many blocks
+N = 6000  # many blocks
 CASES = limit_cases(N)
 every_limit = pytest.mark.parametrize("name", CASES)
 
 
 @every_limit
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("c", [0, 2])
+@pytest.mark.parametrize(("dtype", "c"), [(torch.float32, 2), (torch.float64, 0)])
 def test_same_as_the_oracle(name: str, dtype: torch.dtype, c: int) -> None:
     A = torch.from_numpy(random_matrix(40, N, c, decay=1.0)).to(dtype)
     wanted = oracle(A.numpy(), 15, **CASES[name])
@@ -37,13 +36,12 @@ def test_same_as_the_oracle_beyond_the_rank(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["forbidden", "forced", "distance", "regions", "together"])
-@pytest.mark.parametrize("method", ["exact", "randomized"])
-def test_constraints_hold(name: str, method: str) -> None:
+def test_constraints_hold_for_a_sketch(name: str) -> None:
     A = random_matrix(40, N, decay=1.0)
-    got = pinn_ext.pivoted_qr(A, 15, method=method, **CASES[name])
+    got = pinn_ext.pivoted_qr(A, 15, method="randomized", **CASES[name])
     assert violations(got.pivots.tolist(), CASES[name]) == 0
     # the control: without them the same choice breaks them
-    free = pinn_ext.pivoted_qr(A, 15, method=method)
+    free = pinn_ext.pivoted_qr(A, 15, method="randomized")
     assert violations(free.pivots.tolist(), CASES[name]) > 0
 
 

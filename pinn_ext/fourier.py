@@ -159,7 +159,7 @@ def _second_order_autograd(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         # Aliases, because one input may depend on another (v_out on x, through the network behind the features):
-        # a gradient asked for the inputs themselves would run on along that path, which torch counts already.
+        # a gradient of the inputs themselves would follow that path, which torch counts already.
         inputs = [i.view_as(i) for i in ctx.saved_tensors]
         outputs = _second_order_in_torch(*inputs)
         wanted = [i for i in inputs if i.requires_grad]

@@ -1,7 +1,7 @@
 """Jets: a value with its chosen derivatives, one contiguous array ``[streams, points, features]``.
 
-Stream 0 is the value, streams ``1 .. len(first)`` are the first derivatives in the order asked for, and
-the last stream, where a Laplacian is asked for, is ``sum_i weights[i] * d^2/dx_i^2`` over the chosen axes.
+Stream 0 is the value, streams ``1 .. len(first)`` are the first derivatives in the order of ``first``, and
+the last stream, with a Laplacian, is ``sum_i weights[i] * d^2/dx_i^2`` over the chosen axes.
 The layout and the propagation rules are derived in ``docs/conventions.md``.
 """
 
@@ -68,7 +68,7 @@ class JetSpec:
 
     @property
     def num_streams(self) -> int:
-        """Number of streams: 1 + len(first) + (1 where a Laplacian is asked for)."""
+        """Number of streams: 1 + len(first) + (1 with a Laplacian)."""
         return 1 + len(self.first) + int(self.has_laplacian)
 
     @property
@@ -81,7 +81,7 @@ class JetSpec:
 class Jet:
     """A value with its chosen derivatives at ``n`` points.
 
-    Unpacks like a tuple: ``value, first, laplacian = jet`` (``laplacian`` is None where none was asked for).
+    Unpacks like a tuple: ``value, first, laplacian = jet`` (``laplacian`` is None without one).
 
     Args:
         data: ``[s, n, c]``, one device, float32 or float64, with ``s == spec.num_streams``.

@@ -6,7 +6,7 @@
 namespace pinn {
 
 // At least `bytes` bytes, aligned to 64, their contents undefined. One block for each calling thread, as large as the
-// largest that was asked for and freed with the thread; a second call takes the place of the first.
+// largest request so far, freed with the thread; a second call takes the place of the first.
 // Throws std::bad_alloc.
 void* workspace(std::size_t bytes);
 

@@ -102,7 +102,7 @@ void squares(const S* tile, int64_t r, S* value) {
   for (int v = 0; v < vectors; ++v) sum[v].store(value + v * V::size);
 }
 
-// The tiles from column `begin` on; zeros from `end` on. A few rows side by side: each lies on a page of its own, where
+// The tiles from column `begin` on; zeros from `end` on. A few rows side by side: each is on a page of its own, where
 // the hardware looks ahead along as many streams (4 rows: 1.4 times as fast as one, 100 x 262,144).
 template <Isa isa, typename In, typename S>
 void pack(const Columns<In>& columns, int64_t begin, int64_t end, int64_t tiles, S* packed) {

@@ -39,7 +39,7 @@ __device__ __forceinline__ void add_to_leverage(const Pivoting<T>& p, State& sta
 template <typename T>
 __device__ __forceinline__ void begin_leverage(const Pivoting<T>& p, State& state, double* partial) {
   const int64_t r = p.op.size.r, c = p.op.size.c, size = state.num_basis;
-  for (int64_t t = 0; t < size; ++t)  // column t of R lies in row t of the triangle
+  for (int64_t t = 0; t < size; ++t)  // column t of R is row t of the triangle
     products_with_rows(p.basis, t + 1, r, p.op.a + p.source[t], p.columns, weight_of(p, p.source[t]),
                        p.triangle + t * size);
   for (int64_t e = thread(); e < size * size; e += threads()) p.inverse[e] = e / size == e % size ? 1 : 0;

@@ -1,4 +1,4 @@
-// Pivoted QR on the GPU: what the kernels share, and where it lies in the workspace.
+// Pivoted QR on the GPU: what the kernels share, and its place in the workspace.
 //
 // Norms are followed in double, whatever the type of A: the squares of residuals at float's rounding level are far
 // above what double loses. A block of kThreads threads has `width` candidates, a thread one column at a time.

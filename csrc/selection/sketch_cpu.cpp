@@ -1,9 +1,9 @@
 // Sketches of rows on the CPU: blocks of columns over threads, each through all rows, eight rows at a time.
 //
-// A block's part of out lies in memory of the thread's own, [tiles][l][width of a tile], as rows of out that are a
+// A block's part of out is in memory of the thread's own, [tiles][l][width of a tile], as rows of out that are a
 // power of two apart would share few places of the cache. Eight rows of A go through it together: so many streams the
 // hardware prefetches, and one that has been read stays in the first-level cache for all rows of S. Every number adds
-// its terms in the order of the rows, in whichever tile it lies.
+// its terms in the order of the rows, whatever its tile.
 #include <algorithm>
 
 #include "core/parallel.h"

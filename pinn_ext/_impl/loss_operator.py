@@ -158,7 +158,7 @@ def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
     return None, v_B, pieces, v_nu, *no_gradients(ctx.options)
 
 
-# An operator of its own, of the inputs too, so that whoever differentiates the gradient once more is told.
+# An operator of its own, of the inputs too, so that differentiating the gradient once more raises an error.
 def _backward_kernel(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> Tensor:
     return gradient * v_total
 

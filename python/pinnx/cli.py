@@ -127,8 +127,8 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="the whole job on a made flow, without any file",
-        description="Makes a flow with a small built-in solver, picks 12 sensors, and reconstructs it.",
+        help="the whole job on a simulated flow, without any file",
+        description="Simulates a flow with a small built-in solver, chooses 12 sensors, and reconstructs the flow.",
     )
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings, as for reconstruct")
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
@@ -254,7 +254,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
         extra = [name for name in ("config", "data", "sensors", "out") if getattr(options, name) is not None]
         if extra or options.overrides:
             raise PinnxError(
-                f"--resume: expected nothing else, a run goes on as it began; got {', '.join(extra) or 'overrides'}"
+                f"--resume: expected no other argument, as a run resumes with its own configuration; got {', '.join(extra) or 'overrides'}"
             )
         console = _console(options)
         return _done(job.resume(options.resume, console=console, command=options.command_line), options.resume, console)

@@ -49,7 +49,7 @@ def _kernels() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("kernels", str(error), fine=False, remedy="pip install --force-reinstall pinn-ext")
         return
-    except RuntimeError as error:  # an instruction set was asked for that this CPU does not have
+    except RuntimeError as error:  # PINN_EXT_ISA names an instruction set that this CPU does not have
         yield Finding("kernels", str(error), fine=False, remedy="unset PINN_EXT_ISA")
         return
     info = pinn_ext.build_info()

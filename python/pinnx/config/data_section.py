@@ -70,7 +70,7 @@ class Data(Section):
 
     path: Text | None = setting(None, "file of snapshots: .mat, .npz, .h5 or .hdf5")
     measurements: Text | None = setting(None, "CSV file of measurements t,x,y[,z],u,v[,w], in place of snapshots")
-    synthetic: Synthetic | None = setting(None, "a made flow, in place of a file")
+    synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
     arrays: Arrays = setting(Arrays(), "which array of the file is what")
     axes: tuple[Literal["t", "x", "y", "z", "n"], ...] | None = setting(
         None,

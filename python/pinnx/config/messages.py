@@ -62,7 +62,7 @@ def field_at(path: Path) -> tuple[FieldInfo | None, Path]:
     Returns:
         The last field (None where not even the first name is known), and the part of the path that
         leads to it, with the number behind it where it is a list of sections. What is left of the
-        path is an unknown key, or lies inside a value.
+        path is an unknown key, or is inside a value.
     """
     section: type[BaseModel] | None = Config
     field: FieldInfo | None = None

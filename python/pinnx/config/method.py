@@ -35,7 +35,7 @@ class Sensors(Section):
 
     count: Count = setting(12, "number of sensors; not used by method positions")
     method: Choosing = setting(
-        "qr",
+        "interpolation",
         "interpolation: covers the domain, finer where the flow varies; qr: pivoted QR on modes of the flow; "
         "randomized: the same on a random sketch; coverage, lattice, farthest, random: points that cover the area, "
         "in rows, far from one another, or drawn by area; or given positions",

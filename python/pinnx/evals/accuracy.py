@@ -1,4 +1,4 @@
-"""How far a reconstructed field lies from its reference: relative L2 errors.
+"""How far a reconstructed field is from its reference: relative L2 errors.
 
     relative_l2(a, b) = ||a - b|| / ||b||,   ||a||^2 = sum over all frames and points of a^2
 

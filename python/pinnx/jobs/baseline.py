@@ -1,10 +1,10 @@
 """What a linear method makes of the same measurements: gappy POD, beside which the network is judged.
 
-Gappy POD learns from snapshots of the whole field, which the network never sees. So it is asked twice:
+Gappy POD learns from snapshots of the whole field, which the network never sees. So it reconstructs twice:
 
-    gappy POD             has learned from every frame of the reference, those it is asked for included: optimistic,
+    gappy POD             has learned from every frame of the reference, those it reconstructs included: optimistic,
                           exact where the reference has fewer modes than the sensors can tell apart
-    gappy POD, held out   has learned from four fifths of the frames and is asked for the others, each fifth (of
+    gappy POD, held out   has learned from four fifths of the frames and reconstructs the others, each fifth (of
                           neighbouring frames) in turn
 
 Neither says anything of the pressure.
@@ -46,7 +46,7 @@ class Baseline:
 def gappy_pod_baseline(case: Case) -> Baseline:
     """Reconstruct the reference from the measurements that the network was given, by gappy POD.
 
-    Where the measurements carry noise, the method is told how much.
+    Where the measurements carry noise, the method gets their size.
     """
     reference = case.reference
     if reference is None:
@@ -66,7 +66,7 @@ def gappy_pod_baseline(case: Case) -> Baseline:
     errors = {ALL_FRAMES: field_errors(whole.reconstruct(measured), wanted)}
     note = (
         f"Gappy POD is linear and knows no equations. It was given all {num_times} snapshots of this very reference, "
-        "those that it is asked for included, which is optimistic; the network was trained on none."
+        "also those that it reconstructs here, which is optimistic; the network was trained on none."
     )
     parts = [part for part in np.array_split(np.arange(num_times), NUM_PARTS) if part.size]
     if num_times - max(part.size for part in parts) < 2:
@@ -81,6 +81,6 @@ def gappy_pod_baseline(case: Case) -> Baseline:
         found[part] = fitted.reconstruct(measured[part])
     errors[HELD_OUT] = field_errors(found, wanted)
     return Baseline(
-        f"{note} Held out: asked for {len(parts)} stretches of frames in turn, each time given all other frames.",
+        f"{note} Held out: {len(parts)} stretches of frames in turn, each reconstructed after learning from all other frames.",
         errors,
     )

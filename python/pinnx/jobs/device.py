@@ -18,7 +18,7 @@ def choose_device(name: str) -> torch.device:
     Warns where ``auto`` leaves a CUDA device unused because this build has no kernels for it.
 
     Raises:
-        PinnxError: CUDA was asked for, and torch sees no device or this build has no kernels for it.
+        PinnxError: the device is cuda, and torch sees no device or this build has no kernels for it.
     """
     found = torch.cuda.is_available()
     if name == "cuda" and not found:

@@ -1,4 +1,4 @@
-"""Where two sides meet and prescribe different values, and how to treat what lies near.
+"""Where two sides meet and prescribe different values, and how to treat points near there.
 
 At the upper corners of a lid-driven cavity u is 1 on the lid and 0 on the wall. No smooth field
 does both: velocity gradients grow like 1/r, their mean square, the integral of r^-2 r dr, diverges,

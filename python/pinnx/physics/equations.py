@@ -1,7 +1,7 @@
-"""Equations, and the term that asks for them at points of the domain.
+"""Equations, and the term that holds them at points of the domain.
 
-`Equations` is what an equation states: its columns, the jet that it needs, its residual. `EquationTerm` is where it is
-asked for. An equation with a fused loss overrides ``loss``; any other gets it from its residual, in plain torch.
+`Equations` is what an equation states: its columns, the jet that it needs, its residual. `EquationTerm` holds it
+at points. An equation with a fused loss overrides ``loss``; any other gets it from its residual, in plain torch.
 """
 
 from __future__ import annotations

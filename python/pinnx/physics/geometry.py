@@ -95,7 +95,7 @@ class Side:
     def check(self, bounds: Bounds) -> None:
         if self.axis not in bounds:
             raise PinnxError(
-                f"side {self.name}: lies on axis {self.axis}, but the domain has {', '.join(axes_of(bounds))}"
+                f"side {self.name}: is on axis {self.axis}, but the domain has {', '.join(axes_of(bounds))}"
             )
 
     def num_parameters(self, bounds: Bounds) -> int:

@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 LENGTH = 0.5
 # What keeps the kernel's matrix away from singular, beside its diagonal of 1.
 NOISE = 1e-3
-CELLS_PER_SENSOR = 125
+CELLS_PER_SENSOR, MAX_CELLS = 125, 4096
 TRIES_PER_SENSOR = 125
 # Steps of the search in widths of a cell, from the first to the last.
 FIRST_STEP, LAST_STEP = 0.55, 0.05
@@ -58,7 +58,7 @@ def interpolated_points(
     """
     count = len(starts[0])
     width = float((areas.sum() / count) ** (1.0 / points.shape[1]))
-    masses, centres, wanted = gathered(points, areas, CELLS_PER_SENSOR * count, values)
+    masses, centres, wanted = gathered(points, areas, min(CELLS_PER_SENSOR * count, MAX_CELLS), values)
     costs = [_Cost(centres, masses, wanted, LENGTH * width, points[start], values[start]) for start in starts]
     best = int(np.argmin([cost.value for cost in costs]))
     cost, chosen = costs[best], np.array(starts[best])

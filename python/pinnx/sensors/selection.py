@@ -66,7 +66,7 @@ class Selection:
     """
 
     count: int
-    method: str = "qr"
+    method: str = "interpolation"
     modes: int | None = None
     subtract_mean: bool = False
     scale_modes: bool = True

@@ -44,7 +44,7 @@ def test_points_depend_on_seed_step_and_number_alone(bounds: dict) -> None:
 def test_side_is_its_face_and_covers_it(name: str, bounds: dict, seed: int) -> None:
     axis, end = SIDES[name]
     if axis not in bounds:
-        with pytest.raises(PinnxError, match=f"side {name}: lies on axis {axis}, but the domain"):
+        with pytest.raises(PinnxError, match=f"side {name}: is on axis {axis}, but the domain"):
             BoundaryCondition(Side(name), {"u": 0.0}, bounds)
         return
     axes = axes_of(bounds)
@@ -154,7 +154,7 @@ def test_conditions_draw_from_streams_of_their_own() -> None:
     ("entry", "message"),
     [
         ({"where": {"side": "up"}, "u": 0.0}, "side: expected one of left, right, bottom, top"),
-        ({"where": {"side": "front"}, "u": 0.0}, "side front: lies on axis z, but the domain has"),
+        ({"where": {"side": "front"}, "u": 0.0}, "side front: is on axis z, but the domain has"),
         ({"where": {"side": "left"}}, "left: expected a value for one of u, v, p, got none"),
         ({"where": {"side": "left"}, "w": 1.0}, "left: expected values for u, v, p; got 'w'"),
         ({"where": {"side": "left"}, "u": "z"}, "expression 'z': uses z, but the coordinates"),

@@ -55,9 +55,9 @@ def _timed_kernel(spent: list[int]) -> Iterator[None]:
     """Within, each call of the compiled loss adds its nanoseconds."""
     kernel = _core.navier_stokes_loss
 
-    def timed(*arguments: Any) -> None:
+    def timed(*arguments: Any, **named: Any) -> None:
         start = time.perf_counter_ns()
-        kernel(*arguments)
+        kernel(*arguments, **named)
         spent.append(time.perf_counter_ns() - start)
 
     _core.navier_stokes_loss = timed

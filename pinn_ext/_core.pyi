@@ -1,7 +1,9 @@
-"""The compiled module: tensors arrive as addresses, and nothing is checked."""
+"""The compiled module: tensors arrive as addresses, or as an ``Array`` whose length is checked."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+Array: TypeAlias = tuple[int, int] | None  # address, count of numbers
 
 MAX_COORDINATES: int
 MAX_LINEAR_LAYERS: int
@@ -15,10 +17,6 @@ class JetStreams:
 
 class Activation:
     __members__: dict[str, Activation]
-    tanh: Activation
-    sine: Activation
-    silu: Activation
-    gelu: Activation
 
 class SketchKind:
     __members__: dict[str, SketchKind]
@@ -47,15 +45,13 @@ class PivotSize:
         tolerance: float,
     ) -> None: ...
 
-class ResidualSize:
-    def __init__(
-        self, n: int, dim: int, time_stream: bool, steady: bool, nu_per_point: bool, force_per_point: bool
-    ) -> None: ...
-
 class MlpShape:
     def __init__(
         self, n: int, d: int, m: int, widths: Sequence[int], streams: JetStreams, activation: Activation
     ) -> None: ...
+
+class Network:
+    def __init__(self, x: Array, B: Array, parameters: Sequence[Array], shape: MlpShape) -> None: ...
 
 def build_info() -> dict[str, Any]: ...
 def num_chunks(n: int, /) -> int: ...
@@ -113,58 +109,63 @@ def activation_jet_backward(
     /,
 ) -> None: ...
 def navier_stokes_residual(
-    float64: bool, stream: int | None, jet: int, nu: int, forcing: int, out: int, size: ResidualSize, /
-) -> None: ...
-def navier_stokes_residual_backward(
-    float64: bool, stream: int | None, v_out: int, jet: int, nu: int, v_jet: int, v_nu: int, size: ResidualSize, /
-) -> None: ...
-def mlp_jet(
     float64: bool,
     stream: int | None,
-    x: int,
-    B: int,
-    parameters: Sequence[int],
-    out: int,
-    workspace: int,
-    shape: MlpShape,
-    /,
+    *,
+    jet: Array,
+    nu: Array,
+    forcing: Array,
+    out: Array,
+    n: int,
+    outputs: int,
+    time_stream: bool,
+    steady: bool,
 ) -> None: ...
+def navier_stokes_residual_backward(
+    float64: bool,
+    stream: int | None,
+    *,
+    v_out: Array,
+    jet: Array,
+    nu: Array,
+    v_jet: Array,
+    v_nu: Array,
+    n: int,
+    outputs: int,
+    time_stream: bool,
+    steady: bool,
+) -> None: ...
+def mlp_jet(float64: bool, stream: int | None, network: Network, *, out: Array, workspace: Array) -> None: ...
 def mlp_jet_backward(
     float64: bool,
     stream: int | None,
-    v_out: int,
-    x: int,
-    B: int,
-    parameters: Sequence[int],
-    gradient: int,
-    workspace: int,
-    shape: MlpShape,
+    network: Network,
+    *,
+    v_out: Array,
+    gradient: Array,
+    workspace: Array,
     want_B: bool,
     parts: int,
-    /,
 ) -> None: ...
 def navier_stokes_loss(
     float64: bool,
     stream: int | None,
-    x: int,
-    B: int,
-    parameters: Sequence[int],
-    nu: int,
-    forcing: int,
-    term_weights: int,
-    point_weights: int,
+    network: Network,
+    *,
+    nu: Array,
+    forcing: Array,
+    steady: bool,
+    term_weights: Array,
+    point_weights: Array,
     count: float,
-    total: int,
-    terms: int,
-    residual: int,
-    gradient: int,
-    workspace: int,
-    shape: MlpShape,
-    size: ResidualSize,
+    total: Array,
+    terms: Array,
+    residual: Array,
+    gradient: Array,
+    workspace: Array,
     want_B: bool,
     want_nu: bool,
     parts: int,
-    /,
 ) -> None: ...
 def pivoted_qr(
     float64: bool,
@@ -175,7 +176,7 @@ def pivoted_qr(
     /,
 ) -> None: ...
 def cuda_pivot_workspace_bytes(size: PivotSize, float64: bool) -> int: ...
-def cuda_fused_serves(shape: MlpShape, float64: bool) -> bool: ...
+def cuda_fused_supports(shape: MlpShape, float64: bool) -> bool: ...
 def cuda_workspace_bytes(shape: MlpShape, gradient: bool, want_B: bool) -> int: ...
 def sketch_rows(
     float64: bool,

@@ -41,7 +41,7 @@ def mlp_jet(
             last one without an activation.
         biases: one for each weight, ``[out]``.
         spec: which derivatives, by column of ``x``.
-        activation: ``"tanh"``, ``"sine"``, ``"silu"`` or ``"gelu"``, between the layers.
+        activation: as for `activation_jet`, between the layers.
         thread_invariant: gradients with the same bits on any number of threads, at up to 32 gradients' worth of
             memory. Without it they are the same for the same number of threads.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from pinn_ext import _core
 from pinn_ext._impl.checks import as_tensor, check_tensor, describe
-from pinn_ext._impl.operator import address, launch_place, register_operator
+from pinn_ext._impl.operator import array, launch_place, register_operator
 from pinn_ext.jet import Jet, JetSpec
 
 __all__ = ["navier_stokes_residual"]
@@ -111,14 +110,6 @@ def _check_spec(name: str, spec: JetSpec, dim: int) -> bool:
     return len(spec.first) == dim + 1
 
 
-def residual_size(n: int, dim: int, nu: Tensor, forcing: Tensor | None, time_stream: bool, steady: bool) -> Any:
-    """The kernels' description of a residual."""
-    return _residual_size(n, dim, time_stream, steady, nu.numel() != 1, forcing is not None and forcing.dim() == 2)
-
-
-_residual_size = lru_cache(maxsize=256)(_core.ResidualSize)
-
-
 def navier_stokes_residual_kernel(
     data: Tensor, nu: Tensor, forcing: Tensor | None, has_time: bool, steady: bool
 ) -> Tensor:
@@ -128,11 +119,14 @@ def navier_stokes_residual_kernel(
     with launch_place(data) as place:
         _core.navier_stokes_residual(
             *place,
-            address(data),
-            address(nu),
-            address(forcing),
-            address(out),
-            residual_size(data.shape[1], data.shape[2] - 1, nu, forcing, has_time, steady),
+            jet=array(data),
+            nu=array(nu),
+            forcing=array(forcing),
+            out=array(out),
+            n=data.shape[1],
+            outputs=data.shape[2],
+            time_stream=has_time,
+            steady=steady,
         )
     return out
 
@@ -166,12 +160,15 @@ def navier_stokes_residual_backward_kernel(
     with launch_place(data) as place:
         _core.navier_stokes_residual_backward(
             *place,
-            address(v_out),
-            address(data),
-            address(nu),
-            address(v_data),
-            address(v_nu),
-            residual_size(data.shape[1], data.shape[2] - 1, nu, None, has_time, steady),
+            v_out=array(v_out),
+            jet=array(data),
+            nu=array(nu),
+            v_jet=array(v_data),
+            v_nu=array(v_nu),
+            n=data.shape[1],
+            outputs=data.shape[2],
+            time_stream=has_time,
+            steady=steady,
         )
     if v_nu is None:
         return v_data, data.new_empty(0)

@@ -1,7 +1,7 @@
-// The private module pinn_ext._core, in the order of the rooms of csrc.
+// The private module pinn_ext._core, in the order of the folders of csrc.
 //
 // Tensors arrive as addresses, and pinn_ext's Python functions have checked them; here only lengths are compared with
-// sizes (Arrays in register.h).
+// sizes (Array in register.h).
 #include "bindings/register.h"
 
 PYBIND11_MODULE(_core, m) {

@@ -1,6 +1,6 @@
 // The Fourier features as Python sees them: addresses and sizes to operations.
 #include "bindings/register.h"
-#include "fourier/fourier.h"
+#include "jets/fourier.h"
 
 namespace pinn {
 

@@ -1,7 +1,7 @@
 // Jets as Python sees them: the description of their streams, and activations.
 #include "bindings/register.h"
 #include "core/error.h"
-#include "jet/activation.h"
+#include "jets/activation.h"
 
 namespace pinn {
 namespace {
@@ -27,11 +27,8 @@ void register_jet(py::module_& m) {
   m.attr("MAX_COORDINATES") = kMaxCoordinates;
   py::class_<JetStreams>(m, "JetStreams")
       .def(py::init(&make_streams), py::arg("first"), py::arg("weights"), py::arg("has_laplacian"));
-  py::enum_<Activation>(m, "Activation")
-      .value("tanh", Activation::tanh)
-      .value("sine", Activation::sine)
-      .value("silu", Activation::silu)
-      .value("gelu", Activation::gelu);
+  py::enum_<Activation> activations(m, "Activation");
+  for (int a = 0; a < kNumActivations; ++a) activations.value(kActivationNames[a], static_cast<Activation>(a));
 
   m.def("activation_jet", [](bool float64, Handle stream, Address z, Address out, std::int64_t count,
                              const JetStreams& streams, Activation activation) {

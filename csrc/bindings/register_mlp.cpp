@@ -1,11 +1,9 @@
-// Whole networks as Python sees them: their shape, their jets, and the losses that run on them.
+// Whole networks as Python sees them: their shape and their jets.
 #include <algorithm>
 
-#include "bindings/register.h"
+#include "bindings/network.h"
 #include "core/error.h"
 #include "mlp/fused_plan.h"
-#include "mlp/mlp.h"
-#include "navier_stokes/loss.h"
 
 namespace pinn {
 namespace {
@@ -26,20 +24,6 @@ MlpShape make_shape(std::int64_t n, std::int64_t d, std::int64_t m, const std::v
   return shape;
 }
 
-// parameters: for each linear layer the address of its weight and of its bias.
-template <typename T>
-Mlp<T> make_mlp(Address x, Address B, const std::vector<Address>& parameters, const MlpShape& shape) {
-  Mlp<T> mlp{};
-  mlp.x = pointer<T>(x);
-  mlp.B = pointer<T>(B);
-  for (std::size_t l = 0; 2 * l + 1 < parameters.size(); ++l) {
-    mlp.weight[l] = pointer<T>(parameters[2 * l]);
-    mlp.bias[l] = pointer<T>(parameters[2 * l + 1]);
-  }
-  mlp.shape = shape;
-  return mlp;
-}
-
 }  // namespace
 
 void register_mlp(py::module_& m) {
@@ -52,62 +36,47 @@ void register_mlp(py::module_& m) {
       .def(py::init(&make_shape), py::arg("n"), py::arg("d"), py::arg("m"), py::arg("widths"), py::arg("streams"),
            py::arg("activation"));
 
-  m.def("mlp_jet", [](bool float64, Handle stream, Address x, Address B, const std::vector<Address>& parameters,
-                      Address out, Address workspace, const MlpShape& shape) {
-    run_typed(float64, stream, [&](auto t) {
-      using T = decltype(t);
-      MlpJet<T> op{};
-      op.mlp = make_mlp<T>(x, B, parameters, shape);
-      op.out = pointer<T>(out);
-      op.workspace = pointer<void>(workspace);
-      return op;
-    });
-  });
-  m.def("mlp_jet_backward",
-        [](bool float64, Handle stream, Address v_out, Address x, Address B, const std::vector<Address>& parameters,
-           Address gradient, Address workspace, const MlpShape& shape, bool want_B, std::int64_t parts) {
-          run_typed(float64, stream, [&](auto t) {
-            using T = decltype(t);
-            MlpJetBackward<T> op{};
-            op.mlp = make_mlp<T>(x, B, parameters, shape);
-            op.v_out = pointer<T>(v_out);
-            op.gradient = pointer<T>(gradient);
-            op.want_B = want_B;
-            op.sharing = {parts};
-            op.workspace = pointer<void>(workspace);
-            return op;
-          });
-        });
-  m.def("navier_stokes_loss",
-        [](bool float64, Handle stream, Address x, Address B, const std::vector<Address>& parameters, Address nu,
-           Address forcing, Address term_weights, Address point_weights, double count, Address total, Address terms,
-           Address residual, Address gradient, Address workspace, const MlpShape& shape, const ResidualSize& size,
-           bool want_B, bool want_nu, std::int64_t parts) {
-          run_typed(float64, stream, [&](auto t) {
-            using T = decltype(t);
-            NavierStokesLoss<T> op{};
-            op.mlp = make_mlp<T>(x, B, parameters, shape);
-            op.nu = pointer<T>(nu);
-            op.forcing = pointer<T>(forcing);
-            op.term_weights = pointer<T>(term_weights);
-            op.point_weights = pointer<T>(point_weights);
-            op.count = count;
-            op.total = pointer<T>(total);
-            op.terms = pointer<T>(terms);
-            op.residual = pointer<T>(residual);
-            op.gradient = pointer<T>(gradient);
-            op.want_B = want_B;
-            op.want_nu = want_nu;
-            op.size = size;
-            op.sharing = {parts};
-            op.workspace = pointer<void>(workspace);
-            return op;
-          });
-        });
+  py::class_<Network>(m, "Network")
+      .def(py::init<Array, Array, std::vector<Array>, const MlpShape&>(), py::arg("x"), py::arg("B"),
+           py::arg("parameters"), py::arg("shape"));
+
   m.def(
-      "cuda_fused_serves",
+      "mlp_jet",
+      [](bool float64, Handle stream, const Network& network, const Array& out, const Array& workspace) {
+        const MlpShape& shape = network.shape;
+        run_typed(float64, stream, [&](auto t) {
+          using T = decltype(t);
+          MlpJet<T> op{};
+          op.mlp = network.mlp<T>();
+          op.out = pointer<T>("out", out, shape.streams.count() * shape.n * shape.outputs());
+          op.workspace = network.workspace(workspace, stream, false, false);
+          return op;
+        });
+      },
+      py::arg("float64"), py::arg("stream"), py::arg("network"), py::kw_only(), py::arg("out"), py::arg("workspace"));
+  m.def(
+      "mlp_jet_backward",
+      [](bool float64, Handle stream, const Network& network, const Array& v_out, const Array& gradient,
+         const Array& workspace, bool want_B, std::int64_t parts) {
+        const MlpShape& shape = network.shape;
+        run_typed(float64, stream, [&](auto t) {
+          using T = decltype(t);
+          MlpJetBackward<T> op{};
+          op.mlp = network.mlp<T>();
+          op.v_out = pointer<T>("v_out", v_out, shape.streams.count() * shape.n * shape.outputs());
+          op.gradient = pointer<T>("gradient", gradient, network.gradient_size(want_B));
+          op.want_B = want_B;
+          op.partition = {parts};
+          op.workspace = network.workspace(workspace, stream, true, want_B);
+          return op;
+        });
+      },
+      py::arg("float64"), py::arg("stream"), py::arg("network"), py::kw_only(), py::arg("v_out"), py::arg("gradient"),
+      py::arg("workspace"), py::arg("want_B"), py::arg("parts"));
+  m.def(
+      "cuda_fused_supports",
       [](const MlpShape& shape, bool float64) {
-        if constexpr (kHasCuda) return cuda_fused_serves(shape, float64);
+        if constexpr (kHasCuda) return cuda_fused_supports(shape, float64);
         return false;
       },
       py::arg("shape"), py::arg("float64"));

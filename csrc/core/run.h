@@ -1,6 +1,6 @@
 // How a kernel is called: an operation is a struct of pointers and sizes, and run() takes it to the device.
 //
-// A room's contract declares, and instantiates for float and double, for each of its operations Op<T>
+// A contract (jets/fourier.h, mlp/mlp.h ...) declares and instantiates, for each of its operations Op<T>
 //
 //   in *_cpu.cpp, for each instruction set:
 //     template <Isa isa, typename T> void run_on_cpu(IsaConstant<isa>, const Op<T>&);

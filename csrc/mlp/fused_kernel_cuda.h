@@ -2,11 +2,11 @@
 // into cotangents, and they go back.
 //
 // The blocks stay for the whole call: block b takes the tiles b, b + blocks, ... and sums their gradients, in that
-// order, in a share of its own (fused_plan.h). Forward, one buffer holds the jet of a layer and is overwritten by the
-// next one. Back, one holds the input of a layer and the other the cotangent of its result.
+// order, in a partial gradient of its own (fused_plan.h). Forward, one buffer holds the jet of a layer and is
+// overwritten by the next one. Back, one holds the input of a layer and the other the cotangent of its result.
 //
-// Head: wants_outputs(); apply(tile, streams, y, tally) reads and overwrites y [streams * 16][8], by all threads. It
-// may add to row p of tally [16][kTally] in the thread p. A head that wants no outputs finds y undefined.
+// Head: wants_outputs(); apply(tile, streams, y, sums) reads and overwrites y [streams * 16][8], by all threads. It
+// may add to row p of sums [16][kSums] in the thread p. A head that wants no outputs finds y undefined.
 #pragma once
 
 #include "mlp/fused_layers_cuda.h"
@@ -34,8 +34,8 @@ class Block {
 
   __device__ __forceinline__ Block(const Mlp<float>& mlp, const Plan& plan)
       : mlp_(mlp), plan_(plan), streams_(mlp.shape.streams) {
-    tally_ = static_cast<double*>(dynamic_shared());
-    y_ = reinterpret_cast<float*>(tally_ + kTilePoints * kTally);
+    sums_ = static_cast<double*>(dynamic_shared());
+    y_ = reinterpret_cast<float*>(sums_ + kTilePoints * kSums);
     const int64_t block = blockIdx.x;
     h_ = y_ + plan.outputs_size;
     v_ = h_ + plan.buffer_size;
@@ -44,10 +44,10 @@ class Block {
       if (plan.spilled == 2) h_ = v_ + plan.buffer_size;
     }
     saved_ = plan.saved + block * plan.saved_size;
-    share_ = plan.shares + block * plan.share_size;
+    partial_ = plan.partials + block * plan.partial_size;
     tile_.warp = static_cast<int>(threadIdx.x) / kWarp;
     tile_.lane = static_cast<int>(threadIdx.x) % kWarp;
-    for (int i = static_cast<int>(threadIdx.x); i < kTilePoints * kTally; i += plan.warps * kWarp) tally_[i] = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < kTilePoints * kSums; i += plan.warps * kWarp) sums_[i] = 0;
   }
 
   template <typename Head>
@@ -60,11 +60,11 @@ class Block {
       forward();
       if (head.wants_outputs()) outputs();
       __syncthreads();
-      head.apply(tile_, streams_, y_, tally_);
+      head.apply(tile_, streams_, y_, sums_);
       __syncthreads();
       if (plan_.gradient) backward();
     }
-    write_tallies();
+    write_sums();
   }
 
  private:
@@ -123,7 +123,7 @@ class Block {
       if (column < layer.in_padded) store_rows(acc, v + column, plan_.stride, tile_.lane);
       __syncthreads();
       if (l == 0) {
-        features_backward(tile_, streams_, mlp_, plan_, v, h, share_ + plan_.v_B);
+        features_backward(tile_, streams_, mlp_, plan_, v, h, partial_ + plan_.v_B);
         break;
       }
       activation_backward(tile_, streams_, mlp_.shape.activation, plan_, layer.in_padded,
@@ -147,28 +147,28 @@ class Block {
     const int across = layer.in_padded / kPad, squares = layer.out_padded / kPad * across;
     for (int i = tile_.warp; i < squares; i += plan_.warps)
       add_square(v + i / across * kPad, h + i % across * kPad, plan_.stride, Streams::rows, tile_.lane, tile_.add,
-                 share_ + layer.v_weight + i * kPad * kPad);
+                 partial_ + layer.v_weight + i * kPad * kPad);
     for (int o = static_cast<int>(threadIdx.x); o < layer.out_padded; o += plan_.warps * kWarp) {
-      float sum = 0, *to = share_ + layer.v_bias + o;
+      float sum = 0, *to = partial_ + layer.v_bias + o;
       for (int p = 0; p < kTilePoints; ++p) sum += v[p * plan_.stride + o];
       *to = tile_.add ? *to + sum : sum;
     }
   }
 
-  __device__ __forceinline__ void write_tallies() {
+  __device__ __forceinline__ void write_sums() {
     const int i = static_cast<int>(threadIdx.x);
-    if (i >= kTally) return;
+    if (i >= kSums) return;
     double sum = 0;
-    for (int p = 0; p < kTilePoints; ++p) sum += tally_[p * kTally + i];
-    plan_.tallies[static_cast<int64_t>(blockIdx.x) * kTally + i] = sum;
+    for (int p = 0; p < kTilePoints; ++p) sum += sums_[p * kSums + i];
+    plan_.sums[static_cast<int64_t>(blockIdx.x) * kSums + i] = sum;
   }
 
   const Mlp<float>& mlp_;
   const Plan& plan_;
   Streams streams_;
   Tile tile_;
-  double* tally_;
-  float *y_, *h_, *v_, *saved_, *share_;
+  double* sums_;
+  float *y_, *h_, *v_, *saved_, *partial_;
 };
 
 template <typename Streams, bool all_shared, typename Head>

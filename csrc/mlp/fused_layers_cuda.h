@@ -7,8 +7,8 @@
 
 #include <type_traits>
 
-#include "fourier/fourier_point.h"
-#include "jet/activation_point.h"
+#include "jets/activation_point.h"
+#include "jets/fourier_point.h"
 #include "mlp/fused_plan.h"
 
 namespace pinn::fused_cuda {
@@ -37,29 +37,15 @@ struct TileStreams {
 struct Tile {
   int64_t first;  // point
   int count;      // of points, 1 to 16; the others repeat the last one, with cotangents of zero
-  bool add;       // the block's share holds the gradient of other tiles
+  bool add;       // the partial gradient of the block holds that of other tiles
   int warp, lane;
 
   PINN_HD int64_t point(int p) const { return first + (p < count ? p : count - 1); }
 };
 
-template <typename F>
-__device__ __forceinline__ void with_activation_of(Activation a, const F& f) {
-  switch (a) {
-    case Activation::tanh:
-      return f(std::integral_constant<Activation, Activation::tanh>{});
-    case Activation::sine:
-      return f(std::integral_constant<Activation, Activation::sine>{});
-    case Activation::silu:
-      return f(std::integral_constant<Activation, Activation::silu>{});
-    case Activation::gelu:
-      return f(std::integral_constant<Activation, Activation::gelu>{});
-  }
-}
-
 inline constexpr int kUnrolled = 4;
 
-// f(point, column) for the numbers of this thread. Unrolled, the loads of several are on their way at a time.
+// f(point, column) for the numbers of this thread. Unrolled, several loads overlap.
 template <int unrolled = 1, typename F>
 __device__ __forceinline__ void for_each_number(const Tile& tile, int warps, int width, const F& f) {
   for (int p = tile.warp; p < kTilePoints; p += warps)
@@ -68,34 +54,15 @@ __device__ __forceinline__ void for_each_number(const Tile& tile, int warps, int
 }
 
 template <typename Streams>
-__device__ __forceinline__ float kappa_of(const Streams& streams, const float (&rate)[kMaxCoordinates]) {
-  float kappa = 0;
-  for (int j = 0; j < Streams::num_first; ++j) kappa += streams.weight[j] * rate[j] * rate[j];
-  return kappa;
-}
-
-// The rates 2 pi b of frequency k, by stream.
-template <typename Streams>
-__device__ __forceinline__ void load_rates(const Streams& streams, const float* B, int k, int m,
-                                           float (&rate)[kMaxCoordinates]) {
-  for (int j = 0; j < Streams::num_first; ++j) rate[j] = static_cast<float>(kTwoPi) * B[streams.first[j] * m + k];
-}
-
-template <typename Streams>
 __device__ __forceinline__ void features_forward(const Tile& tile, const Streams& streams, const Mlp<float>& mlp,
                                                  const Plan& plan, float* h) {
   const int m = plan.m, next = kTilePoints * plan.stride;  // next: from a stream to the next one
-  const auto store = [&](Wave<float> w, float* row) { row[0] = w.cos, row[m] = w.sin; };
   for_each_number(tile, plan.warps, m, [&](int p, int k) {
     const float* x = mlp.x + tile.point(p) * plan.d;
-    float turns = 0, rate[kMaxCoordinates];
+    float turns = 0, *to = h + p * plan.stride + k;
     for (int i = 0; i < plan.d; ++i) turns += x[i] * mlp.B[i * m + k];
-    load_rates(streams, mlp.B, k, m, rate);
-    const Wave<float> w = cossin_of_turns(turns);
-    float* to = h + p * plan.stride + k;
-    store(w, to);
-    for (int j = 0; j < Streams::num_first; ++j) store(first_derivative(w, rate[j]), to + (1 + j) * next);
-    if (Streams::has_laplacian) store(laplacian(w, kappa_of(streams, rate)), to + Streams::laplacian() * next);
+    wave_jet(streams, Rates<float, float>(streams, [&](int i) { return mlp.B[i * m + k]; }), cossin_of_turns(turns),
+             [&](int s, Wave<float> w) { to[s * next] = w.cos, to[s * next + m] = w.sin; });
   });
   for_each_number(tile, plan.warps, plan.layer[0].in_padded - 2 * m, [&](int p, int k) {
     for (int s = 0; s < Streams::count; ++s) h[s * next + p * plan.stride + 2 * m + k] = 0;
@@ -108,19 +75,14 @@ __device__ __forceinline__ void features_backward(const Tile& tile, const Stream
                                                   const Plan& plan, const float* v, const float* h, float* v_B) {
   const int m = plan.m, next = kTilePoints * plan.stride, threads = plan.warps * kWarp;
   for (int k = tile.warp * kWarp + tile.lane; k < m; k += threads) {
-    float rate[kMaxCoordinates], own[kMaxCoordinates] = {}, sum[kMaxCoordinates] = {};
-    load_rates(streams, mlp.B, k, m, rate);
-    const float kappa = kappa_of(streams, rate);
+    float own[kMaxCoordinates] = {}, sum[kMaxCoordinates] = {};
+    const Rates<float, float> rates(streams, [&](int i) { return mlp.B[i * m + k]; });
     for (int p = 0; p < kTilePoints; ++p) {
       const int at = p * plan.stride + k;
-      const Wave<float> w{h[at], h[at + m]};
-      const auto v_of = [&](int s) { return Wave<float>{v[s * next + at], v[s * next + at + m]}; };
-      float v_phase = v_phase_of_value(w, v_of(0)), v_kappa = 0;
-      if (Streams::has_laplacian) laplacian_backward(w, kappa, v_of(Streams::laplacian()), v_phase, v_kappa);
-      for (int j = 0; j < Streams::num_first; ++j) {
-        own[j] += 2 * streams.weight[j] * rate[j] * v_kappa;
-        first_derivative_backward(w, rate[j], v_of(1 + j), v_phase, own[j]);
-      }
+      const float v_phase = wave_jet_backward<float, float>(
+          streams, rates, {h[at], h[at + m]},
+          [&](int s) { return Wave<float>{v[s * next + at], v[s * next + at + m]}; },
+          [&](int j, float v_k) { own[j] += v_k; });
       const float* x = mlp.x + tile.point(p) * plan.d;
 #pragma unroll
       for (int i = 0; i < kMaxCoordinates; ++i)
@@ -142,7 +104,7 @@ template <typename Streams>
 __device__ __forceinline__ void activation_forward(const Tile& tile, const Streams& streams, Activation activation,
                                                    const Plan& plan, int width, float* h, float* saved) {
   const int next = kTilePoints * plan.stride, saved_next = kTilePoints * width;
-  with_activation_of(activation, [&](auto a) {
+  with_activation(activation, [&](auto a) {
     for_each_number(tile, plan.warps, width, [&](int p, int c) {
       float *number = h + p * plan.stride + c, z[Streams::count];
       for (int s = 0; s < Streams::count; ++s) z[s] = number[s * next];
@@ -170,7 +132,7 @@ __device__ __forceinline__ void activation_again(const Tile& tile, const Streams
                                                  const Plan& plan, int width, const float* __restrict__ saved,
                                                  float* h) {
   const int next = kTilePoints * plan.stride, saved_next = kTilePoints * width;
-  with_activation_of(activation, [&](auto a) {
+  with_activation(activation, [&](auto a) {
     for_each_number<kUnrolled>(tile, plan.warps, width, [&](int p, int c) {
       float *number = h + p * plan.stride + c, z[Streams::count];
       const Derivatives<float> d = load_saved<decltype(a)::value, Streams>(saved + p * width + c, saved_next, z);
@@ -186,7 +148,7 @@ __device__ __forceinline__ void activation_backward(const Tile& tile, const Stre
                                                     const Plan& plan, int width, const float* __restrict__ saved,
                                                     float* v) {
   const int next = kTilePoints * plan.stride, saved_next = kTilePoints * width;
-  with_activation_of(activation, [&](auto a) {
+  with_activation(activation, [&](auto a) {
     for_each_number<kUnrolled>(tile, plan.warps, width, [&](int p, int c) {
       float *number = v + p * plan.stride + c, z[Streams::count], v_f[Streams::count];
       const Derivatives<float> d = load_saved<decltype(a)::value, Streams>(saved + p * width + c, saved_next, z);

@@ -40,7 +40,7 @@ class FusedMlp {
   using T = typename V::Scalar;
   using int64_t = std::int64_t;
 
-  FusedMlp(const Mlp<T>& mlp, Wanted wanted, Sharing sharing);
+  FusedMlp(const Mlp<T>& mlp, Wanted wanted, Partition partition);
   FusedMlp(const FusedMlp&) = delete;
   FusedMlp& operator=(const FusedMlp&) = delete;
 
@@ -84,12 +84,12 @@ bool prefers_points(const MlpShape& shape);
 
 // f(fused) with the layout that suits the widths.
 template <Isa isa, typename T, typename F>
-void with_fused_mlp(const Mlp<T>& mlp, Wanted wanted, Sharing sharing, const F& f) {
+void with_fused_mlp(const Mlp<T>& mlp, Wanted wanted, Partition partition, const F& f) {
   if (prefers_points<isa, T>(mlp.shape)) {
-    FusedMlp<PointLayout<isa, T>> fused(mlp, wanted, sharing);
+    FusedMlp<PointLayout<isa, T>> fused(mlp, wanted, partition);
     return f(fused);
   }
-  FusedMlp<PanelLayout<isa, T>> fused(mlp, wanted, sharing);
+  FusedMlp<PanelLayout<isa, T>> fused(mlp, wanted, partition);
   f(fused);
 }
 

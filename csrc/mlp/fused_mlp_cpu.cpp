@@ -32,10 +32,10 @@ int64_t take(int64_t& end, int64_t count) {
 }  // namespace
 
 template <typename Layout>
-FusedMlp<Layout>::FusedMlp(const Mlp<T>& mlp, Wanted wanted, Sharing sharing)
+FusedMlp<Layout>::FusedMlp(const Mlp<T>& mlp, Wanted wanted, Partition partition)
     : mlp_(mlp), shape_(mlp_.shape), wanted_(wanted) {
   const int64_t work = shape_.n * shape_.streams.count() * shape_.num_parameters();
-  parts_ = sharing.parts > 0 ? sharing.parts : std::min<int64_t>(max_threads(), work / kMinPartWork);
+  parts_ = partition.parts > 0 ? partition.parts : std::min<int64_t>(max_threads(), work / kMinPartWork);
   parts_ = std::max<int64_t>(1, std::min(parts_, shape_.n / Layout::kGranule));
   tile_points_ = std::max<int64_t>(Layout::kGranule, Layout::kRows / shape_.streams.count());
   lay_out();
@@ -49,6 +49,7 @@ void FusedMlp<Layout>::run(const Head<Layout>& head) {
     T* gradient = gradients_ + part * gradient_size_;
     const int64_t begin = cut<Layout>(shape_.n, parts_, part), points = cut<Layout>(shape_.n, parts_, part + 1) - begin;
     const int64_t count = (points + tile_points_ - 1) / tile_points_;
+    if (count == 0) std::fill_n(gradient, gradient_size_, T(0));  // there is no first tile to store it
     if (wanted_ == Wanted::gradient_with_B)
       std::fill_n(gradient + v_B_, shape_.d * Layout::v_frequency_size(shape_.m), T(0));
     for (int64_t i = 0; i < count; ++i) {

@@ -3,7 +3,7 @@
 //
 //   packed    [columns / 8][steps][lane][4] of w^T (forward) or w (backward), [summed index, column]: the four numbers
 //             have the column g and, of the step's 16, the places 2t, 2t + 1, 8 + 2t, 8 + 2t + 1; zeros outside
-//   gradient  for each number the sum over blocks of their shares, in fixed order
+//   gradient  for each number the sum over blocks of their partial gradients, in fixed order
 #pragma once
 
 #include "mlp/fused_plan.h"
@@ -36,7 +36,7 @@ PINN_HD float packed_weight(const Mlp<float>& mlp, const Plan& plan, int index) 
   return in < layer.in && out < layer.out ? mlp.weight[l][static_cast<int64_t>(out) * layer.in + in] : 0.0f;
 }
 
-// Where a number of a share stands in the gradient, or -1: padding.
+// Where a number of a partial gradient stands in the gradient, or -1: padding.
 PINN_HD int parameter_of(const Plan& plan, int index) {
   if (plan.want_B && index >= plan.v_B)
     return index - plan.v_B < plan.d * plan.m ? plan.num_parameters + index - plan.v_B : -1;
@@ -59,17 +59,17 @@ static __global__ void __launch_bounds__(kPlainThreads)
   if (i < plan.packed_size) plan.packed[i] = packed_weight(mlp, plan, static_cast<int>(i));
 }
 
-// A block sums 32 numbers, a warp of it every 8th share; the warps are added in order.
+// A block sums 32 numbers, a warp of it every 8th partial gradient; the warps are added in order.
 static __global__ void __launch_bounds__(kPlainThreads)
-    sum_shares_kernel(const __grid_constant__ Plan plan, float* gradient) {
+    sum_partials_kernel(const __grid_constant__ Plan plan, float* gradient) {
   constexpr int warps = kPlainThreads / kWarp;
   double* sums = static_cast<double*>(dynamic_shared());  // [warps][kWarp]
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int i = static_cast<int>(blockIdx.x) * kWarp + lane;  // share_size is a multiple of kWarp
+  const int i = static_cast<int>(blockIdx.x) * kWarp + lane;  // partial_size is a multiple of kWarp
   double sum = 0;
 #pragma unroll 8
   for (int b = warp; b < plan.blocks; b += warps)
-    sum += static_cast<double>(plan.shares[static_cast<int64_t>(b) * plan.share_size + i]);
+    sum += static_cast<double>(plan.partials[static_cast<int64_t>(b) * plan.partial_size + i]);
   sums[threadIdx.x] = sum;
   __syncthreads();
   const int to = warp == 0 ? parameter_of(plan, i) : -1;

@@ -1,7 +1,7 @@
 // Matrix products of a tile on the tensor cores, to the accuracy of float32 (3xTF32).
 //
 //   rows      y [16 M, 8 N] += x [16 M, k] w^T       x in a buffer, w packed; one warp
-//   weights   share [32, 32] += v^T h                summed over all rows of a tile; one warp
+//   weights   partial [32, 32] += v^T h                summed over all rows of a tile; one warp
 //
 // A float32 is a large part of 11 bits and a small part: x = x' + x''. Of the four products of two such sums the last,
 // x'' y'', is below rounding; the others are summed from small to large. The tensor core rounds its sums towards zero,
@@ -61,7 +61,7 @@ __device__ __forceinline__ Split<4> load_rows(const float* at, int stride) {  //
   return a;
 }
 
-// packed: the first of N column blocks, [N][steps][lane][4]. The weights of the next step are on their way while this
+// packed: the first of N column blocks, [N][steps][lane][4]. The weights of the next step are loaded while this
 // one is computed.
 template <int M, int N>
 __device__ __forceinline__ void multiply_rows(const float* x, int stride, const float* packed, int steps, int lane,
@@ -112,7 +112,8 @@ __device__ __forceinline__ void store_rows(const float (&acc)[M][N][4], float* x
     }
 }
 
-// The order of a square of a weight gradient in a share, [row block 2][column block 4][lane][4]: that of the registers.
+// The order of a square of a weight gradient in a partial one, [row block 2][column block 4][lane][4]: that of the
+// registers.
 struct Position {
   int row, column;
 };
@@ -130,9 +131,9 @@ __device__ __forceinline__ Split<4> load_columns(const float* at, int stride) { 
   return a;
 }
 
-// v: the first of 32 columns, h too. Where `add` is false the share holds nothing yet.
+// v: the first of 32 columns, h too. Where `add` is false the partial gradient holds nothing yet.
 __device__ __forceinline__ void add_square(const float* v, const float* h, int stride, int rows, int lane, bool add,
-                                           float* share) {
+                                           float* partial) {
   float acc[2][4][4] = {};
   const int at = lane % 4 * stride + lane / 4;
 #pragma unroll 1  // more would spill registers
@@ -159,7 +160,7 @@ __device__ __forceinline__ void add_square(const float* v, const float* h, int s
   for (int i = 0; i < 2; ++i)
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      float4* to = reinterpret_cast<float4*>(share) + (4 * i + j) * kWarp + lane;
+      float4* to = reinterpret_cast<float4*>(partial) + (4 * i + j) * kWarp + lane;
       const float4 old = add ? *to : float4{0, 0, 0, 0};
       *to = {old.x + acc[i][j][0], old.y + acc[i][j][1], old.z + acc[i][j][2], old.w + acc[i][j][3]};
     }

@@ -20,7 +20,7 @@ struct JetHead {
   int outputs;
 
   template <typename Streams>
-  static constexpr bool serves = true;
+  static constexpr bool supports = true;
 
   PINN_HD bool wants_outputs() const { return out != nullptr; }
 
@@ -37,23 +37,23 @@ struct JetHead {
   }
 };
 
-// The contract has more than the kernels take; Python asks cuda_fused_serves() before it calls.
-[[noreturn]] inline void throw_not_served(const char* name) {
-  throw Error(std::string(name) + ": expected a network that cuda_fused_serves(), got another one");
+// The contract has more than the kernels take; Python asks cuda_fused_supports() before it calls.
+[[noreturn]] inline void throw_not_supported(const char* name) {
+  throw Error(std::string(name) + ": expected a network that cuda_fused_supports(), got another one");
 }
 
-// f(TileStreams), of up to kMaxStreams streams that the head serves.
+// f(TileStreams), of up to kMaxStreams streams that the head supports.
 template <typename Head, int number = 0, bool laplacian = false, typename F>
 void with_tile_streams(const char* name, const JetStreams& streams, const F& f) {
   using Streams = TileStreams<number, laplacian>;
-  if constexpr (Head::template serves<Streams>)
+  if constexpr (Head::template supports<Streams>)
     if (streams.num_first == number && streams.has_laplacian == laplacian) return f(Streams(streams));
   if constexpr (Streams::count < kMaxStreams)
     with_tile_streams<Head, number + 1, laplacian>(name, streams, f);
   else if constexpr (!laplacian)
     with_tile_streams<Head, 0, true>(name, streams, f);
   else
-    throw_not_served(name);
+    throw_not_supported(name);
 }
 
 inline int plain_blocks(int64_t numbers) { return static_cast<int>((numbers + kPlainThreads - 1) / kPlainThreads); }
@@ -72,29 +72,29 @@ void run_fused(const char* name, const Mlp<float>& mlp, const Plan& plan, const 
     });
   }
   if (plan.gradient)
-    launch(name, &sum_shares_kernel, (plan.share_size + kWarp - 1) / kWarp, kPlainThreads,
+    launch(name, &sum_partials_kernel, (plan.partial_size + kWarp - 1) / kWarp, kPlainThreads,
            kPlainThreads * static_cast<int>(sizeof(double)), plan, gradient);
 }
 
-inline void check_served(const char* name, const MlpShape& shape) {
-  if (!serves(shape)) throw_not_served(name);
+inline void check_supported(const char* name, const MlpShape& shape) {
+  if (!supports(shape)) throw_not_supported(name);
 }
 
 template <typename Launch>
 void run_fused(const MlpJet<float>& a, const Device& device, const Launch& launch) {
   const MlpShape& shape = a.mlp.shape;
-  check_served("mlp_jet", shape);
+  check_supported("mlp_jet", shape);
   const JetHead head{a.out, nullptr, shape.n, static_cast<int>(shape.outputs())};
-  run_fused("mlp_jet", a.mlp, make_plan(shape, false, false, device, a.sharing.parts, a.workspace), head, nullptr,
+  run_fused("mlp_jet", a.mlp, make_plan(shape, false, false, device, a.partition.parts, a.workspace), head, nullptr,
             launch);
 }
 
 template <typename Launch>
 void run_fused(const MlpJetBackward<float>& a, const Device& device, const Launch& launch) {
   const MlpShape& shape = a.mlp.shape;
-  check_served("mlp_jet_backward", shape);
+  check_supported("mlp_jet_backward", shape);
   const JetHead head{nullptr, a.v_out, shape.n, static_cast<int>(shape.outputs())};
-  run_fused("mlp_jet_backward", a.mlp, make_plan(shape, true, a.want_B, device, a.sharing.parts, a.workspace), head,
+  run_fused("mlp_jet_backward", a.mlp, make_plan(shape, true, a.want_B, device, a.partition.parts, a.workspace), head,
             a.gradient, launch);
 }
 

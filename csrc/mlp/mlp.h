@@ -1,4 +1,4 @@
-// A whole network on jets: the contract of this room.
+// A whole network on jets.
 //
 //   h_0 = [cos(2 pi x B), sin(2 pi x B)],   h_{l+1} = f(h_l W_l^T + b_l),   y = h_L W_L^T + b_L
 //
@@ -7,13 +7,14 @@
 // backward pass of MlpJet computes the forward pass of each tile again.
 //
 // The gradient of all parameters is one array: for each linear layer its weight [out, in] and its bias [out], then B
-// [d, m] where it is wanted (and whatever else an operation adds). Each part of the points sums its own share; the
-// shares are added in order, so that the same number of parts gives the same bits on any number of threads.
+// [d, m] where it is wanted (and whatever else an operation adds). Each part of the points sums its own partial
+// gradient; the partial gradients are added in order, so that the same number of parts gives the same bits on any
+// number of threads.
 #pragma once
 
-#include "core/jet_streams.h"
 #include "core/run.h"
-#include "jet/activation.h"
+#include "jets/activation.h"
+#include "jets/streams.h"
 
 namespace pinn {
 
@@ -44,7 +45,7 @@ struct Mlp {
 };
 
 // How the points are shared out. parts = 0: as many as threads and work make worthwhile.
-struct Sharing {
+struct Partition {
   std::int64_t parts;
 };
 
@@ -53,7 +54,7 @@ struct MlpJet {
   Mlp<T> mlp;
   // outputs
   T* out;  // [streams, n, c]
-  Sharing sharing;
+  Partition partition;
   void* workspace;  // CUDA: cuda_workspace_bytes(...) bytes; CPU: null
 };
 
@@ -64,7 +65,7 @@ struct MlpJetBackward {
   // outputs
   T* gradient;  // [num_parameters (+ d m)]
   bool want_B;
-  Sharing sharing;
+  Partition partition;
   void* workspace;  // CUDA: cuda_workspace_bytes(...) bytes; CPU: null
 };
 
@@ -74,7 +75,7 @@ template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const MlpJetBackward<T>&);
 
 // Whether the fused CUDA kernels take this network on the current device.
-bool cuda_fused_serves(const MlpShape&, bool float64);
+bool cuda_fused_supports(const MlpShape&, bool float64);
 
 // What they need beside inputs and outputs, on the current device; `gradient`: of a pass that goes back too.
 std::int64_t cuda_workspace_bytes(const MlpShape&, bool gradient, bool want_B);

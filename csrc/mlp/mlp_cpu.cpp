@@ -22,7 +22,7 @@ PINN_INLINE void for_each_output(const MlpShape& shape, const Tile& tile, const 
 
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const MlpJet<T>& a) {
-  with_fused_mlp<isa, T>(a.mlp, Wanted::value, a.sharing, [&](auto& fused) {
+  with_fused_mlp<isa, T>(a.mlp, Wanted::value, a.partition, [&](auto& fused) {
     using Layout = typename std::decay_t<decltype(fused)>::Layout;
     fused.run([&](int64_t, const Tile& tile, const T* y, T*) {
       for_each_output<Layout>(a.mlp.shape, tile, [&](int64_t out, int64_t at) { a.out[out] = y[at]; });
@@ -33,7 +33,7 @@ void run_on_cpu(IsaConstant<isa>, const MlpJet<T>& a) {
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const MlpJetBackward<T>& a) {
   const Wanted wanted = a.want_B ? Wanted::gradient_with_B : Wanted::gradient;
-  with_fused_mlp<isa, T>(a.mlp, wanted, a.sharing, [&](auto& fused) {
+  with_fused_mlp<isa, T>(a.mlp, wanted, a.partition, [&](auto& fused) {
     using Layout = typename std::decay_t<decltype(fused)>::Layout;
     fused.run([&](int64_t, const Tile& tile, const T*, T* v_y) {
       std::fill_n(v_y, Layout::jet_size(a.mlp.shape.outputs(), tile.rows), T(0));

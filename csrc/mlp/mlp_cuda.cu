@@ -7,14 +7,14 @@ namespace pinn {
 namespace {
 
 template <typename Op>
-void run_served(const Op& a, Stream stream) {
+void run_supported(const Op& a, Stream stream) {
   fused_cuda::run_fused(a, fused_cuda::current_device(), CudaLaunch{cuda_stream(stream)});
 }
 
 }  // namespace
 
 // TF32 came with compute capability 8.0, the least that this file is compiled for.
-bool cuda_fused_serves(const MlpShape& shape, bool float64) { return !float64 && fused_cuda::serves(shape); }
+bool cuda_fused_supports(const MlpShape& shape, bool float64) { return !float64 && fused_cuda::supports(shape); }
 
 std::int64_t cuda_workspace_bytes(const MlpShape& shape, bool gradient, bool want_B) {
   return fused_cuda::make_plan(shape, gradient, want_B, fused_cuda::current_device(), 0, nullptr).bytes;
@@ -22,22 +22,22 @@ std::int64_t cuda_workspace_bytes(const MlpShape& shape, bool gradient, bool wan
 
 template <>
 void run_on_cuda(const MlpJet<float>& a, Stream stream) {
-  run_served(a, stream);
+  run_supported(a, stream);
 }
 
 template <>
 void run_on_cuda(const MlpJetBackward<float>& a, Stream stream) {
-  run_served(a, stream);
+  run_supported(a, stream);
 }
 
 template <>
 void run_on_cuda(const MlpJet<double>&, Stream) {
-  fused_cuda::throw_not_served("mlp_jet");
+  fused_cuda::throw_not_supported("mlp_jet");
 }
 
 template <>
 void run_on_cuda(const MlpJetBackward<double>&, Stream) {
-  fused_cuda::throw_not_served("mlp_jet_backward");
+  fused_cuda::throw_not_supported("mlp_jet_backward");
 }
 
 }  // namespace pinn

@@ -29,7 +29,7 @@ struct PanelLayout {
   static int64_t v_bias_size(int64_t out) { return num_panels<V>(out) * P; }
   static int64_t v_frequency_size(int64_t m) { return (m + V::size - 1) / V::size * V::size; }
 
-  // Where output c of stream s at point i lies.
+  // The place of output c of stream s at point i.
   static int64_t output_at(const Tile& tile, int64_t s, int64_t c, int64_t i) {
     return (c / P * tile.rows + s * tile.stride + i) * P + c % P;
   }
@@ -92,19 +92,20 @@ struct PanelLayout {
     for (int64_t p = 0; p * V::size < m; ++p, h += tile.rows * P) {
       const int64_t count = frequencies_of(m, p);
       const auto frequency = [&, mb = p * V::size](int64_t j) { return V::load(mlp.B + j * m + mb, count); };
-      const Rates<V> rates(streams, frequency);
+      const Rates<V, T> rates(streams, frequency);
       V b[kMaxCoordinates];
       for (int64_t j = 0; j < d; ++j) b[j] = frequency(j);
       for (int64_t i = 0; i < tile.t; ++i)
         wave_jet(streams, rates, wave_at(mlp.x + (tile.first + i) * d, b, d), [&](int64_t s, Wave<V> w) {
           T* to = h + (s * tile.stride + i) * P;
-          w.cos.store(to);  // beyond `count` lie numbers that the sines replace, or that nobody reads
+          w.cos.store(to);  // what it writes beyond `count` the sines replace, or nothing reads
           w.sin.store(to + count);
         });
     }
   }
 
-  // z = x W^T, kept for the way back, and h = f(z + b), one panel after the other; z may be h where nothing is kept.
+  // z = x W^T, kept for the backward pass, and h = f(z + b), one panel after the other; z may be h where nothing is
+  // kept.
   static void hidden(const MlpShape& shape, bool keep, const Tile& tile, const Linear<T>& layer, const T* x, T* z,
                      T* h) {
     for (int64_t j = 0; j < num_panels<V>(layer.out); ++j) {
@@ -176,7 +177,7 @@ struct PanelLayout {
     for (int64_t p = 0; p * V::size < m; ++p, v_h += tile.rows * P) {
       const int64_t count = frequencies_of(m, p);
       const auto frequency = [&, mb = p * V::size](int64_t j) { return V::load(mlp.B + j * m + mb, count); };
-      const Rates<V> rates(streams, frequency);
+      const Rates<V, T> rates(streams, frequency);
       V b[kMaxCoordinates], v_b[kMaxCoordinates];
       for (int64_t j = 0; j < d; ++j) {
         b[j] = frequency(j);
@@ -184,13 +185,13 @@ struct PanelLayout {
       }
       for (int64_t i = 0; i < tile.t; ++i) {
         const T* x = mlp.x + (tile.first + i) * d;
-        const V v_phase = wave_jet_backward(
+        const V v_phase = wave_jet_backward<V, T>(
             streams, rates, wave_at(x, b, d),
             [&](int64_t s) -> Wave<V> {
               const T* from = v_h + (s * tile.stride + i) * P;
               return {V::load(from, count), V::load(from + count, count)};
             },
-            [&](int j, V v) { v_b[j] += v; });
+            [&](int j, V v) { v_b[streams.first[j]] += v; });
         for (int64_t j = 0; j < d; ++j) v_b[j] += V(x[j]) * v_phase;
       }
       for (int64_t j = 0; j < d; ++j) {

@@ -1,8 +1,8 @@
-// The matrix products of a tile whose features lie in vectors (panel_layout.h), blocked for registers.
+// The matrix products of a tile with its features in vectors (panel_layout.h), blocked for registers.
 //
-// A tile's features lie in panels of P = two vectors: [features / P][rows][P]. A weight is packed the same way, so that
-// its rows of P numbers are read in order. One block keeps its rows x P sums in registers; of a last panel that is half
-// empty, one vector is computed and no more.
+// A tile has its features in panels of P = two vectors: [features / P][rows][P]. A weight is packed the same way, so
+// that its rows of P numbers are read in order. One block keeps its rows x P sums in registers; of a last panel that is
+// half empty, one vector is computed and no more.
 #pragma once
 
 #include <array>

@@ -115,7 +115,7 @@ struct PointLayout {
       load_coordinates(mlp, tile, i, x);
       for (int64_t f = 0; f < m; ++f) {
         const auto frequency = [&, f_ = f](int64_t j) { return V(mlp.B[j * m + f_]); };
-        wave_jet(streams, Rates<V>(streams, frequency), wave_at(x, frequency, d), [&](int64_t s, Wave<V> w) {
+        wave_jet(streams, Rates<V, T>(streams, frequency), wave_at(x, frequency, d), [&](int64_t s, Wave<V> w) {
           w.cos.store(h + output_at(tile, s, f, i));
           w.sin.store(h + output_at(tile, s, m + f, i));
         });
@@ -182,18 +182,18 @@ struct PointLayout {
     const auto& [n, d, m, num_linear, width, streams, activation] = mlp.shape;
     for (int64_t f = 0; f < m; ++f) {
       const auto frequency = [&, f_ = f](int64_t j) { return V(mlp.B[j * m + f_]); };
-      const Rates<V> rates(streams, frequency);
+      const Rates<V, T> rates(streams, frequency);
       V v_b[kMaxCoordinates];
       for (V& v : v_b) v = V(T(0));
       for (int64_t i = 0; i < tile.stride; i += V::size) {
         V x[kMaxCoordinates];
         load_coordinates(mlp, tile, i, x);
-        const V v_phase = wave_jet_backward(
+        const V v_phase = wave_jet_backward<V, T>(
             streams, rates, wave_at(x, frequency, d),
             [&](int64_t s) -> Wave<V> {
               return {V::load(v_h + output_at(tile, s, f, i)), V::load(v_h + output_at(tile, s, m + f, i))};
             },
-            [&](int j, V v) { v_b[j] += v; });
+            [&](int j, V v) { v_b[streams.first[j]] += v; });
         for (int64_t j = 0; j < d; ++j) v_b[j] += x[j] * v_phase;
       }
       for (int64_t j = 0; j < d; ++j) v_B[j * m + f] += T(kTwoPi) * v_b[j].sum();

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "core/simd_math.h"
-#include "fourier/fourier_point.h"
-#include "jet/activation_point.h"
+#include "jets/activation_point.h"
+#include "jets/fourier_point.h"
 #include "mlp/mlp.h"
 
 namespace pinn {
@@ -88,46 +88,6 @@ PINN_INLINE void activate_backward(const Streams& streams, std::int64_t stride, 
       derivatives_from<activation, V, T>(V::load(h), V::load(kept)), streams,
       [&](int s) { return V::load(kept + s * stride); }, [&](int s) { return V::load(v + s * stride); },
       [&](int s, V number) { number.store(v + s * stride); });
-}
-
-// 2 pi b_j for each first derivative and kappa = sum_j weight_j (2 pi b_j)^2, from b(coordinate) -> V.
-template <typename V>
-struct Rates {
-  V first[kMaxCoordinates], kappa;
-
-  template <typename Frequency>
-  PINN_INLINE Rates(const JetStreams& streams, const Frequency& b) {
-    using T = typename V::Scalar;
-    kappa = V(T(0));
-    for (int j = 0; j < streams.num_first; ++j) {
-      first[j] = V(T(kTwoPi)) * b(streams.first[j]);
-      kappa += V(static_cast<T>(streams.weight[j])) * first[j] * first[j];
-    }
-  }
-};
-
-// The jet of a wave: store(stream, wave).
-template <typename V, typename Store>
-PINN_INLINE void wave_jet(const JetStreams& streams, const Rates<V>& rates, Wave<V> w, const Store& store) {
-  store(0, w);
-  for (int j = 0; j < streams.num_first; ++j) store(1 + j, first_derivative(w, rates.first[j]));
-  if (streams.has_laplacian) store(streams.laplacian(), laplacian(w, rates.kappa));
-}
-
-// Its adjoint: load(stream) is the cotangent; add(coordinate, V) takes the cotangent of 2 pi b by way of the rates,
-// and the cotangent of the phase is returned.
-template <typename V, typename Load, typename Add>
-PINN_INLINE V wave_jet_backward(const JetStreams& streams, const Rates<V>& rates, Wave<V> w, const Load& load,
-                                const Add& add) {
-  using T = typename V::Scalar;
-  V v_phase = v_phase_of_value(w, load(0)), v_kappa(T(0));
-  if (streams.has_laplacian) laplacian_backward(w, rates.kappa, load(streams.laplacian()), v_phase, v_kappa);
-  for (int j = 0; j < streams.num_first; ++j) {
-    V v_k = V(T(2)) * V(static_cast<T>(streams.weight[j])) * rates.first[j] * v_kappa;
-    first_derivative_backward(w, rates.first[j], load(1 + j), v_phase, v_k);
-    add(streams.first[j], v_k);
-  }
-  return v_phase;
 }
 
 }  // namespace pinn

@@ -9,15 +9,15 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._impl import composed
 from pinn_ext._impl.network import (
-    addresses,
     fused_supports,
+    network_of,
     no_gradients,
     num_parameters,
     shape_of,
     split_gradient,
     workspace,
 )
-from pinn_ext._impl.operator import address, launch_place, register_operator
+from pinn_ext._impl.operator import array, launch_place, register_operator
 
 __all__ = ["gradient_operator", "jet_operator"]
 
@@ -42,7 +42,7 @@ def _kernel(
         return out
     scratch = workspace(x, shape, False, False)
     with launch_place(x) as place:
-        _core.mlp_jet(*place, address(x), address(B), addresses(parameters), address(out), address(scratch), shape)
+        _core.mlp_jet(*place, network_of(x, B, parameters, shape), out=array(out), workspace=array(scratch))
     return out
 
 
@@ -102,15 +102,12 @@ def _backward_kernel(
     with launch_place(x) as place:
         _core.mlp_jet_backward(
             *place,
-            address(v_out),
-            address(x),
-            address(B),
-            addresses(parameters),
-            address(gradient),
-            address(scratch),
-            shape,
-            want_B,
-            parts,
+            network_of(x, B, parameters, shape),
+            v_out=array(v_out),
+            gradient=array(gradient),
+            workspace=array(scratch),
+            want_B=want_B,
+            parts=parts,
         )
     return gradient
 

@@ -14,16 +14,15 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._impl import composed
 from pinn_ext._impl.network import (
-    addresses,
     fused_supports,
+    network_of,
     no_gradients,
     num_parameters,
     shape_of,
     split_gradient,
     workspace,
 )
-from pinn_ext._impl.operator import address, launch_place, register_operator
-from pinn_ext.navier_stokes import residual_size
+from pinn_ext._impl.operator import array, launch_place, register_operator
 
 __all__ = ["loss_operator", "scale_operator"]
 
@@ -84,24 +83,21 @@ def _kernel(
     with launch_place(x) as place:
         _core.navier_stokes_loss(
             *place,
-            address(x),
-            address(B),
-            addresses(parameters),
-            address(nu),
-            address(forcing),
-            address(term_weights),
-            address(point_weights),
-            x.shape[0] if count is None else count,
-            address(total),
-            address(terms),
-            address(residual) if want_residual else 0,
-            address(gradient) if want_gradient else 0,
-            address(scratch),
-            shape,
-            residual_size(x.shape[0], columns - 1, nu, forcing, len(first) == columns, steady),
-            want_B,
-            want_nu,
-            parts,
+            network_of(x, B, parameters, shape),
+            nu=array(nu),
+            forcing=array(forcing),
+            steady=steady,
+            term_weights=array(term_weights),
+            point_weights=array(point_weights),
+            count=x.shape[0] if count is None else count,
+            total=array(total),
+            terms=array(terms),
+            residual=array(residual) if want_residual else None,
+            gradient=array(gradient) if want_gradient else None,
+            workspace=array(scratch),
+            want_B=want_B,
+            want_nu=want_nu,
+            parts=parts,
         )
     return total, terms, residual, gradient
 

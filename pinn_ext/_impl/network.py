@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
+from pinn_ext._impl.operator import array
 from pinn_ext.build_info import build_info
 
 __all__ = [
-    "addresses",
     "fused_supports",
     "interleaved",
     "invariant_parts",
     "jet_streams",
     "mlp_shape",
+    "network_of",
     "no_gradients",
     "num_parameters",
     "shape_of",
@@ -90,9 +91,9 @@ def shape_of(
     return mlp_shape(n, d, m, widths, tuple(first), tuple(weights), laplacian, activation)
 
 
-def addresses(tensors: Sequence[Tensor]) -> list[int]:
-    """The address of each tensor's first number."""
-    return [t.data_ptr() for t in tensors]
+def network_of(x: Tensor, B: Tensor, parameters: Sequence[Tensor], shape: Any) -> Any:
+    """The kernels' view of a network and its points, all contiguous."""
+    return _core.Network(array(x), array(B), [array(p) for p in parameters], shape)
 
 
 def workspace(like: Tensor, shape: Any, gradient: bool, want_B: bool) -> Tensor | None:
@@ -119,7 +120,7 @@ def fused_supports(shape: Any, x: Tensor) -> bool:
     # A build without CUDA has no path for a CUDA tensor: the fused kernel's twin says how to rebuild.
     if not x.is_cuda or not _built_with_cuda():
         return True
-    if _core.cuda_fused_serves(shape, x.dtype == torch.float64):
+    if _core.cuda_fused_supports(shape, x.dtype == torch.float64):
         return True
     _warn_composed(str(x.dtype).removeprefix("torch."))
     return False

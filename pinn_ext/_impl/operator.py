@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["Operator", "address", "launch_place", "register_operator"]
+__all__ = ["Array", "Operator", "address", "array", "launch_place", "register_operator"]
 
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
@@ -198,6 +198,15 @@ _ON_CPU = {torch.float32: nullcontext((False, None)), torch.float64: nullcontext
 def _on_device(tensor: Tensor) -> Iterator[tuple[bool, int | None]]:
     with torch.cuda.device(tensor.device):
         yield tensor.dtype == torch.float64, torch.cuda.current_stream(tensor.device).cuda_stream
+
+
+Array: TypeAlias = tuple[int, int] | None
+"""The address of a tensor's first number and how many numbers it has; None where there is no tensor."""
+
+
+def array(tensor: Tensor | None) -> Array:
+    """A tensor as the kernels take it that check lengths; None where there is none (not given, or not wanted)."""
+    return None if tensor is None else (tensor.data_ptr(), tensor.numel())
 
 
 def address(tensor: Tensor | None) -> int:

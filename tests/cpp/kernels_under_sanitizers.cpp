@@ -4,9 +4,9 @@
 // The numbers are checked too: each backward pass against the directional difference quotient of its forward pass.
 #include "adjoint.h"
 #include "core/parallel.h"
-#include "fourier/fourier.h"
-#include "jet/activation.h"
-#include "navier_stokes/residual.h"
+#include "equations/navier_stokes_residual.h"
+#include "jets/activation.h"
+#include "jets/fourier.h"
 
 namespace pinn {
 namespace {
@@ -76,20 +76,30 @@ void check_activation(const RunOp& run_op, int64_t count, Activation activation)
   });
 }
 
-template <typename T, typename RunOp>
-void check_residual(const RunOp& run_op, int64_t n, int dim, bool time_stream, bool steady, bool per_point) {
-  const ResidualSize size{n, dim, time_stream, steady, per_point, per_point};
-  const int64_t streams = (time_stream ? 2 : 1) + dim + 1;
-  const std::vector<T> jet = random_array<T>(streams * n * (dim + 1)), v = random_array<T>(n * (dim + 1));
+template <int dim, typename T, typename RunOp>
+void check_residual(const RunOp& run_op, int64_t n, bool time_stream, bool steady, bool per_point) {
+  const JetStreams streams{dim + time_stream, true, {}, {}};
+  const std::vector<T> jet = random_array<T>(streams.count() * n * (dim + 1)), v = random_array<T>(n * (dim + 1));
   const std::vector<T> nu = random_array<T>(per_point ? n : 1), forcing = random_array<T>(per_point ? n * dim : dim);
+  const NavierStokes<dim, T> equation{{nu.data(), 1, per_point}, {forcing.data(), dim, per_point}, steady};
   std::vector<T> v_jet(jet.size()), v_nu(static_cast<std::size_t>(n));
-  run_op(NavierStokesResidualBackward<T>{v.data(), jet.data(), nu.data(), v_jet.data(), v_nu.data(), size});
+  using Backward = NavierStokesResidualBackward<dim, T>;
+  run_op(Backward{v.data(), jet.data(), equation, v_jet.data(), v_nu.data(), n, streams});
   check_adjoint("navier_stokes_residual", jet, v, v_jet, [&](const std::vector<T>& at) {
     std::vector<T> out(v.size());
-    run_op(NavierStokesResidual<T>{at.data(), nu.data(), forcing.data(), out.data(), size});
+    run_op(NavierStokesResidual<dim, T>{at.data(), equation, out.data(), n, streams});
     return out;
   });
-  run_op(NavierStokesResidualBackward<T>{v.data(), jet.data(), nu.data(), v_jet.data(), nullptr, size});
+  run_op(Backward{v.data(), jet.data(), equation, v_jet.data(), nullptr, n, streams});
+}
+
+template <int dim, typename T, typename RunOp>
+void check_residuals(const RunOp& run_op) {
+  for (int64_t n : {0, 1, 15, 16, 17, 300}) {
+    check_residual<dim, T>(run_op, n, true, false, true);
+    check_residual<dim, T>(run_op, n, true, true, false);
+    check_residual<dim, T>(run_op, n, false, true, false);
+  }
 }
 
 template <typename T, typename RunOp>
@@ -100,12 +110,8 @@ void check_all(const RunOp& run_op) {
   for (int64_t count : {0, 1, 15, 16, 17, 1000})
     for (Activation activation : {Activation::tanh, Activation::sine, Activation::silu, Activation::gelu})
       check_activation<T>(run_op, count, activation);
-  for (int64_t n : {0, 1, 15, 16, 17, 300})
-    for (int dim : {2, 3}) {
-      check_residual<T>(run_op, n, dim, true, false, true);
-      check_residual<T>(run_op, n, dim, true, true, false);
-      check_residual<T>(run_op, n, dim, false, true, false);
-    }
+  check_residuals<2, T>(run_op);
+  check_residuals<3, T>(run_op);
 }
 
 }  // namespace

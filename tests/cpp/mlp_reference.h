@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "jet/activation_point.h"
+#include "jets/activation_point.h"
 #include "mlp/mlp.h"
 
 namespace pinn::reference {

@@ -4,7 +4,8 @@
 #include <cmath>
 
 #include "adjoint.h"
-#include "navier_stokes/loss.h"
+#include "equations/navier_stokes_point.h"
+#include "mlp/mean_square.h"
 
 namespace pinn {
 namespace {
@@ -61,14 +62,14 @@ void check_jet(const RunOp& run_op, const MlpShape& shape, int64_t parts) {
   back.v_out = v.data();
   back.gradient = gradient.data();
   back.want_B = true;
-  back.sharing = {parts};
+  back.partition = {parts};
   run_op(back);
   check_adjoint("mlp_jet", network.parameters, v, gradient, [&](const std::vector<T>& at) {
     std::vector<T> out(v.size());
     MlpJet<T> op{};
     op.mlp = network.at(at);
     op.out = out.data();
-    op.sharing = {parts};
+    op.partition = {parts};
     run_op(op);
     return out;
   });
@@ -78,8 +79,8 @@ void check_jet(const RunOp& run_op, const MlpShape& shape, int64_t parts) {
   run_op(back);
 }
 
-template <typename T, typename RunOp>
-void check_loss(const RunOp& run_op, int64_t n, int dim, bool time, bool per_point, int64_t parts) {
+template <int dim, typename T, typename RunOp>
+void check_loss(const RunOp& run_op, int64_t n, bool time, bool per_point, int64_t parts) {
   JetStreams streams{dim + time, true, {}, {}};
   for (int j = 0; j < streams.num_first; ++j) {
     streams.first[j] = j;
@@ -90,17 +91,15 @@ void check_loss(const RunOp& run_op, int64_t n, int dim, bool time, bool per_poi
   const std::vector<T> point_weights = random_array<T>(n), term_weights = random_array<T>(dim + 1);
   std::vector<T> gradient(network.parameters.size() + nu.size()), residual(static_cast<std::size_t>(n * (dim + 1)));
   std::vector<T> terms(static_cast<std::size_t>(dim + 1)), total(1);
-  NavierStokesLoss<T> op{};
-  op.nu = nu.data();
-  op.forcing = forcing.data();
+  MeanSquare<NavierStokes<dim, T>> op{};
+  op.equation = {{nu.data(), 1, per_point}, {forcing.data(), dim, per_point}, !time};
   op.term_weights = term_weights.data();
   op.point_weights = per_point ? point_weights.data() : nullptr;
   op.count = static_cast<double>(n);
   op.total = total.data();
   op.terms = terms.data();
-  op.want_B = op.want_nu = true;
-  op.size = {n, dim, time, !time, per_point, per_point};
-  op.sharing = {parts};
+  op.want_B = op.want_learned = true;
+  op.partition = {parts};
   auto loss = [&](const std::vector<T>& at) {
     op.mlp = network.at(at);
     op.residual = op.gradient = nullptr;
@@ -125,8 +124,10 @@ void check_all(const RunOp& run_op) {
       check_jet<T>(run_op, make_shape(n, 8, {16, 33, 2}, gradient, Activation::sine), parts);
       check_jet<T>(run_op, make_shape(n, 17, {20, 3}, unsteady, Activation::gelu), parts);
       check_jet<T>(run_op, make_shape(n, 3, {7, 31, 32, 40}, weighted, Activation::silu), parts);
-      for (int dim : {2, 3})
-        for (bool time : {false, true}) check_loss<T>(run_op, n, dim, time, n > 1, parts);
+      for (bool time : {false, true}) {
+        check_loss<2, T>(run_op, n, time, n > 1, parts);
+        check_loss<3, T>(run_op, n, time, n > 1, parts);
+      }
     }
 }
 

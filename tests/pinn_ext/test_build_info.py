@@ -31,7 +31,7 @@ def build_with(monkeypatch: pytest.MonkeyPatch, *, serves: bool = False, **chang
     """Lets the package believe in another build, whose fused CUDA kernels take every network or none."""
     built = _core.build_info() | changes
     monkeypatch.setattr(_core, "build_info", lambda: dict(built))
-    monkeypatch.setattr(_core, "cuda_fused_serves", lambda shape, float64: serves)
+    monkeypatch.setattr(_core, "cuda_fused_supports", lambda shape, float64: serves)
 
 
 def test_fields() -> None:

@@ -60,14 +60,13 @@ class Network:
 
 
 @both_dtypes
-@pytest.mark.parametrize("n", [1, 7])
 @pytest.mark.parametrize("width", [1, 20, 37, 50, 100, 257])
-def test_odd_widths(width: int, n: int, dtype: torch.dtype) -> None:
-    assert_parity(mlp_case("unsteady2d", "tanh", (width // 2 + 1, width, width, 3), d=3), n, dtype, seed=width)
+def test_odd_widths(width: int, dtype: torch.dtype) -> None:
+    assert_parity(mlp_case("unsteady2d", "tanh", (width // 2 + 1, width, width, 3), d=3), 7, dtype, seed=width)
 
 
 @both_dtypes
-@pytest.mark.parametrize("layers", range(1, 11))
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 10])
 def test_depths(layers: int, dtype: torch.dtype) -> None:
     activation = ACTIVATIONS[layers % len(ACTIVATIONS)]
     assert_parity(mlp_case("steady2d", activation, (4, *[11] * (layers - 1), 3), d=2), 7, dtype, seed=layers)
@@ -155,8 +154,7 @@ def test_one_nan_shows(activation: str, dtype: torch.dtype, widths: tuple[int, .
         assert place == places - 1 or any(g.isnan().any() for g in gradients), f"place {place}"
 
 
-@both_dtypes
-@pytest.mark.parametrize("value", [INF, -INF])
+@pytest.mark.parametrize(("value", "dtype"), [(INF, torch.float32), (-INF, torch.float64)], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_one_infinity_shows_where_it_shows_in_plain_torch(activation: str, value: float, dtype: torch.dtype) -> None:
     """Not everywhere: tanh of an infinite bias is 1, and flat."""

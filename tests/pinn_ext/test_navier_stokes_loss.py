@@ -197,15 +197,14 @@ def test_count_is_what_the_sums_are_divided_by() -> None:
 
 
 @both_dtypes
-@pytest.mark.parametrize("n", [1, 7])
 @pytest.mark.parametrize("width", [1, 20, 37, 50, 100, 257])
-def test_odd_widths(width: int, n: int, dtype: torch.dtype) -> None:
+def test_odd_widths(width: int, dtype: torch.dtype) -> None:
     case = loss_case("unsteady2d", "tanh", (width // 2 + 1, width, width), nu="scalar", point_weights=True)
-    assert_parity(case, n, dtype, seed=width)
+    assert_parity(case, 7, dtype, seed=width)
 
 
 @both_dtypes
-@pytest.mark.parametrize("layers", range(1, 11))
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 10])
 def test_depths(layers: int, dtype: torch.dtype) -> None:
     spec_name, nu = ("steady3d", "points") if layers % 2 else ("unsteady3d", "scalar")
     activation = ACTIVATIONS[layers % len(ACTIVATIONS)]
@@ -270,8 +269,7 @@ def test_one_nan_shows(activation: str, dtype: torch.dtype, widths: tuple[int, .
         assert any(g.isnan().any() for g in gradients), f"place {place}"
 
 
-@both_dtypes
-@pytest.mark.parametrize("value", [INF, -INF])
+@pytest.mark.parametrize(("value", "dtype"), [(INF, torch.float32), (-INF, torch.float64)], ids=str)
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])
 def test_one_infinity_shows_where_it_shows_in_plain_torch(activation: str, value: float, dtype: torch.dtype) -> None:
     """Not everywhere: tanh of an infinite bias is 1, and flat."""

@@ -11,23 +11,21 @@ every_case = pytest.mark.parametrize("case", CASES, ids=case_name)
 
 
 @every_case
-@pytest.mark.parametrize("seed", [1, 2])
-def test_float64_parity(case: Case, seed: int) -> None:
-    inputs = case.inputs(33, seed=seed)
-    got = forward_and_gradients(case.kernel, inputs, seed=seed + 100)
-    wanted = forward_and_gradients(case.oracle, inputs, seed=seed + 100)
+def test_float64_parity(case: Case) -> None:
+    inputs = case.inputs(33, seed=1)
+    got = forward_and_gradients(case.kernel, inputs, seed=101)
+    wanted = forward_and_gradients(case.oracle, inputs, seed=101)
     errors = [relative_error(g, w) for g, w in zip(got, wanted, strict=True)]
     assert max(errors) <= KERNEL_FLOAT64, f"result, then gradients: {errors}"
 
 
 @every_case
-@pytest.mark.parametrize("seed", [3, 4])
-def test_float32_parity(case: Case, seed: int) -> None:
+def test_float32_parity(case: Case) -> None:
     n = 33
-    inputs = case.inputs(n, seed=seed, dtype=torch.float32)
+    inputs = case.inputs(n, seed=3, dtype=torch.float32)
     exact_inputs = leaves(inputs, torch.float64)
-    got = forward_and_gradients(case.kernel, inputs, seed=seed + 100)
-    wanted = forward_and_gradients(case.oracle, exact_inputs, seed=seed + 100)
+    got = forward_and_gradients(case.kernel, inputs, seed=103)
+    wanted = forward_and_gradients(case.oracle, exact_inputs, seed=103)
     assert all(g.dtype == torch.float32 for g in got)
     bound = kernel_float32(case.summands(n), case.amplification(*exact_inputs))
     errors = [relative_error(g, w) for g, w in zip(got, wanted, strict=True)]

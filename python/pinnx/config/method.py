@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import create_model, model_validator
 
+from pinn_ext.activation import Activation
 from pinnx.config.kinds import (
     Count,
     Factor,
@@ -85,7 +86,7 @@ class Model(Section):
         "factor on each coordinate (t, x, y, z), folded into the frequencies; null = one over the domain's extent",
         "1/length, 1/time",
     )
-    activation: Literal["tanh", "sine", "silu", "gelu"] = setting("tanh", "activation function")
+    activation: Activation = setting("tanh", "activation function")
     seed: Seed = setting(0, "seed of the frequencies and of the first weights")
 
 

@@ -21,16 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import pinn_ext
+from pinn_ext.reference import ACTIVATIONS
 from pinnx.errors import PinnxError
 
 __all__ = ["FourierNetwork", "random_frequencies"]
 
-_FUNCTIONS = {
-    "tanh": torch.tanh,
-    "sine": torch.sin,
-    "silu": nn.functional.silu,
-    "gelu": nn.functional.gelu,
-}
 # Points that are evaluated at once, so that memory does not grow with their number.
 BLOCK = 8192
 
@@ -83,7 +78,7 @@ class FourierNetwork(nn.Module):
         num_outputs: fields, c.
         width: features of each hidden layer.
         layers: number of hidden layers, >= 1.
-        activation: "tanh", "sine", "silu" or "gelu".
+        activation: as for `pinn_ext.mlp_jet`.
         origin: o, [d], of the inputs; None: zero.
         seed: names the first weights (Glorot normal; biases are zero).
         dtype: torch.float32 or torch.float64.
@@ -112,8 +107,8 @@ class FourierNetwork(nn.Module):
         d, m = frequencies.shape
         if min(num_outputs, width, layers) < 1:
             raise PinnxError(f"network: expected sizes >= 1, got outputs {num_outputs}, width {width}, layers {layers}")
-        if activation not in _FUNCTIONS:
-            raise PinnxError(f"activation: expected one of {', '.join(_FUNCTIONS)}, got {activation!r}")
+        if activation not in ACTIVATIONS:
+            raise PinnxError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
         if origin is not None and len(origin) != d:
             raise PinnxError(f"origin: expected {d} coordinates, got {len(origin)}")
         self.activation: pinn_ext.Activation = activation
@@ -180,7 +175,7 @@ class FourierNetwork(nn.Module):
         hidden = pinn_ext.fourier_features(self._checked(x), self.frequencies)
         *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
-            hidden = _FUNCTIONS[self.activation](nn.functional.linear(hidden, weight, bias))
+            hidden = ACTIVATIONS[self.activation](nn.functional.linear(hidden, weight, bias))
         return nn.functional.linear(hidden, last_weight, last_bias)
 
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:

@@ -1,4 +1,4 @@
-// Random Fourier features and their jets (Tancik et al., NeurIPS 2020): the contract of this room.
+// Random Fourier features and their jets (Tancik et al., NeurIPS 2020).
 //
 //   features(x) = [cos(2 pi x B), sin(2 pi x B)],  x [n, d],  B [d, m],  features [n, 2m]
 //
@@ -7,8 +7,8 @@
 // (core/parallel.h), which the caller adds up: the same bits for every number of threads.
 #pragma once
 
-#include "core/jet_streams.h"
 #include "core/run.h"
+#include "jets/streams.h"
 
 namespace pinn {
 

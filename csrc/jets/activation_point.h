@@ -1,10 +1,13 @@
 // One number through an activation: f, f', f'' and f''', and the jet rules, for host and device.
 //
 // N is float or double on the device and a Vec on the host.
+//
+// To add one: its enumerator and name (activation.h), its derivatives here, its name in the type of
+// pinn_ext/activation.py, its torch function in the oracle (ACTIVATIONS of pinn_ext/reference). All else reads these.
 #pragma once
 
 #include "core/math.h"
-#include "jet/activation.h"
+#include "jets/activation.h"
 
 namespace pinn {
 

@@ -6,8 +6,8 @@
 // Phases are recomputed in both; a sine costs less than the traffic of storing it.
 #include "core/cuda_launch.h"
 #include "core/parallel.h"
-#include "fourier/fourier.h"
-#include "fourier/fourier_point.h"
+#include "jets/fourier.h"
+#include "jets/fourier_point.h"
 
 namespace pinn {
 namespace {
@@ -35,15 +35,20 @@ __device__ void store_wave(Wave<T> w, T* row, int64_t k, int64_t m) {
   row[m + k] = w.sin;
 }
 
+// The rates of one frequency, read again for each: an array that is indexed at run time would not be in registers.
 template <typename T>
-__device__ T kappa_of(const T* B, const JetStreams& streams, int64_t k, int64_t m) {
-  T kappa = T(0);
-  for (int j = 0; j < streams.num_first; ++j) {
-    const T rate = T(kTwoPi) * B[streams.first[j] * m + k];
-    kappa += static_cast<T>(streams.weight[j]) * rate * rate;
+struct RatesAt {
+  const T* B;
+  const JetStreams& streams;
+  int64_t k, m;
+  T kappa;
+
+  __device__ RatesAt(const T* frequencies, const JetStreams& jet, int64_t frequency, int64_t num)
+      : B(frequencies), streams(jet), k(frequency), m(num), kappa(T(0)) {
+    for (int j = 0; j < streams.num_first; ++j) kappa += static_cast<T>(streams.weight[j]) * rate(j) * rate(j);
   }
-  return kappa;
-}
+  __device__ T rate(int j) const { return T(kTwoPi) * B[streams.first[j] * m + k]; }
+};
 
 // The three backward operations, one point and one frequency each: the cotangent of the phase as two terms
 //   v_x += first * B + second * B2,   v_B += x * first + x2 * second + own
@@ -75,18 +80,13 @@ __device__ Terms<T> terms_of(const FourierJetBackward<T>& a, int64_t i, int64_t 
   const T* v_out = a.v_out + i * 2 * m;
   const Wave<T> w = cossin_of_turns(turns_of(a.x + i * a.size.d, a.B, k, a.size));
   Terms<T> t = {};
-  T v_phase = v_phase_of_value(w, load_wave(v_out, k, m)), v_kappa = T(0);
-  if (a.streams.has_laplacian)
-    laplacian_backward(w, kappa_of(a.B, a.streams, k, m), load_wave(v_out + a.streams.laplacian() * stride, k, m),
-                       v_phase, v_kappa);
-  for (int j = 0; j < a.streams.num_first; ++j) {
-    const T rate = T(kTwoPi) * a.B[a.streams.first[j] * m + k];
-    T v_k = T(2) * static_cast<T>(a.streams.weight[j]) * rate * v_kappa;
-    first_derivative_backward(w, rate, load_wave(v_out + (1 + j) * stride, k, m), v_phase, v_k);
-    for (int c = 0; c < kMaxCoordinates; ++c)  // a fixed index keeps `own` in registers
-      if (c == a.streams.first[j]) t.own[c] = T(kTwoPi) * v_k;
-  }
-  t.first = T(kTwoPi) * v_phase;
+  t.first = T(kTwoPi) * wave_jet_backward<T, T>(
+                            a.streams, RatesAt<T>(a.B, a.streams, k, m), w,
+                            [&](int s) { return load_wave(v_out + s * stride, k, m); },
+                            [&](int j, T v_k) {
+                              for (int c = 0; c < kMaxCoordinates; ++c)  // a fixed index keeps `own` in registers
+                                if (c == a.streams.first[j]) t.own[c] = T(kTwoPi) * v_k;
+                            });
   return t;
 }
 
@@ -199,12 +199,8 @@ void run_on_cuda(const FourierJet<T>& a, Stream stream) {
   for_each("fourier_jet", a.size.n * a.size.m, stream, [a] __device__(int64_t item) {
     const int64_t m = a.size.m, i = item / m, k = item % m, stride = a.size.n * 2 * m;
     T* out = a.out + i * 2 * m;
-    const Wave<T> w = cossin_of_turns(turns_of(a.x + i * a.size.d, a.B, k, a.size));
-    store_wave(w, out, k, m);
-    for (int j = 0; j < a.streams.num_first; ++j)
-      store_wave(first_derivative(w, T(kTwoPi) * a.B[a.streams.first[j] * m + k]), out + (1 + j) * stride, k, m);
-    if (a.streams.has_laplacian)
-      store_wave(laplacian(w, kappa_of(a.B, a.streams, k, m)), out + a.streams.laplacian() * stride, k, m);
+    wave_jet(a.streams, RatesAt<T>(a.B, a.streams, k, m), cossin_of_turns(turns_of(a.x + i * a.size.d, a.B, k, a.size)),
+             [&](int s, Wave<T> w) { store_wave(w, out + s * stride, k, m); });
   });
 }
 

@@ -1,6 +1,6 @@
 // Activations of jets on the GPU: one thread per number, all its streams; loads and stores are coalesced by stream.
 #include "core/cuda_launch.h"
-#include "jet/activation_point.h"
+#include "jets/activation_point.h"
 
 namespace pinn {
 

@@ -1,4 +1,4 @@
-// An activation function on a jet: the contract of this room.
+// An activation function on a jet.
 //
 //   value      f(z)
 //   first j    f'(z) z_j
@@ -8,12 +8,25 @@
 // nothing else is kept. (linear_jet has no kernel of its own: it is torch's matrix product on all streams at once.)
 #pragma once
 
-#include "core/jet_streams.h"
 #include "core/run.h"
+#include "jets/streams.h"
 
 namespace pinn {
 
 enum class Activation { tanh, sine, silu, gelu };
+inline constexpr const char* kActivationNames[] = {"tanh", "sine", "silu", "gelu"};
+inline constexpr int kNumActivations = static_cast<int>(sizeof(kActivationNames) / sizeof(kActivationNames[0]));
+
+// f(std::integral_constant<Activation, a>{}): the activation as a compile-time choice. On the device f is a device
+// function, on the host a host function, of which nvcc would warn.
+#ifdef __CUDACC__
+#pragma nv_exec_check_disable
+#endif
+template <int a = 0, typename F>
+PINN_HD void with_activation(Activation activation, const F& f) {
+  if (static_cast<int>(activation) == a) return f(std::integral_constant<Activation, static_cast<Activation>(a)>{});
+  if constexpr (a + 1 < kNumActivations) with_activation<a + 1>(activation, f);
+}
 
 template <typename T>
 struct ActivationJet {
@@ -45,20 +58,5 @@ template <typename T>
 void run_on_cuda(const ActivationJet<T>&, Stream);
 template <typename T>
 void run_on_cuda(const ActivationJetBackward<T>&, Stream);
-
-// f(std::integral_constant<Activation, a>{}): the activation as a compile-time choice.
-template <typename F>
-void with_activation(Activation a, F&& f) {
-  switch (a) {
-    case Activation::tanh:
-      return f(std::integral_constant<Activation, Activation::tanh>{});
-    case Activation::sine:
-      return f(std::integral_constant<Activation, Activation::sine>{});
-    case Activation::silu:
-      return f(std::integral_constant<Activation, Activation::silu>{});
-    case Activation::gelu:
-      return f(std::integral_constant<Activation, Activation::gelu>{});
-  }
-}
 
 }  // namespace pinn

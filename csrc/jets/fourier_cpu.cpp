@@ -4,8 +4,8 @@
 // to back, so each output line is touched once; nothing is read but x, B and the cotangents.
 #include "core/parallel.h"
 #include "core/simd_math.h"
-#include "fourier/fourier.h"
-#include "fourier/fourier_point.h"
+#include "jets/fourier.h"
+#include "jets/fourier_point.h"
 
 namespace pinn {
 namespace {
@@ -42,18 +42,8 @@ PINN_INLINE void clear(T* p, int64_t count) {
 }
 
 template <typename V, typename T>
-PINN_INLINE V rate_of(const T* B, int coordinate, int64_t mb, int64_t left, int64_t m) {
-  return V(T(kTwoPi)) * V::load(B + coordinate * m + mb, left);
-}
-
-template <typename V, typename T>
-PINN_INLINE V kappa_of(const T* B, const JetStreams& streams, int64_t mb, int64_t left, int64_t m) {
-  V kappa(T(0));
-  for (int j = 0; j < streams.num_first; ++j) {
-    V k = rate_of<V>(B, streams.first[j], mb, left, m);
-    kappa += V(static_cast<T>(streams.weight[j])) * k * k;
-  }
-  return kappa;
+PINN_INLINE Rates<V, T> rates_of(const T* B, const JetStreams& streams, int64_t mb, int64_t left, int64_t m) {
+  return {streams, [&](int coordinate) { return V::load(B + coordinate * m + mb, left); }};
 }
 
 // v_x += 2 pi v_phase B^T and partials += 2 pi x^T v_phase for one point and the frequencies mb .. .
@@ -136,14 +126,9 @@ void run_on_cpu(IsaConstant<isa>, const FourierJet<T>& a) {
       for (int64_t mb = 0; mb < m; mb += V::size) {
         const int64_t left = m - mb;
         T* out = a.out + i * 2 * m;
-        Wave<V> w = cossin_of_turns(turns_of<V>(a.x + i * d, a.B, mb, left, a.size));
-        store_wave(w, out, mb, left, m);
-        for (int j = 0; j < a.streams.num_first; ++j)
-          store_wave(first_derivative(w, rate_of<V>(a.B, a.streams.first[j], mb, left, m)), out + (1 + j) * stride, mb,
-                     left, m);
-        if (a.streams.has_laplacian)
-          store_wave(laplacian(w, kappa_of<V>(a.B, a.streams, mb, left, m)), out + a.streams.laplacian() * stride, mb,
-                     left, m);
+        wave_jet(a.streams, rates_of<V>(a.B, a.streams, mb, left, m),
+                 cossin_of_turns(turns_of<V>(a.x + i * d, a.B, mb, left, a.size)),
+                 [&](int s, Wave<V> w) { store_wave(w, out + s * stride, mb, left, m); });
       }
   });
 }
@@ -162,17 +147,10 @@ void run_on_cpu(IsaConstant<isa>, const FourierJetBackward<T>& a) {
       if (v_x != nullptr) clear(v_x, d);
       for (int64_t mb = 0; mb < m; mb += V::size) {
         const int64_t left = m - mb;
-        Wave<V> w = cossin_of_turns(turns_of<V>(x, a.B, mb, left, a.size));
-        V v_phase = v_phase_of_value(w, load_wave<V>(v_out, mb, left, m)), v_kappa(T(0));
-        if (a.streams.has_laplacian)
-          laplacian_backward(w, kappa_of<V>(a.B, a.streams, mb, left, m),
-                             load_wave<V>(v_out + a.streams.laplacian() * stride, mb, left, m), v_phase, v_kappa);
-        for (int j = 0; j < a.streams.num_first; ++j) {
-          V k = rate_of<V>(a.B, a.streams.first[j], mb, left, m);
-          V v_k = V(T(2)) * V(static_cast<T>(a.streams.weight[j])) * k * v_kappa;
-          first_derivative_backward(w, k, load_wave<V>(v_out + (1 + j) * stride, mb, left, m), v_phase, v_k);
-          add_to(partials + a.streams.first[j] * m + mb, V(T(kTwoPi)) * v_k, left);
-        }
+        const V v_phase = wave_jet_backward<V, T>(
+            a.streams, rates_of<V>(a.B, a.streams, mb, left, m), cossin_of_turns(turns_of<V>(x, a.B, mb, left, a.size)),
+            [&](int s) { return load_wave<V>(v_out + s * stride, mb, left, m); },
+            [&](int j, V v_k) { add_to(partials + a.streams.first[j] * m + mb, V(T(kTwoPi)) * v_k, left); });
         phase_backward(v_phase, x, a.B, v_x, partials, mb, left, a.size);
       }
     }

@@ -1,7 +1,7 @@
 // Activations of jets on the CPU: the numbers of one stream in vectors, all streams of a number together.
 #include "core/parallel.h"
 #include "core/simd_math.h"
-#include "jet/activation_point.h"
+#include "jets/activation_point.h"
 
 namespace pinn {
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -47,7 +48,7 @@ def _count(data: Tensor) -> int:
 
 
 def activation_jet_kernel(
-    data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str
+    data: Tensor, first: Sequence[int], weights: Sequence[float], laplacian: bool, activation: str
 ) -> Tensor:
     data = data.contiguous()
     out = torch.empty_like(data)
@@ -63,7 +64,7 @@ def activation_jet_kernel(
     return out
 
 
-def _fake(data: Tensor, first: list[int], weights: list[float], laplacian: bool, activation: str) -> Tensor:
+def _fake(data: Tensor, first: Sequence[int], weights: Sequence[float], laplacian: bool, activation: str) -> Tensor:
     return data.new_empty(data.shape)
 
 
@@ -80,8 +81,8 @@ def _autograd(ctx: Any, v_out: Tensor) -> tuple[Tensor | None, ...]:
 def activation_jet_backward_kernel(
     v_out: Tensor,
     data: Tensor,
-    first: list[int],
-    weights: list[float],
+    first: Sequence[int],
+    weights: Sequence[float],
     laplacian: bool,
     activation: str,
 ) -> Tensor:
@@ -103,8 +104,8 @@ def activation_jet_backward_kernel(
 def _backward_fake(
     v_out: Tensor,
     data: Tensor,
-    first: list[int],
-    weights: list[float],
+    first: Sequence[int],
+    weights: Sequence[float],
     laplacian: bool,
     activation: str,
 ) -> Tensor:

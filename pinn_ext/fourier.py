@@ -9,6 +9,7 @@ functions*, NeurIPS 2020, section 5). A scaling of the inputs, axis by axis, bel
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -195,7 +196,7 @@ _fourier_features_second_order = register_operator(
 # --- fourier_jet --------------------------------------------------------------------------------------------------
 
 
-def fourier_jet_kernel(x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool) -> Tensor:
+def fourier_jet_kernel(x: Tensor, B: Tensor, first: Sequence[int], weights: Sequence[float], laplacian: bool) -> Tensor:
     x, B = x.contiguous(), B.contiguous()
     out = _jet_fake(x, B, first, weights, laplacian)
     with launch_place(x) as place:
@@ -210,7 +211,7 @@ def fourier_jet_kernel(x: Tensor, B: Tensor, first: list[int], weights: list[flo
     return out
 
 
-def _jet_fake(x: Tensor, B: Tensor, first: list[int], weights: list[float], laplacian: bool) -> Tensor:
+def _jet_fake(x: Tensor, B: Tensor, first: Sequence[int], weights: Sequence[float], laplacian: bool) -> Tensor:
     return x.new_empty((1 + len(first) + int(laplacian), x.shape[0], 2 * B.shape[1]))
 
 
@@ -229,8 +230,8 @@ def fourier_jet_backward_kernel(
     v_out: Tensor,
     x: Tensor,
     B: Tensor,
-    first: list[int],
-    weights: list[float],
+    first: Sequence[int],
+    weights: Sequence[float],
     laplacian: bool,
     want_x: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -255,8 +256,8 @@ def _jet_backward_fake(
     v_out: Tensor,
     x: Tensor,
     B: Tensor,
-    first: list[int],
-    weights: list[float],
+    first: Sequence[int],
+    weights: Sequence[float],
     laplacian: bool,
     want_x: bool,
 ) -> tuple[Tensor, Tensor]:

@@ -1,22 +1,22 @@
-"""``mlp_jet`` and ``navier_stokes_loss`` composed of the jet kernels and torch's matrix products, any dtype and width.
+"""A network's jet and the mean square of a residual on it, composed of the jet kernels and torch's matrix products.
 
     h_0 = fourier jet of x,   z_l = h_l W_l^T + b_l,   h_{l+1} = f(z_l),   y = z_L
     term_i = sum_points point_weight residual_i^2 / count,   total = sum_i term_weights[i] term_i
 
-The kernels of the operators where no fused kernel serves. The forward and the backward pass are scheduled by hand, on
-plain tensors without a graph, for one chunk of points after the other: memory is a chunk's streams and the parameters'
-gradient, whatever n is. The gradient is one array: for each linear layer its weight and its bias, then B, then nu,
-the last two where they are wanted; each chunk's products are added to it in place, in order, so that two runs give the
-same bits. Nothing here waits for the device or copies to it, and all sizes follow from those of the arguments: a CUDA
-graph can hold it.
+The kernels of the operators where no fused kernel takes the network: any dtype, any width. The forward and the backward
+pass are scheduled by hand, on plain tensors without a graph, for one chunk of points after the other: memory is a
+chunk's streams and the parameters' gradient, whatever n is. The gradient is one array: for each linear layer its weight
+and its bias, then B where it is wanted, then the equation's coefficients. Each chunk's products are added to it in
+place, in order, so that two runs give the same bits. Nothing here waits for the device or copies to it, and all sizes
+follow from those of the arguments: a CUDA graph can hold it.
 
 Adjoints: ``docs/conventions.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -24,9 +24,8 @@ from torch import Tensor
 from pinn_ext.activation import activation_jet_backward_kernel, activation_jet_kernel
 from pinn_ext.fourier import fourier_jet_backward_kernel, fourier_jet_kernel
 from pinn_ext.linear import linear_jet_kernel
-from pinn_ext.navier_stokes import navier_stokes_residual_backward_kernel, navier_stokes_residual_kernel
 
-__all__ = ["mlp_jet", "mlp_jet_gradient", "navier_stokes_loss"]
+__all__ = ["Network", "Residual", "gradient_views", "mean_square", "mlp_jet", "mlp_jet_gradient"]
 
 MAX_NUMBERS = 2**25
 """Numbers that a chunk of points may hold: 128 MiB in float32, 256 MiB in float64, which every GPU has to spare.
@@ -37,16 +36,18 @@ chunks of 2^18 to 2^25 numbers took the same time within 40 %.
 """
 
 
-class _Network(NamedTuple):
+class Network(NamedTuple):
+    """A network and the streams of its jet."""
+
     B: Tensor  # [d, m]
     parameters: list[Tensor]  # W_0 [out, 2m], b_0 [out], ...
-    first: list[int]
-    lap_weights: list[float]
+    first: Sequence[int]
+    lap_weights: Sequence[float]
     laplacian: bool
     activation: str
 
     @property
-    def streams(self) -> tuple[list[int], list[float], bool]:
+    def streams(self) -> tuple[Sequence[int], Sequence[float], bool]:
         return self.first, self.lap_weights, self.laplacian
 
     @property
@@ -60,6 +61,14 @@ class _Network(NamedTuple):
     @property
     def num_streams(self) -> int:
         return 1 + len(self.first) + int(self.laplacian)
+
+    def contiguous(self) -> Network:
+        """The same with contiguous tensors."""
+        return self._replace(B=self.B.contiguous(), parameters=[p.contiguous() for p in self.parameters])
+
+    def empty_jet(self, x: Tensor) -> Tensor:
+        """Memory for the jet at the points x, [s, n, c]."""
+        return x.new_empty((self.num_streams, x.shape[0], self.num_outputs))
 
     def chunks(self, n: int, *, kept: bool) -> Iterator[slice]:
         """Equal parts of the points, each with at most MAX_NUMBERS numbers at its fullest moment."""
@@ -111,54 +120,24 @@ def _forget(tensor: Tensor) -> None:
     """Keeps nothing."""
 
 
-def _gradient(like: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def gradient_views(like: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Zeros for the gradients of some tensors, one array, and a view of each one's part in its shape."""
     flat = like[0].new_zeros(sum(tensor.numel() for tensor in like))
     parts = torch.split(flat, [tensor.numel() for tensor in like])
     return flat, [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
 
 
-def mlp_jet(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    lap_weights: list[float],
-    laplacian: bool,
-    activation: str,
-) -> Tensor:
-    """The jet of a network, [s, n, c].
-
-    Args:
-        x: [n, d].
-        B: [d, m].
-        parameters: W_0 [out, 2m], b_0 [out], ..., W_L [c, in], b_L [c].
-        first: coordinates of the first derivatives.
-        lap_weights: the Laplacian's weight of each of them.
-        laplacian: whether there is a Laplacian.
-        activation: of every layer but the last.
-    """
-    network = _Network(B, parameters, first, lap_weights, laplacian, activation)
-    out = x.new_empty((network.num_streams, x.shape[0], network.num_outputs))
+def mlp_jet(x: Tensor, network: Network) -> Tensor:
+    """The jet of a network at the points x [n, d], [s, n, c]."""
+    out = network.empty_jet(x)
     for chunk in network.chunks(x.shape[0], kept=False):
         out[:, chunk] = network.jet(x[chunk])
     return out
 
 
-def mlp_jet_gradient(
-    v_out: Tensor,
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    lap_weights: list[float],
-    laplacian: bool,
-    activation: str,
-    want_B: bool,
-) -> Tensor:
+def mlp_jet_gradient(v_out: Tensor, x: Tensor, network: Network, want_B: bool) -> Tensor:
     """The gradient of the parameters, then B's where it is wanted, given the cotangent of ``mlp_jet``'s result."""
-    network = _Network(B, parameters, first, lap_weights, laplacian, activation)
-    flat, gradient = _gradient([*parameters, B] if want_B else parameters)
+    flat, gradient = gradient_views([*network.parameters, *[network.B] * want_B])
     for chunk in network.chunks(x.shape[0], kept=True):
         tape: list[Tensor] = []
         network.jet(x[chunk], tape)
@@ -166,63 +145,43 @@ def mlp_jet_gradient(
     return flat
 
 
-def navier_stokes_loss(
+class Residual(Protocol):
+    """The residual of an equation on the jet of a chunk of points, and its adjoint."""
+
+    def forward(self, data: Tensor, chunk: slice) -> Tensor:
+        """[n, c], one column for each term."""
+
+    def backward(self, v_residual: Tensor, data: Tensor, chunk: slice) -> Tensor:
+        """The cotangent of the jet; adds to the gradients of the equation's own coefficients."""
+
+
+def mean_square(
     x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    nu: Tensor,
+    network: Network,
+    equation: Residual,
     term_weights: Tensor,
     point_weights: Tensor | None,
-    forcing: Tensor | None,
-    first: list[int],
-    lap_weights: list[float],
-    laplacian: bool,
-    activation: str,
-    steady: bool,
     count: float,
-    want_residual: bool,
-    want_gradient: bool,
-    want_B: bool,
-    want_nu: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The weighted mean square residual of a network, its terms and its gradient.
+    residual: Tensor | None,
+    gradient: list[Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """``total`` [] and ``terms`` [c], the weighted mean square of a residual on the network's jet.
 
-    ``nu`` [], [1] or [n]; ``term_weights`` [c]; ``point_weights`` [n], or None: ones; ``forcing`` [d_space],
-    [n, d_space] or None; ``steady`` leaves the time derivative out; ``count`` is what the sums over points are divided
-    by, the points of the whole step; the gradient holds B and nu where they are wanted. The rest is as for ``mlp_jet``,
-    c = d_space + 1.
-
-    Returns:
-        total [], terms [c], residual [n, c] and the gradient of the total; the last two are [0] where not wanted.
+    ``term_weights`` [c]; ``point_weights`` [n], or None: ones; ``count`` is what the sums over points are divided by,
+    the points of the whole step. Writes the residual [n, c] where there is memory for it, and adds to ``gradient``, the
+    views of the parameters' gradients, and B's where it is wanted; None: no gradient.
     """
-    network = _Network(B, parameters, first, lap_weights, laplacian, activation)
-    n, c = x.shape[0], network.num_outputs
-    has_time = len(first) == c
-    nu_per_point = nu.numel() != 1
-    terms, residual = x.new_zeros(c), x.new_empty((n, c) if want_residual else 0)
-    flat, v_nu = x.new_empty(0), None
-    gradient: list[Tensor] = []
-    if want_gradient:
-        flat, gradient = _gradient([*parameters, *[B] * want_B, *[nu] * want_nu])
-        v_nu = gradient.pop() if want_nu else None
-    scale = term_weights * (2.0 / count)
-    for chunk in network.chunks(n, kept=want_gradient):
-        tape: list[Tensor] | None = [] if want_gradient else None
+    n = x.shape[0]
+    terms, scale = torch.zeros_like(term_weights), term_weights * (2.0 / count)
+    for chunk in network.chunks(n, kept=gradient is not None):
+        tape: list[Tensor] | None = None if gradient is None else []
         data = network.jet(x[chunk], tape)
-        nu_here = nu[chunk] if nu_per_point else nu
-        force_here = forcing[chunk] if forcing is not None and forcing.dim() == 2 else forcing
-        here = navier_stokes_residual_kernel(data, nu_here, force_here, has_time, steady)
-        if want_residual:
+        here = equation.forward(data, chunk)
+        if residual is not None:
             residual[chunk] = here
         weighted = here if point_weights is None else here * point_weights[chunk, None]
         terms.add_((weighted * here).sum(0))
-        if tape is None:
-            continue
-        v_data, v_nu_here = navier_stokes_residual_backward_kernel(
-            weighted * scale, data, nu_here, has_time, steady, want_nu
-        )
-        if v_nu is not None:
-            (v_nu[chunk] if nu_per_point else v_nu).add_(v_nu_here)
-        network.backward(v_data, x[chunk], tape, gradient)
+        if tape is not None and gradient is not None:
+            network.backward(equation.backward(weighted * scale, data, chunk), x[chunk], tape, gradient)
     terms.div_(count)
-    return (term_weights * terms).sum(), terms, residual, flat
+    return (term_weights * terms).sum(), terms

@@ -22,41 +22,24 @@ from pinn_ext._impl.operator import array, launch_place, register_operator
 __all__ = ["gradient_operator", "jet_operator"]
 
 
-def _kernel(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    parts: int,
-) -> Tensor:
-    shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
+def _kernel(x: Tensor, *options: Any) -> Tensor:
+    network = composed.Network(*options[:-1])
+    shape = shape_of(x, *network)
     if not fused_supports(shape, x):
-        return composed.mlp_jet(x, B, parameters, first, weights, laplacian, activation)
-    x, B = x.contiguous(), B.contiguous()
-    parameters = [p.contiguous() for p in parameters]
-    out = _fake(x, B, parameters, first, weights, laplacian, activation, parts)
+        return composed.mlp_jet(x, network)
+    x, network = x.contiguous(), network.contiguous()
+    out = network.empty_jet(x)
     if out.numel() == 0:
         return out
     scratch = workspace(x, shape, False, False)
     with launch_place(x) as place:
-        _core.mlp_jet(*place, network_of(x, B, parameters, shape), out=array(out), workspace=array(scratch))
+        views = network_of(x, network.B, network.parameters, shape)
+        _core.mlp_jet(*place, views, out=array(out), workspace=array(scratch))
     return out
 
 
-def _fake(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    parts: int,
-) -> Tensor:
-    return x.new_empty((1 + len(first) + int(laplacian), x.shape[0], parameters[-1].shape[0]))
+def _fake(x: Tensor, *options: Any) -> Tensor:
+    return composed.Network(*options[:-1]).empty_jet(x)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -66,43 +49,29 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _autograd(ctx: Any, v_out: Tensor) -> tuple[Any, ...]:
     x, B, *parameters = ctx.saved_tensors
-    want_B, want_parameters = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
+    want_B, want_parameters = ctx.needs_input_grad[1:3]
     *streams, parts = ctx.options
     flat = gradient_operator(v_out, x, B, parameters, *streams, want_B, parts)
-    inputs, wanted = [*parameters], [*want_parameters]
-    if want_B:
-        inputs, wanted = [*parameters, B], [*want_parameters, True]
-    v_parameters = split_gradient(flat, inputs, wanted)
-    v_B = v_parameters.pop() if want_B else None
-    return None, v_B, v_parameters, *no_gradients(ctx.options)
+    pieces = split_gradient(flat, [*parameters, *[B] * want_B], [*want_parameters, *[True] * want_B])
+    v_B = pieces.pop() if want_B else None
+    return None, v_B, pieces, *no_gradients(ctx.options)
 
 
-def _backward_kernel(
-    v_out: Tensor,
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    want_B: bool,
-    parts: int,
-) -> Tensor:
-    shape = shape_of(x, B, parameters, first, weights, laplacian, activation)
+def _backward_kernel(v_out: Tensor, x: Tensor, *options: Any) -> Tensor:
+    *described, want_B, parts = options
+    network = composed.Network(*described)
+    shape = shape_of(x, *network)
     if not fused_supports(shape, x):
-        return composed.mlp_jet_gradient(v_out, x, B, parameters, first, weights, laplacian, activation, want_B)
-    size = num_parameters(parameters) + (B.numel() if want_B else 0)
+        return composed.mlp_jet_gradient(v_out, x, network, want_B)
+    gradient = _backward_fake(v_out, x, *options)
     if v_out.numel() == 0:
-        return x.new_zeros(size)
-    v_out, x, B = v_out.contiguous(), x.contiguous(), B.contiguous()
-    parameters = [p.contiguous() for p in parameters]
-    gradient = x.new_empty(size)
+        return gradient.zero_()
+    v_out, x, network = v_out.contiguous(), x.contiguous(), network.contiguous()
     scratch = workspace(x, shape, True, want_B)
     with launch_place(x) as place:
         _core.mlp_jet_backward(
             *place,
-            network_of(x, B, parameters, shape),
+            network_of(x, network.B, network.parameters, shape),
             v_out=array(v_out),
             gradient=array(gradient),
             workspace=array(scratch),
@@ -112,18 +81,8 @@ def _backward_kernel(
     return gradient
 
 
-def _backward_fake(
-    v_out: Tensor,
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    first: list[int],
-    weights: list[float],
-    laplacian: bool,
-    activation: str,
-    want_B: bool,
-    parts: int,
-) -> Tensor:
+def _backward_fake(v_out: Tensor, x: Tensor, B: Tensor, parameters: list[Tensor], *options: Any) -> Tensor:
+    want_B = options[-2]
     return x.new_empty(num_parameters(parameters) + (B.numel() if want_B else 0))
 
 

@@ -7,7 +7,8 @@ The gradient is computed with the loss and kept, flat: all parameters in the ord
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -23,120 +24,149 @@ from pinn_ext._impl.network import (
     workspace,
 )
 from pinn_ext._impl.operator import array, launch_place, register_operator
+from pinn_ext.navier_stokes import (
+    navier_stokes_residual_backward_kernel,
+    navier_stokes_residual_kernel,
+)
 
-__all__ = ["loss_operator", "scale_operator"]
+__all__ = ["LossArguments", "composed_loss", "loss_operator", "scale_operator"]
 
 
-def _gradient_size(B: Tensor, parameters: Sequence[Tensor], nu: Tensor, want_B: bool, want_nu: bool) -> int:
-    return num_parameters(parameters) + (B.numel() if want_B else 0) + (nu.numel() if want_nu else 0)
+@dataclass(slots=True)
+class LossArguments:
+    """The arguments of the operator, in its order."""
+
+    x: Tensor  # [n, d]
+    B: Tensor  # [d, m]
+    parameters: list[Tensor]  # W_0 [out, 2m], b_0 [out], ...
+    nu: Tensor  # [], [1] or [n]
+    term_weights: Tensor  # [c]
+    point_weights: Tensor | None  # [n]
+    forcing: Tensor | None  # [d_space] or [n, d_space]
+    first: Sequence[int]
+    weights: Sequence[float]  # of the Laplacian
+    activation: str
+    steady: bool
+    count: float | None  # None: n
+    want_residual: bool
+    want_gradient: bool
+    want_frequencies: bool
+    want_viscosity: bool
+    parts: int
+
+    @property
+    def has_time(self) -> bool:
+        return len(self.first) == self.term_weights.shape[0]
+
+    @property
+    def divisor(self) -> float:
+        return self.x.shape[0] if self.count is None else self.count
+
+    @property
+    def differentiated(self) -> list[Tensor]:
+        """What the flat gradient holds, in its order."""
+        if not self.want_gradient:
+            return []
+        return [*self.parameters, *[self.B] * self.want_frequencies, *[self.nu] * self.want_viscosity]
+
+    def results(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Memory for total [], terms [c], residual [n, c] and flat gradient; of the last two [0] where not wanted."""
+        x, columns = self.x, self.term_weights.shape[0]
+        residual = x.new_empty((x.shape[0], columns) if self.want_residual else 0)
+        return x.new_empty(()), x.new_empty(columns), residual, x.new_empty(num_parameters(self.differentiated))
+
+    def contiguous(self) -> LossArguments:
+        """The same with contiguous tensors."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors: dict[str, Any] = {name: value.contiguous() for name, value in own.items() if isinstance(value, Tensor)}
+        return replace(self, parameters=[p.contiguous() for p in self.parameters], **tensors)
 
 
-def _kernel(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    nu: Tensor,
-    term_weights: Tensor,
-    point_weights: Tensor | None,
-    forcing: Tensor | None,
-    first: list[int],
-    weights: list[float],
-    activation: str,
-    steady: bool,
-    count: float | None,
-    want_residual: bool,
-    want_gradient: bool,
-    want_B: bool,
-    want_nu: bool,
-    parts: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    shape = shape_of(x, B, parameters, first, weights, True, activation)
-    if not fused_supports(shape, x):
-        return composed.navier_stokes_loss(
-            x,
-            B,
-            parameters,
-            nu,
-            term_weights,
-            point_weights,
-            forcing,
-            first,
-            weights,
-            True,
-            activation,
-            steady,
-            x.shape[0] if count is None else count,
-            want_residual,
-            want_gradient,
-            want_B,
-            want_nu,
-        )
-    x, B, nu, term_weights = x.contiguous(), B.contiguous(), nu.contiguous(), term_weights.contiguous()
-    parameters = [p.contiguous() for p in parameters]
-    point_weights = None if point_weights is None else point_weights.contiguous()
-    forcing = None if forcing is None else forcing.contiguous()
-    columns = term_weights.shape[0]
-    total, terms = x.new_empty(()), x.new_empty(columns)
-    residual = x.new_empty((x.shape[0], columns) if want_residual else 0)
-    gradient = x.new_empty(_gradient_size(B, parameters, nu, want_B, want_nu) if want_gradient else 0)
-    scratch = workspace(x, shape, want_gradient, want_B)
-    with launch_place(x) as place:
+def _kernel(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    a = LossArguments(*arguments)
+    shape = shape_of(a.x, a.B, a.parameters, a.first, a.weights, True, a.activation)
+    if not fused_supports(shape, a.x):
+        return composed_loss(a)
+    a = a.contiguous()
+    total, terms, residual, gradient = a.results()
+    scratch = workspace(a.x, shape, a.want_gradient, a.want_frequencies)
+    with launch_place(a.x) as place:
         _core.navier_stokes_loss(
             *place,
-            network_of(x, B, parameters, shape),
-            nu=array(nu),
-            forcing=array(forcing),
-            steady=steady,
-            term_weights=array(term_weights),
-            point_weights=array(point_weights),
-            count=x.shape[0] if count is None else count,
+            network_of(a.x, a.B, a.parameters, shape),
+            nu=array(a.nu),
+            forcing=array(a.forcing),
+            steady=a.steady,
+            term_weights=array(a.term_weights),
+            point_weights=array(a.point_weights),
+            count=a.divisor,
             total=array(total),
             terms=array(terms),
-            residual=array(residual) if want_residual else None,
-            gradient=array(gradient) if want_gradient else None,
+            residual=array(residual) if a.want_residual else None,
+            gradient=array(gradient) if a.want_gradient else None,
             workspace=array(scratch),
-            want_B=want_B,
-            want_nu=want_nu,
-            parts=parts,
+            want_B=a.want_frequencies,
+            want_nu=a.want_viscosity,
+            parts=a.parts,
         )
     return total, terms, residual, gradient
 
 
-def _fake(
-    x: Tensor,
-    B: Tensor,
-    parameters: list[Tensor],
-    nu: Tensor,
-    term_weights: Tensor,
-    point_weights: Tensor | None,
-    forcing: Tensor | None,
-    first: list[int],
-    weights: list[float],
-    activation: str,
-    steady: bool,
-    count: float | None,
-    want_residual: bool,
-    want_gradient: bool,
-    want_B: bool,
-    want_nu: bool,
-    parts: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    columns = term_weights.shape[0]
-    return (
-        x.new_empty(()),
-        x.new_empty(columns),
-        x.new_empty((x.shape[0], columns) if want_residual else 0),
-        x.new_empty(_gradient_size(B, parameters, nu, want_B, want_nu) if want_gradient else 0),
+def _fake(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return LossArguments(*arguments).results()
+
+
+class _NavierStokes(NamedTuple):
+    """The equation as the composed path takes it."""
+
+    arguments: LossArguments
+    v_nu: Tensor | None  # adds up the gradient of nu
+
+    def _nu(self, chunk: slice) -> Tensor:
+        return self.arguments.nu if self.arguments.nu.numel() == 1 else self.arguments.nu[chunk]
+
+    def forward(self, data: Tensor, chunk: slice) -> Tensor:
+        a = self.arguments
+        forcing = a.forcing[chunk] if a.forcing is not None and a.forcing.dim() == 2 else a.forcing
+        return navier_stokes_residual_kernel(data, self._nu(chunk), forcing, a.has_time, a.steady)
+
+    def backward(self, v_residual: Tensor, data: Tensor, chunk: slice) -> Tensor:
+        a, nu, v_nu = self.arguments, self._nu(chunk), self.v_nu
+        v_data, v_here = navier_stokes_residual_backward_kernel(
+            v_residual, data, nu, a.has_time, a.steady, v_nu is not None
+        )
+        if v_nu is not None:
+            (v_nu if v_nu.numel() == 1 else v_nu[chunk]).add_(v_here)
+        return v_data
+
+
+def composed_loss(a: LossArguments) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The results of the operator, layer by layer."""
+    network = composed.Network(a.B, a.parameters, a.first, a.weights, True, a.activation)
+    _, _, residual, flat = a.results()
+    views, v_nu = None, None
+    if a.want_gradient:
+        flat, views = composed.gradient_views(a.differentiated)
+        v_nu = views.pop() if a.want_viscosity else None
+    total, terms = composed.mean_square(
+        a.x,
+        network,
+        _NavierStokes(a, v_nu),
+        a.term_weights,
+        a.point_weights,
+        a.divisor,
+        residual if a.want_residual else None,
+        views,
     )
+    return total, terms, residual, flat
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, B, parameters, nu, *_ = inputs
+    _, B, parameters, nu, *ctx.options = inputs
     _, terms, residual, gradient = output
     ctx.mark_non_differentiable(terms, residual, gradient)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(gradient, B, nu, *parameters)
-    ctx.options = inputs[4:]
 
 
 def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
@@ -144,11 +174,9 @@ def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
         return None, None, [None] * len(ctx.needs_input_grad[2]), None, *no_gradients(ctx.options)
     gradient, B, nu, *parameters = ctx.saved_tensors
     want_B, want_nu = ctx.options[-3:-1]  # what the gradient holds; the others count as constants
-    want_parameters = ctx.needs_input_grad[2]
-    inputs = [*parameters, *([B] if want_B else []), *([nu] if want_nu else [])]
-    wanted = [*want_parameters, *([True] * (len(inputs) - len(parameters)))]
-    scaled = scale_operator(v_total, inputs, gradient)
-    pieces = split_gradient(scaled, inputs, wanted)
+    inputs = [*parameters, *[B] * want_B, *[nu] * want_nu]
+    wanted = [*ctx.needs_input_grad[2], *[True] * (want_B + want_nu)]
+    pieces = split_gradient(scale_operator(v_total, inputs, gradient), inputs, wanted)
     v_nu = pieces.pop() if want_nu else None
     v_B = pieces.pop() if want_B else None
     return None, v_B, pieces, v_nu, *no_gradients(ctx.options)

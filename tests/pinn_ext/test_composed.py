@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 import pinn_ext
 from pinn_ext import reference
 from pinn_ext._impl import composed
+from pinn_ext._impl.loss_operator import LossArguments, composed_loss
 
 WIDTHS = (9, 13)
 
@@ -50,6 +51,15 @@ USES = [
     Use("unsteady3d", nu="points", activation="sine"),
 ]
 every_use = pytest.mark.parametrize("use", USES, ids=str)
+
+
+def network_jet(x: Tensor, *described: Any) -> Tensor:
+    return composed.mlp_jet(x, composed.Network(*described))
+
+
+def jet_gradient(v_out: Tensor, x: Tensor, *described: Any) -> Tensor:
+    *network, want_B = described
+    return composed.mlp_jet_gradient(v_out, x, composed.Network(*network), want_B)
 
 
 def streams_of(spec_name: str) -> tuple[list[int], list[float], bool]:
@@ -93,23 +103,10 @@ class Problem:
     def loss(
         self, *, residual: bool = True, gradient: bool = True, want_B: bool = True, want_nu: bool = True
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return composed.navier_stokes_loss(
-            self.x,
-            self.B,
-            self.parameters,
-            self.nu,
-            self.term_weights,
-            self.point_weights,
-            self.forcing,
-            *streams_of(self.use.spec),
-            self.use.activation,
-            self.use.steady,
-            self.count,
-            residual,
-            gradient,
-            want_B,
-            want_nu,
-        )
+        first, weights, _ = streams_of(self.use.spec)
+        tensors = self.x, self.B, self.parameters, self.nu, self.term_weights, self.point_weights, self.forcing
+        options = first, weights, self.use.activation, self.use.steady, self.count
+        return composed_loss(LossArguments(*tensors, *options, residual, gradient, want_B, want_nu, 0))
 
     def parts(self, flat: Tensor) -> list[Tensor]:
         """The gradient of each layer's tensors, of B and of nu."""
@@ -210,16 +207,16 @@ def test_jet_and_its_gradient(spec_name: str, activation: str, widths: tuple[int
     x, B, parameters, *_ = arguments
     leaves = [t.clone().requires_grad_(True) for t in (*parameters, B)]
     wanted = reference.mlp_jet(x, leaves[-1], leaves[:-1:2], leaves[1:-1:2], SPECS[spec_name], activation).data
-    got = composed.mlp_jet(*arguments)
+    got = network_jet(*arguments)
     assert relative_error(got, wanted) <= KERNEL_FLOAT64
 
     v_out = normal(torch.Generator().manual_seed(6), *wanted.shape)
     gradients = torch.autograd.grad(wanted, leaves, v_out)
-    flat = composed.mlp_jet_gradient(v_out, *arguments, True)
+    flat = jet_gradient(v_out, *arguments, True)
     parts = [p.view(g.shape) for p, g in zip(flat.split([g.numel() for g in gradients]), gradients, strict=True)]
     # A bias of the last layer but the value is a sum of v_out: nothing here is zero but by cancellation.
     assert max(errors_of(parts, gradients)) <= KERNEL_FLOAT64
-    without_B = composed.mlp_jet_gradient(v_out, *arguments, False)
+    without_B = jet_gradient(v_out, *arguments, False)
     assert torch.equal(without_B, flat[: len(without_B)])
     assert len(flat) - len(without_B) == B.numel()
 
@@ -228,18 +225,18 @@ def test_views_give_what_contiguous_tensors_give() -> None:
     arguments = mlp_arguments("unsteady2d", 17, "tanh", seed=7)
     x, B, parameters, *streams = arguments
     views = (x.T.contiguous().T, B.T.contiguous().T, [p.T.contiguous().T if p.dim() == 2 else p for p in parameters])
-    wanted = composed.mlp_jet(*arguments)
-    assert relative_error(composed.mlp_jet(*views, *streams), wanted) <= KERNEL_FLOAT64
+    wanted = network_jet(*arguments)
+    assert relative_error(network_jet(*views, *streams), wanted) <= KERNEL_FLOAT64
     one = torch.ones(()).double().expand(wanted.shape)  # as `.sum().backward()` hands it down
-    got = composed.mlp_jet_gradient(one, *views, *streams, True)
-    assert relative_error(got, composed.mlp_jet_gradient(one.contiguous(), *arguments, True)) <= KERNEL_FLOAT64
+    got = jet_gradient(one, *views, *streams, True)
+    assert relative_error(got, jet_gradient(one.contiguous(), *arguments, True)) <= KERNEL_FLOAT64
 
 
 def test_no_points() -> None:
     arguments = mlp_arguments("unsteady2d", 0, "tanh", seed=8)
-    jet = composed.mlp_jet(*arguments)
+    jet = network_jet(*arguments)
     assert jet.shape == (SPECS["unsteady2d"].num_streams, 0, 4)
-    gradient = composed.mlp_jet_gradient(jet, *arguments, True)
+    gradient = jet_gradient(jet, *arguments, True)
     assert len(gradient) == sum(t.numel() for t in (*arguments[2], arguments[1]))
     assert not gradient.any()
 
@@ -262,11 +259,11 @@ def test_chunks_add_up(points_per_chunk: Any, use: Use, points: int) -> None:
 @pytest.mark.parametrize("points", [1, 7])
 def test_chunks_of_the_jet(points_per_chunk: Any, points: int) -> None:
     arguments = mlp_arguments("unsteady2d", 37, "gelu", seed=10)
-    wanted = composed.mlp_jet(*arguments)
-    gradient = composed.mlp_jet_gradient(wanted, *arguments, True)
+    wanted = network_jet(*arguments)
+    gradient = jet_gradient(wanted, *arguments, True)
     points_per_chunk(points, SPECS["unsteady2d"].num_streams, 4)
-    assert relative_error(composed.mlp_jet(*arguments), wanted) <= KERNEL_FLOAT64
-    assert relative_error(composed.mlp_jet_gradient(wanted, *arguments, True), gradient) <= KERNEL_FLOAT64
+    assert relative_error(network_jet(*arguments), wanted) <= KERNEL_FLOAT64
+    assert relative_error(jet_gradient(wanted, *arguments, True), gradient) <= KERNEL_FLOAT64
 
 
 @pytest.mark.parametrize("n", [0, 1, 35, 36, 37, 1000])
@@ -274,7 +271,7 @@ def test_chunks_of_the_jet(points_per_chunk: Any, points: int) -> None:
 def test_chunks_are_alike_and_hold_every_point_once(points_per_chunk: Any, n: int, points: int) -> None:
     _, B, parameters, *rest = mlp_arguments("unsteady2d", 1, "tanh", seed=11)
     points_per_chunk(points, SPECS["unsteady2d"].num_streams, 4)
-    chunks = list(composed._Network(B, parameters, *rest).chunks(n, kept=True))
+    chunks = list(composed.Network(B, parameters, *rest).chunks(n, kept=True))
     assert [i for chunk in chunks for i in range(chunk.start, chunk.stop)] == list(range(n))
     assert len(chunks) == -(-n // points)
     sizes = {chunk.stop - chunk.start for chunk in chunks[:-1]}
@@ -356,10 +353,10 @@ def test_memory_of_the_jet(monkeypatch: pytest.MonkeyPatch, spec_name: str) -> N
     arguments = mlp_arguments(spec_name, 8000, "tanh", seed=13, widths=WIDE)
     given = [*arguments[:2], *arguments[2]]
     with Watch(*given) as watch:
-        jet = composed.mlp_jet(*arguments)
+        jet = network_jet(*arguments)
     assert bound // 2 <= watch.peak // 8 - jet.numel() <= bound
     with Watch(*given, jet) as watch:
-        composed.mlp_jet_gradient(jet, *arguments, True)
+        jet_gradient(jet, *arguments, True)
     assert bound // 2 <= watch.peak // 8 <= bound + beside_a_chunk()
 
 
@@ -370,11 +367,11 @@ def test_nothing_waits_for_the_device() -> None:
     """No number is read back, nothing comes from the host, no size depends on values: a CUDA graph can hold it."""
     problem = Problem(Use("unsteady2d", nu="points", forcing="points", weighted=True), 37, seed=14)
     arguments = mlp_arguments("unsteady2d", 37, "tanh", seed=14)
-    jet = composed.mlp_jet(*arguments)
+    jet = network_jet(*arguments)
     with Watch() as watch:
         problem.loss()
-        composed.mlp_jet(*arguments)
-        composed.mlp_jet_gradient(jet, *arguments, True)
+        network_jet(*arguments)
+        jet_gradient(jet, *arguments, True)
     assert "addmm_" in watch.names
     assert not watch.names & WAITING
     with Watch() as watch:  # what is looked for would be seen

@@ -61,7 +61,7 @@ def test_presets_hold_their_recipes() -> None:
     assert cavity.sensors.method == "random"
     wake = load_config("wake", ["data.path=wake.h5"])
     assert (wake.data.window.x, wake.data.window.y) == ((1.0, 7.0), (-2.0, 2.0))
-    assert (wake.boundaries, wake.sensors.method) == ((), "qr")
+    assert (wake.boundaries, wake.sensors.method) == ((), "interpolation")
     assert load_config("demo").data.synthetic is not None
     for config in (cavity, wake, load_config("demo")):
         assert config.sensors.count == 12

@@ -163,10 +163,10 @@ LOG_NU_FLOAT32 = 11 * EPS32
 # seeds and both guesses.
 LEARNED_VISCOSITY = 0.1
 
-# pinnx.train: one step of SOAP against the published code, from the same state, relative. Where gradients have full rank,
-# some ten roundings: measured 1.2e-15, with every instruction set of torch. A direction that no gradient has touched
-# holds rounding alone, and its step is lr / eps = 3e4 times that: measured 1.4e-12. Another frequency makes 2e-2 within
-# six steps.
+# pinnx.train: one step of SOAP against the published code, from the same state, relative. Where gradients have full
+# rank, some ten roundings: measured 1.2e-15, with every instruction set of torch. A direction that no gradient has
+# touched holds rounding alone, and its step is lr / eps = 3e4 times that: measured 1.4e-12. Another frequency makes
+# 2e-2 within six steps.
 SOAP_FLOAT64 = 1e-11
 
 # pinnx.train: the same in float32, measured 4e-7; and 40 steps on another device from gradients of full rank, where QR

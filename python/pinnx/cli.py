@@ -254,7 +254,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
         extra = [name for name in ("config", "data", "sensors", "out") if getattr(options, name) is not None]
         if extra or options.overrides:
             raise PinnxError(
-                f"--resume: expected no other argument, as a run resumes with its own configuration; got {', '.join(extra) or 'overrides'}"
+                "--resume: expected no other argument, as a run resumes with its own configuration; "
+                f"got {', '.join(extra) or 'overrides'}"
             )
         console = _console(options)
         return _done(job.resume(options.resume, console=console, command=options.command_line), options.resume, console)

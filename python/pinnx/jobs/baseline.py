@@ -81,6 +81,6 @@ def gappy_pod_baseline(case: Case) -> Baseline:
         found[part] = fitted.reconstruct(measured[part])
     errors[HELD_OUT] = field_errors(found, wanted)
     return Baseline(
-        f"{note} Held out: {len(parts)} stretches of frames in turn, each reconstructed after learning from all other frames.",
+        f"{note} Held out: {len(parts)} stretches of frames in turn, each reconstructed from what the others taught.",
         errors,
     )

@@ -7,7 +7,7 @@ The gradient is computed with the loss and kept, flat: all parameters in the ord
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -75,11 +75,13 @@ class LossArguments:
         residual = x.new_empty((x.shape[0], columns) if self.want_residual else 0)
         return x.new_empty(()), x.new_empty(columns), residual, x.new_empty(num_parameters(self.differentiated))
 
-    def contiguous(self) -> LossArguments:
-        """The same with contiguous tensors."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        tensors: dict[str, Any] = {name: value.contiguous() for name, value in own.items() if isinstance(value, Tensor)}
-        return replace(self, parameters=[p.contiguous() for p in self.parameters], **tensors)
+    def make_contiguous(self) -> None:
+        """Replaces tensors that are not contiguous."""
+        self.x, self.B, self.nu = self.x.contiguous(), self.B.contiguous(), self.nu.contiguous()
+        self.term_weights = self.term_weights.contiguous()
+        self.point_weights = None if self.point_weights is None else self.point_weights.contiguous()
+        self.forcing = None if self.forcing is None else self.forcing.contiguous()
+        self.parameters = [p.contiguous() for p in self.parameters]
 
 
 def _kernel(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -87,7 +89,7 @@ def _kernel(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape = shape_of(a.x, a.B, a.parameters, a.first, a.weights, True, a.activation)
     if not fused_supports(shape, a.x):
         return composed_loss(a)
-    a = a.contiguous()
+    a.make_contiguous()
     total, terms, residual, gradient = a.results()
     scratch = workspace(a.x, shape, a.want_gradient, a.want_frequencies)
     with launch_place(a.x) as place:

@@ -99,7 +99,7 @@ class Operator:
                 return self.overload(*arguments)
             differentiable = differentiable or tensor.requires_grad
         if differentiable and torch.is_grad_enabled():
-            return _Eager.apply(self, arguments, *tensors)  # type: ignore[no-untyped-call]
+            return _apply(self, arguments, *tensors)
         return self.kernel(*arguments)
 
     def tensors_of(self, arguments: Sequence[Any]) -> list[Any]:
@@ -149,6 +149,11 @@ class _Eager(torch.autograd.Function):
         operator = ctx.operator
         gradients = operator.backward(_Nested(ctx), *cotangents)
         return None, None, *operator.tensors_of(gradients if isinstance(gradients, tuple) else (gradients,))
+
+
+# Function.apply itself looks for functorch's transforms, argument by argument: 20 us a step. `_nobody_watches` has done
+# so. tests/pinn_ext/test_private_names.py holds torch to what is assumed here.
+_apply: Callable[..., Any] = super(torch.autograd.Function, _Eager).apply
 
 
 def register_operator(

@@ -84,3 +84,23 @@ def test_forward_mode_shows() -> None:
 
     torch.func.jvp(look, (torch.ones(1),), (torch.ones(1),))
     assert levels[0] >= 0, VERSION
+
+
+def test_a_function_without_the_search_for_transforms() -> None:
+    """`super(Function, ...).apply` is the C++ half of ``Function.apply``: the same node of autograd."""
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            return 2.0 * x
+
+        @staticmethod
+        def backward(ctx: Any, *cotangents: Any) -> Any:
+            return 2.0 * cotangents[0]
+
+    apply = super(torch.autograd.Function, Double).apply
+    x = torch.ones(2, requires_grad=True)
+    y = apply(x)
+    assert type(y.grad_fn) is type(Double.apply(x).grad_fn), VERSION
+    y.sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), 2.0)), VERSION

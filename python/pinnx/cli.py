@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sort_words(options: argparse.Namespace, rest: Sequence[str]) -> None:
-    """Tells the one other word (a configuration, a file) from the overrides, which have an = and are no file."""
+    """Separates the one other word (a configuration, a file) from the overrides, which have an = and are no file."""
     name = options.word
     first = None if name is None else getattr(options, name)
     words = [*([] if first is None else [first]), *options.overrides, *rest]
@@ -92,7 +92,7 @@ def _console(options: argparse.Namespace) -> Console:
 
 
 def _job() -> ModuleType:
-    """The room that does the work.
+    """The package of the jobs.
 
     Raises:
         PinnxError: a package is missing, or the kernels cannot run here.
@@ -100,7 +100,7 @@ def _job() -> ModuleType:
     try:
         from pinnx import jobs
     except (ImportError, RuntimeError) as error:
-        raise PinnxError(f"{error} (pinnx doctor says more)") from error
+        raise PinnxError(f"{error} (run pinnx doctor for details)") from error
     return jobs
 
 
@@ -119,16 +119,16 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("config", nargs="?", help="a preset (cavity, wake, demo) or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
     job.add_argument("--data", metavar="FILE", help="file of snapshots (.mat .npz .h5), or a .csv of measurements")
-    job.add_argument("--sensors", metavar="FILE", help="measure at these places (the .csv of pinnx sensors)")
-    job.add_argument("--out", metavar="DIR", help="folder for the run; must not hold one yet")
-    job.add_argument("--resume", metavar="DIR", help="go on with an interrupted run, instead")
+    job.add_argument("--sensors", metavar="FILE", help="positions of the sensors (the .csv that pinnx sensors writes)")
+    job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
+    job.add_argument("--resume", metavar="DIR", help="continue the interrupted run in this folder, and nothing else")
     job.add_argument("--quiet", action="store_true", help="show no progress")
     job.set_defaults(run=_reconstruct, word="config")
 
     demo = commands.add_parser(
         "demo",
-        help="the whole job on a simulated flow, without any file",
-        description="Simulates a flow with a small built-in solver, chooses 12 sensors, and reconstructs the flow.",
+        help="the whole job on a synthetic flow; no file is needed",
+        description="Computes a flow with a built-in solver, chooses 12 sensors, and reconstructs the flow from them.",
     )
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings, as for reconstruct")
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_sensors(commands)
 
     doctor = commands.add_parser(
-        "doctor", help="what is installed and what was found, with remedies", description="Looks at the installation."
+        "doctor",
+        help="check the installation",
+        description="Shows what is installed, what is missing, and how to install it.",
     )
     doctor.set_defaults(run=_doctor)
     return parser
@@ -254,8 +256,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
         extra = [name for name in ("config", "data", "sensors", "out") if getattr(options, name) is not None]
         if extra or options.overrides:
             raise PinnxError(
-                "--resume: expected no other argument, as a run resumes with its own configuration; "
-                f"got {', '.join(extra) or 'overrides'}"
+                "--resume: expected no other options, as a resumed run keeps its settings; got "
+                + (", ".join(extra) or "overrides")
             )
         console = _console(options)
         return _done(job.resume(options.resume, console=console, command=options.command_line), options.resume, console)
@@ -272,7 +274,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
 
 def _placed(path: str) -> list[str | tuple[str, Any]]:
-    """The settings that measure at the places of a file, in place of those that choose."""
+    """The settings that measure at the positions of a file, in place of those that choose."""
     from pinnx.sensors import SensorSet
 
     places = SensorSet.read_csv(path).positions.tolist()
@@ -300,7 +302,7 @@ def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
     failed = [item["name"] for item in metrics["checks"] if not item["passed"]]
     console.print(
         f"training {metrics['train_s']:.0f} s, {metrics['steps_per_s']:.0f} steps/s; "
-        + (f"checks not met: {', '.join(failed)}" if failed else "all checks met"),
+        + (f"checks failed: {', '.join(failed)}" if failed else "all checks passed"),
         soft_wrap=True,
     )
     console.print(f"report: {Path(out) / 'report.html'}", soft_wrap=True)

@@ -164,7 +164,7 @@ def test_a_folder_that_holds_a_run(refused: Refused) -> None:
 
 def test_resume_stands_alone(refused: Refused) -> None:
     for extra, got in ((["cavity"], "config"), (["train.steps=9"], "overrides"), (["--out", "b"], "out")):
-        wanted = f"--resume: expected no other argument, as a run resumes with its own configuration; got {got}"
+        wanted = f"--resume: expected no other options, as a resumed run keeps its settings; got {got}"
         assert refused("reconstruct", "--resume", "run", *extra) == wanted
     assert "found no config.yaml in it" in refused("reconstruct", "--resume", "run")
     assert "argument --resume: expected one argument" in refused("reconstruct", "--resume")

@@ -124,7 +124,7 @@ def test_help_and_doctor_need_none_of_the_packages(tmp_path: Path) -> None:
     )
     for words, status, shown in (
         (["doctor"], 1, "MISSING  torch: "),
-        (["demo"], 2, "pinnx doctor says more"),
+        (["demo"], 2, "run pinnx doctor for details"),
         (["--help"], 0, "usage: pinnx"),
     ):
         given = [sys.executable, "-c", script.format(words)]

@@ -35,7 +35,7 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "neumann_error_max": Gate(
             1e-3, "1/time", "largest error of a prescribed slope; nothing is held to it until there are such conditions"
         ),
-        "periodic_error_max": Gate(1e-4, "velocity", "largest difference between two points that a period makes one"),
+        "periodic_error_max": Gate(1e-4, "velocity", "largest difference between opposite periodic sides"),
         "reconstruction": Gate(0.15, "relative", "relative L2 error of the velocity, a fraction", inclusive=True),
         # A third of the reconstruction gate: a network that misses the values it was given by more than this cannot
         # be trusted where it was given none.

@@ -54,7 +54,7 @@ def gappy_pod_baseline(case: Case) -> Baseline:
     num_times = reference.num_times
     if num_times < 2:
         return Baseline(
-            "Gappy POD: not available. It learns from snapshots, and the only one of a steady flow is the answer."
+            "Gappy POD: not available. It learns from snapshots, and a steady flow has only the one to reconstruct."
         )
     wanted, seen = reference.velocity, sample_velocity(reference, case.sensors)
     measured = case.velocity.reshape(seen.shape)
@@ -65,12 +65,12 @@ def gappy_pod_baseline(case: Case) -> Baseline:
         return Baseline(f"Gappy POD: not available: {error}.")
     errors = {ALL_FRAMES: field_errors(whole.reconstruct(measured), wanted)}
     note = (
-        f"Gappy POD is linear and knows no equations. It was given all {num_times} snapshots of this very reference, "
-        "also those that it reconstructs here, which is optimistic; the network was trained on none."
+        f"Gappy POD is linear and uses no equations. It learned from all {num_times} snapshots of this reference, "
+        "including those that it reconstructs, so its error is optimistic. The network was trained on none of them."
     )
     parts = [part for part in np.array_split(np.arange(num_times), NUM_PARTS) if part.size]
     if num_times - max(part.size for part in parts) < 2:
-        return Baseline(f"{note} The frames are too few to hold some of them out.", errors)
+        return Baseline(f"{note} There are too few frames to hold some of them out.", errors)
     found = np.empty_like(wanted)
     for part in parts:
         others = np.setdiff1d(np.arange(num_times), part)
@@ -81,6 +81,6 @@ def gappy_pod_baseline(case: Case) -> Baseline:
         found[part] = fitted.reconstruct(measured[part])
     errors[HELD_OUT] = field_errors(found, wanted)
     return Baseline(
-        f"{note} Held out: {len(parts)} stretches of frames in turn, each reconstructed from what the others taught.",
+        f"{note} Held out: each of {len(parts)} stretches of frames was reconstructed from modes of the others.",
         errors,
     )

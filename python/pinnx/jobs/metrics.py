@@ -13,6 +13,7 @@ from pinnx.evals.checks import verify
 from pinnx.evals.evaluation import Evaluation, measure
 from pinnx.jobs.baseline import gappy_pod_baseline
 from pinnx.jobs.case import Case
+from pinnx.jobs.flow_description import flow_description
 from pinnx.jobs.outputs import peak_memory_gib, versions
 from pinnx.physics.term import Measured
 from pinnx.train.trainer import Trainer
@@ -68,6 +69,7 @@ def run_metrics(
         "checks": [item.as_dict() for item in checks],
         "source": case.source,
         "command": command,
+        **flow_description(case, nu, learned=config.problem.learn_nu),
         "versions": versions(problem.model.frequencies.device),
     }
 

@@ -22,6 +22,7 @@ import pinn_ext
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.case import Case
+from pinnx.jobs.flow_description import field_roles
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.runs.files import atomic_write
 from pinnx.train.problem import Problem
@@ -67,6 +68,7 @@ def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], 
         axes=",".join((*(() if case.steady else ("t",)), *(axes if output.grid_shape else ("n",)))),
         names=",".join(names),
         residual_names=",".join(flow.residual_names),
+        **field_roles(dim),
     )
     if output.times is not None:
         file["t"] = output.times

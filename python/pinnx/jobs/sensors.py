@@ -22,7 +22,7 @@ from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 from pinnx.jobs.sensors_input import PlaceWeights, Question, opened_fields, place_weights
 from pinnx.jobs.sensors_output import figures_table, notes, sensors_table
-from pinnx.report.words import plural
+from pinnx.report.formatting import plural
 from pinnx.runs.files import atomic_write
 from pinnx.runs.progress import ProgressBar
 from pinnx.sensors.fit_cache import SelectionCache
@@ -197,8 +197,8 @@ def _some(values: np.ndarray | StoredFrames, mask: np.ndarray) -> Any:
 
 
 def _draw(fields: PlacedValues, chosen: Chosen, path: Path) -> None:
-    from pinnx.report.picture import to_png
-    from pinnx.report.placement import draw_placement
+    from pinnx.report.panels import to_png
+    from pinnx.report.sensor_maps import draw_placement
 
     shown = fields.values[:1] if isinstance(fields.values, StoredFrames) else fields.values
     grid = fields.grid_shape is not None

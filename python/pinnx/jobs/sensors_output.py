@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
-from pinnx.report.words import plural
+from pinnx.report.formatting import plural
 from pinnx.sensors.quality import SelectionQuality
 from pinnx.sensors.sensor_set import SensorSet
 

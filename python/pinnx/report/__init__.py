@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pinnx.report.html import write_report
+from pinnx.report.page import write_report
 
 __all__ = ["write_report"]

@@ -1,36 +1,137 @@
-"""One panel of a map: a field as colours, streamlines, a colour bar, named axes."""
+"""What pictures share: figures with captions, colours and scales, panels with a field, colour bars and named axes.
+
+Figures are made through matplotlib's object-oriented API and drawn by Agg. No window system is needed, and neither
+pyplot nor the global rcParams are touched.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
-from pinnx.report.picture import GRAY, INK
 from pinnx.report.plane import Plane
 
 __all__ = [
+    "CURVES",
+    "ERROR_MAP",
+    "FIELD_MAP",
+    "GRAY",
+    "INK",
+    "Picture",
+    "add_colorbar",
     "draw_field",
     "draw_streamlines",
+    "draw_text",
+    "figure_with_map",
     "name_axes",
     "name_outer_axes",
     "name_row",
+    "new_figure",
     "panel_size",
-    "put_colorbar",
-    "say_instead",
+    "range_of",
+    "style_curves",
+    "symmetric_range",
+    "to_png",
 ]
+
+INK = "#1d2733"
+GRAY = "#6b7683"
+FIELD_MAP = "viridis"  # perceptually uniform, also in grey
+ERROR_MAP = "RdBu_r"  # diverging, white at zero
+
+# Okabe and Ito's colours, safe for colour-blind eyes, with line styles for print in grey.
+CURVES = (
+    ("#0072b2", "-"),
+    ("#d55e00", "--"),
+    ("#009e73", "-."),
+    ("#cc79a7", ":"),
+    ("#e69f00", (0, (5, 1))),
+    ("#56b4e9", (0, (3, 1, 1, 1))),
+    ("#5d3a9b", (0, (1, 1))),
+)
+
+# Errors peak at a few points (corners, walls); a scale up to the largest would show nothing elsewhere.
+_SATURATION = 0.995
+# A field is peaked when its whole range is this many times that between the quantiles.
+_PEAKED = 3.0
 
 _STEPS = (1, 2, 2.5, 5, 10)  # of ticks
 _LATTICE = 160  # points along the longer side for streamlines
-# Of the panel; longer ones wind around a vortex until its centre is a blob.
+# Length of a streamline, of the panel; longer ones wind around a vortex until its centre is a blob.
 _STREAMLINE = 2.0
-_NOWHERE = "#e8ebef"  # behind the flow: what is seen where there is none
+_NOWHERE = "#e8ebef"  # where there are no points
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure, the caption under it, and the text that a screen reader speaks."""
+
+    figure: Figure
+    caption: str
+    alt: str
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure, width and height in inches."""
+    figure = Figure(figsize=(width, height), facecolor="white", layout="compressed")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def to_png(figure: Figure, dpi: int) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Software": None}  # the version of matplotlib, which changes from machine to machine
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.06, metadata=metadata)
+    return buffer.getvalue()
+
+
+def range_of(field: NDArray[np.float64]) -> tuple[Normalize, str]:
+    """A colour scale from the field's least value to its largest, and the ends beyond which values lie.
+
+    A field whose few largest values dwarf all others (the pressure at a cavity's corners, which is
+    singular) would be one colour; its scale ends at the quantiles, and the colour bar gets arrows.
+    """
+    values = field[np.isfinite(field)]
+    if values.size == 0:
+        return Normalize(0.0, 1.0), "neither"
+    low, high = float(values.min()), float(values.max())
+    inner_low, inner_high = (float(q) for q in np.quantile(values, (1.0 - _SATURATION, _SATURATION)))
+    if high - low > _PEAKED * (inner_high - inner_low) > 0.0:
+        return Normalize(inner_low, inner_high), "both"
+    # A constant field (a component at rest) gets a scale all the same.
+    pad = 0.0 if high > low else max(abs(high), 1.0) * 1e-3
+    return Normalize(low - pad, high + pad), "neither"
+
+
+def symmetric_range(field: NDArray[np.float64]) -> tuple[Normalize, bool]:
+    """A colour scale centred at zero, and whether values lie beyond it."""
+    values = np.abs(field[np.isfinite(field)])
+    reach = float(np.quantile(values, _SATURATION)) if values.size else 0.0
+    largest = float(values.max()) if values.size else 0.0
+    reach = reach or largest or 1.0
+    return Normalize(-reach, reach), largest > reach
+
+
+def style_curves(ax: Axes, xlabel: str, ylabel: str) -> None:
+    """Axes of a curve: two spines, a light grid, named axes."""
+    ax.set_xlabel(xlabel, color=INK)
+    ax.set_ylabel(ylabel, color=INK)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(GRAY)
+    ax.tick_params(colors=INK, labelsize=9)
+    ax.grid(True, which="major", color="#dfe4ea", linewidth=0.8)
+    ax.set_axisbelow(True)
 
 
 def panel_size(plane: Plane, width: float, height: float) -> tuple[float, float]:
@@ -38,6 +139,26 @@ def panel_size(plane: Plane, width: float, height: float) -> tuple[float, float]
     ratio = float(np.clip(_ratio(plane), 1 / 6, 6.0))
     width = min(width, height / ratio)
     return max(width, 1.4), max(width * ratio, 0.7)
+
+
+def figure_with_map(
+    plane: Plane, values: NDArray[np.float64], label: str, title: str
+) -> tuple[Figure, Axes, NDArray[np.float64]]:
+    """A figure with one large map of a field.
+
+    Returns:
+        The figure, its axes, and the typographic points to one unit of x and of y, ``[2]``.
+    """
+    width, height = panel_size(plane, 7.0, 5.6)
+    figure = new_figure(width + 1.3, height + 0.7)
+    ax = figure.add_subplot()
+    norm, extend = range_of(values)
+    drawn = draw_field(ax, plane, values, FIELD_MAP, norm)
+    name_axes(ax)
+    add_colorbar(figure, drawn, [ax], label, extend)
+    ax.set_title(title, color=INK, fontsize=11)
+    x0, x1, y0, y1 = plane.extent
+    return figure, ax, 72 * np.array([width / (x1 - x0), height / (y1 - y0)])
 
 
 def draw_field(ax: Axes, plane: Plane, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
@@ -67,13 +188,13 @@ def draw_streamlines(ax: Axes, plane: Plane, u: NDArray[np.float64], v: NDArray[
     ax.set(xlim=(x0, x1), ylim=(y0, y1))
 
 
-def say_instead(ax: Axes, plane: Plane, text: str) -> None:
-    """A panel with nothing to draw says so."""
+def draw_text(ax: Axes, plane: Plane, text: str) -> None:
+    """Writes a text in the middle of a panel that has no field."""
     _frame(ax, plane)
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
-def put_colorbar(
+def add_colorbar(
     figure: Figure, drawn: ScalarMappable, axes: Sequence[Axes], label: str, extend: str = "neither"
 ) -> None:
     """One colour bar to the right of the given panels."""

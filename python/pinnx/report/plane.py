@@ -24,7 +24,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
-from pinnx.report.words import equation
+from pinnx.report.formatting import equation
 
 __all__ = ["GridPlane", "Plane", "ScatteredPlane", "choose_plane"]
 

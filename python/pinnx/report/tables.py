@@ -1,6 +1,6 @@
 """The tables of the report: checks, errors, facts of the run, sensors.
 
-Every number stands as ``<data value="...">`` with all its digits behind the few that are shown.
+Every number is a ``<data value="...">``: few digits are shown, the attribute has all.
 """
 
 from __future__ import annotations
@@ -12,49 +12,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.report.markup import Html, join, table, tag
-from pinnx.report.words import NU, duration, number, percent
+from pinnx.report.formatting import Html, duration, join, number, percent, table, tag
 
 __all__ = ["checks_table", "datum", "errors_table", "facts_table", "sensors_table"]
 
-_QUANTITIES = {
-    "u": "velocity in x",
-    "v": "velocity in y",
-    "w": "velocity in z",
-    "speed": "length of the velocity",
-    "p": "pressure, up to a constant in every frame",
-}
-_CHECKS = {
-    "pde_residual_l2": "equations of motion",
-    "conservation": "conservation of mass",
-    "continuity_l2": "conservation of mass",
-    "boundary_error_max": "boundary values",
-    "neumann_error_max": "boundary gradients",
-    "periodic_error_max": "periodic sides match",
-    "reconstruction": "reconstruction",
-    "sensor_misfit": "agreement with the sensors",
-}
-# Keys of metrics.json with their words, in the order of the table; those not listed follow.
+# Numbers of metrics.json that every run has, in the order of the table; the run's descriptions name the others.
 _FACTS = {
     "source": "source",
-    "nu": f"viscosity {NU}",
     "num_sensors": "sensors",
     "steps": "training steps",
-    "steps_per_s": "steps per second",
+    "steps_per_s": "training steps per second",
     "train_s": "training time",
-    "wall_s": "time in all",
+    "wall_s": "total time",
     "peak_memory_gib": "peak memory",
-    "pde_residual_l2": "momentum residual, L2",
-    "continuity_l2": "divergence, L2",
-    "boundary_error_max": "boundary error, largest",
-    "seed": "seed",
+    "seed": "random seed",
     "command": "command",
 }
-_ELSEWHERE = {"relative_l2", "checks", "baseline", "baseline_note", "versions"}
+_ELSEWHERE = {
+    *(
+        "relative_l2",
+        "checks",
+        "baseline",
+        "baseline_note",
+        "versions",
+        "descriptions",
+        "equations",
+        "measured",
+        "terms",
+    ),
+}
 
 
 def datum(value: object, shown: str | None = None) -> Html:
-    """A number for the eye (``shown``, or three digits) and, whole, for a machine."""
+    """A number: ``shown``, or three digits, with all digits in the attribute."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return tag("span", "not recorded", class_="absent")
     text = number(value) if shown is None else shown
@@ -65,10 +55,10 @@ def checks_table(metrics: Mapping[str, Any]) -> Html:
     """Every check with its verdict in words and colour; none at all is a failure too."""
     checks: Sequence[Mapping[str, Any]] = metrics.get("checks") or ()
     if not checks:
-        return tag("p", _verdict(False), " No check was made, and that counts as failed.")
+        return tag("p", _verdict(False), " No check was made. That counts as failed.")
     rows = [
         (
-            _two_lines(_CHECKS.get(str(item["name"]), str(item["name"])), str(item["name"])),
+            _two_lines(_described(metrics, str(item["name"])), str(item["name"])),
             _verdict(item.get("passed") is True),
             datum(item["value"]) if item.get("value") is not None else "none",
             datum(item.get("limit")),
@@ -87,13 +77,13 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     if not errors:
         return tag(
             "p",
-            "There is no reference for this flow, so the error is not known. What can be said"
-            " without one is in the checks and the residuals.",
+            "There is no reference, so the error is not known. The checks and the residuals show what can be said "
+            "without one.",
         )
-    baselines = _baselines(metrics)
+    baselines, descriptions = _baselines(metrics), metrics.get("descriptions") or {}
     rows = [
         (
-            _two_lines(name, _QUANTITIES.get(name, "")),
+            _two_lines(name, descriptions.get(name, "")),
             _error(value),
             *(_error(values.get(name)) for values in baselines.values()),
         )
@@ -102,7 +92,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     header = ("quantity", "reconstruction", *baselines)
     note = metrics.get("baseline_note")
     return join(
-        (table("Relative L2 error over all places and frames", header, rows), tag("p", str(note)) if note else Html(""))
+        (table("Relative L2 error over all points and times", header, rows), tag("p", str(note)) if note else Html(""))
     )
 
 
@@ -110,17 +100,18 @@ def facts_table(metrics: Mapping[str, Any]) -> Html:
     """What ran, how long, on what: everything in metrics.json that has no table of its own."""
     others = [key for key in metrics if key not in _FACTS and key not in _ELSEWHERE]
     keys = [key for key in _FACTS if key in metrics] + others
-    rows = [(_FACTS.get(key, key.replace("_", " ")), _fact(key, metrics[key])) for key in keys]
+    rows = [(_FACTS.get(key) or _described(metrics, key), _fact(key, metrics[key])) for key in keys]
     versions = metrics.get("versions") or {}
     if versions:
         rows.append(("versions", ", ".join(f"{name} {v}" for name, v in versions.items())))
-    return table("The run", ("fact", "value"), rows)
+    return table("Numbers of the run", ("quantity", "value"), rows)
 
 
-def sensors_table(ranks: NDArray[np.int64], sensors: NDArray[np.float64]) -> Html:
+def sensors_table(sensors: NDArray[np.float64]) -> Html:
     """Rank and position of every sensor."""
     rows = [
-        (str(rank), *(datum(float(c), number(c, 5)) for c in place)) for rank, place in zip(ranks, sensors, strict=True)
+        (str(rank), *(datum(float(c), number(c, 5)) for c in position))
+        for rank, position in enumerate(sensors, start=1)
     ]
     return table("Sensors, best first", ("rank", *"xyz"[: sensors.shape[1]]), rows)
 
@@ -129,6 +120,10 @@ def _verdict(passed: bool) -> Html:
     if passed:
         return tag("span", "✓ passed", class_="verdict passed")
     return tag("span", "✗ failed", class_="verdict failed")
+
+
+def _described(metrics: Mapping[str, Any], name: str) -> str:
+    return str((metrics.get("descriptions") or {}).get(name) or name.replace("_", " "))
 
 
 def _two_lines(name: str, gloss: str) -> Html:

@@ -43,7 +43,7 @@ def read_rows(path: Path, *, interrupted: bool = False) -> list[dict[str, Any]]:
     except FileNotFoundError:
         if interrupted:
             return []
-        raise PinnxError(f"expected {path.name} in {path.parent}, found none") from None
+        raise PinnxError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PinnxError(f"{path}: could not be read: {error}") from error
     rows: list[dict[str, Any]] = []

@@ -51,6 +51,9 @@ def test_layout(tiny: Tiny, name: str, tmp_path: Path) -> None:
         assert bool(file.attrs["steady"]) == case.steady
         assert bool(file.attrs["grid"]) == (case.output.grid_shape is not None)
         assert file.attrs["source"] == case.source
+        assert file.attrs["names"] == ",".join((*components, "p"))
+        assert file.attrs["vector"] == ",".join(components)
+        assert (file.attrs["length_name"], file.attrs["up_to_constant"]) == ("speed", "p")
         assert ("t" in file) == (not case.steady)
         columns = [*zip((*components, "p"), flow.fields.T, strict=True)]
         columns += [*zip((f"residual/{n}" for n in flow.residual_names), flow.residual.T, strict=True)]

@@ -31,6 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
+BESIDE |= {"equations", "measured", "descriptions"}
 
 
 def network_bits(folder: Path) -> list[bytes]:

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from pinnx.evals import Beltrami, ExactFlow, TaylorGreen, check, field_errors
+from pinnx.jobs.flow_description import field_roles
 
 ERROR = 0.04  # of the amplitude
 
@@ -129,7 +130,8 @@ def _write_fields(path: Path, case: Case) -> dict[str, float]:
 
     with h5py.File(path, "w") as file:
         file.attrs.update({"nu": case.flow.nu, "steady": case.times is None, "grid": case.grid is not None})
-        file.attrs["source"] = case.source
+        file.attrs.update(names=",".join((*"uvw"[:dim], "p")), **field_roles(dim))
+        file.attrs["residual_names"] = ",".join((*(f"momentum_{name}" for name in "xyz"[:dim]), "continuity"))
         for i, name in enumerate("xyz"[:dim]):
             file[name] = case.points[:, i] if case.grid is None else case.grid[i]
             file[f"residual/momentum_{name}"] = (0.01 * wave * (i + 1)).reshape(*lead, *shape)
@@ -160,7 +162,7 @@ def _config(case: Case) -> dict[str, Any]:
             {"where": {"circle": {"center": [0.0, 0.0], "radius": 0.7}}, "u": "sin(x)", "v": 0},
         ],
         "sensors": {"count": 12, "method": "qr", "noise": 0.01},
-        "report": {"dpi": 60, "frames": 3},
+        "report": {"dpi": 40, "frames": 3},
         **case.config,
     }
 
@@ -189,6 +191,9 @@ def _metrics(case: Case, errors: dict[str, float]) -> dict[str, Any]:
         "source": case.source,
         "nu": case.flow.nu,
         "command": "pinnx reconstruct cavity --data flow.mat --out run",
+        "measured": ["u", "v", "w"][: case.flow.dim],
+        "equations": f"the Navier-Stokes equations in {case.flow.dim} dimensions",
+        "descriptions": {"nu": "viscosity", "p": "pressure"},
         "versions": {"pinn_ext": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
         **case.metrics,
     }
@@ -209,3 +214,36 @@ def _history(axes: str) -> list[dict[str, float]]:
         row = {"step": step, "time_s": step / 65.0, "lr": 3e-3, "loss/total": sum(terms.values())}
         rows.append({**row, **terms, "steps_per_s": 65.0})
     return rows
+
+
+def build_scalar_run(folder: Path) -> Path:
+    """A run of another problem: one scalar c(t, x, y) and the equation of heat, measured at five sensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    times, x, y = np.linspace(0.0, 1.0, 3), np.linspace(0.0, 1.0, 17), np.linspace(0.0, 2.0, 13)
+    t_mesh, x_mesh, y_mesh = np.meshgrid(times, x, y, indexing="ij")
+    wanted = np.exp(-t_mesh) * np.sin(np.pi * x_mesh) * y_mesh
+    found = wanted + 0.02 * np.cos(3.0 * x_mesh)
+    with h5py.File(folder / "fields.h5", "w") as file:
+        file.attrs.update(steady=False, grid=True, names="c", residual_names="heat")
+        stored = {"t": times, "x": x, "y": y, "c": found, "residual/heat": 0.1 * found, "reference/c": wanted}
+        for name, values in stored.items():
+            file[name] = values
+    (folder / "sensors.csv").write_text("rank,x,y\n" + "".join(f"{i},0.{i},1.{i}\n" for i in range(1, 6)))
+    config = {"sensors": {"count": 5, "method": "qr"}, "boundaries": [{"where": {"side": "left"}, "c": "0"}]}
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "report": {"dpi": 40, "frames": 2}}))
+    metrics = {
+        "relative_l2": {"c": 0.0345},
+        "train_s": 12.0,
+        "conductivity": 0.25,
+        "checks": [
+            {"name": "heat_l2", "value": 1e-4, "limit": 1e-3, "unit": "kelvin/time", "passed": True, "note": ""}
+        ],
+        "source": "plate.npz",
+        "measured": ["c"],
+        "equations": "the equation of heat, with the conductivity k = 0.25",
+        "descriptions": {"c": "temperature", "heat_l2": "residual of the equation of heat"},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    rows = [{"step": step, "loss/total": 1.0 / step, "loss/heat": 0.5 / step} for step in (1, 10, 20)]
+    (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder

@@ -12,12 +12,11 @@ from tolerances import METRIC_ROUNDING
 
 from pinnx.errors import PinnxError
 from pinnx.report.curves import draw_error_over_time, draw_loss
-from pinnx.report.fields import open_fields
-from pinnx.report.markup import Html, tag
-from pinnx.report.picture import new_figure, range_of, symmetric_range, to_png
+from pinnx.report.formatting import TIMES, Html, duration, enumeration, number, percent, plural, tag
+from pinnx.report.panels import new_figure, range_of, symmetric_range, to_png
 from pinnx.report.plane import GridPlane, ScatteredPlane
-from pinnx.report.ranks import draw_ranks, spread
-from pinnx.report.words import TIMES, duration, number, percent, plural
+from pinnx.report.run_data import open_fields
+from pinnx.report.sensor_maps import mark_sensors, spread
 
 Reported = Callable[[str], Path]
 
@@ -68,9 +67,9 @@ def test_marks_are_spread_and_free_ones_stay() -> None:
 def test_a_mark_that_moved_points_to_its_place() -> None:
     figure = new_figure(3.0, 3.0)
     ax = figure.add_subplot()
-    draw_ranks(ax, np.array([[0.5, 0.5]]), np.array([1]), np.array([100.0, 100.0]))
+    mark_sensors(ax, np.array([[0.5, 0.5]]), np.array([100.0, 100.0]))
     assert len(ax.lines) == 1
-    draw_ranks(ax, np.array([[0.5, 0.5], [0.5, 0.51]]), np.array([1, 2]), np.array([100.0, 100.0]))
+    mark_sensors(ax, np.array([[0.5, 0.5], [0.5, 0.51]]), np.array([100.0, 100.0]))
     assert len(ax.lines) == 1 + 2 * 4
     assert [text.get_text() for text in ax.texts] == ["1", "1", "2"]
 
@@ -127,7 +126,7 @@ def test_loss_draws_every_term_and_names_what_it_cannot() -> None:
     assert ax.get_yscale() == "log"
     assert [line.get_label() for line in ax.get_lines()] == ["total", "momentum x"]
     assert "Zero or absent throughout: boundary." in picture.caption
-    assert "1 logged values are missing or not finite" in picture.caption
+    assert "Not drawn: 1 values that are missing or not finite." in picture.caption
     assert "The total goes from 1 to not finite." in picture.alt
 
 
@@ -165,6 +164,7 @@ def test_numbers(value: float, text: str) -> None:
 def test_words() -> None:
     spoken = [percent(0.0381), percent(float("inf")), duration(46.1875), duration(200.4)]
     spoken += [duration(7500), duration(float("nan")), plural(1, "sensor"), plural(2, "sensor")]
+    spoken += [enumeration(["u"]), enumeration(["u", "v", "p"])]
     assert [text.replace("\u00a0", " ") for text in spoken] == [
         "3.81 %",
         "not finite",
@@ -174,6 +174,8 @@ def test_words() -> None:
         "not finite",
         "1 sensor",
         "2 sensors",
+        "u",
+        "u, v and p",
     ]
 
 

@@ -43,8 +43,16 @@ def test_a_check_without_a_value_says_none() -> None:
     assert "no points" in markup
 
 
-def test_an_unknown_check_keeps_its_name() -> None:
-    assert "my_own_check" in checks_table({"checks": [a_check(name="my_own_check")]})
+def test_names_are_described_by_the_run() -> None:
+    described = {"checks": [a_check(name="balance")], "descriptions": {"balance": "balance of <heat>", "c": "dose"}}
+    markup = checks_table(described)
+    assert ">balance of &lt;heat&gt;<" in markup
+    assert ">balance</span>" in markup
+    assert "my own check" in checks_table({"checks": [a_check(name="my_own_check")]})
+    assert ">dose</span>" in errors_table({"relative_l2": {"c": 0.1}, **described})
+    facts = facts_table({"c": 2.0, **described})
+    assert ">dose<" in facts
+    assert "balance" not in facts, "descriptions have no row of their own"
 
 
 def test_errors_stand_beside_named_baselines() -> None:
@@ -76,7 +84,7 @@ def test_errors_stand_beside_one_baseline() -> None:
 
 @pytest.mark.parametrize("metrics", [{}, {"relative_l2": {}}, {"relative_l2": None}])
 def test_no_errors_without_a_reference(metrics: dict[str, Any]) -> None:
-    assert "no reference for this flow" in errors_table(metrics)
+    assert "There is no reference" in errors_table(metrics)
 
 
 def test_facts_leave_nothing_out() -> None:
@@ -95,6 +103,6 @@ def test_numbers_that_are_none() -> None:
 
 
 def test_sensors() -> None:
-    markup = sensors_table(np.array([1, 2]), np.array([[0.125, 2.0], [3.0, 1 / 3]]))
+    markup = sensors_table(np.array([[0.125, 2.0], [3.0, 1 / 3]]))
     assert markup.count("<tr>") == 3
     assert f'<data value="{1 / 3!r}">0.33333</data>' in markup

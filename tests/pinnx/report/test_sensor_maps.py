@@ -1,12 +1,12 @@
-"""The picture of a choice of sensors: what is drawn, and what it says to those who do not see it."""
+"""The picture of a choice of sensors: what is drawn, and what its caption and its text for screen readers say."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pinnx.report.picture import to_png
-from pinnx.report.placement import draw_placement
+from pinnx.report.panels import to_png
+from pinnx.report.sensor_maps import draw_placement
 
 X, Y, Z = np.linspace(0.0, 2.0, 7), np.linspace(0.0, 1.0, 5), np.linspace(0.0, 1.0, 3)
 
@@ -49,7 +49,7 @@ def test_three_dimensions_are_drawn_in_a_plane(rng: np.random.Generator, grid: b
 def test_blocks_change_nothing(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     values = rng.normal(size=(4, 35, 2))
     whole = drawn(draw_placement((X, Y), values, np.array([[1.0, 0.5]]), ("u", "v"), grid=True))
-    monkeypatch.setattr("pinnx.report.placement._BLOCK", 4)
+    monkeypatch.setattr("pinnx.report.sensor_maps._BLOCK", 4)
     parts = drawn(draw_placement((X, Y), values, np.array([[1.0, 0.5]]), ("u", "v"), grid=True))
     np.testing.assert_array_equal(parts, whole)
     np.testing.assert_allclose(whole, np.sqrt(values.var(axis=0).sum(axis=1)).reshape(7, 5).T.ravel())

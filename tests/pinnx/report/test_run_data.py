@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pinnx.report.fields import open_fields
+from pinnx.report.run_data import open_fields
 
 Reported = Callable[[str], Path]
 
@@ -28,12 +28,18 @@ def test_main_frame(name: str, frame: int, reported: Reported) -> None:
         assert fields.main_frame() == frame
 
 
-def test_pressure_is_known_where_it_is_stored(reported: Reported) -> None:
+def test_what_is_known_up_to_a_constant_has_mean_zero(reported: Reported) -> None:
     path = reported("unsteady_scattered") / "fields.h5"
     with open_fields(path) as fields, h5py.File(path) as file:
-        assert [fields.holds("reference/p", i) for i in range(5)] == [False] * 3 + [True, False]
-        np.testing.assert_array_equal(fields.picture("reference/p", 3), file["reference/p"][0])
-        np.testing.assert_array_equal(fields.picture("p", 3), file["p"][3])
+        assert fields.reference_frames("p") == [3]
+        assert fields.reference_frames("speed") == [0, 1, 2, 3, 4]
+        for got, stored in (
+            (fields.picture("p", 3, reference=True), file["reference/p"][0]),
+            (fields.picture("p", 3), file["p"][3]),
+            (fields.series("p")[3], file["p"][3]),
+        ):
+            np.testing.assert_array_equal(got, stored - np.mean(stored))
+        np.testing.assert_array_equal(fields.picture("u", 3), file["u"][3])
 
 
 def test_speed_is_the_length_of_all_components(reported: Reported) -> None:
@@ -58,12 +64,13 @@ def test_scattered_points_in_space_are_drawn_near_the_middle(reported: Reported)
 def test_large_grids_are_thinned(tmp_path: Path) -> None:
     path = tmp_path / "fields.h5"
     with h5py.File(path, "w") as file:
-        file.attrs.update({"steady": True, "grid": True})
+        file.attrs.update({"steady": True, "grid": True, "names": "a,b", "residual_names": ""})
         file["x"], file["y"] = np.linspace(0, 1, 1500), np.linspace(0, 1, 9)
-        for name in ("u", "v", "p"):
+        for name in ("a", "b"):
             file[name] = np.zeros((1500, 9))
     with open_fields(path) as fields:
-        assert fields.picture("u", 0).shape == (500, 9)
-        assert fields.series("u").shape == (1, 13500)
+        assert fields.picture("a", 0).shape == (500, 9)
+        assert fields.series("b").shape == (1, 13500)
         assert not fields.has_reference
-        assert fields.residuals == ()
+        assert fields.residual_names == ()
+        assert (fields.main, fields.quantities) == ("a", ("a", "b"))

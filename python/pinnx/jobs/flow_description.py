@@ -1,0 +1,42 @@
+"""What a flow's files say of its fields, equations and checks: the names and words that the report shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pinnx.evals.gates import GATES
+from pinnx.jobs.case import Case
+
+__all__ = ["field_roles", "flow_description"]
+
+_NU = "viscosity \N{GREEK SMALL LETTER NU}"
+
+
+def field_roles(dim: int) -> dict[str, str]:
+    """Attributes of fields.h5: the components of the velocity, and that the pressure has no absolute value."""
+    vector = ",".join("uvw"[:dim])
+    return {"vector": vector, "vector_name": "velocity", "length_name": "speed", "up_to_constant": "p"}
+
+
+def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
+    """Entries of metrics.json: the equations, what was measured, and what each name means.
+
+    Args:
+        case: the flow.
+        nu: the viscosity that was used or found.
+        learned: whether it was found by the training.
+    """
+    steady = "steady " if case.steady else ""
+    viscosity = f"an unknown {_NU}, found by the training" if learned else f"the {_NU} = {nu:.4g}"
+    return {
+        "equations": f"the {steady}incompressible Navier-Stokes equations in {case.dim} dimensions, with {viscosity}",
+        "measured": list("uvw"[: case.dim]),
+        "descriptions": {
+            **{name: f"velocity in {axis}" for name, axis in zip("uvw"[: case.dim], "xyz", strict=False)},
+            "speed": "length of the velocity",
+            "p": "pressure, up to a constant at each time",
+            "continuity_l2": "divergence of the velocity, root mean square",
+            "nu": _NU,
+            **{name: gate.description for name, gate in GATES.items()},
+        },
+    }

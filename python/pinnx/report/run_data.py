@@ -1,0 +1,261 @@
+"""Reads the files of a run for its report. What is missing or malformed is an error that names the file.
+
+    config.yaml     every setting
+    metrics.json    errors, times, checks, versions, and the names and descriptions of what ran
+    history.jsonl   one JSON object per logged step
+    sensors.csv     rank, x, y[, z], best first
+    fields.h5       axes, fields, residuals, reference; its attributes name the fields (docs/conventions.md)
+
+Fields are read one picture at a time. In three dimensions pictures show the mid-plane in z.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from pinnx.errors import PinnxError
+from pinnx.report.formatting import TIMES, equation
+from pinnx.report.plane import Plane, choose_plane
+from pinnx.runs.folder import RunFolder
+from pinnx.runs.history import history_columns
+from pinnx.sensors.sensor_set import SensorSet
+
+__all__ = ["Run", "RunFields", "open_fields", "read_run"]
+
+_REFERENCE = "reference/"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The small files of one run.
+
+    Args:
+        config_text: config.yaml as written.
+        config: the same, parsed.
+        metrics: metrics.json.
+        history: column -> ``[rows]`` float64, NaN where a row lacks the column.
+        sensors: ``[k, d]`` float64, positions x, y[, z], best first.
+    """
+
+    config_text: str
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    history: Mapping[str, NDArray[np.float64]]
+    sensors: NDArray[np.float64]
+
+
+def read_run(folder: Path) -> Run:
+    """Reads config.yaml, metrics.json, history.jsonl and sensors.csv of one run folder.
+
+    Raises:
+        PinnxError: the folder or a file is missing, or a file is not what its name says.
+    """
+    files = RunFolder(folder)
+    if not folder.is_dir():
+        raise PinnxError(f"report: expected the folder of a run, got {folder}")
+    config_text, metrics_text = _text(files.config), _text(files.metrics)
+    try:
+        config = yaml.safe_load(config_text)
+    except yaml.YAMLError as error:
+        raise PinnxError(f"{files.config}: expected YAML, got: {' '.join(str(error).split())}") from None
+    try:
+        metrics = json.loads(metrics_text)
+    except json.JSONDecodeError as error:
+        raise PinnxError(f"{files.metrics}: expected JSON, got: {error}") from None
+    for path, content in ((files.config, config), (files.metrics, metrics)):
+        if not isinstance(content, dict):
+            raise PinnxError(f"{path}: expected names with values, got {type(content).__name__}")
+    sensors = SensorSet.read_csv(files.sensors).positions
+    return Run(config_text, config, metrics, history_columns(files.history), sensors)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PinnxError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PinnxError(f"{path}: could not be read: {error}") from error
+
+
+class RunFields:
+    """The stored fields of a run, its reference and its residuals; see ``open_fields``.
+
+    Attributes:
+        dim: 2 or 3.
+        times: ``[T]`` float64, or None where the problem is steady.
+        names: of the fields.
+        residual_names: of the residuals.
+        vector: the names of a vector's components along x, y[, z]; () where no field is one.
+        vector_name: what the vector is called, such as "velocity".
+        length_name: what its length is called, such as "speed".
+        up_to_constant: names of fields that are known up to a constant in every frame.
+        plane: where pictures are drawn.
+        plane_note: which plane that is, "" in two dimensions.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self.dim = 3 if "z" in file else 2
+        self.times = None if bool(self._attribute("steady")) else self._axis("t")
+        self._grid = bool(self._attribute("grid"))
+        axes = [self._axis(name) for name in "xyz"[: self.dim]]
+        self._shape = tuple(axis.size for axis in axes) if self._grid else axes[0].shape
+        self.names, self.residual_names = _listed(self._attribute("names")), _listed(self._attribute("residual_names"))
+        roles = {name: str(file.attrs.get(name, "")) for name in ("vector", "up_to_constant")}
+        self.vector, self.up_to_constant = _listed(roles["vector"]), _listed(roles["up_to_constant"])
+        self.vector_name = str(file.attrs.get("vector_name", "vector"))
+        self.length_name = str(file.attrs.get("length_name", f"length of the {self.vector_name}"))
+        self._check()
+        self.plane: Plane
+        self.plane, self._select, self.plane_note = choose_plane(axes, self._grid)
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames; 1 where the problem is steady."""
+        return 1 if self.times is None else self.times.size
+
+    @property
+    def num_points(self) -> int:
+        """Number of points."""
+        return int(np.prod(self._shape))
+
+    @property
+    def layout(self) -> str:
+        """The points in words: "a 64 x 64 grid" or "12000 scattered points"."""
+        if self._grid:
+            return f"a {f' {TIMES} '.join(map(str, self._shape))} grid"
+        return f"{self.num_points} scattered points"
+
+    @property
+    def main(self) -> str:
+        """The quantity shown first: the length of the vector where there is one, else the first field."""
+        return self.length_name if self.vector else self.names[0]
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """All that can be drawn: the vector's components, its length, the other fields."""
+        others = tuple(name for name in self.names if name not in self.vector)
+        return (*self.vector, self.length_name, *others) if self.vector else others
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether a reference of the main quantity is stored."""
+        return bool(self.reference_frames(self.main))
+
+    def reference_frames(self, name: str) -> list[int]:
+        """Frames at which a reference of a quantity is stored."""
+        if name == self.length_name:
+            frames = [set(self.reference_frames(part)) for part in self.vector]
+            return sorted(set.intersection(*frames)) if frames else []
+        if _REFERENCE + name not in self._file:
+            return []
+        if f"{_REFERENCE}{name}_frames" in self._file:
+            return [int(i) for i in np.atleast_1d(self._file[f"{_REFERENCE}{name}_frames"][...])]
+        return list(range(self.num_frames))
+
+    def main_frame(self) -> int:
+        """The frame nearest to the middle at which the reference of as many quantities as possible is known."""
+        known = [self.reference_frames(name) for name in self.quantities]
+        middle = self.num_frames // 2
+        return min(range(self.num_frames), key=lambda i: (-sum(i in frames for frames in known), abs(i - middle)))
+
+    def time_of(self, frame: int) -> str:
+        """When a picture is: "t = 2.5", or "" where the problem is steady."""
+        return "" if self.times is None else equation("t", f"{self.times[frame]:.4g}")
+
+    def title_of(self, frame: int) -> str:
+        """Where and when a picture is: "t = 2.5", "z = 0.5", both or neither."""
+        return ", ".join(filter(None, (self.time_of(frame), self.plane_note)))
+
+    def picture(self, name: str, frame: int, *, reference: bool = False) -> NDArray[np.float64]:
+        """One quantity in the plane at one frame, ``[nx, ny]`` on a grid, else ``[n]``.
+
+        A field known up to a constant has its mean over the picture taken out.
+
+        Args:
+            name: one of ``quantities``, or "residual/" and one of ``residual_names``.
+            frame: an index into the times; with ``reference`` one of ``reference_frames``.
+            reference: the reference of it, not what was reconstructed.
+        """
+        if name == self.length_name:
+            parts = [self.picture(part, frame, reference=reference) for part in self.vector]
+            return np.asarray(np.linalg.norm(np.stack(parts), axis=0))
+        index = self.reference_frames(name).index(frame) if reference else frame
+        lead = () if self.times is None else (index,)
+        values = np.asarray(self._file[_REFERENCE * reference + name][lead + self._select], dtype=np.float64)
+        return values - values.mean() if name in self.up_to_constant else values
+
+    def series(self, name: str, *, reference: bool = False) -> NDArray[np.float64]:
+        """One quantity at all frames for which it is stored and all points, ``[frames, n]``, as ``picture``."""
+        if name == self.length_name:
+            parts = [self.series(part, reference=reference) for part in self.vector]
+            return np.asarray(np.linalg.norm(np.stack(parts), axis=0))
+        stored = self._file[_REFERENCE * reference + name][...]
+        values = np.asarray(stored, dtype=np.float64).reshape(-1, self.num_points)
+        return values - values.mean(axis=1, keepdims=True) if name in self.up_to_constant else values
+
+    def _dataset(self, name: str) -> Any:
+        if name not in self._file:
+            raise PinnxError(f"report: fields.h5: expected a dataset {name}, found none")
+        return self._file[name]
+
+    def _axis(self, name: str) -> NDArray[np.float64]:
+        values = np.asarray(self._dataset(name)[...], dtype=np.float64)
+        if values.ndim != 1 or values.size == 0:
+            raise PinnxError(f"report: fields.h5: {name}: expected shape [n], got {list(values.shape)}")
+        return values
+
+    def _attribute(self, name: str) -> Any:
+        if name not in self._file.attrs:
+            raise PinnxError(
+                f"report: fields.h5: expected an attribute {name}, found none (a run of an older version?)"
+            )
+        return self._file.attrs[name]
+
+    def _check(self) -> None:
+        if not self.names or not set(self.vector) <= set(self.names) or len(self.vector) not in (0, self.dim):
+            raise PinnxError(
+                f"report: fields.h5: expected names of fields, with {self.dim} of them or none in vector; "
+                f"got names {','.join(self.names)!r}, vector {','.join(self.vector)!r}"
+            )
+        stored = {name: self.num_frames for name in self.names}
+        stored |= {f"residual/{name}": self.num_frames for name in self.residual_names}
+        frames = {name: len(self.reference_frames(name)) for name in self.names}
+        stored |= {_REFERENCE + name: count for name, count in frames.items() if count}
+        for name, count in stored.items():
+            wanted = (*(() if self.times is None else (count,)), *self._shape)
+            shape = self._dataset(name).shape
+            if shape != wanted:
+                raise PinnxError(f"report: fields.h5: {name}: expected shape {list(wanted)}, got {list(shape)}")
+
+
+def _listed(text: object) -> tuple[str, ...]:
+    return tuple(filter(None, str(text).split(",")))
+
+
+@contextmanager
+def open_fields(path: Path) -> Iterator[RunFields]:
+    """Opens fields.h5 for reading.
+
+    Raises:
+        PinnxError: the file is missing, is not HDF5, or lacks a dataset; the message names it.
+    """
+    if not path.is_file():
+        raise PinnxError(f"{path}: no such file")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise PinnxError(f"{path}: expected HDF5, got: {error}") from error
+    with file:
+        yield RunFields(file)

@@ -1,0 +1,152 @@
+"""The run in sentences: what was reconstructed, from what, and how well.
+
+A reconstruction is as good as its information. A reader can only judge it beside the list of what was given: the
+sensors and how they were chosen, the equations, the boundaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pinnx.report.formatting import duration, enumeration, number, percent, plural
+from pinnx.report.run_data import Run, RunFields
+
+__all__ = ["given", "headline", "lead", "main_error", "synthetic_source", "title_of"]
+
+_CHOICE = {
+    "interpolation": "Their positions were chosen from the full reference: over the domain, denser where it varies.",
+    "qr": "Their positions were chosen from the full reference, by pivoted QR of its modes.",
+    "randomized": "Their positions were chosen from the full reference, by pivoted QR of a random sketch of its modes.",
+    "coverage": "Their positions cover the area evenly.",
+    "lattice": "Their positions form rows at equal distances.",
+    "farthest": "Their positions are far from one another.",
+    "random": "Their positions were drawn at random.",
+    "positions": "Their positions were prescribed.",
+}
+_SYNTHETIC = "synthetic:"
+
+
+def synthetic_source(run: Run) -> str | None:
+    """How synthetic data were made; None where the data are not synthetic."""
+    source = _source(run)
+    return source.removeprefix(_SYNTHETIC).strip() if source.startswith(_SYNTHETIC) else None
+
+
+def title_of(run: Run) -> str:
+    """A short name of the data: the file's, or "Synthetic data"."""
+    if synthetic_source(run) is not None:
+        return "Synthetic data"
+    return _source(run).replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def main_error(run: Run, fields: RunFields) -> float | None:
+    """The relative L2 error of the main quantity; None where there is no reference."""
+    value = (run.metrics.get("relative_l2") or {}).get(fields.main)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def headline(run: Run, fields: RunFields) -> str:
+    """The result in one line."""
+    subject = f"{title_of(run)} from {plural(len(run.sensors), 'sensor')}"
+    error = main_error(run, fields)
+    if error is None:
+        return f"{subject}, without a reference"
+    return f"{subject}: {percent(error)} error in {fields.main}"
+
+
+def lead(run: Run, fields: RunFields) -> str:
+    """The result in two sentences."""
+    words = (
+        f"Reconstructed from {_measured_name(run, fields)} at {plural(len(run.sensors), 'sensor')}, on {fields.layout}"
+    )
+    words += " (steady)" if fields.times is None else f" at {plural(fields.num_frames, 'time')}"
+    error, seconds = main_error(run, fields), run.metrics.get("train_s")
+    if isinstance(seconds, int | float):
+        words += f", in {duration(seconds)} of training"
+    if error is None:
+        return f"{words}. There is no reference, so the error is not known."
+    return f"{words}. The relative L2 error of {fields.main} is {percent(error)}."
+
+
+def given(run: Run, fields: RunFields) -> list[str]:
+    """A sentence for each thing that the reconstruction was given, and one for what it was not."""
+    conditions = _conditions(run.config)
+    equations = str(run.metrics.get("equations") or "no equations are recorded")
+    return [
+        _measured(run, fields),
+        f"{equations[:1].upper()}{equations[1:]}.",
+        _boundaries(run.config, conditions),
+        _nothing_else(run, fields, conditions),
+    ]
+
+
+def _source(run: Run) -> str:
+    return str(run.metrics.get("source") or "not recorded")
+
+
+def _measured_name(run: Run, fields: RunFields) -> str:
+    names = run.metrics.get("measured") or fields.names
+    if fields.vector and set(names) == set(fields.vector):
+        return f"the {fields.vector_name}"
+    return enumeration(names)
+
+
+def _measured(run: Run, fields: RunFields) -> str:
+    sentence = f"Measured: {_measured_name(run, fields)} at {plural(len(run.sensors), 'sensor')}"
+    if _section(run.config, "data").get("measurements"):
+        return f"{sentence}, from a file of measurements."
+    if fields.times is not None:
+        sentence += f" and {plural(fields.num_frames, 'time')}"
+    sensors = _section(run.config, "sensors")
+    if sensors.get("noise"):
+        sentence += f", with {percent(sensors['noise'])} noise added"
+    return " ".join(filter(None, (f"{sentence}.", _CHOICE.get(str(sensors.get("method"))))))
+
+
+def _nothing_else(run: Run, fields: RunFields, conditions: Sequence[Mapping[str, Any]]) -> str:
+    measured = run.metrics.get("measured") or fields.names
+    unknown = [n for n in fields.names if n not in measured and all(c.get(n) is None for c in conditions)]
+    sentence = "Nothing else was given"
+    if unknown:
+        sentence += f", in particular no value of {enumeration(unknown)}"
+    return sentence + (". The rest of the reference is used only for comparison." if fields.has_reference else ".")
+
+
+def _conditions(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The boundary conditions that took part: none where their weight is zero."""
+    weights = _section(_section(config, "train"), "weights")
+    return () if weights.get("boundary") == 0 else config.get("boundaries") or ()
+
+
+def _boundaries(config: Mapping[str, Any], conditions: Sequence[Mapping[str, Any]]) -> str:
+    if conditions:
+        sentence = f"Boundary conditions: {'; '.join(_condition(condition) for condition in conditions)}."
+    else:
+        sentence = "No boundary conditions."
+    periodic = _section(config, "domain").get("periodic") or ()
+    return sentence + (f" Periodic in {enumeration(list(map(str, periodic)))}." if periodic else "")
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    values = [
+        f"{name} = {number(value, 4) if isinstance(value, int | float) else value}"
+        for name, value in condition.items()
+        if name != "where" and value is not None
+    ]
+    return f"{', '.join(values)} {_location(condition.get('where') or {})}"
+
+
+def _location(where: Mapping[str, Any]) -> str:
+    if where.get("side"):
+        return f"on the {where['side']} side"
+    if where.get("circle"):
+        center = ", ".join(f"{c:g}" for c in where["circle"]["center"])
+        return f"on the circle of radius {where['circle']['radius']:g} around ({center})"
+    if where.get("index"):
+        return f"at the points listed in {where['index']}"
+    return f"where {where.get('expression')}"
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return config.get(name) or {}

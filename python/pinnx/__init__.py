@@ -5,10 +5,10 @@ The rooms, in the order in which data flows through them; each imports only what
     data      snapshots, readers, measurements, collocation points, synthetic flows
     sensors   where to measure: pivoted QR on modes, sensor sets
     models    Fourier-feature networks that speak jets
-    physics   Navier-Stokes residuals, boundary and initial conditions
-    losses    what is minimised
-    evals     metrics, checks, exact solutions
-    train     the trainer, checkpoints, one folder for each run
+    physics   the terms of a loss: equations, measurements, boundary and initial conditions
+    losses    how the terms are weighed
+    evals     gates, checks, errors, exact solutions
+    train     the trainer, what watches it, checkpoints
     report    figures and one HTML file, out of the run folder alone
     select    the command `pinnx sensors`
     cli       the command `pinnx`

@@ -34,7 +34,7 @@ def test_everything_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     seen = found()
     assert set(seen) == {"python", "torch", "kernels", "instruction set", "threads", "cuda", *PACKAGES}
-    assert all(item.fine for item in seen.values())
+    assert all(item.ok for item in seen.values())
     assert all(item.found for item in seen.values())
     assert pinn_ext.build_info().active_instruction_set in seen["instruction set"].found
     assert "the CPU is used" in seen["cuda"].found
@@ -57,7 +57,7 @@ def test_a_missing_package_is_found_missing(package: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(doctor.metadata, "version", all_but_one)
     seen = found()
-    missing = [item.name for item in seen.values() if not item.fine and item.name != "cuda"]
+    missing = [item.name for item in seen.values() if not item.ok and item.name != "cuda"]
     assert missing == [package]
     assert (seen[package].found, seen[package].remedy) == ("not installed", f"pip install {package}")
     assert main(["doctor"]) == 1
@@ -66,7 +66,7 @@ def test_a_missing_package_is_found_missing(package: str, monkeypatch: pytest.Mo
 def test_without_torch_the_rest_is_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     seen = found()
-    assert not seen["torch"].fine
+    assert not seen["torch"].ok
     assert seen["torch"].remedy == "pip install torch"
     assert set(seen) == {"python", "torch", *PACKAGES}
 
@@ -74,10 +74,10 @@ def test_without_torch_the_rest_is_still_looked_at(monkeypatch: pytest.MonkeyPat
 def test_kernels_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pinn_ext", None)
     seen = found()
-    assert not seen["kernels"].fine
+    assert not seen["kernels"].ok
     assert seen["kernels"].remedy == "pip install --force-reinstall pinn-ext"
     assert "instruction set" not in seen
-    assert seen["numpy"].fine
+    assert seen["numpy"].ok
 
 
 def test_an_instruction_set_that_this_cpu_lacks(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_slower_path_and_one_thread_have_remedies(build: SimpleNamespace) -> N
     assert seen["instruction set"].found == "generic (of generic, avx2)"
     assert seen["instruction set"].remedy.startswith("avx2 is not used: ")
     assert "OpenMP" in seen["threads"].remedy
-    assert seen["instruction set"].fine, "slower, but it works"
+    assert seen["instruction set"].ok, "slower, but it works"
 
 
 def test_a_gpu_without_kernels_has_a_remedy(build: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_a_gpu_without_kernels_has_a_remedy(build: SimpleNamespace, monkeypatch:
     assert "PINN_EXT_CUDA=ON" in seen.remedy
     build.cuda_version, build.cuda_architectures = "13.0", ("80-real", "90")
     seen = found()["cuda"]
-    assert seen.fine
+    assert seen.ok
     assert "13.0 for 80-real, 90" in seen.found
 
 

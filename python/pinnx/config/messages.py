@@ -102,7 +102,7 @@ def _message(path: Path, problems: list[Any], settings: Mapping[str, Any]) -> st
     dotted = ".".join(str(part) for part in path) or "configuration"
     for problem in problems:
         if problem["type"] == "value_error":
-            # A rule of ours, which says what it wanted; it may begin with the key that it is about.
+            # A rule between settings, with its own text; it may begin with the key that it is about.
             reason = str(problem["ctx"]["error"])
             about = f"{dotted}.{reason.split(':')[0]}"
             return f"{dotted}.{reason}" if _is_key(about) else f"{dotted}: {reason}"

@@ -30,7 +30,7 @@ class Case:
         conditions: what is known at boundaries.
         output: where the fields are wanted.
         reference: the snapshots, to compare with; None for a CSV file.
-        source: where the data came from; "synthetic: ..." for made data.
+        source: where the data came from; "synthetic: ..." for synthetic data.
     """
 
     bounds: dict[str, tuple[float, float]]

@@ -10,7 +10,7 @@ __all__ = ["Hook", "LoggedStep"]
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """What one logged step says of itself."""
+    """The numbers of one logged step."""
 
     step: int  # steps done, this one included
     time_s: float  # training time, earlier parts of a resumed run included

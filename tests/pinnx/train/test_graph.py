@@ -300,3 +300,4 @@ def test_cuda_steps_wait_for_nothing(make_problem: Build, make_trainer: Build, s
     finally:
         torch.cuda.set_sync_debug_mode(before)
     trainer.require_finite()
+    assert trainer.step == 24

@@ -314,8 +314,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
     healthy = True
     for item in findings():
-        healthy &= item.fine
-        print(f"{'ok     ' if item.fine else 'MISSING'}  {item.name}: {item.found}")
+        healthy &= item.ok
+        print(f"{'ok     ' if item.ok else 'MISSING'}  {item.name}: {item.found}")
         if item.remedy:
             print(f"         -> {item.remedy}")
     return 0 if healthy else 1

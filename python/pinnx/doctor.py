@@ -1,6 +1,6 @@
 """What is installed and what was found, each with a remedy where something is missing.
 
-A finding that is not fine keeps pinnx from working. A remedy may also stand beside a fine one: CUDA, for example, is
+A finding that is not ok keeps pinnx from working. A remedy may also stand beside one that is ok: CUDA, for example, is
 not needed, but would be faster.
 """
 
@@ -22,7 +22,7 @@ class Finding:
 
     name: str
     found: str
-    fine: bool = True
+    ok: bool = True
     remedy: str = ""
 
 
@@ -32,7 +32,7 @@ def findings() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library that torch loads is missing
-        yield Finding("torch", str(error), fine=False, remedy="pip install torch")
+        yield Finding("torch", str(error), ok=False, remedy="pip install torch")
     else:
         yield Finding("torch", f"{torch.__version__} with {torch.get_num_threads()} threads")
         yield from _kernels()
@@ -40,17 +40,17 @@ def findings() -> Iterator[Finding]:
         try:
             yield Finding(package, metadata.version(package))
         except metadata.PackageNotFoundError:
-            yield Finding(package, "not installed", fine=False, remedy=f"pip install {package}")
+            yield Finding(package, "not installed", ok=False, remedy=f"pip install {package}")
 
 
 def _kernels() -> Iterator[Finding]:
     try:
         import pinn_ext
     except ImportError as error:
-        yield Finding("kernels", str(error), fine=False, remedy="pip install --force-reinstall pinn-ext")
+        yield Finding("kernels", str(error), ok=False, remedy="pip install --force-reinstall pinn-ext")
         return
     except RuntimeError as error:  # PINN_EXT_ISA names an instruction set that this CPU does not have
-        yield Finding("kernels", str(error), fine=False, remedy="unset PINN_EXT_ISA")
+        yield Finding("kernels", str(error), ok=False, remedy="unset PINN_EXT_ISA")
         return
     info = pinn_ext.build_info()
     yield Finding("kernels", f"pinn_ext {info.version}, built by {info.compiler}")

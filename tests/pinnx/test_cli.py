@@ -225,7 +225,7 @@ def test_doctor_says_what_it_found(capsys: pytest.CaptureFixture[str], monkeypat
     assert "instruction set: " in capsys.readouterr().out
     for finding, status, shown in (
         (Finding("rich", "15.0"), 0, "ok       rich: 15.0\n"),
-        (Finding("rich", "gone", fine=False, remedy="get it"), 1, "MISSING  rich: gone\n         -> get it\n"),
+        (Finding("rich", "gone", ok=False, remedy="get it"), 1, "MISSING  rich: gone\n         -> get it\n"),
     ):
         monkeypatch.setattr("pinnx.doctor.findings", lambda finding=finding: iter([finding]))
         assert main(["doctor"]) == status

@@ -31,8 +31,6 @@ from pinnx.report.run_data import RunFields
 
 __all__ = ["draw_fields", "draw_residuals", "draw_times"]
 
-_DIVERGING = "White is zero."
-
 
 def draw_fields(fields: RunFields, errors: Mapping[str, float]) -> Picture:
     """Every quantity at the main frame: reference, reconstruction, error, or reconstruction alone."""
@@ -87,7 +85,7 @@ def draw_residuals(fields: RunFields) -> Picture | None:
     where, size = _where(fields, frame), f"Root mean square over the picture: {', '.join(sizes)}."
     return Picture(
         figure,
-        f"Residuals of the equations{where}: where the reconstruction does not obey them. {_DIVERGING} {size}",
+        f"Residuals of the equations{where}: where the reconstruction does not obey them. White is zero. {size}",
         f"Maps of the residuals{where}. {size}",
     )
 

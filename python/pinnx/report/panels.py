@@ -33,7 +33,6 @@ __all__ = [
     "draw_streamlines",
     "draw_text",
     "figure_with_map",
-    "name_axes",
     "name_outer_axes",
     "name_row",
     "new_figure",
@@ -154,7 +153,7 @@ def figure_with_map(
     ax = figure.add_subplot()
     norm, extend = range_of(values)
     drawn = draw_field(ax, plane, values, FIELD_MAP, norm)
-    name_axes(ax)
+    name_outer_axes(np.array([[ax]]))
     add_colorbar(figure, drawn, [ax], label, extend)
     ax.set_title(title, color=INK, fontsize=11)
     x0, x1, y0, y1 = plane.extent
@@ -198,6 +197,8 @@ def add_colorbar(
     figure: Figure, drawn: ScalarMappable, axes: Sequence[Axes], label: str, extend: str = "neither"
 ) -> None:
     """One colour bar to the right of the given panels."""
+    formatter = ScalarFormatter()
+    formatter.set_powerlimits((-3, 4))  # 0.02 rather than 2 and a power of ten in the corner
     bar = figure.colorbar(
         drawn,
         ax=list(axes),
@@ -206,48 +207,25 @@ def add_colorbar(
         pad=0.02,
         aspect=24,
         ticks=MaxNLocator(5, steps=_STEPS),
-        format=_plain_numbers(),
+        format=formatter,
     )
     bar.set_label(label, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, colors=INK, length=2)
 
 
-def name_axes(ax: Axes, *, xlabel: bool = True, ylabel: bool = True) -> None:
-    """Names x and y."""
-    if xlabel:
-        ax.set_xlabel("x", color=INK)
-    if ylabel:
-        ax.set_ylabel("y", color=INK, rotation=0, ha="right", va="center")
-
-
 def name_row(ax: Axes, label: str) -> None:
     """Names a row of panels, left of its first one."""
-    ax.annotate(
-        label,
-        (0.0, 0.5),
-        (-48, 0),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        color=INK,
-        weight="bold",
-    )
+    at = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "center"}
+    ax.annotate(label, (0.0, 0.5), (-48, 0), color=INK, weight="bold", **at)
 
 
 def name_outer_axes(panels: NDArray[np.object_]) -> None:
-    """Names x under the lowest panels and y left of the leftmost ones."""
+    """Names x under the lowest panels ``[rows, columns]`` and y left of the leftmost ones."""
     for ax in panels[-1]:
-        name_axes(ax, ylabel=False)
+        ax.set_xlabel("x", color=INK)
     for ax in panels[:, 0]:
-        name_axes(ax, xlabel=False)
-
-
-def _plain_numbers() -> ScalarFormatter:
-    formatter = ScalarFormatter()
-    formatter.set_powerlimits((-3, 4))  # 0.02 rather than 2 and a power of ten in the corner
-    return formatter
+        ax.set_ylabel("y", color=INK, rotation=0, ha="right", va="center")
 
 
 def _ratio(plane: Plane) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,25 +34,6 @@ _NEIGHBOURS = 6
 _PANEL_PIXELS = 512
 
 
-class Plane(Protocol):
-    """A set of places in (x, y) on which fields can be drawn."""
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """Smallest and largest x, smallest and largest y."""
-        ...
-
-    def draw(self, ax: Axes, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
-        """Draws one field as colours."""
-        ...
-
-    def resample(
-        self, values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """The field, linearly interpolated on the grid of two axes: ``[ny, nx]``, NaN outside."""
-        ...
-
-
 class GridPlane:
     """A grid, even or not: fields are ``[nx, ny]`` at the axes ``x`` [nx] and ``y`` [ny]."""
 
@@ -61,20 +42,23 @@ class GridPlane:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
+        """Smallest and largest x, smallest and largest y."""
         return float(self._x[0]), float(self._x[-1]), float(self._y[0]), float(self._y[-1])
 
     def draw(self, ax: Axes, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
+        """Draws one field as colours."""
         return ax.pcolormesh(self._x, self._y, values.T, cmap=cmap, norm=norm, shading="gouraud", rasterized=True)
 
     def resample(
         self, values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """The field, linearly interpolated on the grid of two axes: ``[ny, nx]``, NaN outside."""
         interpolate = RegularGridInterpolator((self._x, self._y), values, bounds_error=False, fill_value=np.nan)
         return np.asarray(interpolate(tuple(np.meshgrid(x, y))))
 
 
 class ScatteredPlane:
-    """Scattered points: fields are ``[n]`` at ``x`` [n] and ``y`` [n].
+    """Scattered points: fields are ``[n]`` at ``x`` [n] and ``y`` [n]; members as of ``GridPlane``.
 
     Raises:
         PinnxError: the points span no area.
@@ -100,6 +84,9 @@ class ScatteredPlane:
     ) -> NDArray[np.float64]:
         interpolated: Any = LinearTriInterpolator(self._mesh, values)(*np.meshgrid(x, y))
         return np.asarray(interpolated.filled(np.nan))
+
+
+Plane = GridPlane | ScatteredPlane
 
 
 def choose_plane(axes: Sequence[NDArray[np.float64]], grid: bool) -> tuple[Plane, tuple[object, ...], str]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pinnx.errors import PinnxError
 from pinnx.report.formatting import TIMES, equation
 from pinnx.report.plane import Plane, choose_plane
+from pinnx.runs.files import read_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
 from pinnx.sensors.sensor_set import SensorSet
@@ -63,7 +64,7 @@ def read_run(folder: Path) -> Run:
     files = RunFolder(folder)
     if not folder.is_dir():
         raise PinnxError(f"report: expected the folder of a run, got {folder}")
-    config_text, metrics_text = _text(files.config), _text(files.metrics)
+    config_text, metrics_text = read_text(files.config), read_text(files.metrics)
     try:
         config = yaml.safe_load(config_text)
     except yaml.YAMLError as error:
@@ -77,15 +78,6 @@ def read_run(folder: Path) -> Run:
             raise PinnxError(f"{path}: expected names with values, got {type(content).__name__}")
     sensors = SensorSet.read_csv(files.sensors).positions
     return Run(config_text, config, metrics, history_columns(files.history), sensors)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PinnxError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PinnxError(f"{path}: could not be read: {error}") from error
 
 
 class RunFields:

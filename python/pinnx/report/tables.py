@@ -80,7 +80,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
             "There is no reference, so the error is not known. The checks and the residuals show what can be said "
             "without one.",
         )
-    baselines, descriptions = _baselines(metrics), metrics.get("descriptions") or {}
+    baselines, descriptions = metrics.get("baseline") or {}, metrics.get("descriptions") or {}
     rows = [
         (
             _two_lines(name, descriptions.get(name, "")),
@@ -132,15 +132,6 @@ def _two_lines(name: str, gloss: str) -> Html:
 
 def _error(value: object) -> Html:
     return datum(value, percent(value) if isinstance(value, int | float) else None)
-
-
-def _baselines(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """Baselines by name, whether metrics.json holds one mapping of errors or several by name."""
-    baseline = metrics.get("baseline") or {}
-    several: dict[str, Mapping[str, float]] = {
-        name: values for name, values in baseline.items() if isinstance(values, dict)
-    }
-    return several or ({"baseline": baseline} if baseline else {})
 
 
 def _fact(key: str, value: object) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_write", "write_text"]
+from pinnx.errors import PinnxError
+
+__all__ = ["atomic_write", "read_text", "write_text"]
 
 
 @contextmanager
@@ -33,6 +35,20 @@ def atomic_write(path: str | os.PathLike[str], *, concurrent: bool = False) -> I
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file in UTF-8.
+
+    Raises:
+        PinnxError: no such file, or one that cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PinnxError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PinnxError(f"{path}: could not be read: {error}") from error
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

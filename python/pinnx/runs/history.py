@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.runs.files import write_text
+from pinnx.runs.files import read_text, write_text
 
 __all__ = ["append_row", "history_columns", "read_rows", "rewind"]
 
@@ -38,16 +38,10 @@ def read_rows(path: Path, *, interrupted: bool = False) -> list[dict[str, Any]]:
     Raises:
         PinnxError: no such file, or a line that is no JSON object with a step.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        if interrupted:
-            return []
-        raise PinnxError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PinnxError(f"{path}: could not be read: {error}") from error
+    if interrupted and not path.exists():
+        return []
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:

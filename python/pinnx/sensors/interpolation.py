@@ -5,7 +5,7 @@
 
 with m the mean over the sensors and l half of h = (area / k)^(1 / d), the width of the cell of one sensor. The search
 starts from the cheapest of several covers and moves one sensor at a time, in random steps that shrink, as long as the
-cost falls.
+cost falls. No sensor moves farther than a quarter of h from its place in the cover, so that no gap opens.
 
 No equation enters, yet this cost orders placements as the errors of trained networks do; the conditioning of a
 linear (POD) estimate orders them the other way round (docs/sensors.md).
@@ -29,10 +29,14 @@ Array = NDArray[np.float64]
 LENGTH = 0.5
 # What keeps the kernel's matrix away from singular, beside its diagonal of 1.
 NOISE = 1e-3
+# At most so many cells: the time of a move grows with them.
 CELLS_PER_SENSOR, MAX_CELLS = 125, 4096
 TRIES_PER_SENSOR = 125
+# How far a sensor may move, in widths of a cell. On the periodic flow of the preset demo networks of the whole 2,000 steps
+# had 1.25 times the error of a lattice without this limit, and 1.03 times with it.
+REACH = 0.25
 # Steps of the search in widths of a cell, from the first to the last.
-FIRST_STEP, LAST_STEP = 0.55, 0.05
+FIRST_STEP, LAST_STEP = 0.3, 0.05
 
 
 def interpolated_points(
@@ -62,6 +66,7 @@ def interpolated_points(
     costs = [_Cost(centres, masses, wanted, LENGTH * width, points[start], values[start]) for start in starts]
     best = int(np.argmin([cost.value for cost in costs]))
     cost, chosen = costs[best], np.array(starts[best])
+    home = points[chosen]
     candidates = np.flatnonzero(allowed)
     tree, rng = cKDTree(points[candidates]), np.random.default_rng(seed)
     tries = TRIES_PER_SENSOR * count
@@ -70,6 +75,8 @@ def interpolated_points(
         step = width * (FIRST_STEP + (LAST_STEP - FIRST_STEP) * number / tries)
         target = points[chosen[sensor]] + step * rng.normal(size=points.shape[1])
         index = int(candidates[tree.query(target)[1]])
+        if np.linalg.norm(points[index] - home[sensor]) > REACH * width:
+            continue
         gaps = np.linalg.norm(points[np.delete(chosen, sensor)] - points[index], axis=1)
         if index == chosen[sensor] or not gaps.all() or gaps.min(initial=np.inf) < (min_distance or 0.0):
             continue

@@ -27,7 +27,8 @@ from pinnx.errors import PinnxError
 __all__ = ["by_rank", "coverage_points", "farthest_points", "gathered", "lattice_points", "random_points"]
 
 # Areas are gathered in so many cells of a grid for each sensor, so that a fine mesh costs no more than a coarse one.
-CELLS_PER_SENSOR = 400
+# At most `MAX_CELLS`: without a limit 100 sensors took two minutes.
+CELLS_PER_SENSOR, MAX_CELLS = 400, 10_000
 STARTS = 8
 MAX_ITERATIONS = 300
 
@@ -107,7 +108,7 @@ def coverage_points(
         weights: [n] >= 0, the area that each point stands for.
         seed: of the starts.
     """
-    masses, centres, _ = gathered(points, weights, CELLS_PER_SENSOR * count)
+    masses, centres, _ = gathered(points, weights, min(CELLS_PER_SENSOR * count, MAX_CELLS))
     rng = np.random.default_rng(seed)
     found = [_lloyd(masses, centres, _start(masses, centres, count, rng)) for _ in range(STARTS)]
     lowest = min(cost for _, cost in found)

@@ -5,8 +5,10 @@ One function for each kind of problem; `problem.kind` of the configuration choos
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from pinnx.config import Config
@@ -86,7 +88,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     )
 
 
-def _corner_weights(case: Case, radius: float | None):
+def _corner_weights(case: Case, radius: float | None) -> Callable[[np.ndarray], np.ndarray] | None:
     """The weight of a point near a corner where two sides disagree; None where all points count alike."""
     corners = discontinuity_corners(case.conditions, case.bounds)
     if not corners or radius is None:

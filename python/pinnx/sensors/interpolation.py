@@ -32,8 +32,8 @@ NOISE = 1e-3
 # At most so many cells: the time of a move grows with them.
 CELLS_PER_SENSOR, MAX_CELLS = 125, 4096
 TRIES_PER_SENSOR = 125
-# How far a sensor may move, in widths of a cell. On the periodic flow of the preset demo networks of the whole 2,000 steps
-# had 1.25 times the error of a lattice without this limit, and 1.03 times with it.
+# How far a sensor may move, in widths of a cell. On the flow of the preset demo networks of all 2,000 steps had 1.25
+# times the error of a lattice without this limit, and 1.03 times with it.
 REACH = 0.25
 # Steps of the search in widths of a cell, from the first to the last.
 FIRST_STEP, LAST_STEP = 0.3, 0.05

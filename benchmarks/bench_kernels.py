@@ -16,12 +16,9 @@ from pathlib import Path
 import torch
 import torch._functorch.config as functorch_config
 from harness import Timing, measure
-from kernel_problems import Place, kernel_problems
-from problems import cases_of
+from kernel_problems import Place, cases_of, kernel_problems
 from results import finish_report, print_table, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-__all__ = ["main"]
 
 SIZES = ((1024, 64), (4096, 128), (16384, 256))  # points, features
 QUICK_SIZES = SIZES[:2]

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_memory.py [--points 1048576] [--width 256] [--out FILE.json]
 
-Loss and all gradients of the unsteady Navier-Stokes residual, in a fresh process for each candidate (memory_probe.py).
+Loss and all gradients of the unsteady Navier-Stokes residual, in a fresh process for each candidate (`--probe`).
 Each is measured at two small numbers of points first. Where the line through them passes the limit at the number
 asked for, the candidate is not run there: its row is an extrapolation, and says so.
 """
@@ -10,33 +10,106 @@ asked for, the candidate is not run there: its row is an extrapolation, and says
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
+import re
+import resource
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from memory_probe import MAKERS
+from harness import Candidate, Timing, validate
+from networks import TOLERANCE, Network, draw_network, flow_oracle, jet_and_residual, single_pass
 from results import finish_report, print_rows, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rivals import RIVALS, rival_versions, why_absent
-from sampling import Timing
 from tables import MEMORY_HEADER, memory_rows
 
-__all__ = ["extrapolate", "main"]
+FEW_POINTS = 256
+MAKERS: Mapping[str, Callable[[Network], Candidate]] = {
+    "pinn_ext, single pass": partial(single_pass, ""),
+    "pinn_ext.mlp_jet, residual in torch": partial(jet_and_residual, ""),
+    **{rival.name: rival.candidate for rival in RIVALS},
+}
+
+
+def probe(name: str, n: int, width: int, num_hidden: int, limit_bytes: int) -> dict[str, Any]:
+    """Runs one step under a limit of the address space.
+
+    Args:
+        name: a key of `MAKERS`.
+        n: points.
+        width: features of a hidden layer.
+        num_hidden: hidden layers.
+        limit_bytes: how far the address space may grow beyond what it is before the step.
+
+    Returns:
+        ``bytes``, ``seconds`` and ``method``, by which the bytes were found.
+
+    Raises:
+        WrongResultError: the candidate is wrong.
+        RuntimeError, MemoryError: the memory did not suffice.
+    """
+    MAKERS[name](draw_network(1, 8, 1)).run()
+    candidate = MAKERS[name](draw_network(n, width, num_hidden))
+    if any(rival.name == name and rival.compiles for rival in RIVALS):
+        candidate.run()  # compiles for this size
+    ctypes.CDLL(None).malloc_trim(0)
+    resource.setrlimit(resource.RLIMIT_AS, (_status_bytes("VmSize") + limit_bytes, resource.RLIM_INFINITY))
+    before, method = _watch()
+    start = time.perf_counter()
+    candidate.run()
+    seconds = time.perf_counter() - start
+    result = {"bytes": max(0, _peak(method) - before), "seconds": seconds, "method": method}
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    few = draw_network(FEW_POINTS, width, num_hidden)
+    validate(name, MAKERS[name](few).result(), flow_oracle(few), TOLERANCE)
+    return result
+
+
+def _watch() -> tuple[int, str]:
+    """Resident bytes now, and how their largest will be found."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from the resident set of this moment
+    except OSError:
+        # Cannot fall below an earlier peak, that of loading the libraries, and then tells too little.
+        return _peak("ru_maxrss"), "ru_maxrss"
+    return _status_bytes("VmRSS"), "VmHWM"
+
+
+def _peak(method: str) -> int:
+    if method == "VmHWM":
+        return _status_bytes("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _status_bytes(field: str) -> int:
+    match = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if match is None:
+        raise RuntimeError(f"/proc/self/status: expected a line {field}, found none")
+    return int(match[1]) * 1024
+
 
 GOAL_BYTES = 200e6  # of the single pass
 ONCE = Timing(budget_s=0.0, min_rounds=1, max_rounds=1)
-PROBE = Path(__file__).with_name("memory_probe.py")
 LONGEST_S = 1800.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark from the command line."""
     options = _parser().parse_args(arguments)
+    if options.probe:
+        name, *numbers, limit_gb, threads = options.probe
+        torch.set_num_threads(int(threads))
+        n, width, num_hidden = (int(number) for number in numbers)
+        print(json.dumps(probe(name, n, width, num_hidden, int(float(limit_gb) * 1e9))))
+        return
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     names = [name for name in MAKERS if options.only in name]
@@ -96,7 +169,7 @@ def _row(name: str, options: argparse.Namespace, device: torch.device) -> dict[s
 
 def _probe(name: str, n: int, options: argparse.Namespace) -> dict[str, Any]:
     numbers = [str(x) for x in (n, options.width, options.layers, options.limit_gb, torch.get_num_threads())]
-    command = [sys.executable, str(PROBE), name, *numbers]
+    command = [sys.executable, __file__, "--probe", name, *numbers]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
     except subprocess.TimeoutExpired as error:
@@ -117,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit-gb", type=float, default=20.0, help="beyond it, candidates are extrapolated")
     parser.add_argument("--threads", type=int, help="threads of torch and of the kernels (default: torch's choice)")
     parser.add_argument("--only", default="", metavar="TEXT", help="candidates whose name contains TEXT")
+    parser.add_argument("--probe", nargs=6, help=argparse.SUPPRESS)  # one step in a process of its own
     parser.add_argument("--output", "--out", type=Path, metavar="FILE.json", help="all numbers, machine and versions")
     return parser
 

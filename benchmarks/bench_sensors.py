@@ -18,16 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from harness import Timing
 from results import finish_report, print_rows, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from sampling import Timing
 from selection import FULL, QUICK, measure_selection, random_rows
-from sensor_files import measure_files
-from sensor_fits import PYSENSORS, fit_cases, measure_fit
-from step_goals import Goal
-from tables import GOAL_HEADER, goal_rows
-
-__all__ = ["main"]
+from sensor_fits import PYSENSORS, fit_cases, measure_files, measure_fit
+from tables import GOAL_HEADER, Goal, goal_rows
 
 PARTS = ("kernel", "fit", "file")
 TIMINGS = {"full": Timing(budget_s=15.0, min_rounds=5), "quick": Timing(budget_s=0.5, min_rounds=3)}

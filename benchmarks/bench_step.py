@@ -13,32 +13,179 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from call_overhead import measure_overhead
-from harness import measure
+from harness import Candidate, Case, Timing, Work, WrongResultError, measure, validate
+from machine import fma_peak
+from networks import (
+    TOLERANCE,
+    Network,
+    arithmetic_floor,
+    draw_network,
+    flow_oracle,
+    heat,
+    jet_and_residual,
+    on_threads,
+    single_pass,
+)
 from results import Report, finish_report, print_rows, read_json, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rivals import rival_versions
-from sampling import Timing
-from step_cases import KERNEL, Scene, Size, case_makers
-from step_chart import draw_step
-from step_goals import goals
-from tables import GOAL_HEADER, goal_rows, step_header, step_rows
+from rivals import RIVALS, rival_versions, why_absent
+from tables import GOAL_HEADER, draw_step, goal_rows, goals, step_header, step_rows
+from torch import Tensor
 
 import pinn_ext
 
-__all__ = ["main"]
+KERNEL = "navier_stokes step"
+PEAK_MS = 20
+ODD_WIDTHS = (20, 37, 50, 100)
+Size = tuple[int, int, int]  # points, width, hidden layers
+Maker = Callable[[], Case]
+Wanted = Callable[[], Sequence[Tensor]]
+
+
+@dataclass
+class Scene:
+    """Where the cases run, what they tell, and who was left out of them."""
+
+    device: torch.device
+    quick: bool
+    tell: Callable[[str], object]
+    left_out: list[dict[str, object]]  # name, size, reason
+
+    def network(self, size: Size, outputs: int = 3) -> Network:
+        """At that size, on the device."""
+        return draw_network(*size, outputs, device=self.device)
+
+    def case(self, part: str, network: Network, candidates: Sequence[Candidate], reference: Wanted) -> Case:
+        """With the bound of the device: the measured peak of its multiply-add units, or torch's matrix product."""
+        on_cpu = self.device.type == "cpu"
+        peak = partial(fma_peak, part == "float64", PEAK_MS) if on_cpu else None
+        numbers = sum(t.numel() for t in network.parameters())
+        return Case(
+            kernel=KERNEL,
+            part=part,
+            size=network.size,
+            candidates=tuple(candidates),
+            reference=reference,
+            tolerance=TOLERANCE,
+            work=Work(4 * (numbers + network.x.numel()), 4 * numbers, arithmetic_floor(network)),
+            bound="peak" if on_cpu else "matmul",
+            peak=peak,
+        )
+
+
+def case_makers(scene: Scene, parts: Sequence[str], sizes: Sequence[Size]) -> Iterator[tuple[str, Maker]]:
+    """Title and maker of every case of these parts; the tensors come into being when it is made."""
+    for size in sizes:
+        title = "n = {:,}, width {}, {} layers".format(*size)
+        for part, maker in _MAKERS.items():
+            if part in parts:
+                yield f"{part}, {title}", partial(maker, scene, size)
+    if "odd" in parts:
+        n, _, layers = sizes[-1] if scene.quick else (4096, 0, 4)
+        for width in ODD_WIDTHS:
+            yield f"odd width {width}", partial(_odd, scene, (n, width, layers))
+
+
+def _ours(scene: Scene, size: Size) -> Case:
+    """Ours alone, for a process of another instruction set."""
+    network = scene.network(size)
+    return scene.case("ours", network, [single_pass("pinn_ext", network)], lambda: flow_oracle(network))
+
+
+def _rivals(scene: Scene, size: Size) -> Case:
+    network = scene.network(size)
+    scene.tell("oracle")
+    wanted = flow_oracle(network)
+    candidates = [
+        single_pass("pinn_ext, single pass", network),
+        jet_and_residual("pinn_ext.mlp_jet, residual in torch", network),
+    ]
+    for rival in RIVALS:
+        reason = why_absent(rival, scene.device, quick=scene.quick)
+        if reason is None:
+            scene.tell(f"first run of {rival.name}")
+            try:
+                candidate = rival.candidate(network)
+                validate(rival.name, candidate.result(), wanted, TOLERANCE)
+            except WrongResultError as error:
+                reason = f"not compared: {error}"
+            except RuntimeError as error:  # out of memory, no device, a compiler that fails
+                reason = f"failed: {str(error).splitlines()[0]}"
+            else:
+                candidates.append(candidate)
+        if reason is not None:
+            scene.left_out.append({"name": rival.name, "size": network.size, "reason": reason})
+    return scene.case("rivals", network, candidates, lambda: wanted)
+
+
+def _threads(scene: Scene, size: Size) -> Case:
+    """All threads against one."""
+    network = scene.network(size)
+    threads = torch.get_num_threads()
+    candidates = [
+        single_pass(f"{threads} threads", network),
+        on_threads(1, single_pass("1 thread", network)),
+    ]
+    return scene.case("threads", network, candidates, lambda: flow_oracle(network))
+
+
+def _float64(scene: Scene, size: Size) -> Case:
+    network = scene.network(size)
+    candidates = [
+        single_pass("float64", network, torch.float64),
+        single_pass("float32", network),
+    ]
+    return scene.case("float64", network, candidates, lambda: flow_oracle(network))
+
+
+def _heat(scene: Scene, size: Size) -> Case:
+    """An equation of the user's own behind `mlp_jet`, against the single pass of the equation that is shipped."""
+    flow, diffusion = scene.network(size), scene.network(size, outputs=1)
+    candidates = [
+        single_pass("navier_stokes_loss", flow),
+        heat("mlp_jet, heat equation in torch", diffusion),
+    ]
+    return scene.case("heat", flow, candidates, lambda: flow_oracle(flow))
+
+
+def _odd(scene: Scene, size: Size) -> Case:
+    """A width that fills no whole vectors, against the next multiple of 32."""
+    n, width, layers = size
+    padded = -(-width // 32) * 32
+    even, odd = scene.network((n, padded, layers)), scene.network(size)
+    candidates = [
+        single_pass(f"width {padded}", even),
+        Candidate(
+            f"width {width}",
+            single_pass("", odd).run,
+            reference=lambda: flow_oracle(odd),
+            flops=arithmetic_floor(odd),
+        ),
+    ]
+    return scene.case("odd", even, candidates, lambda: flow_oracle(even))
+
+
+_MAKERS: dict[str, Callable[[Scene, Size], Case]] = {
+    "ours": _ours,
+    "rivals": _rivals,
+    "threads": _threads,
+    "float64": _float64,
+    "heat": _heat,
+}
+
 
 SIZES = ((1024, 64, 4), (4096, 128, 4), (16384, 256, 4))  # points, width, hidden layers
 CUDA_SIZES = (*SIZES, (65536, 256, 4))
 QUICK_SIZES = ((256, 32, 2), (1024, 64, 4))
-PARTS = ("rivals", "threads", "float64", "heat", "odd", "overhead", "isa")
-CPU_PARTS = ("threads", "overhead", "isa")
+PARTS = ("rivals", "threads", "float64", "heat", "odd", "isa")
+CPU_PARTS = ("threads", "isa")
 OTHER_ISA = "avx2"
 TIMINGS = {
     "rivals": Timing(budget_s=30.0, min_rounds=5),  # a round of the largest size takes a minute
@@ -88,7 +235,7 @@ def _run(
 
     scene = Scene(device, quick, tell, left_out=[])
     cases = list(case_makers(scene, parts, sizes))
-    progress.update(task, total=len(cases) + ("overhead" in parts) + ("isa" in parts))
+    progress.update(task, total=len(cases) + ("isa" in parts))
     for title, make in cases:
         tell("tensors")
         case = make()
@@ -96,11 +243,6 @@ def _run(
         report.cases.append(measure(case, device, timing, report.limits_before, tell))
         progress.advance(task)
         progress.console.print(f"{title}: {report.cases[-1].candidates[0].time_s.median * 1e3:.3g} ms")
-    if "overhead" in parts:
-        title = "overhead"
-        tell("calls with one point")
-        report.extra["overhead"] = measure_overhead()
-        progress.advance(task)
     if "isa" in parts:
         title = OTHER_ISA
         tell("a process of its own")

@@ -8,12 +8,16 @@ BLAS behind torch, not the peak of the fused multiply-add units; a small matrix 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,6 @@ import torch
 from torch import Tensor
 
 import pinn_ext
-
-__all__ = [
-    "Limits",
-    "bare_traffic",
-    "describe_machine",
-    "describe_versions",
-    "last_level_cache_bytes",
-    "measure_limits",
-]
 
 # Variables that change how fast threads and allocations are.
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_TUNABLES", "THP_MEM_ALLOC", "PINN_EXT_ISA", "PYTORCH_")
@@ -161,3 +156,29 @@ def _field(path: str, pattern: str) -> str | None:
     except OSError:
         return None
     return match[1].strip() if match else None
+
+
+_SOURCE = Path(__file__).with_name("fma_peak.cpp")
+_FLAGS = {  # as in cmake/instruction_sets.cmake
+    "generic": "",
+    "avx2": "-mavx2 -mfma",
+    "avx512": "-mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512",
+}
+
+
+def fma_peak(float64: bool, milliseconds: int) -> float:
+    """GFLOP/s of fused multiply-adds in registers, on all threads and in the instruction set that the kernels use."""
+    return float(_compiled().fma_peak(ctypes.c_bool(float64), ctypes.c_double(milliseconds * 1e-3)))
+
+
+@cache
+def _compiled() -> Any:
+    isa = pinn_ext.build_info().active_instruction_set
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "fma_peak.so"
+        command = [os.environ.get("CXX", "c++"), "-std=c++17", "-O3", "-fPIC", "-shared", "-fopenmp", "-Wno-psabi"]
+        command += [*_FLAGS[isa].split(), f"-DPINN_ISA={isa}", f"-I{_SOURCE.parents[1] / 'csrc'}"]
+        subprocess.run([*command, str(_SOURCE), "-o", str(library)], check=True)
+        loaded = ctypes.CDLL(str(library))
+    loaded.fma_peak.restype = ctypes.c_double
+    return loaded

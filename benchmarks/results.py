@@ -26,17 +26,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = [
-    "SCHEMA",
-    "Report",
-    "finish_report",
-    "print_rows",
-    "print_table",
-    "read_json",
-    "start_report",
-    "write_json",
-]
-
 SCHEMA = "pinn-ext/benchmark/1"
 
 

@@ -18,8 +18,6 @@ import torch
 from harness import Candidate
 from networks import Network
 
-__all__ = ["NOT_INSTALLED", "RIVALS", "Rival", "rival_versions", "why_absent"]
-
 NOT_INSTALLED = "not installed (pip install .[bench])"
 
 
@@ -43,7 +41,7 @@ class Rival:
 RIVALS = (
     Rival("PyTorch eager, nested autograd", "rivals_torch", "nested_autograd"),
     Rival("torch.func, forward over forward", "rivals_torch", "forward_over_forward"),
-    Rival("DeepXDE (PyTorch)", "rivals_deepxde", "reverse_over_reverse", needs="deepxde"),
+    Rival("DeepXDE (PyTorch)", "rivals_torch", "reverse_over_reverse", needs="deepxde"),
     Rival("JAX jit, Hessians of a point", "rivals_jax", "per_point_hessians", needs="jax"),
     Rival("JAX jit, forward over forward", "rivals_jax", "forward_over_forward", needs="jax"),
     Rival("JAX jit, jets by hand", "rivals_jax", "jets", needs="jax"),

@@ -21,8 +21,6 @@ from harness import Candidate
 from networks import NU, Network
 from torch import Tensor
 
-__all__ = ["forward_over_forward", "jets", "per_point_hessians"]
-
 Array = Any
 Layers = list[tuple[Array, Array]]
 Loss = Callable[[Layers, Array, Array], Array]

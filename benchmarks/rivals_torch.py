@@ -1,22 +1,134 @@
-"""What users of PyTorch have today: the same step four ways, one function each.
+"""What users of PyTorch and DeepXDE have today: the same step five ways, one function each.
 
 Nested `autograd.grad` is what most published scripts do, forward over forward what `torch.func` offers; the jets by
-hand are `plain_torch.py`, eager and compiled by inductor.
+hand are closed formulas, eager and compiled by inductor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import io
+import math
+import os
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from typing import Any, TypeAlias
 
-import plain_torch
 import torch
 from harness import Candidate
 from networks import NU, SPEC, Network, torch_step
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["compiled_jets", "forward_over_forward", "jets", "nested_autograd"]
+from pinn_ext import JetSpec
+
+TupleJet: TypeAlias = tuple[Tensor, Tensor, Tensor]
+TURN = 2.0 * math.pi
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sine": torch.sin,
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+}
+
+
+def fourier_features(x: Tensor, B: Tensor) -> Tensor:
+    """``[cos(2 pi x B), sin(2 pi x B)]``, [n, 2m]."""
+    phase = TURN * (x @ B)
+    return torch.cat([torch.cos(phase), torch.sin(phase)], 1)
+
+
+def fourier_jet(x: Tensor, B: Tensor, spec: JetSpec) -> TupleJet:
+    """The jet of the features: ``(-s k_j, c k_j)`` and ``(-c kappa, -s kappa)`` with the rates k = 2 pi B."""
+    phase = TURN * (x @ B)
+    c, s = torch.cos(phase), torch.sin(phase)
+    k = TURN * B[list(spec.first)]
+    kappa = (k.new_tensor(spec.laplacian_weights)[:, None] * k.square()).sum(0)
+    k = k[:, None]
+    return torch.cat([c, s], 1), torch.cat([-s * k, c * k], 2), torch.cat([-c * kappa, -s * kappa], 1)
+
+
+def linear_jet(jet: TupleJet, weight: Tensor, bias: Tensor) -> TupleJet:
+    """The matrix on every stream, the bias on the value."""
+    value, first, laplacian = jet
+    return (
+        functional.linear(value, weight, bias),
+        functional.linear(first, weight),
+        functional.linear(laplacian, weight),
+    )
+
+
+def activation_jet(jet: TupleJet, spec: JetSpec, activation: str) -> TupleJet:
+    """``f, f' z_j, f'' sum_j w_j z_j^2 + f' lap z``."""
+    z, first, laplacian = jet
+    f, f1, f2 = _derivatives(z, activation)
+    # A slice where the axes of the Laplacian lie together with unit weights, as they do here, spares a product.
+    inner = first[spec.first.index(spec.laplacian[0]) :]
+    return f, f1 * first, f2 * inner.square().sum(0) + f1 * laplacian
+
+
+def _derivatives(z: Tensor, activation: str) -> TupleJet:
+    if activation == "tanh":
+        f = torch.tanh(z)
+        f1 = 1.0 - f * f
+        return f, f1, -2.0 * f * f1
+    if activation == "sine":
+        f = torch.sin(z)
+        return f, torch.cos(z), -f
+    if activation == "silu":
+        s = torch.sigmoid(z)
+        s1 = s * (1.0 - s)
+        return z * s, s + z * s1, s1 * (2.0 + z * (1.0 - 2.0 * s))
+    if activation == "gelu":
+        distribution = 0.5 * (1.0 + torch.erf(z * math.sqrt(0.5)))
+        density = torch.exp(-0.5 * z * z) * (1.0 / math.sqrt(TURN))
+        return z * distribution, distribution + z * density, density * (2.0 - z * z)
+    raise ValueError(f"activation: expected tanh, sine, silu or gelu, got {activation!r}")
+
+
+def navier_stokes_residual(jet: TupleJet, nu: float) -> Tensor:
+    """Unsteady momentum and continuity, [n, d + 1], from a jet with the first derivatives (t, x, y[, z])."""
+    value, first, laplacian = jet
+    rate, *gradients = first
+    dim = len(gradients)
+    momentum = rate[:, :dim] - nu * laplacian[:, :dim]
+    momentum = momentum + torch.stack([g[:, dim] for g in gradients], 1)
+    for j, gradient in enumerate(gradients):
+        momentum = momentum + value[:, j : j + 1] * gradient[:, :dim]
+    continuity = torch.stack([g[:, j] for j, g in enumerate(gradients)]).sum(0)
+    return torch.cat([momentum, continuity[:, None]], 1)
+
+
+def network_residual(
+    x: Tensor, B: Tensor, layers: Sequence[Tensor], spec: JetSpec, activation: str, nu: float
+) -> Tensor:
+    """The residual of a network on Fourier features, by jets. ``layers``: weight, bias, weight, bias, ..."""
+    jet = fourier_jet(x, B, spec)
+    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+        jet = activation_jet(linear_jet(jet, weight, bias), spec, activation)
+    return navier_stokes_residual(linear_jet(jet, layers[-2], layers[-1]), nu)
+
+
+def nested_residual(x: Tensor, B: Tensor, layers: Sequence[Tensor], activation: str, nu: float) -> Tensor:
+    """The two-dimensional residual of the same network by nested autograd, as most published scripts have it."""
+    function = _FUNCTIONS[activation]
+    x = x.detach().requires_grad_(True)
+    hidden = fourier_features(x, B)
+    for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+        hidden = function(functional.linear(hidden, weight, bias))
+    u, v, p = functional.linear(hidden, layers[-2], layers[-1]).unbind(1)
+    u_t, u_x, u_y = _gradient(u, x)
+    v_t, v_x, v_y = _gradient(v, x)
+    _, p_x, p_y = _gradient(p, x)
+    u_xx, u_yy = _gradient(u_x, x)[1], _gradient(u_y, x)[2]
+    v_xx, v_yy = _gradient(v_x, x)[1], _gradient(v_y, x)[2]
+    momentum_x = u_t + u * u_x + v * u_y + p_x - nu * (u_xx + u_yy)
+    momentum_y = v_t + u * v_x + v * v_y + p_y - nu * (v_xx + v_yy)
+    return torch.stack([momentum_x, momentum_y, u_x + v_y], 1)
+
+
+def _gradient(y: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    return gradient.unbind(1)
 
 
 def nested_autograd(name: str, network: Network) -> Candidate:
@@ -24,7 +136,7 @@ def nested_autograd(name: str, network: Network) -> Candidate:
     own = network.trainable()
 
     def loss() -> Tensor:
-        return _mean_square(plain_torch.nested_residual(own.x, own.B, own.parameters(), "tanh", NU))
+        return _mean_square(nested_residual(own.x, own.B, own.parameters(), "tanh", NU))
 
     return Candidate(name, torch_step(loss, own.parameters()))
 
@@ -37,7 +149,7 @@ def forward_over_forward(name: str, network: Network) -> Candidate:
         tangent[:, axis] = 1.0
 
     def net(x: Tensor) -> Tensor:
-        hidden = plain_torch.fourier_features(x, own.B)
+        hidden = fourier_features(x, own.B)
         for weight, bias in zip(own.weights[:-1], own.biases[:-1], strict=True):
             hidden = torch.tanh(functional.linear(hidden, weight, bias))
         return functional.linear(hidden, own.weights[-1], own.biases[-1])
@@ -50,13 +162,13 @@ def forward_over_forward(name: str, network: Network) -> Candidate:
         _, (d_x, d_xx) = along(along(net, axes[1]), axes[1])(own.x)
         _, (d_y, d_yy) = along(along(net, axes[2]), axes[2])(own.x)
         jet = (value, torch.stack([rate, d_x, d_y]), d_xx + d_yy)
-        return _mean_square(plain_torch.navier_stokes_residual(jet, NU))
+        return _mean_square(navier_stokes_residual(jet, NU))
 
     return Candidate(name, torch_step(loss, own.parameters()))
 
 
 def jets(name: str, network: Network) -> Candidate:
-    """The closed formulas of `plain_torch.py`, eager."""
+    """The closed formulas of `py`, eager."""
     own = network.trainable()
     return Candidate(name, torch_step(lambda: _jet_loss(own), own.parameters()))
 
@@ -71,8 +183,67 @@ def compiled_jets(name: str, network: Network) -> Candidate:
 
 
 def _jet_loss(network: Network) -> Tensor:
-    return _mean_square(plain_torch.network_residual(network.x, network.B, network.parameters(), SPEC, "tanh", NU))
+    return _mean_square(network_residual(network.x, network.B, network.parameters(), SPEC, "tanh", NU))
 
 
 def _mean_square(residual: Tensor) -> Tensor:
     return residual.square().mean(0).sum()
+
+
+def _deepxde() -> Any:
+    """Imports DeepXDE on its PyTorch backend."""
+    os.environ["DDE_BACKEND"] = "pytorch"
+    with redirect_stderr(io.StringIO()):  # it names its backends
+        import deepxde  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    # DeepXDE makes a GPU, where there is one, the default of all new tensors, ours included.
+    torch.set_default_device(None)
+    return deepxde
+
+
+def reverse_over_reverse(name: str, network: Network) -> Candidate:
+    """`dde.grad.jacobian` and `dde.grad.hessian` in the residual, as in DeepXDE's Navier-Stokes examples.
+
+    The step is DeepXDE's own, all of it but the optimiser: the points go from NumPy to torch, derivatives are cached
+    within a step, and each equation is a mean square.
+    """
+    deepxde = _deepxde()
+    device = network.x.device
+    sizes = [2 * network.B.shape[1], *(weight.shape[0] for weight in network.weights)]
+    net = deepxde.nn.FNN(sizes, "tanh", "Glorot normal").to(device)
+    B = network.B.detach().clone()
+    net.apply_feature_transform(lambda x: fourier_features(x, B))
+    parameters = []
+    with torch.no_grad():
+        for linear, weight, bias in zip(net.linears, network.weights, network.biases, strict=True):
+            linear.weight.copy_(weight)
+            linear.bias.copy_(bias)
+            parameters += [linear.weight, linear.bias]
+
+    cube = deepxde.geometry.Cuboid([-1, -1, -1], [1, 1, 1])
+    data = deepxde.data.PDE(cube, _residual, [], anchors=network.x.cpu().numpy())
+    model = deepxde.Model(data, net)
+    model.compile("adam", lr=1e-3, verbose=0)
+    points, targets, _ = data.train_next_batch()
+    inputs = points if device.type == "cpu" else torch.as_tensor(points, device=device)
+
+    def loss() -> Tensor:
+        _, losses = model.outputs_losses_train(inputs, targets, None)
+        return losses.sum()  # type: ignore[no-any-return]
+
+    return Candidate(name, torch_step(loss, parameters))
+
+
+def _residual(x: Any, y: Any) -> list[Any]:
+    """Momentum in x and y, continuity; coordinates t, x, y are 0, 1, 2."""
+    deepxde = _deepxde()
+
+    def d(component: int, axis: int) -> Any:
+        return deepxde.grad.jacobian(y, x, i=component, j=axis)
+
+    def dd(component: int, axis: int) -> Any:
+        return deepxde.grad.hessian(y, x, component=component, i=axis, j=axis)
+
+    u, v = y[:, 0:1], y[:, 1:2]
+    momentum_x = d(0, 0) + u * d(0, 1) + v * d(0, 2) + d(2, 1) - NU * (dd(0, 1) + dd(0, 2))
+    momentum_y = d(1, 0) + u * d(1, 1) + v * d(1, 2) + d(2, 2) - NU * (dd(1, 1) + dd(1, 2))
+    return [momentum_x, momentum_y, d(0, 1) + d(1, 2)]

@@ -1,7 +1,5 @@
 """Choosing k columns: pinn_ext.pivoted_qr against SciPy's pivoted QR, pivots first, then the clock.
 
-    python benchmarks/selection.py [--quick] [--threads N] [--output FILE.json]
-
 The rows of A are normal numbers, each 0.9 times as long as the one before. Before anything is timed, the exact pivots
 must be those of SciPy (at every step where its two best columns differ by more than rounding), and the others must keep
 their distance from the exact log volume. A share is that of one read of A by torch, in the same rounds.
@@ -9,26 +7,18 @@ their distance from the exact log volume. A share is that of one read of A by to
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 import torch
-from fma_peak import fma_peak
-from harness import Statistics, Timing, WrongResultError
-from machine import bare_traffic
-from results import finish_report, print_rows, start_report, write_json
-from sampling import interleaved
+from harness import Statistics, Timing, WrongResultError, interleaved
+from machine import bare_traffic, fma_peak
 from torch import Tensor
 
 import pinn_ext
-
-__all__ = ["Selection", "SelectionResult", "main", "measure_selection", "random_rows"]
 
 CPU = torch.device("cpu")
 
@@ -129,45 +119,3 @@ def _check_pivots(got: list[int], wanted: list[int], selection: Selection) -> No
 
 def _median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
     return Statistics.of([a / b for a, b in zip(above, below, strict=True)]).median
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the benchmark from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one small matrix")
-    parser.add_argument("--threads", type=int, help="of torch and of the kernels")
-    parser.add_argument("--output", type=Path, help="JSON file")
-    options = parser.parse_args(arguments)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    timing = Timing(budget_s=0.3 if options.quick else 8.0, min_rounds=3 if options.quick else 5)
-    command = " ".join(["python benchmarks/selection.py", *(sys.argv[1:] if arguments is None else arguments)])
-    report = start_report("selection", command, CPU, torch.float32, timing)
-    results = []
-    for selection in QUICK if options.quick else FULL:
-        results += measure_selection(selection, random_rows(selection.r, selection.n), timing)
-    report.extra["selections"] = [asdict(result) for result in results]
-    finish_report(report, CPU, torch.float32)
-    print_rows(
-        ("choice", "r x n", "k", "ms", "log volume", "x SciPy", "share of one read", "GFLOP/s", "share of peak"),
-        [
-            (
-                result.name,
-                f"{result.selection.r} x {result.selection.n}",
-                str(result.selection.k),
-                f"{1e3 * result.time_s.median:.2f} ({1e3 * result.time_s.q25:.2f}-{1e3 * result.time_s.q75:.2f})",
-                f"{result.log_volume:.3f}",
-                "" if result.times_scipy is None else f"{result.times_scipy:.1f}",
-                f"{result.share_of_one_read:.2f}",
-                f"{result.gflop_per_s:.0f}",
-                f"{result.share_of_peak:.2f}",
-            )
-            for result in results
-        ],
-    )
-    if options.output is not None:
-        write_json(report, options.output)
-
-
-if __name__ == "__main__":
-    main()

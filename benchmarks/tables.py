@@ -1,9 +1,10 @@
-"""Markdown tables out of the JSON files of benchmarks/results, for the README and docs/performance.md.
+"""Goals, Markdown tables and a picture out of benchmarks/results/*.json, for the README and docs/performance.md.
 
 python benchmarks/tables.py kernels results/kernels_cpu.json
 python benchmarks/tables.py step results/step_cpu.json
 python benchmarks/tables.py goals results/step_cpu.json                      (or sensors_cpu.json)
 python benchmarks/tables.py memory results/memory_cpu.json
+python benchmarks/tables.py chart results/step_cpu.json docs/images/step.png   (times relative to ours as bars)
 python benchmarks/tables.py reconstructions results/reconstruct_*.json      (metrics.json of finished runs)
 """
 
@@ -12,11 +13,195 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from step_goals import Goal, goals
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from pinnx.report.panels import CURVES, GRAY, INK, new_figure, to_png
+
+# By width; on a CPU, in float32, as all goals are. The larger the network, the less of it is anything but products.
+SHARE = {64: 0.75, 128: 0.82, 256: 0.85}
+AGAINST_NESTED = {64: 20.0, 128: 11.0, 256: 10.0}
+AGAINST_BEST = 3.5
+TWO_THREADS = 1.95
+FLOAT64 = 0.45
+OTHER_ISA_SHARE = 0.75
+HEAT = 1.45
+ODD = 1.5
+NESTED = "PyTorch eager, nested autograd"
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line: ``wanted`` is None where a figure is told for information; ``at_most`` says which way it counts."""
+
+    what: str
+    size: str
+    measured: float
+    unit: str
+    wanted: float | None = None
+    at_most: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """None where nothing was asked for."""
+        if self.wanted is None:
+            return None
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+
+    def text(self, value: float) -> str:
+        """With its unit."""
+        if self.unit == "error":
+            return f"{value:.0e}"
+        if self.unit == "ratio":
+            return f"{value:.4f}"
+        if self.unit == "%":
+            return f"{100 * value:.0f} %"
+        return f"{value * 1e6:.0f} µs" if self.unit == "s" else f"{value:.2f}x"
+
+
+def goals(result: Result) -> Iterator[Goal]:
+    """All goals that the result has figures for."""
+    on_cpu = result["machine"]["device"] == "cpu"
+    for case in result["cases"]:
+        yield from _GOALS_OF[case["part"]](case, on_cpu and case["size"]["width"] in SHARE)
+    for isa, cases in result["extra"].get("instruction_sets", {}).items():
+        for case in cases:
+            share = case["candidates"][0]["share_of_limit"]
+            held = case["size"]["width"] in SHARE
+            yield Goal(f"share of the peak, {isa}", _size(case), share, "%", OTHER_ISA_SHARE if held else None)
+
+
+def _of_rivals(case: Result, held: bool) -> Iterator[Goal]:
+    yield _share(case, held)
+    width, size = case["size"]["width"], _size(case)
+    rivals = [(c["name"], c["speed_of_first"]["median"]) for c in case["candidates"] if "pinn_ext" not in c["name"]]
+    for name, ratio in rivals:
+        if name == NESTED:
+            yield Goal(f"against {name}", size, ratio, "x", AGAINST_NESTED[width] if held else None)
+    if rivals:
+        name, ratio = min(rivals, key=lambda rival: rival[1])
+        yield Goal(f"against the best rival ({name})", size, ratio, "x", AGAINST_BEST if held else None)
+    composed = case["candidates"][1]["speed_of_first"]["median"]
+    yield Goal("mlp_jet and residual in torch, time over the single pass", size, composed, "x")
+
+
+def _of_ours(case: Result, held: bool) -> Iterator[Goal]:
+    yield _share(case, held)
+
+
+def _of_threads(case: Result, held: bool) -> Iterator[Goal]:
+    every, one = case["candidates"]
+    wanted = TWO_THREADS if held and every["name"] == "2 threads" else None
+    yield Goal(f"{every['name']} against one", _size(case), one["speed_of_first"]["median"], "x", wanted)
+
+
+def _of_float64(case: Result, held: bool) -> Iterator[Goal]:
+    _, single = case["candidates"]
+    wanted = FLOAT64 if held else None
+    yield Goal("speed in float64, of float32's", _size(case), single["speed_of_first"]["median"], "x", wanted)
+    if case["bound"] == "peak":  # torch's rate is measured in float32 alone
+        yield Goal("share of the peak, float64", _size(case), case["candidates"][0]["share_of_limit"], "%")
+
+
+def _of_heat(case: Result, held: bool) -> Iterator[Goal]:
+    ratio = case["candidates"][1]["speed_of_first"]["median"]
+    what = "heat equation in torch, time over the single pass"
+    yield Goal(what, _size(case), ratio, "x", HEAT if held else None, at_most=True)
+
+
+def _of_odd(case: Result, held: bool) -> Iterator[Goal]:
+    even, odd = case["candidates"]
+    ratio = even["gflop_per_s"] / odd["gflop_per_s"]
+    what = f"time per operation, {odd['name']} over {even['name']}"
+    yield Goal(what, _size(case), ratio, "x", ODD, at_most=True)
+
+
+def _share(case: Result, held: bool) -> Goal:
+    share = case["candidates"][0]["share_of_limit"]
+    wanted = SHARE[case["size"]["width"]] if held else None
+    return Goal(f"share of the {_limit(case)}", _size(case), share, "%", wanted)
+
+
+def _limit(case: Result) -> str:
+    return "peak" if case["bound"] == "peak" else "torch matmul"
+
+
+def _size(case: Result) -> str:
+    size = case["size"]
+    return f"{size['n']:,} x {size['width']} x {size['layers']}"
+
+
+_GOALS_OF = {
+    "ours": _of_ours,
+    "rivals": _of_rivals,
+    "threads": _of_threads,
+    "float64": _of_float64,
+    "heat": _of_heat,
+    "odd": _of_odd,
+}
+
+
+OURS = CURVES[0][0]
+RIVAL = "#aab4bf"
+BEST = CURVES[1][0]
+
+
+def draw_step(result: Mapping[str, Any], path: Path) -> None:
+    """Writes the picture; the best rival of each size has a colour of its own.
+
+    Raises:
+        ValueError: the result compared nobody.
+    """
+    cases = [case for case in result["cases"] if case["part"] == "rivals"]
+    if not cases:
+        raise ValueError("step chart: expected cases of part 'rivals', got none")
+    left_out = [item["name"] for item in result["extra"]["left_out"] if item["size"] is not None]
+    names = list(dict.fromkeys([*(c["name"] for case in cases for c in case["candidates"]), *left_out]))
+    figure = new_figure(4.0 + 2.6 * len(cases), 0.9 + 0.34 * len(names))
+    panels = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
+    for ax, case in zip(panels, cases, strict=True):
+        _panel(ax, case, names)
+    panels[0].set_yticks(range(len(names)), names, color=INK, fontsize=9)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    figure.supxlabel("time of a step relative to ours (log scale)", color=INK, fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(to_png(figure, dpi=150))
+
+
+def _panel(ax: Axes, case: Mapping[str, Any], names: list[str]) -> None:
+    ratios = {c["name"]: c["speed_of_first"]["median"] for c in case["candidates"]}
+    rivals = {name: ratio for name, ratio in ratios.items() if "pinn_ext" not in name}
+    best = min(rivals, key=rivals.__getitem__, default="")
+    # A logarithmic axis has no zero to start from; the bars grow out of a line a little left of the shortest.
+    origin = 0.7 * min(ratios.values())
+    for row, name in enumerate(names):
+        if name not in ratios:
+            ax.text(1.0, row, "not compared", va="center", fontsize=8, color=GRAY, style="italic")
+            continue
+        color = BEST if name == best else RIVAL if name in rivals else OURS
+        ax.barh(row, ratios[name] - origin, left=origin, height=0.68, color=color)
+        label = f"{1e3 * case['candidates'][0]['time_s']['median']:.3g} ms" if row == 0 else f"{ratios[name]:.1f}x"
+        ax.text(ratios[name] * 1.08, row, label, va="center", fontsize=8, color=INK)
+    ax.set_xscale("log")
+    ax.set_xlim(origin, 2.2 * max(ratios.values()))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.axvline(1.0, color=GRAY, lw=0.8, ls=(0, (2, 3)))
+    size = case["size"]
+    ax.set_title(f"{size['n']:,} points, width {size['width']}", color=INK, fontsize=11)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(GRAY)
+    ax.tick_params(colors=INK, labelsize=9, left=False)
+    ax.grid(True, axis="x", which="major", color="#dfe4ea", linewidth=0.8)
+    ax.set_axisbelow(True)
+
 
 COLUMNS = ("speed", "u", "v", "p")
 
@@ -94,7 +279,7 @@ def goal_rows(result: Mapping[str, Any], found: Iterable[Goal] | None = None) ->
 
 
 def _goals_in(result: Mapping[str, Any]) -> Iterable[Goal]:
-    if "goals" not in result["extra"]:
+    if result.get("benchmark") == "step" or "goals" not in result["extra"]:
         return goals(result)
     names = [field.name for field in fields(Goal)]
     return [Goal(**{name: row[name] for name in names}) for row in result["extra"]["goals"]]
@@ -136,7 +321,7 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("table", choices=("kernels", "step", "goals", "memory", "reconstructions"))
+    parser.add_argument("table", choices=("kernels", "step", "goals", "memory", "reconstructions", "chart"))
     parser.add_argument("files", nargs="+", type=Path)
     options = parser.parse_args()
     if options.table == "reconstructions":
@@ -144,7 +329,9 @@ def main() -> None:
         print(markdown(header, [reconstruction_row(path) for path in options.files]))
         return
     result = json.loads(options.files[0].read_text(encoding="utf-8"))
-    if options.table == "step":
+    if options.table == "chart":
+        draw_step(result, options.files[1])
+    elif options.table == "step":
         print(markdown(step_header(result), list(step_rows(result))))
     elif options.table == "goals":
         print(markdown(GOAL_HEADER, list(goal_rows(result))))

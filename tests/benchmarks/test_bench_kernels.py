@@ -11,9 +11,8 @@ import bench_kernels
 import pytest
 import torch
 from harness import Timing, WrongResultError, measure
-from kernel_problems import SPEC_2D, Place, kernel_problems, oracle_fourier_jet
+from kernel_problems import SPEC_2D, Place, cases_of, kernel_problems, oracle_fourier_jet
 from machine import Limits
-from problems import cases_of
 from tolerances import KERNEL_FLOAT64
 
 import pinn_ext
@@ -78,6 +77,7 @@ def test_from_the_command_line(options: list[str], monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bench_kernels, "SIZES", ((37, 12),))
     monkeypatch.setattr(bench_kernels, "Timing", lambda: ONCE)
     monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
+    monkeypatch.setattr("harness.last_level_cache_bytes", lambda device: 1 << 16)
     output = tmp_path / "kernels.json"
     bench_kernels.main(["--only", "navier", *options, "--output", str(output)])
     read = json.loads(output.read_text())

@@ -11,8 +11,7 @@ import sensor_fits
 from bench_sensors import goals, main
 from harness import Timing, WrongResultError
 from machine import Limits
-from sensor_files import measure_files
-from sensor_fits import FitCase, measure_fit, waves
+from sensor_fits import FitCase, measure_files, measure_fit, waves
 
 LIMITS = Limits(10.0, 10.0, 10.0, 10.0, matmul_gflop_per_s=100.0, array_mib=1, matmul_size=8)
 SHORT = Timing(budget_s=0.0, min_rounds=2)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bench_step
-import ours
-import plain_torch
 import pytest
 import rivals
+import rivals_torch
 import torch
-from call_overhead import measure_overhead
+from bench_step import TOLERANCE, Scene, case_makers
 from harness import Candidate, Timing, WrongResultError, measure, validate
 from machine import Limits
-from networks import SPEC, arithmetic_floor, draw_network, flow_oracle, heat_oracle, oracle
+from networks import (
+    SPEC,
+    arithmetic_floor,
+    draw_network,
+    flow_oracle,
+    heat,
+    heat_oracle,
+    jet_and_residual,
+    on_threads,
+    oracle,
+    single_pass,
+)
+from results import SCHEMA
 from rivals import NOT_INSTALLED, RIVALS, Rival, why_absent
-from step_cases import TOLERANCE, Scene, case_makers
 from torch import Tensor
 
 import pinn_ext
@@ -52,10 +63,10 @@ def test_each_rival_agrees_with_the_oracle(rival: Rival) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ours.single_pass("", NETWORK),
-        lambda: ours.single_pass("", NETWORK, torch.float64),
-        lambda: ours.jet_and_residual("", NETWORK),
-        lambda: ours.on_threads(1, ours.single_pass("", NETWORK)),
+        lambda: single_pass("", NETWORK),
+        lambda: single_pass("", NETWORK, torch.float64),
+        lambda: jet_and_residual("", NETWORK),
+        lambda: on_threads(1, single_pass("", NETWORK)),
     ],
     ids=["single pass", "float64", "jet and residual", "one thread"],
 )
@@ -69,7 +80,7 @@ def test_ours_agrees_with_the_oracle(make: Callable[[], Candidate]) -> None:
 
 def test_heat_equation_agrees_with_its_oracle() -> None:
     network = draw_network(*SIZE, 1)
-    candidate = ours.heat("heat", network)
+    candidate = heat("heat", network)
     assert candidate.reference is not None
     validate("heat", candidate.result(), candidate.reference(), TOLERANCE)
     # Another equation than Navier-Stokes, so another loss: the reference is not a copy of the candidate.
@@ -111,7 +122,7 @@ def scene() -> Scene:
 def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Leaves these rivals, the others take too long here."""
     chosen = tuple(rival for rival in RIVALS if rival.function in names)
-    monkeypatch.setattr("step_cases.RIVALS", chosen)
+    monkeypatch.setattr("bench_step.RIVALS", chosen)
 
 
 def test_a_rival_that_is_not_installed_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +137,8 @@ def test_a_rival_that_is_not_installed_has_its_line(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_wrong_rival_is_reported_and_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = plain_torch.nested_residual
-    monkeypatch.setattr(plain_torch, "nested_residual", lambda *arguments: 1.0001 * right(*arguments))
+    right = rivals_torch.nested_residual
+    monkeypatch.setattr(rivals_torch, "nested_residual", lambda *arguments: 1.0001 * right(*arguments))
     only(monkeypatch, "nested_autograd")
     here = scene()
     ((_, make),) = case_makers(here, ["rivals"], [SIZE])
@@ -142,7 +153,7 @@ def test_a_rival_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*arguments: Any) -> Tensor:
         raise RuntimeError("out of memory\nand a long story")
 
-    monkeypatch.setattr(plain_torch, "nested_residual", fail)
+    monkeypatch.setattr(rivals_torch, "nested_residual", fail)
     only(monkeypatch, "nested_autograd")
     here = scene()
     ((_, make),) = case_makers(here, ["rivals"], [SIZE])
@@ -172,11 +183,10 @@ def result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the command line writes, of one small size and two rivals."""
     monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
     monkeypatch.setitem(bench_step.TIMINGS, "quick", ONCE)
-    monkeypatch.setattr("bench_step.measure_overhead", lambda: measure_overhead(50))
-    monkeypatch.setattr("step_cases.ODD_WIDTHS", (20,))
+    monkeypatch.setattr("bench_step.ODD_WIDTHS", (20,))
     only(monkeypatch, "nested_autograd", "compiled_jets")
     output, chart = tmp_path / "step.json", tmp_path / "step.png"
-    parts = ["rivals", "threads", "float64", "heat", "odd", "overhead"]
+    parts = ["rivals", "threads", "float64", "heat", "odd"]
     options = ["--quick", "--sizes", "37x12x2", "--parts", *parts]
     bench_step.main([*options, "--out", str(output), "--chart", str(chart)])
     assert chart.read_bytes().startswith(b"\x89PNG")
@@ -195,24 +205,31 @@ def test_from_the_command_line(result: dict[str, Any], capsys: pytest.CaptureFix
     odd = result["cases"][-1]
     assert [c["name"] for c in odd["candidates"]] == ["width 32", "width 20"]
     assert odd["size"]["width"] == 32
-    overhead = result["extra"]["overhead"]
-    assert overhead["size"]["n"] == 1
-    assert overhead["call_s"]["median"] > overhead["overhead_s"]["median"] > 0.0
     (left_out,) = result["extra"]["left_out"]
     assert left_out["name"] == "torch.compile, jets by hand"
     assert "--quick" in left_out["reason"]
     assert "jax" in result["versions"]
     figures = {goal["what"] for goal in result["extra"]["goals"]}
-    assert {"share of the peak", "call beyond its kernel", "speed in float64, of float32's"} <= figures
+    assert {"share of the peak", "speed in float64, of float32's"} <= figures
 
 
-@pytest.mark.slow
-def test_another_instruction_set_runs_in_a_process_of_its_own() -> None:
-    if pinn_ext.build_info().active_instruction_set != "avx512":
-        pytest.skip("the machine has no AVX-512, so AVX2 is what every test runs on")
-    (case,) = bench_step._other_isa(scene(), [SIZE])["avx2"]
-    assert case["part"] == "ours"
-    assert case["candidates"][0]["share_of_limit"] > 0.0
+def test_another_instruction_set_runs_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command and its environment; the process itself runs in `bench_step.py --quick`."""
+    info = replace(pinn_ext.build_info(), active_instruction_set="avx512", instruction_sets=("avx2", "avx512"))
+    monkeypatch.setattr(pinn_ext, "build_info", lambda: info)
+    used = iter(["avx2", "avx512"])
+
+    def run(command: list[str], env: dict[str, str], **options: Any) -> None:
+        assert env["PINN_EXT_ISA"] == "avx2"
+        assert command[command.index("--parts") + 1] == "ours"
+        assert command[command.index("--sizes") + 1] == "37x12x2"
+        written = {"schema": SCHEMA, "machine": {"instruction_set": next(used)}, "cases": ["a case"]}
+        Path(command[-1]).write_text(json.dumps(written))
+
+    monkeypatch.setattr(bench_step.subprocess, "run", run)
+    assert bench_step._other_isa(scene(), [SIZE]) == {"avx2": ["a case"]}
+    with pytest.raises(RuntimeError, match="expected a process of avx2, got avx512"):
+        bench_step._other_isa(scene(), [SIZE])
 
 
 def test_sizes_are_read_from_the_command_line() -> None:

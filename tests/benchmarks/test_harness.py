@@ -186,7 +186,7 @@ def test_rounds_are_interleaved() -> None:
 
 def test_cold_samples_are_single_calls_with_an_emptied_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     flushes = []
-    monkeypatch.setattr("sampling._flush", lambda device: lambda: flushes.append(device))
+    monkeypatch.setattr("harness._flush", lambda device: lambda: flushes.append(device))
     result = measure(case_of(right), CPU, Timing(budget_s=0.0, min_rounds=4, cold=True), LIMITS)
     assert len(flushes) == 4 * 2  # the candidate and the bare traffic
     assert result.candidates[0].calls_per_sample == 1

@@ -1,4 +1,4 @@
-"""The rooms import only what stands before them: the contracts of pyproject.toml, kept by import-linter."""
+"""Packages import only what stands before them: the contracts of pyproject.toml, kept by import-linter."""
 
 from __future__ import annotations
 

@@ -64,8 +64,10 @@ PINN_HD Derivatives<N> derivatives_of(N z) {
     return sine_derivatives<N, T>(z);
   else if constexpr (activation == Activation::silu)
     return silu_derivatives<N, T>(z);
-  else
+  else {
+    static_assert(activation == Activation::gelu, "an activation without derivatives");
     return gelu_derivatives<N, T>(z);
+  }
 }
 
 // What a pass forward keeps of a number, beside f, so that a pass back has all derivatives: f' where the others follow

@@ -1,8 +1,8 @@
 // How the fused CUDA kernels cut up a network: the places of everything in workspace and shared memory.
 //
 // A block takes tiles of 16 points through all layers. The rows of a tile are stream-major, row 16 s + p for stream s
-// of point p, so that one stream is one row block of the tensor cores. Every width is padded to kPad columns of zeros,
-// which stay zeros: all activations have f(0) = 0.
+// of point p, so that one stream is one row block of the tensor cores. Every width is padded to kPad columns. Their
+// weights are zeros and their gradients are dropped, so f(0) need only be finite.
 //
 //   shared memory   double sums [16][kSums] | outputs [streams * 16][8] | buffers [streams * 16][stride], up to 2
 //   workspace       double sums [blocks][kSums] | packed weights | for each block: saved jets, the buffers that did

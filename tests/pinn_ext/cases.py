@@ -324,7 +324,7 @@ def loss_case(
     )
 
 
-ACTIVATIONS = ("tanh", "sine", "silu", "gelu")
+ACTIVATIONS = pinn_ext.ACTIVATIONS
 
 CASES: list[Case] = [
     features_case(d=1, m=1),

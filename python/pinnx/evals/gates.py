@@ -33,7 +33,7 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "conservation": Gate(1e-5, "1/time", "deviation from conservation of mass"),
         "boundary_error_max": Gate(1e-4, "velocity", "largest error at a boundary"),
         "neumann_error_max": Gate(
-            1e-3, "1/time", "largest error of a prescribed slope; nothing is held to it until there are such conditions"
+            1e-3, "1/time", "largest error of a prescribed slope; the conditions of the package prescribe none"
         ),
         "periodic_error_max": Gate(1e-4, "velocity", "largest difference between opposite periodic sides"),
         "reconstruction": Gate(0.15, "relative", "relative L2 error of the velocity, a fraction", inclusive=True),

@@ -81,11 +81,9 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         )
     weights = train.weights
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
-    return FlowProblem(
-        Problem(_network(config, case, equations.fields).to(device), terms, fields=equations.fields),
-        {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary},
-        equations,
-    )
+    configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
+    problem = Problem(_network(config, case, equations.fields).to(device), terms, fields=equations.fields)
+    return FlowProblem(problem, {name: configured[name] for name in configured if name in problem.names}, equations)
 
 
 def _corner_weights(case: Case, radius: float | None) -> Callable[[np.ndarray], np.ndarray] | None:

@@ -18,18 +18,19 @@ class LossWeights:
     What adapts weights changes ``values`` in place, and has a ``state_dict`` as this one has.
 
     Args:
-        weights: one for each name; others are left out.
+        weights: one for each name, and no other.
         names: of the columns, in their order.
         like: a tensor of the model: the dtype and the device.
 
     Raises:
-        PinnxError: a column without a weight.
+        PinnxError: a column without a weight, or a weight without a column.
     """
 
     def __init__(self, weights: Mapping[str, float], names: Sequence[str], like: Tensor) -> None:
-        missing = [name for name in names if name not in weights]
-        if missing:
-            raise PinnxError(f"train.weights: expected one for each of {tuple(names)}, got none for {missing}")
+        missing, unknown = [name for name in names if name not in weights], sorted(set(weights) - set(names))
+        if missing or unknown:
+            got = f"none for {missing}" if missing else f"{unknown}"
+            raise PinnxError(f"weights: expected one for each column of the loss, {', '.join(names)}, got {got}")
         self.values = like.new_tensor([weights[name] for name in names])
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import pinn_ext
+from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
 
 __all__ = ["WHOLE", "JetTerm", "Measured", "Points", "Share", "Term", "TermLoss"]
@@ -127,4 +128,9 @@ class JetTerm:
         """The loss from a jet that is there already."""
         residual = self.residual(jet, points)
         columns = self.columns(residual, points)
+        if columns.shape != (len(self.names),):
+            raise PinnxError(
+                f"term {self.name}: expected a residual [n, r] that makes {len(self.names)} columns, "
+                f"{', '.join(self.names)}; got a residual {list(residual.shape)} and columns {list(columns.shape)}"
+            )
         return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)

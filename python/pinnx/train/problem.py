@@ -68,7 +68,7 @@ class Problem:
         fields: names of the model's outputs.
 
     Raises:
-        PinnxError: no terms, or two of one name.
+        PinnxError: no terms, or two terms or columns of one name.
     """
 
     def __init__(self, model: FourierNetwork, terms: Sequence[Term], *, fields: Sequence[str]) -> None:
@@ -79,6 +79,8 @@ class Problem:
         self.terms = tuple(terms)
         self.fields = tuple(fields)
         self.names = tuple(chain.from_iterable(term.names for term in terms))
+        if len(set(self.names)) != len(self.names):
+            raise PinnxError(f"problem: expected columns with names of their own, got {', '.join(self.names)}")
         self._sizes = [len(term.names) for term in terms]
         # Terms that share a pass, and each other one by itself.
         passes: dict[object, list[int]] = {}

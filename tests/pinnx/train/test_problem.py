@@ -11,7 +11,7 @@ from tolerances import KERNEL_FLOAT64
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.physics import Share
+from pinnx.physics import MeasuredValues, Share
 from pinnx.train import Problem
 
 Build = Callable[..., Problem]
@@ -133,3 +133,14 @@ def test_terms_need_names_of_their_own(make_problem: Build) -> None:
     for terms in ((), (problem.terms[0], problem.terms[0])):
         with pytest.raises(PinnxError, match="problem: expected terms with names of their own, got "):
             Problem(problem.model, terms, fields=problem.fields)
+    twin = MeasuredValues(problem.terms[1].coordinates, problem.terms[1].values, seed=0)
+    twin.name = "more data"
+    with pytest.raises(PinnxError, match=r"problem: expected columns with names of their own, got .*data, .*data"):
+        Problem(problem.model, [*problem.terms, twin], fields=problem.fields)
+
+
+def test_a_residual_of_other_columns_than_the_term_names_is_refused(make_problem: Build) -> None:
+    problem = make_problem(sides=())
+    problem.terms[1].columns = lambda residual, points: residual.square().mean(0)
+    with pytest.raises(PinnxError, match=r"term data: expected .* 1 columns, data; got .*\[6, 2\] and columns \[2\]"):
+        problem.loss(problem.batch(0), torch.ones(4))

@@ -183,9 +183,13 @@ def test_a_second_ctrl_c_stops_at_once(make_trainer: Build, monkeypatch: pytest.
     assert not isinstance(caught.value, StoppedBetweenSteps), "the state may be that of half a step"
 
 
-def test_every_term_needs_a_weight(make_trainer: Build) -> None:
-    with pytest.raises(PinnxError, match=r"train\.weights: expected one for each of .*got none for \['boundary'\]"):
-        make_trainer(weights=dict.fromkeys(("momentum_x", "momentum_y", "continuity", "data"), 1.0))
+@pytest.mark.parametrize(
+    ("more", "got"), [((), r"none for \['boundary'\]"), (("boundary", "outflow"), r"\['outflow'\]")]
+)
+def test_every_column_needs_a_weight_and_no_other_has_one(make_trainer: Build, more: tuple[str, ...], got: str) -> None:
+    names = ("momentum_x", "momentum_y", "continuity", "data", *more)
+    with pytest.raises(PinnxError, match=f"weights: expected one for each column of the loss, .*got {got}"):
+        make_trainer(weights=dict.fromkeys(names, 1.0))
 
 
 @pytest.mark.parametrize("check_every", [1, 5])

@@ -111,7 +111,7 @@ def test_a_flow_is_its_velocity() -> None:
             {},
             "q: expected a shape that is either a grid or scattered points, got",
         ),
-        ({"x": X, "y": X, "q": np.ones((2, 4, 4))}, ["q"], {}, "axes: expected an order that can be told"),
+        ({"x": X, "y": X, "q": np.ones((2, 4, 4))}, ["q"], {}, "axes: expected an order that the shapes decide"),
         ({"x": X, "y": Y, "q": np.ones((4, 5)), "p": np.ones((5, 4))}, ["q", "p"], {}, "p: expected the shape of q"),
         ({"x": X, "y": Y, "q": np.full((4, 5), np.nan)}, ["q"], {}, "q: expected finite values, got 20 of 20"),
         ({"x": X, "y": Y}, ["q"], {}, "variable: no array 'q' in fields.npz; it holds x [4], y [5]"),

@@ -351,27 +351,43 @@ def measure(
         peak_gflop_per_s=Statistics.of(peaks) if peaks else None,
     )
     for index, candidate in enumerate(case.candidates):
-        time_s = Statistics.of(times[index])
-        flops = candidate.flops or case.work.flops
-        flop_rate = None if flops is None else flops / time_s.median / 1e9
-        share: float | None
-        if case.bound == "traffic":
-            share = Statistics.of([t / own for t, own in zip(traffic_times, times[index], strict=True)]).median
-        elif peaks and flops is not None:
-            rates = [flops / own / 1e9 for own in times[index]]
-            share = Statistics.of([rate / peak for rate, peak in zip(rates, peaks, strict=True)]).median
-        else:
-            share = None if flop_rate is None else flop_rate / limits.matmul_gflop_per_s
-        result.candidates.append(
-            CandidateResult(
-                name=candidate.name,
-                error=max(errors[index], again[index]),
-                time_s=time_s,
-                calls_per_sample=calls[index],
-                gb_per_s=case.work.num_bytes / time_s.median / 1e9,
-                gflop_per_s=flop_rate,
-                share_of_limit=share,
-                speed_of_first=Statistics.of([own / first for own, first in zip(times[index], times[0], strict=True)]),
-            )
+        error = max(errors[index], again[index])
+        own = _candidate_result(
+            case, candidate, error, calls[index], times[index], times[0], traffic_times, peaks, limits
         )
+        result.candidates.append(own)
     return result
+
+
+def _candidate_result(
+    case: Case,
+    candidate: Candidate,
+    error: float,
+    calls_per_sample: int,
+    times: Sequence[float],
+    first_times: Sequence[float],
+    traffic_times: Sequence[float],
+    peaks: Sequence[float],
+    limits: Limits,
+) -> CandidateResult:
+    """One candidate's times, rates, and share of the case's limit; ratios are those within one round."""
+    time_s = Statistics.of(times)
+    flops = candidate.flops or case.work.flops
+    flop_rate = None if flops is None else flops / time_s.median / 1e9
+    share: float | None
+    if case.bound == "traffic":
+        share = Statistics.of([t / own for t, own in zip(traffic_times, times, strict=True)]).median
+    elif peaks and flops is not None:
+        share = Statistics.of([flops / own / 1e9 / peak for own, peak in zip(times, peaks, strict=True)]).median
+    else:
+        share = None if flop_rate is None else flop_rate / limits.matmul_gflop_per_s
+    return CandidateResult(
+        name=candidate.name,
+        error=error,
+        time_s=time_s,
+        calls_per_sample=calls_per_sample,
+        gb_per_s=case.work.num_bytes / time_s.median / 1e9,
+        gflop_per_s=flop_rate,
+        share_of_limit=share,
+        speed_of_first=Statistics.of([own / first for own, first in zip(times, first_times, strict=True)]),
+    )

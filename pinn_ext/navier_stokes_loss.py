@@ -81,17 +81,7 @@ def navier_stokes_loss(
     if n == 0:
         raise ValueError("x: expected at least one point, as a mean over none is no loss, got 0")
     nu, forcing, steady = check_flow(spec, outputs, n, nu, forcing, steady, "spec", "x", x)
-    term_weights = as_tensor("term_weights", term_weights, "x", x)
-    if term_weights.shape != (outputs,):
-        raise ValueError(f"term_weights: expected shape [{outputs}], got {describe(term_weights)}")
-    if point_weights is not None:
-        check_tensor("point_weights", point_weights, (n,))
-        check_same("point_weights", point_weights, "x", x)
-    # Compared and no more: where torch.compile traces the sizes as symbols, a count made of them is one.
-    if count is not None and not (isinstance(count, Real) and 0 < count < math.inf):
-        raise ValueError(f"count: expected a number of points > 0, got {describe(count)}")
-    _refuse_gradient("term_weights", term_weights)
-    _refuse_gradient("point_weights", point_weights)
+    term_weights = _checked_weights(term_weights, point_weights, count, n, outputs, x)
     _refuse_gradient("forcing", forcing)
 
     parameters = interleaved(weights, biases)
@@ -119,6 +109,29 @@ def navier_stokes_loss(
         parts,
     )
     return (total, terms, residual) if return_residual else (total, terms)
+
+
+def _checked_weights(
+    term_weights: Sequence[float] | Tensor,
+    point_weights: Tensor | None,
+    count: float | None,
+    n: int,
+    outputs: int,
+    x: Tensor,
+) -> Tensor:
+    """The weights of the terms as a tensor; raises where a weight or the count is wrong."""
+    term_weights = as_tensor("term_weights", term_weights, "x", x)
+    if term_weights.shape != (outputs,):
+        raise ValueError(f"term_weights: expected shape [{outputs}], got {describe(term_weights)}")
+    if point_weights is not None:
+        check_tensor("point_weights", point_weights, (n,))
+        check_same("point_weights", point_weights, "x", x)
+    # Compared and no more: where torch.compile traces the sizes as symbols, a count made of them is one.
+    if count is not None and not (isinstance(count, Real) and 0 < count < math.inf):
+        raise ValueError(f"count: expected a number of points > 0, got {describe(count)}")
+    _refuse_gradient("term_weights", term_weights)
+    _refuse_gradient("point_weights", point_weights)
+    return term_weights
 
 
 def _refuse_gradient(name: str, tensor: Tensor | None) -> None:

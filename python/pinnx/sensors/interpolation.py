@@ -33,7 +33,7 @@ NOISE = 1e-3
 CELLS_PER_SENSOR, MAX_CELLS = 125, 4096
 TRIES_PER_SENSOR = 125
 # How far a sensor may move, in widths of a cell. With 0.25 networks had 1.16 times the error of a lattice on a steady
-# flow, and without a limit 1.15 times on the flow of the preset demo; with 0.1 at most 1.01 on five flows.
+# flow, and without a limit 1.15 times on the flow of the preset demo; with 0.1 at most 1.01 (docs/sensors.md).
 REACH = 0.1
 # Steps of the search in widths of a cell, from the first to the last.
 FIRST_STEP, LAST_STEP = 0.12, 0.05

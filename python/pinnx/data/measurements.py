@@ -31,11 +31,13 @@ class Measurements:
         coordinates: [rows, 1 + d] float64, columns t, x, y[, z]; [rows, d] without t if steady.
         velocity: [rows, d] float64, columns u, v[, w].
         source: where the measurements came from.
+        notes: sentences about what was left out of the file, averaged or assumed.
     """
 
     coordinates: np.ndarray
     velocity: np.ndarray
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def dim(self) -> int:

@@ -27,7 +27,8 @@ class PlacedValues:
     """What fields of every kind have in common: places, and values there at each time.
 
     Subclasses have `points` [n, d], `values` [T, n, c], `names` of the c components, `times` [T] or
-    None, and `grid_shape`: numbers of points along x, y[, z], or None where they are scattered.
+    None, `grid_shape`: numbers of points along x, y[, z], or None where they are scattered, and
+    `notes`: sentences about what was left out of the file, converted or assumed.
     """
 
     points: np.ndarray
@@ -35,6 +36,7 @@ class PlacedValues:
     names: tuple[str, ...]
     times: np.ndarray | None
     grid_shape: tuple[int, ...] | None
+    notes: tuple[str, ...]
 
     @property
     def dim(self) -> int:
@@ -145,6 +147,7 @@ class Fields(PlacedValues):
         grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
         source: where they came from.
         times: [T] float64, strictly increasing; None where they are not known.
+        notes: sentences about what was left out of the file, converted or assumed.
     """
 
     points: np.ndarray
@@ -153,6 +156,7 @@ class Fields(PlacedValues):
     grid_shape: tuple[int, ...] | None = None
     source: str = ""
     times: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
         return replace(
@@ -178,6 +182,7 @@ class Snapshots(PlacedValues):
         grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
         index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
         source: where the data came from; begins with "synthetic:" for made data.
+        notes: sentences about what was left out of the file, converted or assumed.
 
     Construction checks nothing; `validate` does, and every reader of this package calls it.
     """
@@ -191,6 +196,7 @@ class Snapshots(PlacedValues):
     grid_shape: tuple[int, ...] | None = None
     index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def values(self) -> np.ndarray:

@@ -31,6 +31,8 @@ class Case:
         output: where the fields are wanted.
         reference: the snapshots, to compare with; None for a CSV file.
         source: where the data came from; "synthetic: ..." for synthetic data.
+        periods: axis name -> its period, of the periodic axes.
+        notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
     """
 
     bounds: dict[str, tuple[float, float]]
@@ -44,6 +46,7 @@ class Case:
     reference: Snapshots | None
     source: str
     periods: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -62,6 +65,7 @@ def make_case(
     data_nu: float | None,
     reference: Snapshots | None,
     source: str,
+    notes: tuple[str, ...] = (),
 ) -> Case:
     """Checks what was read against the configuration, and adds what only the configuration knows.
 
@@ -75,6 +79,7 @@ def make_case(
         data_nu: the viscosity that came with the data; None: none.
         reference: the snapshots; None for a CSV file.
         source: where the data came from.
+        notes: of the data.
 
     Raises:
         PinnxError: one line that says what does not fit together.
@@ -109,7 +114,20 @@ def make_case(
         reference=reference,
         source=source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
+        notes=(*notes, *_notes(config, data_nu, bounds)),
     )
+
+
+def _notes(config: Config, data_nu: float | None, bounds: dict[str, tuple[float, float]]) -> list[str]:
+    """What the configuration overrides in the data, and what it leaves to a default."""
+    notes, given = [], config.problem.nu
+    if given is not None and data_nu is not None and given != data_nu:
+        notes.append(f"The viscosity is flow.nu = {given:g}; that of the data, {data_nu:g}, is not used.")
+    for axis in config.domain.periodic:
+        if getattr(config.domain, axis) is None:
+            low, high = bounds[axis]
+            notes.append(f"domain.{axis} is not given: the period in {axis} is that of the data, {high - low:g}.")
+    return notes
 
 
 def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -60,6 +60,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         data_nu=snapshots.nu,
         reference=snapshots,
         source=snapshots.source,
+        notes=snapshots.notes,
     )
 
 
@@ -89,7 +90,25 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
     limits = {axis: limit for axis, limit in data.window.model_dump().items() if limit is not None}
     if data.times is not None:
         limits["t"] = data.times
-    return snapshots.window(**limits) if limits else snapshots
+    if not limits:
+        return snapshots
+    part = snapshots.window(**limits)
+    counts = {
+        "places": (part.num_points, snapshots.num_points),
+        "times": (part.num_times, snapshots.num_times),
+    }
+    return replace(part, notes=(*part.notes, *_window_notes(limits, counts)))
+
+
+def _window_notes(limits: dict[str, tuple[float, float]], counts: dict[str, tuple[int, int]]) -> list[str]:
+    """What limits left out, counted: (used, all) by what is counted."""
+    used = [f"{part:,} of {whole:,} {name}" for name, (part, whole) in counts.items() if part < whole]
+    if not used:
+        return []
+    names = {axis: "data.times" if axis == "t" else f"data.window.{axis}" for axis in limits}
+    inside = " and ".join(f"{names[axis]} = [{low:g}, {high:g}]" for axis, (low, high) in limits.items())
+    most = any(2 * part < whole for part, whole in counts.values())
+    return [f"{'Most of the data is left out: only ' if most else ''}{' and '.join(used)} are used, inside {inside}."]
 
 
 def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
@@ -98,17 +117,21 @@ def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
         raise PinnxError(f"sensors.noise: expected 0, measurements have their own noise, got {config.sensors.noise:g}")
     names = (*(() if measured.steady else ("t",)), *AXIS_NAMES[: measured.dim])
     limits = {**config.data.window.model_dump(), "t": config.data.times}
+    limits = {name: limit for name, limit in limits.items() if limit is not None}
     inside = np.ones(measured.num_rows, dtype=bool)
     for name, limit in limits.items():
-        if limit is None:
-            continue
         if name not in names:
             raise PinnxError(f"data.window: {measured.source} has no {name}; expected limits for {', '.join(names)}")
         column = measured.coordinates[:, names.index(name)]
         inside &= (column >= limit[0]) & (column <= limit[1])
     if not inside.any():
         raise PinnxError(f"{measured.source}: expected rows inside data.window and data.times, got none")
-    return replace(measured, coordinates=measured.coordinates[inside], velocity=measured.velocity[inside])
+    part = replace(measured, coordinates=measured.coordinates[inside], velocity=measured.velocity[inside])
+    counts = {
+        "rows": (part.num_rows, measured.num_rows),
+        "sensors": (len(part.positions()), len(measured.positions())),
+    }
+    return replace(part, notes=(*part.notes, *_window_notes(limits, counts)))
 
 
 def _measured_case(config: Config, measured: Measurements) -> Case:
@@ -140,4 +163,5 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
         data_nu=None,
         reference=None,
         source=measured.source,
+        notes=measured.notes,
     )

@@ -68,6 +68,7 @@ def run_metrics(
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in checks],
         "source": case.source,
+        "notes": list(case.notes),
         "command": command,
         **flow_description(case, nu, learned=config.problem.learn_nu),
         "versions": versions(problem.model.frequencies.device),

@@ -128,6 +128,8 @@ def _with_absolute_paths(config: Config) -> Config:
 
 def _prepare(config: Config, folder: RunFolder, console: Console | None, command: str, started: float) -> _Run:
     case = load_case(config, progress=_say(console))
+    for note in case.notes:
+        _say(console)(f"note: {note}")
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
     return _Run(config, case, flow, trainer, folder, console, command, started)

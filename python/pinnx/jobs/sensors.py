@@ -124,8 +124,8 @@ def run_sensors(
             console.print(sensors_table(chosen.sensors, chosen.weights))
         if plot is not None and isinstance(fields.values, StoredFrames) and fields.num_times > 1:
             console.print("The picture shows the first snapshot, as the others are in the file.")
-        for note in notes(chosen):
-            console.print(note)
+        for note in (*fields.notes, *notes(chosen)):
+            console.print(note, soft_wrap=True)
         for path in filter(None, (out, plot)):
             console.print(f"written: {path}", soft_wrap=True)
 

@@ -39,6 +39,7 @@ _ELSEWHERE = {
         "equations",
         "measured",
         "terms",
+        "notes",
     ),
 }
 

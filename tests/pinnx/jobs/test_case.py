@@ -59,6 +59,8 @@ def test_window_and_times_choose_rows_of_measurements(tiny: Tiny) -> None:
     whole = load_case(tiny("unsteady_csv"))
     part = load_case(tiny("unsteady_csv", "data.times=[0.2, 1.0]"))
     assert part.bounds["t"] == (0.5, 1.0)
+    assert part.notes == ("10 of 15 rows are used, inside data.times = [0.2, 1].",)
+    assert whole.notes == ()
     np.testing.assert_array_equal(part.coordinates, whole.coordinates[whole.coordinates[:, 0] > 0.2])
 
 
@@ -76,6 +78,13 @@ def test_a_window_leaves_the_rest_out(tiny: Tiny) -> None:
     assert case.output.grid_shape == (4, 5)
     x, t = np.linspace(0.0, 2.0, 6), np.linspace(0.0, 1.0, 4)
     assert case.bounds == {"t": (t[1], t[3]), "x": (x[1], x[4]), "y": (0.0, 1.5)}
+    inside = "inside data.window.x = [0.3, 1.7] and data.times = [0.3, 1]"
+    assert case.notes == (f"20 of 30 places and 3 of 4 times are used, {inside}.",)
+
+
+def test_a_window_that_leaves_most_of_the_sensors_out_says_so(tiny: Tiny) -> None:
+    (note,) = load_case(tiny("unsteady_csv", "data.window.x=[1.5, 1.7]")).notes
+    assert note.startswith("Most of the data is left out: only 3 of 15 rows and 1 of 5 sensors are used, inside data.")
 
 
 def test_the_domain_may_be_wider_than_the_data(tiny: Tiny) -> None:
@@ -87,8 +96,10 @@ def test_the_domain_may_be_wider_than_the_data(tiny: Tiny) -> None:
 
 
 def test_viscosity_of_the_configuration_comes_first(tiny: Tiny) -> None:
-    assert load_case(tiny("unsteady_grid")).nu == 0.1
-    assert load_case(tiny("unsteady_grid", "flow.nu=0.3")).nu == 0.3
+    assert (load_case(tiny("unsteady_grid")).nu, load_case(tiny("unsteady_grid")).notes) == (0.1, ())
+    other = load_case(tiny("unsteady_grid", "flow.nu=0.3"))
+    assert other.nu == 0.3
+    assert other.notes == ("The viscosity is flow.nu = 0.3; that of the data, 0.1, is not used.",)
 
 
 def test_noise_is_a_share_of_what_is_measured(tiny: Tiny) -> None:
@@ -106,6 +117,7 @@ def test_the_demo_is_a_whole_period() -> None:
     assert case.bounds["x"] == case.bounds["y"] == (0.0, 2 * np.pi)
     assert case.periods == {"x": 2 * np.pi, "y": 2 * np.pi}
     assert case.source.startswith("synthetic: ")
+    assert case.notes[0] == "domain.x is not given: the period in x is that of the data, 6.28319."
     network = flow_problem(load_config("demo", [*demo, "train.dtype=float64"]), case).problem.model
     waves = network.frequencies[1:] * 2 * np.pi
     torch.testing.assert_close(waves, waves.round(), rtol=0.0, atol=1e-12)

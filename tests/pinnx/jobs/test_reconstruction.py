@@ -31,7 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
-BESIDE |= {"equations", "measured", "descriptions"}
+BESIDE |= {"equations", "measured", "descriptions", "notes"}
 
 
 def network_bits(folder: Path) -> list[bytes]:
@@ -211,6 +211,14 @@ def test_a_folder_that_holds_a_run_is_left_untouched(finished: Finished, tiny: T
     with pytest.raises(PinnxError, match=r"expected a folder without a run, found config\.yaml, metrics\.json, "):
         reconstruct(tiny("unsteady_grid"), folder)
     assert before == {item.name: (item.read_bytes(), item.stat().st_mtime_ns) for item in folder.iterdir()}
+
+
+def test_notes_on_the_input_are_said_and_kept(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    console = Console(record=True, width=40)
+    metrics = reconstruct(tiny("unsteady_csv", "data.times=[0.2, 1.0]"), tmp_path / "run", console=console)
+    (note,) = metrics["notes"]
+    assert note == "10 of 15 rows are used, inside data.times = [0.2, 1]."
+    assert f"note: {note}" in console.export_text().splitlines()
 
 
 def test_a_path_that_looks_like_markup_is_shown_as_it_is(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

@@ -26,7 +26,9 @@ class Case:
         nu: kinematic viscosity, > 0.
         sensors: where was measured.
         coordinates: [k, D] float64, where and when: the network's inputs.
-        velocity: [k, d] float64, what was measured.
+        velocity: [k, d] float64, what was measured; NaN where a component was not.
+        speed: [k] float64, lengths of the velocity that were measured without its direction, NaN where not; None: none.
+        pressure: [k] float64, kinematic pressures that were measured, NaN where not; None: none.
         conditions: what is known at boundaries.
         output: where the fields are wanted.
         reference: the snapshots, to compare with; None for a CSV file.
@@ -47,6 +49,14 @@ class Case:
     source: str
     periods: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    speed: np.ndarray | None = None
+    pressure: np.ndarray | None = None
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of what was measured anywhere: out of u, v[, w], p, speed."""
+        columns = dict(zip("uvw", self.velocity.T, strict=False)) | {"p": self.pressure, "speed": self.speed}
+        return tuple(name for name, column in columns.items() if column is not None and np.isfinite(column).any())
 
     @property
     def dim(self) -> int:
@@ -66,6 +76,8 @@ def make_case(
     reference: Snapshots | None,
     source: str,
     notes: tuple[str, ...] = (),
+    speed: np.ndarray | None = None,
+    pressure: np.ndarray | None = None,
 ) -> Case:
     """Checks what was read against the configuration, and adds what only the configuration knows.
 
@@ -80,6 +92,8 @@ def make_case(
         reference: the snapshots; None for a CSV file.
         source: where the data came from.
         notes: of the data.
+        speed: that was measured.
+        pressure: that was measured.
 
     Raises:
         PinnxError: one line that says what does not fit together.
@@ -115,6 +129,8 @@ def make_case(
         source=source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
         notes=(*notes, *_notes(config, data_nu, bounds)),
+        speed=speed,
+        pressure=pressure,
     )
 
 

@@ -30,7 +30,7 @@ def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
     viscosity = f"an unknown {_NU}, found by the training" if learned else f"the {_NU} = {nu:.4g}"
     return {
         "equations": f"the {steady}incompressible Navier-Stokes equations in {case.dim} dimensions, with {viscosity}",
-        "measured": list("uvw"[: case.dim]),
+        "measured": list(case.measured),
         "descriptions": {
             **{name: f"velocity in {axis}" for name, axis in zip("uvw"[: case.dim], "xyz", strict=False)},
             "speed": "length of the velocity",

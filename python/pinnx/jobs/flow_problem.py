@@ -67,7 +67,14 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             seed=train.seed,
             point_weights=_corner_weights(case, train.corner_radius),
         ),
-        MeasuredValues(case.coordinates, case.velocity, num_points=train.data_points, seed=train.seed),
+        MeasuredValues(
+            case.coordinates,
+            case.velocity if case.pressure is None else np.column_stack([case.velocity, case.pressure]),
+            lengths=case.speed,
+            vector=case.dim,
+            num_points=train.data_points,
+            seed=train.seed,
+        ),
     ]
     if case.conditions:
         terms.append(

@@ -1,6 +1,9 @@
 """The term of the measurements: the mean square of the model's misfit at the sensors.
 
-term = sum_ij (field_j(x_i) - value_ij)^2 / (k d),   j over the measured fields
+    term = sum_ij mask_ij (q_j(x_i) - value_ij)^2 / sum_ij mask_ij
+
+q_j is an output of the model, or, in a column behind the outputs, the length of a vector: sqrt(u^2 + v^2) where a speed
+is measured without its direction. Numbers count one by one: a probe of u counts half as much as one of u and v.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,11 +27,14 @@ MEASUREMENT_STREAM = 1 << 20
 
 
 class MeasuredValues(JetTerm):
-    """Values of the first fields at places.
+    """Values of fields at places.
 
     Args:
         coordinates: [k, D] float64, where and when was measured.
-        values: [k, d] float64, of the model's first d outputs.
+        values: [k, c] float64, of the model's first c outputs, NaN where one was not measured.
+        lengths: [k] float64, of the vector whose components are the first ``vector`` outputs, NaN where not measured;
+            None: nowhere.
+        vector: number of the outputs, from the first, that are components of one vector; None: all c.
         num_points: measurements of a step, drawn anew in each; None, or k and more: all of them.
         seed: key of the draw.
 
@@ -44,39 +51,66 @@ class MeasuredValues(JetTerm):
         coordinates: NDArray[np.float64],
         values: NDArray[np.float64],
         *,
+        lengths: NDArray[np.float64] | None = None,
+        vector: int | None = None,
         num_points: int | None = None,
         seed: int = 0,
     ) -> None:
         if coordinates.ndim != 2 or not len(coordinates):
             raise PinnxError(f"coordinates: expected shape [k, D], k >= 1, got {list(coordinates.shape)}")
         if values.ndim != 2 or len(values) != len(coordinates):
-            raise PinnxError(f"measurements: expected shape [{len(coordinates)}, d], got {list(values.shape)}")
-        if not (np.isfinite(coordinates).all() and np.isfinite(values).all()):
+            raise PinnxError(f"measurements: expected shape [{len(coordinates)}, c], got {list(values.shape)}")
+        self.vector, self._has_lengths = vector or values.shape[1], lengths is not None
+        if lengths is not None:
+            values = np.column_stack([values, lengths])
+        mask = ~np.isnan(values)
+        if not np.isfinite(coordinates).all() or np.isinf(values).any():
             raise PinnxError("measurements: expected finite numbers, got NaN or infinity")
-        self.coordinates, self.values = coordinates, values
+        if not mask.any(axis=1).all():
+            raise PinnxError("measurements: expected a finite number in each row, got one of NaN alone")
+        self.coordinates, self.values, self.mask = coordinates, np.where(mask, values, 0.0), mask
+        self._complete = bool(mask.all())
         self.num_points = min(num_points or len(values), len(values))
         self._drawn = None
         if self.num_points < len(values):
             self._drawn = BoxPoints([0.0], [1.0], self.num_points, seed=seed, stream=MEASUREMENT_STREAM)
+        # Numbers of a step, in the mean over the draws: then the loss of a part of the rows is that of all in the mean.
+        self._num_measured = self.num_points * float(mask.sum()) / len(mask)
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """Places and values, the step's own or all."""
+        """Places and values, the step's own or all; a mask of one where was measured, unless that is everywhere."""
         rows = share.rows(self.num_points)
         chosen: slice | NDArray[np.int64] = slice(rows.start, rows.stop)
         if self._drawn is not None:
             chosen = (self._drawn.draw(step, rows)[:, 0] * len(self.values)).astype(np.int64)
-        return {"x": self.coordinates[chosen], "values": self.values[chosen]}
+        drawn = {"x": self.coordinates[chosen], "values": self.values[chosen]}
+        return drawn if self._complete else drawn | {"mask": self.mask[chosen].astype(np.float64)}
 
     def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
-        """The misfit, [n, d]."""
-        values = points["values"]
-        return jet.value[:, : values.shape[1]] - values
+        """The misfit, [n, c], zero where nothing was measured."""
+        misfit = self._measurable(jet.value) - points["values"]
+        return misfit if self._complete else misfit * points["mask"]
 
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
-        return residual.square().sum().reshape(1) / (self.num_points * residual.shape[1])
+        return residual.square().sum().reshape(1) / self._num_measured
 
     def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
-        """The misfit at all measurements, relative to them; nothing where all are zero (sensors on walls, say)."""
-        misfit = model.predict(self.coordinates)[:, : self.values.shape[1]] - self.values
-        size = float(np.linalg.norm(self.values))
-        return [Measured("sensor_misfit", float(np.linalg.norm(misfit)) / size if size else None)]
+        """The misfit at all measurements, relative to them; nothing where all are zero (sensors on walls, say).
+
+        Fields beside the vector have another unit: of them and of the vector the largest misfit counts.
+        """
+        found = self._measurable(torch.from_numpy(model.predict(self.coordinates))).numpy()
+        misfit = np.where(self.mask, found - self.values, 0.0)
+        columns = np.arange(self.values.shape[1])
+        beside = columns[self.vector : len(columns) - self._has_lengths]
+        groups = [np.setdiff1d(columns, beside), *beside.reshape(-1, 1)]
+        sizes = [float(np.linalg.norm(self.values[:, group])) for group in groups]
+        shares = [np.linalg.norm(misfit[:, group]) / size for group, size in zip(groups, sizes, strict=True) if size]
+        return [Measured("sensor_misfit", float(np.max(shares)) if shares else None)]  # not max(), which loses a NaN
+
+    def _measurable(self, outputs: Tensor) -> Tensor:
+        """[n, c] of the model's outputs: the fields that are measured, and behind them the length of the vector."""
+        if not self._has_lengths:
+            return outputs[:, : self.values.shape[1]]
+        length = torch.linalg.vector_norm(outputs[:, : self.vector], dim=1, keepdim=True)  # gradient 0 at rest
+        return torch.cat([outputs[:, : self.values.shape[1] - 1], length], dim=1)

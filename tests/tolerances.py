@@ -155,6 +155,10 @@ def periodicity(phase_turns: float, frequency: float) -> float:
 # rounding level times the viscous term.
 EXACT_FLOW_GRADIENT = EXACT_FLOW
 
+# pinnx.physics: median over points of the viscosity that an exact flow asks for, relative: a residual at rounding level
+# over the viscous term, which is a hundredth of the largest term or more at half of the points.
+ASKED_VISCOSITY = 100 * EXACT_FLOW
+
 # pinnx.physics: a viscosity kept as its logarithm (up to 10 in size) in float32: exp turns eps of the logarithm into
 # a relative error, 10 eps, and rounds once.
 LOG_NU_FLOAT32 = 11 * EPS32

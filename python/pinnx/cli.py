@@ -296,17 +296,26 @@ def _run(job: ModuleType, config: Any, options: argparse.Namespace) -> int:
 
 
 def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
-    errors = metrics["relative_l2"]
+    errors, worst = metrics["relative_l2"], metrics["worst_component"]
     if errors is not None:
-        console.print("relative L2 error: " + "  ".join(f"{name} {value:.4f}" for name, value in errors.items()))
-    failed = [item["name"] for item in metrics["checks"] if not item["passed"]]
+        listed = "  ".join(f"{name} {value:.4f}" for name, value in errors.items())
+        beside = f"; worst component: {worst['name']} {worst['relative_l2']:.4f}" if worst else ""
+        console.print(f"relative L2 error: {listed}{beside}", soft_wrap=True)
     console.print(
-        f"training {metrics['train_s']:.0f} s, {metrics['steps_per_s']:.0f} steps/s; "
-        + (f"checks failed: {', '.join(failed)}" if failed else "all checks passed"),
+        f"training {metrics['train_s']:.0f} s, {metrics['steps_per_s']:.0f} steps/s; {_verdicts(metrics)}",
         soft_wrap=True,
     )
     console.print(f"report: {Path(out) / 'report.html'}", soft_wrap=True)
     return 0
+
+
+def _verdicts(metrics: dict[str, Any]) -> str:
+    """Checks that failed, and those with a warning, by name."""
+    parts = []
+    for status, words in (("failed", "checks failed"), ("warning", "with a warning")):
+        names = dict.fromkeys(item["name"] for item in metrics["checks"] if item["status"] == status)
+        parts += [f"{words}: {', '.join(names)}"] if names else []
+    return "; ".join(parts) or "all checks passed"
 
 
 def _doctor(options: argparse.Namespace) -> int:

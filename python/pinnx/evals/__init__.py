@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pinnx.evals.accuracy import field_errors, relative_l2, relative_l2_per_frame, relative_l2_up_to_constant
+from pinnx.evals.accuracy import (
+    field_errors,
+    relative_l2,
+    relative_l2_per_frame,
+    relative_l2_up_to_constant,
+    worst_component,
+)
 from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, ExactFlow, Kovasznay, TaylorGreen
@@ -26,4 +32,5 @@ __all__ = [
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",
     "verify",
+    "worst_component",
 ]

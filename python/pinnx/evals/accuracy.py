@@ -10,6 +10,8 @@ the points is taken out of every frame, on both sides, before the norms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,9 +22,13 @@ __all__ = [
     "relative_l2",
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",
+    "worst_component",
 ]
 
 _COMPONENTS = ("u", "v", "w")
+# Parts below this share of the velocity's norm are no measure of a reconstruction: a fluctuation of a nearly steady
+# flow, a component that is hardly there.
+SIGNIFICANT = 0.01
 
 
 def relative_l2(prediction: ArrayLike, reference: ArrayLike, *, name: str = "field") -> float:
@@ -107,11 +113,12 @@ def field_errors(
     pressure: ArrayLike | None = None,
     reference_pressure: ArrayLike | None = None,
 ) -> dict[str, float]:
-    """Relative L2 errors of a flow: every velocity component, the speed, and the pressure where
-    known.
+    """Relative L2 errors of a flow: of the velocity as a vector, of its components, and of the pressure where known.
 
-    ``speed`` compares lengths: ``|| |V| - |V_ref| || / || |V_ref| ||``. ``p`` is up to a constant
-    per frame.
+        velocity      ||V - V_ref|| / ||V_ref||
+        fluctuation   the same of V' = V - mean_t V at each point; only where ||V_ref'|| is 1 % of ||V_ref|| or more
+        speed         || |V| - |V_ref| || / || |V_ref| ||, which does not see an error of direction
+        p             up to a constant in each frame
 
     Args:
         prediction: velocity ``[T, n, d]``, d = 2 or 3.
@@ -121,8 +128,8 @@ def field_errors(
         reference_pressure: ``[F, n]``.
 
     Returns:
-        ``{"u", "v"[, "w"], "speed"[, "p"]}``. A component whose reference is zero to rounding
-        (beside the speed), or a pressure that is constant, has no relative error and is absent.
+        ``{"velocity"[, "fluctuation"], "u", "v"[, "w"], "speed"[, "p"]}``. A component whose reference is zero to
+        rounding (beside the speed), or a pressure that is constant, has no relative error and is absent.
 
     Raises:
         PinnxError: shapes differ or are not the above, an array is empty or not finite, the
@@ -137,7 +144,10 @@ def field_errors(
 
     wanted_speed = np.linalg.norm(wanted, axis=2)
     negligible = np.finfo(np.float64).eps * np.linalg.norm(wanted_speed)
-    errors: dict[str, float] = {}
+    errors = {"velocity": relative_l2(predicted, wanted, name="velocity")}
+    moving = wanted - wanted.mean(axis=0)
+    if np.linalg.norm(moving) >= SIGNIFICANT * np.linalg.norm(wanted):
+        errors["fluctuation"] = relative_l2(predicted - predicted.mean(axis=0), moving, name="fluctuation")
     for column, name in enumerate(_COMPONENTS[: wanted.shape[2]]):
         if np.linalg.norm(wanted[..., column]) > negligible:
             errors[name] = relative_l2(predicted[..., column], wanted[..., column], name=name)
@@ -145,6 +155,26 @@ def field_errors(
     if pressure is not None and reference_pressure is not None and _varies(np.asarray(reference_pressure)):
         errors["p"] = relative_l2_up_to_constant(pressure, reference_pressure, name="p")
     return errors
+
+
+def worst_component(errors: Mapping[str, float], reference: ArrayLike) -> str | None:
+    """The name of the component of the velocity with the largest of the errors, of those that matter.
+
+    Args:
+        errors: of ``field_errors``.
+        reference: velocity ``[T, n, d]``. A component below 1 % of its norm does not matter.
+
+    Returns:
+        None where ``reference`` has no such component, which a flow never lacks.
+    """
+    wanted = np.asarray(reference, dtype=np.float64)
+    whole = np.linalg.norm(wanted)
+    named = [
+        name
+        for name, column in zip(_COMPONENTS, np.moveaxis(wanted, -1, 0), strict=False)
+        if name in errors and np.linalg.norm(column) >= SIGNIFICANT * whole
+    ]
+    return max(named, key=errors.__getitem__, default=None)
 
 
 def _varies(reference: NDArray[np.float64]) -> bool:

@@ -11,34 +11,50 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES, Gate
 from pinnx.physics.term import Measured
 
-__all__ = ["Check", "check", "verify"]
+__all__ = ["Check", "Status", "check", "verify"]
+
+Status = Literal["passed", "warning", "failed"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One verdict. ``value`` is NaN where nothing could be checked; ``passed`` is False then."""
+    """One verdict. ``value`` is NaN where nothing could be checked; the status is "failed" then.
+
+    ``everywhere`` is the number with the places that ``value`` leaves out, where there are any.
+    """
 
     name: str
     value: float
     limit: float
+    red_line: float
     unit: str
-    passed: bool
+    status: Status
     note: str = ""
+    everywhere: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the limit is kept; a warning is no pass."""
+        return self.status == "passed"
 
     def as_dict(self) -> dict[str, str | float | bool | None]:
         """The check as strict JSON holds it: a value that is not finite becomes None."""
         return {
             "name": self.name,
-            "value": self.value if math.isfinite(self.value) else None,
+            "value": _finite(self.value),
             "limit": self.limit,
+            "red_line": self.red_line,
             "unit": self.unit,
+            "status": self.status,
             "passed": self.passed,
             "note": self.note,
+            **({} if self.everywhere is None else {"everywhere": _finite(self.everywhere)}),
         }
 
 
@@ -48,6 +64,7 @@ def check(
     *,
     limits: Mapping[str, float] | None = None,
     note: str = "",
+    everywhere: float | None = None,
 ) -> Check:
     """Holds one number, an error or a norm, against its gate.
 
@@ -56,6 +73,7 @@ def check(
         value: the number; None where there was nothing to compute it from.
         limits: limits that replace the defaults, by name.
         note: said beside the verdict.
+        everywhere: the number with the places that ``value`` leaves out; shown, not judged.
 
     Returns:
         The verdict; failed where ``value`` is None, not finite or negative.
@@ -65,16 +83,20 @@ def check(
     """
     gate = _gate(name, limits or {})
     number = math.nan if value is None else float(value)
+    status: Status = "failed"
+    reason = ""
     if value is None:
-        passed, reason = False, "nothing to check: no value"
+        reason = "nothing to check: no value"
     elif not math.isfinite(number):
-        passed, reason = False, f"not a finite number: {number}"
+        reason = f"not a finite number: {number}"
     elif number < 0:
-        passed, reason = False, "negative, so not the size of an error"
-    else:
-        passed, reason = number < gate.limit or (gate.inclusive and number == gate.limit), ""
+        reason = "negative, so not the size of an error"
+    elif gate.keeps(number, gate.limit):
+        status = "passed"
+    elif gate.keeps(number, gate.red * gate.limit):
+        status = "warning"
     note = "; ".join(filter(None, (reason, note)))
-    return Check(name, number, gate.limit, gate.unit, passed, note)
+    return Check(name, number, gate.limit, gate.red * gate.limit, gate.unit, status, note, everywhere)
 
 
 def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None = None) -> list[Check]:
@@ -90,8 +112,14 @@ def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None =
     limits, measured = limits or {}, list(measured)
     for name in limits:
         _gate(name, limits)
-    checks = [check(item.gate, item.value, limits=limits, note=item.note) for item in measured]
+    checks = [
+        check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere) for item in measured
+    ]
     return [item for name in GATES for item in checks if item.name == name]
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _gate(name: str, limits: Mapping[str, float]) -> Gate:

@@ -33,6 +33,8 @@ def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
         "measured": list(case.measured),
         "descriptions": {
             **{name: f"velocity in {axis}" for name, axis in zip("uvw"[: case.dim], "xyz", strict=False)},
+            "velocity": "the velocity as a vector",
+            "fluctuation": "the velocity vector less its mean over time",
             "speed": "length of the velocity",
             "p": "pressure, up to a constant at each time",
             "continuity_l2": "divergence of the velocity, root mean square",

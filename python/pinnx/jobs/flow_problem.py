@@ -5,7 +5,7 @@ One function for each kind of problem; `problem.kind` of the configuration choos
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
 from pinnx.physics.boundary_values import BoundaryValues
-from pinnx.physics.corners import corner_weights, discontinuity_corners
+from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
@@ -59,13 +59,16 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         forcing=config.problem.forcing,
         dtype=DTYPES[train.dtype],
     ).to(device)
+    corners, radius = discontinuity_corners(case.conditions, case.bounds), train.corner_radius
     terms: list[Term] = [
         EquationTerm(
             equations,
             bounds=case.bounds,
             num_points=train.collocation_points,
             seed=train.seed,
-            point_weights=_corner_weights(case, train.corner_radius),
+            point_weights=_corner_weights(case, corners, radius),
+            corners=corners,
+            check_radius=radius or 0.0,
         ),
         MeasuredValues(
             case.coordinates,
@@ -83,7 +86,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 train.boundary_points,
                 bounds=case.bounds,
                 seed=train.seed,
-                check_radius=train.corner_radius or 0.0,
+                check_radius=radius or 0.0,
             )
         )
     weights = train.weights
@@ -93,9 +96,10 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     return FlowProblem(problem, {name: configured[name] for name in configured if name in problem.names}, equations)
 
 
-def _corner_weights(case: Case, radius: float | None) -> Callable[[np.ndarray], np.ndarray] | None:
+def _corner_weights(
+    case: Case, corners: Sequence[Corner], radius: float | None
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """The weight of a point near a corner where two sides disagree; None where all points count alike."""
-    corners = discontinuity_corners(case.conditions, case.bounds)
     if not corners or radius is None:
         return None
     return lambda x: corner_weights(x, corners, tuple(case.bounds), radius)

@@ -26,7 +26,7 @@ from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import Bounds, Side, axes_of
 
-__all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners"]
+__all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners", "left_out"]
 
 # Values that differ by less are one value: rounding of a formula such as 4*y*(1-y) at y = 1.
 SAME_VALUE = 1e-9
@@ -132,6 +132,11 @@ def corner_weights(
         raise PinnxError(f"corner_radius: expected a number > 0, got {radius}")
     q = np.minimum(corner_distance(coordinates, corners, axes) / radius, 1.0)
     return q * q * (3.0 - 2.0 * q)
+
+
+def left_out(corners: Sequence[Corner], radius: float) -> str:
+    """The note of a check that leaves out the surroundings of corners."""
+    return f"without r <= {radius:g} of {len(corners)} corners where sides disagree"
 
 
 def _edge_points(place: dict[str, float], bounds: Bounds) -> np.ndarray:

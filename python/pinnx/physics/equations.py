@@ -6,7 +6,8 @@ at points. An equation with a fused loss overrides ``loss``; any other gets it f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ import pinn_ext
 from pinnx.data.collocation import BoxPoints, uniform_points
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.corners import Corner, corner_distance, left_out
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
-__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "residual_at"]
+__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations"]
 
 # Points that no training step has drawn. Streams of the training: 0 the equations, 1, 2, ... the boundary conditions
 # (boundary.py), 1 << 20 and on the measurements and corners (measured_values.py, boundary_values.py).
@@ -43,6 +45,14 @@ class Equations(nn.Module):
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """Left side minus right side, [n, c]."""
         raise NotImplementedError
+
+    def asked(self, jet: pinn_ext.Jet) -> Mapping[str, Tensor]:
+        """What the fields of each point ask the numbers of the equations to be, over what they are.
+
+        Returns:
+            Name of a gate -> [n]; their median is 1 where the numbers are those of the fields. Here none.
+        """
+        return {}
 
     def loss(
         self,
@@ -79,6 +89,8 @@ class EquationTerm:
         num_points: points of a step.
         seed: key of the points.
         point_weights: coordinates [n, D] -> weight of each point [n]; None: all count alike.
+        corners: where two sides of the domain disagree; no field obeys an equation there.
+        check_radius: the checks leave out points up to this distance of a corner, units of length.
         name: of the term.
     """
 
@@ -90,6 +102,8 @@ class EquationTerm:
         num_points: int,
         seed: int,
         point_weights: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        corners: Sequence[Corner] = (),
+        check_radius: float = 0.0,
         name: str = "equations",
     ) -> None:
         self.equations = equations
@@ -98,6 +112,7 @@ class EquationTerm:
         self._low, self._high = np.array(list(bounds.values())).T
         self._points = BoxPoints(self._low, self._high, num_points, seed=seed)
         self._point_weights = point_weights
+        self._axes, self._corners, self._check_radius = tuple(bounds), tuple(corners), check_radius
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
         """Inner points, with their weights where they have any."""
@@ -125,11 +140,23 @@ class EquationTerm:
         if num_points < 1:
             raise PinnxError(f"{self.name}: expected at least one point to check, got {num_points}")
         points = uniform_points(self._low, self._high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
-        columns = dict(zip(self.names, residual_at(model, self.equations, points).T, strict=True))
-        return [
-            Measured(gate, float(np.sqrt(np.mean(sum(columns[name] ** 2 for name in names)))))
-            for gate, names in self.equations.gates.items()
-        ]
+        away = corner_distance(points, self._corners, self._axes) > self._check_radius
+        residual, asked = _at(model, self.equations, points)
+        columns = dict(zip(self.names, residual.T, strict=True))
+        note = left_out(self._corners, self._check_radius) if self._corners else ""
+        found = []
+        for gate, names in self.equations.gates.items():
+            squares = np.sum([columns[name] ** 2 for name in names], axis=0)
+            value = float(np.sqrt(squares[away].mean())) if away.any() else None
+            found.append(Measured(gate, value, note, float(np.sqrt(squares.mean())) if note else None))
+        for gate, ratio in asked.items():
+            median = float(np.median(ratio[away])) if away.any() else math.nan
+            if math.isfinite(median):
+                note = f"the fields ask for {median:.3g} times the one used"
+                found.append(Measured(gate, abs(median - 1.0), note))
+            else:
+                found.append(Measured(gate, None, "the fields do not determine it"))
+        return found
 
     def parameters(self) -> list[nn.Parameter]:
         """The numbers of the equations that are learned."""
@@ -145,9 +172,13 @@ class EquationTerm:
 
 
 @torch.no_grad()
-def residual_at(model: FourierNetwork, equations: Equations, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The residual at coordinates [n, D], [n, c] float64, in blocks."""
-    found = np.empty((len(coordinates), len(equations.names)))
-    for rows, x in model.blocks(coordinates):
-        found[rows] = equations.residual(model.jet(x, equations.spec)).cpu().numpy()
-    return found
+def _at(
+    model: FourierNetwork, equations: Equations, coordinates: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """The residual at coordinates [n, D], [n, c] float64, and what the fields ask for there, in blocks."""
+    residual, asked = [], []
+    for _, x in model.blocks(coordinates):
+        jet = model.jet(x, equations.spec)
+        residual.append(equations.residual(jet).double().cpu().numpy())
+        asked.append({gate: values.double().cpu().numpy() for gate, values in equations.asked(jet).items()})
+    return np.concatenate(residual), {gate: np.concatenate([block[gate] for block in asked]) for gate in asked[0]}

@@ -108,3 +108,13 @@ class NavierStokes(Equations):
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """The residual of the equations, [n, dim + 1], from the jet of (u, v[, w], p)."""
         return pinn_ext.navier_stokes_residual(jet, self.nu, forcing=self.forcing, steady=self.steady)
+
+    def asked(self, jet: pinn_ext.Jet) -> dict[str, Tensor]:
+        """The viscosity that the momentum equations of each point are solved by best, over the one used.
+
+        By least squares over the components, with the residual of the one used and the Laplacian of the velocity:
+
+            nu_asked / nu = 1 + residual . lap u / (nu |lap u|^2)
+        """
+        momentum, laplacian = self.residual(jet)[:, : self.dim], self.nu * jet.laplacian[:, : self.dim]
+        return {"viscosity_misfit": 1 + (momentum * laplacian).sum(1) / laplacian.square().sum(1)}

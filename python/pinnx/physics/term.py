@@ -56,11 +56,15 @@ class TermLoss(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A number that a gate is held against; None where there is nothing to compute it from."""
+    """A number that a gate is held against; None where there is nothing to compute it from.
+
+    Where ``value`` leaves out places at which no field is right, ``everywhere`` is the number with them.
+    """
 
     gate: str
     value: float | None
     note: str = ""
+    everywhere: float | None = None
 
 
 class Term(Protocol):

@@ -26,12 +26,13 @@ _TOTAL = "loss/total"
 def draw_error_over_time(fields: RunFields) -> Picture | None:
     """The error of every quantity in every frame; None where the problem is steady or has no reference."""
     curves = {} if fields.times is None else _errors_over_time(fields)
-    if fields.times is None or fields.main not in curves:
+    main = fields.vector_name if fields.vector else fields.main
+    if fields.times is None or main not in curves:
         return None
     figure = new_figure(9.0, 3.4)
     ax = figure.add_subplot()
     for (name, (times, errors)), (color, line) in zip(curves.items(), CURVES, strict=False):
-        width, marker = (2.4 if name == fields.main else 1.6), ("o" if times.size < 3 else "")
+        width, marker = (2.4 if name == main else 1.6), ("o" if times.size < 3 else "")
         ax.plot(times, errors, ls=line, marker=marker, color=color, lw=width, label=name)
     ax.axvline(fields.times[fields.main_frame()], color=GRAY, lw=0.8, ls=(0, (2, 3)))
     ax.set_ylim(bottom=0.0)
@@ -39,10 +40,10 @@ def draw_error_over_time(fields: RunFields) -> Picture | None:
     style_curves(ax, "time t", "relative L2 error")
     ax.legend(frameon=False, ncols=len(curves), loc="lower left", bbox_to_anchor=(0, 1))
 
-    times, errors = curves[fields.main]
+    times, errors = curves[main]
     worst = times[int(np.argmax(errors))]
     summary = (
-        f"The error of {fields.main} is between {percent(errors.min())} and {percent(errors.max())}, "
+        f"The error of {main} is between {percent(errors.min())} and {percent(errors.max())}, "
         f"largest at t = {worst:.4g}."
     )
     return Picture(
@@ -57,7 +58,7 @@ def _errors_over_time(fields: RunFields) -> dict[str, tuple[NDArray[np.float64],
     """Quantity -> times and errors. A quantity whose reference is zero has no relative error, as in the table."""
     assert fields.times is not None
     curves = {}
-    for name in sorted(fields.quantities, key=lambda name: name != fields.main):
+    for name in (*((fields.vector_name,) if fields.vector else ()), *fields.quantities):
         frames = fields.reference_frames(name)
         if not frames:
             continue

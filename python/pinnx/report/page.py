@@ -18,7 +18,7 @@ from pinnx.report.panels import Picture, to_png
 from pinnx.report.run_data import Run, RunFields, open_fields, read_run
 from pinnx.report.sensor_maps import draw_sensors
 from pinnx.report.summary import given, headline, lead, main_error, synthetic_source, title_of
-from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
+from pinnx.report.tables import STATUSES, checks_table, datum, errors_table, facts_table, sensors_table, status_of
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 
@@ -80,15 +80,25 @@ def _header(run: Run, fields: RunFields) -> Html:
 
 def _tiles(run: Run, fields: RunFields) -> list[Html]:
     error, seconds = main_error(run, fields), run.metrics.get("train_s")
-    checks = run.metrics.get("checks") or ()
-    num_passed = sum(item.get("passed") is True for item in checks)
-    verdict = "passed" if checks and num_passed == len(checks) else "failed"
+    worst = run.metrics.get("worst_component")
+    name, shown = (fields.main, Html("unknown")) if error is None else (error[0], datum(error[1], percent(error[1])))
+    tiles = [_tile(f"Error in {name}", shown)]
+    if worst:
+        value = worst["relative_l2"]
+        tiles.append(_tile(f"Worst component: {worst['name']}", datum(value, percent(value))))
     return [
-        _tile(f"Error in {fields.main}", Html("unknown") if error is None else datum(error, percent(error))),
+        *tiles,
         _tile("Sensors", datum(len(run.sensors))),
         _tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
-        _tile("Checks passed", Html(f"{num_passed} of {len(checks)}"), verdict),
+        _tile("Checks passed", *_passed(run)),
     ]
+
+
+def _passed(run: Run) -> tuple[Html, str]:
+    """How many checks passed, and the worst of their verdicts."""
+    verdicts = [status_of(item) for item in run.metrics.get("checks") or ()]
+    worst = max(verdicts, key=STATUSES.index, default="failed")
+    return Html(f"{verdicts.count('passed')} of {len(verdicts)}"), worst
 
 
 def _tile(name: str, value: Html, kind: str | None = None) -> Html:

@@ -147,7 +147,7 @@ class RunFields:
 
     def reference_frames(self, name: str) -> list[int]:
         """Frames at which a reference of a quantity is stored."""
-        if name == self.length_name:
+        if self.vector and name in (self.length_name, self.vector_name):
             frames = [set(self.reference_frames(part)) for part in self.vector]
             return sorted(set.intersection(*frames)) if frames else []
         if _REFERENCE + name not in self._file:
@@ -189,10 +189,13 @@ class RunFields:
         return values - values.mean() if name in self.up_to_constant else values
 
     def series(self, name: str, *, reference: bool = False) -> NDArray[np.float64]:
-        """One quantity at all frames for which it is stored and all points, ``[frames, n]``, as ``picture``."""
-        if name == self.length_name:
-            parts = [self.series(part, reference=reference) for part in self.vector]
-            return np.asarray(np.linalg.norm(np.stack(parts), axis=0))
+        """One quantity at all frames for which it is stored and all points, ``[frames, n]``, as ``picture``.
+
+        The vector has its components behind, ``[frames, n, d]``.
+        """
+        if self.vector and name in (self.length_name, self.vector_name):
+            parts = np.stack([self.series(part, reference=reference) for part in self.vector], axis=-1)
+            return np.linalg.norm(parts, axis=-1) if name == self.length_name else parts
         stored = self._file[_REFERENCE * reference + name][...]
         values = np.asarray(stored, dtype=np.float64).reshape(-1, self.num_points)
         return values - values.mean(axis=1, keepdims=True) if name in self.up_to_constant else values

@@ -40,10 +40,22 @@ def title_of(run: Run) -> str:
     return _source(run).replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def main_error(run: Run, fields: RunFields) -> float | None:
-    """The relative L2 error of the main quantity; None where there is no reference."""
-    value = (run.metrics.get("relative_l2") or {}).get(fields.main)
-    return float(value) if isinstance(value, int | float) else None
+def main_error(run: Run, fields: RunFields) -> tuple[str, float] | None:
+    """The name and the relative L2 error of the vector, or of the main quantity; None where there is no reference."""
+    errors = run.metrics.get("relative_l2") or {}
+    for name in (fields.vector_name, fields.main) if fields.vector else (fields.main,):
+        if isinstance(errors.get(name), int | float):
+            return name, float(errors[name])
+    return None
+
+
+def beside(run: Run) -> str:
+    """What stands beside the main error: the fluctuation's, and the worst component's; "" where neither is known."""
+    errors, worst = run.metrics.get("relative_l2") or {}, run.metrics.get("worst_component") or {}
+    parts = [f"of the fluctuation {percent(errors['fluctuation'])}"] if "fluctuation" in errors else []
+    if worst:
+        parts.append(f"of the worst component, {worst['name']}, {percent(worst['relative_l2'])}")
+    return ", ".join(parts)
 
 
 def headline(run: Run, fields: RunFields) -> str:
@@ -52,7 +64,7 @@ def headline(run: Run, fields: RunFields) -> str:
     error = main_error(run, fields)
     if error is None:
         return f"{subject}, without a reference"
-    return f"{subject}: {percent(error)} error in {fields.main}"
+    return f"{subject}: {percent(error[1])} error in {error[0]}"
 
 
 def lead(run: Run, fields: RunFields) -> str:
@@ -66,7 +78,8 @@ def lead(run: Run, fields: RunFields) -> str:
         words += f", in {duration(seconds)} of training"
     if error is None:
         return f"{words}. There is no reference, so the error is not known."
-    return f"{words}. The relative L2 error of {fields.main} is {percent(error)}."
+    more = beside(run)
+    return f"{words}. The relative L2 error of {error[0]} is {percent(error[1])}{f', {more}' if more else ''}."
 
 
 def given(run: Run, fields: RunFields) -> list[str]:

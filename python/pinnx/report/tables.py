@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from pinnx.report.formatting import Html, duration, join, number, percent, table, tag
 
-__all__ = ["checks_table", "datum", "errors_table", "facts_table", "sensors_table"]
+__all__ = ["STATUSES", "checks_table", "datum", "errors_table", "facts_table", "sensors_table", "status_of"]
+
+STATUSES = ("passed", "warning", "failed")  # from good to bad
+_MARKS = {"passed": "✓", "warning": "!", "failed": "✗"}
 
 # Numbers of metrics.json that every run has, in the order of the table; the run's descriptions name the others.
 _FACTS = {
@@ -31,6 +34,7 @@ _FACTS = {
 _ELSEWHERE = {
     *(
         "relative_l2",
+        "worst_component",
         "checks",
         "baseline",
         "baseline_note",
@@ -56,19 +60,20 @@ def checks_table(metrics: Mapping[str, Any]) -> Html:
     """Every check with its verdict in words and colour; none at all is a failure too."""
     checks: Sequence[Mapping[str, Any]] = metrics.get("checks") or ()
     if not checks:
-        return tag("p", _verdict(False), " No check was made. That counts as failed.")
+        return tag("p", _verdict("failed"), " No check was made. That counts as failed.")
     rows = [
         (
             _two_lines(_described(metrics, str(item["name"])), str(item["name"])),
-            _verdict(item.get("passed") is True),
+            _verdict(status_of(item)),
             datum(item["value"]) if item.get("value") is not None else "none",
             datum(item.get("limit")),
+            datum(item.get("red_line", item.get("limit"))),
             str(item.get("unit", "")),
-            str(item.get("note", "")),
+            _note(item),
         )
         for item in checks
     ]
-    header = ("check", "verdict", "value", "limit", "unit", "note")
+    header = ("check", "verdict", "value", "passes below", "fails above", "unit", "note")
     return table("Checks after the training", header, rows)
 
 
@@ -117,10 +122,23 @@ def sensors_table(sensors: NDArray[np.float64]) -> Html:
     return table("Sensors, best first", ("rank", *"xyz"[: sensors.shape[1]]), rows)
 
 
-def _verdict(passed: bool) -> Html:
-    if passed:
-        return tag("span", "✓ passed", class_="verdict passed")
-    return tag("span", "✗ failed", class_="verdict failed")
+def status_of(item: Mapping[str, Any]) -> str:
+    """The verdict of a check; whatever is neither a plain pass nor a plain warning has failed."""
+    status = item.get("status")
+    if status == "passed" and item.get("passed") is True:
+        return "passed"
+    return "warning" if status == "warning" else "failed"
+
+
+def _verdict(status: str) -> Html:
+    return tag("span", f"{_MARKS[status]} {status}", class_=f"verdict {status}")
+
+
+def _note(item: Mapping[str, Any]) -> Html:
+    """The note of a check, and its number with the places that it leaves out."""
+    everywhere = item.get("everywhere")
+    parts = [str(item.get("note", ""))]
+    return join(parts if everywhere is None else [*parts, "; with them ", datum(everywhere)])
 
 
 def _described(metrics: Mapping[str, Any], name: str) -> str:

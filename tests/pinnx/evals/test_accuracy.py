@@ -15,6 +15,7 @@ from pinnx.evals import (
     relative_l2,
     relative_l2_per_frame,
     relative_l2_up_to_constant,
+    worst_component,
 )
 
 
@@ -83,14 +84,36 @@ def test_field_errors_of_a_known_flow() -> None:
     assert errors["speed"] == 0.0
     assert errors["u"] == pytest.approx(1 / 3, rel=METRIC_ROUNDING)
     assert errors["v"] == pytest.approx(np.sqrt(101 / 41), rel=METRIC_ROUNDING)
-    assert set(errors) == {"u", "v", "speed"}
+    assert errors["velocity"] == pytest.approx(np.sqrt(102 / 50), rel=METRIC_ROUNDING)
+    assert set(errors) == {"velocity", "u", "v", "speed"}, "one frame has no fluctuation"
+
+
+def test_the_fluctuation_is_judged_apart_from_the_mean() -> None:
+    """A steady answer to a flow that moves a little: the vector hides it, the fluctuation is wrong as a whole."""
+    moving = 0.05 * flow(frames=40)
+    moving -= moving.mean(axis=0)
+    reference = np.array([1.0, 0.2]) + moving
+    still = field_errors(reference - moving, reference)
+    assert still["velocity"] < 0.1
+    assert still["fluctuation"] == pytest.approx(1.0, abs=1e2 * METRIC_ROUNDING)
+    faint = np.array([1.0, 0.2]) + 0.1 * moving
+    assert "fluctuation" not in field_errors(faint, faint), "below 1 % of the velocity"
+
+
+def test_the_worst_component_is_one_that_matters() -> None:
+    reference = flow(dim=3) * np.array([1.0, 0.1, 0.001])
+    wrong = reference * np.array([1.01, 0.1, 0.0])
+    errors = field_errors(wrong, reference)
+    assert errors["velocity"] < 0.15, "v is wrong by 90 %, and the vector hides it"
+    assert worst_component(errors, reference) == "v"
+    assert errors["v"] == pytest.approx(0.9, abs=METRIC_ROUNDING)
 
 
 def test_field_errors_in_three_dimensions_with_pressure() -> None:
     reference = flow(dim=3)
     p = flow(5)[..., 0]
     errors = field_errors(1.1 * reference, reference, pressure=1.2 * p[:1] + 9.0, reference_pressure=p[:1])
-    assert list(errors) == ["u", "v", "w", "speed", "p"]
+    assert list(errors) == ["velocity", "fluctuation", "u", "v", "w", "speed", "p"]
     assert errors["speed"] == pytest.approx(0.1, abs=METRIC_ROUNDING)
     assert errors["p"] == pytest.approx(0.2, abs=1e2 * METRIC_ROUNDING)
 
@@ -98,7 +121,7 @@ def test_field_errors_in_three_dimensions_with_pressure() -> None:
 def test_component_that_is_zero_has_no_relative_error() -> None:
     reference = flow(dim=3)
     reference[..., 2] = 1e-18
-    assert list(field_errors(reference, reference)) == ["u", "v", "speed"]
+    assert list(field_errors(reference, reference)) == ["velocity", "fluctuation", "u", "v", "speed"]
 
 
 def test_what_is_refused() -> None:

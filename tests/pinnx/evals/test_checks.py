@@ -18,6 +18,11 @@ def test_default_gate_divides_good_from_bad(name: str) -> None:
     assert check(name, 0.99 * limit).passed
     assert not check(name, 1.01 * limit).passed
     assert check(name, limit).passed == GATES[name].inclusive
+    red = GATES[name].red * limit
+    assert check(name, 1.01 * red).status == "failed"
+    between = check(name, 0.99 * red)
+    assert between.status == ("passed" if GATES[name].red == 1.0 else "warning")
+    assert between.passed == (between.status == "passed"), "a warning is no pass"
 
 
 def test_default_limits_are_those_of_the_design() -> None:
@@ -26,6 +31,9 @@ def test_default_limits_are_those_of_the_design() -> None:
     assert GATES["neumann_error_max"].limit == 1e-3
     assert GATES["conservation"].limit == 1e-5
     assert GATES["reconstruction"].limit == 0.15
+    red = {name: check(name, 1.0).red_line for name in ("pde_residual_l2", "conservation", "boundary_error_max")}
+    assert red == pytest.approx({"pde_residual_l2": 1e-2, "conservation": 1e-4, "boundary_error_max": 1e-3})
+    assert check("reconstruction", 1.0).red_line == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, -1e-9])
@@ -33,13 +41,14 @@ def test_a_number_that_says_nothing_fails_and_says_so(value: float | None) -> No
     verdict = check("conservation", value, note="interior")
     assert not verdict.passed
     assert verdict.note.endswith("; interior")
+    assert verdict.status == "failed"
     json.dumps(verdict.as_dict(), allow_nan=False)
 
 
 def test_limits_can_be_set_and_are_reported() -> None:
     verdict = check("conservation", 1e-3, limits={"conservation": 1e-2})
     assert verdict.passed
-    assert verdict.limit == 1e-2
+    assert (verdict.limit, verdict.red_line) == (1e-2, 1e-1), "a red line moves with its limit"
     for limit in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(PinnxError, match="limit of conservation: expected a finite number"):
             check("conservation", 1e-3, limits={"conservation": limit})
@@ -50,13 +59,14 @@ def test_verify_drops_nothing_and_keeps_the_order_of_the_gates() -> None:
         Measured("reconstruction", 0.04),
         Measured("boundary_error_max", None),
         Measured("pde_residual_l2", math.nan, "inside"),
-        Measured("pde_residual_l2", 1e-4, "outside"),
+        Measured("pde_residual_l2", 1e-4, "outside", 2.0),
     ]
     checks = verify(measured, limits={"reconstruction": 0.05})
     names = ["pde_residual_l2", "pde_residual_l2", "boundary_error_max", "reconstruction"]
     assert [c.name for c in checks] == names
     assert [c.passed for c in checks] == [False, True, False, True]
     assert [c.note for c in checks][1::2] == ["outside", ""]
+    assert [c.as_dict().get("everywhere") for c in checks] == [None, 2.0, None, None], "shown, and not judged"
     assert checks[-1].limit == 0.05
     assert verify([]) == []
 

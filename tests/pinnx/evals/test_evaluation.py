@@ -63,7 +63,7 @@ def test_a_checkpoint_can_be_measured_without_a_trainer(rng: np.random.Generator
     network, term = made()
     data = MeasuredValues(coordinates(rng, 5), np.ones((5, 2)))
     found = measure(network, [term, data], BOUNDS, periodic=("x",), num_points=20, seed=0)
-    gates = ["pde_residual_l2", "conservation", "sensor_misfit", "periodic_error_max"]
+    gates = ["pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit", "periodic_error_max"]
     assert [item.gate for item in found] == gates
     assert all(item.value > 0 for item in found)
 

@@ -29,7 +29,7 @@ def test_the_demo_has_both_baselines() -> None:
     baseline = gappy_pod_baseline(demo())
     assert list(baseline.errors) == ["gappy POD", "gappy POD, held out"]
     for errors in baseline.errors.values():
-        assert set(errors) == {"u", "v", "speed"}
+        assert set(errors) == {"velocity", "fluctuation", "u", "v", "speed"}
     everything, held_out = (errors["speed"] for errors in baseline.errors.values())
     assert everything < 1e-3 < held_out < 0.5
     assert "learned from all 15 snapshots of this reference" in baseline.note
@@ -81,7 +81,7 @@ def test_few_frames(tiny: Tiny) -> None:
     assert list(two.errors) == ["gappy POD"]
     assert two.note.endswith("There are too few frames to hold some of them out.")
     three = gappy_pod_baseline(load_case(tiny("scattered_3d")))
-    assert set(three.errors["gappy POD, held out"]) == {"u", "v", "w", "speed"}
+    assert set(three.errors["gappy POD, held out"]) == {"velocity", "fluctuation", "u", "v", "w", "speed"}
     assert "each of 3 stretches" in three.note
 
 

@@ -31,7 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
-BESIDE |= {"equations", "measured", "descriptions", "notes"}
+BESIDE |= {"worst_component", "equations", "measured", "descriptions", "notes"}
 
 
 def network_bits(folder: Path) -> list[bytes]:
@@ -64,15 +64,17 @@ def test_metrics_are_complete_and_strict_json(finished: Finished, name: str) -> 
     assert metrics["steps_per_s"] == pytest.approx(6 / metrics["train_s"])
     for key in ("peak_memory_gib", "pde_residual_l2", "continuity_l2"):
         assert 0 < metrics[key] < math.inf, key
-    components = {"scattered_3d": {"u", "v", "w", "speed", "p"}, "unsteady_csv": None}.get(
-        name, {"u", "v", "speed", "p"}
-    )
+    components = {"velocity", "u", "v", "speed", "p"}
+    components |= {"scattered_3d": {"w", "fluctuation"}, "unsteady_grid": {"fluctuation"}}.get(name, set())
+    if name == "unsteady_csv":
+        components = None
     assert (None if components is None else set(metrics["relative_l2"])) == components
     known_boundary = name in ("unsteady_grid", "steady_grid")
     assert (metrics["boundary_error_max"] is not None) == known_boundary
     checks = {item["name"]: item for item in metrics["checks"]}
-    expected = {"pde_residual_l2", "conservation", "sensor_misfit"}
-    expected |= ({"boundary_error_max"} if known_boundary else set()) | ({"reconstruction"} if components else set())
+    expected = {"pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit"}
+    expected |= {"boundary_error_max"} if known_boundary else set()
+    expected |= {"reconstruction", "worst_component"} if components else set()
     assert set(checks) == expected
     for check, item in checks.items():
         assert item["limit"] == GATES[check].limit
@@ -173,7 +175,7 @@ def test_a_pressure_without_shape_has_no_error(tiny: Tiny, tmp_path: Path, no_re
     config = tiny("unsteady_grid")
     with np.load(tmp_path / "vortices.npz") as file:
         np.savez(tmp_path / "vortices.npz", **(dict(file) | {"p": 0 * file["p"] + 3.7}))
-    assert set(reconstruct(config, tmp_path / "run")["relative_l2"]) == {"u", "v", "speed"}
+    assert set(reconstruct(config, tmp_path / "run")["relative_l2"]) == {"velocity", "fluctuation", "u", "v", "speed"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tolerances import EXACT_FLOW, EXACT_FLOW_GRADIENT, LOG_NU_FLOAT32, WRONG_FLOW
+from tolerances import ASKED_VISCOSITY, EXACT_FLOW, EXACT_FLOW_GRADIENT, LOG_NU_FLOAT32, WRONG_FLOW
 from torch import Tensor
 
 import pinn_ext
@@ -50,6 +50,14 @@ def test_exact_flows_have_no_residual(flow: ExactFlow, rng: np.random.Generator)
     assert residual.shape == (NUM_POINTS, flow.dim + 1)
     assert len(model.names) == flow.dim + 1
     assert residual.abs().max() < EXACT_FLOW * largest_term(jet)
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=repr)
+def test_a_flow_asks_for_its_own_viscosity(flow: ExactFlow, rng: np.random.Generator) -> None:
+    jet = jet_of_flow(flow, equations(flow), rng)
+    for factor in (0.5, 1.0, 2.0):
+        asked = equations(flow, nu=factor * flow.nu).asked(jet)["viscosity_misfit"]
+        assert asked.detach().median().item() == pytest.approx(1 / factor, rel=ASKED_VISCOSITY)
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=repr)

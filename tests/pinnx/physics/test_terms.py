@@ -15,7 +15,9 @@ from pinnx.physics import (
     WHOLE,
     BoundaryCondition,
     BoundaryValues,
+    Corner,
     EquationTerm,
+    Measured,
     MeasuredValues,
     NavierStokes,
     Share,
@@ -113,8 +115,9 @@ def test_measurements_that_do_not_fit_are_refused(places: np.ndarray, values: np
 def test_residual_norms_are_root_mean_squares_at_points_of_their_own() -> None:
     """A body force on a constant flow is the whole residual: its length is the norm."""
     pushed, still = equations(forcing=(3.0, -4.0)), network((1.0, 0.0, 0.0))
-    assert numbers(pushed, still) == {"pde_residual_l2": 5.0, "conservation": 0.0}
-    assert numbers(equations(), still) == {"pde_residual_l2": 0.0, "conservation": 0.0}
+    nothing = {"conservation": 0.0, "viscosity_misfit": None}
+    assert numbers(pushed, still) == {"pde_residual_l2": 5.0, **nothing}
+    assert numbers(equations(), still) == {"pde_residual_l2": 0.0, **nothing}
     wrong = numbers(equations(), network())
     assert min(wrong.values()) > 1e-3, "a random network obeys no equation"
     assert wrong == numbers(equations(), network())
@@ -135,9 +138,27 @@ def test_only_the_corner_where_sides_disagree_is_left_out() -> None:
     bottom = BoundaryCondition(Side("bottom"), {"u": 1.0}, BOUNDS, stream=2)
     (whole,), (part,) = (boundary(wall, bottom, radius=r).measure(made, **CHECK) for r in (0.0, 0.6))
     assert whole.value > part.value > 0.0, "what is wrong beside the corner still counts"
+    assert part.everywhere == whole.everywhere == 1.0, "both figures are shown"
     assert part.note == "without r <= 0.6 of 1 corners where sides disagree"
     with pytest.raises(PinnxError, match=r"expected points of .* away from the corners"):
         boundary(wall, bottom, radius=9.0).measure(made, **CHECK)
+
+
+def test_residuals_near_such_a_corner_are_shown_and_not_judged() -> None:
+    made, given = network(), NavierStokes(2, steady=False, nu=0.1, dtype=torch.float64)
+    corner = Corner(("x", "y"), (-1.0, 0.0), jump=1.0, owner=0)
+
+    def judged(radius: float) -> list[Measured]:
+        term = EquationTerm(given, bounds=BOUNDS, num_points=8, seed=0, corners=(corner,), check_radius=radius)
+        return term.measure(made, **CHECK)
+
+    plain = equations().measure(made, **CHECK)
+    for item, whole in zip(judged(0.8)[:2], plain, strict=False):
+        assert item.everywhere == whole.value != item.value > 0.0
+        assert item.note == "without r <= 0.8 of 1 corners where sides disagree"
+        assert (whole.everywhere, whole.note) == (None, "")
+    assert judged(0.8)[2].value != plain[2].value
+    assert [item.value for item in judged(9.0)] == [None] * 3, "nothing was left to check"
 
 
 def test_a_network_of_nan_has_no_error_of_zero() -> None:

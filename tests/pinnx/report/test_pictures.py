@@ -99,7 +99,7 @@ def test_error_curve_combines_to_the_number_in_the_table(reported: Reported) -> 
         picture = draw_error_over_time(fields)
     assert picture is not None
     curves = {line.get_label(): line for line in picture.figure.axes[0].get_lines()}
-    for name in ("speed", "u", "v", "p"):
+    for name in ("velocity", "speed", "u", "v", "p"):
         values = np.asarray(curves[name].get_ydata())
         assert np.sqrt(np.mean(values**2)) == pytest.approx(errors[name], rel=1e3 * METRIC_ROUNDING)
     assert len(curves["speed"].get_ydata()) == 5

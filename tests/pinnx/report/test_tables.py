@@ -14,19 +14,22 @@ PASSED, FAILED = "verdict passed", "verdict failed"
 
 def a_check(**changes: Any) -> dict[str, Any]:
     plain = {"name": "conservation", "value": 1e-6, "limit": 1e-5, "unit": "1/time", "note": ""}
-    return {**plain, "passed": True, **changes}
+    return {**plain, "status": "passed", "passed": True, **changes}
 
 
 def test_passed_and_failed_checks() -> None:
-    markup = checks_table({"checks": [a_check(), a_check(passed=False)]})
-    assert markup.count(PASSED) == markup.count(FAILED) == 1
-    assert markup.count('<data value="1e-06">') == 2
+    warned = a_check(status="warning", passed=False, red_line=1e-4, everywhere=0.75)
+    markup = checks_table({"checks": [a_check(), warned, a_check(status="failed", passed=False)]})
+    assert markup.count(PASSED) == markup.count(FAILED) == markup.count("verdict warning") == 1
+    assert markup.count('<data value="1e-06">') == 3
+    assert markup.count('<data value="0.0001">') == 1
+    assert '; with them <data value="0.75">' in markup
     assert FAILED not in checks_table({"checks": [a_check()]})
 
 
-@pytest.mark.parametrize("passed", ["true", 1, None])
-def test_only_true_is_a_pass(passed: object) -> None:
-    markup = checks_table({"checks": [a_check(passed=passed)]})
+@pytest.mark.parametrize("changes", [{"passed": "true"}, {"passed": 1}, {"passed": None}, {"status": "yes"}])
+def test_only_a_plain_pass_is_one(changes: dict[str, object]) -> None:
+    markup = checks_table({"checks": [a_check(**changes)]})
     assert FAILED in markup
     assert PASSED not in markup
 

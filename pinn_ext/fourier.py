@@ -158,7 +158,7 @@ def _second_order_in_torch(
 
 def _second_order_autograd(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
     create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.autocast(ctx.saved_tensors[0].device.type, enabled=False):
         # Aliases, because one input may depend on another (v_out on x, through the network behind the features):
         # a gradient of the inputs themselves would follow that path, which torch counts already.
         inputs = [i.view_as(i) for i in ctx.saved_tensors]

@@ -20,6 +20,7 @@ from pinn_ext._impl.checks import (
 )
 from pinn_ext._impl.loss_operator import loss_operator
 from pinn_ext._impl.network import interleaved, invariant_parts
+from pinn_ext._impl.operator import transforms_active
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
 from pinn_ext.navier_stokes import check_flow
@@ -86,7 +87,9 @@ def navier_stokes_loss(
 
     parameters = interleaved(weights, biases)
     with_graph = torch.is_grad_enabled()
-    want_B, want_nu = with_graph and B.requires_grad, with_graph and nu.requires_grad
+    # A batch of torch.func.vmap does not show whether its entries require a gradient.
+    hidden = with_graph and transforms_active()
+    want_B, want_nu = [hidden or (with_graph and t.requires_grad) for t in (B, nu)]
     want_gradient = want_B or want_nu or (with_graph and any([p.requires_grad for p in parameters]))
     parts = invariant_parts(B, weights) if thread_invariant else 0
     total, terms, residual, _ = loss_operator(

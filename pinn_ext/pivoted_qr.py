@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pinn_ext._impl.checks import DTYPES, describe
 from pinn_ext._impl.constraints import check_constraints, check_forced, check_no_mask, given_tensor
+from pinn_ext._impl.operator import transforms_active
 from pinn_ext._impl.pivots import choose, choose_from_sketch
 from pinn_ext.sketch import SKETCHES, check_seed
 
@@ -183,6 +184,10 @@ def _as_matrix(A: Any) -> Tensor:
         raise ValueError(f"{wanted}, got {describe(A)}")
     if A.device.type not in ("cpu", "cuda") or A.layout is not torch.strided:
         raise ValueError(f"A: expected a dense matrix on cpu or cuda, got {describe(A)} ({A.layout})")
+    if transforms_active():
+        raise ValueError(
+            "A: expected a choice outside the transforms of torch.func; call pivoted_qr in a loop before them"
+        )
     if A.numel() == 0:
         raise ValueError(f"A: expected at least one row and one candidate, got {describe(A)}")
     if A.requires_grad:

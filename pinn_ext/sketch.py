@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinn_ext import _core
 from pinn_ext._impl.checks import check_same, check_tensor, describe
-from pinn_ext._impl.operator import address, launch_place, register_operator
+from pinn_ext._impl.operator import address, launch_place, register_operator, transforms_active
 
 __all__ = ["SKETCHES", "check_seed", "sketch_rows"]
 
@@ -68,6 +68,8 @@ def sketch_rows(
         raise ValueError(f"kind: expected one of {', '.join(SKETCHES)}, got {kind!r}")
     if out is None:
         return _sketch_rows(A, None, num_rows, seed, kind, row_offset)  # type: ignore[no-any-return]
+    if transforms_active():
+        raise ValueError("out: expected None inside the transforms of torch.func (add the result to it), got a tensor")
     check_tensor("out", out, (num_rows, A.shape[1]))
     check_same("out", out, "A", A)
     if not out.is_contiguous():

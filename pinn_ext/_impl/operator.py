@@ -5,7 +5,8 @@ level, so that ``torch.compile``, ``torch.export``, modes and transforms see the
 pass is an operator too; one that has no autograd formula of its own raises when it is differentiated.
 
 Eager calls on plain tensors take a short way: the same kernel and the same autograd formula without the dispatcher,
-which in Python costs more than a small network's whole step (docs/performance.md).
+which in Python costs more than a small network's whole step (docs/performance.md). Inside ``torch.func`` the formula
+follows the rules of transforms; the autograd of ``torch.library`` has none.
 """
 
 from __future__ import annotations
@@ -26,39 +27,51 @@ _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-unty
 
 def _refusal(name: str) -> Callable[..., Any]:
     def refuse(ctx: Any, *cotangents: Any) -> Any:
-        raise RuntimeError(f"pinn_ext.{name}: expected to be differentiated no further, got a backward pass through it")
+        raise RuntimeError(
+            f"pinn_ext.{name}: expected to be differentiated no further, got a backward pass through it "
+            "(fourier_features in plain torch is differentiable to any order)"
+        )
 
     return refuse
 
 
-def _without_forward_mode(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuses to run inside ``torch.func.jvp`` or a dual level.
+def _kernel_alone(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel without autocast, and not inside ``torch.func.jvp`` or a dual level.
 
-    Operators of ``torch.library`` have no forward-mode rule: they would drop the tangents and hand back zeros without
-    a word. The level is all that can be seen here, so an operator on plain tensors inside one is refused as well.
+    Autocast would round the kernel's own matrix products to bfloat16. And operators of ``torch.library`` have no
+    forward-mode rule: they would drop the tangents and hand back zeros without a word. The level is all that can be
+    seen here, so an operator on plain tensors inside one is refused as well.
     """
 
     @wraps(kernel)
-    def refuse_or_run(*arguments: Any) -> Any:
+    def run(*arguments: Any) -> Any:
         if forward_ad._current_level >= 0:
             raise RuntimeError(
                 f"pinn_ext.{name}: expected to run outside forward-mode differentiation (torch.func.jvp, dual levels), "
-                "for which it has no rule; jets carry the derivatives by coordinates"
+                "for which it has no rule; jets carry derivatives by coordinates, grad and jacrev those by parameters"
             )
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                with torch.autocast(device, enabled=False):
+                    return run(*arguments)
         return kernel(*arguments)
 
-    return refuse_or_run
+    return run
 
 
 def _nobody_watches() -> bool:
-    """Whether no compiler, mode, transform, tracer or profiler has to see the operator."""
+    """Whether no compiler, mode, tracer or profiler has to see the operator."""
     return (
         not torch.compiler.is_compiling()
         and torch._C._len_torch_dispatch_stack() == 0
-        and not torch._C._are_functorch_transforms_active()
         and not torch._C._autograd._profiler_enabled()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
+
+
+def transforms_active() -> bool:
+    """Whether a transform of ``torch.func`` is active. Its tensors have no memory that a kernel could read."""
+    return torch._C._are_functorch_transforms_active()
 
 
 class Operator:
@@ -77,16 +90,19 @@ class Operator:
         backward: Callable[..., Any],
         setup_context: Callable[..., None] | None,
     ) -> None:
+        self.name = schema.split("(", 1)[0]
         self.overload = overload
         self.kernel = kernel
         self.backward = backward
         self.setup_context = setup_context
         arguments = schema[schema.index("(") + 1 : schema.index(")")].split(", ")
-        types = [argument.split(" ")[0] for argument in arguments]
+        types, self._names = zip(*[argument.split(" ") for argument in arguments], strict=True)
         self._tensors = tuple(i for i, kind in enumerate(types) if kind in ("Tensor", "Tensor?"))
         self._list = types.index("Tensor[]") if "Tensor[]" in types else None
 
     def __call__(self, *arguments: Any) -> Any:
+        if transforms_active():
+            return torch_func_is_not_compiled(self, arguments)
         if not _nobody_watches():
             return self.overload(*arguments)
         tensors = self.tensors_of(arguments)
@@ -109,9 +125,14 @@ class Operator:
             tensors += arguments[self._list]
         return tensors
 
-    def like_arguments(self, values: Sequence[Any], count: int) -> tuple[Any, ...]:
-        """Values in the places of `tensors_of` its tensors, None for the other arguments."""
-        nested: list[Any] = [None] * count
+    def names_of(self, count: int) -> list[str]:
+        """The arguments' names, in the order of the ``count`` tensors of `tensors_of`."""
+        names = [self._names[i] for i in self._tensors]
+        return names + [self._names[i] for i in [self._list] * (count - len(names)) if i is not None]
+
+    def placed(self, values: Sequence[Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """The arguments with values in the places of the tensors, in the order of `tensors_of`."""
+        nested = list(arguments)
         for i, value in zip(self._tensors, values, strict=False):
             nested[i] = value
         if self._list is not None:
@@ -127,32 +148,94 @@ class _Nested:
 
     def __init__(self, ctx: Any) -> None:
         self._ctx = ctx
-        self.needs_input_grad = ctx.operator.like_arguments(ctx.needs_input_grad[2:], ctx.num_arguments)
+        self.needs_input_grad = ctx.operator.placed(ctx.needs_input_grad[2:], [None] * ctx.num_arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ctx, name)
+
+
+class _Alive(_Nested):
+    """The same for a backward pass after the transform, as that of ``torch.func.vjp`` may be.
+
+    The tensors kept are then shells around those that have memory. Any operator of torch's own takes a shell off.
+    """
+
+    def __init__(self, ctx: Any) -> None:
+        super().__init__(ctx)
+        self.saved_tensors = tuple(t.view_as(t) for t in ctx.saved_tensors)
+
+
+def _gradients(ctx: _Nested, cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What autograd takes of the operator's formula."""
+    gradients = ctx.operator.backward(ctx, *cotangents)
+    return None, None, *ctx.operator.tensors_of(gradients if isinstance(gradients, tuple) else (gradients,))
 
 
 class _Eager(torch.autograd.Function):
     """An operator's autograd formula in eager mode. The tensors come once more, since autograd sees none in a tuple."""
 
     @staticmethod
-    def forward(ctx: Any, operator: Operator, arguments: tuple[Any, ...], *tensors: Any) -> Any:
-        output = operator.kernel(*arguments)
-        ctx.operator, ctx.num_arguments = operator, len(arguments)
-        if operator.setup_context is not None:
-            operator.setup_context(ctx, arguments, output)
-        return output
+    def forward(operator: Operator, arguments: tuple[Any, ...], *tensors: Any) -> Any:
+        return operator.kernel(*arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.operator, arguments = inputs[:2]
+        ctx.num_arguments = len(arguments)
+        if ctx.operator.setup_context is not None:
+            ctx.operator.setup_context(ctx, arguments, output)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
-        operator = ctx.operator
-        gradients = operator.backward(_Nested(ctx), *cotangents)
-        return None, None, *operator.tensors_of(gradients if isinstance(gradients, tuple) else (gradients,))
+        return _gradients(_Nested(ctx), cotangents)
 
 
-# Function.apply itself looks for functorch's transforms, argument by argument: 20 us a step. `_nobody_watches` has done
-# so. tests/pinn_ext/test_private_names.py holds torch to what is assumed here.
+class _InsideTorchFunc(_Eager):
+    """The same formula with rules for the transforms of ``torch.func``."""
+
+    @staticmethod
+    def forward(operator: Operator, arguments: tuple[Any, ...], *tensors: Any) -> Any:
+        return operator.overload(*arguments)  # a tracer may still watch
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        gradients = _gradients(_Alive(ctx), cotangents)
+        names = ctx.operator.names_of(len(gradients) - 2)
+        for name, needed, gradient in zip(names, ctx.needs_input_grad[2:], gradients[2:], strict=True):
+            # A batch hides from the checks of arguments that a gradient is wanted; torch would take None for zeros.
+            if needed and gradient is None and any(c is not None for c in cotangents):
+                raise RuntimeError(
+                    f"pinn_ext.{ctx.operator.name}: expected no gradient with respect to {name}, for which it "
+                    "has no formula; detach it"
+                )
+        return gradients
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], operator: Operator, arguments: tuple[Any, ...], *tensors: Any) -> Any:
+        """One entry of the batch after the other."""
+        if info.batch_size == 0:
+            raise ValueError(f"pinn_ext.{operator.name}: expected a batch of at least one for torch.func.vmap, got 0")
+        results = []
+        for i in range(info.batch_size):
+            entry = [t if dim is None else t.select(dim, i) for t, dim in zip(tensors, in_dims[2:], strict=True)]
+            results.append(operator(*operator.placed(entry, arguments)))
+        if isinstance(results[0], tuple):
+            return tuple(map(torch.stack, zip(*results, strict=True))), (0,) * len(results[0])
+        return torch.stack(results), 0
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def torch_func_is_not_compiled(operator: Operator, arguments: tuple[Any, ...]) -> Any:
+    """Calls the operator where a transform is active. The name is what torch.compile gives as its reason."""
+    tensors = operator.tensors_of(arguments)
+    # torch.func.functionalize has no rule for a Function, and needs none: no operator writes to its arguments.
+    if any(t is not None and torch._is_functional_tensor(t) for t in tensors):
+        return operator.overload(*arguments)
+    return _InsideTorchFunc.apply(operator, arguments, *tensors)  # type: ignore[no-untyped-call]
+
+
+# Function.apply itself looks for functorch's transforms, argument by argument: 20 us a step. `Operator` has done so.
+# tests/pinn_ext/test_private_names.py holds torch to what is assumed here.
 _apply: Callable[..., Any] = super(torch.autograd.Function, _Eager).apply
 
 
@@ -175,7 +258,7 @@ def register_operator(
     """
     _library.define(schema)
     name = schema.split("(", 1)[0]
-    kernel = _without_forward_mode(name, kernel)
+    kernel = _kernel_alone(name, kernel)
     for dispatch_key in ("CPU", "CUDA"):
         _library.impl(name, kernel, dispatch_key)
     torch.library.register_fake(f"pinn_ext::{name}", fake, lib=_library)

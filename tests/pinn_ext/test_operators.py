@@ -27,7 +27,6 @@ from cases import (
 from tolerances import KERNEL_FLOAT64
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -228,19 +227,3 @@ def test_export() -> None:
         x = uniform(generator, n, 3)
         for got, wanted in zip(program.module()(x), network(x), strict=True):
             assert torch.equal(got, wanted)
-
-
-def test_functional_transforms_are_refused() -> None:
-    """torch.func's transforms of gradients are not offered; torch says so instead of giving numbers."""
-    x, B = uniform(torch.Generator().manual_seed(12), 4, 2), torch.ones(2, 3, dtype=torch.float64)
-    with pytest.raises(RuntimeError, match=r"functorch transforms"):
-        torch.func.grad(lambda q: pinn_ext.fourier_features(q, B).square().sum())(x)
-
-
-def test_forward_mode_is_refused_by_name() -> None:
-    """Without this the tangents would be zeros, without a word."""
-    x, B = uniform(torch.Generator().manual_seed(13), 4, 2), torch.ones(2, 3, dtype=torch.float64)
-    with pytest.raises(RuntimeError, match=r"pinn_ext\.fourier_features: expected to run outside forward-mode"):
-        torch.func.jvp(lambda q: pinn_ext.fourier_features(q, B), (x,), (torch.ones_like(x),))
-    with forward_ad.dual_level(), pytest.raises(RuntimeError, match="outside forward-mode"):
-        pinn_ext.fourier_features(forward_ad.make_dual(x, torch.ones_like(x)), B)

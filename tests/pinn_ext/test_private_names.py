@@ -19,6 +19,7 @@ USED = {
     "torch._C._are_functorch_transforms_active",
     "torch._C._autograd._profiler_enabled",
     "torch._C._len_torch_dispatch_stack",
+    "torch._is_functional_tensor",
     "torch.autograd.forward_ad._current_level",
 }
 
@@ -69,6 +70,18 @@ def test_a_profiler_shows() -> None:
     assert not torch._C._autograd._profiler_enabled(), VERSION
     with torch.profiler.profile():
         assert torch._C._autograd._profiler_enabled(), VERSION
+
+
+def test_functionalize_shows_in_the_tensors() -> None:
+    seen = []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        seen.append(torch._is_functional_tensor(x))
+        return x.sum()
+
+    torch.func.functionalize(look)(torch.ones(3))
+    torch.func.grad(look)(torch.ones(3))
+    assert seen == [True, False], VERSION
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from pinnx.config import Config
 
+# Endings of tables of measurements.
+TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec")
 # Everything else is imported where it is used, so that help and the doctor work where a package is missing.
 
 __all__ = ["main"]
@@ -118,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     job.add_argument("config", nargs="?", help="a preset (cavity, wake, demo) or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
-    job.add_argument("--data", metavar="FILE", help="file of snapshots (.mat .npz .h5), or a .csv of measurements")
+    job.add_argument(
+        "--data", metavar="FILE", help="file of snapshots (.mat .npz .h5), or of measurements (.csv .txt .dat .vec)"
+    )
     job.add_argument("--sensors", metavar="FILE", help="positions of the sensors (the .csv that pinnx sensors writes)")
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
     job.add_argument("--resume", metavar="DIR", help="continue the interrupted run in this folder, and nothing else")
@@ -266,7 +270,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
         raise PinnxError(f"reconstruct: expected {missing}, got none (see pinnx reconstruct --help)")
     overrides: list[str | tuple[str, Any]] = list(options.overrides)
     if options.data is not None:
-        key = "data.measurements" if Path(options.data).suffix.lower() == ".csv" else "data.path"
+        table = Path(options.data).suffix.lower() in TABLES
+        key = "data.measurements.path" if table else "data.path"
         overrides.append((key, options.data))
     if options.sensors is not None:
         overrides += _placed(options.sensors)

@@ -73,7 +73,7 @@ def test_wrong_axis_order(refused: Refused) -> None:
     assert main([*given, "data.axes=[y, x]"]) == 0
 
 
-@pytest.mark.parametrize("bad", ["nan", "inf", "", "fast"])
+@pytest.mark.parametrize("bad", ["inf", "0_5", "fast"])
 def test_measurements_that_are_no_numbers(refused: Refused, bad: str) -> None:
     words = case("steady_csv")
     lines = Path("steady.csv").read_text().splitlines()

@@ -115,6 +115,29 @@ def test_round_trip_is_equal(tmp_path: Path, overrides: list[str]) -> None:
     assert set(yaml.safe_load(text)) == set(Config.model_fields)
 
 
+def test_measurements_are_a_file_or_a_section(tmp_path: Path) -> None:
+    for text, overrides in (
+        ("data: {measurements: a.csv}", ()),
+        ("data: {measurements: {path: b.csv}}", ("data.measurements=a.csv",)),
+        ("data: {measurements: b.csv}", ("data.measurements.path=a.csv",)),
+        ("", ("data.measurements=a.csv",)),
+    ):
+        assert loaded(tmp_path, text, overrides).data.measurements.path == "a.csv"
+    named = loaded(tmp_path, "data: {measurements: a.csv}", ["data.measurements.x=Points:0", "data.measurements.t=3"])
+    assert (named.data.measurements.x, named.data.measurements.t, named.data.measurements.u) == ("Points:0", 3, "u")
+
+
+def test_null_lifts_a_section(tmp_path: Path) -> None:
+    """So that a preset's window or walls can be taken away on the command line."""
+    wake = load_config("wake", ["data.path=a.h5", "data.window=null", "data.times=null", "train=null", "flow=null"])
+    assert wake == load_config("wake", [*("data.path=a.h5", "data.window={}"), ("train", {}), ("flow", {})])
+    assert wake.data.window.x is None
+    assert load_config("cavity", [*CAVITY, "boundaries=null", "evals.limits=null"]).boundaries == ()
+    assert loaded(tmp_path, "data: {path: a.h5}\ntrain:\nsensors:\n").train.steps == 3000
+    with pytest.raises(PinnxError, match=r"train\.steps: expected an integer >= 1, got null"):
+        loaded(tmp_path, "data: {path: a.h5}", ["train.steps=null"])
+
+
 @pytest.mark.parametrize(
     ("text", "overrides"),
     [

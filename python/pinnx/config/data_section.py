@@ -42,6 +42,34 @@ class Arrays(Section):
     )
 
 
+Column = Text | Count
+
+
+class Measurements(Section):
+    """A table of measurements: a text file with one row for each sensor at each time.
+
+    `measurements: FILE` is short for `measurements: {path: FILE}`. A column is a name in the header, whose capitals and
+    unit do not count, or its number from 1 on; null = not read. One with its default name may be absent, but x and y.
+    """
+
+    path: Text = setting(..., "the file: .csv, .txt, .dat, .vec, ...")
+    t: Column | None = setting("t", "column of the times; without one the flow is steady", "time")
+    x: Column = setting("x", "column of the x coordinates", "length")
+    y: Column = setting("y", "column of the y coordinates", "length")
+    z: Column | None = setting("z", "column of the z coordinates", "length")
+    u: Column | None = setting("u", "column of the x velocity", "velocity")
+    v: Column | None = setting("v", "column of the y velocity", "velocity")
+    w: Column | None = setting("w", "column of the z velocity", "velocity")
+    p: Column | None = setting("p", "column of the kinematic pressure (divided by the density)", "velocity^2")
+    speed: Column | None = setting(
+        "speed", "column of the length of the velocity, where its direction is not known", "velocity"
+    )
+    flagged: Switch = setting(
+        False, "use rows, too, that a column flags, mask, CHC or Vector type marks as not measured"
+    )
+    units: Literal["kept", "si"] = setting("kept", "si: convert all columns to m and s by the units in the header")
+
+
 class Window(Section):
     """The part of the data that is used; null = all of it."""
 
@@ -69,7 +97,7 @@ class Data(Section):
     """What is known of the flow; exactly one of path, measurements and synthetic."""
 
     path: Text | None = setting(None, "file of snapshots: .mat, .npz, .h5 or .hdf5")
-    measurements: Text | None = setting(None, "CSV file of measurements t,x,y[,z],u,v[,w], in place of snapshots")
+    measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
     arrays: Arrays = setting(Arrays(), "which array of the file is what")
     axes: tuple[Literal["t", "x", "y", "z", "n"], ...] | None = setting(

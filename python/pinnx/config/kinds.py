@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
 from pinnx.physics.expression import Expression
 
@@ -41,6 +41,22 @@ class Section(BaseModel):
     """A group of settings: frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_lifts_a_section(cls, given: Any) -> Any:
+        """`window: null` is a window without limits, `boundaries: null` no boundaries."""
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None or not cls._is_section(name)}
+
+    @classmethod
+    def _is_section(cls, name: str) -> bool:
+        """Whether a field is a section, or a list of sections, that null cannot stand for."""
+        annotation = cls.model_fields[name].annotation if name in cls.model_fields else None
+        if get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
+        return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 @dataclass(frozen=True)

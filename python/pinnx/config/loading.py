@@ -48,12 +48,14 @@ def load_config(preset_or_path: str | os.PathLike[str] | None, overrides: Iterab
             named), a value of the wrong kind, or settings that contradict each other.
     """
     settings = _by_kind({} if preset_or_path is None else _read(preset_or_path))
+    _lengthen(settings)
     for override in overrides:
         path, value = _split(override) if isinstance(override, str) else override
         if path == "problem":
             settings = _by_kind({**{k: v for k, v in settings.items() if k not in PROBLEMS}, path: value})
         else:
             _apply(settings, _short(path, settings), value)
+        _lengthen(settings)
     unknown = unknown_keys(settings)
     if unknown:
         raise unknown_key(unknown[0])
@@ -109,6 +111,13 @@ def _by_kind(settings: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(problem, dict) or kind not in PROBLEMS:
         raise PinnxError(f"problem.kind: expected one of {', '.join(PROBLEMS)}, got {kind!r}")
     return {**rest, kind: {name: value for name, value in problem.items() if name != "kind"}}
+
+
+def _lengthen(settings: dict[str, Any]) -> None:
+    """`data.measurements: FILE` as the section that it is short for, in place."""
+    data = settings.get("data")
+    if isinstance(data, dict) and isinstance(data.get("measurements"), str):
+        data["measurements"] = {"path": data["measurements"]}
 
 
 def _short(path: str, settings: dict[str, Any]) -> str:

@@ -4,22 +4,23 @@
     DataMapping         which array of a file is what                            mapping
     read_snapshots      .mat, .npz and HDF5 files                                readers
     Fields, read_fields any other quantity at fixed places                       snapshots, readers
-    Measurements        velocities measured at some places and times             measurements
-    read_measurements   the same, out of a CSV file                              measurements
+    Measurements        what was measured at some places and times               measurements
+    read_measurements   the same, out of a table in a text file                  measurements
+    Columns             which column of the table is what                        measurements
     relative_divergence is a gridded field read with its axes in order?          orientation
     uniform_points      random points that depend on (seed, step, index) alone   collocation
     periodic_flow       synthetic snapshots of decaying vortices                 synthetic
     solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
 
-Behind the readers: `array_files` opens files, `layout` finds the order of the axes, `stored_frames`
-leaves fields in their file.
+Behind the readers: `csv_table` reads tables, `column_units` their units; `array_files` opens files, `layout`
+finds the order of the axes, `stored_frames` leaves fields in their file.
 """
 
 from __future__ import annotations
 
 from pinnx.data.collocation import uniform_points
 from pinnx.data.mapping import DataMapping
-from pinnx.data.measurements import Measurements, read_measurements
+from pinnx.data.measurements import Columns, Measurements, read_measurements
 from pinnx.data.orientation import check_orientation, relative_divergence
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import Snapshots
@@ -27,6 +28,7 @@ from pinnx.data.synthetic import periodic_flow
 from pinnx.data.vorticity import PeriodicGrid, solve_vorticity
 
 __all__ = [
+    "Columns",
     "DataMapping",
     "Measurements",
     "PeriodicGrid",

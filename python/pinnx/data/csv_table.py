@@ -1,9 +1,20 @@
-"""A CSV file with a header and numbers below it; empty lines and lines that begin with # are skipped."""
+"""A table of numbers in a text file, as measuring programs and spreadsheets write it.
+
+    columns    separated by tabs, semicolons, commas or spaces; the header may have another separator than the rows
+    header     the first line that names the wanted columns; else a comment that does (# x y u v), or the VARIABLES of a
+               Tecplot file; a file without one has the names "1", "2", ...
+    numbers    1.5e-3, or 1,5e-3 where commas separate no columns
+    comments   lines that begin with # or %, and empty lines
+
+Lines are named as an editor counts them.
+"""
 
 from __future__ import annotations
 
 import csv
 import os
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +22,16 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["CsvTable", "read_csv_table"]
+__all__ = ["CsvTable", "column_key", "read_csv_table"]
+
+# In the order in which they are tried: a tab or a semicolon is never part of a number, a space may surround any other.
+SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
+COMMENTS = ("#", "%")
+# What programs write where there is no number; #NV is Excel's #N/A in German.
+MISSING = frozenset(("", "nan", "-nan", "na", "n/a", "#n/a", "#nv", "null", "none", "-", "--"))
+VARIABLES = re.compile(r'\bVARIABLES\s*=\s*("[^"]*"(?:[\s,]+"[^"]*")*|[^"\n]+)', re.IGNORECASE)
+
+Lines = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -19,54 +39,213 @@ class CsvTable:
     """Args:
     path: of the file.
     header: names of the columns; empty where the file is.
-    rows: (line of the file, cells) of each row, lines as an editor counts them.
+    rows: (line of the file, cells) of each row.
+    separator: of the columns of the rows: a tab, ";", "," or " ".
     """
 
     path: Path
     header: tuple[str, ...]
     rows: tuple[tuple[int, list[str]], ...]
+    separator: str = ","
 
-    def numbers(self) -> np.ndarray:
-        """Return the cells [rows, columns] as float64.
+    def numbers(self, columns: Sequence[int] | None = None, *, optional: Collection[int] = ()) -> np.ndarray:
+        """Return columns [rows, k] as float64, NaN where an optional one has none.
+
+        Args:
+            columns: their indices, from 0; None: all.
+            optional: those in which a number may be missing.
 
         Raises:
-            PinnxError: a row of another length than the header, or a cell that is no finite number
-                (the line and the column are named).
+            PinnxError: a cell that is no finite number, or decimal commas beside decimal points (line and column are
+                named).
         """
-        found = np.empty((len(self.rows), len(self.header)))
+        columns = range(len(self.header)) if columns is None else columns
+        decimal = self._decimal(columns)
+        found = np.full((len(self.rows), len(columns)), np.nan)
         for index, (line, row) in enumerate(self.rows):
-            where = f"{self.path.name}, line {line}"
-            if len(row) != len(self.header):
-                raise PinnxError(
-                    f"{where}: expected {len(self.header)} values ({','.join(self.header)}), got {len(row)}"
-                )
-            for column, (name, cell) in enumerate(zip(self.header, row, strict=True)):
-                try:
-                    found[index, column] = float(cell)
-                except ValueError:
-                    found[index, column] = np.nan
-                if not np.isfinite(found[index, column]):
-                    raise PinnxError(f"{where}, column {name}: expected a finite number, got {cell.strip()!r}")
+            for place, column in enumerate(columns):
+                cell = row[column].strip()
+                if column in optional and cell.lower() in MISSING:
+                    continue
+                value = _number(cell, decimal)
+                if not np.isfinite(value):
+                    raise PinnxError(
+                        f"{self.path.name}, line {line}, column {self.header[column]}: "
+                        f"expected a finite number, got {cell!r}{self._hint(cell)}"
+                    )
+                found[index, place] = value
         return found
 
+    @property
+    def separated(self) -> str:
+        """How the columns are separated, in words: "separated by commas"."""
+        return f"separated by {SEPARATORS[self.separator]}"
 
-def read_csv_table(path: str | os.PathLike[str]) -> CsvTable:
-    """Read a UTF-8, comma-separated file with one header line.
+    def _decimal(self, columns: Sequence[int]) -> str:
+        """The decimal mark of some columns: "," or "."."""
+        if self.separator == ",":
+            return "."
+        first: dict[str, tuple[int, str]] = {}
+        for line, row in self.rows:
+            for column in columns:
+                for mark in ",.":
+                    if mark not in first and mark in row[column]:
+                        first[mark] = (line, row[column].strip())
+        if len(first) == 2:
+            (comma, a), (point, b) = first[","], first["."]
+            raise PinnxError(
+                f"{self.path.name}: expected decimal points or decimal commas, got {a!r} in line {comma} and {b!r} in "
+                f"line {point}"
+            )
+        return "," if "," in first else "."
+
+    def _hint(self, cell: str) -> str:
+        others = [name for mark, name in SEPARATORS.items() if mark != self.separator and mark in cell]
+        return f", which has {' and '.join(others)}; the columns are {self.separated}" if others else ""
+
+
+def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y")) -> CsvTable:
+    """Read a table of numbers from a text file.
+
+    Args:
+        path: the file.
+        named: the columns that the header names at least; it is recognised by them, capitals and units apart.
 
     Raises:
-        PinnxError: no such file, or no text.
+        PinnxError: no such file, no text, or a row of another length than the header (its line is named).
     """
     path = Path(path)
+    # Not splitlines(), which also ends lines at characters that an editor shows within one.
+    text = _text_of(path).replace("\r\n", "\n").replace("\r", "\n")
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    plain = [(number, line) for number, line in lines if not line.lstrip().startswith(COMMENTS)]
+    first = next((number for number, line in plain if _separator_of_numbers(line)), len(text) + 1)
+    header, header_line, separator = _header(lines, first, [column_key(name) for name in named])
+    rows = [(number, line) for number, line in plain if number > header_line]
+    if not header and rows:
+        separator = _separator_of_numbers(rows[0][1]) or ","
+        header = tuple(str(number) for number in range(1, len(_cells(rows[0][1], separator)) + 1))
+    if rows:
+        separator = _separator_of(rows[0][1], len(header), separator)
+    return CsvTable(path, header, _table_rows(path, rows, header, separator), separator)
+
+
+def column_key(name: str) -> str:
+    """A column's name as names are compared: without its unit, and without capitals."""
+    return re.sub(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$", "", name.strip()).casefold()
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise PinnxError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PinnxError(f"{path}: expected a CSV text file in UTF-8, got: {error}") from None
-    rows = [
-        (number, next(csv.reader([line])))
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    header = tuple(name.strip() for name in rows[0][1]) if rows else ()
-    return CsvTable(path, header, tuple(rows[1:]))
+    except (OSError, ValueError) as error:
+        raise PinnxError(f"{path}: expected a text file, got: {error}") from None
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        # Spreadsheets on Windows; each byte but a few is a letter there.
+        text = data.decode("cp1252", errors="replace")
+    if "\0" in text or "\N{REPLACEMENT CHARACTER}" in text:
+        raise PinnxError(f"{path}: expected a text file (UTF-8) with a table, got binary data")
+    return text
+
+
+def _header(lines: Lines, first: int, named: Sequence[str]) -> tuple[tuple[str, ...], int, str]:
+    """The names of the columns, the line after which the rows follow, and what separates the names.
+
+    Args:
+        lines: (number, text) of all lines that are not empty.
+        first: number of the first line of nothing but numbers.
+        named: keys of names that make a line the header.
+    """
+    above = [(number, line) for number, line in lines if number < first]
+    found = VARIABLES.search("\n".join(line for _, line in above))
+    if found:
+        names = re.findall(r'"([^"]*)"', found[1]) or re.split(r"[\s,]+", found[1].strip(" ,\t"))
+        return tuple(name.strip() for name in names), first - 1, ","
+    plain = [(number, line) for number, line in above if not line.lstrip().startswith(COMMENTS)]
+    for number, line in (*plain, *reversed(above)) if named else ():
+        comment = line.lstrip().startswith(COMMENTS)
+        for separator in SEPARATORS:
+            names = _names(line.lstrip("#% \t") if comment else line, separator)
+            # Its first word, too, so that "x / mm" is one name and not three.
+            keys = {key for name in names for key in (column_key(name), re.split(r"[\s/]", column_key(name))[0])}
+            if set(named) <= keys:
+                return names, 0 if comment else number, separator
+    if not plain or any(_is_number(cell) for separator in SEPARATORS for cell in _cells(plain[0][1], separator)):
+        return (), 0, ","
+    # Text that does not name what is wanted: the caller says what is missing in it.
+    number, line = plain[0 if lines[-1][0] < first else -1]
+    separator = max(SEPARATORS, key=lambda mark: len(_names(line, mark)) - (mark == " "))
+    return _names(line, separator), number, separator
+
+
+def _names(line: str, separator: str) -> tuple[str, ...]:
+    """The names in a header; a unit behind a name belongs to it where spaces separate the names."""
+    if separator == " ":
+        line = re.sub(r"\s+([\[(][^\])]*[\])])", lambda unit: unit[1].replace(" ", ""), line)
+    return tuple(_trimmed(_cells(line, separator)))
+
+
+def _table_rows(path: Path, lines: Lines, header: Sequence[str], separator: str) -> tuple[tuple[int, list[str]], ...]:
+    rows = []
+    for number, line in lines:
+        cells = _trimmed(_cells(line, separator), len(header))
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise PinnxError(
+                f"{path.name}, line {number}: expected {len(header)} values ({','.join(header)}) separated by "
+                f"{SEPARATORS[separator]}, got {len(cells)}"
+            )
+        rows.append((number, cells))
+    return tuple(rows)
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    if separator == " ":
+        line = " ".join(line.split())
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(separator)]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error:  # a cell of more than 131,072 characters
+        return [line]
+
+
+def _trimmed(cells: list[str], least: int = 1) -> list[str]:
+    """Cells without the empty ones that separators at the end of a line leave behind."""
+    while len(cells) > least and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _separator_of(line: str, width: int, likely: str) -> str:
+    """The separator that makes as many cells of a line as there are names; else that of the names."""
+    for separator in (likely, *SEPARATORS):
+        if len(_trimmed(_cells(line, separator), width)) == width:
+            return separator
+    return likely
+
+
+def _separator_of_numbers(line: str) -> str | None:
+    """The separator that makes nothing but numbers, two at least, of a line."""
+    for separator in SEPARATORS:
+        cells = [cell for cell in _cells(line, separator) if cell]
+        if len(cells) > 1 and all(_is_number(cell, "." if separator == "," else ",.") for cell in cells):
+            return separator
+    return None
+
+
+def _is_number(cell: str, decimals: str = ".") -> bool:
+    return any(not np.isnan(_number(cell, mark)) for mark in decimals) or cell.lower() in MISSING - {""}
+
+
+def _number(cell: str, decimal: str) -> float:
+    """The number that a cell says; NaN where it says none. float() alone takes 1_000 for a number."""
+    try:
+        return np.nan if "_" in cell else float(cell if decimal == "." else cell.replace(",", "."))
+    except ValueError:
+        return float("nan")

@@ -1,43 +1,85 @@
-"""Measured velocities: one CSV row = one sensor at one time.
+"""Measurements of a flow: one row of a table = what one sensor saw at one time.
 
-    t,x,y,u,v              t is optional (a steady flow has none);
-    0.0,0.25,0.5,1.0,0.1   z and w come together in three dimensions
+    t,x,y,u,v              t is optional (a steady flow has none), z makes three dimensions;
+    0.0,0.25,0.5,1.0,0.1   of u, v[, w], p and speed any part may be measured, and cells may be empty
 
-Columns may stand in any order; empty lines and lines that begin with # are skipped. Rows are named
-in errors by their line number in the file, as an editor shows it.
+p is the kinematic pressure, speed the length of the velocity where its direction is not known. How tables are read, and
+their units: csv_table.py, column_units.py.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pinnx.data.csv_table import read_csv_table
+from pinnx.data.column_units import parse_unit, scales_to_si, split_unit, unit_notes
+from pinnx.data.csv_table import CsvTable, column_key, read_csv_table
+from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 
-__all__ = ["Measurements", "read_measurements"]
+__all__ = ["Columns", "Measurements", "read_measurements"]
 
-KNOWN_COLUMNS = ("t", "x", "y", "z", "u", "v", "w")
+COORDINATES = ("t", "x", "y", "z")
+MEASURED = ("u", "v", "w", "p", "speed")
+# Columns in which programs mark vectors, and the marks of those that were measured: OpenPIV (flags: 0 valid, 1 invalid,
+# 2 interpolated; mask: 1 masked), Insight (CHC: above 0 valid), PIVlab (1 valid, 3 second peak; 0 masked, 2 rejected).
+MARKS: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "flags": ("0 is valid", lambda marks: marks == 0),
+    "mask": ("0 is not masked", lambda marks: marks == 0),
+    "chc": ("above 0 is valid", lambda marks: marks > 0),
+    "vector type": ("1 and 3 are valid", lambda marks: (marks == 1) | (marks == 3)),
+}
+# Pairs of rows that a note lists.
+PAIRS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table is what.
+
+    Args:
+        t, x, y, z, u, v, w, p, speed: a name in the header, whose capitals and unit do not count, or a number from 1;
+            None: not read. A column that has its own name here may be absent, but for x and y.
+        flagged: whether rows count that a column flags, mask, CHC or Vector type marks as not measured.
+        units: "kept", or "si": convert all columns to m and s by the units in the header.
+    """
+
+    t: str | int | None = "t"
+    x: str | int | None = "x"
+    y: str | int | None = "y"
+    z: str | int | None = "z"
+    u: str | int | None = "u"
+    v: str | int | None = "v"
+    w: str | int | None = "w"
+    p: str | int | None = "p"
+    speed: str | int | None = "speed"
+    flagged: bool = False
+    units: str = "kept"
 
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """Measured velocities, row by row.
+    """What was measured, row by row; NaN where something was not.
 
     Args:
         coordinates: [rows, 1 + d] float64, columns t, x, y[, z]; [rows, d] without t if steady.
         velocity: [rows, d] float64, columns u, v[, w].
         source: where the measurements came from.
-        notes: sentences about what was left out of the file, averaged or assumed.
+        notes: sentences about what was left out of the file, counted twice or assumed.
+        pressure: [rows] float64, kinematic; None: nowhere.
+        speed: [rows] float64, where no velocity was measured; None: nowhere.
     """
 
     coordinates: np.ndarray
     velocity: np.ndarray
     source: str = ""
     notes: tuple[str, ...] = ()
+    pressure: np.ndarray | None = None
+    speed: np.ndarray | None = None
 
     @property
     def dim(self) -> int:
@@ -65,49 +107,234 @@ class Measurements:
         _, first = np.unique(places, axis=0, return_index=True)
         return places[np.sort(first)]
 
+    def rows(self, chosen: np.ndarray) -> Measurements:
+        """The rows that a mask [rows] marks."""
+        return replace(
+            self,
+            coordinates=self.coordinates[chosen],
+            velocity=self.velocity[chosen],
+            pressure=None if self.pressure is None else self.pressure[chosen],
+            speed=None if self.speed is None else self.speed[chosen],
+        )
 
-def read_measurements(path: str | os.PathLike[str]) -> Measurements:
-    """Read a CSV file with the columns t, x, y[, z], u, v[, w]; t is optional.
+
+def read_measurements(
+    path: str | os.PathLike[str], columns: Columns | None = None, *, plane: bool | None = None
+) -> Measurements:
+    """Read a table of measurements.
 
     Args:
-        path: the file; UTF-8, comma-separated, one header line.
+        path: a text file; see csv_table.py.
+        columns: which column is what; None: each has its own name.
+        plane: False: in three dimensions where there is a z; True: in the plane of x and y; None: in the plane if z is
+            the same in all rows.
 
     Returns:
         The measurements, rows in the order of the file.
 
     Raises:
-        PinnxError: no such file, a column missing, unknown or given twice, or a value that is
-            missing, no number, NaN or infinite (the line and the column are named).
+        PinnxError: no such file; no columns x and y, or nothing measured; units that contradict each other; a cell that
+            is no number (the line and the column are named).
     """
-    path = Path(path)
-    table = read_csv_table(path)
+    path, columns = Path(path), columns or Columns()
+    named = [name for name in (columns.x, columns.y) if isinstance(name, str)]
+    table = read_csv_table(path, named)
     if not table.header:
         raise PinnxError(f"{path}: expected a header line t,x,y,u,v, got an empty file")
-    coordinate_names, velocity_names = _columns_of(table.header, path.name)
+    found = _columns_of(table, columns)
     if not table.rows:
         raise PinnxError(f"{path.name}: expected rows of numbers below the header, got none")
-    numbers = table.numbers()
+    notes: list[str] = []
+    values = _values_of(table, found, columns, notes)
+    _choose_dimensions(values, plane, notes)
+    chosen = _measured_rows(table, columns, values, notes)
+    if not chosen.any():
+        raise PinnxError(f"{path.name}: expected rows that were measured, got none. {' '.join(notes)}")
+    notes += _ignored(table, found, columns)
+    rows = _arranged({name: column[chosen] for name, column in values.items()}, notes)
+    notes += _repeated_rows(rows, np.array([line for line, _ in table.rows])[chosen])
+    return replace(rows, source=str(path), notes=tuple(notes))
+
+
+def _of(marked: np.ndarray) -> str:
+    return f"{np.count_nonzero(marked):,} of {marked.size:,}"
+
+
+def _columns_of(table: CsvTable, columns: Columns) -> dict[str, int]:
+    """The index of each column that is there, by what it is."""
+    found = {}
+    for quantity in (*COORDINATES, *MEASURED):
+        wanted = getattr(columns, quantity)
+        index = None if wanted is None else _index_of(table, quantity, wanted)
+        if index is not None:
+            found[quantity] = index
+        elif wanted is not None and wanted != quantity:
+            raise PinnxError(f"{table.path.name}: no column {wanted!r} for {quantity}; it has {_shown(table)}")
+    if not ("x" in found and "y" in found and any(name in found for name in MEASURED)):
+        missing = [name for name in ("x", "y") if name not in found] or ["one of u, v, p, speed"]
+        given = "x: NAME, y: NAME, u: NAME, v: NAME"
+        if table.header[0] == "1":
+            given = "x: 1, y: 2, u: 3, v: 4"
+        raise PinnxError(
+            f"{table.path.name}: expected columns x, y and u, v, missing {', '.join(missing)}; it has {_shown(table)}. "
+            f"Say which is what: 'data.measurements={{path: {table.path.name}, {given}}}'"
+        )
+    return found
+
+
+def _index_of(table: CsvTable, quantity: str, wanted: str | int) -> int | None:
+    """The index of a column by its name or number; None where there is none."""
+    if isinstance(wanted, int):
+        return wanted - 1 if wanted <= len(table.header) else None
+    names = {wanted.casefold()} | ({"time"} if wanted == "t" else set())
+    for key in (str.casefold, column_key, lambda name: _without_known_unit(quantity, name)):
+        matches = [index for index, name in enumerate(table.header) if key(name) in names]
+        if len(matches) > 1:
+            raise PinnxError(f"{table.path.name}: expected each column once, got {wanted!r} more than once")
+        if matches:
+            return matches[0]
+    return None
+
+
+def _without_known_unit(quantity: str, name: str) -> str:
+    """X mm is x in mm, and x/D is not x; only a unit that is known makes a name of two parts a name and a unit."""
+    first, text = split_unit(name)
+    unit = parse_unit(quantity, text) if text else None
+    return (first if unit is not None and unit.known else name).casefold()
+
+
+def _shown(table: CsvTable) -> str:
+    if table.header[0] == "1":
+        return f"{len(table.header)} columns without names, {table.separated}"
+    if len(table.header) == 1:
+        return f"one column, {table.header[0]!r}: columns are separated by commas, semicolons, tabs or spaces"
+    return f"{', '.join(table.header)} ({table.separated})"
+
+
+def _values_of(table: CsvTable, found: Mapping[str, int], columns: Columns, notes: list[str]) -> dict[str, np.ndarray]:
+    """The numbers of each column by what it is, in the units that are wanted."""
+    optional = {found[name] for name in MEASURED if name in found}
+    numbers = table.numbers(list(found.values()), optional=optional)
+    values = dict(zip(found, numbers.T, strict=True))
+    try:
+        parsed = {name: parse_unit(name, split_unit(table.header[index])[1]) for name, index in found.items()}
+        if columns.units == "si":
+            factors, said = scales_to_si(parsed)
+            values = {name: column * factors[name] for name, column in values.items()}
+        else:
+            said = unit_notes({name: unit for name, unit in parsed.items() if unit is not None})
+    except PinnxError as error:
+        raise PinnxError(f"{table.path.name}: {error}") from None
+    notes += said
+    return values
+
+
+def _choose_dimensions(values: dict[str, np.ndarray], plane: bool | None, notes: list[str]) -> None:
+    """Takes z and w out where the flow is that of a plane."""
+    z = values.get("z")
+    if z is not None and (plane is False or (plane is None and (len(z) == 1 or (z != z[0]).any()))):
+        return
+    w = values.pop("w", None)
+    if z is not None:
+        del values["z"]
+        also = "" if w is None else ", and w is not used"
+        where = f"{z[0]:g} in all rows" if plane is None else f"{z.min():g} to {z.max():g}"
+        notes.append(f"z is {where}: the flow is taken in the plane of x and y{also}.")
+    elif w is not None:
+        notes.append("w is not used: the rows have no z, so the flow is taken in the plane of x and y.")
+
+
+def _measured_rows(table: CsvTable, columns: Columns, values: Mapping[str, np.ndarray], notes: list[str]) -> np.ndarray:
+    """Rows with a measured number that no column of marks calls invalid, [rows] bool; what is left out is noted."""
+    measured = {name: np.isfinite(values[name]) for name in MEASURED if name in values}
+    chosen = np.ones(len(table.rows), dtype=bool)
+    for index, name in enumerate(table.header):
+        mark = None if columns.flagged else MARKS.get(column_key(name))
+        if mark is not None:
+            valid = mark[1](table.numbers([index], optional={index})[:, 0])
+            if not valid.all():
+                notes.append(f"{_of(~valid)} rows are left out: {name} marks them as not measured ({mark[0]}).")
+            chosen &= valid
+    empty = chosen & ~np.any(list(measured.values()), axis=0)
+    if empty.any():
+        notes.append(f"{_of(empty)} rows have no number in {', '.join(measured)} and are left out.")
+    chosen &= ~empty
+    for name, known in measured.items():
+        if chosen.any() and not known[chosen].all():
+            notes.append(f"{name} is missing in {_of(~known[chosen])} rows and counts as not measured there.")
+    return chosen
+
+
+def _ignored(table: CsvTable, found: Mapping[str, int], columns: Columns) -> list[str]:
+    used = set(found.values())
+    others = [
+        f"column {index + 1}" if name.isdigit() or not name else name
+        for index, name in enumerate(table.header)
+        if index not in used and (columns.flagged or column_key(name) not in MARKS)
+    ]
+    return [f"Columns that are not used: {', '.join(others)}."] if others else []
+
+
+def _arranged(values: Mapping[str, np.ndarray], notes: list[str]) -> Measurements:
+    """The rows as arrays; a speed beside all components of the velocity says nothing new and is left out."""
+    dim = 3 if "z" in values else 2
+    unknown = np.full(len(values["x"]), np.nan)
+    velocity = np.column_stack([values.get(name, unknown) for name in ("u", "v", "w")[:dim]])
+    speed, pressure = values.get("speed"), values.get("p")
+    if speed is not None:
+        known = np.isfinite(velocity).all(axis=1)
+        if (known & np.isfinite(speed)).any():
+            notes.append(
+                f"speed is not used in {_of(known)} rows, as all components of the velocity are measured there."
+            )
+        speed = np.where(known, np.nan, speed)
+    if pressure is not None:
+        notes.append(
+            "p is taken as measured kinematic pressure (divided by the density), which fixes its constant; "
+            "data.measurements.p=null leaves it out."
+        )
+        notes += _pressure_out_of_scale(pressure, velocity, speed)
+    coordinates = [values[name] for name in ("t", *AXIS_NAMES[:dim]) if name in values]
     return Measurements(
-        coordinates=numbers[:, [table.header.index(name) for name in coordinate_names]],
-        velocity=numbers[:, [table.header.index(name) for name in velocity_names]],
-        source=str(path),
+        np.column_stack(coordinates),
+        velocity,
+        pressure=pressure if pressure is not None and np.isfinite(pressure).any() else None,
+        speed=speed if speed is not None and np.isfinite(speed).any() else None,
     )
 
 
-def _columns_of(header: tuple[str, ...], file_name: str) -> tuple[list[str], list[str]]:
-    """Return the names of the coordinates and of the velocity components, in their own order."""
-    for name in header:
-        if name not in KNOWN_COLUMNS:
-            raise PinnxError(f"{file_name}: expected columns out of {', '.join(KNOWN_COLUMNS)}, got {name!r}")
-        if header.count(name) > 1:
-            raise PinnxError(f"{file_name}: expected each column once, got {name!r} more than once")
-    spatial = "z" in header or "w" in header
-    time = ["t"] if "t" in header else []
-    coordinates = [*time, "x", "y", "z"] if spatial else [*time, "x", "y"]
-    velocity = ["u", "v", "w"] if spatial else ["u", "v"]
-    missing = [name for name in coordinates + velocity if name not in header]
-    if missing:
-        raise PinnxError(
-            f"{file_name}: expected columns {','.join(coordinates + velocity)}, missing {', '.join(missing)}"
-        )
-    return coordinates, velocity
+def _pressure_out_of_scale(pressure: np.ndarray, velocity: np.ndarray, speed: np.ndarray | None) -> list[str]:
+    """A pressure that is far above the square of the velocity: absolute, or not divided by the density."""
+    lengths = np.abs(velocity) if speed is None else np.abs(np.column_stack([velocity, speed]))
+    largest = float(np.nanmax(lengths)) if np.isfinite(lengths).any() else 0.0
+    mean = abs(float(np.nanmean(pressure))) if np.isfinite(pressure).any() else 0.0
+    if not largest or mean < 100 * largest**2:
+        return []
+    return [
+        f"Look at p: its mean is {mean:.3g} where velocities are {largest:.3g} at most. "
+        "Is it divided by the density, and relative to the pressure around?"
+    ]
+
+
+def _repeated_rows(rows: Measurements, lines: np.ndarray) -> list[str]:
+    """What must be known of places and times that several rows have."""
+    columns = [rows.velocity, *(column[:, None] for column in (rows.pressure, rows.speed) if column is not None)]
+    table = np.column_stack(columns)
+    order = np.lexsort(rows.coordinates.T[::-1])
+    coordinates, seen = rows.coordinates[order], table[order]
+    same = (coordinates[1:] == coordinates[:-1]).all(axis=1)
+    first, second = order[:-1][same], order[1:][same]
+    differs = (np.isfinite(seen[1:]) & np.isfinite(seen[:-1]) & (seen[1:] != seen[:-1])).any(axis=1)[same]
+    overlaps = (np.isfinite(seen[1:]) & np.isfinite(seen[:-1])).any(axis=1)[same]
+    notes = []
+    for chosen, words in (
+        (overlaps & ~differs, "repeat an earlier one (same place, time and values) and count twice"),
+        (differs, "have the place and time of another one with other values, and both are fitted"),
+    ):
+        pairs = np.sort(np.column_stack([lines[first[chosen]], lines[second[chosen]]]), axis=1)
+        if len(pairs):
+            pairs = pairs[np.argsort(pairs[:, 1], kind="stable")]
+            shown = ", ".join(f"{a} and {b}" for a, b in pairs[:PAIRS_SHOWN].tolist())
+            more = f", and {len(pairs) - PAIRS_SHOWN:,} more" if len(pairs) > PAIRS_SHOWN else ""
+            notes.append(f"{len(pairs):,} of {rows.num_rows:,} rows {words}: lines {shown}{more}.")
+    return notes

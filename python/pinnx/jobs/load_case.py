@@ -9,7 +9,7 @@ import numpy as np
 
 from pinnx.config import Config
 from pinnx.data.mapping import DataMapping
-from pinnx.data.measurements import Measurements, read_measurements
+from pinnx.data.measurements import Columns, Measurements, read_measurements
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.synthetic import periodic_flow
@@ -34,8 +34,11 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         PinnxError: one line that says what was wanted and what came.
     """
     if config.data.measurements is not None:
-        progress(f"reading {config.data.measurements}")
-        return _measured_case(config, read_measurements(config.data.measurements))
+        progress(f"reading {config.data.measurements.path}")
+        columns = Columns(**config.data.measurements.model_dump(exclude={"path"}))
+        spatial = config.domain.z is not None
+        measured = read_measurements(config.data.measurements.path, columns, plane=False if spatial else None)
+        return _measured_case(config, measured)
     snapshots = load_snapshots(config, progress)
     progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
     chosen = config.sensors
@@ -126,7 +129,7 @@ def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
         inside &= (column >= limit[0]) & (column <= limit[1])
     if not inside.any():
         raise PinnxError(f"{measured.source}: expected rows inside data.window and data.times, got none")
-    part = replace(measured, coordinates=measured.coordinates[inside], velocity=measured.velocity[inside])
+    part = measured.rows(inside)
     counts = {
         "rows": (part.num_rows, measured.num_rows),
         "sensors": (len(part.positions()), len(measured.positions())),
@@ -164,4 +167,6 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
         reference=None,
         source=measured.source,
         notes=measured.notes,
+        speed=measured.speed,
+        pressure=measured.pressure,
     )

@@ -120,10 +120,13 @@ def _say(console: Console | None) -> Any:
 
 def _with_absolute_paths(config: Config) -> Config:
     """The same data from any working directory, so that a run can be resumed from another one."""
-    data = config.data
-    given = {name: getattr(data, name) for name in ("path", "measurements")}
-    absolute = {name: str(Path(path).expanduser().resolve()) for name, path in given.items() if path is not None}
-    return config.model_copy(update={"data": data.model_copy(update=absolute)})
+    data, absolute = config.data, lambda path: str(Path(path).expanduser().resolve())
+    update: dict[str, Any] = {}
+    if data.path is not None:
+        update["path"] = absolute(data.path)
+    if data.measurements is not None:
+        update["measurements"] = data.measurements.model_copy(update={"path": absolute(data.measurements.path)})
+    return config.model_copy(update={"data": data.model_copy(update=update)})
 
 
 def _prepare(config: Config, folder: RunFolder, console: Console | None, command: str, started: float) -> _Run:

@@ -1,4 +1,4 @@
-"""Measurements out of CSV files: what is read, and the line that each kind of damage gets."""
+"""Measurements out of tables: what is read, what is left out with a word, and the line that damage gets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 
 from pinnx.data import read_measurements
+from pinnx.data.measurements import Columns, Measurements
 from pinnx.errors import PinnxError
+
+NAN = np.nan
 
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "probe.csv"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def read(folder: Path, text: str, **columns: object) -> Measurements:
+    return read_measurements(write(folder, text), Columns(**columns))
 
 
 def test_unsteady_rows_in_any_column_order(tmp_path: Path):
@@ -26,19 +33,117 @@ def test_unsteady_rows_in_any_column_order(tmp_path: Path):
     assert np.array_equal(rows.times, [0, 0.5, 0])
     assert np.array_equal(rows.positions(), [[0.1, 0.2], [0, 1]])
     assert rows.source == str(path)
+    assert rows.notes == ()
 
 
 def test_steady_rows_in_space(tmp_path: Path):
-    rows = read_measurements(write(tmp_path, "x,y,z,u,v,w\n1,2,3,4,5,6\n"))
+    rows = read(tmp_path, "x,y,z,u,v,w\n1,2,3,4,5,6\n1,2,4,4,5,6\n")
     assert (rows.dim, rows.steady, rows.times) == (3, True, None)
-    assert np.array_equal(rows.coordinates, [[1, 2, 3]])
-    assert np.array_equal(rows.velocity, [[4, 5, 6]])
-    assert np.array_equal(rows.positions(), [[1, 2, 3]])
+    assert np.array_equal(rows.coordinates, [[1, 2, 3], [1, 2, 4]])
+    assert np.array_equal(rows.velocity, [[4, 5, 6], [4, 5, 6]])
+    assert np.array_equal(rows.positions(), [[1, 2, 3], [1, 2, 4]])
 
 
-def test_spreadsheet_export_with_byte_order_mark_and_quotes(tmp_path: Path):
-    rows = read_measurements(write(tmp_path, '\ufeff"x","y","u","v"\r\n0,1,2e-1,-3\r\n'))
-    assert np.array_equal(rows.velocity, [[0.2, -3]])
+def test_a_plane_leaves_z_and_w_out_and_says_so(tmp_path: Path):
+    for text in ("x,y,z,u,v,w\n0,1,0.5,1,2,9\n1,1,0.5,3,4,9\n", "x,y,u,v,w\n0,1,1,2,9\n1,1,3,4,9\n"):
+        rows = read(tmp_path, text)
+        assert np.array_equal(rows.coordinates, [[0, 1], [1, 1]])
+        assert np.array_equal(rows.velocity, [[1, 2], [3, 4]])
+        assert "w is not used" in rows.notes[0]
+    spatial = read_measurements(write(tmp_path, "x,y,z,u,v,w\n0,1,0.5,1,2,9\n1,1,0.5,3,4,9\n"), plane=False)
+    assert (spatial.dim, spatial.notes) == (3, ())
+    # Without w the flow is three-dimensional all the same, and w is what was not measured.
+    (row, _) = read(tmp_path, "x,y,z,u,v\n0,1,0.5,1,2\n1,1,0.6,3,4\n").velocity
+    np.testing.assert_array_equal(row, [1, 2, NAN])
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "velocity", "pressure", "speed"),
+    [
+        ("t,x,y,u", "0,1,1,5", [5, NAN], None, None),
+        ("t,x,y,v,p", "0,1,1,5,7", [NAN, 5], 7, None),
+        ("x,y,speed", "1,1,5", [NAN, NAN], None, 5),
+        ("x,y,u,v,speed", "1,1,3,,5", [3, NAN], None, 5),
+        ("x,y,u,v,speed", "1,1,3,4,5", [3, 4], None, None),  # nothing new beside both components
+        ("x,y,p", "1,1,5", [NAN, NAN], 5, None),
+        ("x,y,u,v", "1,1,,2", [NAN, 2], None, None),
+        ("x,y,u,v", "1,1,NaN,2", [NAN, 2], None, None),
+        ("x;y;u;v", "1;1;#NV;2", [NAN, 2], None, None),
+    ],
+)
+def test_any_part_may_be_measured(
+    tmp_path: Path, header: str, row: str, velocity: list[float], pressure: float | None, speed: float | None
+):
+    rows = read(tmp_path, f"{header}\n{row}\n")
+    np.testing.assert_array_equal(rows.velocity, [velocity])
+    assert (None if rows.pressure is None else rows.pressure.tolist()) == (None if pressure is None else [pressure])
+    assert (None if rows.speed is None else rows.speed.tolist()) == (None if speed is None else [speed])
+    assert any("missing in 1 of 1 rows" in note for note in rows.notes) == (",," in row or "NaN" in row or "#" in row)
+
+
+def test_rows_without_any_number_are_left_out_and_counted(tmp_path: Path):
+    rows = read(tmp_path, "x,y,u,v,p\n0,1,1,5,\n1,1,,,3\n2,2,,,\n")
+    np.testing.assert_array_equal(rows.velocity, [[1, 5], [NAN, NAN]])
+    np.testing.assert_array_equal(rows.pressure, [NAN, 3])
+    assert rows.notes[0] == "1 of 3 rows have no number in u, v, p and are left out."
+    assert rows.notes[1] == "u is missing in 1 of 2 rows and counts as not measured there."
+    with pytest.raises(PinnxError, match="expected rows that were measured, got none"):
+        read(tmp_path, "x,y,u,v\n0,1,,\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "meaning"),
+    [
+        ("# x\ty\tu\tv\tflags\tmask\n1\t1\t5\t5\t0\t0\n2\t1\t5\t5\t1\t0\n3\t1\t5\t5\t2\t0\n", "flags", "0 is valid"),
+        ("# x y u v flags mask\n1 1 5 5 0 0\n2 1 5 5 0 1\n3 1 nan nan 0 1\n", "mask", "0 is not masked"),
+        ('TITLE="a.vec" VARIABLES="X m", "Y m", "U m/s", "V m/s", "CHC", ZONE I=2, J=1, F=POINT\n'
+         "1, 1, 5, 5, 1\n2, 1, 5, 5, -1\n3, 1, 0, 0, -3\n", "CHC", "above 0 is valid"),
+        ("PIVlab by W.Th. & E.J.S., ASCII chart output - 29-Jan-2014\n"
+         "FRAME: 1, filenames: A & B, conversion factor xy (px -> m): 1\n"
+         "x [m],y [m],u [m/s],v [m/s],Vector type [-]\n1,1,5,5,1\n2,1,NaN,NaN,0\n3,1,5,5,2\n",
+         "Vector type [-]", "1 and 3 are valid"),
+    ],
+)  # fmt: skip
+def test_vectors_that_a_program_marks_are_left_out(tmp_path: Path, text: str, column: str, meaning: str):
+    rows = read(tmp_path, text)
+    np.testing.assert_array_equal(rows.coordinates, [[1, 1]])
+    assert rows.notes == (f"2 of 3 rows are left out: {column} marks them as not measured ({meaning}).",)
+    every = read(tmp_path, text, flagged=True)
+    assert every.num_rows + sum("no number" in note for note in every.notes) == 3
+    assert any(note.startswith("Columns that are not used:") and column in note for note in every.notes)
+
+
+def test_columns_by_name_and_by_number(tmp_path: Path):
+    paraview = '"U:0","U:1","U:2","p","Points:0","Points:1","Points:2"\n1,2,0,3,0.1,0.2,0\n'
+    rows = read(tmp_path, paraview, x="Points:0", y="points:1", u="U:0", v="U:1", p=None)
+    assert (rows.coordinates.tolist(), rows.velocity.tolist(), rows.pressure) == ([[0.1, 0.2]], [[1, 2]], None)
+    assert rows.notes == ("Columns that are not used: U:2, p, Points:2.",)
+    davis = '#DaVis 8.1.6 2D-vector 32 64 64 "position" "mm"\n-14,9635\t32,4113\t0,5\t-0\n'
+    rows = read(tmp_path, davis, x=1, y=2, u=3, v=4)
+    assert (rows.coordinates.tolist(), rows.velocity.tolist()) == ([[-14.9635, 32.4113]], [[0.5, 0]])
+    assert read(tmp_path, " 16  17 -1  5.5 51\n", x=1, y=2, u=3, v=4).velocity.tolist() == [[-1, 5.5]]
+    with pytest.raises(PinnxError, match=r"no column 'U:3' for u; it has U:0, .*, Points:2 \(separated by commas\)"):
+        read(tmp_path, paraview, x="Points:0", y="Points:1", u="U:3")
+
+
+def test_a_place_twice_at_one_time(tmp_path: Path):
+    rows = read(tmp_path, "t,x,y,u,v\n0,1,1,0.5,0.1\n1,1,1,0.5,0.1\n0,1,1,9.9,-9.9\n1,1,1,0.5,0.1\n")
+    assert rows.num_rows == 4
+    assert rows.notes == (
+        "1 of 4 rows repeat an earlier one (same place, time and values) and count twice: lines 3 and 5.",
+        "1 of 4 rows have the place and time of another one with other values, and both are fitted: lines 2 and 4.",
+    )
+    many = read(tmp_path, "x,y,u,v\n" + "".join(f"{i % 6},1,{i},0\n" for i in range(12))).notes
+    assert many[0].endswith("lines 2 and 8, 3 and 9, 4 and 10, and 3 more.")
+    # A pressure tap beside a velocity probe says nothing twice, and one sensor measures at many times.
+    assert not any("rows" in note and "place" in note for note in read(tmp_path, "x,y,u,p\n1,1,5,\n1,1,,7\n").notes)
+    assert read(tmp_path, "t,x,y,u,v\n0,1,1,5,5\n1,1,1,5,5\n").notes == ()
+
+
+def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):
+    absolute = read(tmp_path, "x,y,u,v,p\n0,0,1,2,101325\n1,1,2,1,101000\n").notes
+    assert any("Is it divided by the density" in note for note in absolute)
+    assert not any("divided by the density, and" in note for note in read(tmp_path, "x,y,u,p\n0,0,1,3\n").notes)
 
 
 @pytest.mark.parametrize(
@@ -46,22 +151,27 @@ def test_spreadsheet_export_with_byte_order_mark_and_quotes(tmp_path: Path):
     [
         ("", "got an empty file"),
         ("x,y,u,v\n", "expected rows of numbers below the header, got none"),
-        ("0,0,1,1\n", "expected columns out of t, x, y, z, u, v, w, got '0'"),
-        ("x,y,u\n0,0,1\n", "expected columns x,y,u,v, missing v"),
-        ("x,y,u,v,w\n0,0,1,1,1\n", "expected columns x,y,z,u,v,w, missing z"),
-        ("x;y;u;v\n0;0;1;1\n", "got 'x;y;u;v'"),
-        ("x,y,u,v,speed\n0,0,1,1,1\n", "got 'speed'"),
+        ("0,0,1,1\n", "missing x, y; it has 4 columns without names, separated by commas. Say .*x: 1, y: 2"),
+        ("x,y\n0,0\n", r"missing one of u, v, p, speed; it has x, y \(separated by commas\)"),
+        ("x,v,u\n0,0,1\n", "expected columns x, y and u, v, missing y; it has x, v, u"),
+        ("x|y|u|v\n0|0|1|1\n", r"it has one column, 'x\|y\|u\|v': columns are separated by commas, semi"),
         ("x,y,u,v,u\n0,0,1,1,1\n", "got 'u' more than once"),
-        ("x,y,u,v\n0,0,1,1\n0,0,1\n", r"line 3: expected 4 values \(x,y,u,v\), got 3"),
+        ("x,y,u,v\n0,0,1,1\n0,0,1\n", r"line 3: expected 4 values \(x,y,u,v\) separated by commas, got 3"),
+        ("x;y;u;v\n0;0;1;1\n0;0;1,5;1;2\n", r"line 3: expected 4 values \(x,y,u,v\) separated by semicolons, got 5"),
         ("x,y,u,v\n\n# c\n0,0,fast,1\n", "line 4, column u: expected a finite number, got 'fast'"),
-        ("x,y,u,v\n0,0,1,nan\n", "line 2, column v: .* got 'nan'"),
-        ("x,y,u,v\n0,0,1,\n", "line 2, column v: .* got ''"),
+        ("x,y,u,v\n0,0,0_5,1\n", "line 2, column u: expected a finite number, got '0_5'"),
+        ("x;y;u;v\n0,5;1;2;3\n0.5;1;2;3\n", "expected decimal points or decimal commas, got '0,5' in line 2 and '0.5'"),
+        ("x;y;u;v\n0,5;1;1.234,5;3\n", "expected decimal points or decimal commas"),
+        ('x,y,u,v\n"1,5",1,2,3\n', "line 2, column x: expected a finite number, got '1,5'"),
+        ("x,y,u,v\n,0,1,1\n", "line 2, column x: .* got ''"),
+        ("x,y,u,v\n0,0,1,inf\n", "line 2, column v: .* got 'inf'"),
         ("t,x,y,u,v\ninf,0,0,1,1\n", "line 2, column t: .* got 'inf'"),
+        ("t,x,y,u,v\n2024-05-01 12:00,0,0,1,1\n", "column t: expected a finite number, got '2024-05-01 12:00'"),
     ],
-)
+)  # fmt: skip
 def test_damage_is_named_by_line_and_column(tmp_path: Path, text: str, message: str):
     with pytest.raises(PinnxError, match=message) as raised:
-        read_measurements(write(tmp_path, text))
+        read(tmp_path, text)
     assert "\n" not in str(raised.value)
 
 
@@ -69,6 +179,7 @@ def test_missing_and_binary_files(tmp_path: Path):
     with pytest.raises(PinnxError, match="no such file"):
         read_measurements(tmp_path / "none.csv")
     binary = tmp_path / "binary.csv"
-    binary.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(PinnxError, match="expected a CSV text file in UTF-8"):
-        read_measurements(binary)
+    for content in (b"\x89HDF\r\n\x1a\n\x00\x00\x00", b"\xff\xfe\x00\x01\x02", b"\x81\x8d\x90"):
+        binary.write_bytes(content)
+        with pytest.raises(PinnxError, match="expected a text file"):
+            read_measurements(binary)

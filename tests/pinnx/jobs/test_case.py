@@ -64,6 +64,32 @@ def test_window_and_times_choose_rows_of_measurements(tiny: Tiny) -> None:
     np.testing.assert_array_equal(part.coordinates, whole.coordinates[whole.coordinates[:, 0] > 0.2])
 
 
+def test_what_is_measured_reaches_the_term(tiny: Tiny, tmp_path: Path) -> None:
+    """A component at some places, a speed, a pressure: each counts where it was measured, and is named."""
+    config = tiny("steady_csv", "train.dtype=float64")
+    (tmp_path / "steady.csv").write_text("x;y;U [m/s];P;tempo\n0,1;0,1;0,5;;1\n0,3;-0,2;;2,5;\n0,4;0,1;;;0,7\n")
+    assert load_case(config).measured == ("u", "p")
+    config = tiny("steady_csv", "train.dtype=float64", "data.measurements.speed=tempo")
+    (tmp_path / "steady.csv").write_text("x;y;U [m/s];P;tempo\n0,1;0,1;0,5;;\n0,3;-0,2;;2,5;\n0,4;0,1;;;0,7\n")
+    case = load_case(config)
+    assert case.measured == ("u", "p", "speed")
+    assert len(case.sensors) == 3
+    term = flow_problem(config, case).problem.terms[1]
+    np.testing.assert_array_equal(term.mask, [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    np.testing.assert_array_equal(term.values[term.mask], [0.5, 2.5, 0.7])
+
+
+def test_three_dimensions_where_the_domain_has_them(tiny: Tiny, tmp_path: Path) -> None:
+    rows = "x,y,z,u,v,w\n0,0,0.5,1,2,3\n0.5,0,0.5,1,2,3\n"
+    config = tiny("steady_csv")
+    (tmp_path / "steady.csv").write_text(rows)
+    flat = load_case(config)
+    assert (flat.dim, tuple(flat.bounds)) == (2, ("x", "y"))
+    config = tiny("steady_csv", "domain.z=[0, 1]")
+    (tmp_path / "steady.csv").write_text(rows)
+    assert (load_case(config).dim, load_case(config).notes) == (3, ())
+
+
 def test_the_grid_of_measurements_reaches_the_ends_of_the_domain(tiny: Tiny) -> None:
     case = load_case(tiny("unsteady_csv"))
     assert case.output.times.tolist() == [0.0, 0.5, 1.0]

@@ -163,7 +163,7 @@ def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_re
 
 def test_sensors_that_measured_nothing_fail_their_check(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
     config = tiny("steady_csv")
-    path = Path(config.data.measurements or "")
+    path = Path(config.data.measurements.path)
     np.savetxt(path, [[0.0, 0.1, 0.0, 0.0], [0.5, 0.3, 0.0, 0.0]], delimiter=",", header="x,y,u,v", comments="")
     metrics = reconstruct(config, tmp_path / "run")
     (check,) = [item for item in metrics["checks"] if item["name"] == "sensor_misfit"]

@@ -60,7 +60,7 @@ def test_refuses(positions: object, indices: object, message: str) -> None:
         ("rank,x,y\n", "expected sensors below the header, got none"),
         ("rank,x,y\n1,0,0\n3,1,1\n", "line 3: expected rank 2, got 3"),
         ("rank,x,y\n1,0,nan\n", "line 2, column y: expected a finite number, got 'nan'"),
-        ("rank,x,y\n1,0\n", "line 2: expected 3 values (rank,x,y), got 2"),
+        ("rank,x,y\n1,0\n", "line 2: expected 3 values (rank,x,y) separated by commas, got 2"),
         ("rank,x,y\n1,a,0\n", "line 2, column x: expected a finite number, got 'a'"),
     ],
 )

@@ -1,0 +1,145 @@
+"""Units in the names of columns: x [mm], u (m/s), t / s, "X mm".
+
+A flow has one unit of length and one of time. Columns that keep to one each are taken as they are; columns that do not
+(x in mm, u in m/s) are refused, or converted to m and s.
+
+    quantity    t   x, y, z   u, v, w, speed   p
+    unit        T   L         L / T            L^2 / T^2
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pinnx.errors import PinnxError
+
+__all__ = ["Unit", "parse_unit", "scales_to_si", "split_unit", "unit_notes"]
+
+_MU = "\N{GREEK SMALL LETTER MU}"  # what casefold() makes of the micro sign, too
+# In m and s; None: a unit that no number converts.
+LENGTHS: dict[str, float | None] = {
+    **{"m": 1.0, "dm": 1e-1, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, f"{_MU}m": 1e-6, "km": 1e3},
+    **{"in": 0.0254, "ft": 0.3048, "px": None, "pix": None, "pixel": None, "pixels": None},
+}
+TIMES: dict[str, float | None] = {
+    **{"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, f"{_MU}s": 1e-6, "min": 60.0, "h": 3600.0},
+    **{"frame": None, "frames": None, "dt": None},
+}
+# Powers of length and time.
+POWERS = {"t": (0, 1), **dict.fromkeys("xyz", (1, 0)), **dict.fromkeys(("u", "v", "w", "speed"), (1, -1)), "p": (2, -2)}
+PRESSURES = ("pa", "hpa", "kpa", "mpa", "bar", "mbar", "psi", "mmhg", "atm", "n/m2", "n/m^2")
+NO_UNIT = ("", "-", "1")
+
+_LENGTH, _TIME = "|".join(sorted(LENGTHS, key=len, reverse=True)), "|".join(sorted(TIMES, key=len, reverse=True))
+_PATTERNS = {
+    (0, 1): rf"(?P<time>{_TIME})",
+    (1, 0): rf"(?P<length>{_LENGTH})",
+    (1, -1): rf"(?P<length>{_LENGTH})(/(?P<time>{_TIME})|(?P<time_>{_TIME})\^?-1)",
+    (2, -2): rf"(?P<length>{_LENGTH})\^?2(/(?P<time>{_TIME})\^?2|(?P<time_>{_TIME})\^?-2)",
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a column.
+
+    Args:
+        text: as the file has it.
+        length, time: of which it is made; None where it has none of them, or is not known.
+    """
+
+    text: str
+    length: str | None = None
+    time: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is made of a length and a time that are known."""
+        return self.length is not None or self.time is not None
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """Return the name and the unit of a column, "" where it has none: "x [mm]" -> ("x", "mm")."""
+    for pattern in (r"(.+?)\s*[\[(]\s*([^\])]*?)\s*[\])]", r"(\w+)\s*/\s*(\S+)", r"(\w+)\s+(\S+)"):
+        found = re.fullmatch(pattern, name.strip())
+        if found:
+            return found[1], found[2]
+    return name.strip(), ""
+
+
+def parse_unit(quantity: str, text: str) -> Unit | None:
+    """Return the unit of a quantity ("t", "x", "u", "speed", "p", ...); None where the text says none.
+
+    Raises:
+        PinnxError: a pressure that is not divided by the density.
+    """
+    if text in NO_UNIT:
+        return None
+    plain = re.sub(r"[\s.*\xb7{}]", "", text.replace("**", "^")).casefold()
+    if quantity == "p" and plain in PRESSURES:
+        raise PinnxError(
+            f"p: expected the kinematic pressure (divided by the density), in m^2/s^2, got one in {text}; "
+            "divide it by the density, or leave it out with data.measurements.p=null"
+        )
+    found = re.fullmatch(_PATTERNS[POWERS[quantity]], plain)
+    if not found:
+        return Unit(text)
+    parts = {name: value for name, value in found.groupdict().items() if value}
+    return Unit(text, parts.get("length"), parts.get("time") or parts.get("time_"))
+
+
+def unit_notes(units: Mapping[str, Unit]) -> list[str]:
+    """What must be known of units that are taken as they are.
+
+    Args:
+        units: quantity -> its unit, of the columns that have one.
+
+    Raises:
+        PinnxError: two units of length, or of time.
+    """
+    for kind in ("length", "time"):
+        by_unit: dict[str, list[str]] = {}
+        for quantity, unit in units.items():
+            if getattr(unit, kind) is not None:
+                by_unit.setdefault(getattr(unit, kind), []).append(f"{quantity} [{unit.text}]")
+        if len(by_unit) > 1:
+            raise PinnxError(
+                f"expected one unit of {kind} in all columns, got "
+                + " and ".join(f"{name} in {', '.join(columns)}" for name, columns in by_unit.items())
+                + "; data.measurements.units=si converts all to m and s"
+            )
+    if all(unit.length in (None, "m") and unit.time in (None, "s") and unit.known for unit in units.values()):
+        return []
+    by_text: dict[str, list[str]] = {}
+    for quantity, unit in units.items():
+        by_text.setdefault(unit.text, []).append(quantity)
+    shown = "; ".join(f"{', '.join(quantities)} in {text}" for text, quantities in by_text.items())
+    return [f"Units of the file: {shown}. Nothing is converted: the domain, nu and all else must be in these units."]
+
+
+def scales_to_si(units: Mapping[str, Unit | None]) -> tuple[dict[str, float], list[str]]:
+    """Return the factor of each quantity that makes m and s of its unit, and what must be known of it.
+
+    Raises:
+        PinnxError: a unit that no number converts.
+    """
+    factors = {}
+    for quantity, unit in units.items():
+        length_power, time_power = POWERS[quantity]
+        factor = 1.0
+        if unit is not None:
+            length = LENGTHS.get(unit.length or "") if length_power else 1.0
+            time = TIMES.get(unit.time or "") if time_power else 1.0
+            if length is None or time is None:
+                raise PinnxError(
+                    f"{quantity}: expected a unit that can be converted to m and s, got {unit.text!r}; "
+                    "convert the column before, or leave data.measurements.units at kept"
+                )
+            factor = length**length_power * time**time_power
+        factors[quantity] = factor
+    without = [quantity for quantity, unit in units.items() if unit is None]
+    notes = ["All columns are converted to m and s: the domain, nu and all else must be in these units."]
+    notes += [f"{', '.join(without)}: no unit in the file; taken to be in m and s."] if without else []
+    return factors, notes

@@ -1,0 +1,124 @@
+"""One table in every form that people have it in, and units in its header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinnx.data.csv_table import read_csv_table
+from pinnx.data.measurements import Columns, Measurements, read_measurements
+from pinnx.errors import PinnxError
+
+ROWS = [[0.0, 0.5, 1.25, -2e-3, 4.0], [1.0, 0.75, 1.5, 0.25, -1.0]]
+
+
+def table(separator: str = ",", header: str | None = None, decimal: str = ".", end: str = "\n") -> str:
+    lines = [header or separator.join("txyuv")]
+    lines += [separator.join(format(value, "g").replace(".", decimal) for value in row) for row in ROWS]
+    return end.join(lines) + end
+
+
+FORMS = {
+    "commas": table(),
+    "semicolons": table(";"),
+    "tabs": table("\t"),
+    "runs of spaces": table("   "),
+    "German Excel": table(";", decimal=",", end="\r\n"),
+    "tabs and decimal commas": table("\t", decimal=","),
+    "byte order mark": "\ufeff" + table(),
+    "old Macintosh": table(end="\r"),
+    "upper case": table(header="T,X,Y,U,V"),
+    "units": table(header="t [s],x [m],y (m),u (m/s),v [m s^-1]"),
+    "units behind spaces": table("  ", header="t [s]  x [m]  y [m]  u [m s^-1]  v [m/s]"),
+    "units behind a slash": table("\t", header="t / s\tx / m\ty / m\tu / m/s\tv / m/s"),
+    "time": table(header="Time (s),x,y,u,v"),
+    "header in a comment": table("\t", header="# made today\n# t\tx\ty\tu\tv"),
+    "other separator in the header": table("\t", header="# t x y u v"),
+    "COMSOL": table("  ", header="% Model: a.mph\n% t x y u (m/s) v (m/s)"),
+    "Tecplot": table("  ", header='TITLE = "a"\nVARIABLES = "t"\n"x" "y"\n"u" "v"\nZONE T="1", I=2, F=POINT'),
+    "Tecplot without quotes": table(" ", header="TITLE = a\nvariables = T, X, Y, U, V\nZONE I=2, F=POINT"),
+    "words about x and y": table(header="# x and y in metres\nt,x,y,u,v"),
+    "text above the header": table(header="Messung 7;2 Sonden\nt,x,y,u,v"),
+    "separators at the end": "t,x,y,u,v,\n" + "".join(",".join(map(str, row)) + ",\n" for row in ROWS) + ",,,,,\n",
+    "quoted numbers": '"t";"x";"y";"u";"v"\n' + "".join(";".join(f'"{v}"' for v in row) + "\n" for row in ROWS),
+    "quoted decimal commas": '"t"\t"x"\t"y"\t"u"\t"v"\n'
+    + "".join("\t".join(f'"{v}"'.replace(".", ",") for v in row) + "\n" for row in ROWS),
+    "a column of row numbers": ",t,x,y,u,v\n" + "".join(f"7,{','.join(map(str, row))}\n" for row in ROWS),
+}  # fmt: skip
+
+
+def read(folder: Path, text: str, **columns: object) -> Measurements:
+    path = folder / "form.csv"
+    path.write_bytes(text.encode())
+    return read_measurements(path, Columns(**columns))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_in_every_form(tmp_path: Path, form: str):
+    rows = read(tmp_path, FORMS[form])
+    np.testing.assert_array_equal(np.column_stack([rows.coordinates, rows.velocity]), ROWS)
+    assert rows.notes == (("Columns that are not used: column 1.",) if form == "a column of row numbers" else ())
+
+
+def test_texts_of_other_programs_are_decoded(tmp_path: Path):
+    for coding, unit in (
+        ("utf-16", "\N{MICRO SIGN}m"),
+        ("cp1252", "\N{MICRO SIGN}m"),
+        ("utf-8", "\N{GREEK SMALL LETTER MU}m"),
+    ):
+        (tmp_path / "a.txt").write_bytes(f"x [{unit}]\ty [{unit}]\tu [{unit}/s]\n0,5\t1\t2\n".encode(coding))
+        rows = read_measurements(tmp_path / "a.txt", Columns(units="si"))
+        found = np.column_stack([rows.coordinates, rows.velocity[:, :1]])
+        np.testing.assert_allclose(found, [[0.5e-6, 1e-6, 2e-6]], rtol=1e-15)
+
+
+def test_the_lines_are_those_of_an_editor(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("# a\u2028b\x0cc\n\nx,y\n1,2\n\n3,4\n")
+    assert [line for line, _ in read_csv_table(tmp_path / "a.csv").rows] == [4, 6]
+
+
+def test_units_that_are_not_si_are_kept_and_said(tmp_path: Path):
+    text = table(header="t [ms],x [mm],y [mm],u [mm/ms],v [mm/ms]")
+    rows = read(tmp_path, text)
+    np.testing.assert_array_equal(rows.velocity, np.array(ROWS)[:, 3:])
+    (note,) = rows.notes
+    assert note.startswith("Units of the file: t in ms; x, y in mm; u, v in mm/ms. Nothing is converted:")
+    pixels = read(tmp_path, table(header="t,x [px],y [px],u [px/frame],v [px/frame]")).notes
+    assert pixels[0].startswith("Units of the file: x, y in px; u, v in px/frame.")
+    (scaled,) = read(tmp_path, table(header="t,x,y,u [U0],v [U0]")).notes
+    assert "u, v in U0" in scaled
+
+
+def test_units_are_converted_on_request(tmp_path: Path):
+    text = table(header="t [ms],x [mm],y [cm],u [m/s],v [mm/ms]")
+    rows = read(tmp_path, text, units="si")
+    np.testing.assert_allclose(rows.coordinates, np.array(ROWS)[:, :3] * [1e-3, 1e-3, 1e-2], rtol=1e-15)
+    np.testing.assert_allclose(rows.velocity, np.array(ROWS)[:, 3:], rtol=1e-15)
+    assert rows.notes == ("All columns are converted to m and s: the domain, nu and all else must be in these units.",)
+    mixed = read(tmp_path, table(header="t,x [mm],y [mm],u [mm/s],v [mm/s]"), units="si")
+    assert mixed.notes[1] == "t: no unit in the file; taken to be in m and s."
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "message"),
+    [
+        ("t,x [mm],y [mm],u [m/s],v [m/s]", {}, r"got mm in x \[mm\], y \[mm\] and m in u .*units=si converts"),
+        ("t [ms],x [m],y [m],u [m/s],v [m/s]", {}, r"one unit of time in all columns, got ms in t \[ms\] and s in u"),
+        ("t,x [px],y [px],u [px/frame],v", {"units": "si"}, "x: expected a unit that can be converted .*, got 'px'"),
+        ("t,x [m],y [m],p [Pa],v", {}, "p: expected the kinematic pressure .* got one in Pa; divide it by the density"),
+    ],
+)  # fmt: skip
+def test_units_that_contradict_each_other_are_refused(tmp_path: Path, header: str, columns: dict, message: str):
+    with pytest.raises(PinnxError, match=message) as raised:
+        read(tmp_path, table(header=header), **columns)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_name_of_two_parts_is_no_name_with_a_unit(tmp_path: Path):
+    """x/D and u rms are other quantities than x and u."""
+    with pytest.raises(PinnxError, match="missing x, y; it has t, x/D, y/D, u, u rms"):
+        read(tmp_path, table(header="t,x/D,y/D,u,u rms"))
+    rows = read(tmp_path, table(header="t,x/D,y/D,u,u rms"), x="x/D", y="y/D")
+    np.testing.assert_array_equal(rows.velocity[:, 0], np.array(ROWS)[:, 3])

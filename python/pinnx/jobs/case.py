@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pinnx.config import Config
+from pinnx.data.measurements import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.output_points import OutputPoints
@@ -68,32 +69,22 @@ def make_case(
     config: Config,
     *,
     sensors: SensorSet,
-    coordinates: np.ndarray,
-    velocity: np.ndarray,
+    measured: Measurements,
     output: OutputPoints,
     data_bounds: dict[str, tuple[float, float]],
     data_nu: float | None,
     reference: Snapshots | None,
-    source: str,
-    notes: tuple[str, ...] = (),
-    speed: np.ndarray | None = None,
-    pressure: np.ndarray | None = None,
 ) -> Case:
     """Checks what was read against the configuration, and adds what only the configuration knows.
 
     Args:
         config: the sections data, domain, flow and boundaries are used.
-        sensors: as for `Case`, as are the others.
-        coordinates: of the measurements.
-        velocity: that was measured.
+        sensors: where was measured.
+        measured: what was measured there, and what must be known of the data.
         output: where the fields are wanted.
         data_bounds: axis name -> (low, high) of the data.
         data_nu: the viscosity that came with the data; None: none.
         reference: the snapshots; None for a CSV file.
-        source: where the data came from.
-        notes: of the data.
-        speed: that was measured.
-        pressure: that was measured.
 
     Raises:
         PinnxError: one line that says what does not fit together.
@@ -102,7 +93,7 @@ def make_case(
     if nu is None:
         raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
     if reference is not None and not reference.velocity.any():
-        raise PinnxError(f"{source}: expected a flow, got a velocity of zero at every point and time")
+        raise PinnxError(f"{measured.source}: expected a flow, got a velocity of zero at every point and time")
     steady = "t" not in data_bounds
     if config.problem.steady is not None and config.problem.steady != steady:
         raise PinnxError(
@@ -115,8 +106,8 @@ def make_case(
         steady=steady,
         nu=nu,
         sensors=sensors,
-        coordinates=coordinates,
-        velocity=velocity,
+        coordinates=measured.coordinates,
+        velocity=measured.velocity,
         conditions=boundary_conditions(
             [entry.model_dump() for entry in config.boundaries],
             bounds,
@@ -126,11 +117,11 @@ def make_case(
         ),
         output=output,
         reference=reference,
-        source=source,
+        source=measured.source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
-        notes=(*notes, *_notes(config, data_nu, bounds)),
-        speed=speed,
-        pressure=pressure,
+        notes=(*measured.notes, *_notes(config, data_nu, bounds)),
+        speed=measured.speed,
+        pressure=measured.pressure,
     )
 
 

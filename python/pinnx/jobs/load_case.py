@@ -56,14 +56,16 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
     return make_case(
         config,
         sensors=sensors,
-        coordinates=places if times is None else np.column_stack([times, places]),
-        velocity=velocity.reshape(-1, snapshots.dim),
+        measured=Measurements(
+            places if times is None else np.column_stack([times, places]),
+            velocity.reshape(-1, snapshots.dim),
+            source=snapshots.source,
+            notes=snapshots.notes,
+        ),
         output=OutputPoints(snapshots.points, snapshots.times, snapshots.grid_shape),
         data_bounds=snapshots.bounds,
         data_nu=snapshots.nu,
         reference=snapshots,
-        source=snapshots.source,
-        notes=snapshots.notes,
     )
 
 
@@ -159,14 +161,9 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
     return make_case(
         config,
         sensors=SensorSet(measured.positions(), indices=None, method="file"),
-        coordinates=measured.coordinates,
-        velocity=measured.velocity,
+        measured=measured,
         output=output_grid(bounds, times, config.evals.grid),
         data_bounds=bounds,
         data_nu=None,
         reference=None,
-        source=measured.source,
-        notes=measured.notes,
-        speed=measured.speed,
-        pressure=measured.pressure,
     )

@@ -152,6 +152,12 @@ class Evals(Section):
         "points along the longest side of the grid on which the flow of data.measurements is written; "
         "null = 128 in two dimensions, 48 in three",
     )
+    times: Count | tuple[Number, ...] | None = setting(
+        None,
+        "times at which the flow of data.measurements is written: how many, from the first to the last, or a list; "
+        "null = those of the rows, or 200 where they are more",
+        "time",
+    )
     limits: Limits = setting(Limits(), "what must hold")
 
 

@@ -15,7 +15,7 @@ from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case, make_case
-from pinnx.jobs.output_points import OutputPoints, output_grid
+from pinnx.jobs.output_points import OutputPoints, output_grid, output_times
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
@@ -41,6 +41,9 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         return _measured_case(config, measured)
     snapshots = load_snapshots(config, progress)
     progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
+    if config.evals.times is not None:
+        said = "evals.times is not used: the fields are written at the times of the data, to be compared with them."
+        snapshots = replace(snapshots, notes=(*snapshots.notes, said))
     chosen = config.sensors
     if chosen.method in PIVOTED and snapshots.num_times == 1:
         raise PinnxError(
@@ -142,8 +145,12 @@ def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
 def _measured_case(config: Config, measured: Measurements) -> Case:
     measured = _chosen_rows(config, measured)
     places = measured.coordinates[:, -measured.dim :]
-    times = None if measured.steady else np.unique(measured.coordinates[:, 0])
-    bounds = {} if times is None else {"t": (float(times[0]), float(times[-1]))}
+    bounds, times = {}, None
+    if not measured.steady:
+        distinct = np.unique(measured.coordinates[:, 0])
+        bounds["t"] = (float(distinct[0]), float(distinct[-1]))
+        times, notes = output_times(distinct, config.domain.t or bounds["t"], config.evals.times)
+        measured = replace(measured, notes=(*measured.notes, *notes))
     for axis, column in zip(AXIS_NAMES[: measured.dim], places.T, strict=True):
         given = getattr(config.domain, axis)
         if given is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,12 @@ import numpy as np
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 
-__all__ = ["OutputPoints", "output_grid"]
+__all__ = ["OutputPoints", "output_grid", "output_times"]
 
 # Default number of grid points along the longest side, where a CSV file leaves the output grid open.
 GRID_POINTS = {2: 128, 3: 48}
+# Default number of times, where each sensor has a clock of its own: a smooth film, and seconds to evaluate.
+MOST_TIMES = 200
 # Where the output of measurements at many different times would take more memory, it is refused before the training.
 MAX_OUTPUT_GIB = 4.0
 
@@ -44,6 +47,34 @@ class OutputPoints:
         return 1 if self.times is None else len(self.times)
 
 
+def output_times(
+    measured: np.ndarray, extent: tuple[float, float], wanted: int | Sequence[float] | None
+) -> tuple[np.ndarray, list[str]]:
+    """When the fields of measurements are wanted, and what must be known of that.
+
+    Args:
+        measured: [T] float64, the distinct times of the rows, rising.
+        extent: (first, last) time of the domain.
+        wanted: the setting evals.times: how many, a list, or None: those of the rows, if they are few.
+
+    Raises:
+        PinnxError: times that do not rise, or that are outside the domain.
+    """
+    if wanted is None and len(measured) <= MOST_TIMES:
+        return measured, []
+    if wanted is None or isinstance(wanted, int):
+        number = wanted or MOST_TIMES
+        many = f"The fields are written at {number:,} evenly spaced times, not at the {len(measured):,} of the rows"
+        return np.linspace(*extent, number), [f"{many}; evals.times sets them."] if wanted is None else []
+    times = np.array(wanted, dtype=np.float64)
+    if not len(times) or (np.diff(times) <= 0).any() or times[0] < extent[0] or times[-1] > extent[1]:
+        raise PinnxError(
+            f"evals.times: expected rising times from {extent[0]:g} to {extent[1]:g}, the extent of the domain, "
+            f"got {', '.join(f'{time:g}' for time in times[:8])}"
+        )
+    return times, []
+
+
 def output_grid(
     bounds: dict[str, tuple[float, float]], times: np.ndarray | None, num: int | None = None
 ) -> OutputPoints:
@@ -67,7 +98,7 @@ def output_grid(
     if needed_gib > MAX_OUTPUT_GIB:
         raise PinnxError(
             f"evals.grid: expected an output of at most {MAX_OUTPUT_GIB:g} GiB of memory, got {needed_gib:.1f} GiB for "
-            f"{' x '.join(map(str, shape))} points at {num_frames} times; set evals.grid to less than {num}"
+            f"{' x '.join(map(str, shape))} points at {num_frames} times; set evals.times, or evals.grid (now {num})"
         )
     lines = [np.linspace(*extent, size) for extent, size in zip(extents, shape, strict=True)]
     points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(extents))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,20 @@ from pinnx.train.problem import Problem
 __all__ = ["evaluate_output", "peak_memory_gib", "versions", "write_fields"]
 
 
-def evaluate_output(output: OutputPoints, problem: Problem) -> Evaluation:
-    """Fields and residuals at every output point and time, [T n, c], frame by frame."""
-    frames = [evaluate(problem.model, problem.terms, output.coordinates(frame)) for frame in range(output.num_frames)]
+def evaluate_output(
+    output: OutputPoints, problem: Problem, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Evaluation:
+    """Fields and residuals at every output point and time, [T n, c], frame by frame.
+
+    Args:
+        output: where and when.
+        problem: the network and the terms.
+        progress: called with the frames that are done, and their number.
+    """
+    frames = []
+    for frame in range(output.num_frames):
+        frames.append(evaluate(problem.model, problem.terms, output.coordinates(frame)))
+        progress(frame + 1, output.num_frames)
     return Evaluation(
         fields=np.concatenate([frame.fields for frame in frames]),
         residual=np.concatenate([frame.residual for frame in frames]),

@@ -23,9 +23,11 @@ from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.training import interruptible_training, make_trainer
 from pinnx.report import write_report
+from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import rewind
+from pinnx.runs.progress import ProgressBar
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.trainer import Trainer
 
@@ -144,12 +146,16 @@ def _train_and_finish(run: _Run) -> dict[str, Any]:
 
 
 def _finish(run: _Run) -> dict[str, Any]:
-    _say(run.console)("evaluating the fields and the checks")
     case, flow, folder = run.case, run.flow, run.folder
-    evaluation = evaluate_output(case.output, flow.problem)
-    nu = float(flow.equations.nu.detach()) if run.config.problem.learn_nu else case.nu
-    write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
-    metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command)
+    times = "" if case.steady else f" at {plural(case.output.num_frames, 'time')}"
+    with ProgressBar(run.console, transient=True) as bar:
+        bar.status(f"evaluating the fields{times} and the checks")
+        evaluation = evaluate_output(
+            case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
+        )
+        nu = float(flow.equations.nu.detach()) if run.config.problem.learn_nu else case.nu
+        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
+        metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command)
     metrics["wall_s"] = time.perf_counter() - run.started
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

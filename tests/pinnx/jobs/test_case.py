@@ -13,6 +13,7 @@ import pinn_ext
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import TaylorGreen
+from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
@@ -99,6 +100,30 @@ def test_the_grid_of_measurements_reaches_the_ends_of_the_domain(tiny: Tiny) -> 
     assert load_case(tiny("unsteady_csv", ("evals.grid", None))).output.grid_shape == (128, 96)
 
 
+def test_output_times_are_few_or_as_wanted(tiny: Tiny, tmp_path: Path) -> None:
+    """Sensors with clocks of their own have as many times as rows."""
+
+    def case_of(rows: int, *overrides: str) -> Case:
+        config = tiny("unsteady_csv", *overrides)
+        times = np.linspace(0.0, 1.0, rows)
+        table = np.column_stack([times, 0.2 + 0.5 * (np.arange(rows) % 4), 0 * times + 0.5, times, times])
+        np.savetxt(tmp_path / "sensors.csv", table, delimiter=",", header="t,x,y,u,v", comments="", fmt="%.17g")
+        return load_case(config)
+
+    assert (case_of(200).output.num_frames, case_of(200).notes) == (200, ())
+    many = case_of(201)
+    assert (many.output.num_frames, len(many.sensors)) == (200, 4)
+    assert (many.output.times[0], many.output.times[-1]) == (0.0, 1.0)
+    assert many.notes == (
+        "The fields are written at 200 evenly spaced times, not at the 201 of the rows; evals.times sets them.",
+    )
+    some = case_of(201, "evals.times=5", "domain.t=[0, 2]")
+    assert (some.output.times.tolist(), some.notes) == ([0.0, 0.5, 1.0, 1.5, 2.0], ())
+    assert case_of(201, "evals.times=[0.25, 0.75]").output.times.tolist() == [0.25, 0.75]
+    assert case_of(5, "evals.times=[0.25]").output.times.tolist() == [0.25]
+    assert "evals.times is not used" in load_case(tiny("unsteady_grid", "evals.times=5")).notes[0]
+
+
 def test_a_window_leaves_the_rest_out(tiny: Tiny) -> None:
     case = load_case(tiny("unsteady_grid", "data.window.x=[0.3, 1.7]", "data.times=[0.3, 1.0]", "boundaries=[]"))
     assert case.output.grid_shape == (4, 5)
@@ -169,6 +194,9 @@ def test_the_demo_is_a_whole_period() -> None:
         ("unsteady_csv", "data.times=[5, 6]", "expected rows inside data.window and data.times, got none"),
         ("steady_csv", "data.times=[0, 1]", "has no t; expected limits for x, y"),
         ("unsteady_csv", "evals.grid=20000", "evals.grid: expected an output of at most 4 GiB of memory, got "),
+        ("unsteady_csv", "evals.times=[0.5, 0.2]", "evals.times: expected rising times from 0 to 1, the extent of the"),
+        ("unsteady_csv", "evals.times=[0.5, 1.2]", "extent of the domain, got 0.5, 1.2"),
+        ("unsteady_csv", "evals.times=[]", "evals.times: expected rising times from 0 to 1"),
         ("unsteady_csv", "boundaries=[{where: {expression: x < 1}, u: 0}]", "needs the points of a flow field"),
         ("unsteady_grid", "boundaries=[{where: {index: wall}, u: 0}]", "boundaries.0: "),
         ("unsteady_grid", "boundaries=[{where: {side: front}, u: 0}]", "boundaries.0: "),

@@ -4,7 +4,7 @@
     DataMapping         which array of a file is what                            mapping
     read_snapshots      .mat, .npz and HDF5 files                                readers
     Fields, read_fields any other quantity at fixed places                       snapshots, readers
-    Measurements        what was measured at some places and times               measurements
+    Measurements        what was measured at some places and times               measured_rows
     read_measurements   the same, out of a table in a text file                  measurements
     Columns             which column of the table is what                        measurements
     relative_divergence is a gridded field read with its axes in order?          orientation
@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from pinnx.data.collocation import uniform_points
 from pinnx.data.mapping import DataMapping
-from pinnx.data.measurements import Columns, Measurements, read_measurements
+from pinnx.data.measured_rows import Measurements
+from pinnx.data.measurements import Columns, read_measurements
 from pinnx.data.orientation import check_orientation, relative_divergence
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import Snapshots

@@ -12,6 +12,7 @@ Lines are named as an editor counts them.
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -22,7 +23,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["CsvTable", "column_key", "read_csv_table"]
+__all__ = ["CsvTable", "column_key", "read_csv_table", "shortened"]
 
 # In the order in which they are tried: a tab or a semicolon is never part of a number, a space may surround any other.
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
@@ -68,10 +69,10 @@ class CsvTable:
                 if column in optional and cell.lower() in MISSING:
                     continue
                 value = _number(cell, decimal)
-                if not np.isfinite(value):
+                if not math.isfinite(value):
                     raise PinnxError(
                         f"{self.path.name}, line {line}, column {self.header[column]}: "
-                        f"expected a finite number, got {cell!r}{self._hint(cell)}"
+                        f"expected a finite number, got {shortened(repr(cell), 60)}{self._hint(cell)}"
                     )
                 found[index, place] = value
         return found
@@ -94,8 +95,8 @@ class CsvTable:
         if len(first) == 2:
             (comma, a), (point, b) = first[","], first["."]
             raise PinnxError(
-                f"{self.path.name}: expected decimal points or decimal commas, got {a!r} in line {comma} and {b!r} in "
-                f"line {point}"
+                f"{self.path.name}: expected decimal points or decimal commas, got {shortened(repr(a), 60)} in line "
+                f"{comma} and {shortened(repr(b), 60)} in line {point}"
             )
         return "," if "," in first else "."
 
@@ -127,12 +128,23 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
         header = tuple(str(number) for number in range(1, len(_cells(rows[0][1], separator)) + 1))
     if rows:
         separator = _separator_of(rows[0][1], len(header), separator)
+    header = tuple(_shown_name(name) for name in header)
     return CsvTable(path, header, _table_rows(path, rows, header, separator), separator)
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """A text out of a file as a message can show it."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def column_key(name: str) -> str:
     """A column's name as names are compared: without its unit, and without capitals."""
     return re.sub(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$", "", name.strip()).casefold()
+
+
+def _shown_name(name: str) -> str:
+    """A name as messages can show it: on one line, without characters that steer a terminal."""
+    return shortened(" ".join("".join(letter if letter.isprintable() else " " for letter in name).split()), 100)
 
 
 def _text_of(path: Path) -> str:
@@ -197,8 +209,8 @@ def _table_rows(path: Path, lines: Lines, header: Sequence[str], separator: str)
             continue
         if len(cells) != len(header):
             raise PinnxError(
-                f"{path.name}, line {number}: expected {len(header)} values ({','.join(header)}) separated by "
-                f"{SEPARATORS[separator]}, got {len(cells)}"
+                f"{path.name}, line {number}: expected {len(header)} values ({shortened(','.join(header))}) "
+                f"separated by {SEPARATORS[separator]}, got {len(cells)}"
             )
         rows.append((number, cells))
     return tuple(rows)
@@ -240,7 +252,7 @@ def _separator_of_numbers(line: str) -> str | None:
 
 
 def _is_number(cell: str, decimals: str = ".") -> bool:
-    return any(not np.isnan(_number(cell, mark)) for mark in decimals) or cell.lower() in MISSING - {""}
+    return any(not math.isnan(_number(cell, mark)) for mark in decimals) or cell.lower() in MISSING - {""}
 
 
 def _number(cell: str, decimal: str) -> float:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pinnx.data.column_units import parse_unit, scales_to_si, split_unit, unit_notes
-from pinnx.data.csv_table import CsvTable, column_key, read_csv_table
+from pinnx.data.csv_table import CsvTable, column_key, read_csv_table, shortened
+from pinnx.data.measured_rows import Measurements, what_to_know
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 
@@ -33,8 +34,6 @@ MARKS: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "chc": ("above 0 is valid", lambda marks: marks > 0),
     "vector type": ("1 and 3 are valid", lambda marks: (marks == 1) | (marks == 3)),
 }
-# Pairs of rows that a note lists.
-PAIRS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -59,63 +58,6 @@ class Columns:
     speed: str | int | None = "speed"
     flagged: bool = False
     units: str = "kept"
-
-
-@dataclass(frozen=True, eq=False)
-class Measurements:
-    """What was measured, row by row; NaN where something was not.
-
-    Args:
-        coordinates: [rows, 1 + d] float64, columns t, x, y[, z]; [rows, d] without t if steady.
-        velocity: [rows, d] float64, columns u, v[, w].
-        source: where the measurements came from.
-        notes: sentences about what was left out of the file, counted twice or assumed.
-        pressure: [rows] float64, kinematic; None: nowhere.
-        speed: [rows] float64, where no velocity was measured; None: nowhere.
-    """
-
-    coordinates: np.ndarray
-    velocity: np.ndarray
-    source: str = ""
-    notes: tuple[str, ...] = ()
-    pressure: np.ndarray | None = None
-    speed: np.ndarray | None = None
-
-    @property
-    def dim(self) -> int:
-        """Number of space dimensions, 2 or 3."""
-        return int(self.velocity.shape[1])
-
-    @property
-    def num_rows(self) -> int:
-        """Number of rows: measurements of one place at one time."""
-        return int(self.velocity.shape[0])
-
-    @property
-    def steady(self) -> bool:
-        """Whether the rows have no time."""
-        return bool(self.coordinates.shape[1] == self.dim)
-
-    @property
-    def times(self) -> np.ndarray | None:
-        """[rows] float64, the time of each row; None where steady."""
-        return None if self.steady else self.coordinates[:, 0]
-
-    def positions(self) -> np.ndarray:
-        """Return the distinct places [k, d] float64, in the order of their first row."""
-        places = self.coordinates[:, -self.dim :]
-        _, first = np.unique(places, axis=0, return_index=True)
-        return places[np.sort(first)]
-
-    def rows(self, chosen: np.ndarray) -> Measurements:
-        """The rows that a mask [rows] marks."""
-        return replace(
-            self,
-            coordinates=self.coordinates[chosen],
-            velocity=self.velocity[chosen],
-            pressure=None if self.pressure is None else self.pressure[chosen],
-            speed=None if self.speed is None else self.speed[chosen],
-        )
 
 
 def read_measurements(
@@ -152,7 +94,7 @@ def read_measurements(
         raise PinnxError(f"{path.name}: expected rows that were measured, got none. {' '.join(notes)}")
     notes += _ignored(table, found, columns)
     rows = _arranged({name: column[chosen] for name, column in values.items()}, notes)
-    notes += _repeated_rows(rows, np.array([line for line, _ in table.rows])[chosen])
+    notes += what_to_know(rows, np.array([line for line, _ in table.rows])[chosen])
     return replace(rows, source=str(path), notes=tuple(notes))
 
 
@@ -208,7 +150,7 @@ def _shown(table: CsvTable) -> str:
         return f"{len(table.header)} columns without names, {table.separated}"
     if len(table.header) == 1:
         return f"one column, {table.header[0]!r}: columns are separated by commas, semicolons, tabs or spaces"
-    return f"{', '.join(table.header)} ({table.separated})"
+    return f"{shortened(', '.join(table.header))} ({table.separated})"
 
 
 def _values_of(table: CsvTable, found: Mapping[str, int], columns: Columns, notes: list[str]) -> dict[str, np.ndarray]:
@@ -272,7 +214,7 @@ def _ignored(table: CsvTable, found: Mapping[str, int], columns: Columns) -> lis
         for index, name in enumerate(table.header)
         if index not in used and (columns.flagged or column_key(name) not in MARKS)
     ]
-    return [f"Columns that are not used: {', '.join(others)}."] if others else []
+    return [f"Columns that are not used: {shortened(', '.join(others))}."] if others else []
 
 
 def _arranged(values: Mapping[str, np.ndarray], notes: list[str]) -> Measurements:
@@ -288,12 +230,6 @@ def _arranged(values: Mapping[str, np.ndarray], notes: list[str]) -> Measurement
                 f"speed is not used in {_of(known)} rows, as all components of the velocity are measured there."
             )
         speed = np.where(known, np.nan, speed)
-    if pressure is not None:
-        notes.append(
-            "p is taken as measured kinematic pressure (divided by the density), which fixes its constant; "
-            "data.measurements.p=null leaves it out."
-        )
-        notes += _pressure_out_of_scale(pressure, velocity, speed)
     coordinates = [values[name] for name in ("t", *AXIS_NAMES[:dim]) if name in values]
     return Measurements(
         np.column_stack(coordinates),
@@ -301,40 +237,3 @@ def _arranged(values: Mapping[str, np.ndarray], notes: list[str]) -> Measurement
         pressure=pressure if pressure is not None and np.isfinite(pressure).any() else None,
         speed=speed if speed is not None and np.isfinite(speed).any() else None,
     )
-
-
-def _pressure_out_of_scale(pressure: np.ndarray, velocity: np.ndarray, speed: np.ndarray | None) -> list[str]:
-    """A pressure that is far above the square of the velocity: absolute, or not divided by the density."""
-    lengths = np.abs(velocity) if speed is None else np.abs(np.column_stack([velocity, speed]))
-    largest = float(np.nanmax(lengths)) if np.isfinite(lengths).any() else 0.0
-    mean = abs(float(np.nanmean(pressure))) if np.isfinite(pressure).any() else 0.0
-    if not largest or mean < 100 * largest**2:
-        return []
-    return [
-        f"Look at p: its mean is {mean:.3g} where velocities are {largest:.3g} at most. "
-        "Is it divided by the density, and relative to the pressure around?"
-    ]
-
-
-def _repeated_rows(rows: Measurements, lines: np.ndarray) -> list[str]:
-    """What must be known of places and times that several rows have."""
-    columns = [rows.velocity, *(column[:, None] for column in (rows.pressure, rows.speed) if column is not None)]
-    table = np.column_stack(columns)
-    order = np.lexsort(rows.coordinates.T[::-1])
-    coordinates, seen = rows.coordinates[order], table[order]
-    same = (coordinates[1:] == coordinates[:-1]).all(axis=1)
-    first, second = order[:-1][same], order[1:][same]
-    differs = (np.isfinite(seen[1:]) & np.isfinite(seen[:-1]) & (seen[1:] != seen[:-1])).any(axis=1)[same]
-    overlaps = (np.isfinite(seen[1:]) & np.isfinite(seen[:-1])).any(axis=1)[same]
-    notes = []
-    for chosen, words in (
-        (overlaps & ~differs, "repeat an earlier one (same place, time and values) and count twice"),
-        (differs, "have the place and time of another one with other values, and both are fitted"),
-    ):
-        pairs = np.sort(np.column_stack([lines[first[chosen]], lines[second[chosen]]]), axis=1)
-        if len(pairs):
-            pairs = pairs[np.argsort(pairs[:, 1], kind="stable")]
-            shown = ", ".join(f"{a} and {b}" for a, b in pairs[:PAIRS_SHOWN].tolist())
-            more = f", and {len(pairs) - PAIRS_SHOWN:,} more" if len(pairs) > PAIRS_SHOWN else ""
-            notes.append(f"{len(pairs):,} of {rows.num_rows:,} rows {words}: lines {shown}{more}.")
-    return notes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pinnx.config import Config
-from pinnx.data.measurements import Measurements
+from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.output_points import OutputPoints

@@ -12,10 +12,10 @@ __all__ = ["field_roles", "flow_description"]
 _NU = "viscosity \N{GREEK SMALL LETTER NU}"
 
 
-def field_roles(dim: int) -> dict[str, str]:
-    """Attributes of fields.h5: the components of the velocity, and that the pressure has no absolute value."""
-    vector = ",".join("uvw"[:dim])
-    return {"vector": vector, "vector_name": "velocity", "length_name": "speed", "up_to_constant": "p"}
+def field_roles(dim: int, *, pressure_measured: bool = False) -> dict[str, str]:
+    """Attributes of fields.h5: the components of the velocity, and whether the pressure has an absolute value."""
+    vector, free = ",".join("uvw"[:dim]), "" if pressure_measured else "p"
+    return {"vector": vector, "vector_name": "velocity", "length_name": "speed", "up_to_constant": free}
 
 
 def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
             "velocity": "the velocity as a vector",
             "fluctuation": "the velocity vector less its mean over time",
             "speed": "length of the velocity",
-            "p": "pressure, up to a constant at each time",
+            "p": "pressure" if "p" in case.measured else "pressure, up to a constant at each time",
             "continuity_l2": "divergence of the velocity, root mean square",
             "nu": _NU,
             **{name: gate.description for name, gate in GATES.items()},

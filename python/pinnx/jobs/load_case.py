@@ -9,7 +9,8 @@ import numpy as np
 
 from pinnx.config import Config
 from pinnx.data.mapping import DataMapping
-from pinnx.data.measurements import Columns, Measurements, read_measurements
+from pinnx.data.measured_rows import Measurements
+from pinnx.data.measurements import Columns, read_measurements
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.synthetic import periodic_flow
@@ -162,7 +163,7 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
         if outside.size:
             raise PinnxError(
                 f"{measured.source}: expected sensors inside domain.{axis} = [{given[0]:g}, {given[1]:g}], "
-                f"got {axis} = {column[outside[0]]:g}"
+                f"got {axis} = {column[outside[0]]:g}; widen domain.{axis}, or leave rows out by data.window.{axis}"
             )
         bounds[axis] = given
     return make_case(

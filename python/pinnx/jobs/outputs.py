@@ -75,11 +75,11 @@ def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], 
         steady=case.steady,
         grid=output.grid_shape is not None,
         source=case.source,
-        pressure="kinematic, up to a constant at each time",
+        pressure="kinematic" if "p" in case.measured else "kinematic, up to a constant at each time",
         axes=",".join((*(() if case.steady else ("t",)), *(axes if output.grid_shape else ("n",)))),
         names=",".join(names),
         residual_names=",".join(flow.residual_names),
-        **field_roles(dim),
+        **field_roles(dim, pressure_measured="p" in case.measured),
     )
     if output.times is not None:
         file["t"] = output.times

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pinnx.data.csv_table import read_csv_table
-from pinnx.data.measurements import Columns, Measurements, read_measurements
+from pinnx.data.measured_rows import Measurements
+from pinnx.data.measurements import Columns, read_measurements
 from pinnx.errors import PinnxError
 
 ROWS = [[0.0, 0.5, 1.25, -2e-3, 4.0], [1.0, 0.75, 1.5, 0.25, -1.0]]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pinnx.data import read_measurements
-from pinnx.data.measurements import Columns, Measurements
+from pinnx.data.measured_rows import Measurements
+from pinnx.data.measurements import Columns
 from pinnx.errors import PinnxError
 
 NAN = np.nan
@@ -138,6 +139,15 @@ def test_a_place_twice_at_one_time(tmp_path: Path):
     # A pressure tap beside a velocity probe says nothing twice, and one sensor measures at many times.
     assert not any("rows" in note and "place" in note for note in read(tmp_path, "x,y,u,p\n1,1,5,\n1,1,,7\n").notes)
     assert read(tmp_path, "t,x,y,u,v\n0,1,1,5,5\n1,1,1,5,5\n").notes == ()
+
+
+def test_a_flow_without_direction_is_said(tmp_path: Path):
+    for text, said in (
+        ("x,y,speed\n1,1,5\n", True),
+        ("x,y,p\n1,1,5\n", True),
+        ("x,y,u,speed\n1,1,,5\n1,2,4,5\n", False),
+    ):
+        assert any("from its reverse" in note for note in read(tmp_path, text).notes) == said
 
 
 def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):

@@ -38,6 +38,13 @@ def written(tiny: Tiny, name: str, path: Path) -> tuple[Case, Evaluation]:
     return case, flow
 
 
+def test_each_frame_is_reported(tiny: Tiny) -> None:
+    config = tiny("unsteady_csv")
+    case, done = load_case(config), []
+    evaluate_output(case.output, flow_problem(config, case).problem, lambda *frame: done.append(frame))
+    assert done == [(1, 3), (2, 3), (3, 3)]
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_layout(tiny: Tiny, name: str, tmp_path: Path) -> None:
     case, flow = written(tiny, name, tmp_path / "fields.h5")

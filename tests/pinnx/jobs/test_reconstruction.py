@@ -133,6 +133,23 @@ def test_measurements_become_fields_on_a_grid(finished: Finished) -> None:
         assert "reference" not in file
 
 
+def test_a_run_from_parts_of_a_flow(tiny: Tiny, tmp_path: Path) -> None:
+    """One component, a speed and a pressure, each at places of its own, in a table of a German spreadsheet."""
+    config = tiny("steady_csv")
+    text = "X [m];Y [m];U [m/s];Speed;p;Ort\n0,1;0,1;0,5;;;A\n0,3;-0,2;;;2,5;B\n0,4;0,1;;0,7;;C\n"
+    (tmp_path / "steady.csv").write_text(text)
+    metrics = reconstruct(config, tmp_path / "run")
+    assert metrics["measured"] == ["u", "p", "speed"]
+    assert metrics["num_sensors"] == 3
+    assert metrics["sensor_misfit"] > 0
+    assert "Columns that are not used: Ort." in metrics["notes"]
+    assert sum("counts as not measured there" in note for note in metrics["notes"]) == 3
+    assert metrics["descriptions"]["p"] == "pressure"
+    with h5py.File(tmp_path / "run" / "fields.h5") as file:
+        assert (file.attrs["up_to_constant"], file.attrs["pressure"]) == ("", "kinematic")
+    assert "Measured: u, p and speed at 3" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_the_demo_is_periodic_and_says_that_it_is_synthetic(tmp_path: Path, no_report: None) -> None:
     small = ["data.synthetic.resolution=16", "data.synthetic.num_frames=3", "sensors.count=4", "train.steps=3"]
     metrics = reconstruct(load_config("demo", [*small, "model.width=8"]), tmp_path / "run")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pinnx.sensors.approximate import ApproximateQRSelector
+from pinnx.sensors.adapters import ApproximateQRSelector, PySensorsOptimizer
 from pinnx.sensors.fit_cache import SelectionCache
 from pinnx.sensors.gappy_pod import GappyPOD, fit_gappy_pod
 from pinnx.sensors.place_weights import cell_areas, channel_wall_weights
-from pinnx.sensors.pysensors_optimizer import PySensorsOptimizer
 from pinnx.sensors.quality import SelectionQuality, selection_quality
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import select_sensors

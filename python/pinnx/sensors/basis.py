@@ -112,7 +112,7 @@ def _limited(found: Modes, source: SnapshotSource, num_modes: int | None, max_mo
     rank = int((values > 4.0 * torch.finfo(source.dtype).eps * norm).sum())
     if rank == 0:
         raise PinnxError(
-            f"X: expected snapshots that {'differ' if subtract_mean else 'are not zero'}, got "
+            f"snapshots: expected fields that {'differ' if subtract_mean else 'are not zero'}, got "
             f"{found.num_snapshots} without any variation"
         )
     if num_modes is None:
@@ -213,7 +213,7 @@ def sketch_snapshots(
             total += block.sum(dim=0)
         count += len(block)
     if not bool(sketch.sum(dim=0).isfinite().all()):
-        raise PinnxError("X: expected finite snapshots, got NaN or infinite values")
+        raise PinnxError("snapshots: expected finite values, got NaN or infinite ones")
     mean = torch.zeros(size, dtype=source.dtype, device=source.device)
     if subtract_mean and count > 1:
         mean = (total / count).to(source.dtype)

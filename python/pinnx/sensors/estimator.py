@@ -6,7 +6,7 @@ class can be cloned, compared, put into a pipeline or a grid search.
 
 from __future__ import annotations
 
-import inspect
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, NoReturn, Self
 
 from pinnx.errors import PinnxError
@@ -18,51 +18,36 @@ class NotFittedError(PinnxError, AttributeError):
     """An attribute that only `fit` sets was read before it."""
 
 
+@dataclass(eq=False, repr=False)
 class Estimator:
-    """Parameters are the arguments of the constructor, kept under their own names and unchanged."""
-
-    @classmethod
-    def _parameters(cls) -> dict[str, inspect.Parameter]:
-        parameters = dict(inspect.signature(cls.__init__).parameters)
-        del parameters["self"]
-        return parameters
+    """Parameters are the fields of the dataclass, kept under their own names and unchanged; none is an estimator."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name; with ``deep``, those of parameters that have some as well."""
-        found: dict[str, Any] = {}
-        for name in self._parameters():
-            value = getattr(self, name)
-            found[name] = value
-            if deep and hasattr(value, "get_params") and not isinstance(value, type):
-                found |= {f"{name}__{inner}": part for inner, part in value.get_params().items()}
-        return found
+        """Return the parameters by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, ``outer__inner`` for those of a parameter.
+        """Set parameters by name.
 
         Raises:
             PinnxError: no parameter of this name; nothing has been set then.
         """
-        known = self._parameters()
+        known = self.get_params()
         for name in params:
-            if name.partition("__")[0] not in known:
+            if name not in known:
                 raise PinnxError(f"{type(self).__name__}: no parameter {name!r}; it has {', '.join(known)}")
         for name, value in params.items():
-            outer, nested, inner = name.partition("__")
-            if nested:
-                getattr(self, outer).set_params(**{inner: value})
-            else:
-                setattr(self, name, value)
+            setattr(self, name, value)
         return self
 
     def __repr__(self) -> str:
         parts = []
-        for name, parameter in self._parameters().items():
-            value = getattr(self, name)
-            if parameter.default is inspect.Parameter.empty:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.default is MISSING:
                 parts.append(_short(value))
-            elif value is not parameter.default and not _same(value, parameter.default):
-                parts.append(f"{name}={_short(value)}")
+            elif value is not field.default and not _same(value, field.default):
+                parts.append(f"{field.name}={_short(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -15,20 +15,19 @@ minimum mean square estimate, Kay, "Fundamentals of Statistical Signal Processin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from pinnx.data.blocks import ArraySource
 from pinnx.errors import PinnxError
+from pinnx.sensors.basis import find_modes
 
 __all__ = ["GappyPOD", "fit_gappy_pod"]
 
-EPS32 = float(np.finfo(np.float32).eps)
 EPS64 = float(np.finfo(np.float64).eps)
-# Numbers of one block of places in float64 (16 MB): the snapshots are never copied whole.
-BLOCK_NUMBERS = 2**21
 
 Array = NDArray[np.float64]
 
@@ -58,8 +57,8 @@ class GappyPOD:
         """r."""
         return int(self.modes.shape[-1])
 
-    def coefficients(self, seen: NDArray[np.floating]) -> Array:
-        """Return the coefficients [..., r] of the modes for measurements [..., k, c].
+    def reconstruct(self, seen: NDArray[np.floating]) -> Array:
+        """Return the fields [..., n, c] for measurements [..., k, c].
 
         Raises:
             PinnxError: another shape, or values that are not finite.
@@ -68,17 +67,12 @@ class GappyPOD:
         if measured.shape[-2:] != self.seen_mean.shape:
             k, c = self.seen_mean.shape
             raise PinnxError(f"seen: expected shape [..., {k}, {c}], got {list(measured.shape)}")
-        _require_finite("seen", measured)
-        offset = (measured - self.seen_mean).reshape(*measured.shape[:-2], -1)
-        found: Array = offset @ self.estimator.T
-        return found
-
-    def reconstruct(self, seen: NDArray[np.floating]) -> Array:
-        """Return the fields [..., n, c] for measurements [..., k, c]."""
-        coefficients = self.coefficients(seen)
+        _require_finite(measured)
+        batch = measured.shape[:-2]
+        coefficients = (measured - self.seen_mean).reshape(*batch, -1) @ self.estimator.T
         n, c, r = self.modes.shape
-        fields = coefficients @ self.modes.reshape(n * c, r).T
-        return fields.reshape(*coefficients.shape[:-1], n, c) + self.mean
+        fields: Array = (coefficients @ self.modes.reshape(n * c, r).T).reshape(*batch, n, c) + self.mean
+        return fields
 
 
 def fit_gappy_pod(
@@ -123,12 +117,14 @@ def fit_gappy_pod(
         raise PinnxError(f"snapshots: expected two or more to learn from, got {num_times}")
     if not noise >= 0.0:
         raise PinnxError(f"noise: expected a standard deviation >= 0, got {noise}")
-    _require_finite("seen", seen)
+    _require_finite(seen)
+    source = ArraySource(torch.from_numpy(np.ascontiguousarray(snapshots, dtype=np.float64)))
+    found = find_modes(source, None, num_times, subtract_mean=subtract_mean)
+    modes, singular = found.modes, found.singular_values
     mean = snapshots.mean(axis=0, dtype=np.float64) if subtract_mean else np.zeros((n, c))
     seen_mean = seen.mean(axis=0, dtype=np.float64) if subtract_mean else np.zeros(seen.shape[1:])
-    turned, singular = _time_modes(snapshots, mean)
     measured = seen.shape[1] * c
-    rank = singular.size
+    rank = len(singular)
     most = rank if noise > 0.0 else min(rank, measured)
     if num_modes is None:
         num_modes = rank if noise > 0.0 else max(1, min(rank, measured // 2))
@@ -137,15 +133,14 @@ def fit_gappy_pod(
             f"num_modes: expected 1 to {most} for {num_times} snapshots of rank {rank} and {measured} measured "
             f"numbers, got {num_modes}"
         )
-    turned, singular = turned[:, :num_modes], singular[:num_modes]
-    modes = np.empty((n, c, num_modes))
-    for rows, block in _centred_blocks(snapshots, mean):
-        modes[rows] = (block.T @ (turned / singular)).reshape(-1, c, num_modes)
-    deviations = singular / np.sqrt(num_times)
-    seen_modes = (seen.astype(np.float64) - seen_mean).reshape(num_times, -1).T @ (turned / singular)
+    modes, singular = modes[:num_modes], singular[:num_modes]
+    # Of each mode in each snapshot, over its square norm: what makes the mode, and what it looks like to the sensors.
+    shares = ((source.matrix - torch.from_numpy(mean.reshape(-1))) @ modes.T / singular**2).numpy()
+    seen_modes = (seen.astype(np.float64) - seen_mean).reshape(num_times, -1).T @ shares
+    deviations = singular.numpy() / np.sqrt(num_times)
     return GappyPOD(
         mean=mean,
-        modes=modes,
+        modes=modes.numpy().T.reshape(n, c, num_modes),
         deviations=deviations,
         seen_mean=seen_mean,
         estimator=_estimator(seen_modes, deviations if noise > 0.0 else np.ones(num_modes), noise),
@@ -163,39 +158,6 @@ def _estimator(seen_modes: Array, scales: Array, noise: float) -> Array:
     return estimator
 
 
-def _time_modes(snapshots: NDArray[np.floating], mean: Array) -> tuple[Array, Array]:
-    """Left singular vectors [T, r] and singular values [r] of the snapshots less their mean.
-
-    Eigenvectors of the T x T matrix of inner products ("method of snapshots"): one pass over the
-    data. It loses what is below sqrt(eps) of the first mode, which files in float32 do not hold.
-    """
-    num_times = len(snapshots)
-    gram, squares = np.zeros((num_times, num_times)), 0.0
-    for rows, block in _centred_blocks(snapshots, mean):
-        _require_finite("snapshots", block)
-        gram += block @ block.T
-        squares += float(np.sum(snapshots[:, rows].astype(np.float64) ** 2))
-    energies, vectors = np.linalg.eigh(gram)
-    singular = np.sqrt(np.maximum(energies[::-1], 0.0))
-    size = max(num_times, mean.size)
-    # What rounding the data to float32 makes of fields of their size; and what squaring loses.
-    noise_floor = EPS32 * np.sqrt(squares / (num_times * mean.size)) * np.sqrt(size)
-    lost = np.sqrt(EPS64 * num_times) * singular[0]
-    rank = int(np.count_nonzero(singular > max(noise_floor, lost)))
-    if rank == 0:
-        raise PinnxError(f"snapshots: expected fields that differ, got {num_times} without any variation")
-    return vectors[:, ::-1][:, :rank], singular[:rank]
-
-
-def _centred_blocks(snapshots: NDArray[np.floating], mean: Array) -> Iterator[tuple[slice, Array]]:
-    """Blocks of places: which, and [T, places c] less the mean."""
-    num_times, n, c = snapshots.shape
-    step = max(1, BLOCK_NUMBERS // (num_times * c))
-    for begin in range(0, n, step):
-        rows = slice(begin, min(begin + step, n))
-        yield rows, (snapshots[:, rows] - mean[rows]).reshape(num_times, -1)
-
-
-def _require_finite(name: str, array: NDArray[np.floating]) -> None:
-    if not np.isfinite(array).all():
-        raise PinnxError(f"{name}: expected finite values, got NaN or infinite ones")
+def _require_finite(seen: NDArray[np.floating]) -> None:
+    if not np.isfinite(seen).all():
+        raise PinnxError("seen: expected finite values, got NaN or infinite ones")

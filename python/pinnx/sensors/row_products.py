@@ -66,7 +66,7 @@ def gram_matrix(source: SnapshotSource, *, subtract_mean: bool, dtype: torch.dty
     total -= total.mean(dim=0)
     total -= total.mean(dim=1, keepdim=True)
     if not bool(torch.isfinite(total).all()) or not bool(torch.isfinite(mean_square)):
-        raise PinnxError("X: expected finite snapshots, got NaN or infinite values")
+        raise PinnxError("snapshots: expected finite values, got NaN or infinite ones")
     fluctuation = float(torch.linalg.norm(total))
     rms = float(((total.trace() / count + mean_square) / size).sqrt())
     if not subtract_mean or count == 1:

@@ -7,7 +7,7 @@ Pivoted QR is that of `pinn_ext.pivoted_qr`; how A is made: `pivoted_matrix.py`.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +32,7 @@ MATRIX_PARAMETERS = ("basis", "n_modes", "method", "subtract_mean", "scale_modes
 STORAGE = ("memory_limit", "cache")
 
 
+@dataclass(eq=False, repr=False)
 class SensorSelector(Estimator):
     """Choose k places from which the field can be recovered.
 
@@ -92,58 +93,31 @@ class SensorSelector(Estimator):
     Source: Manohar, Brunton, Kutz, Brunton, IEEE Control Systems 38, 2018.
     """
 
-    def __init__(
-        self,
-        n_sensors: int,
-        *,
-        basis: str = "pod",
-        n_modes: int | None = None,
-        method: str = "exact",
-        subtract_mean: bool = False,
-        scale_modes: bool = False,
-        areas: Any = None,
-        weights: Any = None,
-        costs: Any = None,
-        forbidden: Any = None,
-        forced: Any = None,
-        positions: Any = None,
-        min_distance: float | None = None,
-        regions: Any = None,
-        max_per_region: Any = None,
-        quotas: Any = None,
-        grid_shape: tuple[int, ...] | None = None,
-        refine: int | tuple[int, ...] | None = None,
-        seed: int = 0,
-        oversampling: int = 10,
-        power_iterations: int = 2,
-        sketch: str = "gaussian",
-        memory_limit: int | None = None,
-        cache: Any = None,
-    ) -> None:
-        self.n_sensors = n_sensors
-        self.basis = basis
-        self.n_modes = n_modes
-        self.method = method
-        self.subtract_mean = subtract_mean
-        self.scale_modes = scale_modes
-        self.areas = areas
-        self.weights = weights
-        self.costs = costs
-        self.forbidden = forbidden
-        self.forced = forced
-        self.positions = positions
-        self.min_distance = min_distance
-        self.regions = regions
-        self.max_per_region = max_per_region
-        self.quotas = quotas
-        self.grid_shape = grid_shape
-        self.refine = refine
-        self.seed = seed
-        self.oversampling = oversampling
-        self.power_iterations = power_iterations
-        self.sketch = sketch
-        self.memory_limit = memory_limit
-        self.cache = cache
+    n_sensors: int
+    _: KW_ONLY
+    basis: str = "pod"
+    n_modes: int | None = None
+    method: str = "exact"
+    subtract_mean: bool = False
+    scale_modes: bool = False
+    areas: Any = None
+    weights: Any = None
+    costs: Any = None
+    forbidden: Any = None
+    forced: Any = None
+    positions: Any = None
+    min_distance: float | None = None
+    regions: Any = None
+    max_per_region: Any = None
+    quotas: Any = None
+    grid_shape: tuple[int, ...] | None = None
+    refine: int | tuple[int, ...] | None = None
+    seed: int = 0
+    oversampling: int = 10
+    power_iterations: int = 2
+    sketch: str = "gaussian"
+    memory_limit: int | None = None
+    cache: Any = None
 
     def fit(self, X: Any, y: Any = None, *, progress: Progress | None = None) -> Self:
         """Choose the sensors.

@@ -151,11 +151,11 @@ def test_refuses_what_is_not_finite_or_does_not_vary(rng: np.random.Generator, r
     snapshots = rng.normal(size=(20, 30))
     for wrong in (np.nan, np.inf):
         snapshots[3, 4] = wrong
-        with pytest.raises(PinnxError, match="X: expected finite snapshots, got NaN or infinite values"):
+        with pytest.raises(PinnxError, match="snapshots: expected finite values, got NaN or infinite ones"):
             found(snapshots, 2, randomized=randomized)
-    with pytest.raises(PinnxError, match="X: expected snapshots that are not zero, got 20 without any variation"):
+    with pytest.raises(PinnxError, match="snapshots: expected fields that are not zero, got 20 without any variation"):
         found(np.zeros((20, 30)), 2, randomized=randomized)
-    with pytest.raises(PinnxError, match="X: expected snapshots that differ, got 20 without any variation"):
+    with pytest.raises(PinnxError, match="snapshots: expected fields that differ, got 20 without any variation"):
         found(np.full((20, 30), 7.3), 2, randomized=randomized, subtract_mean=True)
 
 

@@ -99,14 +99,6 @@ def test_sensors_that_see_nothing_leave_the_mean(rng: np.random.Generator) -> No
     np.testing.assert_array_equal(fit_gappy_pod(train, blind).reconstruct(blind[0]), train.mean(axis=0))
 
 
-def test_blocks_of_places_change_nothing(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = fields_of(rng, 20)
-    whole = fit_gappy_pod(train, train[:, PLACES]).reconstruct(train[:2, PLACES])
-    monkeypatch.setattr("pinnx.sensors.gappy_pod.BLOCK_NUMBERS", 130)
-    parts = fit_gappy_pod(train, train[:, PLACES]).reconstruct(train[:2, PLACES])
-    np.testing.assert_allclose(parts, whole, atol=tolerances.GAPPY_POD * np.abs(whole).max())
-
-
 def test_rounding_of_float32_is_no_mode(rng: np.random.Generator) -> None:
     train = fields_of(rng, 20).astype(np.float32)
     fitted = fit_gappy_pod(train, train[:, PLACES], noise=1e-3)

@@ -160,7 +160,7 @@ def test_a_nan_in_a_stream_is_found(snapshots: np.ndarray) -> None:
     wrong = snapshots.copy()
     wrong[70, 123] = np.nan
     for options in ({}, {"method": "randomized", "basis": "randomized"}):
-        with pytest.raises(PinnxError, match="X: expected finite snapshots"):
+        with pytest.raises(PinnxError, match="snapshots: expected finite values"):
             SensorSelector(6, memory_limit=200 * MIB, **options).fit([wrong[:50], wrong[50:]])
 
 

@@ -17,13 +17,14 @@ import os
 import time
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from pinnx import __version__
 from pinnx.data.blocks import BLOCK_BYTES, BlocksSource, Progress, SnapshotSource
 from pinnx.errors import PinnxError
 from pinnx.runs.files import atomic_write
@@ -37,38 +38,25 @@ LEARNED = ("selected_sensors_", "r_diagonal_", "rank_", "log_volume_", "n_featur
 STALE_S = 3600.0
 
 
+@dataclass(frozen=True, init=False)
 class SelectionCache:
     """Fits in one folder, by fingerprint.
 
     Args:
         folder: where; None takes the variable PINNX_CACHE, else pinnx/selections in the user's
             cache folder (XDG_CACHE_HOME, or ~/.cache). It is made when something is written.
+
+    Raises:
+        PinnxError: something else.
     """
 
+    folder: Path
+
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = _default_folder() if folder is None else Path(folder).expanduser()
-
-    @classmethod
-    def of(cls, given: Any) -> SelectionCache | None:
-        """Return the cache that a user names: None, a folder, or a cache.
-
-        Raises:
-            PinnxError: something else.
-        """
-        if given is None or isinstance(given, SelectionCache):
-            return given
-        if isinstance(given, str | os.PathLike):
-            return cls(given)
-        raise PinnxError(f"cache: expected None, a folder or a SelectionCache, got {type(given).__name__}")
-
-    def __repr__(self) -> str:
-        return f"SelectionCache({str(self.folder)!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SelectionCache) and self.folder == other.folder
-
-    def __hash__(self) -> int:
-        return hash(self.folder)
+        if folder is not None and not isinstance(folder, str | os.PathLike):
+            got = type(folder).__name__
+            raise PinnxError(f"cache: expected None, a folder or a SelectionCache, got {got}")
+        object.__setattr__(self, "folder", _default_folder() if folder is None else Path(folder).expanduser())
 
     def load(self, key: str) -> dict[str, np.ndarray] | None:
         """Return the arrays of a fit; None where there is none, or, with a warning, one that is damaged."""
@@ -128,11 +116,11 @@ def fingerprint(
         if progress is not None and not source.in_memory:
             progress("hashing", done, source.num_snapshots)
     source.num_passes = 0
-    _feed(digest, "version", _version())
-    _feed(digest, "snapshots", [str(source.dtype), done, source.n, source.c if source.vector else None])
     # Results of two kinds of device agree to rounding only.
-    _feed(digest, "how", [source.device.type, None if source.in_memory else memory_limit])
-    _feed(digest, "parameters", parameters)
+    how = [__version__, source.device.type, None if source.in_memory else memory_limit]
+    shape = [str(source.dtype), done, source.n, source.c if source.vector else None]
+    for value in (how, shape, parameters):
+        digest.update(_content("parameters", value).encode())
     return digest.hexdigest()
 
 
@@ -155,30 +143,19 @@ def restore(selector: Any, kept: Mapping[str, np.ndarray]) -> None:
         selector.basis_, selector.mean_ = np.moveaxis(kept["basis_"], 0, -1), kept["mean_"]
 
 
-def _feed(digest: Any, name: str, value: Any) -> None:
-    """Add a value so that no two different ones add the same bytes: name, kind, size, content."""
+def _content(name: str, value: Any) -> str:
+    """Spell out a value, its type and the name of each part, so that no two different ones have the same text."""
     if value is None or isinstance(value, bool | int | float | complex | str):
-        digest.update(f"{name!r} {type(value).__name__} {value!r};".encode())
-    elif isinstance(value, Mapping):
-        _feed(digest, name, f"mapping of {len(value)}")
-        for key in sorted(value, key=repr):
-            _feed(digest, f"{name}[{key!r}]", value[key])
-    elif isinstance(value, list | tuple):
-        _feed(digest, name, f"list of {len(value)}")
-        for index, item in enumerate(value):
-            _feed(digest, f"{name}[{index}]", item)
-    else:
-        array = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
-        if array.dtype.kind not in "biufc":
-            raise PinnxError(f"{name}: expected numbers, texts or arrays to hash, got {type(value).__name__}")
-        digest.update(f"{name!r} {array.dtype.str} {array.shape};".encode() + array.tobytes())
-
-
-def _version() -> str:
-    try:
-        return version("pinn-ext")
-    except PackageNotFoundError:
-        return "0+uninstalled"
+        return f"{type(value).__name__} {value!r}"
+    if isinstance(value, Mapping):
+        parts = [f"{key!r}: {_content(f'{name}[{key!r}]', value[key])}" for key in sorted(value, key=repr)]
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_content(f'{name}[{index}]', item) for index, item in enumerate(value))}]"
+    array = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+    if array.dtype.kind not in "biufc":
+        raise PinnxError(f"{name}: expected numbers, texts or arrays to hash, got {type(value).__name__}")
+    return f"{array.dtype.str} {array.shape} {hashlib.blake2b(array.tobytes()).hexdigest()}"
 
 
 def _default_folder() -> Path:

@@ -138,7 +138,8 @@ class SensorSelector(Estimator):
                 blocks out of an iterable, streamed, with a cache.
         """
         self._check()
-        cache = SelectionCache.of(self.cache)
+        kept = self.cache is None or isinstance(self.cache, SelectionCache)
+        cache: SelectionCache | None = self.cache if kept else SelectionCache(self.cache)
         plan = MatrixPlan(int(self.n_sensors), **{name: getattr(self, name) for name in MATRIX_PARAMETERS})
         found, key = None, ""
         with open_snapshots(X, num_rows=plan.num_rows, memory_limit=self.memory_limit) as source:

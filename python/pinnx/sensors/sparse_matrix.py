@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse
 import torch
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from torch import Tensor
 
 from pinnx.errors import PinnxError
@@ -129,44 +129,26 @@ class SparseSensorMatrix:
 
     def to_scipy(self, dtype: DTypeLike = np.float64) -> scipy.sparse.csr_array:
         """Return C as a SciPy CSR matrix, [k, n] or [k c, n c]."""
-        columns = self._columns()
+        c = self.components or 1
+        columns = (self.indices[:, None] * c + np.arange(c)).reshape(-1)
         pointers = np.arange(columns.size + 1)
         return scipy.sparse.csr_array((np.ones(columns.size, dtype=dtype), columns, pointers), shape=self.shape)
 
     def linear_operator(self, dtype: DTypeLike = np.float64) -> LinearOperator:
-        """Return C as an operator of scipy.sparse.linalg, with its adjoint; nothing is stored."""
-        columns = self._columns()
-
-        def rmatmat(values: NDArray[Any]) -> NDArray[Any]:
-            field = np.zeros((self.shape[1], values.shape[1]), dtype=values.dtype)
-            field[columns] = values
-            return field
-
-        return LinearOperator(
-            self.shape,
-            matvec=lambda f: f.reshape(-1)[columns],
-            rmatvec=lambda y: rmatmat(y.reshape(-1, 1))[:, 0],
-            matmat=lambda f: f[columns],
-            rmatmat=rmatmat,
-            dtype=np.dtype(dtype),
-        )
+        """Return C as an operator of scipy.sparse.linalg, with its adjoint."""
+        return aslinearoperator(self.to_scipy(dtype))
 
     def to_torch(self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Tensor:
         """Return C as a sparse COO tensor of torch, [k, n] or [k c, n c], coalesced."""
-        columns = torch.from_numpy(self._columns())
-        indices = torch.stack([torch.arange(columns.numel()), columns])
-        matrix = torch.sparse_coo_tensor(
-            indices, torch.ones(columns.numel(), dtype=dtype), self.shape, is_coalesced=True, check_invariants=True
-        )
-        return matrix.to(device)
+        entries = np.stack(self.to_scipy().nonzero()).astype(np.int64)
+        ones = torch.ones(entries.shape[1], dtype=dtype)
+        return torch.sparse_coo_tensor(
+            torch.from_numpy(entries), ones, self.shape, is_coalesced=True, check_invariants=True
+        ).to(device)
 
     @property
     def _last(self) -> tuple[int, ...]:
         return () if self.components is None else (self.components,)
-
-    def _columns(self) -> NDArray[np.int64]:
-        c = self.components or 1
-        return (self.indices[:, None] * c + np.arange(c)).reshape(-1)
 
     def _batch_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The leading axes of a field, whose grid may be given as axes or as one."""

@@ -3,7 +3,11 @@
     A = U S V',   A [T, n c] = snapshots, one per row, with or without their mean over time
 
     method of snapshots   G = A A' [T, T] from one pass over blocks of columns;  G = U S^2 U'
-                          V = S^-1 U' A in a second pass
+                          V = S^-1 U' A in a second pass. X itself is never copied, and the
+                          mean m, which is often a hundred times the fluctuations, is never
+                          squared in float32 (`pinn_ext.row_gram`):
+        (A - m) (A - m)' = J A A' J = F,   J = I - 1 1' / T         products in `dtype`
+        A A' = F + g 1' + 1 g' + (m'm) 1 1',   g = (A - m) m        added in float64
     range finder          Y = R A, R [l, T] random, l = r + oversampling; Q = orth(Y');
                           `power_iterations` times Q = orth(A' A Q); then SVD of A Q [T, l]
     sketch                V of Y itself: one pass, on average the right lengths and angles
@@ -21,18 +25,19 @@ Comput. 41 (2019) A2430, for one pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pinn_ext import sketch_rows
+from pinn_ext import project_rows, row_gram, sketch_rows
 from pinnx.data.blocks import ArraySource, SnapshotSource
 from pinnx.data.open_snapshots import FEW_SNAPSHOTS
 from pinnx.errors import PinnxError
-from pinnx.sensors.row_products import gram_matrix, on_one_thread, project
 
-__all__ = ["Modes", "find_modes", "sketch_snapshots"]
+__all__ = ["Modes", "find_modes", "gram_matrix", "modes_of_sketch", "sketch_snapshots"]
 
 EPS32 = torch.finfo(torch.float32).eps
 # Up to so many, products in float64 take a few milliseconds and save a pass.
@@ -143,7 +148,7 @@ def _method_of_snapshots(
     for dtype in [torch.float32, torch.float64] if cheap else [torch.float64]:
         gram = gram_matrix(source, subtract_mean=subtract_mean, dtype=dtype)
         count = len(gram.matrix)
-        with on_one_thread():
+        with _on_one_thread():
             squares, vectors = torch.linalg.eigh(gram.matrix)
         squares, vectors = squares.flip(0)[:wanted], vectors.flip(1)[:, :wanted]
         # Of the products of fluctuations (the mean enters in float64): each of the T^2 numbers is rounded by
@@ -159,9 +164,93 @@ def _method_of_snapshots(
         if keep >= enough:
             values = squares[:keep].clamp(min=0.0).sqrt()
             rotation = (vectors[:, :keep] / values).T
-            modes = project(source, rotation, gram.mean if subtract_mean else None)
+            modes = _project(source, rotation, gram.mean if subtract_mean else None)
             return Modes(modes, values, gram.mean, count, "snapshots")
     return None
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Args:
+    matrix: [T, T] float64, of the snapshots with or without their mean.
+    mean: [n c] over time, in the dtype of the snapshots.
+    fluctuation: Frobenius norm of the Gram matrix of the fluctuations alone.
+    rms: root mean square of the snapshots.
+    """
+
+    matrix: Tensor
+    mean: Tensor
+    fluctuation: float
+    rms: float
+
+
+def gram_matrix(source: SnapshotSource, *, subtract_mean: bool, dtype: torch.dtype) -> Gram:
+    """Return the Gram matrix from one pass over the columns.
+
+    Args:
+        source: the snapshots.
+        subtract_mean: leave the mean over time out; a single snapshot keeps it.
+        dtype: of the products.
+
+    Raises:
+        PinnxError: values that are not finite.
+    """
+    count = source.num_snapshots
+    assert count is not None
+    device, size = source.device, source.n * source.c
+    total = torch.zeros(count, count, dtype=torch.float64, device=device)
+    along_mean = torch.zeros(count, dtype=torch.float64, device=device)
+    mean = torch.empty(size, dtype=source.dtype, device=device)
+    mean_square = torch.zeros((), dtype=torch.float64, device=device)
+    for begin, end, columns in source.columns():
+        part = row_gram(columns, in_double=dtype == torch.float64)
+        total += part.gram
+        along_mean += part.along_mean
+        mean_square += part.mean_square
+        mean[begin:end] = part.mean
+    # J G J: the mean that was taken off is itself rounded.
+    total -= total.mean(dim=0)
+    total -= total.mean(dim=1, keepdim=True)
+    if not bool(torch.isfinite(total).all()) or not bool(torch.isfinite(mean_square)):
+        raise PinnxError("snapshots: expected finite values, got NaN or infinite ones")
+    fluctuation = float(torch.linalg.norm(total))
+    rms = float(((total.trace() / count + mean_square) / size).sqrt())
+    if not subtract_mean or count == 1:
+        total += along_mean[:, None] + along_mean + mean_square
+        if subtract_mean:
+            mean.zero_()
+    return Gram(total.cpu(), mean, fluctuation, rms)
+
+
+def _project(source: SnapshotSource, rotation: Tensor, mean: Tensor | None) -> Tensor:
+    """Return rotation (A - mean) [r, n c] from one pass over the columns.
+
+    Args:
+        source: the snapshots.
+        rotation: [r, T] float64.
+        mean: [n c] or None for zero.
+    """
+    size = source.n * source.c
+    left = rotation.to(source.device, source.dtype)
+    out = torch.empty(len(left), size, dtype=source.dtype, device=source.device)
+    for begin, end, columns in source.columns():
+        out[:, begin:end] = project_rows(columns, left, mean=None if mean is None else mean[begin:end])
+    return out
+
+
+@contextmanager
+def _on_one_thread() -> Iterator[None]:
+    """Decompose a small matrix without waiting for other threads.
+
+    eigh of 200 x 200 takes 2.4 ms on two threads and 2.8 on one; but it waits at hundreds of barriers, and
+    where another library's threads (NumPy's BLAS) still spin, each costs a slice of the scheduler: 100 ms to 2 s.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _range_finder(
@@ -184,7 +273,7 @@ def _range_finder(
             else:
                 # The coefficients add up to zero over all times, so the mean drops out.
                 sketch.addmm_(seen.T, block)
-    with on_one_thread():
+    with _on_one_thread():
         _, values, directions = torch.linalg.svd(torch.cat(coefficients), full_matrices=False)
     modes = directions[:wanted].to(source.dtype) @ basis.T
     return Modes(modes, values[:wanted], mean, count, "range_finder")

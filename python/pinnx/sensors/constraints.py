@@ -9,7 +9,7 @@ refine     level f: grid lines 0, f, 2 f, ... of each axis, of these the neighbo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -81,19 +81,8 @@ class Constraints:
 
     def _pivots(self, matrix: Tensor, k: int, options: Mapping[str, Any]) -> pinn_ext.PivotedQR:
         try:
-            return pinn_ext.pivoted_qr(
-                matrix,
-                k,
-                weights=self.weights,
-                costs=self.costs,
-                forbidden=self.forbidden,
-                forced=self.forced,
-                positions=self.positions,
-                min_distance=self.min_distance,
-                regions=self.regions,
-                max_per_region=self.max_per_region,
-                **options,
-            )
+            given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "quotas"}
+            return pinn_ext.pivoted_qr(matrix, k, **given, **options)
         except (TypeError, ValueError) as error:
             raise PinnxError(str(error)) from None
 
@@ -147,10 +136,6 @@ class Constraints:
             given = np.asarray(self.forbidden)
             mask = given if given.dtype == bool else np.isin(np.arange(n), given)
             forbidden = part("forbidden", mask)
-        regions = part("regions", self.regions)
-        most = self.max_per_region
-        if regions is not None and np.ndim(most) == 1:
-            most = np.asarray(most)
         return replace(
             self,
             weights=part("weights", self.weights),
@@ -158,8 +143,7 @@ class Constraints:
             forbidden=forbidden,
             forced=None if self.forced is None else np.searchsorted(candidates, self._forced()),
             positions=part("positions", self.positions),
-            regions=regions,
-            max_per_region=most,
+            regions=part("regions", self.regions),
         )
 
 

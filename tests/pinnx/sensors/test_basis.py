@@ -10,8 +10,7 @@ from planted_snapshots import largest_angle, modes_of, planted
 
 from pinnx.data.blocks import ArraySource
 from pinnx.errors import PinnxError
-from pinnx.sensors.basis import Modes, find_modes, modes_of_sketch, sketch_snapshots
-from pinnx.sensors.row_products import gram_matrix
+from pinnx.sensors.basis import Modes, find_modes, gram_matrix, modes_of_sketch, sketch_snapshots
 
 DTYPES = (np.float32, np.float64)
 VALUES = 10.0 * 0.7 ** np.arange(12)

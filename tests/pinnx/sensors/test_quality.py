@@ -11,7 +11,7 @@ import scipy.linalg
 import tolerances
 
 from pinnx.errors import PinnxError
-from pinnx.sensors import held_out
+from pinnx.sensors import quality
 from pinnx.sensors.quality import SelectionQuality, selection_quality
 
 
@@ -172,7 +172,7 @@ def test_blocks_of_rows_change_nothing(rng: np.random.Generator, monkeypatch: py
     basis, unseen = rng.normal(size=(301, 2, 5)), rng.normal(size=(3, 301, 2))
     arguments = {"mean": rng.normal(size=(301, 2)), "held_out": unseen}
     whole = selection_quality(basis, np.arange(0, 300, 40), **arguments).as_dict()
-    monkeypatch.setattr("pinnx.sensors.held_out.BLOCK_NUMBERS", 100)
+    monkeypatch.setattr("pinnx.sensors.quality.BLOCK_NUMBERS", 100)
     for name, value in selection_quality(basis, np.arange(0, 300, 40), **arguments).as_dict().items():
         assert value == pytest.approx(whole[name], rel=tolerances.quality_rounding(100.0)), name
 
@@ -256,8 +256,8 @@ def test_held_out_fields_in_blocks(rng: np.random.Generator, monkeypatch: pytest
         fields, unseen = fields.reshape(30, 100, 2), unseen.reshape(21, 100, 2)
     basis = np.linalg.svd(fields.reshape(30, -1), full_matrices=False)[2][:5].reshape(5, *fields.shape[1:])
     basis, sensors, mean = np.moveaxis(basis, 0, -1), [3, 50, 97], fields.mean(axis=0)
-    monkeypatch.setattr(held_out, "STREAM_NUMBERS", 1)
-    monkeypatch.setattr(held_out, "FEWEST_SNAPSHOTS", 4)
+    monkeypatch.setattr(quality, "STREAM_NUMBERS", 1)
+    monkeypatch.setattr(quality, "FEWEST_SNAPSHOTS", 4)
     told: list[tuple[str, int, int | None]] = []
     lazy = Sliced(unseen)
     streamed = selection_quality(basis, sensors, mean=mean, held_out=lazy, progress=lambda *said: told.append(said))

@@ -2,8 +2,8 @@
 
     columns    separated by tabs, semicolons, commas or spaces; the header may have another separator than the rows
     header     the first line that names the wanted columns; else a comment that does (# x y u v), or the VARIABLES of a
-               Tecplot file; a file without one has the names "1", "2", ...
-    numbers    1.5e-3, or 1,5e-3 where commas separate no columns
+               Tecplot file; a file without one has the names "1", "2", ... A line of units may follow
+    numbers    1.5e-3, or 1,5e-3 where commas separate no columns; Fortran's 1.5D-3
     comments   lines that begin with # or %, and empty lines
 
 Lines are named as an editor counts them.
@@ -31,6 +31,9 @@ COMMENTS = ("#", "%")
 # What programs write where there is no number; #NV is Excel's #N/A in German.
 MISSING = frozenset(("", "nan", "-nan", "na", "n/a", "#n/a", "#nv", "null", "none", "-", "--"))
 VARIABLES = re.compile(r'\bVARIABLES\s*=\s*("[^"]*"(?:[\s,]+"[^"]*")*|[^"\n]+)', re.IGNORECASE)
+FORTRAN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[dD][+-]?\d{1,3}")
+# A word as units are, with a letter unless it says that there is none.
+UNIT = re.compile(r"-?|1|(?=.*[^\W\d_])[^\W_][\w/^*.\xb7 -]{0,11}")
 
 Lines = Sequence[tuple[int, str]]
 
@@ -128,6 +131,9 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
         header = tuple(str(number) for number in range(1, len(_cells(rows[0][1], separator)) + 1))
     if rows:
         separator = _separator_of(rows[0][1], len(header), separator)
+        if rows[0][0] < first and (units := _units(_cells(rows[0][1], separator), len(header))):
+            header = tuple(f"{name} {unit}" for name, unit in zip(header, units, strict=True))
+            rows = rows[1:]
     header = tuple(_shown_name(name) for name in header)
     return CsvTable(path, header, _table_rows(path, rows, header, separator), separator)
 
@@ -194,6 +200,14 @@ def _header(lines: Lines, first: int, named: Sequence[str]) -> tuple[tuple[str, 
     return _names(line, separator), number, separator
 
 
+def _units(cells: Sequence[str], width: int) -> list[str]:
+    """A line of units below the names, each in brackets; empty where a line is none."""
+    plain = [cell.strip("[]() ") for cell in cells]
+    if len(plain) != width or not any(plain) or not all(UNIT.fullmatch(unit) for unit in plain):
+        return []
+    return [f"[{unit}]" for unit in plain]
+
+
 def _names(line: str, separator: str) -> tuple[str, ...]:
     """The names in a header; a unit behind a name belongs to it where spaces separate the names."""
     if separator == " ":
@@ -257,7 +271,8 @@ def _is_number(cell: str, decimals: str = ".") -> bool:
 
 def _number(cell: str, decimal: str) -> float:
     """The number that a cell says; NaN where it says none. float() alone takes 1_000 for a number."""
+    text = cell if decimal == "." else cell.replace(",", ".")
     try:
-        return np.nan if "_" in cell else float(cell if decimal == "." else cell.replace(",", "."))
+        return math.nan if "_" in text else float(text)
     except ValueError:
-        return float("nan")
+        return float(text.lower().replace("d", "e")) if FORTRAN.fullmatch(text) else math.nan

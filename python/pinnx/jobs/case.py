@@ -139,13 +139,13 @@ def _notes(config: Config, data_nu: float | None, bounds: dict[str, tuple[float,
 
 def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
     """The box of the equations: as configured, else that of the data."""
-    bounds = {}
+    bounds, table = {}, "arrays" if config.data.measurements is None else "measurements"
     for axis, (low, high) in data_bounds.items():
         given = getattr(config.domain, axis)
         if given is None and low == high:
             raise PinnxError(
                 f"domain.{axis}: expected data at two or more values of {axis}, got {axis} = {low:g} alone"
-                + ("; leave the times out where the flow is steady" if axis == "t" else "")
+                + (f"; a steady flow has no times: data.{table}.t=null" if axis == "t" else "")
             )
         if given is None and axis in config.domain.periodic:
             if config.data.synthetic is None:

@@ -34,6 +34,9 @@ FORMS = {
     "units": table(header="t [s],x [m],y (m),u (m/s),v [m s^-1]"),
     "units behind spaces": table("  ", header="t [s]  x [m]  y [m]  u [m s^-1]  v [m/s]"),
     "units behind a slash": table("\t", header="t / s\tx / m\ty / m\tu / m/s\tv / m/s"),
+    "a line of units": table(header="t,x,y,u,v\ns,m,m,m/s,m s^-1"),
+    "a line of units in brackets": table("\t", header="t\tx\ty\tu\tv\n[s]\t[m]\t[m]\t[m/s]\t[m/s]", decimal=","),
+    "Fortran": table("  ").replace("-0.002", "-2.0D-03"),
     "time": table(header="Time (s),x,y,u,v"),
     "header in a comment": table("\t", header="# made today\n# t\tx\ty\tu\tv"),
     "other separator in the header": table("\t", header="# t x y u v"),
@@ -88,8 +91,9 @@ def test_units_that_are_not_si_are_kept_and_said(tmp_path: Path):
     assert note.startswith("Units of the file: t in ms; x, y in mm; u, v in mm/ms. Nothing is converted:")
     pixels = read(tmp_path, table(header="t,x [px],y [px],u [px/frame],v [px/frame]")).notes
     assert pixels[0].startswith("Units of the file: x, y in px; u, v in px/frame.")
-    (scaled,) = read(tmp_path, table(header="t,x,y,u [U0],v [U0]")).notes
-    assert "u, v in U0" in scaled
+    for header in ("t,x,y,u [U0],v [U0]", "t,x,y,u,v\ns,m,m,U0,U0"):
+        (scaled,) = read(tmp_path, table(header=header)).notes
+        assert "u, v in U0" in scaled, "a unit that is not known"
 
 
 def test_units_are_converted_on_request(tmp_path: Path):

@@ -173,6 +173,7 @@ def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):
         ("x;y;u;v\n0,5;1;2;3\n0.5;1;2;3\n", "expected decimal points or decimal commas, got '0,5' in line 2 and '0.5'"),
         ("x;y;u;v\n0,5;1;1.234,5;3\n", "expected decimal points or decimal commas"),
         ('x,y,u,v\n"1,5",1,2,3\n', "line 2, column x: expected a finite number, got '1,5'"),
+        ("x,y,u,v\nm,m,m/s,0.5\n0,0,1,1\n", "line 2, column x: expected a finite number, got 'm'"),
         ("x,y,u,v\n,0,1,1\n", "line 2, column x: .* got ''"),
         ("x,y,u,v\n0,0,1,inf\n", "line 2, column v: .* got 'inf'"),
         ("t,x,y,u,v\ninf,0,0,1,1\n", "line 2, column t: .* got 'inf'"),

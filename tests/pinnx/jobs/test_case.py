@@ -186,7 +186,16 @@ def test_the_demo_is_a_whole_period() -> None:
         ("steady_grid", "flow.steady=false", "flow.steady: expected true as the data has no times, got false"),
         ("unsteady_grid", "data.arrays.nu=null", "flow.nu: expected the kinematic viscosity, > 0; the data has none"),
         ("unsteady_csv", "flow.nu=null", "flow.nu: expected the kinematic viscosity, > 0; the data has none"),
-        ("unsteady_grid", "data.times=[0.0, 0.1]", "domain.t: expected data at two or more values of t, got t = 0"),
+        (
+            "unsteady_grid",
+            "data.times=[0.0, 0.1]",
+            "two or more values of t, got t = 0 alone; a steady flow has no times: data.arrays.t=null",
+        ),
+        (
+            "unsteady_csv",
+            "data.times=[0.0, 0.1]",
+            "got t = 0 alone; a steady flow has no times: data.measurements.t=null",
+        ),
         ("unsteady_grid", "data.window.x=[0, 0.1]", "domain.x: expected data at two or more values of x, got x = 0"),
         ("unsteady_csv", "domain.y=null", "domain.y: expected [lo, hi], the extent in y of the flow to reconstruct"),
         ("unsteady_csv", "domain.y=[0, 0.5]", "expected sensors inside domain.y = [0, 0.5], got y = "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,39 @@ def test_a_table_in_every_form(tmp_path: Path, form: str):
     rows = read(tmp_path, FORMS[form])
     np.testing.assert_array_equal(np.column_stack([rows.coordinates, rows.velocity]), ROWS)
     assert rows.notes == (("Columns that are not used: column 1.",) if form == "a column of row numbers" else ())
+
+
+def test_damaged_tables_are_read_or_refused_in_one_line(tmp_path: Path, seed: int):
+    draw = random.Random(seed)
+    pieces = [
+        *(mark.encode() for mark in ',;\t"#%[(_-'),
+        b"\n",
+        b"\r",
+        b"nan",
+        b"1e999",
+        b"1e308",
+        b"VARIABLES=",
+        b"x",
+        b"\0",
+    ]
+    pieces += [b"\xff", b"\xe2\x80\xa8", b"t,x,y,u,v\n", b"7" * 400, b"1d5", b"\xd9\xa1", b"[mm]", b"\x1b[2J"]
+    read_ones, refused = [], []
+    for _ in range(400):
+        text = bytearray(draw.choice(list(FORMS.values())).encode())
+        for _ in range(draw.randint(1, 5)):
+            place = draw.randint(0, len(text))
+            text[place : place + draw.choice((0, 0, 3, 1000))] = draw.choice(pieces)
+        (tmp_path / "a.csv").write_bytes(text)
+        columns = draw.choice((Columns(), Columns(units="si"), Columns(x=1, y=2, u=3), Columns(x="y", y="x", v=None)))
+        try:
+            read_ones.append(read_measurements(tmp_path / "a.csv", columns))
+        except PinnxError as error:
+            refused.append(str(error))
+    assert min(len(read_ones), len(refused)) > 20, "some of both"
+    for message in (*refused, *(note for rows in read_ones for note in rows.notes)):
+        assert message.isprintable()
+        assert len(message) < 900
+    assert all(np.isfinite(rows.coordinates).all() for rows in read_ones)
 
 
 def test_texts_of_other_programs_are_decoded(tmp_path: Path):

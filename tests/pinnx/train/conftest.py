@@ -40,6 +40,7 @@ def make_problem() -> Callable[..., Problem]:
         bounds: dict[str, tuple[float, float]] = BOUNDS,
         collocation: int = 16,
         measured: int | None = None,
+        parts_measured: bool = False,
         corner_radius: float | None = None,
         seed: int = 0,
     ) -> Problem:
@@ -53,9 +54,14 @@ def make_problem() -> Callable[..., Problem]:
         network = FourierNetwork(
             random_frequencies((1.0, 1.0, 1.0), 0.5, 4, seed=0), 3, width=8, layers=2, seed=1, dtype=dtype
         )
+        values, lengths = rng.normal(size=(6, 3 if parts_measured else 2)), None
+        if parts_measured:  # a component, a pressure or a speed at each place
+            lengths = np.where(np.arange(6) % 3 == 0, 1.0, np.nan)
+            values[::3], values[1::3, 1:], values[2::3, :2] = np.nan, np.nan, np.nan
+        places = np.random.default_rng(1).uniform(size=(6, 3))
         terms = [
             EquationTerm(equations, bounds=bounds, num_points=collocation, seed=seed, point_weights=near),
-            MeasuredValues(rng.uniform(size=(6, 3)), rng.normal(size=(6, 2)), num_points=measured, seed=seed),
+            MeasuredValues(places, values, lengths=lengths, vector=2, num_points=measured, seed=seed),
         ]
         if conditions:
             terms.append(BoundaryValues(conditions, 8, bounds=bounds, seed=seed))

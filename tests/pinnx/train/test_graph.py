@@ -288,8 +288,12 @@ def test_cuda_loss_that_is_not_finite(make_problem: Build, make_trainer: Build, 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("setting", ["on", "off"])
-def test_cuda_steps_wait_for_nothing(make_problem: Build, make_trainer: Build, setting: str) -> None:
-    trainer = make_trainer(problem=on(make_problem(), CUDA), cuda_graph=setting, steps=40)
+@pytest.mark.parametrize("parts_measured", [False, True])
+def test_cuda_steps_wait_for_nothing(
+    make_problem: Build, make_trainer: Build, setting: str, parts_measured: bool
+) -> None:
+    problem = on(make_problem(parts_measured=parts_measured), CUDA)
+    trainer = make_trainer(problem=problem, cuda_graph=setting, steps=40)
     for _ in range(4):  # the capture, the first preconditioners, the copy of the parts
         trainer.train_step()
     before = torch.cuda.get_sync_debug_mode()

@@ -1,6 +1,6 @@
-"""The compiled module: tensors arrive as addresses, or as an ``Array`` whose length is checked."""
+"""The compiled module. A tensor arrives as an ``Array``, whose length is checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 Array: TypeAlias = tuple[int, int] | None  # address, count of numbers
@@ -56,57 +56,67 @@ class Network:
 def build_info() -> dict[str, Any]: ...
 def num_chunks(n: int, /) -> int: ...
 def fourier_features(
-    float64: bool, stream: int | None, x: int, B: int, out: int, n: int, d: int, m: int, /
+    float64: bool, stream: int | None, *, x: Array, B: Array, out: Array, n: int, d: int, m: int
 ) -> None: ...
 def fourier_features_backward(
-    float64: bool, stream: int | None, v_out: int, x: int, B: int, v_x: int, partials: int, n: int, d: int, m: int, /
+    float64: bool,
+    stream: int | None,
+    *,
+    v_out: Array,
+    x: Array,
+    B: Array,
+    v_x: Array,
+    partials: Array,
+    n: int,
+    d: int,
+    m: int,
 ) -> None: ...
 def fourier_features_second_order(
     float64: bool,
     stream: int | None,
-    g_x: int,
-    g_B: int,
-    v_out: int,
-    x: int,
-    B: int,
-    gg_v_out: int,
-    gg_x: int,
-    partials: int,
+    *,
+    g_x: Array,
+    g_B: Array,
+    v_out: Array,
+    x: Array,
+    B: Array,
+    gg_v_out: Array,
+    gg_x: Array,
+    partials: Array,
     n: int,
     d: int,
     m: int,
-    /,
 ) -> None: ...
 def fourier_jet(
-    float64: bool, stream: int | None, x: int, B: int, out: int, n: int, d: int, m: int, streams: JetStreams, /
+    float64: bool, stream: int | None, *, x: Array, B: Array, out: Array, n: int, d: int, m: int, streams: JetStreams
 ) -> None: ...
 def fourier_jet_backward(
     float64: bool,
     stream: int | None,
-    v_out: int,
-    x: int,
-    B: int,
-    v_x: int,
-    partials: int,
+    *,
+    v_out: Array,
+    x: Array,
+    B: Array,
+    v_x: Array,
+    partials: Array,
     n: int,
     d: int,
     m: int,
     streams: JetStreams,
-    /,
 ) -> None: ...
 def activation_jet(
-    float64: bool, stream: int | None, z: int, out: int, count: int, streams: JetStreams, activation: Activation, /
+    float64: bool, stream: int | None, *, z: Array, out: Array, count: int, streams: JetStreams, activation: Activation
 ) -> None: ...
 def activation_jet_backward(
     float64: bool,
     stream: int | None,
-    v_out: int,
-    z: int,
-    v_z: int,
+    *,
+    v_out: Array,
+    z: Array,
+    v_z: Array,
     count: int,
     streams: JetStreams,
     activation: Activation,
-    /,
 ) -> None: ...
 def navier_stokes_residual(
     float64: bool,
@@ -135,12 +145,12 @@ def navier_stokes_residual_backward(
     time_stream: bool,
     steady: bool,
 ) -> None: ...
-def mlp_jet(float64: bool, stream: int | None, network: Network, *, out: Array, workspace: Array) -> None: ...
+def mlp_jet(float64: bool, stream: int | None, *, network: Network, out: Array, workspace: Array) -> None: ...
 def mlp_jet_backward(
     float64: bool,
     stream: int | None,
-    network: Network,
     *,
+    network: Network,
     v_out: Array,
     gradient: Array,
     workspace: Array,
@@ -150,8 +160,8 @@ def mlp_jet_backward(
 def navier_stokes_loss(
     float64: bool,
     stream: int | None,
-    network: Network,
     *,
+    network: Network,
     nu: Array,
     forcing: Array,
     steady: bool,
@@ -170,10 +180,20 @@ def navier_stokes_loss(
 def pivoted_qr(
     float64: bool,
     stream: int | None,
+    *,
     size: PivotSize,
-    arrays: Mapping[str, tuple[int, int]],
-    workspace: int,
-    /,
+    a: Array,
+    weight: Array,
+    cost: Array,
+    forbidden: Array,
+    forced: Array,
+    position: Array,
+    region: Array,
+    quota: Array,
+    pivot: Array,
+    r_diagonal: Array,
+    report: Array,
+    workspace: Array,
 ) -> None: ...
 def cuda_pivot_workspace_bytes(size: PivotSize, float64: bool) -> int: ...
 def cuda_fused_supports(shape: MlpShape, float64: bool) -> bool: ...
@@ -181,9 +201,10 @@ def cuda_workspace_bytes(shape: MlpShape, gradient: bool, want_B: bool) -> int: 
 def sketch_rows(
     float64: bool,
     stream: int | None,
-    a: int,
-    out: int,
-    workspace: int,
+    *,
+    a: Array,
+    out: Array,
+    workspace: Array,
     kind: SketchKind,
     seed: int,
     num_rows: int,
@@ -192,21 +213,31 @@ def sketch_rows(
     stride: int,
     row_offset: int,
     accumulate: bool,
-    /,
 ) -> None: ...
 def row_gram(
     float64: bool,
-    a: int,
-    gram: int,
-    mean: int,
-    along_mean: int,
-    mean_square: int,
+    stream: int | None,
+    *,
+    a: Array,
+    gram: Array,
+    mean: Array,
+    along_mean: Array,
+    mean_square: Array,
     r: int,
     n: int,
     stride: int,
     in_double: bool,
-    /,
 ) -> None: ...
 def project_rows(
-    float64: bool, a: int, rotation: int, mean: int, out: int, num_out: int, r: int, n: int, stride: int, /
+    float64: bool,
+    stream: int | None,
+    *,
+    a: Array,
+    rotation: Array,
+    mean: Array,
+    out: Array,
+    num_out: int,
+    r: int,
+    n: int,
+    stride: int,
 ) -> None: ...

@@ -11,7 +11,7 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._impl.checks import check_tensor
 from pinn_ext._impl.network import jet_streams
-from pinn_ext._impl.operator import address, launch_place, register_operator
+from pinn_ext._impl.operator import array, launch_place, register_operator
 from pinn_ext.jet import Jet
 
 __all__ = ["ACTIVATIONS", "Activation", "activation_jet"]
@@ -43,10 +43,6 @@ def activation_jet(jet: Jet, activation: Activation) -> Jet:
     return Jet(data, spec)
 
 
-def _count(data: Tensor) -> int:
-    return data.shape[1] * data.shape[2]
-
-
 def activation_jet_kernel(
     data: Tensor, first: Sequence[int], weights: Sequence[float], laplacian: bool, activation: str
 ) -> Tensor:
@@ -55,11 +51,11 @@ def activation_jet_kernel(
     with launch_place(data) as place:
         _core.activation_jet(
             *place,
-            address(data),
-            address(out),
-            _count(data),
-            jet_streams(first, weights, laplacian),
-            getattr(_core.Activation, activation),
+            z=array(data),
+            out=array(out),
+            count=data.shape[1] * data.shape[2],
+            streams=jet_streams(first, weights, laplacian),
+            activation=getattr(_core.Activation, activation),
         )
     return out
 
@@ -91,12 +87,12 @@ def activation_jet_backward_kernel(
     with launch_place(data) as place:
         _core.activation_jet_backward(
             *place,
-            address(v_out),
-            address(data),
-            address(v_data),
-            _count(data),
-            jet_streams(first, weights, laplacian),
-            getattr(_core.Activation, activation),
+            v_out=array(v_out),
+            z=array(data),
+            v_z=array(v_data),
+            count=data.shape[1] * data.shape[2],
+            streams=jet_streams(first, weights, laplacian),
+            activation=getattr(_core.Activation, activation),
         )
     return v_data
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._impl.checks import check_coordinates, check_spec_fits
 from pinn_ext._impl.network import jet_streams
-from pinn_ext._impl.operator import address, launch_place, register_operator
+from pinn_ext._impl.operator import array, launch_place, register_operator
 from pinn_ext.jet import Jet, JetSpec
 
 __all__ = ["fourier_features", "fourier_jet"]
@@ -62,8 +62,8 @@ def fourier_jet(x: Tensor, B: Tensor, spec: JetSpec) -> Jet:
     return Jet(data, spec)
 
 
-def _sizes(x: Tensor, B: Tensor) -> tuple[int, int, int]:
-    return x.shape[0], x.shape[1], B.shape[1]
+def _sizes(x: Tensor, B: Tensor) -> dict[str, Any]:
+    return {"n": x.shape[0], "d": x.shape[1], "m": B.shape[1]}
 
 
 def _empty_partials(x: Tensor, B: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def _features_kernel(x: Tensor, B: Tensor) -> Tensor:
     x, B = x.contiguous(), B.contiguous()
     out = x.new_empty((x.shape[0], 2 * B.shape[1]))
     with launch_place(x) as place:
-        _core.fourier_features(*place, address(x), address(B), address(out), *_sizes(x, B))
+        _core.fourier_features(*place, x=array(x), B=array(B), out=array(out), **_sizes(x, B))
     return out
 
 
@@ -100,7 +100,7 @@ def _features_backward_kernel(v_out: Tensor, x: Tensor, B: Tensor) -> tuple[Tens
     v_x, partials = torch.empty_like(x), _empty_partials(x, B)
     with launch_place(x) as place:
         _core.fourier_features_backward(
-            *place, address(v_out), address(x), address(B), address(v_x), address(partials), *_sizes(x, B)
+            *place, v_out=array(v_out), x=array(x), B=array(B), v_x=array(v_x), partials=array(partials), **_sizes(x, B)
         )
     return v_x, partials.sum(0)
 
@@ -122,15 +122,15 @@ def _second_order_kernel(
     with launch_place(x) as place:
         _core.fourier_features_second_order(
             *place,
-            address(g_x),
-            address(g_B),
-            address(v_out),
-            address(x),
-            address(B),
-            address(gg_v_out),
-            address(gg_x),
-            address(partials),
-            *_sizes(x, B),
+            g_x=array(g_x),
+            g_B=array(g_B),
+            v_out=array(v_out),
+            x=array(x),
+            B=array(B),
+            gg_v_out=array(gg_v_out),
+            gg_x=array(gg_x),
+            partials=array(partials),
+            **_sizes(x, B),
         )
     return gg_v_out, gg_x, partials.sum(0)
 
@@ -202,11 +202,11 @@ def fourier_jet_kernel(x: Tensor, B: Tensor, first: Sequence[int], weights: Sequ
     with launch_place(x) as place:
         _core.fourier_jet(
             *place,
-            address(x),
-            address(B),
-            address(out),
-            *_sizes(x, B),
-            jet_streams(first, weights, laplacian),
+            x=array(x),
+            B=array(B),
+            out=array(out),
+            **_sizes(x, B),
+            streams=jet_streams(first, weights, laplacian),
         )
     return out
 
@@ -241,13 +241,13 @@ def fourier_jet_backward_kernel(
     with launch_place(x) as place:
         _core.fourier_jet_backward(
             *place,
-            address(v_out),
-            address(x),
-            address(B),
-            address(v_x),
-            address(partials),
-            *_sizes(x, B),
-            jet_streams(first, weights, laplacian),
+            v_out=array(v_out),
+            x=array(x),
+            B=array(B),
+            v_x=array(v_x),
+            partials=array(partials),
+            **_sizes(x, B),
+            streams=jet_streams(first, weights, laplacian),
         )
     return x.new_empty(0) if v_x is None else v_x, partials.sum(0)
 

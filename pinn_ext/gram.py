@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pinn_ext import _core
 from pinn_ext._impl.checks import check_same, check_tensor, describe
-from pinn_ext._impl.operator import address, register_operator
+from pinn_ext._impl.operator import array, launch_place, register_operator
 
 __all__ = ["RowGram", "project_rows", "row_gram"]
 
@@ -114,11 +114,20 @@ def _gram_kernel(A: Tensor, in_double: bool) -> tuple[Tensor, Tensor, Tensor, Te
     if A.is_cuda:
         return _gram_on_cuda(A, in_double, *results)
     A = _with_long_rows(A)
-    gram, mean, along_mean, mean_square = map(address, results)
-    r, n = A.shape
-    _core.row_gram(
-        A.dtype == torch.float64, address(A), gram, mean, along_mean, mean_square, r, n, A.stride(0), in_double
-    )
+    gram, mean, along_mean, mean_square = map(array, results)
+    with launch_place(A) as place:
+        _core.row_gram(
+            *place,
+            a=array(A),
+            gram=gram,
+            mean=mean,
+            along_mean=along_mean,
+            mean_square=mean_square,
+            r=A.shape[0],
+            n=A.shape[1],
+            stride=A.stride(0),
+            in_double=in_double,
+        )
     return results
 
 
@@ -151,11 +160,18 @@ def _project_kernel(A: Tensor, rotation: Tensor, mean: Tensor | None) -> Tensor:
     A = _with_long_rows(A)
     rotation = rotation.resolve_neg().contiguous()
     mean = None if mean is None else mean.resolve_neg().contiguous()
-    r, n = A.shape
-    factors, taken_off = address(rotation), address(mean)
-    _core.project_rows(
-        A.dtype == torch.float64, address(A), factors, taken_off, address(out), len(rotation), r, n, A.stride(0)
-    )
+    with launch_place(A) as place:
+        _core.project_rows(
+            *place,
+            a=array(A),
+            rotation=array(rotation),
+            mean=array(mean),
+            out=array(out),
+            num_out=len(rotation),
+            r=A.shape[0],
+            n=A.shape[1],
+            stride=A.stride(0),
+        )
     return out
 
 

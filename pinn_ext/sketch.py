@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinn_ext import _core
 from pinn_ext._impl.checks import check_same, check_tensor, describe
-from pinn_ext._impl.operator import address, launch_place, register_operator, transforms_active
+from pinn_ext._impl.operator import array, launch_place, register_operator, transforms_active
 
 __all__ = ["SKETCHES", "check_seed", "sketch_rows"]
 
@@ -116,17 +116,17 @@ def _add(A: Tensor, out: Tensor, num_rows: int, seed: int, kind: str, row_offset
     with launch_place(A) as place:
         _core.sketch_rows(
             *place,
-            address(A),
-            address(out),
-            address(workspace),
-            getattr(_core.SketchKind, kind),
-            seed,
-            num_rows,
-            r,
-            n,
-            A.stride(0),
-            row_offset,
-            accumulate,
+            a=array(A),
+            out=array(out),
+            workspace=array(workspace),
+            kind=getattr(_core.SketchKind, kind),
+            seed=seed,
+            num_rows=num_rows,
+            r=r,
+            n=n,
+            stride=A.stride(0),
+            row_offset=row_offset,
+            accumulate=accumulate,
         )
     return out
 

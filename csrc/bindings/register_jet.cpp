@@ -30,20 +30,30 @@ void register_jet(py::module_& m) {
   py::enum_<Activation> activations(m, "Activation");
   for (int a = 0; a < kNumActivations; ++a) activations.value(kActivationNames[a], static_cast<Activation>(a));
 
-  m.def("activation_jet", [](bool float64, Handle stream, Address z, Address out, std::int64_t count,
-                             const JetStreams& streams, Activation activation) {
-    run_typed(float64, stream, [&](auto t) {
-      using T = decltype(t);
-      return ActivationJet<T>{pointer<T>(z), pointer<T>(out), count, streams, activation};
-    });
-  });
-  m.def("activation_jet_backward", [](bool float64, Handle stream, Address v_out, Address z, Address v_z,
-                                      std::int64_t count, const JetStreams& streams, Activation activation) {
-    run_typed(float64, stream, [&](auto t) {
-      using T = decltype(t);
-      return ActivationJetBackward<T>{pointer<T>(v_out), pointer<T>(z), pointer<T>(v_z), count, streams, activation};
-    });
-  });
+  define(m, "activation_jet", {"z", "out", "count", "streams", "activation"},
+         [](bool float64, Handle stream, const Array& z, const Array& out, std::int64_t count,
+            const JetStreams& streams, Activation activation) {
+           const std::int64_t size = streams.count() * count;
+           run_typed(float64, stream, [&](auto t) {
+             using T = decltype(t);
+             return ActivationJet<T>{pointer<T>("z", z, size), pointer<T>("out", out, size), count, streams,
+                                     activation};
+           });
+         });
+  define(m, "activation_jet_backward", {"v_out", "z", "v_z", "count", "streams", "activation"},
+         [](bool float64, Handle stream, const Array& v_out, const Array& z, const Array& v_z, std::int64_t count,
+            const JetStreams& streams, Activation activation) {
+           const std::int64_t size = streams.count() * count;
+           run_typed(float64, stream, [&](auto t) {
+             using T = decltype(t);
+             return ActivationJetBackward<T>{pointer<T>("v_out", v_out, size),
+                                             pointer<T>("z", z, size),
+                                             pointer<T>("v_z", v_z, size),
+                                             count,
+                                             streams,
+                                             activation};
+           });
+         });
 }
 
 }  // namespace pinn

@@ -40,39 +40,34 @@ void register_mlp(py::module_& m) {
       .def(py::init<Array, Array, std::vector<Array>, const MlpShape&>(), py::arg("x"), py::arg("B"),
            py::arg("parameters"), py::arg("shape"));
 
-  m.def(
-      "mlp_jet",
-      [](bool float64, Handle stream, const Network& network, const Array& out, const Array& workspace) {
-        const MlpShape& shape = network.shape;
-        run_typed(float64, stream, [&](auto t) {
-          using T = decltype(t);
-          MlpJet<T> op{};
-          op.mlp = network.mlp<T>();
-          op.out = pointer<T>("out", out, shape.streams.count() * shape.n * shape.outputs());
-          op.workspace = network.workspace(workspace, stream, false, false);
-          return op;
-        });
-      },
-      py::arg("float64"), py::arg("stream"), py::arg("network"), py::kw_only(), py::arg("out"), py::arg("workspace"));
-  m.def(
-      "mlp_jet_backward",
-      [](bool float64, Handle stream, const Network& network, const Array& v_out, const Array& gradient,
-         const Array& workspace, bool want_B, std::int64_t parts) {
-        const MlpShape& shape = network.shape;
-        run_typed(float64, stream, [&](auto t) {
-          using T = decltype(t);
-          MlpJetBackward<T> op{};
-          op.mlp = network.mlp<T>();
-          op.v_out = pointer<T>("v_out", v_out, shape.streams.count() * shape.n * shape.outputs());
-          op.gradient = pointer<T>("gradient", gradient, network.gradient_size(want_B));
-          op.want_B = want_B;
-          op.partition = {parts};
-          op.workspace = network.workspace(workspace, stream, true, want_B);
-          return op;
-        });
-      },
-      py::arg("float64"), py::arg("stream"), py::arg("network"), py::kw_only(), py::arg("v_out"), py::arg("gradient"),
-      py::arg("workspace"), py::arg("want_B"), py::arg("parts"));
+  define(m, "mlp_jet", {"network", "out", "workspace"},
+         [](bool float64, Handle stream, const Network& network, const Array& out, const Array& workspace) {
+           const MlpShape& shape = network.shape;
+           run_typed(float64, stream, [&](auto t) {
+             using T = decltype(t);
+             MlpJet<T> op{};
+             op.mlp = network.mlp<T>();
+             op.out = pointer<T>("out", out, shape.streams.count() * shape.n * shape.outputs());
+             op.workspace = network.workspace(workspace, stream, false, false);
+             return op;
+           });
+         });
+  define(m, "mlp_jet_backward", {"network", "v_out", "gradient", "workspace", "want_B", "parts"},
+         [](bool float64, Handle stream, const Network& network, const Array& v_out, const Array& gradient,
+            const Array& workspace, bool want_B, std::int64_t parts) {
+           const MlpShape& shape = network.shape;
+           run_typed(float64, stream, [&](auto t) {
+             using T = decltype(t);
+             MlpJetBackward<T> op{};
+             op.mlp = network.mlp<T>();
+             op.v_out = pointer<T>("v_out", v_out, shape.streams.count() * shape.n * shape.outputs());
+             op.gradient = pointer<T>("gradient", gradient, network.gradient_size(want_B));
+             op.want_B = want_B;
+             op.partition = {parts};
+             op.workspace = network.workspace(workspace, stream, true, want_B);
+             return op;
+           });
+         });
   m.def(
       "cuda_fused_supports",
       [](const MlpShape& shape, bool float64) {

@@ -47,77 +47,69 @@ MeanSquare<NavierStokes<dim, T>> make_loss(const Network& network, const Array& 
 }  // namespace
 
 void register_navier_stokes(py::module_& m) {
-  m.def(
-      "navier_stokes_residual",
-      [](bool float64, Handle stream, const Array& jet, const Array& nu, const Array& forcing, const Array& out,
-         int64_t n, int64_t outputs, bool time_stream, bool steady) {
-        with_dim(outputs, [&](auto dim_constant) {
-          constexpr int dim = decltype(dim_constant)::value;
-          const JetStreams streams = streams_of(dim, time_stream);
-          run_typed(float64, stream, [&](auto t) {
-            using T = decltype(t);
-            return NavierStokesResidual<dim, T>{pointer<T>("jet", jet, streams.count() * n * outputs),
-                                                equation<dim, T>(nu, forcing, n, steady),
-                                                pointer<T>("out", out, n * outputs), n, streams};
-          });
-        });
-      },
-      py::arg("float64"), py::arg("stream"), py::kw_only(), py::arg("jet"), py::arg("nu"), py::arg("forcing"),
-      py::arg("out"), py::arg("n"), py::arg("outputs"), py::arg("time_stream"), py::arg("steady"));
-  m.def(
-      "navier_stokes_residual_backward",
-      [](bool float64, Handle stream, const Array& v_out, const Array& jet, const Array& nu, const Array& v_jet,
-         const Array& v_nu, int64_t n, int64_t outputs, bool time_stream, bool steady) {
-        with_dim(outputs, [&](auto dim_constant) {
-          constexpr int dim = decltype(dim_constant)::value;
-          const JetStreams streams = streams_of(dim, time_stream);
-          const int64_t size = streams.count() * n * outputs;
-          run_typed(float64, stream, [&](auto t) {
-            using T = decltype(t);
-            return NavierStokesResidualBackward<dim, T>{pointer<T>("v_out", v_out, n * outputs),
-                                                        pointer<T>("jet", jet, size),
-                                                        equation<dim, T>(nu, {}, n, steady),
-                                                        pointer<T>("v_jet", v_jet, size),
-                                                        optional_pointer<T>("v_nu", v_nu, n),
-                                                        n,
-                                                        streams};
-          });
-        });
-      },
-      py::arg("float64"), py::arg("stream"), py::kw_only(), py::arg("v_out"), py::arg("jet"), py::arg("nu"),
-      py::arg("v_jet"), py::arg("v_nu"), py::arg("n"), py::arg("outputs"), py::arg("time_stream"), py::arg("steady"));
-  m.def(
-      "navier_stokes_loss",
-      [](bool float64, Handle stream, const Network& network, const Array& nu, const Array& forcing, bool steady,
-         const Array& term_weights, const Array& point_weights, double count, const Array& total, const Array& terms,
-         const Array& residual, const Array& gradient, const Array& workspace, bool want_B, bool want_nu,
-         int64_t parts) {
-        const int64_t n = network.shape.n, outputs = network.shape.outputs();
-        with_dim(outputs, [&](auto dim_constant) {
-          constexpr int dim = decltype(dim_constant)::value;
-          run_typed(float64, stream, [&](auto t) {
-            using T = decltype(t);
-            auto op = make_loss<dim, T>(network, nu, forcing, steady);
-            op.term_weights = pointer<T>("term_weights", term_weights, outputs);
-            op.point_weights = optional_pointer<T>("point_weights", point_weights, n);
-            op.count = count;
-            op.total = pointer<T>("total", total, 1);
-            op.terms = pointer<T>("terms", terms, outputs);
-            op.residual = optional_pointer<T>("residual", residual, n * outputs);
-            op.gradient = optional_pointer<T>("gradient", gradient,
-                                              network.gradient_size(want_B) + (want_nu ? nu.value().second : 0));
-            op.want_B = want_B;
-            op.want_learned = want_nu;
-            op.partition = {parts};
-            op.workspace = network.workspace(workspace, stream, op.gradient != nullptr, want_B);
-            return op;
-          });
-        });
-      },
-      py::arg("float64"), py::arg("stream"), py::arg("network"), py::kw_only(), py::arg("nu"), py::arg("forcing"),
-      py::arg("steady"), py::arg("term_weights"), py::arg("point_weights"), py::arg("count"), py::arg("total"),
-      py::arg("terms"), py::arg("residual"), py::arg("gradient"), py::arg("workspace"), py::arg("want_B"),
-      py::arg("want_nu"), py::arg("parts"));
+  define(m, "navier_stokes_residual", {"jet", "nu", "forcing", "out", "n", "outputs", "time_stream", "steady"},
+         [](bool float64, Handle stream, const Array& jet, const Array& nu, const Array& forcing, const Array& out,
+            int64_t n, int64_t outputs, bool time_stream, bool steady) {
+           with_dim(outputs, [&](auto dim_constant) {
+             constexpr int dim = decltype(dim_constant)::value;
+             const JetStreams streams = streams_of(dim, time_stream);
+             run_typed(float64, stream, [&](auto t) {
+               using T = decltype(t);
+               return NavierStokesResidual<dim, T>{pointer<T>("jet", jet, streams.count() * n * outputs),
+                                                   equation<dim, T>(nu, forcing, n, steady),
+                                                   pointer<T>("out", out, n * outputs), n, streams};
+             });
+           });
+         });
+  define(m, "navier_stokes_residual_backward",
+         {"v_out", "jet", "nu", "v_jet", "v_nu", "n", "outputs", "time_stream", "steady"},
+         [](bool float64, Handle stream, const Array& v_out, const Array& jet, const Array& nu, const Array& v_jet,
+            const Array& v_nu, int64_t n, int64_t outputs, bool time_stream, bool steady) {
+           with_dim(outputs, [&](auto dim_constant) {
+             constexpr int dim = decltype(dim_constant)::value;
+             const JetStreams streams = streams_of(dim, time_stream);
+             const int64_t size = streams.count() * n * outputs;
+             run_typed(float64, stream, [&](auto t) {
+               using T = decltype(t);
+               return NavierStokesResidualBackward<dim, T>{pointer<T>("v_out", v_out, n * outputs),
+                                                           pointer<T>("jet", jet, size),
+                                                           equation<dim, T>(nu, {}, n, steady),
+                                                           pointer<T>("v_jet", v_jet, size),
+                                                           optional_pointer<T>("v_nu", v_nu, n),
+                                                           n,
+                                                           streams};
+             });
+           });
+         });
+  define(m, "navier_stokes_loss",
+         {"network", "nu", "forcing", "steady", "term_weights", "point_weights", "count", "total", "terms", "residual",
+          "gradient", "workspace", "want_B", "want_nu", "parts"},
+         [](bool float64, Handle stream, const Network& network, const Array& nu, const Array& forcing, bool steady,
+            const Array& term_weights, const Array& point_weights, double count, const Array& total, const Array& terms,
+            const Array& residual, const Array& gradient, const Array& workspace, bool want_B, bool want_nu,
+            int64_t parts) {
+           const int64_t n = network.shape.n, outputs = network.shape.outputs();
+           with_dim(outputs, [&](auto dim_constant) {
+             constexpr int dim = decltype(dim_constant)::value;
+             run_typed(float64, stream, [&](auto t) {
+               using T = decltype(t);
+               auto op = make_loss<dim, T>(network, nu, forcing, steady);
+               op.term_weights = pointer<T>("term_weights", term_weights, outputs);
+               op.point_weights = optional_pointer<T>("point_weights", point_weights, n);
+               op.count = count;
+               op.total = pointer<T>("total", total, 1);
+               op.terms = pointer<T>("terms", terms, outputs);
+               op.residual = optional_pointer<T>("residual", residual, n * outputs);
+               op.gradient = optional_pointer<T>("gradient", gradient,
+                                                 network.gradient_size(want_B) + (want_nu ? nu.value().second : 0));
+               op.want_B = want_B;
+               op.want_learned = want_nu;
+               op.partition = {parts};
+               op.workspace = network.workspace(workspace, stream, op.gradient != nullptr, want_B);
+               return op;
+             });
+           });
+         });
 }
 
 }  // namespace pinn

@@ -34,7 +34,7 @@ def _kernel(x: Tensor, *options: Any) -> Tensor:
     scratch = workspace(x, shape, False, False)
     with launch_place(x) as place:
         views = network_of(x, network.B, network.parameters, shape)
-        _core.mlp_jet(*place, views, out=array(out), workspace=array(scratch))
+        _core.mlp_jet(*place, network=views, out=array(out), workspace=array(scratch))
     return out
 
 
@@ -71,7 +71,7 @@ def _backward_kernel(v_out: Tensor, x: Tensor, *options: Any) -> Tensor:
     with launch_place(x) as place:
         _core.mlp_jet_backward(
             *place,
-            network_of(x, network.B, network.parameters, shape),
+            network=network_of(x, network.B, network.parameters, shape),
             v_out=array(v_out),
             gradient=array(gradient),
             workspace=array(scratch),

@@ -95,7 +95,7 @@ def _kernel(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     with launch_place(a.x) as place:
         _core.navier_stokes_loss(
             *place,
-            network_of(a.x, a.B, a.parameters, shape),
+            network=network_of(a.x, a.B, a.parameters, shape),
             nu=array(a.nu),
             forcing=array(a.forcing),
             steady=a.steady,

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["Array", "Operator", "address", "array", "launch_place", "register_operator"]
+__all__ = ["Array", "Operator", "array", "launch_place", "register_operator"]
 
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
@@ -295,8 +295,3 @@ Array: TypeAlias = tuple[int, int] | None
 def array(tensor: Tensor | None) -> Array:
     """A tensor as the kernels take it that check lengths; None where there is none (not given, or not wanted)."""
     return None if tensor is None else (tensor.data_ptr(), tensor.numel())
-
-
-def address(tensor: Tensor | None) -> int:
-    """The address of a tensor's first number; 0 where there is no tensor (not given, or not wanted)."""
-    return 0 if tensor is None else tensor.data_ptr()

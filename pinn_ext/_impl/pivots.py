@@ -11,7 +11,7 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._impl.checks import describe
 from pinn_ext._impl.constraints import NO_CONSTRAINTS, Constraints
-from pinn_ext._impl.operator import address, launch_place
+from pinn_ext._impl.operator import array, launch_place
 from pinn_ext.sketch import sketch_rows
 
 _STATUS = _core.PivotStatus
@@ -124,19 +124,6 @@ def _launch(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tu
     pivots, r_diagonal = A.new_empty(k, dtype=torch.int64), A.new_empty(k, dtype=torch.float64)
     report = A.new_empty(3, dtype=torch.int64)
     limits = constraints
-    arrays = {
-        "a": A,
-        "weight": limits.weights,
-        "cost": limits.costs,
-        "forbidden": limits.forbidden,
-        "forced": limits.forced,
-        "position": limits.positions,
-        "region": limits.regions,
-        "quota": limits.quotas,
-        "pivot": pivots,
-        "r_diagonal": r_diagonal,
-        "report": report,
-    }
     size = _core.PivotSize(
         r=A.shape[0],
         n=A.shape[1],
@@ -153,8 +140,22 @@ def _launch(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tu
         if A.is_cuda:
             float64, _ = place
             workspace = A.new_empty(_core.cuda_pivot_workspace_bytes(size, float64), dtype=torch.uint8)
-        named = {name: (address(array), 0 if array is None else array.numel()) for name, array in arrays.items()}
-        _core.pivoted_qr(*place, size, named, address(workspace))
+        _core.pivoted_qr(
+            *place,
+            size=size,
+            a=array(A),
+            weight=array(limits.weights),
+            cost=array(limits.costs),
+            forbidden=array(limits.forbidden),
+            forced=array(limits.forced),
+            position=array(limits.positions),
+            region=array(limits.regions),
+            quota=array(limits.quotas),
+            pivot=array(pivots),
+            r_diagonal=array(r_diagonal),
+            report=array(report),
+            workspace=array(workspace),
+        )
     return pivots, r_diagonal, report
 
 

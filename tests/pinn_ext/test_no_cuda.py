@@ -44,34 +44,80 @@ LOSS: dict[str, Any] = {
 }
 FLOW: dict[str, Any] = {"n": 4, "outputs": 3, "time_stream": False, "steady": True}
 PIVOTS = _core.PivotSize(r=3, n=4, c=1, k=2, num_forced=0, num_regions=0, d=0, min_distance=0.0, tolerance=1e-6)
-# Addresses of nothing: no array may be read before the error.
-COUNTS = {"a": 12, "forced": 0, "pivot": 2, "r_diagonal": 2, "report": 3}
-ARRAYS = {name: (8, count) for name, count in COUNTS.items()}
-ARRAYS |= dict.fromkeys(("weight", "cost", "forbidden", "position", "region", "quota"), (0, 0))
+POINTS: dict[str, Any] = {"x": numbers(8), "B": numbers(6)}
+SIZES: dict[str, Any] = {"n": 4, "d": 2, "m": 3}
+SUMS = numbers(6)
 OPERATIONS: dict[str, Callable[[bool], None]] = {
-    "fourier_features": lambda f: _core.fourier_features(f, 0, 0, 0, 0, 4, 2, 3),
-    "fourier_features_backward": lambda f: _core.fourier_features_backward(f, 0, 0, 0, 0, 0, 0, 4, 2, 3),
-    "fourier_features_second_order": lambda f: _core.fourier_features_second_order(
-        f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 2, 3
+    "fourier_features": lambda f: _core.fourier_features(f, 0, **POINTS, **SIZES, out=numbers(24)),
+    "fourier_features_backward": lambda f: _core.fourier_features_backward(
+        f, 0, **POINTS, **SIZES, v_out=numbers(24), v_x=numbers(8), partials=SUMS
     ),
-    "fourier_jet": lambda f: _core.fourier_jet(f, 0, 0, 0, 0, 4, 2, 3, STREAMS),
-    "fourier_jet_backward": lambda f: _core.fourier_jet_backward(f, 0, 0, 0, 0, 0, 0, 4, 2, 3, STREAMS),
-    "activation_jet": lambda f: _core.activation_jet(f, 0, 0, 0, 4, STREAMS, TANH),
-    "activation_jet_backward": lambda f: _core.activation_jet_backward(f, 0, 0, 0, 0, 4, STREAMS, TANH),
+    "fourier_features_second_order": lambda f: _core.fourier_features_second_order(
+        f,
+        0,
+        **POINTS,
+        **SIZES,
+        g_x=numbers(8),
+        g_B=numbers(6),
+        v_out=numbers(24),
+        gg_v_out=numbers(24),
+        gg_x=numbers(8),
+        partials=SUMS,
+    ),
+    "fourier_jet": lambda f: _core.fourier_jet(f, 0, **POINTS, **SIZES, out=numbers(96), streams=STREAMS),
+    "fourier_jet_backward": lambda f: _core.fourier_jet_backward(
+        f, 0, **POINTS, **SIZES, v_out=numbers(96), v_x=None, partials=SUMS, streams=STREAMS
+    ),
+    "activation_jet": lambda f: _core.activation_jet(
+        f, 0, z=numbers(16), out=numbers(16), count=4, streams=STREAMS, activation=TANH
+    ),
+    "activation_jet_backward": lambda f: _core.activation_jet_backward(
+        f, 0, v_out=numbers(16), z=numbers(16), v_z=numbers(16), count=4, streams=STREAMS, activation=TANH
+    ),
     "navier_stokes_residual": lambda f: _core.navier_stokes_residual(
         f, 0, jet=numbers(48), nu=numbers(1), forcing=None, out=numbers(12), **FLOW
     ),
     "navier_stokes_residual_backward": lambda f: _core.navier_stokes_residual_backward(
         f, 0, v_out=numbers(12), jet=numbers(48), nu=numbers(1), v_jet=numbers(48), v_nu=None, **FLOW
     ),
-    "mlp_jet": lambda f: _core.mlp_jet(f, 0, WHOLE, out=numbers(48), workspace=None),
+    "mlp_jet": lambda f: _core.mlp_jet(f, 0, network=WHOLE, out=numbers(48), workspace=None),
     "mlp_jet_backward": lambda f: _core.mlp_jet_backward(
-        f, 0, WHOLE, v_out=numbers(48), gradient=numbers(53), workspace=None, want_B=False, parts=0
+        f, 0, network=WHOLE, v_out=numbers(48), gradient=numbers(53), workspace=None, want_B=False, parts=0
     ),
-    "navier_stokes_loss": lambda f: _core.navier_stokes_loss(f, 0, WHOLE, **LOSS),
-    "pivoted_qr": lambda f: _core.pivoted_qr(f, 0, PIVOTS, ARRAYS, 0),
+    "navier_stokes_loss": lambda f: _core.navier_stokes_loss(f, 0, network=WHOLE, **LOSS),
+    "pivoted_qr": lambda f: _core.pivoted_qr(
+        f,
+        0,
+        size=PIVOTS,
+        a=numbers(12),
+        weight=None,
+        cost=None,
+        forbidden=None,
+        forced=numbers(0),
+        position=None,
+        region=None,
+        quota=None,
+        pivot=numbers(2),
+        r_diagonal=numbers(2),
+        report=numbers(3),
+        workspace=None,
+    ),
     "cuda_pivot_workspace_bytes": lambda f: _core.cuda_pivot_workspace_bytes(PIVOTS, f),  # type: ignore[dict-item]
-    "sketch_rows": lambda f: _core.sketch_rows(f, 0, 0, 0, 0, _core.SketchKind.gaussian, 0, 4, 4, 3, 3, 0, False),
+    "sketch_rows": lambda f: _core.sketch_rows(
+        f,
+        0,
+        a=numbers(12),
+        out=numbers(12),
+        workspace=numbers(16),
+        kind=_core.SketchKind.gaussian,
+        seed=0,
+        num_rows=4,
+        r=4,
+        n=3,
+        stride=3,
+        row_offset=0,
+        accumulate=False,
+    ),
 }
 
 

@@ -10,7 +10,6 @@ import torch
 from pivot_cases import random_matrix
 
 import pinn_ext
-from pinn_ext import _core
 
 A = random_matrix(5, 40)
 WHOLE = np.arange(40) % 4
@@ -228,21 +227,3 @@ def test_a_forbidden_number_may_be_large(method: str, dtype: type, large: float)
     got = pinn_ext.pivoted_qr(matrix, 5, method=method, forbidden=[7])
     assert got.pivots.tolist() == wanted.pivots.tolist()
     assert np.allclose(got.r_diagonal, wanted.r_diagonal, rtol=1e-5, atol=0)
-
-
-def test_the_kernel_compares_lengths_with_sizes() -> None:
-    """Whatever Python passes, nothing is written past an array."""
-    size = _core.PivotSize(r=3, n=4, c=1, k=2, num_forced=0, num_regions=0, d=0, min_distance=0.0, tolerance=1e-6)
-    numbers = {"a": np.ones((3, 4)), "pivot": np.zeros(2), "r_diagonal": np.zeros(2), "report": np.zeros(3)}
-    arrays = {name: (array.ctypes.data, array.size) for name, array in numbers.items()}
-    arrays |= dict.fromkeys(("weight", "cost", "forbidden", "forced", "position", "region", "quota"), (0, 0))
-    _core.pivoted_qr(True, None, size, arrays, 0)
-    for name, wrong, message in (
-        ("pivot", (8, 1), "pivot: expected 2 numbers, got 1"),
-        ("weight", (8, 3), "weight: expected 4 numbers, got 3"),
-        ("report", (0, 0), "report: expected an array, got none"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            _core.pivoted_qr(True, None, size, arrays | {name: wrong}, 0)
-    with pytest.raises(ValueError, match="cost: expected an array of this name, got none"):
-        _core.pivoted_qr(True, None, size, {name: array for name, array in arrays.items() if name != "cost"}, 0)

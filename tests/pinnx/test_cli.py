@@ -88,7 +88,10 @@ def test_nan_in_snapshots(refused: Refused) -> None:
         arrays = dict(file)
     arrays["v"][0, 1, 2] = np.nan
     np.savez("vortices.npz", **arrays)
-    assert refused(*words) == "velocity: expected finite values, got 1 of 240 that are NaN or infinite"
+    assert refused(*words) == (
+        "u,v: expected values at all times or at none (a body), got 1 of 120 missing (NaN) at some times, at 1 places; "
+        "leave these out by data.window or data.times, or fill them in the file"
+    )
 
 
 def test_sensors_outside_the_domain(refused: Refused) -> None:

@@ -32,11 +32,18 @@ class Arrays(Section):
     x: Text = setting("x", "array of the x coordinates", "length")
     y: Text = setting("y", "array of the y coordinates", "length")
     z: Text | None = setting(None, "array of the z coordinates; null in two dimensions", "length")
-    t: Text | None = setting(None, "array of the times; null where the flow is steady", "time")
-    u: Text = setting("u", "array of the x velocity; an index may follow: 'velocity[..., 0]'", "velocity")
+    t: Positive | Text | None = setting(
+        None, "array of the times, or the time from one frame to the next; null where the flow is steady", "time"
+    )
+    u: Text = setting(
+        "u", "array of the x velocity; an index may follow: 'velocity[..., 0]'; 'u_*' joins frames", "velocity"
+    )
     v: Text = setting("v", "array of the y velocity", "velocity")
     w: Text | None = setting(None, "array of the z velocity", "velocity")
     p: Text | None = setting(None, "array of the kinematic pressure; only compared with", "velocity^2")
+    mask: Text | None = setting(
+        None, "array that is 0 where the velocity is missing; '~name' for one that is 0 where it is known"
+    )
     nu: Positive | Text | None = setting(
         None, "kinematic viscosity: a number, or the name of an array or attribute", "length^2/time"
     )
@@ -96,7 +103,7 @@ class Synthetic(Section):
 class Data(Section):
     """What is known of the flow; exactly one of path, measurements and synthetic."""
 
-    path: Text | None = setting(None, "file of snapshots: .mat, .npz, .h5 or .hdf5")
+    path: Text | None = setting(None, "file of snapshots: .mat, .npz, .nc, .h5 or .hdf5")
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
     arrays: Arrays = setting(Arrays(), "which array of the file is what")
@@ -109,7 +116,7 @@ class Data(Section):
         None,
         "the frame of p, where p is given at one only: its number, or the name of an array or attribute ('@frame')",
     )
-    index_sets: dict[str, Text] = setting({}, "index sets: a name of yours -> the array's name")
+    index_sets: dict[str, Text] = setting({}, "index sets: a name of yours -> the array's name, of indices or a mask")
     check_orientation: Switch = setting(True, "refuse fields that are divergence-free only when transposed")
     window: Window = setting(Window(), "the part of space that is used")
     times: Interval | None = setting(None, "the times that are used; null = all", "time")

@@ -1,17 +1,13 @@
-"""Named arrays and attributes out of .mat, .npz, .h5 and .hdf5 files.
+"""The arrays of one file by name, as numbers; `file_formats` opens it.
 
-MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back here, so that
-an array has the shape that MATLAB shows, whatever the version. Arrays inside HDF5 groups are named
-by their path, "group/u". HDF5 arrays are read when they are indexed, and only that part.
+A name may carry an index, "velocity[..., 0]". A name with * is several arrays, "u_*": they are joined along a new first
+axis, in the order of their numbers. HDF5 arrays are read when they are indexed, and only that part.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import re
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,29 +15,31 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 
+from pinnx.data.stored_numbers import PLAIN, REAL, TIMES, Packing, packing_of, require_digits, text_of
 from pinnx.errors import PinnxError
 
-__all__ = ["ArrayFile", "open_arrays", "stored_bytes"]
+__all__ = ["ArrayFile", "damage_named"]
 
-READABLE = (".mat", ".npz", ".h5", ".hdf5")
-NUMERIC = "biuf"  # dtype kinds: booleans and real numbers
 MAX_LISTED = 24  # arrays listed in an error message: more would bury the first line
 INDEXED_NAME = re.compile(r"(?P<name>[^\[\]]+?)\s*\[(?P<index>[^\[\]]*)\]")
 
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """The numeric arrays of one open file, with attributes of the file and of each array."""
+    """The arrays of one open file, with attributes of the file and of each array."""
 
     path: Path
-    arrays: Mapping[str, Any]  # NumPy arrays or HDF5 datasets
+    arrays: Mapping[str, Any]  # NumPy arrays or HDF5 datasets, of real numbers or times
+    others: Mapping[str, str] = field(default_factory=dict)  # what else there is, and what it is
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    of_arrays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # attributes by array
+    matlab: bool = False
     reversed_axes: bool = False  # written by MATLAB through HDF5
+    done: dict[str, list[str]] = field(default_factory=dict)  # what was done while reading, and to which arrays
 
     def read(self, role: str, reference: str) -> np.ndarray:
-        """Return an array by its name, which may carry an index such as "velocity[..., 0]".
+        """Return what is stored under a name, which may carry an index such as "velocity[..., 0]".
 
         Args:
             role: what the array is for, e.g. "u"; it begins the error message.
@@ -50,24 +48,122 @@ class ArrayFile:
         Raises:
             PinnxError: no such array, a bad index, or damaged data.
         """
+        name, index = self.named(role, reference)
+        stored = self.arrays[name]
+        with damage_named(self.path, f"{name} is damaged"):
+            try:
+                if index is None or self.reversed_axes:
+                    array = np.asarray(stored).T if self.reversed_axes else np.asarray(stored)
+                    return array if index is None else array[_parse_index(role, index)]
+                return np.asarray(stored[_parse_index(role, index)])
+            except (IndexError, TypeError, ValueError) as error:
+                if index is None or isinstance(error, PinnxError):
+                    raise
+                shape = list(stored.shape[:: -1 if self.reversed_axes else 1])
+                raise PinnxError(f"{role}: index [{index}] does not fit {name} {shape}") from None
+
+    def numbers(self, role: str, reference: str, *, single: bool = False) -> np.ndarray:
+        """Return real numbers as float64: unpacked, NaN where they are missing, dates as seconds from the first.
+
+        Args:
+            role: what the array is for.
+            reference: a name, with or without an index; with * the arrays of that pattern, joined.
+            single: float32 stays what it is.
+
+        Raises:
+            PinnxError: as `read`; no real numbers; coordinates that have lost their digits to float32.
+        """
+        frames = self.frames(reference)
+        if frames is None:
+            return self._numbers(role, reference, single)
+        read = [self._numbers(role, frame, single) for frame in frames.values()]
+        for frame, array in zip(frames.values(), read, strict=True):
+            if array.shape != read[0].shape:
+                first = next(iter(frames.values()))
+                raise PinnxError(f"{role}: expected one shape for {reference}, got {first} {list(read[0].shape)} and "
+                                 f"{frame} {list(array.shape)}")  # fmt: skip
+        self.note(f"{len(read)} arrays are joined as frames, in the order of their numbers", f"{role} of {reference}")
+        return np.stack(read)
+
+    def _numbers(self, role: str, reference: str, single: bool) -> np.ndarray:
+        name, _ = self.named(role, reference)
+        stored = self.read(role, reference)
+        if stored.dtype.kind in TIMES and stored.size:
+            return self._seconds(role, stored)
+        if stored.dtype.kind not in REAL or not stored.size:
+            raise PinnxError(f"{role}: expected real numbers, got {stored.dtype} of shape {list(stored.shape)}")
+        if role in ("x", "y", "z", "t", "points"):
+            require_digits(role, stored)
+        packing = self.packing(name)
+        if packing == PLAIN:
+            return stored if single and stored.dtype == np.float32 else stored.astype(np.float64)
+        if packing.scale != 1.0 or packing.offset != 0.0:
+            self.note("Unpacked by scale_factor and add_offset", role)
+        numbers = packing.unpack(stored, single=single)
+        missing = int(np.count_nonzero(np.isnan(numbers)))
+        if missing:
+            self.note("Missing, by the marks of the file", f"{role} {missing:,} of {numbers.size:,} values")
+        return numbers
+
+    def _seconds(self, role: str, stored: np.ndarray) -> np.ndarray:
+        if stored.dtype.kind == "M":
+            first = stored.reshape(-1)[0]
+            stored = stored - first
+            self.note(f"Seconds from {first}", role)
+        found = stored.astype("timedelta64[ns]").astype(np.float64) * 1e-9
+        found[np.isnat(stored)] = np.nan
+        return found
+
+    def note(self, what: str, *roles: str) -> None:
+        """Keep what was done while reading, and to which arrays."""
+        known = self.done.setdefault(what, [])
+        known.extend(role for role in roles if role not in known)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was done while reading."""
+        return tuple(f"{what}: {', '.join(roles)}." if roles else f"{what}." for what, roles in self.done.items())
+
+    def frames(self, reference: str) -> dict[int, str] | None:
+        """Return the references that a pattern with * stands for by their numbers, in order; None: it is no pattern."""
+        name, bracket, index = reference.partition("[")
+        name = name.strip()
+        if name in self.arrays or name.count("*") != 1:
+            return None
+        pattern = re.compile(re.escape(name).replace(r"\*", r"(\d+)"))
+        found = {int(match[1]): key for key in self.arrays if (match := pattern.fullmatch(key))}
+        if not found:
+            raise PinnxError(f"no arrays {name} with a number for * in {self.path.name}; it holds {self}")
+        return {number: found[number] + bracket + index for number in sorted(found)}
+
+    def named(self, role: str, reference: str) -> tuple[str, str | None]:
+        """Return the name of an array and its index.
+
+        Raises:
+            PinnxError: no such array, with what there is.
+        """
         name, index = reference.strip(), None
         if name not in self.arrays and (match := INDEXED_NAME.fullmatch(name)):
             name, index = match["name"], match["index"]
-        if name not in self.arrays:
-            raise PinnxError(f"{role}: no array {name!r} in {self.path.name}; it holds {self}")
+        if name in self.arrays:
+            return name, index
+        if name in self.others:
+            raise PinnxError(f"{role}: expected real numbers in {name!r} of {self.path.name}, got {self.others[name]}")
+        raise PinnxError(f"{role}: no array {name!r} in {self.path.name}; it holds {self}")
+
+    def packing(self, name: str) -> Packing:
+        """Return how the numbers of an array are stored."""
         stored = self.arrays[name]
-        try:
-            if index is None or self.reversed_axes:
-                array = np.asarray(stored).T if self.reversed_axes else np.asarray(stored)
-                return array if index is None else array[_parse_index(role, index)]
-            return np.asarray(stored[_parse_index(role, index)])
-        except OSError as error:
-            raise PinnxError(f"{self.path.name}: {name} is damaged: {error}") from None
-        except (IndexError, TypeError, ValueError) as error:
-            if isinstance(error, PinnxError):
-                raise
-            shape = list(stored.shape)
-            raise PinnxError(f"{role}: index [{index}] does not fit {name} {shape}") from None
+        with damage_named(self.path, f"the attributes of {name} are damaged"):
+            fill = stored.fillvalue if isinstance(stored, h5py.Dataset) else None
+            return packing_of(name, stored.dtype, self.of_arrays.get(name, {}), fill)
+
+    def units(self, reference: str) -> str:
+        """Return the attribute units of an array; "" where it has none."""
+        frames = self.frames(reference)
+        reference = reference if frames is None else next(iter(frames.values()))
+        with damage_named(self.path, f"the attributes of {reference} are damaged"):
+            return text_of(self._attributes_of(reference.strip()).get("units", "")).strip()
 
     def scalar(self, role: str, reference: str, *, owner: str | None = None) -> float:
         """Return one number: an array of one element, or an attribute ("@nu", "p@frame").
@@ -90,17 +186,18 @@ class ArrayFile:
     def _attribute(self, role: str, holder: str, name: str, owner: str | None) -> Any:
         """Look into the array that is named, else into the owner and then the file."""
         tables = [self._attributes_of(holder)] if holder else [self._attributes_of(owner or ""), self.attributes]
-        for table in tables:
-            if name in table:
-                return table[name]
-        known = ", ".join(dict.fromkeys(key for table in tables for key in table)) or "none"
+        with damage_named(self.path, "its attributes are damaged"):
+            for table in tables:
+                if name in table:
+                    return table[name]
+            known = ", ".join(dict.fromkeys(key for table in tables for key in table)) or "none"
         place = f"{holder} of {self.path.name}" if holder else self.path.name
         raise PinnxError(f"{role}: no attribute {name!r} in {place}; it has {known}")
 
     def _attributes_of(self, reference: str) -> Mapping[str, Any]:
         if reference not in self.arrays and (match := INDEXED_NAME.fullmatch(reference)):
             reference = match["name"]
-        return getattr(self.arrays.get(reference), "attrs", {})
+        return self.of_arrays.get(reference, {})
 
     def __str__(self) -> str:
         """List the arrays with their shapes, as they are indexed here."""
@@ -111,89 +208,18 @@ class ArrayFile:
 
 
 @contextmanager
-def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
-    """Open a .mat, .npz, .h5 or .hdf5 file for the length of a with block.
+def damage_named(path: Path, what: str) -> Iterator[None]:
+    """Turn what a reading library raises into one line with the name of the file.
 
-    Raises:
-        PinnxError: no such file, another kind of file, or a file that is damaged.
+    HDF5, zipfile, zlib, NumPy and SciPy let errors of every type through where a file is damaged.
     """
-    path = Path(path)
-    if path.suffix.lower() not in READABLE:
-        raise PinnxError(f"{path}: expected a file that ends in {', '.join(READABLE)}")
-    if not path.is_file():
-        raise PinnxError(f"{path}: no such file")
-    if path.suffix.lower() == ".npz":
-        yield ArrayFile(path, _load_npz(path))
-    elif path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
-        yield ArrayFile(path, _load_mat(path))
-    else:
-        try:
-            file = h5py.File(path, "r")
-        except OSError as error:
-            raise PinnxError(f"{path}: cannot be opened as HDF5: {error}") from None
-        with file:
-            reversed_axes = path.suffix.lower() == ".mat"
-            yield ArrayFile(path, _datasets(file), dict(file.attrs), reversed_axes)
-
-
-def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
-    """Return the bytes that reading these arrays takes; of .npz and older .mat files, which are read whole, all.
-
-    Args:
-        path: a .mat, .npz, .h5 or .hdf5 file.
-        names: of arrays, with or without an index, which does not count; those that are not there take nothing.
-
-    Raises:
-        PinnxError: no such file, or one that cannot be read.
-    """
-    path = Path(path)
-    if path.is_file() and path.suffix.lower() == ".npz":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return sum(entry.file_size for entry in archive.infolist())
-        except (OSError, zipfile.BadZipFile) as error:
-            raise PinnxError(f"{path}: cannot be read as npz: {error}") from None
-    if path.is_file() and path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
-        try:
-            return sum(8 * math.prod(shape) for _, shape, _ in scipy.io.whosmat(path))
-        except Exception as error:  # SciPy lets zlib, index and type errors of damaged files through
-            raise PinnxError(f"{path}: cannot be read as a MATLAB file: {error}") from None
-    with open_arrays(path) as file:
-        bare = {name if name in file.arrays else name.partition("[")[0].strip() for name in names}
-        return sum(int(file.arrays[name].nbytes) for name in bare if name in file.arrays)
-
-
-def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        # Opened here: NumPy leaves a file open that turns out to be no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return _numeric({name: archive[name] for name in archive.files})
-    except Exception as error:  # a damaged archive fails anywhere in zipfile, zlib or NumPy
-        raise PinnxError(f"{path}: cannot be read as npz: {error}") from None
-
-
-def _load_mat(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return _numeric(scipy.io.loadmat(path))
-    except Exception as error:  # SciPy lets zlib, index and type errors of damaged files through
-        raise PinnxError(f"{path}: cannot be read as a MATLAB file: {error}") from None
-
-
-def _numeric(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {
-        name: value for name, value in content.items() if isinstance(value, np.ndarray) and value.dtype.kind in NUMERIC
-    }
-
-
-def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    found: dict[str, h5py.Dataset] = {}
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in NUMERIC:
-            found[name] = item
-
-    file.visititems(visit)
-    return found
+        yield
+    except PinnxError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PinnxError(f"{path.name}: {what}: {reason}") from None
 
 
 def _parse_index(role: str, text: str) -> tuple[Any, ...]:

@@ -405,6 +405,12 @@ def as_tensor(array: Any) -> Tensor:
     if isinstance(array, Tensor):
         tensor = array.detach()
     else:
+        if isinstance(array, np.ma.MaskedArray) and np.ma.count_masked(array):
+            count = np.ma.count_masked(array)
+            raise PinnxError(
+                f"X: expected values everywhere, got {count:,} of {array.size:,} masked; give filled(nan), and places "
+                "without values as forbidden"
+            )
         values = np.asarray(array)
         if values.dtype.kind not in "biuf":
             raise PinnxError(f"X: expected real numbers, got {values.dtype} of shape {list(values.shape)}")

@@ -21,10 +21,21 @@ _MU = "\N{GREEK SMALL LETTER MU}"  # what casefold() makes of the micro sign, to
 # In m and s; None: a unit that no number converts.
 LENGTHS: dict[str, float | None] = {
     **{"m": 1.0, "dm": 1e-1, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, f"{_MU}m": 1e-6, "km": 1e3},
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), 1.0),
+    **dict.fromkeys(("millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
+    **dict.fromkeys(("centimeter", "centimeters", "centimetre", "centimetres"), 1e-2),
+    **dict.fromkeys(("kilometer", "kilometers", "kilometre", "kilometres"), 1e3),
     **{"in": 0.0254, "ft": 0.3048, "px": None, "pix": None, "pixel": None, "pixels": None},
 }
 TIMES: dict[str, float | None] = {
-    **{"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, f"{_MU}s": 1e-6, "min": 60.0, "h": 3600.0},
+    **{"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, f"{_MU}s": 1e-6, "ns": 1e-9},
+    **dict.fromkeys(("second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+    **dict.fromkeys(("millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("nanosecond", "nanoseconds"), 1e-9),
     **{"frame": None, "frames": None, "dt": None},
 }
 # Powers of length and time.
@@ -81,7 +92,7 @@ def parse_unit(quantity: str, text: str) -> Unit | None:
     if quantity == "p" and plain in PRESSURES:
         raise PinnxError(
             f"p: expected the kinematic pressure (divided by the density), in m^2/s^2, got one in {text}; "
-            "divide it by the density, or leave it out with data.measurements.p=null"
+            "divide it by the density, or leave p out"
         )
     found = re.fullmatch(_PATTERNS[POWERS[quantity]], plain)
     if not found:

@@ -3,8 +3,9 @@
     grid         field (t, y, x)  ->  [T, n_x, n_y[, n_z]]     any order of the file's axes
     scattered    field (n, t)     ->  [T, n]
 
-Coordinates come as grid lines, as meshgrid arrays (reduced to their lines) or as one value for
-each point. Axes of length one count for nothing, since MATLAB adds them: (1, n) is (n,).
+Coordinates come as grid lines, as meshgrid arrays (reduced to their lines) or as one value for each point; those of
+a curvilinear mesh stay [n_a, n_b], and the fields have the same two axes for n. Axes of length one count for nothing,
+since MATLAB adds them: (1, n) is (n,). Shapes agree axis by axis: a product never decides.
 """
 
 from __future__ import annotations
@@ -19,20 +20,24 @@ from pinnx.errors import PinnxError
 
 __all__ = ["Layout", "find_layout", "monotonic"]
 
+Lines = dict[str, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Layout:
     """The axes of the field arrays, and the coordinates along them.
 
     Args:
-        axes: axes of the field arrays as they are stored, e.g. ("t", "y", "x") or ("n", "t").
+        axes: axes of the field arrays as they are stored, e.g. ("t", "y", "x") or ("n", "t"); no t where T is 1.
         coordinates: [n_axis] grid lines, or [n] one value for each point, by axis x, y[, z].
         num_times: length of the axis t; 1 without times.
+        mesh: lengths of the axes that n stands for; () on a grid.
     """
 
     axes: tuple[str, ...]
     coordinates: Mapping[str, np.ndarray]
     num_times: int
+    mesh: tuple[int, ...] = ()
 
     @property
     def gridded(self) -> bool:
@@ -44,12 +49,10 @@ class Layout:
         """The axes without t, in the order of the file."""
         return tuple(axis for axis in self.axes if axis != "t")
 
-    def size(self, axis: str) -> int:
-        """Length of one axis."""
-        if axis == "t":
-            return self.num_times
-        # Scattered coordinates all have n values: any of them tells n.
-        return self.coordinates["x" if axis == "n" else axis].size
+    @property
+    def place_shape(self) -> tuple[int, ...]:
+        """Lengths of the axes without t, as they are stored."""
+        return self.mesh or tuple(self.coordinates[axis].size for axis in self.spatial)
 
     def arrange(self, name: str, array: np.ndarray, *, one_frame: bool = False) -> np.ndarray:
         """Bring a field of the file to [T, n_x, n_y[, n_z]] or [T, n]; a view where it can be one.
@@ -63,12 +66,15 @@ class Layout:
             PinnxError: a shape that does not fit the axes.
         """
         axes = self.spatial if one_frame else self.axes
-        sizes = [self.size(axis) for axis in axes]
-        if array.size != np.prod(sizes) or not _same_shape(array.shape, sizes, self.gridded):
-            listed = ", ".join(f"{axis}: {size}" for axis, size in zip(axes, sizes, strict=True))
+        sizes = {
+            axis: (self.num_times,) if axis == "t" else self.mesh or (self.coordinates[axis].size,) for axis in axes
+        }
+        if _long([size for axis in axes for size in sizes[axis]]) != _long(array.shape):
+            listed = ", ".join(f"{axis}: {' x '.join(map(str, size))}" for axis, size in sizes.items())
             raise PinnxError(f"{name}: expected axes ({listed}), got shape {list(array.shape)}")
         wanted = tuple(axis for axis in ("t", "x", "y", "z", "n") if axis in axes)
-        arranged = array.reshape(sizes).transpose([axes.index(axis) for axis in wanted])
+        merged = array.reshape([int(np.prod(sizes[axis])) for axis in axes])
+        arranged = merged.transpose([axes.index(axis) for axis in wanted])
         return arranged if "t" in wanted else arranged[np.newaxis]
 
 
@@ -77,40 +83,38 @@ def find_layout(
     num_times: int | None,
     field_shape: Sequence[int],
     axes: tuple[str, ...] | None,
+    *,
+    name: str = "axes",
 ) -> Layout:
     """Find the order of axes that fits the shapes, or check the given one.
 
     Args:
         coordinates: arrays by axis x, y[, z], as they stand in the file.
-        num_times: number of times, None where steady.
+        num_times: number of times; None where the shapes say it.
         field_shape: shape of the field arrays.
         axes: the order, or None to take the only one that fits.
+        name: what the error message is about.
 
     Raises:
         PinnxError: no order fits, several do and none is given, or the given one does not; the
             orders that fit are named.
     """
-    lines, mesh_order = _lines_of(coordinates)
-    points = {axis: array.reshape(-1) for axis, array in coordinates.items()}
-    fitting: list[Layout] = []
-    for order, values in _orders(lines, points, mesh_order, num_times):
-        layout = Layout(order, values, num_times or 1)
-        sizes = [layout.size(axis) for axis in order]
-        if np.prod(sizes) == np.prod(field_shape) and _same_shape(field_shape, sizes, layout.gridded):
-            fitting.append(layout)
-
-    if axes is not None:
-        chosen = [layout for layout in fitting if _equivalent(layout.axes, axes, num_times)]
-    else:
-        chosen = fitting
+    fitting = [
+        layout
+        for space in _spaces(coordinates)
+        for layout in _with_times(space, _long(field_shape))
+        if num_times in (None, layout.num_times)
+    ]
+    chosen = [layout for layout in fitting if axes is None or _equivalent(layout, axes)]
     if len(chosen) == 1:
         return chosen[0]
     lengths = ", ".join(f"{axis} {list(array.shape)}" for axis, array in coordinates.items())
-    times = "" if num_times is None else f", t [{num_times}]"
+    times = "" if num_times in (None, 1) else f", t [{num_times}]"
     orders = " or ".join(str(layout.axes) for layout in fitting) or "none"
     asked = "an order that the shapes decide" if axes is None else str(axes)
+    remedy = f"; choose by data.axes, such as [{', '.join(fitting[0].axes)}]" if fitting else ""
     raise PinnxError(
-        f"axes: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}"
+        f"{name}: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}{remedy}"
     )
 
 
@@ -126,63 +130,51 @@ def monotonic(axis: str, line: np.ndarray) -> np.ndarray:
     steps = np.diff(line)
     if not ((steps > 0).all() or (steps < 0).all()):
         first = int(np.argmax(np.sign(steps) != np.sign(line[-1] - line[0])))
+        rounded = bool((steps == 0).any()) and np.array_equal(line, line.astype(np.float32))
         raise PinnxError(
-            f"{axis}: expected grid lines that rise or fall throughout, got {line[first]:g} "
-            f"followed by {line[first + 1]:g} at index {first + 1}"
+            f"{axis}: expected grid lines that rise or fall throughout, got {line[first]:.17g} "
+            f"followed by {line[first + 1]:.17g} at index {first + 1}"
+            + ("; values are equal after rounding to float32: store them as float64" if rounded else "")
         )
     return line
 
 
-def _orders(
-    lines: dict[str, np.ndarray] | None,
-    points: dict[str, np.ndarray],
-    mesh_order: tuple[str, ...] | None,
-    num_times: int | None,
-) -> list[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
-    """Every order of axes that the coordinates allow, with the coordinates it would have."""
-    found: list[tuple[tuple[str, ...], dict[str, np.ndarray]]] = []
-    spaces: list[tuple[tuple[str, ...], dict[str, np.ndarray]]] = []
+def _spaces(coordinates: Mapping[str, np.ndarray]) -> list[Layout]:
+    """Every order of the axes of space that the coordinates allow, at one time."""
+    lines, mesh_order = _lines_of(coordinates)
+    found: list[Layout] = []
     if lines is not None and min(line.size for line in lines.values()) >= 2:
-        names = [mesh_order] if mesh_order else list(permutations(lines))
-        spaces += [(order, lines) for order in names]
-    if len({values.size for values in points.values()}) == 1 and not mesh_order:
-        spaces.append((("n",), points))
-    for space, values in spaces:
-        if num_times is None:
-            found.append((space, values))
-            continue
-        # One single time may be stored in any place, or not at all: one entry stands for all.
-        places = range(1 if num_times == 1 else len(space) + 1)
-        found += [((*space[:place], "t", *space[place:]), values) for place in places]
+        orders = [mesh_order] if mesh_order else list(permutations(lines))
+        found += [Layout(order, lines, 1) for order in orders]
+    shapes = {np.squeeze(array).shape for array in coordinates.values()}
+    if len(shapes) == 1 and not mesh_order:
+        points = {axis: array.reshape(-1) for axis, array in coordinates.items()}
+        found.append(Layout(("n",), points, 1, mesh=shapes.pop() or (1,)))
     return found
 
 
-def _equivalent(found: tuple[str, ...], asked: tuple[str, ...], num_times: int | None) -> bool:
-    if num_times == 1:
-        return [axis for axis in found if axis != "t"] == [axis for axis in asked if axis != "t"]
-    return found == asked
+def _with_times(space: Layout, shape: list[int]) -> list[Layout]:
+    """The layouts of fields of a shape (without axes of length one) over places that are laid out so."""
+    places = _long(space.place_shape)
+    found = [space] if shape == places else []
+    for place in range(len(shape)):
+        # The axes of a mesh stand together.
+        if [*shape[:place], *shape[place + 1 :]] == places and (space.gridded or place in (0, len(places))):
+            at = place if space.gridded else min(place, 1)
+            axes = (*space.axes[:at], "t", *space.axes[at:])
+            found.append(Layout(axes, space.coordinates, shape[place], space.mesh))
+    return found
 
 
-def _same_shape(stored: Sequence[int], sizes: Sequence[int], gridded: bool) -> bool:
-    """Whether two shapes agree up to axes of length one; scattered points may span several axes."""
-    have = [size for size in stored if size != 1]
-    want = [size for size in sizes if size != 1]
-    return have == want or (not gridded and _merges(have, want))
+def _long(sizes: Sequence[int]) -> list[int]:
+    return [size for size in sizes if size != 1]
 
 
-def _merges(have: list[int], want: list[int]) -> bool:
-    """Whether joining neighbouring axes turns one shape into the other (a curvilinear mesh)."""
-    position, product = 0, 1
-    for size in have:
-        product *= size
-        if position < len(want) and product == want[position]:
-            position, product = position + 1, 1
-    return position == len(want) and product == 1
+def _equivalent(layout: Layout, asked: tuple[str, ...]) -> bool:
+    return layout.axes == asked or (layout.num_times == 1 and layout.axes == tuple(a for a in asked if a != "t"))
 
 
-def _lines_of(
-    coordinates: Mapping[str, np.ndarray],
-) -> tuple[dict[str, np.ndarray] | None, tuple[str, ...] | None]:
+def _lines_of(coordinates: Mapping[str, np.ndarray]) -> tuple[Lines | None, tuple[str, ...] | None]:
     """Reduce the coordinates to grid lines; with the order of the axes if they were a mesh.
 
     Returns (None, None) where the arrays are a mesh whose lines are not straight: its points count
@@ -195,7 +187,7 @@ def _lines_of(
     if len(shapes) != 1:
         listed = ", ".join(f"{axis} {list(a.shape)}" for axis, a in coordinates.items())
         raise PinnxError(f"coordinates: expected grid lines or arrays of one shape, got {listed}")
-    lines: dict[str, np.ndarray] = {}
+    lines: Lines = {}
     order: dict[int, str] = {}
     for axis, array in squeezed.items():
         for place in range(array.ndim):

@@ -1,11 +1,13 @@
 """Which array of a file is what.
 
 A name may carry an index, as in NumPy: ``"velocity[..., 0]"``, ``"X[:, 0]"``, ``"y[::-1]"``. A name
-with @ is an attribute: ``"@nu"`` of the file, ``"p@frame"`` of the array p.
+with @ is an attribute: ``"@nu"`` of the file, ``"p@frame"`` of the array p. One with * is several arrays, frames in the
+order of their numbers: ``"u_*"``, ``"Velocity_*[..., 0]"``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,17 +25,20 @@ class DataMapping:
     Args:
         x, y, z: coordinates; z is None in two dimensions. On a grid: one value for each grid line,
             or meshgrid arrays of the shape of the fields.
-        t: times; None where the flow is steady.
+        t: times, or the time from one frame to the next; None where the flow is steady.
         u, v, w: velocity components; w is None in two dimensions.
         p: kinematic pressure; None where unknown.
+        mask: 0 where the velocity is missing, in each frame or once for all; "~mask" for one that is 0 where it is
+            known (flags, masks of NumPy). None: NaN and the marks of the file alone say it.
         nu: kinematic viscosity: a number, or the name of an array or attribute that holds one.
         axes: axes of the field arrays, slowest first: out of x, y[, z] and t on a grid, e.g.
             ("t", "y", "x"); ("t", "n"), ("n", "t") or ("n",) for scattered points. None takes the
             only order that fits the shapes; where several fit, reading asks for a choice.
         pressure_frame: the frame at which p is given, where it is given at one only: a number, or
             the name of an array or attribute ("@frame" means the attribute of p, else of the file).
-        index_sets: names of point indices (zero-based, counted in C order over the field array as
-            it is stored) or of boolean masks, by the name they get in `Snapshots.index_sets`.
+        index_sets: names of point indices or of boolean masks, by the name they get in `Snapshots.index_sets`.
+            Indices are zero-based and counted in C order over the places of the field array as it is stored; those
+            of a .mat file as MATLAB counts, from 1 in column-major order.
 
     Raises:
         PinnxError: x, y, u or v missing, z without w, or axes that are no order of axes.
@@ -42,11 +47,12 @@ class DataMapping:
     x: str = "x"
     y: str = "y"
     z: str | None = None
-    t: str | None = None
+    t: str | float | None = None
     u: str = "u"
     v: str = "v"
     w: str | None = None
     p: str | None = None
+    mask: str | None = None
     nu: str | float | None = None
     axes: tuple[str, ...] | None = None
     pressure_frame: str | int | None = None
@@ -58,6 +64,8 @@ class DataMapping:
                 raise PinnxError(f"{name}: expected the name of an array, got {name}=None")
         if (self.z is None) != (self.w is None):
             raise PinnxError(f"z, w: expected both or neither, got z={self.z!r}, w={self.w!r}")
+        if isinstance(self.t, int | float) and not 0 < self.t < math.inf:
+            raise PinnxError(f"t: expected the name of an array, or a time step > 0, got {self.t}")
         if self.p is None and self.pressure_frame is not None:
             raise PinnxError("pressure_frame: expected only together with p, got no p")
         if self.axes is not None:

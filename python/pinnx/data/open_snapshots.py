@@ -27,6 +27,7 @@ from pinnx.data.blocks import (
     as_tensor,
     has_rows,
 )
+from pinnx.data.stored_numbers import PLAIN, Packing, packing_of
 from pinnx.errors import PinnxError
 
 __all__ = ["FEW_SNAPSHOTS", "open_snapshots", "work_bytes"]
@@ -80,7 +81,22 @@ def open_snapshots(X: Any, *, num_rows: Callable[[int], int], memory_limit: int 
         raise PinnxError(f"X: expected an array, an HDF5 dataset or an iterable of blocks, got {type(X).__name__}")
 
 
+class _Unpacked:
+    """Rows of a dataset whose attributes say that its numbers are packed, or what marks a missing one."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, dataset: h5py.Dataset, packing: Packing) -> None:
+        self._dataset, self._packing, self.shape = dataset, packing, dataset.shape
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self._packing.unpack(self._dataset[rows])
+
+
 def _dataset(dataset: h5py.Dataset, num_rows: Callable[[int], int], memory_limit: int | None) -> SnapshotSource:
+    packing = packing_of(dataset.name, dataset.dtype, dataset.attrs, dataset.fillvalue)
+    if packing != PLAIN:
+        return _sliced(_Unpacked(dataset, packing), num_rows, memory_limit)
     source = DatasetSource(dataset, BLOCK_BYTES)
     block = _block_bytes(source, num_rows(source.c), memory_limit, 3)
     if block is not None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import permutations, product
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def relative_divergence(velocity: np.ndarray, lines: Sequence[np.ndarray]) -> fl
     may jump (the corners of a lid-driven cavity alone raise the ratio from 1e-5 to 0.4).
 
     Args:
-        velocity: [..., n_x, n_y[, n_z], d] float, any number of leading axes (frames).
+        velocity: [..., n_x, n_y[, n_z], d] float, any number of leading axes (frames); places beside NaN do not count.
         lines: d coordinates [n_axis], each strictly increasing or strictly decreasing.
 
     Returns:
@@ -58,22 +57,22 @@ def relative_divergence(velocity: np.ndarray, lines: Sequence[np.ndarray]) -> fl
             f"velocity: expected shape [..., {', '.join(map(str, expected))}], at least 2 along "
             f"each axis, got {list(velocity.shape)}"
         )
-    origin: tuple[Any, ...] = (..., *[slice(0, 1)] * dim)
+    places = tuple(range(-dim, 0))
     inner = (..., *(slice(1, -1) if line.size >= 3 else slice(None) for line in lines))
     divergence: np.ndarray | float = 0.0
     gradient_squared = 0.0
     for component in range(dim):
         values = velocity[..., component]
         # Differences of equal numbers on uneven lines round to noise; those of zeros do not.
-        values = values - values[origin]
+        values = values - np.fmin.reduce(values, axis=places, keepdims=True)
         for axis, line in enumerate(lines):
             derivative = np.gradient(values, line, axis=axis - dim)[inner]
-            gradient_squared += float(np.sum(derivative**2))
+            gradient_squared += float(np.nansum(derivative**2))
             if axis == component:
                 divergence = divergence + derivative
     if gradient_squared == 0.0:
         return float("nan")
-    return float(np.sqrt(np.sum(divergence**2) / gradient_squared))
+    return float(np.sqrt(np.nansum(divergence**2) / gradient_squared))
 
 
 def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: Sequence[str]) -> None:
@@ -92,6 +91,8 @@ def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: S
     """
     frames = np.unique(np.linspace(0, velocity.shape[0] - 1, MAX_FRAMES).round().astype(int))
     sample = velocity[frames]
+    # Squares of very small or large numbers leave the range of float64.
+    sample = sample / (np.max(np.abs(sample), where=~np.isnan(sample), initial=0.0) or 1.0)
     given = relative_divergence(sample, lines)
     if np.isnan(given):
         warnings.warn("axes: a uniform velocity cannot show their order", stacklevel=2)

@@ -16,27 +16,68 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["AXIS_NAMES", "Fields", "PlacedValues", "Snapshots"]
+__all__ = ["AXIS_NAMES", "Snapshots", "gaps_found"]
 
 AXIS_NAMES = ("x", "y", "z")
 # A coordinate that was stored in float32 still counts as inside the limit that it was rounded from.
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
-class PlacedValues:
-    """What fields of every kind have in common: places, and values there at each time.
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """One flow, or other quantities, at fixed places and times.
 
-    Subclasses have `points` [n, d], `values` [T, n, c], `names` of the c components, `times` [T] or
-    None, `grid_shape`: numbers of points along x, y[, z], or None where they are scattered, and
-    `notes`: sentences about what was left out of the file, converted or assumed.
+    Args:
+        points: [n, d] float64, the places, columns x, y[, z], in units of length.
+        values: [T, n, c], T = 1 where the flow is steady: of a flow the velocity in float64, columns u, v[, w]; of
+            other quantities float32 too, or frames that are still in their file (`pinnx.data.stored_frames`).
+        names: of the c components; those of a velocity where none are given.
+        times: [T] float64, strictly increasing; None says that the flow is steady, or that times are not known.
+        pressure: [len(pressure_frames), n] float64, kinematic; None where unknown.
+        pressure_frames: [F] int64, the frames (indices into the times) at which it is known.
+        nu: kinematic viscosity, > 0; None where unknown.
+        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
+        index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
+        holes: [n] bool, places without values at any time, such as a body in the flow: values and pressure are 0
+            there and mean nothing. None where there are none.
+        source: where the data came from; begins with "synthetic:" for made data.
+        notes: sentences about what was left out of the file, converted or assumed.
+
+    Construction checks nothing; `validate` does, and every reader of this package calls it for a flow.
     """
 
     points: np.ndarray
     values: Any
-    names: tuple[str, ...]
-    times: np.ndarray | None
-    grid_shape: tuple[int, ...] | None
-    notes: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    times: np.ndarray | None = None
+    pressure: np.ndarray | None = None
+    pressure_frames: np.ndarray | None = None
+    nu: float | None = None
+    grid_shape: tuple[int, ...] | None = None
+    index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    holes: np.ndarray | None = None
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            object.__setattr__(self, "names", ("u", "v", "w")[: self.dim])
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """The values of a flow, [T, n, d]."""
+        found: np.ndarray = self.values
+        return found
+
+    @property
+    def steady(self) -> bool:
+        """Whether the flow has no time coordinate."""
+        return self.times is None
+
+    @property
+    def in_flow(self) -> np.ndarray:
+        """[n] bool, the places that are no hole."""
+        return np.ones(self.num_points, dtype=bool) if self.holes is None else ~self.holes
 
     @property
     def dim(self) -> int:
@@ -122,98 +163,6 @@ class PlacedValues:
         return self._kept(inside, frames)
 
     def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
-        """The places and frames that two masks [n] and [T] mark."""
-        raise NotImplementedError
-
-    def _grid_shape_of(self, inside: np.ndarray) -> tuple[int, ...] | None:
-        """Shape of the box of grid points that `inside` marks, None where it is no grid."""
-        if self.grid_shape is None:
-            return None
-        grid = inside.reshape(self.grid_shape)
-        axes = range(self.dim)
-        shape = tuple(int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes)
-        return shape if min(shape) >= 2 else None
-
-
-@dataclass(frozen=True, eq=False)
-class Fields(PlacedValues):
-    """One or more quantities at fixed places, several times.
-
-    Args:
-        points: [n, d] float64.
-        values: [T, n, c] float32 or float64, finite; or frames that are still in their file
-            (`pinnx.data.stored_frames`), whose numbers have not been checked.
-        names: of the c components.
-        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
-        source: where they came from.
-        times: [T] float64, strictly increasing; None where they are not known.
-        notes: sentences about what was left out of the file, converted or assumed.
-    """
-
-    points: np.ndarray
-    values: Any
-    names: tuple[str, ...]
-    grid_shape: tuple[int, ...] | None = None
-    source: str = ""
-    times: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-
-    def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
-        return replace(
-            self,
-            points=self.points[inside],
-            values=self.values[frames][:, inside],
-            grid_shape=self._grid_shape_of(inside),
-            times=None if self.times is None else self.times[frames],
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshots(PlacedValues):
-    """One flow at fixed places and times.
-
-    Args:
-        points: [n, d] float64, the places, columns x, y[, z], in units of length.
-        velocity: [T, n, d] float64, columns u, v[, w]; T = 1 where the flow is steady.
-        times: [T] float64, strictly increasing; None says that the flow is steady.
-        pressure: [len(pressure_frames), n] float64, kinematic; None where unknown.
-        pressure_frames: [F] int64, the frames (indices into the times) at which it is known.
-        nu: kinematic viscosity, > 0; None where unknown.
-        grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
-        index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
-        source: where the data came from; begins with "synthetic:" for made data.
-        notes: sentences about what was left out of the file, converted or assumed.
-
-    Construction checks nothing; `validate` does, and every reader of this package calls it.
-    """
-
-    points: np.ndarray
-    velocity: np.ndarray
-    times: np.ndarray | None = None
-    pressure: np.ndarray | None = None
-    pressure_frames: np.ndarray | None = None
-    nu: float | None = None
-    grid_shape: tuple[int, ...] | None = None
-    index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
-    source: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def values(self) -> np.ndarray:
-        """The velocity, as fields of any kind have their values."""
-        return self.velocity
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the components of the velocity."""
-        return ("u", "v", "w")[: self.dim]
-
-    @property
-    def steady(self) -> bool:
-        """Whether the flow has no time coordinate."""
-        return self.times is None
-
-    def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
         index_sets = {}
         new_index = np.cumsum(inside) - 1
         for name, indices in self.index_sets.items():
@@ -230,13 +179,48 @@ class Snapshots(PlacedValues):
         return replace(
             self,
             points=self.points[inside],
-            velocity=self.velocity[frames][:, inside],
+            values=self.values[frames][:, inside],
             times=None if self.times is None else self.times[frames],
             pressure=pressure,
             pressure_frames=pressure_frames,
             grid_shape=self._grid_shape_of(inside),
             index_sets=index_sets,
+            holes=None if self.holes is None else self.holes[inside],
         )
+
+    def _grid_shape_of(self, inside: np.ndarray) -> tuple[int, ...] | None:
+        """Shape of the box of grid points that `inside` marks, None where it is no grid."""
+        if self.grid_shape is None:
+            return None
+        grid = inside.reshape(self.grid_shape)
+        axes = range(self.dim)
+        shape = tuple(int(grid.any(axis=tuple(a for a in axes if a != axis)).sum()) for axis in axes)
+        return shape if min(shape) >= 2 else None
+
+    def with_holes(self) -> Self:
+        """Turn places that are NaN at all times into holes.
+
+        Raises:
+            PinnxError: NaN elsewhere, with their number and a remedy; or nothing but holes.
+        """
+        missing = np.isnan(self.values).any(axis=2)
+        if not missing.any():
+            return self
+        holes = missing.all(axis=0)
+        gaps = missing[:, ~holes]
+        if gaps.any():
+            raise gaps_found(
+                ",".join(self.names), int(gaps.sum()), gaps.size, int(gaps.any(axis=0).sum()), flow=not self.steady
+            )
+        if holes.all():
+            raise PinnxError(f"{','.join(self.names)}: expected values, got NaN at every place and time")
+        pressure = self.pressure if self.pressure is None else np.where(holes, 0.0, self.pressure)
+        note = (
+            f"{int(holes.sum()):,} of {holes.size:,} places have no values at any time and count as a body: "
+            "no sensor stands there, and errors leave them out."
+        )
+        values = np.where(holes[:, None], np.zeros((), self.values.dtype), self.values)
+        return replace(self, values=values, pressure=pressure, holes=holes, notes=(*self.notes, note))
 
     def validate(self) -> None:
         """Check shapes, dtypes, finiteness, the order of the times, the grid and nu.
@@ -246,6 +230,8 @@ class Snapshots(PlacedValues):
         """
         self._validate_points()
         n, d = self.points.shape
+        if self.holes is not None and (self.holes.shape != (n,) or self.holes.dtype != bool):
+            raise PinnxError(f"holes: expected bool [{n}], got {self.holes.dtype} {list(self.holes.shape)}")
         if self.velocity.ndim != 3 or self.velocity.shape[1:] != (n, d):
             raise PinnxError(f"velocity: expected shape [T, {n}, {d}], got {list(self.velocity.shape)}")
         _require_finite("velocity", self.velocity)
@@ -330,3 +316,14 @@ def _require_finite(name: str, array: np.ndarray) -> None:
     num_bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if num_bad:
         raise PinnxError(f"{name}: expected finite values, got {num_bad} of {array.size} that are NaN or infinite")
+
+
+def gaps_found(name: str, num_missing: int, num_values: int, num_places: int, *, flow: bool) -> PinnxError:
+    """Say that values are missing at some times, where others are there."""
+    remedy = (
+        "leave these out by data.window or data.times, or fill them in the file" if flow else "fill them in the file"
+    )
+    return PinnxError(
+        f"{name}: expected values at all times or at none (a body), got {num_missing:,} of {num_values:,} missing "
+        f"(NaN) at some times, at {num_places:,} places; {remedy}"
+    )

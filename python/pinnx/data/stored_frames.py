@@ -8,13 +8,18 @@ Frames that stand together are read together; of a dataset in chunks, those of o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
 
+from pinnx.data.array_files import damage_named
 from pinnx.data.layout import Layout
+from pinnx.data.snapshots import gaps_found
+from pinnx.data.stored_numbers import PLAIN, Packing
 from pinnx.errors import PinnxError
 
 __all__ = ["StoredFrames"]
@@ -32,7 +37,7 @@ class StoredFrames:
         datasets: c of them, the first axis of each is the time; open as long as this is used.
         layout: of the datasets.
         falling: axes of the arranged arrays (time is 0) that are turned round, so that coordinates rise.
-        frames: [T] int64 rising; None: all.
+        packings: how the numbers of each dataset are stored.
     """
 
     def __init__(
@@ -40,22 +45,33 @@ class StoredFrames:
         datasets: Sequence[h5py.Dataset],
         layout: Layout,
         falling: tuple[int, ...] = (),
-        frames: np.ndarray | None = None,
+        packings: Sequence[Packing] | None = None,
     ) -> None:
         self._datasets, self._layout, self._falling = tuple(datasets), layout, falling
-        self._frames = np.arange(layout.num_times) if frames is None else frames
-        num_points = int(np.prod([layout.size(axis) for axis in layout.spatial]))
+        self._packings = (PLAIN,) * len(self._datasets) if packings is None else tuple(packings)
+        self._frames = np.arange(layout.num_times)
+        self._holes: np.ndarray | None = None
         self._buffer: np.ndarray | None = None
-        self.shape = (self._frames.size, num_points, len(self._datasets))
+        self.shape = (self._frames.size, int(np.prod(layout.place_shape)), len(self._datasets))
         stored = {dataset.dtype.newbyteorder("=") for dataset in datasets}
-        self.dtype = np.dtype(np.float32 if stored == {np.dtype(np.float32)} else np.float64)
+        scaled = any(packing.scale != 1.0 or packing.offset != 0.0 for packing in self._packings)
+        self.dtype = np.dtype(np.float32 if stored == {np.dtype(np.float32)} and not scaled else np.float64)
 
     def __len__(self) -> int:
         return int(self._frames.size)
 
     def only(self, mask: np.ndarray) -> StoredFrames:
         """Return the frames that a mask [T] marks; nothing is read."""
-        return StoredFrames(self._datasets, self._layout, self._falling, self._frames[mask])
+        found = copy.copy(self)
+        found._frames, found._buffer = self._frames[mask], None
+        found.shape = (found._frames.size, *self.shape[1:])
+        return found
+
+    def without(self, holes: np.ndarray | None) -> StoredFrames:
+        """Return the same frames, 0 at places [n] without values; a block with NaN elsewhere is refused."""
+        found = copy.copy(self)
+        found._holes, found._buffer = np.zeros(self.shape[1], dtype=bool) if holes is None else holes, None
+        return found
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         begin, end, step = rows.indices(len(self))
@@ -70,15 +86,28 @@ class StoredFrames:
         """Read frames begin to end, end > begin, into an array [end - begin, n, c]."""
         frames = self._frames[begin:end]
         layout = replace(self._layout, num_times=frames.size)
-        for component, dataset in enumerate(self._datasets):
+        for component, (dataset, packing) in enumerate(zip(self._datasets, self._packings, strict=True)):
             shape = (frames.size, *dataset.shape[1:])
             stored = dataset.dtype.newbyteorder("=")
             straight = layout.axes in STRAIGHT and not self._falling and out.shape[2] == 1 and stored == out.dtype
+            straight = straight and packing == PLAIN
             raw = out.reshape(shape) if straight else self._scratch(shape, stored)
             self._read(dataset, frames, raw)
             if not straight:
-                arranged = np.flip(layout.arrange(dataset.name, raw), axis=self._falling)
+                numbers = raw if packing == PLAIN else packing.unpack(raw, single=True)
+                arranged = np.flip(layout.arrange(dataset.name, numbers), axis=self._falling)
                 out.reshape(*arranged.shape, out.shape[2])[..., component] = arranged
+        if self._holes is not None:
+            self._close_holes(out, self._holes)
+
+    def _close_holes(self, out: np.ndarray, holes: np.ndarray) -> None:
+        """Set holes to 0; NaN in them, and there alone, is what is expected."""
+        if holes.any() or np.isnan(out.sum()):
+            gaps = np.isnan(out).any(axis=2) != holes
+            if gaps.any():
+                names = ",".join(dataset.name.lstrip("/") for dataset in self._datasets)
+                raise gaps_found(names, int(gaps.sum()), gaps.size, int(gaps.any(axis=0).sum()), flow=False)
+            out[:, holes] = 0.0
 
     def _scratch(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """A block as it is stored; the memory is kept from one to the next."""
@@ -89,15 +118,13 @@ class StoredFrames:
 
     def _read(self, dataset: h5py.Dataset, frames: np.ndarray, out: np.ndarray) -> None:
         most = GAP_BYTES * dataset.shape[0] // dataset.nbytes
-        try:
+        with damage_named(Path(dataset.file.filename), f"{dataset.name.lstrip('/')} is damaged"):
             for first, end in _together(frames, dataset.chunks[0] if dataset.chunks else 1, most):
                 low, high = int(frames[first]), int(frames[end - 1]) + 1
                 if high - low == end - first:
                     dataset.read_direct(out, np.s_[low:high], np.s_[first:end])
                 else:
                     out[first:end] = dataset[low:high][frames[first:end] - low]
-        except OSError as error:
-            raise PinnxError(f"{dataset.name}: damaged: {error}") from None
 
 
 def _together(frames: np.ndarray, chunk: int, most: int) -> Iterator[tuple[int, int]]:

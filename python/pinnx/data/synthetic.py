@@ -76,7 +76,7 @@ def periodic_flow(
     points = np.stack(np.meshgrid(*grid.lines, indexing="ij"), axis=-1).reshape(-1, 2)
     snapshots = Snapshots(
         points=points,
-        velocity=velocity.reshape(num_frames, -1, 2),
+        values=velocity.reshape(num_frames, -1, 2),
         times=times,
         pressure=grid.to_grid(grid.pressure(spectra)).reshape(num_frames, -1),
         pressure_frames=np.arange(num_frames, dtype=np.int64),

@@ -95,13 +95,13 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
         pressure_frame=data.pressure_frame,
         index_sets=data.index_sets,
     )
-    snapshots = read_snapshots(data.path, mapping, check_orientation=data.check_orientation)
+    snapshots = read_snapshots(data.path, mapping, check_orientation=data.check_orientation, keep_gaps=True)
     limits = {axis: limit for axis, limit in data.window.model_dump().items() if limit is not None}
     if data.times is not None:
         limits["t"] = data.times
-    if not limits:
-        return snapshots
-    part = snapshots.window(**limits)
+    # What is missing outside the window does not count.
+    part = (snapshots.window(**limits) if limits else snapshots).with_holes()
+    part.validate()
     counts = {
         "places": (part.num_points, snapshots.num_points),
         "times": (part.num_times, snapshots.num_times),

@@ -92,10 +92,11 @@ def _errors(case: Case, flow: Evaluation) -> Mapping[str, float] | None:
     if reference is None:
         return None
     fields = flow.fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
-    frames = reference.pressure_frames
+    fields, inside = fields[:, reference.in_flow], reference.in_flow
+    frames, pressure = reference.pressure_frames, reference.pressure
     return field_errors(
         fields[..., : case.dim],
-        reference.velocity,
+        reference.velocity[:, inside],
         pressure=None if frames is None else np.ascontiguousarray(fields[frames][..., -1]),
-        reference_pressure=reference.pressure,
+        reference_pressure=None if pressure is None else pressure[:, inside],
     )

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pinnx.config import Config
 from pinnx.data.blocks import Progress
-from pinnx.data.snapshots import PlacedValues
+from pinnx.data.snapshots import Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 from pinnx.jobs.sensors_input import PlaceWeights, Question, opened_fields, place_weights
@@ -131,7 +131,7 @@ def run_sensors(
 
 
 def choose_sensors(
-    fields: PlacedValues,
+    fields: Snapshots,
     selection: Selection,
     *,
     hold_out: float = 0.2,
@@ -196,7 +196,7 @@ def _some(values: np.ndarray | StoredFrames, mask: np.ndarray) -> Any:
     return values.only(mask) if isinstance(values, StoredFrames) else values[mask]
 
 
-def _draw(fields: PlacedValues, chosen: Chosen, path: Path) -> None:
+def _draw(fields: Snapshots, chosen: Chosen, path: Path) -> None:
     from pinnx.report.panels import to_png
     from pinnx.report.sensor_maps import draw_placement
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from pinnx.config import Config
-from pinnx.data.array_files import stored_bytes
+from pinnx.data.file_formats import HDF5, stored_bytes
 from pinnx.data.open_snapshots import work_bytes
 from pinnx.data.readers import open_fields, read_fields
-from pinnx.data.snapshots import PlacedValues
+from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.load_case import load_snapshots
 from pinnx.sensors.pivoted_matrix import default_modes, work_rows
@@ -67,7 +67,7 @@ class PlaceWeights:
 
 
 @contextmanager
-def opened_fields(config: Config, question: Question, step: Callable[[str], None]) -> Iterator[PlacedValues]:
+def opened_fields(config: Config, question: Question, step: Callable[[str], None]) -> Iterator[Snapshots]:
     """Yield the fields; those of an HDF5 file that memory does not hold stay there.
 
     Raises:
@@ -85,7 +85,7 @@ def opened_fields(config: Config, question: Question, step: Callable[[str], None
     settings = {"coordinates": question.points, "axes": config.data.axes}
     if limit is not None:
         needed = COPIES * stored_bytes(path, names)
-        if suffix in (".h5", ".hdf5"):
+        if suffix in HDF5:
             with open_fields(path, names, **settings) as fields:
                 if needed + _work(fields, config) > limit:
                     step(f"reading {path} in blocks")
@@ -100,7 +100,7 @@ def opened_fields(config: Config, question: Question, step: Callable[[str], None
     yield fields
 
 
-def place_weights(config: Config, question: Question, fields: PlacedValues) -> PlaceWeights | None:
+def place_weights(config: Config, question: Question, fields: Snapshots) -> PlaceWeights | None:
     """Return the weights that are named; None where none are.
 
     Raises:
@@ -167,7 +167,7 @@ def shown_size(num_bytes: int) -> str:
     return f"{math.ceil(num_bytes / 10**6)}MB"
 
 
-def _work(fields: PlacedValues, config: Config) -> int:
+def _work(fields: Snapshots, config: Config) -> int:
     num_times, n, c = fields.values.shape
     modes = config.sensors.modes or default_modes(config.sensors.count, c)
     return work_bytes(n * c, fields.values.dtype.itemsize, work_rows(modes), num_times)

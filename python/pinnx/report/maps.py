@@ -80,7 +80,7 @@ def draw_residuals(fields: RunFields) -> Picture | None:
         drawn = draw_field(ax, fields.plane, values, ERROR_MAP, norm)
         ax.set_title(label, color=INK, fontsize=11, weight="bold")
         add_colorbar(figure, drawn, [ax], "", "both" if beyond else "neither")
-        sizes.append(f"{label} {number(np.sqrt(np.mean(values**2)))}")
+        sizes.append(f"{label} {number(np.sqrt(np.nanmean(values**2)))}")
     name_outer_axes(panels)
     where, size = _where(fields, frame), f"Root mean square over the picture: {', '.join(sizes)}."
     return Picture(

@@ -109,6 +109,10 @@ class RunFields:
         self.vector_name = str(file.attrs.get("vector_name", "vector"))
         self.length_name = str(file.attrs.get("length_name", f"length of the {self.vector_name}"))
         self._check()
+        self._holes = np.zeros(self.num_points, dtype=bool)  # places where the data has no flow
+        if self.has_reference:
+            first = self._dataset(_REFERENCE + self.names[0])[... if self.times is None else 0]
+            self._holes = np.isnan(np.asarray(first)).reshape(-1)
         self.plane: Plane
         self.plane, self._select, self.plane_note = choose_plane(axes, self._grid)
 
@@ -186,10 +190,10 @@ class RunFields:
         index = self.reference_frames(name).index(frame) if reference else frame
         lead = () if self.times is None else (index,)
         values = np.asarray(self._file[_REFERENCE * reference + name][lead + self._select], dtype=np.float64)
-        return values - values.mean() if name in self.up_to_constant else values
+        return values - np.nanmean(values) if name in self.up_to_constant else values
 
     def series(self, name: str, *, reference: bool = False) -> NDArray[np.float64]:
-        """One quantity at all frames for which it is stored and all points, ``[frames, n]``, as ``picture``.
+        """One quantity at all frames for which it is stored and all points in the flow, ``[frames, n]``.
 
         The vector has its components behind, ``[frames, n, d]``.
         """
@@ -198,6 +202,8 @@ class RunFields:
             return np.linalg.norm(parts, axis=-1) if name == self.length_name else parts
         stored = self._file[_REFERENCE * reference + name][...]
         values = np.asarray(stored, dtype=np.float64).reshape(-1, self.num_points)
+        if self._holes.any():
+            values = values[:, ~self._holes]
         return values - values.mean(axis=1, keepdims=True) if name in self.up_to_constant else values
 
     def _dataset(self, name: str) -> Any:

@@ -124,7 +124,7 @@ def selection_quality(
     if num_random < 1:
         raise PinnxError(f"num_random: expected an integer >= 1, got {num_random}")
     # Row 0: the choice; the others: random ones.
-    placements = np.stack([chosen, *_random_placements(n, chosen.size, num_random, seed)])
+    placements = np.stack([chosen, *_random_placements(modes, chosen.size, num_random, seed)])
     to_orthonormal, scales = _change_of_basis(modes)
     seen = np.asarray(modes[placements], dtype=np.float64).reshape(1 + num_random, chosen.size * c, r)
     theta = seen @ to_orthonormal
@@ -271,9 +271,12 @@ def _components(c: int) -> str:
     return f", {c}" if c > 1 else ""
 
 
-def _random_placements(n: int, k: int, count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _random_placements(modes: NDArray[np.floating], k: int, count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw places; none in a hole of the data, where every mode is zero, while there are enough others."""
+    places = np.flatnonzero(modes.any(axis=(1, 2)))
+    places = places if places.size >= k else np.arange(len(modes))
     for draw in range(count):
-        yield np.random.default_rng([seed, draw]).choice(n, k, replace=False).astype(np.int64)
+        yield np.random.default_rng([seed, draw]).choice(places, k, replace=False).astype(np.int64)
 
 
 def _median(values: Array) -> float:

@@ -12,6 +12,8 @@ Delaunay triangle spans it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator, RegularGridInterpolator
 from scipy.spatial import cKDTree
@@ -45,13 +47,18 @@ def sample_velocity(snapshots: Snapshots, sensors: SensorSet) -> np.ndarray:
             raise PinnxError(f"sensors: expected indices below {snapshots.num_points}, got {beyond[0]}")
         return snapshots.velocity[:, sensors.indices]
     require_inside(snapshots, sensors)
+    if snapshots.holes is not None:
+        snapshots = replace(snapshots, values=np.where(snapshots.holes[:, None], np.nan, snapshots.values))
     distance, nearest = cKDTree(snapshots.points).query(sensors.positions)
     seen = snapshots.velocity[:, nearest]
     between = distance > SNAP_FRACTION * _diagonal(snapshots)
     if between.any():
         seen[:, between] = _interpolate(snapshots, sensors.positions[between])
-        for row in np.flatnonzero(np.isnan(seen).any(axis=(0, 2))).tolist():
-            raise _outside(sensors, row, "the hull of the data points")
+    domain = "the hull of the data points" + (
+        ", not in or beside a hole of them" if snapshots.holes is not None else ""
+    )
+    for row in np.flatnonzero(np.isnan(seen).any(axis=(0, 2))).tolist():
+        raise _outside(sensors, row, domain)
     return seen
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from pinnx.data.blocks import Progress
-from pinnx.data.snapshots import PlacedValues
+from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors.interpolation import interpolated_points
 from pinnx.sensors.patterns import by_rank, coverage_points, farthest_points, lattice_points, random_points
@@ -89,20 +89,21 @@ class Selection:
             if value is not None and not value > 0:
                 raise PinnxError(f"sensors.{name}: expected a number > 0, got {value}")
 
-    def candidates(self, fields: PlacedValues) -> Candidates:
+    def candidates(self, fields: Snapshots) -> Candidates:
         """Return which points may be chosen, and the area of each.
 
         Of several points at one place (elements of a mesh share nodes) the first may be; none nearer to
-        the edge than the margin; for methods that do not look at values, none at an inner wall.
+        the edge than the margin; none in a hole; for methods that do not look at values, none at an inner wall.
 
         Raises:
             PinnxError: none is left.
         """
         points = fields.points
-        allowed = np.ones(fields.num_points, dtype=bool)
+        allowed = fields.in_flow
         if fields.grid_shape is None:
-            allowed[:] = False
-            allowed[np.unique(points, axis=0, return_index=True)[1]] = True
+            first = np.zeros(fields.num_points, dtype=bool)
+            first[np.unique(points, axis=0, return_index=True)[1]] = True
+            allowed &= first
             if self.method not in PIVOTED:
                 allowed &= ~inner_walls(points)
         if self.weights is not None:
@@ -116,9 +117,9 @@ class Selection:
                     f"farthest is {distance.max():g}"
                 )
         areas = cell_areas(points, fields.grid_shape) if self.area_weighted or self.method in BY_AREA else None
-        return Candidates(points, allowed, areas)
+        return Candidates(points, allowed, areas, fields.in_flow)
 
-    def places(self, fields: PlacedValues) -> np.ndarray:
+    def places(self, fields: Snapshots) -> np.ndarray:
         """Return the indices [k] of the chosen points, by rank."""
         candidates = self.candidates(fields)
         if self.method in PATTERNS:
@@ -183,7 +184,8 @@ class Selection:
         return draw(*given, weights=self._densities(candidates), seed=seed)
 
     def _densities(self, candidates: Candidates) -> np.ndarray:
-        return candidates.areas if self.weights is None else candidates.areas * self.weights
+        areas: np.ndarray = candidates.areas * candidates.in_flow
+        return areas if self.weights is None else areas * self.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,15 +194,17 @@ class Candidates:
     points: [n, d].
     allowed: [n] bool, which of them may be chosen.
     areas: [n] what each stands for; None where all count alike.
+    in_flow: [n] bool, which of them are no hole.
     """
 
     points: np.ndarray
     allowed: np.ndarray
     areas: Any
+    in_flow: np.ndarray
 
 
 def select_sensors(
-    snapshots: PlacedValues,
+    snapshots: Snapshots,
     count: int,
     *,
     positions: Sequence[Sequence[float]] | np.ndarray | None = None,

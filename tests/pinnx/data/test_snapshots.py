@@ -20,7 +20,7 @@ def grid_snapshots(*sizes: int, num_times: int = 5) -> Snapshots:
     velocity = times[:, None, None] + points[None]
     return Snapshots(
         points=points,
-        velocity=velocity,
+        values=velocity,
         times=times,
         pressure=points[None, :, 0] * times[[1, 3], None],
         pressure_frames=np.array([1, 3]),
@@ -50,7 +50,7 @@ def test_grid_lines_rebuild_the_points(sizes: tuple[int, ...]):
 
 def test_steady_flow_has_no_time_bounds():
     flow = grid_snapshots(4, 3)
-    steady = Snapshots(points=flow.points, velocity=flow.velocity[:1])
+    steady = Snapshots(points=flow.points, values=flow.velocity[:1])
     steady.validate()
     assert steady.steady
     assert steady.num_times == 1
@@ -137,13 +137,13 @@ def spoiled(array: np.ndarray, *places: int) -> np.ndarray:
             "points: expected float64, got float32",
         ),
         (lambda s: {"points": s.points[::-1].copy()[[1, 0, *range(2, 12)]]}, "no such grid"),
-        (lambda s: {"velocity": s.velocity[..., :1]}, r"velocity: expected shape \[T, 12, 2\]"),
+        (lambda s: {"values": s.velocity[..., :1]}, r"velocity: expected shape \[T, 12, 2\]"),
         (
-            lambda s: {"velocity": spoiled(s.velocity, 0, 7)},
+            lambda s: {"values": spoiled(s.velocity, 0, 7)},
             "velocity: .* got 2 of 120 that are NaN",
         ),
-        (lambda s: {"velocity": s.velocity / 0.0}, "velocity: .* NaN or infinite"),
-        (lambda s: {"velocity": s.velocity[:2]}, r"times: expected shape \[2\]"),
+        (lambda s: {"values": s.velocity / 0.0}, "velocity: .* NaN or infinite"),
+        (lambda s: {"values": s.velocity[:2]}, r"times: expected shape \[2\]"),
         (lambda s: {"times": s.times[::-1].copy()}, "times: .* 3 followed by 2.75 at index 1"),
         (lambda s: {"times": s.times[[0, 1, 1, 2, 3]]}, "2.25 followed by 2.25 at index 2"),
         (lambda s: {"times": spoiled(s.times, 0)}, "times: expected finite"),

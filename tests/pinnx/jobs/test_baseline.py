@@ -45,7 +45,7 @@ def test_a_frame_that_is_held_out_has_not_been_seen() -> None:
     places = case.sensors.indices
     changed = replace(
         case,
-        reference=replace(case.reference, velocity=velocity),
+        reference=replace(case.reference, values=velocity),
         velocity=velocity[:, places].reshape(case.velocity.shape),
     )
     before, after = gappy_pod_baseline(case).errors, gappy_pod_baseline(changed).errors

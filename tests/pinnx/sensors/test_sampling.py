@@ -25,7 +25,7 @@ def on_grid(dim: int) -> Snapshots:
     points = mesh.reshape(-1, dim)
     return Snapshots(
         points=points,
-        velocity=linear(points),
+        values=linear(points),
         times=np.arange(3.0),
         grid_shape=mesh.shape[:-1],
     )
@@ -34,14 +34,14 @@ def on_grid(dim: int) -> Snapshots:
 def scattered(rng: np.random.Generator, dim: int) -> Snapshots:
     corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
     points = np.concatenate([corners, rng.uniform(0.0, 1.0, size=(300, dim))])
-    return Snapshots(points=points, velocity=linear(points), times=np.arange(3.0))
+    return Snapshots(points=points, values=linear(points), times=np.arange(3.0))
 
 
 def ring() -> Snapshots:
     """Points around a body of radius 0.5, as a mesh around a cylinder has them."""
     radius, angle = np.meshgrid(0.5 + np.linspace(0.0, 1.5, 31), np.linspace(0, 2 * np.pi, 60, endpoint=False))
     points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
-    return Snapshots(points=points, velocity=linear(points, 1))
+    return Snapshots(points=points, values=linear(points, 1))
 
 
 def at(places: object) -> SensorSet:
@@ -82,7 +82,7 @@ def test_the_error_between_points_falls_with_the_square_of_the_spacing() -> None
         line = np.linspace(0.0, 1.0, num)
         points = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
         velocity = np.sin(3 * points)[None]
-        flow = Snapshots(points=points, velocity=velocity, grid_shape=(num, num))
+        flow = Snapshots(points=points, values=velocity, grid_shape=(num, num))
         middle = 0.5 + 0.5 / (num - 1)
         seen = sample_velocity(flow, at([[middle, middle]]))
         errors.append(np.abs(seen[0, 0] - np.sin(3 * middle)).max())

@@ -23,14 +23,14 @@ def flow(rng: np.random.Generator, num_times: int = 20, rank: int = 6, dim: int 
     weights -= weights.mean(axis=0)
     velocity = (weights @ rng.normal(size=(rank, n * dim))).reshape(num_times, n, dim)
     points = rng.uniform(0.0, 1.0, size=(n, dim))
-    return Snapshots(points=points, velocity=velocity, times=np.arange(num_times, dtype=float))
+    return Snapshots(points=points, values=velocity, times=np.arange(num_times, dtype=float))
 
 
 def grid(*sizes: int) -> Snapshots:
     lines = [np.linspace(0.0, 1.0, num) for num in sizes]
     points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(sizes))
     velocity = np.roll(points, 1, axis=1)[None]
-    return Snapshots(points=points, velocity=velocity, grid_shape=sizes)
+    return Snapshots(points=points, values=velocity, grid_shape=sizes)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_patterns_on_grids_and_to_the_last_place(method: str) -> None:
         everything = select_sensors(grid(*sizes), 12, method=method)
         np.testing.assert_array_equal(np.sort(everything.indices), np.arange(12))
     points = np.repeat(grid(3, 3).points, 4, axis=0)
-    doubled = Snapshots(points=points, velocity=np.ones((1, 36, 2)))
+    doubled = Snapshots(points=points, values=np.ones((1, 36, 2)))
     assert len(np.unique(select_sensors(doubled, 9, method=method).positions, axis=0)) == 9
     with pytest.raises(PinnxError, match="expected at most 9, the sensors that fit on 9 points, got 10"):
         select_sensors(doubled, 10, method=method)
-    assert len(select_sensors(Snapshots(points=np.ones((1, 2)), velocity=np.ones((1, 1, 2))), 1, method=method)) == 1
+    assert len(select_sensors(Snapshots(points=np.ones((1, 2)), values=np.ones((1, 1, 2))), 1, method=method)) == 1
 
 
 def test_a_lattice_has_rows() -> None:
@@ -116,7 +116,7 @@ def test_coverage_and_farthest_points_cover_the_domain_whatever_the_mesh(rng: np
     """The mean distance of a place to its nearest sensor is near that of a lattice, on a mesh finer in one corner."""
     x = rng.uniform(size=(6000, 2))
     x[:4000] *= 0.3
-    snapshots = Snapshots(points=x, velocity=np.ones((1, len(x), 2)))
+    snapshots = Snapshots(points=x, values=np.ones((1, len(x), 2)))
     places = rng.uniform(size=(4000, 2))
 
     def mean_distance(method: str) -> float:
@@ -140,7 +140,7 @@ def test_interpolation_is_finer_where_the_flow_varies(rng: np.random.Generator) 
     near = np.exp(-(((x - 0.25) / 0.2) ** 2))
     waves = [near * np.sin(7 * i * x + 6 * y) for i in range(1, 5)] + [0.1 * x, 0.1 * y]
     velocity = (rng.normal(size=(20, 6)) @ np.array(waves))[..., None] * [1.0, 0.5]
-    snapshots = Snapshots(points=flow.points, velocity=velocity, times=np.arange(20.0), grid_shape=(61, 31))
+    snapshots = Snapshots(points=flow.points, values=velocity, times=np.arange(20.0), grid_shape=(61, 31))
     found = {
         method: select_sensors(snapshots, 12, method=method) for method in ("interpolation", "coverage", "lattice")
     }
@@ -164,7 +164,7 @@ def test_interpolation_is_finer_where_the_flow_varies(rng: np.random.Generator) 
 def test_random_is_seeded_nested_and_by_area(rng: np.random.Generator, seed: int) -> None:
     x = rng.uniform(size=(3000, 2))
     x[:2000, 0] *= 0.25  # nine times as dense in the first quarter
-    snapshots = Snapshots(points=x, velocity=np.ones((1, 3000, 2)))
+    snapshots = Snapshots(points=x, values=np.ones((1, 3000, 2)))
     sensors = select_sensors(snapshots, 400, method="random", seed=seed)
     assert 0.15 < (sensors.positions[:, 0] < 0.25).mean() < 0.35
     np.testing.assert_array_equal(sensors.indices[:5], select_sensors(snapshots, 5, method="random", seed=seed).indices)
@@ -183,7 +183,7 @@ def test_patterns_keep_off_inner_walls(data_dir: Path, method: str) -> None:
 def test_noise_modes_are_left_out_unless_asked_for(rng: np.random.Generator) -> None:
     clean = flow(rng, rank=2)
     stored = clean.velocity.astype(np.float32).astype(np.float64)
-    rounded = Snapshots(points=clean.points, velocity=stored, times=clean.times)
+    rounded = Snapshots(points=clean.points, values=stored, times=clean.times)
     few = [select_sensors(snapshots, 2, method="qr").indices for snapshots in (rounded, clean)]
     np.testing.assert_array_equal(*few)
     assert len(select_sensors(rounded, 12, method="qr", modes=19)) == 12

@@ -263,7 +263,10 @@ def test_a_field_with_a_hole_in_its_numbers(heat: str, refused: Callable[..., st
     arrays["temperature"][3, 5] = np.nan
     np.savez(heat, **arrays)
     said = refused(heat, "--variable", "temperature")
-    assert said == "temperature: expected finite values, got 1 of 3000 that are NaN or infinite"
+    assert said == (
+        "temperature: expected values at all times or at none (a body), got 1 of 3,000 missing (NaN) at some times, "
+        "at 1 places; fill them in the file"
+    )
 
 
 def test_help_needs_no_packages() -> None:

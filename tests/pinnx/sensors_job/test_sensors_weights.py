@@ -115,11 +115,13 @@ def test_refuses(heat: str, rng: np.random.Generator, refused: Callable[..., str
     np.savez(heat, **arrays, **more)
     given = [heat, "--variable", "temperature", "--weights"]
     assert refused(*given, "none").startswith("variable: no array 'none' in heat.npz")
-    assert refused(*given, "short").startswith("short: expected a field on x [150], y [150], got shape [149]")
+    assert refused(*given, "short").startswith(
+        "short: expected an order that the shapes decide, got fields [149] with x [150], y [150]"
+    )
     assert refused(*given, "minus") == "minus: expected weights >= 0 that are not all 0, got -1 to 1"
     assert refused(*given, "zeros") == "zeros: expected weights >= 0 that are not all 0, got 0 to 0"
     assert refused(*given, "often") == "often: expected one weight for each place, got [20, 150]"
-    assert refused(*given, "holes").startswith("holes: expected finite values, got 150 of 150")
+    assert refused(*given, "holes").startswith("holes: expected values, got NaN at every place and time")
     np.savez("flat.npz", q=rng.normal(size=(6, 5)), x=np.arange(5.0), y=np.zeros(5))
     assert refused("flat.npz", "--variable", "q", "data.axes=[t,n]", "--weights", "channel", "--count", "2") == (
         "--weights channel: expected walls at two values of y, got y = 0 alone"

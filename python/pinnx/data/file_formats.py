@@ -1,0 +1,183 @@
+"""Opens .mat, .npz, .nc, .h5 and .hdf5 files as named arrays.
+
+MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back, so that an array has the shape
+that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by their path:
+"group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import scipy.io
+
+from pinnx.data.array_files import ArrayFile, damage_named
+from pinnx.data.stored_numbers import REAL, TIMES, text_of
+from pinnx.errors import PinnxError
+
+__all__ = ["HDF5", "is_file", "open_arrays", "stored_bytes"]
+
+HDF5 = (".h5", ".hdf5", ".nc")
+READABLE = (".mat", ".npz", *HDF5)
+# How netCDF marks a dimension that has no coordinates.
+NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Say whether there is a file of this name; a name that no file can have (too long) is none."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
+    """Open a .mat, .npz, .nc, .h5 or .hdf5 file for the length of a with block.
+
+    Raises:
+        PinnxError: no such file, another kind of file, or a file that is damaged.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in READABLE:
+        raise PinnxError(f"{path}: expected a file that ends in {', '.join(READABLE)}")
+    if not is_file(path):
+        raise PinnxError(f"{path}: no such file")
+    if kind == ".npz":
+        yield _load_npz(path)
+    elif kind == ".mat" and not h5py.is_hdf5(path):
+        yield _load_mat(path)
+    elif kind == ".nc" and not h5py.is_hdf5(path):
+        yield _load_netcdf3(path)
+    else:
+        with damage_named(path, "cannot be opened as HDF5"):
+            file = h5py.File(path, "r")
+        with file:
+            with damage_named(path, "cannot be opened as HDF5"):
+                opened = _open_hdf5(path, file)
+            yield opened
+
+
+def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
+    """Return the bytes that reading these arrays takes; of files that are read whole, all.
+
+    Args:
+        path: a .mat, .npz, .nc, .h5 or .hdf5 file.
+        names: of arrays, with or without an index, which does not count; those that are not there take nothing.
+
+    Raises:
+        PinnxError: no such file, or one that cannot be read.
+    """
+    path = Path(path)
+    if is_file(path) and path.suffix.lower() == ".npz":
+        with damage_named(path, "cannot be read as npz"), zipfile.ZipFile(path) as archive:
+            return sum(entry.file_size for entry in archive.infolist())
+    if is_file(path) and path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
+        with damage_named(path, "cannot be read as a MATLAB file"):
+            return sum(8 * math.prod(shape) for _, shape, _ in scipy.io.whosmat(path))
+    with open_arrays(path) as file:
+        bare = {name if name in file.arrays else name.partition("[")[0].strip() for name in names}
+        return sum(int(file.arrays[name].nbytes) for name in bare if name in file.arrays)
+
+
+def _load_npz(path: Path) -> ArrayFile:
+    content: dict[str, Any] = {}
+    # Opened here: NumPy leaves a file open that turns out to be no archive.
+    with (
+        damage_named(path, "cannot be read as npz"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as archive,
+    ):
+        for name in archive.files:
+            try:
+                content[name] = archive[name]
+            except ValueError as error:
+                if "allow_pickle" not in str(error):
+                    raise
+                content[name] = "Python objects"
+    return ArrayFile(path, *_sorted_out(content))
+
+
+def _load_mat(path: Path) -> ArrayFile:
+    content: dict[str, Any] = {}
+    with damage_named(path, "cannot be read as a MATLAB file"):
+        for name, value in scipy.io.loadmat(path).items():
+            if not name.startswith("__"):
+                _unfold(content, name, value)
+    return ArrayFile(path, *_sorted_out(content), matlab=True)
+
+
+def _unfold(content: dict[str, Any], name: str, value: Any) -> None:
+    """Add a variable of MATLAB; the fields of a struct and the cells of a cell array by names of their own."""
+    if getattr(value, "dtype", np.dtype(bool)).names and value.size == 1:
+        for part in value.dtype.names:
+            _unfold(content, f"{name}/{part}", value.reshape(-1)[0][part])
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        for number, cell in enumerate(value.reshape(-1, order="F"), start=1):
+            _unfold(content, f"{name}/{number}", cell)
+    else:
+        content[name] = value
+
+
+def _load_netcdf3(path: Path) -> ArrayFile:
+    with damage_named(path, "cannot be read as netCDF"), scipy.io.netcdf_file(path, mmap=False) as file:
+        content = {name: np.array(variable.data) for name, variable in file.variables.items()}
+        attributes = {name: dict(variable._attributes) for name, variable in file.variables.items()}
+        own = dict(file._attributes)
+    return ArrayFile(path, *_sorted_out(content), attributes=own, of_arrays=attributes)
+
+
+def _open_hdf5(path: Path, file: h5py.File) -> ArrayFile:
+    matlab = path.suffix.lower() == ".mat"
+    content: dict[str, Any] = {}
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if not isinstance(item, h5py.Dataset) or name.startswith("#refs#"):
+            return
+        try:
+            kind = item.dtype
+        except TypeError:
+            kind = None
+        if kind is None:
+            content[name] = "a type that NumPy does not have"
+        elif text_of(item.attrs.get("NAME", "")).startswith(NO_VARIABLE):
+            content[name] = "a dimension of netCDF without coordinates"
+        elif matlab and kind == h5py.ref_dtype:
+            cells = enumerate(item[...].reshape(-1), start=1)
+            content.update({f"{name}/{number}": file[cell] for number, cell in cells})
+        else:
+            content[name] = item
+
+    file.visititems(visit)
+    arrays, others = _sorted_out(content)
+    of_arrays = {name: item.attrs for name, item in arrays.items()}
+    words = {word for table in of_arrays.values() for word in text_of(table.get("coordinates", "")).split()}
+    named = ", ".join(sorted(words & set(arrays)))
+    if named:
+        others = {name: what if what not in content.values() else f"{what}; the file names {named} as coordinates"
+                  for name, what in others.items()}  # fmt: skip
+    return ArrayFile(path, arrays, others, dict(file.attrs), of_arrays, matlab, matlab)
+
+
+def _sorted_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Arrays of real numbers or times, and of what else there is, what it is."""
+    arrays, others = {}, {}
+    for name, value in content.items():
+        if getattr(value, "shape", None) is not None and getattr(value, "dtype", np.dtype("O")).kind in REAL + TIMES:
+            arrays[name] = value
+        elif isinstance(value, str):
+            others[name] = value
+        else:
+            others[name] = (
+                f"{getattr(value, 'dtype', type(value).__name__)} {list(getattr(value, 'shape', None) or ())}"
+            )
+    return arrays, others

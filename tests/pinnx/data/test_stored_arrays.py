@@ -1,0 +1,342 @@
+"""Files as other programs write them: packed, marked, dated, counted from 1. Each is the plain file, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from pinnx.data import DataMapping, read_snapshots
+from pinnx.data.open_snapshots import open_snapshots
+from pinnx.data.readers import open_fields, read_fields
+from pinnx.data.snapshots import Snapshots
+from pinnx.errors import PinnxError
+
+X, Y, T = np.linspace(0, 4, 9), np.linspace(0, 2, 6), np.linspace(0, 2, 4)
+MESH_T, MESH_Y, MESH_X = np.meshgrid(T, Y, X, indexing="ij")
+PHASE = 1.3 * MESH_X + 0.7 * MESH_Y - 0.9 * MESH_T
+U, V = 0.7 * np.cos(PHASE), -1.3 * np.cos(PHASE)  # divergence-free
+FLOW = DataMapping(t="t")
+
+
+def hdf5(path: Path, arrays: dict[str, np.ndarray], attributes: dict[str, dict[str, Any]] | None = None) -> Path:
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+        for name, table in (attributes or {}).items():
+            file[name].attrs.update(table)
+    return path
+
+
+def plain(folder: Path, mapping: DataMapping = FLOW, **change: Any) -> Snapshots:
+    path = folder / "plain.npz"
+    np.savez(path, **({"x": X, "y": Y, "t": T, "u": U, "v": V} | change))
+    return read_snapshots(path, mapping)
+
+
+def arrays(**change: Any) -> dict[str, np.ndarray]:
+    return {"x": X, "y": Y, "t": T, "u": U, "v": V} | change
+
+
+def assert_same(flow: Snapshots, wanted: Snapshots, tolerance: float = 0.0) -> None:
+    np.testing.assert_allclose(flow.points, wanted.points, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(flow.values, wanted.values, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(flow.times, wanted.times, rtol=0, atol=tolerance)
+
+
+# Packed numbers and marks
+
+
+def packed(array: np.ndarray, scale: float, offset: float) -> np.ndarray:
+    return np.round((array - offset) / scale).astype("i2")
+
+
+def test_packed_counts_are_unpacked(tmp_path: Path) -> None:
+    stored = {"u": packed(U, 1e-3, 1.0), "v": packed(V, 5e-4, 0.0)}
+    attributes = {"u": {"scale_factor": 1e-3, "add_offset": 1.0}, "v": {"scale_factor": np.float32(5e-4)}}
+    path = hdf5(tmp_path / "f.h5", arrays(**stored), attributes)
+    flow = read_snapshots(path, FLOW)
+    assert_same(flow, plain(tmp_path), 6e-4)
+    assert flow.notes == ("Unpacked by scale_factor and add_offset: u, v.",)
+    names = ["u", "v"]
+    with open_fields(path, names, axes=("t", "y", "x")) as fields:
+        np.testing.assert_allclose(fields.values[:], flow.values)
+    np.testing.assert_array_equal(read_fields(path, names, axes=("t", "y", "x")).values, flow.values)
+    flat = hdf5(tmp_path / "flat.h5", {"u": stored["u"].reshape(4, -1)}, {"u": attributes["u"]})
+    for limit in (None, 2**25):
+        with open_snapshots(f"{flat}::u", num_rows=lambda c: 1, memory_limit=limit) as source:
+            rows = np.concatenate([block.numpy() for block in source.rows()])
+        np.testing.assert_allclose(rows, U.reshape(4, -1), atol=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attributes"),
+    [
+        ("f4", {"_FillValue": np.float32(-9999.0)}),
+        ("f4", {"missing_value": np.array([1e20, -9999.0])}),
+        ("f8", {"valid_min": -100.0}),
+        ("f8", {"valid_range": [-100.0, 100.0]}),
+        ("i2", {"_FillValue": np.int16(-9999), "scale_factor": 1e-3}),
+        ("i2", {"_FillValue": 1e20, "missing_value": -9999, "scale_factor": 1e-3}),
+    ],
+)
+def test_marks_of_missing_values_are_holes(tmp_path: Path, dtype: str, attributes: dict[str, Any]) -> None:
+    hole = (MESH_X - 2) ** 2 + (MESH_Y - 1) ** 2 < 0.5
+    scale = attributes.get("scale_factor", 1.0)
+    stored = {name: np.where(hole, -9999, np.round(A / scale) if dtype == "i2" else A).astype(dtype)
+              for name, A in (("u", U), ("v", V))}  # fmt: skip
+    path = hdf5(tmp_path / "f.h5", arrays(**stored), {"u": attributes, "v": attributes})
+    flow = read_snapshots(path, FLOW)
+    wanted = plain(tmp_path, u=np.where(hole, np.nan, U), v=np.where(hole, np.nan, V))
+    assert_same(flow, wanted, 6e-4)
+    assert wanted.holes is not None
+    np.testing.assert_array_equal(flow.holes, wanted.holes)
+    num = int(hole[0].sum())
+    np.testing.assert_array_equal(flow.holes, hole[0].T.reshape(-1))
+    assert not flow.values[:, flow.holes].any()
+    assert f"Missing, by the marks of the file: u {4 * num} of 216 values, v {4 * num} of 216 values." in flow.notes
+    assert flow.notes[-1].startswith(f"{num} of 54 places have no values at any time and count as a body")
+    with open_fields(path, ["u", "v"], axes=("t", "y", "x")) as fields:
+        np.testing.assert_allclose(fields.values[:], flow.values, rtol=1e-6)
+        np.testing.assert_array_equal(fields.holes, flow.holes)
+
+
+def test_what_the_netcdf_library_leaves_unwritten_is_missing(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "f.nc", {"x": X, "y": Y, "t": T})
+    with h5py.File(path, "r+") as file:
+        for name, A in (("u", U), ("v", V)):
+            file.create_dataset(name, data=A.astype("f4"), fillvalue=np.float32(9.969209968386869e36))
+            file[name][:, 0, 0] = 9.969209968386869e36
+    assert read_snapshots(path, FLOW).holes.sum() == 1
+    path = hdf5(tmp_path / "g.h5", arrays(u=np.where(MESH_X == 4, 9.969209968386869e36, U)))
+    with pytest.raises(PinnxError, match=r"u: expected finite values below 1e\+18, got 9.969.*data.arrays.mask"):
+        read_snapshots(path, FLOW)
+
+
+def test_values_that_are_missing_now_and_then_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    gaps = {name: np.where(rng.random(A.shape) < 0.05, np.float32(-9999), A).astype("f4")
+            for name, A in (("u", U), ("v", V))}  # fmt: skip
+    path = hdf5(tmp_path / "f.h5", arrays(**gaps), {name: {"_FillValue": np.float32(-9999)} for name in "uv"})
+    message = (
+        r"u,v: expected values at all times or at none \(a body\), got 16 of 216 missing \(NaN\) at some times, at 14"
+    )
+    with pytest.raises(PinnxError, match=message):
+        read_snapshots(path, FLOW)
+    with pytest.raises(PinnxError, match="u,v: expected values at all times"):
+        read_fields(path, ["u", "v"], axes=("t", "y", "x"))
+    with open_fields(path, ["u", "v"], axes=("t", "y", "x")) as fields, pytest.raises(PinnxError, match="missing"):
+        fields.values[:]
+
+
+def test_attributes_that_are_no_numbers(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "f.h5", arrays(), {"u": {"scale_factor": "a tenth"}})
+    with pytest.raises(PinnxError, match="u: expected one number as its attribute scale_factor, got <U7"):
+        read_snapshots(path, FLOW)
+
+
+def test_netcdf3_and_a_dimension_without_coordinates(tmp_path: Path) -> None:
+    path = tmp_path / "f.nc"
+    with scipy.io.netcdf_file(path, "w") as file:
+        for name, array in (("t", T), ("y", Y), ("x", X)):
+            file.createDimension(name, len(array))
+            file.createVariable(name, "f8", (name,))[:] = array
+        for name, A in (("u", U), ("v", V)):
+            variable = file.createVariable(name, "i2", ("t", "y", "x"))
+            variable[:] = packed(A, 1e-3, 0.0)
+            variable.scale_factor = 1e-3
+        file.variables["t"].units = "hours since 2024-05-01"
+    flow = read_snapshots(path, FLOW)
+    assert_same(flow, plain(tmp_path, t=3600 * T), 6e-4)
+    path = hdf5(tmp_path / "g.nc", arrays(grid_n=X, grid_z=Y, x=np.arange(9), y=np.arange(6)))
+    with h5py.File(path, "r+") as file:
+        for name in "xy":
+            file[name].make_scale("This is a netCDF dimension but not a netCDF variable.         9")
+        file["u"].attrs["coordinates"] = "grid_n grid_z"
+    message = r"x: .* 'x' of g.nc, got a dimension of netCDF without coordinates; the file names grid_n, grid_z"
+    with pytest.raises(PinnxError, match=message):
+        read_snapshots(path, FLOW)
+    assert_same(read_snapshots(path, DataMapping(t="t", x="grid_n", y="grid_z")), plain(tmp_path))
+
+
+# Times and units
+
+
+def test_units_of_time_and_length(tmp_path: Path) -> None:
+    units = {"t": {"units": "minutes since 2024-05-01 00:00:00"}}
+    path = hdf5(tmp_path / "f.h5", arrays(t=(15 * np.arange(4)).astype("i8")), units)
+    flow = read_snapshots(path, FLOW)
+    np.testing.assert_array_equal(flow.times, 900.0 * np.arange(4))
+    assert flow.notes == ("Converted from minutes to seconds: t (times 60).",)
+    units |= {"x": {"units": b"mm"}, "y": {"units": "mm"}, "u": {"units": "m min-1"}, "v": {"units": "m min-1"}}
+    flow = read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)
+    assert_same(flow, plain(tmp_path, x=1e-3 * X, y=1e-3 * Y), 1e-15)
+    assert flow.notes == ("Converted from mm to the length in m min-1: x (times 0.001), y (times 0.001).",)
+    units["v"] = {"units": "km/h"}
+    with pytest.raises(PinnxError, match="u, v: expected one unit, got u m min-1, v km/h"):
+        read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)
+    with pytest.raises(PinnxError, match=r"p: expected the kinematic pressure .* got one in Pa; divide it"):
+        read_snapshots(hdf5(tmp_path / "g.h5", arrays(p=U), {"p": {"units": "Pa"}}), DataMapping(t="t", p="p"))
+    with pytest.raises(
+        PinnxError, match="t: expected seconds, minutes, hours or days since a date, got months since 2024"
+    ):
+        read_snapshots(hdf5(tmp_path / "g.h5", arrays(), {"t": {"units": "months since 2024"}}), FLOW)
+    with pytest.raises(PinnxError, match="x: expected a length, got degrees_east"):
+        read_snapshots(hdf5(tmp_path / "g.h5", arrays(), {"x": {"units": "degrees_east"}}), FLOW)
+
+
+def test_dates_and_what_is_no_real_number(tmp_path: Path) -> None:
+    dates = np.datetime64("2024-05-01") + (T * 1000).astype("timedelta64[ms]")
+    flow = plain(tmp_path, t=dates)
+    assert_same(flow, plain(tmp_path), 1e-3)
+    assert flow.notes == ("Seconds from 2024-05-01T00:00:00.000: t.",)
+    assert_same(plain(tmp_path, t=(T * 1000).astype("timedelta64[ms]")), plain(tmp_path), 1e-3)
+    with pytest.raises(PinnxError, match=r"u: expected real numbers in 'u' of plain.npz, got complex128 \[4, 6, 9\]"):
+        plain(tmp_path, u=U + 1j * V)
+    with pytest.raises(PinnxError, match=r"u: expected real numbers in 'u' of .*, got Python objects"):
+        plain(tmp_path, u=np.array([None, 1.0], dtype=object))
+
+
+def test_coordinates_that_float32_has_rounded(tmp_path: Path) -> None:
+    with pytest.raises(
+        PinnxError, match=r"y: expected more digits than float32 has, got values near 4500002 in steps of 0.5 over"
+    ):
+        plain(tmp_path, y=(Y + 4.5e6).astype("f4"))
+    far = plain(tmp_path, y=Y + 4.5e6)
+    np.testing.assert_allclose(far.bounds["y"], (4.5e6, 4.5e6 + 2))
+    plain(tmp_path, y=np.arange(4.5e6, 4.5e6 + 6, dtype="f4"))  # whole numbers have kept all their digits
+    with pytest.raises(
+        PinnxError, match=r"got 3.5 followed by 3.5 at index 8; values are equal after rounding to float32: store"
+    ):
+        plain(tmp_path, x=np.append(X[:-1], X[-2]).astype("f4"))
+
+
+def test_numbers_of_any_size(tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=r"u: expected finite values below 1e\+18, got 7e\+199"):
+        plain(tmp_path, u=U * 1e200, v=V * 1e200)
+    small = plain(tmp_path, u=U * 1e-200, v=V * 1e-200)  # without a warning that it is uniform
+    np.testing.assert_allclose(1e200 * small.values, plain(tmp_path).values)
+
+
+# Masks and frames
+
+
+@pytest.mark.parametrize("opposite", [False, True])
+@pytest.mark.parametrize("each", [False, True])
+def test_masks(tmp_path: Path, opposite: bool, each: bool) -> None:
+    hole = (MESH_X == 4) & (MESH_Y == 0)
+    mask = (hole == opposite).astype("u1")
+    mapping = DataMapping(t="t", mask="~typevector" if opposite else "typevector")
+    flow = plain(tmp_path, mapping, typevector=mask if each else mask[0])
+    np.testing.assert_array_equal(flow.holes, hole[0].T.reshape(-1))
+    assert flow.notes[0] == "Missing, by the mask: {} of {} values of {}.".format(
+        *((4, 216) if each else (1, 54)), mapping.mask
+    )
+    with pytest.raises(PinnxError, match=r"mask: expected axes \(y: 6, x: 9\), got shape \[9, 6\]"):
+        plain(tmp_path, mapping, typevector=mask[0].T)
+
+
+def test_frames_in_arrays_of_their_own(tmp_path: Path) -> None:
+    frames = {f"u_{9 + k}": U[k] for k in range(4)} | {f"v_{9 + k}": V[k] for k in range(4)} | {"u_max": U.max()}
+    rest = {"x": X, "y": Y}
+    named = DataMapping(t="t", u="u_*", v="v_*", axes=("y", "x"))
+    flow = read_snapshots(hdf5(tmp_path / "f.h5", frames | rest | {"t": T}), named)
+    assert_same(flow, plain(tmp_path))
+    assert flow.notes == ("4 arrays are joined as frames, in the order of their numbers: u of u_*, v of v_*.",)
+    stepped = read_snapshots(tmp_path / "f.h5", DataMapping(t=T[1], u="u_*", v="v_*"))
+    assert_same(stepped, plain(tmp_path), 1e-15)
+    with pytest.raises(PinnxError, match=r"t: expected the times of 4 frames.*such as data.arrays.t=0.1"):
+        read_snapshots(hdf5(tmp_path / "g.h5", frames | rest), DataMapping(u="u_*", v="v_*"))
+    moved = {name.replace("12", "14"): array for name, array in frames.items()}
+    with pytest.raises(PinnxError, match=r"as the numbers of u_\* have gaps, got a step"):
+        read_snapshots(hdf5(tmp_path / "g.h5", moved | rest), DataMapping(t=0.1, u="u_*", v="v_*"))
+    with pytest.raises(PinnxError, match=r"u: expected one shape for u_\*, got u_9 \[6, 9\] and u_12 \[6, 8\]"):
+        read_snapshots(hdf5(tmp_path / "g.h5", frames | rest | {"u_12": U[3, :, :-1]}), DataMapping(u="u_*", v="v_*"))
+    with pytest.raises(PinnxError, match=r"no arrays w_\* with a number for \* in f.h5; it holds"):
+        read_snapshots(tmp_path / "f.h5", DataMapping(u="w_*", v="v_*"))
+
+
+def test_cutouts_with_an_array_for_each_time(tmp_path: Path) -> None:
+    both = {f"Velocity_{k + 1:04}": np.stack([U[k], V[k]], axis=-1) for k in range(4)}
+    path = hdf5(tmp_path / "f.h5", both | {"x": X, "y": Y})
+    mapping = DataMapping(t=T[1], u="Velocity_*[..., 0]", v="Velocity_*[..., 1]")
+    assert_same(read_snapshots(path, mapping), plain(tmp_path), 1e-15)
+
+
+# MATLAB
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize("version", ["v5", "v7.3"])
+def test_matlab_counts_from_one_in_column_major_order(tmp_path: Path, version: str, scattered: bool) -> None:
+    """Fields (x, y, t); the set is find(y == 0), or the mask itself."""
+    mask = np.zeros((9, 6), dtype=bool)
+    mask[:, 0] = True
+    shift = np.outer(np.linspace(0, 0.1, 9), np.linspace(0, 1, 6) ** 2) if scattered else np.zeros((9, 6))
+    mesh = {"x": X[:, None] + shift, "y": Y[None, :] + shift} if scattered else {"x": X[:, None], "y": Y[:, None]}
+    found = np.flatnonzero(mask.ravel(order="F"))[:, None] + 1.0
+    content = {
+        **mesh,
+        "t": T[:, None],
+        "u": U.transpose(2, 1, 0),
+        "v": V.transpose(2, 1, 0),
+        "wall": found,
+        "mask": mask,
+    }
+    path = tmp_path / f"{version}.mat"
+    if version == "v5":
+        scipy.io.savemat(path, content)
+    else:
+        hdf5(
+            path, {name: np.asarray(array, dtype="u1" if name == "mask" else "f8").T for name, array in content.items()}
+        )
+    mapping = DataMapping(t="t", index_sets={"wall": "wall", "mask": "mask"})
+    flow = read_snapshots(path, mapping)
+    assert (flow.grid_shape is None) == scattered
+    for name in ("wall", "mask"):
+        assert flow.index_sets[name].size == 9
+        np.testing.assert_array_equal(flow.points[flow.index_sets[name], 1], np.zeros(9))
+    assert "Index set wall: 9 places, x from 0 to 4, y from 0 to 0." in flow.notes
+
+
+def test_an_index_of_zero_is_none_of_matlab(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "f.mat", arrays(wall=np.arange(9)))
+    message = "wall: expected indices from 1 to 54 in column-major order, as MATLAB counts .or a mask., got 0 to 8"
+    with pytest.raises(PinnxError, match=message):
+        read_snapshots(tmp_path / "f.mat", DataMapping(t="t", index_sets={"wall": "wall"}))
+
+
+def test_structs_and_cells(tmp_path: Path) -> None:
+    cells = np.empty((4, 1), dtype=object)
+    for k in range(4):
+        cells[k, 0] = V[k]
+    scipy.io.savemat(tmp_path / "f.mat", {"x": X, "y": Y, "data": {"t": T, "u": U}, "v_original": cells})
+    flow = read_snapshots(tmp_path / "f.mat", DataMapping(t="data/t", u="data/u", v="v_original/*"))
+    assert_same(flow, plain(tmp_path))
+    with h5py.File(tmp_path / "g.mat", "w") as file:
+        file["x"], file["y"], file["data/t"], file["data/u"] = X[None], Y[None], T[None], U.T
+        for k in range(4):
+            file[f"#refs#/{'abcd'[k]}"] = V[k].T
+        file["v_original"] = np.array([[file[f"#refs#/{letter}"].ref for letter in "abcd"]], dtype=h5py.ref_dtype)
+    assert_same(read_snapshots(tmp_path / "g.mat", DataMapping(t="data/t", u="data/u", v="v_original/*")), flow)
+
+
+# Shapes
+
+
+def test_shapes_agree_axis_by_axis(tmp_path: Path) -> None:
+    bent = {"x": MESH_X[0] + 0.1 * MESH_Y[0] ** 2, "y": MESH_Y[0] + 0.1 * MESH_X[0]}
+    flow = plain(tmp_path, **bent)
+    assert flow.grid_shape is None
+    np.testing.assert_array_equal(flow.values[..., 0], U.reshape(4, -1))
+    turned = {name: A.transpose(0, 2, 1) for name, A in (("u", U), ("v", V))}
+    flat = {name: A.reshape(4, -1) for name, A in (("u", U), ("v", V))}
+    lists = {name: array.reshape(-1) for name, array in bent.items()}
+    for change in (bent | turned, bent | flat, lists):
+        with pytest.raises(PinnxError, match=r"axes: expected an order .* what fits: none"):
+            plain(tmp_path, **change)
+    assert plain(tmp_path, **lists, **flat).num_points == 54

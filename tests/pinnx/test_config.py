@@ -138,6 +138,19 @@ def test_null_lifts_a_section(tmp_path: Path) -> None:
         loaded(tmp_path, "data: {path: a.h5}", ["train.steps=null"])
 
 
+def test_one_seed_sets_all_and_each_can_be_set_apart(tmp_path: Path) -> None:
+    def seeds(config: Config) -> list[int | None]:
+        return [config.seed, config.sensors.seed, config.model.seed, config.train.seed]
+
+    assert seeds(load_config("cavity", CAVITY)) == [0, 0, 0, 0]
+    apart = load_config("cavity", [*CAVITY, "seed=3", "model.seed=0"])
+    assert seeds(apart) == [3, 3, 0, 3]
+    text = dump_config(apart)
+    assert loaded(tmp_path, text) == apart
+    assert seeds(loaded(tmp_path, text, ("seed=5",))) == [5, 5, 0, 5], "a written configuration can be run with another"
+    assert refusal([*CAVITY, "seed=null"]) == "seed: expected an integer >= 0 and < 2^63, got null"
+
+
 @pytest.mark.parametrize(
     ("text", "overrides"),
     [

@@ -88,8 +88,8 @@ def configuration_markdown() -> str:
     lines = [INTRODUCTION]
     for name, field in fields_of(Config).items():
         inner = section_of(field.annotation)
-        assert inner is not None
-        lines += [f"## {name}", "", inspect.getdoc(inner[0]) or "", ""]
+        about = f"{field.description}." if inner is None else inspect.getdoc(inner[0])
+        lines += [f"## {name}", "", f"{about[:1].upper()}{about[1:]}" if about else "", ""]
         lines += ["| key | accepts | default | meaning | unit |", "|---|---|---|---|---|"]
         for key in describe():
             if key.path.split(".")[0] == name:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from pinnx.config.messages import error_of, field_at, unknown_key, unknown_keys
-from pinnx.config.root import PROBLEMS, Config
+from pinnx.config.root import PROBLEMS, SEEDED, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
 
@@ -68,6 +68,9 @@ def load_config(preset_or_path: str | os.PathLike[str] | None, overrides: Iterab
 def dump_config(config: Config) -> str:
     """Return all keys with their values as YAML, which `load_config` reads back equal."""
     plain = config.model_dump(mode="json")
+    for name in SEEDED:  # so that another seed at the top still sets them
+        if plain[name]["seed"] == config.seed:
+            plain[name]["seed"] = None
     # Flow style None: sections stand line by line, the innermost lists and mappings on one line.
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
 

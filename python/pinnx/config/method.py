@@ -47,7 +47,7 @@ class Sensors(Section):
     subtract_mean: Switch = setting(False, "modes of the fluctuation alone, without the mean over time")
     scale_modes: Switch = setting(True, "qr: weight each mode by its singular value")
     area_weighted: Switch = setting(True, "modes of the domain, whatever the mesh; else each point counts alike")
-    seed: Seed = setting(0, "seed of the random choice and of the noise")
+    seed: Seed | None = setting(None, "seed of the random choice and of the noise; null = that at the top")
     positions: tuple[tuple[Number, ...], ...] | None = setting(
         None, "positions [x, y] or [x, y, z] for method positions", "length"
     )
@@ -87,7 +87,7 @@ class Model(Section):
         "1/length, 1/time",
     )
     activation: Activation = setting("tanh", "activation function")
-    seed: Seed = setting(0, "seed of the frequencies and of the first weights")
+    seed: Seed | None = setting(None, "seed of the frequencies and of the first weights; null = that at the top")
 
 
 class Weights(Section):
@@ -118,7 +118,7 @@ class Train(Section):
         "all points count alike",
         "length",
     )
-    seed: Seed = setting(0, "seed of the points")
+    seed: Seed | None = setting(None, "seed of the points; null = that at the top")
     log_every: Count = setting(10, "steps from one line of history.jsonl to the next")
     checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the training")

@@ -5,24 +5,29 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Union
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
 from pinnx.config.data_section import Data
 from pinnx.config.flow_section import Boundary, Domain, Flow
-from pinnx.config.kinds import Section, setting
+from pinnx.config.kinds import Section, Seed, setting
 from pinnx.config.method import Evals, Model, Report, Sensors, Train
 
-__all__ = ["PROBLEMS", "Config", "fields_of"]
+__all__ = ["PROBLEMS", "SEEDED", "Config", "fields_of"]
 
 # The kinds of problem: a section with a `kind` of its own is one more, by its place in this list.
 PROBLEMS: dict[str, type[Section]] = {section.model_fields["kind"].default: section for section in (Flow,)}
 Problem = Annotated[Union[*PROBLEMS.values()], Field(discriminator="kind")] if len(PROBLEMS) > 1 else Flow
 
 
+# Sections whose seed is that at the top unless they have their own.
+SEEDED = ("sensors", "model", "train")
+
+
 class Config(Section):
     """Everything that decides a run."""
 
+    seed: Seed = setting(0, "of everything random: the network, its points, the sensors; each can be set apart")
     data: Data = setting({}, "what is known of the flow")
     domain: Domain = setting(Domain(), "the box in which the equations hold")
     problem: Problem = setting(Flow(), "which equations hold, with their own numbers")
@@ -32,6 +37,16 @@ class Config(Section):
     train: Train = setting(Train(), "the optimisation")
     evals: Evals = setting(Evals(), "the checks after the training")
     report: Report = setting(Report(), "the pictures of the report")
+
+    @model_validator(mode="after")
+    def _one_seed(self) -> Config:
+        """A section without a seed of its own has that at the top."""
+        for name in SEEDED:
+            section = getattr(self, name)
+            if section.seed is None:
+                # Not by assignment: a configuration is frozen once it is made.
+                self.__dict__[name] = section.model_copy(update={"seed": self.seed})
+        return self
 
 
 @cache

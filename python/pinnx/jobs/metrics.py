@@ -67,7 +67,7 @@ def run_metrics(
         "boundary_error_max": numbers.get("boundary_error_max"),
         "sensor_misfit": numbers["sensor_misfit"],
         "num_sensors": len(case.sensors),
-        "seed": config.train.seed,
+        "seed": config.seed,
         "nu": nu,
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in checks],

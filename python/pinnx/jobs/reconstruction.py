@@ -6,7 +6,6 @@ Everything that can be wrong with the input is found before the folder of the ru
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
-from pinnx.jobs.training import interruptible_training, make_trainer
+from pinnx.jobs.training import Stopwatch, interruptible_training, make_trainer
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
@@ -29,6 +28,7 @@ from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import rewind
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.checkpoint import load_checkpoint
+from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 
 __all__ = ["reconstruct", "resume"]
@@ -45,7 +45,7 @@ class _Run:
     folder: RunFolder
     console: Console | None
     command: str
-    started: float  # of time.perf_counter
+    watch: Stopwatch
 
 
 def reconstruct(
@@ -66,11 +66,11 @@ def reconstruct(
         PinnxError: bad input; nothing has been written then.
         Interrupted: Ctrl-C, after the folder was made; ``resume`` continues the run.
     """
-    started = time.perf_counter()
+    watch = Stopwatch()
     config = _with_absolute_paths(config)
     folder = RunFolder(out)
     folder.require_free()
-    run = _prepare(config, folder, console, command, started)
+    run = _prepare(config, folder, console, command, watch)
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
         run.trainer.loss()
@@ -96,7 +96,7 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         PinnxError: no run that could be resumed: no configuration, a damaged checkpoint, or a finished run.
         Interrupted: Ctrl-C.
     """
-    started = time.perf_counter()
+    watch = Stopwatch()
     folder = RunFolder(out)
     if not folder.config.is_file():
         raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
@@ -104,11 +104,13 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
     config = load_config(str(folder.config), [])
     state = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
-    run = _prepare(config, folder, console, command, started)
+    run = _prepare(config, folder, console, command, watch)
     if state is None:
         _say(console)("no checkpoint had been saved: training starts again")
     else:
+        earlier = {"stopwatch": state.pop("stopwatch")} if "stopwatch" in state else {}
         run.trainer.load_state_dict(state)
+        load_state({"stopwatch": run.watch}, earlier)
     rewind(folder.history, run.trainer.step)
     run.case.sensors.write_csv(folder.sensors)
     return _train_and_finish(run)
@@ -131,17 +133,17 @@ def _with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=update)})
 
 
-def _prepare(config: Config, folder: RunFolder, console: Console | None, command: str, started: float) -> _Run:
+def _prepare(config: Config, folder: RunFolder, console: Console | None, command: str, watch: Stopwatch) -> _Run:
     case = load_case(config, progress=_say(console))
     for note in case.notes:
         _say(console)(f"note: {note}")
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
-    return _Run(config, case, flow, trainer, folder, console, command, started)
+    return _Run(config, case, flow, trainer, folder, console, command, watch)
 
 
 def _train_and_finish(run: _Run) -> dict[str, Any]:
-    with interruptible_training(run.trainer, run.folder, run.console):
+    with interruptible_training(run.trainer, run.folder, run.console, run.watch):
         return _finish(run)
 
 
@@ -156,7 +158,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         nu = float(flow.equations.nu.detach()) if run.config.problem.learn_nu else case.nu
         write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
         metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command)
-    metrics["wall_s"] = time.perf_counter() - run.started
+    metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)
     return metrics

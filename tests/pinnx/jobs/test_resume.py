@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -17,7 +18,7 @@ import pytest
 
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, reconstruction, resume
+from pinnx.jobs import reconstruct, reconstruction, resume, training
 from pinnx.train import Trainer, load_checkpoint, save_checkpoint
 
 Tiny = Callable[..., Config]
@@ -115,6 +116,34 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
     metrics = resume(tmp_path / "run")
     assert metrics["steps"] == 6
     assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_the_time_of_all_parts_is_counted(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a part that ended between steps, of one that ended in the evaluation, and of the last."""
+    now, run = [0.0], tmp_path / "run"
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def wait(seconds: float, then: Callable[..., Any]) -> Callable[..., Any]:
+        def waited(*given: Any) -> Any:
+            now[0] += seconds
+            return then(*given)
+
+        return waited
+
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reconstruction, "make_trainer", wait(100.0, training.make_trainer))
+    press(monkeypatch, after=2)
+    with pytest.raises(Interrupted):
+        reconstruct(tiny("unsteady_grid"), run)
+    now[0] = -1e6  # another process
+    with monkeypatch.context() as patch:
+        patch.setattr(reconstruction, "evaluate_output", wait(7.0, stop))
+        with pytest.raises(Interrupted):
+            resume(run)
+    now[0] = 1e6
+    assert resume(run)["wall_s"] == pytest.approx(100.0 + 107.0 + 100.0)
 
 
 def test_ctrl_c_says_how_to_continue_and_exits_with_130(tiny: Tiny, tmp_path: Path) -> None:

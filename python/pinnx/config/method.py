@@ -106,6 +106,9 @@ class Train(Section):
     optimizer: Literal["soap", "adam"] = setting("soap", "optimiser")
     lr: Positive = setting(3e-3, "learning rate at the start; a cosine leads to final_lr")
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
+    lr_nu: Positive | None = setting(
+        None, "learning rate at the start of the logarithm of a viscosity that is fitted; null = ten times lr"
+    )
     betas: tuple[Factor, Factor] = setting((0.95, 0.95), "decay of the first and second moments")
     precondition_frequency: Count = setting(5, "steps from one preconditioner of SOAP to the next")
     collocation_points: Count = setting(2048, "points for the residuals, fresh in each step")

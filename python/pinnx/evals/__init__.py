@@ -13,6 +13,7 @@ from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, ExactFlow, Kovasznay, TaylorGreen
 from pinnx.evals.gates import GATES, Gate
+from pinnx.evals.settling import last_change
 
 __all__ = [
     "GATES",
@@ -26,6 +27,7 @@ __all__ = [
     "check",
     "evaluate",
     "field_errors",
+    "last_change",
     "measure",
     "periodic_error",
     "relative_l2",

@@ -37,11 +37,17 @@ class FlowProblem:
         problem: the network and the terms.
         weights: column of the loss -> its configured weight.
         equations: of the flow.
+        learns_nu: whether the training finds the viscosity.
     """
 
     problem: Problem
     weights: dict[str, float]
     equations: NavierStokes
+    learns_nu: bool
+
+    def found(self) -> dict[str, float]:
+        """Numbers that the training finds, by name, as they are now."""
+        return {"nu": float(self.equations.nu.detach())} if self.learns_nu else {}
 
 
 def flow_problem(config: Config, case: Case) -> FlowProblem:
@@ -93,7 +99,12 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
     configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
     problem = Problem(_network(config, case, equations.fields).to(device), terms, fields=equations.fields)
-    return FlowProblem(problem, {name: configured[name] for name in configured if name in problem.names}, equations)
+    return FlowProblem(
+        problem,
+        {name: configured[name] for name in configured if name in problem.names},
+        equations,
+        config.problem.learn_nu,
+    )
 
 
 def _corner_weights(

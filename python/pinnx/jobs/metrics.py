@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pinnx.config import Config
 from pinnx.evals.accuracy import field_errors, worst_component
 from pinnx.evals.checks import verify
 from pinnx.evals.evaluation import Evaluation, measure
+from pinnx.evals.settling import last_change
 from pinnx.jobs.baseline import gappy_pod_baseline
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_description import flow_description
@@ -20,9 +22,17 @@ from pinnx.train.trainer import Trainer
 
 __all__ = ["run_metrics"]
 
+SETTLED = "viscosity_settled"
+
 
 def run_metrics(
-    config: Config, case: Case, trainer: Trainer, flow: Evaluation, nu: float, command: str
+    config: Config,
+    case: Case,
+    trainer: Trainer,
+    flow: Evaluation,
+    nu: float,
+    command: str,
+    history: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, Any]:
     """Everything that metrics.json says of a finished run, but for ``wall_s``, which the caller sets last.
 
@@ -33,6 +43,7 @@ def run_metrics(
         flow: fields at the output points, frame by frame.
         nu: the viscosity that belongs to the fields.
         command: what was typed.
+        history: columns of history.jsonl.
     """
     problem = trainer.problem
     measured = measure(
@@ -43,6 +54,10 @@ def run_metrics(
         num_points=config.evals.points,
         seed=config.train.seed,
     )
+    if config.problem.learn_nu:
+        change = last_change(*(history[name] for name in ("step", "lr", "nu")))
+        note = f"{nu:.4g}, from the guess {case.nu:.4g}"
+        measured.append(Measured(SETTLED, change, note))
     errors = _errors(case, flow)
     worst = None
     if errors is not None:
@@ -69,6 +84,7 @@ def run_metrics(
         "num_sensors": len(case.sensors),
         "seed": config.seed,
         "nu": nu,
+        "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if config.problem.learn_nu else {},
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in checks],
         "source": case.source,

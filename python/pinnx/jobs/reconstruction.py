@@ -25,7 +25,7 @@ from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import rewind
+from pinnx.runs.history import history_columns, rewind
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.stateful import load_state
@@ -143,7 +143,7 @@ def _prepare(config: Config, folder: RunFolder, console: Console | None, command
 
 
 def _train_and_finish(run: _Run) -> dict[str, Any]:
-    with interruptible_training(run.trainer, run.folder, run.console, run.watch):
+    with interruptible_training(run.trainer, run.folder, run.console, run.watch, run.flow.found):
         return _finish(run)
 
 
@@ -155,9 +155,10 @@ def _finish(run: _Run) -> dict[str, Any]:
         evaluation = evaluate_output(
             case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
         )
-        nu = float(flow.equations.nu.detach()) if run.config.problem.learn_nu else case.nu
+        nu = flow.found().get("nu", case.nu)
         write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
-        metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command)
+        history = history_columns(folder.history)
+        metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history)
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

@@ -18,7 +18,7 @@ from pinnx.report.formatting import enumeration, number, percent
 from pinnx.report.panels import CURVES, GRAY, INK, Picture, new_figure, style_curves
 from pinnx.report.run_data import RunFields
 
-__all__ = ["draw_error_over_time", "draw_loss"]
+__all__ = ["draw_error_over_time", "draw_found", "draw_loss"]
 
 _TOTAL = "loss/total"
 
@@ -66,6 +66,27 @@ def _errors_over_time(fields: RunFields) -> dict[str, tuple[NDArray[np.float64],
         if wanted.any() and np.isfinite(found).all():
             curves[name] = (fields.times[frames], relative_l2_per_frame(found, wanted, name=name))
     return curves
+
+
+def draw_found(history: Mapping[str, NDArray[np.float64]], found: Mapping[str, Mapping[str, float]]) -> Picture | None:
+    """The numbers that the training finds over the steps, on a logarithmic axis; None where it finds none."""
+    curves = {name: history[name] for name in found if name in history and np.isfinite(history[name]).any()}
+    if not curves:
+        return None
+    figure = new_figure(9.0, 2.8)
+    ax = figure.add_subplot()
+    for (name, values), (color, line) in zip(curves.items(), CURVES, strict=False):
+        ax.semilogy(history["step"], values, ls=line, color=color, lw=2.0, label=name)
+        ax.axhline(found[name]["guess"], color=GRAY, lw=0.8, ls=(0, (2, 3)))
+    style_curves(ax, "training step", ", ".join(curves))
+    ax.margins(x=0.01)
+    ends = "; ".join(f"{name} from {number(values[0])} to {number(values[-1])}" for name, values in curves.items())
+    return Picture(
+        figure,
+        f"What the training found: {ends}. The dotted line is the first guess. The learning rate falls, so the end of "
+        "a curve is flat in any case: look at where it bends.",
+        f"Curve of {enumeration(list(curves))} over training steps, log scale: {ends}.",
+    )
 
 
 def draw_loss(history: Mapping[str, NDArray[np.float64]]) -> Picture:

@@ -11,13 +11,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pinnx.report.curves import draw_error_over_time, draw_loss
+from pinnx.report.curves import draw_error_over_time, draw_found, draw_loss
 from pinnx.report.formatting import Html, duration, percent, tag
 from pinnx.report.maps import draw_fields, draw_residuals, draw_times
 from pinnx.report.panels import Picture, to_png
 from pinnx.report.run_data import Run, RunFields, open_fields, read_run
 from pinnx.report.sensor_maps import draw_sensors
-from pinnx.report.summary import given, headline, lead, main_error, synthetic_source, title_of
+from pinnx.report.summary import (
+    found_numbers,
+    found_status,
+    given,
+    headline,
+    lead,
+    main_error,
+    synthetic_source,
+    title_of,
+)
 from pinnx.report.tables import STATUSES, checks_table, datum, errors_table, facts_table, sensors_table, status_of
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
@@ -73,6 +82,7 @@ def _header(run: Run, fields: RunFields) -> Html:
         tag("p", "Reconstruction from sensors", class_="eyebrow"),
         tag("h1", headline(run, fields)),
         tag("p", lead(run, fields), class_="lead"),
+        *(tag("p", sentence, class_="lead") for sentence in found_numbers(run)),
         Html("") if made is None else tag("p", tag("strong", "Synthetic data."), note, class_="badge"),
         tag("dl", *_tiles(run, fields), class_="tiles"),
     )
@@ -88,6 +98,10 @@ def _tiles(run: Run, fields: RunFields) -> list[Html]:
         tiles.append(_tile(f"Worst component: {worst['name']}", datum(value, percent(value))))
     return [
         *tiles,
+        *(
+            _tile(f"Found: {name}", datum(item["value"]), found_status(run, item))
+            for name, item in (run.metrics.get("found") or {}).items()
+        ),
         _tile("Sensors", datum(len(run.sensors))),
         _tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
         _tile("Checks passed", *_passed(run)),
@@ -123,7 +137,12 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
             figures.show(draw_error_over_time(fields)),
             figures.show(draw_times(fields, int(settings.get("frames", _TIMES)), errors)),
         ),
-        _section("The training", figures.show(draw_loss(run.history)), facts_table(run.metrics)),
+        _section(
+            "The training",
+            figures.show(draw_found(run.history, run.metrics.get("found") or {})),
+            figures.show(draw_loss(run.history)),
+            facts_table(run.metrics),
+        ),
         _section(
             "How to repeat this run",
             _folded("Sensor positions", sensors_table(run.sensors)),

@@ -11,8 +11,9 @@ from typing import Any
 
 from pinnx.report.formatting import duration, enumeration, number, percent, plural
 from pinnx.report.run_data import Run, RunFields
+from pinnx.report.tables import status_of
 
-__all__ = ["given", "headline", "lead", "main_error", "synthetic_source", "title_of"]
+__all__ = ["found_numbers", "found_status", "given", "headline", "lead", "main_error", "synthetic_source", "title_of"]
 
 _CHOICE = {
     "interpolation": "Their positions were chosen from the full reference: over the domain, denser where it varies.",
@@ -65,6 +66,26 @@ def headline(run: Run, fields: RunFields) -> str:
     if error is None:
         return f"{subject}, without a reference"
     return f"{subject}: {percent(error[1])} error in {error[0]}"
+
+
+def found_status(run: Run, item: Mapping[str, Any]) -> str:
+    """The verdict of the check of a number that was found; failed where none was made."""
+    checks = [check for check in run.metrics.get("checks") or () if check.get("name") == item.get("check")]
+    return status_of(checks[0]) if checks else "failed"
+
+
+def found_numbers(run: Run) -> list[str]:
+    """A sentence for each number that the training found: from which guess, and whether it has settled."""
+    sentences, descriptions = [], run.metrics.get("descriptions") or {}
+    settled = {
+        "passed": "It has settled.",
+        "warning": "It was still moving a little when the training ended.",
+        "failed": "It has not settled: more steps would change it.",
+    }
+    for name, item in (run.metrics.get("found") or {}).items():
+        value = f"{descriptions.get(name, name)} = {number(item['value'])}, from the guess {number(item['guess'])}"
+        sentences.append(f"Found by the training: {value}. {settled[found_status(run, item)]}")
+    return sentences
 
 
 def lead(run: Run, fields: RunFields) -> str:

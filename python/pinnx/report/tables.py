@@ -35,6 +35,7 @@ _ELSEWHERE = {
     *(
         "relative_l2",
         "worst_component",
+        "found",
         "checks",
         "baseline",
         "baseline_note",

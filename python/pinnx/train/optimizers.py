@@ -10,6 +10,7 @@ cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +23,7 @@ __all__ = ["cosine_schedule", "make_optimizer"]
 
 def make_optimizer(
     name: str,
-    parameters: Iterable[nn.Parameter],
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
     *,
     lr: float,
     betas: tuple[float, float],
@@ -32,7 +33,7 @@ def make_optimizer(
 
     Args:
         name: "soap" or "adam".
-        parameters: what to optimise.
+        parameters: what to optimise; or groups of it, each with options of its own.
         lr: step size at the start.
         betas: decay of the first and second moments.
         precondition_frequency: soap: steps from one eigenbasis to the next.

@@ -31,7 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
-BESIDE |= {"worst_component", "equations", "measured", "descriptions", "notes"}
+BESIDE |= {"worst_component", "found", "equations", "measured", "descriptions", "notes"}
 
 
 def network_bits(folder: Path) -> list[bytes]:
@@ -166,6 +166,15 @@ def test_the_viscosity_found_is_the_one_that_is_written(tiny: Tiny, tmp_path: Pa
     assert fixed["nu"] == 0.1, "exactly as given, not as float32 rounds it"
     learned = reconstruct(tiny("unsteady_grid", "flow.learn_nu=true", "train.lr=0.1"), tmp_path / "learned")
     assert abs(learned["nu"] - 0.1) > 1e-3
+    assert fixed["found"] == {}
+    assert learned["found"] == {"nu": {"value": learned["nu"], "guess": 0.1, "check": "viscosity_settled"}}
+    verdicts = {item["name"]: item["status"] for item in learned["checks"]}
+    assert verdicts["viscosity_settled"] == "failed", "after six steps"
+    assert "viscosity_settled" not in {item["name"] for item in fixed["checks"]}
+    rows = [json.loads(line) for line in (tmp_path / "learned" / "history.jsonl").read_text().splitlines()]
+    assert rows[0]["nu"] != rows[-1]["nu"] == learned["nu"]
+    slow = reconstruct(tiny("unsteady_grid", "flow.learn_nu=true", "train.lr_nu=1e-6"), tmp_path / "slow")
+    assert slow["nu"] == pytest.approx(0.1, rel=1e-4), "its learning rate is its own"
     with h5py.File(tmp_path / "learned" / "fields.h5") as file:
         assert file.attrs["nu"] == learned["nu"]
 
@@ -255,9 +264,10 @@ def test_a_learned_viscosity_goes_to_the_true_one(tiny: Tiny, tmp_path: Path, no
     config = tiny(
         "unsteady_grid",
         *("flow.learn_nu=true", f"flow.nu={guess}", "boundaries=[]", "sensors.count=30", "train.lr=1e-2"),
-        *("train.steps=500", "train.collocation_points=64", "train.log_every=500"),
+        *("train.steps=500", "train.collocation_points=64", "train.log_every=25"),
         *("model.width=16", "model.layers=2", "model.frequencies=16", "model.sigma=0.4"),
         "train.weights={momentum: 1, continuity: 1, data: 30, boundary: 0}",
     )
     metrics = reconstruct(config, tmp_path / "run")
     assert metrics["nu"] == pytest.approx(0.1, rel=LEARNED_VISCOSITY)
+    assert {item["name"]: item["passed"] for item in metrics["checks"]}["viscosity_settled"]

@@ -20,6 +20,7 @@ from page import Page
 from run_folder import CASES, build_run, build_scalar_run, grid_points
 
 from pinnx.errors import PinnxError
+from pinnx.evals import check
 from pinnx.report import write_report
 
 # sensors, fields, loss; then residuals, error over time, maps at several times where there is something to show
@@ -117,6 +118,25 @@ def test_without_a_reference_no_error_is_claimed(reported: Reported) -> None:
     assert "error in speed" not in text
     assert "There is no reference, so the error is not known." in text
     assert "from a file of measurements" in text
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(
+    ("change", "verdict"), [(0.17, "has not settled"), (0.05, "moving a little"), (0.01, "has settled")]
+)
+def test_a_number_that_was_found_stands_on_top(copied: Path, change: float, verdict: str) -> None:
+    found = {"nu": {"value": 0.172, "guess": 1.0, "check": "viscosity_settled"}}
+    edit_metrics(copied, found=found, checks=[check("viscosity_settled", change).as_dict()])
+    rows = [json.loads(line) for line in (copied / "history.jsonl").read_text().splitlines()]
+    lines = (json.dumps({**row, "nu": 1.0 - 0.8 * row["step"] / 3000}) for row in rows)
+    (copied / "history.jsonl").write_text("\n".join(lines))
+    page = Page(write_report(copied))
+    header = page.source[: page.source.index("</header>")]
+    assert "Found by the training: viscosity = 0.172, from the guess 1. It" in header
+    assert verdict in header
+    assert '<dt>Found: nu</dt><dd class="{}"'.format(check("viscosity_settled", change).status) in header
+    assert len(page.all("img")) == FIGURES["steady_grid"] + 1
+    assert "What the training found: nu from 1 to 0.2." in page.text
 
 
 def test_says_what_was_given(reported: Reported) -> None:

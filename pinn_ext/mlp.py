@@ -30,7 +30,7 @@ def mlp_jet(
     spec: JetSpec,
     activation: Activation,
     *,
-    thread_invariant: bool = False,
+    thread_invariant: bool | int = False,
 ) -> Jet:
     """The jet of a multilayer perceptron behind Fourier features, in one pass.
 
@@ -43,7 +43,8 @@ def mlp_jet(
         spec: which derivatives, by column of ``x``.
         activation: as for `activation_jet`, between the layers.
         thread_invariant: gradients with the same bits on any number of threads, at up to 32 gradients' worth of
-            memory. Without it they are the same for the same number of threads.
+            memory; a number, 1 to 32, is that of the parts whose gradients are added, and so of the threads that find
+            work. Without it they are the same for the same number of threads.
 
     Returns:
         A jet of ``[spec.num_streams, n, c]``, differentiable once in ``B``, ``weights`` and ``biases``, not in ``x``.
@@ -57,6 +58,6 @@ def mlp_jet(
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
-    parts = invariant_parts(B, weights) if thread_invariant else 0
+    parts = invariant_parts(thread_invariant, B, weights)
     streams = spec.first, spec.laplacian_weights, spec.has_laplacian
     return Jet(jet_operator(x, B, interleaved(weights, biases), *streams, activation, parts), spec)

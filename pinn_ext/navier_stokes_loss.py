@@ -43,7 +43,7 @@ def navier_stokes_loss(
     steady: bool | None = None,
     count: float | None = None,
     return_residual: bool = False,
-    thread_invariant: bool = False,
+    thread_invariant: bool | int = False,
 ) -> tuple[Tensor, ...]:
     """``total = sum_i term_weights[i] term_i`` with ``term_i = sum_points point_weight residual_i^2 / count``.
 
@@ -91,7 +91,7 @@ def navier_stokes_loss(
     hidden = with_graph and transforms_active()
     want_B, want_nu = [hidden or (with_graph and t.requires_grad) for t in (B, nu)]
     want_gradient = want_B or want_nu or (with_graph and any([p.requires_grad for p in parameters]))
-    parts = invariant_parts(B, weights) if thread_invariant else 0
+    parts = invariant_parts(thread_invariant, B, weights)
     total, terms, residual, _ = loss_operator(
         x,
         B,

@@ -6,6 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+# Before torch is imported: threads that wait sleep, also in child processes. Where they spin, a suite beside another
+# process takes many times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 import pytest
 

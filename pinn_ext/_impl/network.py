@@ -44,10 +44,15 @@ def num_parameters(parameters: Sequence[Tensor]) -> int:
     return sum([p.numel() for p in parameters])
 
 
-def invariant_parts(B: Tensor, weights: Sequence[Tensor]) -> int:
-    """In how many parts the points are cut where threads must not matter: of sizes alone."""
+def invariant_parts(thread_invariant: bool | int, B: Tensor, weights: Sequence[Tensor]) -> int:
+    """In how many parts the points are cut, of sizes alone; 0: as many as there are threads."""
+    if not thread_invariant:
+        return 0
+    wanted = _INVARIANT_PARTS if thread_invariant is True else thread_invariant
+    if not 1 <= wanted <= _INVARIANT_PARTS:
+        raise ValueError(f"thread_invariant: expected a bool, or 1 to {_INVARIANT_PARTS} parts, got {wanted}")
     size = sum(w.numel() for w in weights) + B.numel()
-    return max(1, min(_INVARIANT_PARTS, _INVARIANT_NUMBERS // size))
+    return max(1, min(wanted, _INVARIANT_NUMBERS // size))
 
 
 @lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pinnx import __version__
 from pinnx.errors import Interrupted, PinnxError
+from pinnx.threads import wait_passively
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
+    wait_passively()
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     # Words may stand anywhere, also behind options, where argparse would not take them for positional arguments.

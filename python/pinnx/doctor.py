@@ -6,6 +6,7 @@ not needed, but would be faster.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +72,11 @@ def _threads(openmp: int | None, threads: int) -> Finding:
         return Finding(
             "threads", "1 (built without OpenMP)", remedy="rebuild with a compiler that has OpenMP, such as g++"
         )
-    return Finding("threads", f"{threads} (OpenMP {openmp}, the runtime of torch)")
+    sleeping = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+    how = "those that wait sleep" if sleeping else "those that wait spin: slow beside other processes"
+    return Finding(
+        "threads", f"{threads} (OpenMP {openmp}, the runtime of torch; {how}); a run measures how many to use"
+    )
 
 
 def _cuda(compiled: str | None, architectures: tuple[str, ...]) -> Finding:

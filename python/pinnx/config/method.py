@@ -126,6 +126,9 @@ class Train(Section):
     checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the training")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train; auto: CUDA if found")
+    threads: Count | None = setting(
+        None, "threads of a step on the CPU; null = what measured steps find the fastest; the result is the same"
+    )
     cuda_graph: Literal["auto", "on", "off"] = setting(
         "auto", "replay a step's loss and gradients as a CUDA graph; auto: on a CUDA device"
     )

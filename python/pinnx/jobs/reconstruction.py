@@ -143,7 +143,8 @@ def _prepare(config: Config, folder: RunFolder, console: Console | None, command
 
 
 def _train_and_finish(run: _Run) -> dict[str, Any]:
-    with interruptible_training(run.trainer, run.folder, run.console, run.watch, run.flow.found):
+    threads = run.config.train.threads
+    with interruptible_training(run.trainer, run.folder, run.console, run.watch, run.flow.found, threads):
         return _finish(run)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from pinnx.config import Config
@@ -18,6 +19,7 @@ from pinnx.train.checkpoint import save_checkpoint
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Problem
+from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
 __all__ = ["Stopwatch", "interruptible_training", "make_trainer"]
@@ -115,9 +117,22 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
 
 @contextmanager
 def interruptible_training(
-    trainer: Trainer, folder: RunFolder, console: Console | None, watch: Stopwatch, found: Found
+    trainer: Trainer,
+    folder: RunFolder,
+    console: Console | None,
+    watch: Stopwatch,
+    found: Found,
+    threads: int | None = None,
 ) -> Iterator[None]:
     """Trains to the end and saves the last state; the block is what follows.
+
+    Args:
+        trainer: what trains.
+        folder: of the run.
+        console: where progress is shown; None: nowhere.
+        watch: the time that checkpoints hold.
+        found: the numbers that the equations have found so far.
+        threads: of a step on the CPU; None: the number that measured steps find the fastest.
 
     Ctrl-C saves what is whole, and says how to resume.
 
@@ -128,7 +143,8 @@ def interruptible_training(
     try:
         with TrainingProgress(trainer.steps, console) as progress:
             trainer.hooks.append(RunFiles(folder, progress, watch, found))
-            trainer.run()
+            with _threads(trainer, threads, progress):
+                trainer.run()
         trainer.save()
         trained = True
         yield
@@ -140,3 +156,17 @@ def interruptible_training(
         if trained:
             trainer.save()  # with the time spent since
         raise Interrupted(f"interrupted. Continue from the last checkpoint with: {folder.resume_command}") from None
+
+
+@contextmanager
+def _threads(trainer: Trainer, threads: int | None, progress: TrainingProgress) -> Iterator[None]:
+    """Steps on that many threads; what follows has as many as before."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    elif not trainer.problem.model.frequencies.is_cuda:
+        trainer.hooks.append(ThreadChoice(before, progress.line))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import pinn_ext
 from pinn_ext.reference import ACTIVATIONS
 from pinnx.errors import PinnxError
+from pinnx.threads import num_partitions
 
 __all__ = ["FourierNetwork", "random_frequencies"]
 
@@ -83,6 +84,10 @@ class FourierNetwork(nn.Module):
         seed: names the first weights (Glorot normal; biases are zero).
         dtype: torch.float32 or torch.float64.
 
+    Attributes:
+        partitions: parts of the points whose gradients are added, whatever the number of threads: the bits of a
+            training do not depend on it.
+
     Raises:
         PinnxError: sizes below one, an unknown activation, an origin of the wrong length.
     """
@@ -112,6 +117,7 @@ class FourierNetwork(nn.Module):
         if origin is not None and len(origin) != d:
             raise PinnxError(f"origin: expected {d} coordinates, got {len(origin)}")
         self.activation: pinn_ext.Activation = activation
+        self.partitions = num_partitions()
         self.register_buffer("frequencies", frequencies.to(dtype))
         self.origin = np.array([0.0] * d if origin is None else list(origin))
         sizes = [2 * m, *[width] * layers, num_outputs]
@@ -188,7 +194,7 @@ class FourierNetwork(nn.Module):
         Raises:
             PinnxError: inputs of another shape or dtype than the network's.
         """
-        return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation)
+        return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation, thread_invariant=self.partitions)
 
     def operands(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
         """What the fused operations take, ``(x, B, weights, biases)``.

@@ -102,6 +102,7 @@ class NavierStokes(Equations):
                 count=count,
                 return_residual=with_residual,
                 steady=self.steady,
+                thread_invariant=model.partitions,
             )
         )
 

@@ -25,8 +25,6 @@ Comput. 41 (2019) A2430, for one pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +34,7 @@ from pinn_ext import project_rows, row_gram, sketch_rows
 from pinnx.data.blocks import ArraySource, SnapshotSource
 from pinnx.data.open_snapshots import FEW_SNAPSHOTS
 from pinnx.errors import PinnxError
+from pinnx.threads import on_one_thread
 
 __all__ = ["Modes", "find_modes", "gram_matrix", "modes_of_sketch", "sketch_snapshots"]
 
@@ -148,7 +147,7 @@ def _method_of_snapshots(
     for dtype in [torch.float32, torch.float64] if cheap else [torch.float64]:
         gram = gram_matrix(source, subtract_mean=subtract_mean, dtype=dtype)
         count = len(gram.matrix)
-        with _on_one_thread():
+        with on_one_thread():
             squares, vectors = torch.linalg.eigh(gram.matrix)
         squares, vectors = squares.flip(0)[:wanted], vectors.flip(1)[:, :wanted]
         # Of the products of fluctuations (the mean enters in float64): each of the T^2 numbers is rounded by
@@ -238,21 +237,6 @@ def _project(source: SnapshotSource, rotation: Tensor, mean: Tensor | None) -> T
     return out
 
 
-@contextmanager
-def _on_one_thread() -> Iterator[None]:
-    """Decompose a small matrix without waiting for other threads.
-
-    eigh of 200 x 200 takes 2.4 ms on two threads and 2.8 on one; but it waits at hundreds of barriers, and
-    where another library's threads (NumPy's BLAS) still spin, each costs a slice of the scheduler: 100 ms to 2 s.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _range_finder(
     source: SnapshotSource, wanted: int, subtract_mean: bool, oversampling: int, power_iterations: int, seed: int
 ) -> Modes:
@@ -273,7 +257,7 @@ def _range_finder(
             else:
                 # The coefficients add up to zero over all times, so the mean drops out.
                 sketch.addmm_(seen.T, block)
-    with _on_one_thread():
+    with on_one_thread():
         _, values, directions = torch.linalg.svd(torch.cat(coefficients), full_matrices=False)
     modes = directions[:wanted].to(source.dtype) @ basis.T
     return Modes(modes, values[:wanted], mean, count, "range_finder")

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from pinnx.errors import PinnxError
+from pinnx.threads import on_one_thread
 from pinnx.train.soap_stack import SoapStack, first_state, state_shapes
 
 __all__ = ["Soap"]
@@ -92,6 +93,12 @@ class Soap(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        # One thread is as fast as two up to widths of 512, where QR takes most of the time, and rounds one way.
+        with on_one_thread():
+            self._update()
+        return loss
+
+    def _update(self) -> None:
         for number, group in enumerate(self.param_groups):
             beta1, beta2 = group["betas"]
             params = [p for p in group["params"] if p.grad is not None]
@@ -106,7 +113,6 @@ class Soap(torch.optim.Optimizer):
                 stack.update(step_size, beta1, beta2, group["eps"])
                 if t % group["precondition_frequency"] == 0:
                     stack.turn_bases()
-        return loss
 
     def _stacks_of(self, number: int, params: list[nn.Parameter]) -> list[SoapStack]:
         """The stacks of a group, one for each device and dtype, built anew where other parameters have gradients."""

@@ -22,7 +22,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 SIZES = ((1024, 64), (4096, 128), (16384, 256))  # points, features
 QUICK_SIZES = SIZES[:2]
-QUICK = Timing(budget_s=0.05, min_rounds=5)
+QUICK = Timing(budget_s=0.05, min_rounds=3)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -165,7 +165,7 @@ def _rival_version() -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: within half a minute")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: about 20 s on two cores")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument(
         "--file-gb", type=float, help=f"size of the file (default {FILE_GB:g}, quick {QUICK_FILE_GB:g})"

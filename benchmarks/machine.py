@@ -29,6 +29,9 @@ import pinn_ext
 # Variables that change how fast threads and allocations are.
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_TUNABLES", "THP_MEM_ALLOC", "PINN_EXT_ISA", "PYTORCH_")
 
+# Four times a cache of 480 MiB are arrays of 1.9 GB, and 8 s for each measurement: too long for --quick.
+SMALL_ARRAY = 128 << 20
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -43,9 +46,13 @@ class Limits:
     matmul_size: int
 
 
-def measure_limits(device: torch.device, dtype: torch.dtype, *, repetitions: int = 7) -> Limits:
-    """Measures the limits of this moment; the best counts, because a limit is what could have been."""
-    count = max(4 * last_level_cache_bytes(device), 128 << 20) // dtype.itemsize
+def measure_limits(device: torch.device, dtype: torch.dtype, quick: bool = False, *, repetitions: int = 7) -> Limits:
+    """Measures the limits of this moment; the best counts, because a limit is what could have been.
+
+    With `quick` the arrays are 128 MiB, whatever the cache: where it holds them, GB/s are those of the cache.
+    """
+    num_bytes = SMALL_ARRAY if quick else max(4 * last_level_cache_bytes(device), SMALL_ARRAY)
+    count = num_bytes // dtype.itemsize
     a, b, c = (torch.ones(count, dtype=dtype, device=device) for _ in range(3))
     size = 8192 if device.type == "cuda" else 1024
     p, q = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))

@@ -60,7 +60,7 @@ def start_report(
         device: of the cases.
         dtype: of the cases.
         timing: how they will be timed.
-        settings: whatever else chooses what is run.
+        settings: whatever else chooses what is run; with ``quick=True`` the limits are measured on small arrays.
     """
     return Report(
         schema=SCHEMA,
@@ -78,7 +78,7 @@ def start_report(
         },
         machine=describe_machine(device),
         versions=describe_versions(),
-        limits_before=measure_limits(device, dtype),
+        limits_before=measure_limits(device, dtype, settings.get("quick", False)),
         limits_after=None,
         cases=[],
     )
@@ -86,7 +86,7 @@ def start_report(
 
 def finish_report(report: Report, device: torch.device, dtype: torch.dtype) -> None:
     """Measures the limits once more and closes the report."""
-    report.limits_after = measure_limits(device, dtype)
+    report.limits_after = measure_limits(device, dtype, report.settings.get("quick", False))
     report.load_after = _load()
     report.finished = _now()
 

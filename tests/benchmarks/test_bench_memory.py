@@ -20,7 +20,7 @@ EAGER = "PyTorch eager, jets by hand"
 
 @pytest.fixture(autouse=True)
 def quick_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
 
 
 def rows_of(output: Path, *options: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ SHORT = Timing(budget_s=0.0, min_rounds=2)
 
 
 def test_fits_are_checked_and_told_with_their_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
     monkeypatch.setattr("bench_sensors.TIMINGS", {"quick": SHORT})
     monkeypatch.setattr(
         "bench_sensors.fit_cases", lambda *_: iter([FitCase("waves 32 x 32", *waves(60, 32), 6, rival=False)])

@@ -169,7 +169,7 @@ def test_a_wrong_step_of_ours_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch
         return 1.0001 * total, terms
 
     monkeypatch.setattr(pinn_ext, "navier_stokes_loss", wrong)
-    monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
     only(monkeypatch)
     output = tmp_path / "step.json"
     options = ["--quick", "--sizes", "37x12x2", "--parts", "rivals", "--out", str(output)]
@@ -181,7 +181,7 @@ def test_a_wrong_step_of_ours_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the command line writes, of one small size and two rivals."""
-    monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
     monkeypatch.setitem(bench_step.TIMINGS, "quick", ONCE)
     monkeypatch.setattr("bench_step.ODD_WIDTHS", (20,))
     only(monkeypatch, "nested_autograd", "compiled_jets")

@@ -222,7 +222,7 @@ def test_machine_and_versions_are_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_report_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("results.measure_limits", lambda device, dtype: LIMITS)
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
     report = start_report("test", "python test.py", CPU, torch.float32, SHORT, quick=True)
     report.cases.append(measure(case_of(right, right), CPU, SHORT, LIMITS))
     finish_report(report, CPU, torch.float32)

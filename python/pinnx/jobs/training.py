@@ -126,6 +126,8 @@ def interruptible_training(
 ) -> Iterator[None]:
     """Trains to the end and saves the last state; the block is what follows.
 
+    Ctrl-C saves what is whole, and says how to resume.
+
     Args:
         trainer: what trains.
         folder: of the run.
@@ -133,8 +135,6 @@ def interruptible_training(
         watch: the time that checkpoints hold.
         found: the numbers that the equations have found so far.
         threads: of a step on the CPU; None: the number that measured steps find the fastest.
-
-    Ctrl-C saves what is whole, and says how to resume.
 
     Raises:
         Interrupted: Ctrl-C, in the training or in the block.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,31 +76,15 @@ def check_constraints(
         raise ValueError(f"weights: expected numbers >= 0, got {weight.min().item():g}")
     position, distance = _positions(positions, min_distance, n, A.device)
     region, quota = _regions(regions, max_per_region, n, A.device)
-    check_forced_allowed(
-        chosen,
-        weights=None if weight is None else weight[chosen],
-        forbidden=None if banned is None else banned[chosen],
-        positions=None if position is None else position[chosen],
-        min_distance=distance,
-        regions=None if region is None else region[chosen],
-        quotas=quota,
-    )
+    limits = Constraints(weight, cost, banned, chosen, position, distance, region, quota)
+    check_forced_allowed(limits, chosen)
     if weight is not None and bool((weight == 0).any()):
         banned = weight == 0 if banned is None else banned | (weight == 0)
     free = None if region is None or quota is None else _bincount(region if banned is None else region[~banned], quota)
     left = num_left(n if banned is None else n - int(banned.sum()), free, quota)
     if k > left:
         raise ValueError(f"k: expected at most {left}, the candidates that the constraints leave of {n}, got {k}")
-    return Constraints(
-        weight,
-        cost,
-        None if banned is None else banned.to(torch.uint8),
-        chosen,
-        position,
-        distance,
-        region,
-        quota,
-    )
+    return limits if banned is None else replace(limits, forbidden=banned.to(torch.uint8))
 
 
 def check_forced(value: Any, n: int | None, k: int) -> Tensor:
@@ -112,32 +97,24 @@ def check_forced(value: Any, n: int | None, k: int) -> Tensor:
     return indices
 
 
-def check_forced_allowed(
-    forced: Tensor,
-    *,
-    weights: Tensor | None,
-    forbidden: Tensor | None,
-    positions: Tensor | None,
-    min_distance: float,
-    regions: Tensor | None,
-    quotas: Tensor | None,
-) -> None:
-    """Raises unless the forced may all be chosen; weights, forbidden, positions and regions are theirs alone."""
-    if weights is not None and bool((weights == 0).any()):
+def check_forced_allowed(limits: Constraints, numbers: Tensor) -> None:
+    """Raises unless the forced may all be chosen; a message calls them by their ``numbers``."""
+    forced = limits.forced
+    if limits.weights is not None and bool((limits.weights[forced] == 0).any()):
         raise ValueError("weights, forced: expected a weight above 0 for each forced candidate, got 0")
-    if forbidden is not None and bool(forbidden.any()):
-        both = forced[forbidden.to(forced.device)].tolist()
-        raise ValueError(f"forced, forbidden: expected no candidate in both, got {both}")
-    for i in range(1, 0 if positions is None else forced.numel()):
-        assert positions is not None
-        nearest = float((positions[:i] - positions[i]).square().sum(1).min()) ** 0.5
-        if nearest < min_distance:
-            raise ValueError(
-                f"forced: expected candidates at least min_distance = {min_distance:g} from one another, got "
-                f"{nearest:g} at index {forced[i].item()}"
-            )
-    if regions is not None and quotas is not None:
-        over = _bincount(regions, quotas) > quotas
+    if limits.forbidden is not None and bool((forbidden := limits.forbidden[forced].bool()).any()):
+        raise ValueError(f"forced, forbidden: expected no candidate in both, got {numbers[forbidden].tolist()}")
+    if limits.positions is not None:
+        positions = limits.positions[forced]
+        for i in range(1, forced.numel()):
+            nearest = float((positions[:i] - positions[i]).square().sum(1).min()) ** 0.5
+            if nearest < limits.min_distance:
+                raise ValueError(
+                    f"forced: expected candidates at least min_distance = {limits.min_distance:g} from one another, "
+                    f"got {nearest:g} at index {numbers[i].item()}"
+                )
+    if limits.regions is not None and limits.quotas is not None:
+        over = _bincount(limits.regions[forced], limits.quotas) > limits.quotas
         if bool(over.any()):
             raise ValueError(
                 f"forced: expected at most max_per_region in each region, got more in region {int(over.nonzero()[0])}"
@@ -177,14 +154,32 @@ def given_tensor(name: str, value: Any, wanted: str) -> Tensor:
     return tensor
 
 
+def _array(name: str, value: Any, wanted: str, *shapes: Sequence[int | None], whole: bool = False) -> Tensor:
+    """Real numbers of one of the shapes, in which None is any length from 1; ``whole``: of a type for whole numbers."""
+    array = given_tensor(name, value, wanted)
+    fits = array.numel() > 0 and any(
+        len(shape) == array.dim() and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
+        for shape in shapes
+    )
+    if not fits or array.is_complex() or array.dtype == torch.bool or (whole and array.is_floating_point()):
+        raise ValueError(f"{name}: expected {wanted}, got {describe(array)}")
+    return array
+
+
+def _together(**pair: Any) -> bool:
+    """Whether two arguments that need each other are there. Raises where one is missing."""
+    missing = [name for name, value in pair.items() if value is None]
+    if len(missing) == 1:
+        (there,) = pair.keys() - missing
+        raise ValueError(f"{missing[0]}: expected with {there}, got None")
+    return not missing
+
+
 def _numbers(name: str, value: Any, n: int, A: Tensor) -> Tensor | None:
     if value is None:
         return None
     wanted = f"{n} finite numbers, one for each candidate"
-    numbers = given_tensor(name, value, wanted)
-    if list(numbers.shape) != [n] or numbers.is_complex() or numbers.dtype == torch.bool:
-        raise ValueError(f"{name}: expected {wanted}, got {describe(numbers)}")
-    numbers = numbers.to(A.device, A.dtype).contiguous()
+    numbers = _array(name, value, wanted, [n]).to(A.device, A.dtype).contiguous()
     if not bool(numbers.isfinite().all()):
         raise ValueError(f"{name}: expected {wanted}, got {int((~numbers.isfinite()).sum())} that are NaN or infinite")
     return numbers
@@ -192,12 +187,9 @@ def _numbers(name: str, value: Any, n: int, A: Tensor) -> Tensor | None:
 
 def _indices(name: str, value: Any, n: int | None, device: torch.device) -> Tensor:
     wanted = "indices from 0" if n is None else f"indices from 0 to {n - 1}"
-    indices = given_tensor(name, value, wanted)
-    if indices.numel() == 0:
+    if given_tensor(name, value, wanted).numel() == 0:  # of any type, as an empty list is one of floats
         return torch.zeros(0, dtype=torch.int64, device=device)
-    if indices.dim() > 1 or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
-        raise ValueError(f"{name}: expected {wanted}, got {describe(indices)}")
-    indices = indices.reshape(-1).to(device, torch.int64)
+    indices = _array(name, value, wanted, [], [None], whole=True).reshape(-1).to(device, torch.int64)
     wrong = indices[(indices < 0) | (indices >= (2**63 - 1 if n is None else n))]
     if wrong.numel():
         raise ValueError(f"{name}: expected {wanted}, got {wrong[0].item()}")
@@ -218,15 +210,9 @@ def _forbidden(value: Any, n: int, device: torch.device) -> Tensor | None:
 
 
 def _positions(positions: Any, min_distance: Any, n: int, device: torch.device) -> tuple[Tensor | None, float]:
-    if (positions is None) != (min_distance is None):
-        there, missing = ("positions", "min_distance") if min_distance is None else ("min_distance", "positions")
-        raise ValueError(f"{missing}: expected with {there}, got None")
-    if positions is None:
+    if not _together(positions=positions, min_distance=min_distance):
         return None, 0.0
-    position = given_tensor("positions", positions, f"coordinates [{n}, d]")
-    no_number = position.is_complex() or position.dtype == torch.bool
-    if position.dim() != 2 or position.shape[0] != n or position.shape[1] == 0 or no_number:
-        raise ValueError(f"positions: expected coordinates [{n}, d], got {describe(position)}")
+    position = _array("positions", positions, f"coordinates [{n}, d]", [n, None])
     position = position.to(device, torch.float64).contiguous()
     if not bool(position.isfinite().all()):
         raise ValueError("positions: expected finite coordinates, got NaN or infinity")
@@ -242,24 +228,17 @@ def _positions(positions: Any, min_distance: Any, n: int, device: torch.device) 
 
 
 def _regions(regions: Any, max_per_region: Any, n: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-    if (regions is None) != (max_per_region is None):
-        there, missing = ("regions", "max_per_region") if max_per_region is None else ("max_per_region", "regions")
-        raise ValueError(f"{missing}: expected with {there}, got None")
-    if regions is None:
+    if not _together(regions=regions, max_per_region=max_per_region):
         return None, None
-    region = given_tensor("regions", regions, f"{n} labels")
-    if list(region.shape) != [n] or region.is_floating_point() or region.is_complex() or region.dtype == torch.bool:
-        raise ValueError(f"regions: expected {n} whole numbers from 0, got {describe(region)}")
+    region = _array("regions", regions, f"{n} whole numbers from 0", [n], whole=True)
     region = region.to(device, torch.int64).contiguous()
     if int(region.min()) < 0:
         raise ValueError(f"regions: expected labels from 0, got {int(region.min())}")
     num_regions = int(region.max()) + 1
     if num_regions > (most := max(n, MAX_REGIONS)):
         raise ValueError(f"regions: expected labels from 0 to {most - 1}, got {num_regions - 1}")
-    quota = given_tensor("max_per_region", max_per_region, "a whole number, or one for each region")
-    if quota.is_floating_point() or quota.is_complex() or quota.dtype == torch.bool or quota.dim() > 1:
-        raise ValueError(f"max_per_region: expected a whole number, or one for each region, got {describe(quota)}")
-    quota = quota.to(device, torch.int64)
+    wanted = "a whole number, or one for each region"
+    quota = _array("max_per_region", max_per_region, wanted, [], [None], whole=True).to(device, torch.int64)
     if quota.dim() == 1 and quota.numel() < num_regions:
         raise ValueError(f"max_per_region: expected {num_regions} numbers, one for each region, got {quota.numel()}")
     quota = (quota.expand(num_regions) if quota.dim() == 0 else quota).contiguous()

@@ -224,16 +224,7 @@ def _choose_after(found: CandidateSet, candidates: CandidateSet, want: int, rule
     device = whole.numbers.device
     is_found = torch.arange(whole.num, device=device) < found.num
     allowed = is_found | (whole.allowed & ~torch.isin(whole.numbers, found.numbers))
-    limits = Constraints(
-        weights=whole.weights,
-        costs=whole.costs,
-        forbidden=(~allowed).to(torch.uint8),
-        forced=torch.arange(found.num, device=device),
-        positions=whole.positions.contiguous() if whole.positions.shape[1] else None,
-        min_distance=rules.min_distance,
-        regions=None if rules.quotas is None else whole.regions,
-        quotas=rules.quotas,
-    )
+    limits = _limits(whole._replace(allowed=allowed), found.num, rules)
     k = min(found.num + want, whole.num)
     largest = float(whole.lengths[allowed].max()) if bool(allowed.any()) else 0.0
     if largest > rules.rounding:
@@ -249,16 +240,22 @@ def _forced_candidates(ranks: Ranks, own: CandidateSet, forced: Tensor, rules: R
     """Those of the given numbers in their order, on every rank. Raises where they may not all be chosen."""
     gathered = ranks.gather_candidates(lambda: own.pick(torch.isin(own.numbers, forced)), forced.device)
     found = gathered.pick(torch.searchsorted(gathered.numbers, forced))
-    check_forced_allowed(
-        forced,
-        weights=found.weights,
-        forbidden=~found.allowed,
-        positions=found.positions if found.positions.shape[1] else None,
+    check_forced_allowed(_limits(found, found.num, rules), forced)
+    return found
+
+
+def _limits(candidates: CandidateSet, num_forced: int, rules: Rules) -> Constraints:
+    """What holds for some candidates, of which the first are forced."""
+    return Constraints(
+        weights=candidates.weights,
+        costs=candidates.costs,
+        forbidden=(~candidates.allowed).to(torch.uint8),
+        forced=torch.arange(num_forced, device=candidates.numbers.device),
+        positions=candidates.positions.contiguous() if candidates.positions.shape[1] else None,
         min_distance=rules.min_distance,
-        regions=None if rules.quotas is None else found.regions,
+        regions=None if rules.quotas is None else candidates.regions,
         quotas=rules.quotas,
     )
-    return found
 
 
 def _join(sets: Sequence[CandidateSet]) -> CandidateSet:

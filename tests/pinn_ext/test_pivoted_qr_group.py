@@ -20,8 +20,8 @@ from tolerances import RANKS_LOG_VOLUME
 import pinn_ext
 
 HERE = Path(__file__).resolve().parent
-SIZES = (2, 3)
-CORNERED = 85  # seed of a crowded case where winners of 2, 3 and 4 ranks end before k, and the exact choice does not
+SIZE = 3  # one rank more than two, so that there is one in the middle
+CORNERED = 85  # seed of a crowded case where winners of 3 ranks end before k, and the exact choice does not
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"
 )
@@ -69,15 +69,15 @@ def first_seed() -> int:
     return int.from_bytes(os.urandom(3), "big")
 
 
-@pytest.fixture(scope="module", params=SIZES)
-def size(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
+@pytest.fixture(scope="module")
+def size() -> int:
+    return SIZE
 
 
 @pytest.fixture(scope="module")
 def crowds(size: int, first_seed: int) -> list[str]:
     """Seeds of crowded cases, each with the largest k that the exact choice finds, and one more than anybody can."""
-    seeds = [CORNERED, *range(first_seed, first_seed + 4)]
+    seeds = [CORNERED, *range(first_seed, first_seed + 2)]
     most = {seed: most_by_exact_choice(crowded_case(size, seed)) for seed in seeds}
     return [f"{seed}:{k}" for seed in most for k in (most[seed], 3 * most[seed] + 20)]
 

@@ -60,12 +60,12 @@ class SelectionQuality:
         random_log_volume: median over the random placements, as the two below.
         random_condition: median.
         random_error_amplification: median.
+        num_random: number of random placements.
         held_out_error: relative L2 error of the linear reconstruction of fields that the basis has
             not seen; 1 is the error of the mean alone. None without such fields.
         random_held_out_error: median over the random placements.
         basis_held_out_error: error of the best fit of the basis to the whole fields, below which no
             placement gets.
-        num_random: number of random placements.
     """
 
     num_sensors: int
@@ -77,10 +77,10 @@ class SelectionQuality:
     random_log_volume: float
     random_condition: float
     random_error_amplification: float
-    held_out_error: float | None
-    random_held_out_error: float | None
-    basis_held_out_error: float | None
     num_random: int
+    held_out_error: float | None = None
+    random_held_out_error: float | None = None
+    basis_held_out_error: float | None = None
 
     def as_dict(self) -> dict[str, float | None]:
         """Return the figures by name."""
@@ -132,25 +132,22 @@ def selection_quality(
     smallest = _cutoff(theta) * values[:, :1]
     values = np.where(values > smallest, values, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        volume = np.log(values).sum(axis=1)
-        condition = np.where(values[:, -1] > 0.0, values[:, 0] / values[:, -1], np.inf)
-        amplification = 1.0 / values[:, -1]
-    errors = None
+        figures = {
+            "log_volume": np.log(values).sum(axis=1),
+            "condition": np.where(values[:, -1] > 0.0, values[:, 0] / values[:, -1], np.inf),
+            "error_amplification": 1.0 / values[:, -1],
+        }
+    best = None
     if held_out is not None:
         errors = _held_out_errors(modes, placements, theta, to_orthonormal, scales, mean, held_out, progress)
+        figures["held_out_error"], best = errors[:-1], float(errors[-1])
     return SelectionQuality(
         num_sensors=int(chosen.size),
         num_modes=int(to_orthonormal.shape[1]),
         num_determined=int(np.count_nonzero(values[0])),
-        log_volume=float(volume[0]),
-        condition=float(condition[0]),
-        error_amplification=float(amplification[0]),
-        random_log_volume=_median(volume[1:]),
-        random_condition=_median(condition[1:]),
-        random_error_amplification=_median(amplification[1:]),
-        held_out_error=None if errors is None else float(errors[0]),
-        random_held_out_error=None if errors is None else _median(errors[1:-1]),
-        basis_held_out_error=None if errors is None else float(errors[-1]),
+        **{name: float(of_placements[0]) for name, of_placements in figures.items()},
+        **{f"random_{name}": _median(of_placements[1:]) for name, of_placements in figures.items()},
+        basis_held_out_error=best,
         num_random=num_random,
     )
 

@@ -198,13 +198,12 @@ for _ in range(int(sys.argv[2])):
 def test_processes_share_a_folder_and_one_that_is_killed_leaves_no_false_file(tmp_path: Path) -> None:
     def start(rounds: int, seed: int) -> subprocess.Popen[str]:
         words = [sys.executable, "-c", WORKER, str(tmp_path), str(rounds), str(seed)]
-        worker = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert worker.stdout is not None
-        assert "ready\n" in iter(worker.stdout.readline, "")
-        return worker
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    killed, both = start(10**6, 0), [start(60, seed) for seed in (1, 2)]
+    killed, *both = start(10**6, 0), start(20, 1), start(20, 2)
     try:
+        assert killed.stdout is not None
+        assert "ready\n" in iter(killed.stdout.readline, ""), "it asks and answers before it is killed"
         for worker in both:
             _, error = worker.communicate(timeout=300)
             assert worker.returncode == 0, error

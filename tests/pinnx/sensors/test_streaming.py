@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -206,40 +202,3 @@ def test_what_a_reader_raises_comes_through_and_threads_end() -> None:
     assert next(ahead) == 0
     ahead.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name == "pinnx-prefetch"]
-
-
-PEAK = """
-    import json, sys, resource
-    import numpy as np, torch
-    from pinnx.sensors import SensorSelector
-    path, basis, method, limit = sys.argv[1:]
-    warm = np.random.default_rng(0).normal(size=(100, 3000)).astype(np.float32)
-    SensorSelector(6, basis=basis, method=method).fit(warm)
-
-    def peak():
-        return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
-
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
-    before = peak()
-    SensorSelector(6, basis=basis, method=method, memory_limit=int(limit)).fit(path)
-    print(json.dumps(peak() - before))
-"""
-
-
-@pytest.mark.parametrize(("basis", "method"), [("pod", "exact"), ("randomized", "randomized")])
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is set back through /proc, on Linux")
-def test_the_memory_limit_holds(tmp_path: Path, basis: str, method: str) -> None:
-    """A file of 320 MB, 96 MiB allowed: the largest resident set of a process of its own."""
-    rng = np.random.default_rng(0)
-    left, right = rng.normal(size=(800, 12)) * VALUES, rng.normal(size=(12, 100_000)).astype(np.float32)
-    with h5py.File(tmp_path / "flow.h5", "w") as file:
-        data = file.create_dataset("u", (800, 100_000), np.float32)
-        for begin in range(0, 800, 100):
-            data[begin : begin + 100] = left[begin : begin + 100].astype(np.float32) @ right
-    limit = 96 * MIB
-    arguments = [f"{tmp_path / 'flow.h5'}::u", basis, method, str(limit)]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PEAK), *arguments], capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout.splitlines()[-1]) <= limit

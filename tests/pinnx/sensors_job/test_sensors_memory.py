@@ -54,9 +54,8 @@ def figures(out: str) -> list[float]:
     ("variable", "more"),
     [
         ("q,r", []),
-        ("q", ["--subtract-mean", "--weights", "w", "sensors.area_weighted=false"]),
+        ("q", ["--subtract-mean", "--weights", "w", "sensors.area_weighted=false", "--hold-out", "0"]),
         ("q,r", ["--basis", "randomized", "--method", "randomized"]),
-        ("q", ["--hold-out", "0"]),
         ("q", ["--method", "interpolation"]),
     ],
     ids=str,

@@ -49,7 +49,10 @@ def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in READABLE:
-        raise PinnxError(f"{path}: expected a file that ends in {', '.join(READABLE)}")
+        raise PinnxError(
+            f"{path}: expected a file that ends in {', '.join(READABLE)}; "
+            "a table in a text file is named by data.measurements=FILE"
+        )
     if not is_file(path):
         raise PinnxError(f"{path}: no such file")
     if kind == ".npz":

@@ -115,7 +115,7 @@ def _columns_of(table: CsvTable, columns: Columns) -> dict[str, int]:
     if not ("x" in found and "y" in found and any(name in found for name in MEASURED)):
         missing = [name for name in ("x", "y") if name not in found] or ["one of u, v, p, speed"]
         given = "x: NAME, y: NAME, u: NAME, v: NAME"
-        if table.header[0] == "1":
+        if table.header[0] == "1" and len(table.header) > 1:
             given = "x: 1, y: 2, u: 3, v: 4"
         raise PinnxError(
             f"{table.path.name}: expected columns x, y and u, v, missing {', '.join(missing)}; it has {_shown(table)}. "
@@ -146,6 +146,8 @@ def _without_known_unit(quantity: str, name: str) -> str:
 
 
 def _shown(table: CsvTable) -> str:
+    if table.header == ("1",):
+        return f"lines such as {shortened(repr(table.rows[0][1][0]), 60)}, which are no rows of numbers"
     if table.header[0] == "1":
         return f"{len(table.header)} columns without names, {table.separated}"
     if len(table.header) == 1:

@@ -165,6 +165,7 @@ def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):
         ("x,y\n0,0\n", r"missing one of u, v, p, speed; it has x, y \(separated by commas\)"),
         ("x,v,u\n0,0,1\n", "expected columns x, y and u, v, missing y; it has x, v, u"),
         ("x|y|u|v\n0|0|1|1\n", r"it has one column, 'x\|y\|u\|v': columns are separated by commas, semi"),
+        ("# Probe 0 (0 0 0)\n# Time\n0.1 (1 0 0) (1 1 0)\n", "lines such as '0.1 .*', which are no"),
         ("x,y,u,v,u\n0,0,1,1,1\n", "got 'u' more than once"),
         ("x,y,u,v\n0,0,1,1\n0,0,1\n", r"line 3: expected 4 values \(x,y,u,v\) separated by commas, got 3"),
         ("x;y;u;v\n0;0;1;1\n0;0;1,5;1;2\n", r"line 3: expected 4 values \(x,y,u,v\) separated by semicolons, got 5"),

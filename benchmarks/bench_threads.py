@@ -1,4 +1,4 @@
-"""How many steps per second does a run take on one thread, on all and as it chooses, in quiet and beside a busy process?
+"""Steps per second of a run on one thread, on all and as it chooses, in quiet and beside a busy process.
 
     python benchmarks/bench_threads.py [--steps 400] [--out FILE.json]
 

@@ -82,7 +82,7 @@ def _derivatives(z: Tensor, activation: str) -> TupleJet:
         distribution = 0.5 * (1.0 + torch.erf(z * math.sqrt(0.5)))
         density = torch.exp(-0.5 * z * z) * (1.0 / math.sqrt(TURN))
         return z * distribution, distribution + z * density, density * (2.0 - z * z)
-    raise ValueError(f"activation: expected tanh, sine, silu or gelu, got {activation!r}")
+    raise ValueError(f"activation: expected one whose derivatives are written here, got {activation!r}")
 
 
 def navier_stokes_residual(jet: TupleJet, nu: float) -> Tensor:

@@ -100,7 +100,7 @@ void check_jets() {
       streams.has_laplacian = laplacian;
       if (first == 5) streams.first[4] = 1;
       if (streams.count() > fused_cuda::kMaxStreams) continue;
-      const Activation activation = static_cast<Activation>(first % 4);
+      const Activation activation = static_cast<Activation>(first % kNumActivations);
       check_jet("mlp_jet", random_network({20, 40, 24, 8}, 35, 4, streams, activation), kDevice, laplacian);
     }
 }

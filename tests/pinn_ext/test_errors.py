@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "activation unknown": (
         lambda: activation(jet(), "relu"),  # type: ignore[arg-type]
         ValueError,
-        r"activation: expected one of tanh, sine, silu, gelu, got 'relu'",
+        f"activation: expected one of {', '.join(pinn_ext.ACTIVATIONS)}, got 'relu'",
     ),
     "jet is half precision": (
         lambda: activation(jet(dtype=torch.bfloat16), "tanh"),

@@ -14,11 +14,10 @@ a pass have been read; None in place of a total that is not known.
 from __future__ import annotations
 
 import os
-import queue
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
 
 import h5py
 import numpy as np
@@ -357,43 +356,13 @@ def prefetched(blocks: Iterator[T]) -> Iterator[T]:
     i + 1 has been. So an iterator that fills two buffers in turn never writes into one in use. What it
     raises is raised here, after the blocks before it.
     """
-    handed: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue()
-    wanted = threading.Semaphore(1)
-    stopped = threading.Event()
-
-    def read() -> None:
-        try:
-            while True:
-                wanted.acquire()
-                if stopped.is_set():
-                    return
-                try:
-                    block = next(blocks)
-                except StopIteration:
-                    handed.put((False, None))
-                    return
-                handed.put((True, block))
-                del block
-        except BaseException as error:  # handed over, raised by the reader
-            handed.put((False, error))
-
-    thread = threading.Thread(target=read, name="pinnx-prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            more, item = handed.get()
-            if not more:
-                if item is not None:
-                    assert isinstance(item, BaseException)
-                    raise item
-                return
-            wanted.release()
-            yield item  # type: ignore[misc]
-            del item
-    finally:
-        stopped.set()
-        wanted.release()
-        thread.join()
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="pinnx-prefetch") as reader:
+        ahead = reader.submit(next, blocks, end)
+        while (block := ahead.result()) is not end:
+            ahead = reader.submit(next, blocks, end)
+            yield cast(T, block)
+            del block
 
 
 def as_tensor(array: Any) -> Tensor:

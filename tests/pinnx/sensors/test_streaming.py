@@ -200,5 +200,6 @@ def test_what_a_reader_raises_comes_through_and_threads_end() -> None:
         list(prefetched(broken()))
     ahead = prefetched(iter(range(100)))
     assert next(ahead) == 0
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("pinnx-prefetch")], "it reads ahead"
     ahead.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name == "pinnx-prefetch"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pinnx-prefetch")]

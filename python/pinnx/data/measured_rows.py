@@ -12,6 +12,8 @@ __all__ = ["Measurements", "what_to_know"]
 PAIRS_SHOWN = 3
 # Flows have a pressure of about one square of their velocity; far more is absolute, or not divided by the density.
 PRESSURE_OF_VELOCITY = 100.0
+# Rows at rest, and their share, from which on they are more than a sensor on a wall.
+FEWEST_STILL, STILL_SHARE = 3, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,12 @@ def what_to_know(rows: Measurements, lines: np.ndarray) -> list[str]:
         notes.append(
             "No component of the velocity is measured: speeds and pressures alone do not tell a flow from its reverse. "
             "Boundary conditions may."
+        )
+    still = (rows.velocity == 0.0).all(axis=1)
+    if np.count_nonzero(still) >= max(FEWEST_STILL, STILL_SHARE * rows.num_rows):
+        notes.append(
+            f"{np.count_nonzero(still):,} of {rows.num_rows:,} rows have a velocity of exactly 0. "
+            "That is right on walls; some programs write 0 where nothing was measured."
         )
     return notes + _repeated_rows(rows, lines)
 

@@ -150,6 +150,14 @@ def test_a_flow_without_direction_is_said(tmp_path: Path):
         assert any("from its reverse" in note for note in read(tmp_path, text).notes) == said
 
 
+def test_many_rows_at_rest_are_questioned(tmp_path: Path):
+    """DaVis writes masked vectors as 0 and -0, without a mark."""
+    for still, said in ((2, False), (3, True)):
+        rows = "".join(f"{i},1,{0 if i < still else i},-0\n" for i in range(20))
+        notes = read(tmp_path, f"x,y,u,v\n{rows}").notes
+        assert any(f"{still} of 20 rows have a velocity of exactly 0" in note for note in notes) == said
+
+
 def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):
     absolute = read(tmp_path, "x,y,u,v,p\n0,0,1,2,101325\n1,1,2,1,101000\n").notes
     assert any("Is it divided by the density" in note for note in absolute)

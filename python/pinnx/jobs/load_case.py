@@ -147,6 +147,8 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
     measured = _chosen_rows(config, measured)
     places = measured.coordinates[:, -measured.dim :]
     bounds, times = {}, None
+    if measured.steady and config.evals.times is not None:
+        measured = replace(measured, notes=(*measured.notes, "evals.times is not used: the flow is steady."))
     if not measured.steady:
         distinct = np.unique(measured.coordinates[:, 0])
         bounds["t"] = (float(distinct[0]), float(distinct[-1]))

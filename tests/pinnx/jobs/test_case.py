@@ -121,7 +121,8 @@ def test_output_times_are_few_or_as_wanted(tiny: Tiny, tmp_path: Path) -> None:
     assert (some.output.times.tolist(), some.notes) == ([0.0, 0.5, 1.0, 1.5, 2.0], ())
     assert case_of(201, "evals.times=[0.25, 0.75]").output.times.tolist() == [0.25, 0.75]
     assert case_of(5, "evals.times=[0.25]").output.times.tolist() == [0.25]
-    assert "evals.times is not used" in load_case(tiny("unsteady_grid", "evals.times=5")).notes[0]
+    for name in ("unsteady_grid", "steady_csv"):
+        assert "evals.times is not used" in load_case(tiny(name, "evals.times=5")).notes[0]
 
 
 def test_a_window_leaves_the_rest_out(tiny: Tiny) -> None:

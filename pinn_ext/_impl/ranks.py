@@ -288,33 +288,22 @@ def _lengths(columns: Tensor) -> Tensor:
     return (scale * squares.sqrt()).clamp(max=sys.float_info.max)
 
 
-# What has to be the same on every rank, and the argument that it belongs to.
-_SAME = {
-    "r": "A",
-    "c": "A",
-    "dtype": "A",
-    "k": "k",
-    "forced": "forced",
-    "dimensions": "positions",
-    "min_distance": "min_distance",
-    "regions": "regions",
-    "max_per_region": "max_per_region",
-}
-
-
 def _summary(share: Share, own: CandidateSet) -> dict[str, Any]:
     limits, lengths = share.constraints, own.lengths[own.allowed]
     labels, counts = own.regions[own.allowed].unique(return_counts=True)  # type: ignore[no-untyped-call]
-    return {
-        "r": own.columns.shape[1],
-        "c": own.columns.shape[2],
-        "dtype": str(share.A.dtype).removeprefix("torch."),
+    same = {  # on every rank; the last word is the argument
+        "r of A": own.columns.shape[1],
+        "c of A": own.columns.shape[2],
+        "dtype of A": str(share.A.dtype).removeprefix("torch."),
         "k": share.k,
         "forced": share.forced.tolist(),
-        "dimensions": None if limits.positions is None else limits.positions.shape[1],
+        "dimensions of positions": None if limits.positions is None else limits.positions.shape[1],
         "min_distance": limits.min_distance,
         "regions": limits.regions is not None,
         "max_per_region": share.max_per_region,
+    }
+    return {
+        "same": same,
         "n": own.num,
         "num_labels": int(own.regions.max()) + 1,
         "num_allowed": int(own.allowed.sum()),
@@ -324,10 +313,10 @@ def _summary(share: Share, own: CandidateSet) -> dict[str, Any]:
 
 
 def _check_agreement(table: list[dict[str, Any]]) -> None:
-    for word, name in _SAME.items():
-        values = [row[word] for row in table]
+    for what in table[0]["same"]:
+        values = [row["same"][what] for row in table]
         if any(value != values[0] for value in values):
-            what = name if word == name else f"{word} of {name}"
+            name = what.split()[-1]
             raise ValueError(f"{name}: expected the same {what} on every rank of the group, got {values}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def uneven(n: int, size: int) -> list[int]:
     return [n * i * i // (size * size) for i in range(size + 1)]
 
 
+@cache  # as each test, and each rank of every case, needs them
 def good_cases(size: int) -> dict[str, GroupCase]:
     """Those with an answer."""
     A, ends = random_matrix(30, N), uneven(N, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ APART = {"positions": np.arange(N, dtype=float)[:, None], "min_distance": 20.0}
 QUOTAS = {"regions": np.arange(N) % 6, "max_per_region": 2}
 
 
+@cache
 def faults(size: int) -> dict[str, GroupCase]:
     """Each with a part of what every rank says."""
     kinds = {"mistake": _mistakes_of_one_rank(size), "disagree": _disagreements(size), "too much": _too_much(size)}

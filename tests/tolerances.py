@@ -210,3 +210,12 @@ def pivot_length(dtype: torch.dtype, growth: float = 1.0) -> float:
 # pinn_ext: log volume of a choice over ranks below the exact one: measured 0 to 0.81 over two to four ranks, for 12 of
 # 30 rows that shrink fast.
 RANKS_LOG_VOLUME = 1.0
+
+# pinnx.jobs: six steps of a float64 training in other units, relative: coordinates up to 1e4 sides from zero round at
+# 1e4 eps = 2e-12, formulas of them too, and the steps amplify that; measured 3e-12 at most over 24 draws. Without
+# scales the same numbers differ by 5e-4 (the viscosity, after six steps) and more.
+OTHER_UNITS = 1e-9
+
+# pinnx.jobs: fields of a whole run in other units, written in float32, relative to the largest: with Unix seconds a
+# time rounds at 2.4e-7 (float64, 1.7e9), 1e-7 of the extent, and UTM metres at 9e-10; 30 steps of Adam amplify that.
+OTHER_UNITS_WRITTEN = 1e-3

@@ -44,6 +44,17 @@ class Domain(Section):
         return self
 
 
+class FlowScales(Section):
+    """The scales in which the training is dimensionless; the checks of residuals are relative to them."""
+
+    length: Positive | None = setting(
+        None, "length scale L; null = half the geometric mean of the domain's sides", "length"
+    )
+    velocity: Positive | None = setting(
+        None, "velocity scale U; null = the largest speed that is measured or prescribed", "velocity"
+    )
+
+
 class Flow(Section):
     """An incompressible flow: the problem of kind flow.
 
@@ -59,6 +70,7 @@ class Flow(Section):
         "constant body force per component, two or three numbers; null = none",
         "length/time^2",
     )
+    scales: FlowScales = setting(FlowScales(), "what lengths and velocities are divided by in the training")
 
     @model_validator(mode="after")
     def _components(self) -> Flow:

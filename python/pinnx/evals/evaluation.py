@@ -31,7 +31,7 @@ class Evaluation:
     """Fields and residuals at points.
 
     Args:
-        fields: [n, c] float64, the model's outputs.
+        fields: [n, c] float64, in the user's units, as are
         residual: [n, r] float64, the columns of all equations.
         residual_names: of these columns.
     """
@@ -46,7 +46,8 @@ def evaluate(model: FourierNetwork, terms: Sequence[Term], coordinates: NDArray[
     """Fields, and the residual of every term that is an equation, at [n, D] coordinates."""
     equations = [term.equations for term in terms if isinstance(term, EquationTerm)]
     names = tuple(name for item in equations for name in item.names)
-    fields = np.empty((len(coordinates), model.biases[-1].shape[0]))
+    residual_scales = [item.residual_scales.get(name, 1.0) for item in equations for name in item.names]
+    fields = np.empty((len(coordinates), len(model.field_scales)))
     residual = np.empty((len(coordinates), len(names)))
     for rows, x in model.blocks(coordinates):
         jets = [model.jet(x, item.spec) for item in equations]
@@ -54,7 +55,7 @@ def evaluate(model: FourierNetwork, terms: Sequence[Term], coordinates: NDArray[
         if jets:
             columns = [item.residual(jet) for item, jet in zip(equations, jets, strict=True)]
             residual[rows] = torch.cat(columns, dim=1).cpu().numpy()
-    return Evaluation(fields, residual, names)
+    return Evaluation(fields * model.field_scales, residual * residual_scales, names)
 
 
 def measure(
@@ -95,7 +96,7 @@ def periodic_error(
     *,
     seed: int,
 ) -> float:
-    """The largest difference of a field between two points that a period makes one.
+    """The largest difference of a field, in units of its scale, between two points that a period makes one.
 
     Args:
         model: the fields.
@@ -118,5 +119,5 @@ def periodic_error(
         here = uniform_points(low, high, num_points, seed=seed, step=0, stream=PERIODIC_STREAM)
         there = here.copy()
         here[:, column], there[:, column] = bounds[axis]
-        errors.append(np.abs(model.predict(here) - model.predict(there)).max())
+        errors.append(np.abs((model.predict(here) - model.predict(there)) / model.field_scales).max())
     return float(np.max(errors))  # not max(), which would lose a NaN

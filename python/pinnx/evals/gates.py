@@ -21,8 +21,8 @@ __all__ = ["GATES", "Gate"]
 class Gate:
     """What a quantity must hold: ``value < limit``, or ``value <= limit`` where ``inclusive``.
 
-    Up to ``red`` times the limit it is a warning, beyond it a failure. Units are those of the data: "velocity" is that
-    of the velocities as they came.
+    Up to ``red`` times the limit it is a warning, beyond it a failure. U and L are the velocity and the length scale of
+    the case (`pinnx.physics.scales`): a verdict does not depend on the units of the data. A pressure counts in U^2.
     """
 
     limit: float
@@ -38,8 +38,8 @@ class Gate:
 
 GATES: Mapping[str, Gate] = MappingProxyType(
     {
-        "pde_residual_l2": Gate(1e-3, "velocity/time", "L2 norm of the momentum residual", red=10.0),
-        "conservation": Gate(1e-5, "1/time", "deviation from conservation of mass", red=10.0),
+        "pde_residual_l2": Gate(1e-3, "U^2/L", "L2 norm of the momentum residual", red=10.0),
+        "conservation": Gate(1e-5, "U/L", "deviation from conservation of mass", red=10.0),
         # Cavity at Re 1000, three seeds: at most 0.03 with the right viscosity, 0.13 to 0.42 with twice or half of it.
         "viscosity_misfit": Gate(
             0.05, "relative", "how far the viscosity that the fields ask for is from the one used, median", red=2.0
@@ -49,11 +49,11 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "viscosity_settled": Gate(
             0.03, "relative", "change of a viscosity that is found, over the last tenth of the learning", red=10 / 3
         ),
-        "boundary_error_max": Gate(1e-4, "velocity", "largest error at a boundary", red=10.0),
+        "boundary_error_max": Gate(1e-4, "U", "largest error at a boundary", red=10.0),
         "neumann_error_max": Gate(
-            1e-3, "1/time", "largest error of a prescribed slope; the conditions of the package prescribe none"
+            1e-3, "U/L", "largest error of a prescribed slope; the conditions of the package prescribe none"
         ),
-        "periodic_error_max": Gate(1e-4, "velocity", "largest difference between opposite periodic sides", red=10.0),
+        "periodic_error_max": Gate(1e-4, "U", "largest difference between opposite periodic sides", red=10.0),
         "reconstruction": Gate(
             0.15,
             "relative",

@@ -10,8 +10,10 @@ from pinnx.config import Config
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
+from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
+from pinnx.physics.scales import Scales
 from pinnx.sensors.sensor_set import SensorSet
 
 __all__ = ["Case", "make_case"]
@@ -25,6 +27,7 @@ class Case:
         bounds: axis name -> (low, high) of the domain, "t" first where the flow has times.
         steady: no time coordinate.
         nu: kinematic viscosity, > 0.
+        scales: in which the training is dimensionless; all else here is in the user's units.
         sensors: where was measured.
         coordinates: [k, D] float64, where and when: the network's inputs.
         velocity: [k, d] float64, what was measured; NaN where a component was not.
@@ -41,6 +44,7 @@ class Case:
     bounds: dict[str, tuple[float, float]]
     steady: bool
     nu: float
+    scales: Scales
     sensors: SensorSet
     coordinates: np.ndarray
     velocity: np.ndarray
@@ -101,25 +105,28 @@ def make_case(
             f"got {str(config.problem.steady).lower()}"
         )
     bounds = _domain(config, data_bounds)
+    conditions = boundary_conditions(
+        [entry.model_dump() for entry in config.boundaries],
+        bounds,
+        points=None if reference is None else reference.points,
+        times=None if reference is None else reference.times,
+        index_sets=None if reference is None else reference.index_sets,
+    )
+    scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     return Case(
         bounds=bounds,
         steady=steady,
         nu=nu,
+        scales=scales,
         sensors=sensors,
         coordinates=measured.coordinates,
         velocity=measured.velocity,
-        conditions=boundary_conditions(
-            [entry.model_dump() for entry in config.boundaries],
-            bounds,
-            points=None if reference is None else reference.points,
-            times=None if reference is None else reference.times,
-            index_sets=None if reference is None else reference.index_sets,
-        ),
+        conditions=conditions,
         output=output,
         reference=reference,
         source=measured.source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
-        notes=(*measured.notes, *_notes(config, data_nu, bounds)),
+        notes=(*measured.notes, *_notes(config, data_nu, bounds), *scale_notes(scales, bounds, nu)),
         speed=measured.speed,
         pressure=measured.pressure,
     )

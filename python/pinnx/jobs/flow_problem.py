@@ -47,7 +47,7 @@ class FlowProblem:
 
     def found(self) -> dict[str, float]:
         """Numbers that the training finds, by name, as they are now."""
-        return {"nu": float(self.equations.nu.detach())} if self.learns_nu else {}
+        return {"nu": self.equations.nu} if self.learns_nu else {}
 
 
 def flow_problem(config: Config, case: Case) -> FlowProblem:
@@ -63,9 +63,11 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         nu=case.nu,
         learn_nu=config.problem.learn_nu,
         forcing=config.problem.forcing,
+        scales=case.scales,
         dtype=DTYPES[train.dtype],
     ).to(device)
-    corners, radius = discontinuity_corners(case.conditions, case.bounds), train.corner_radius
+    field_scales = case.scales.of_fields(equations.fields)
+    corners, radius = discontinuity_corners(case.conditions, case.bounds, scales=field_scales), train.corner_radius
     terms: list[Term] = [
         EquationTerm(
             equations,
@@ -81,6 +83,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             case.velocity if case.pressure is None else np.column_stack([case.velocity, case.pressure]),
             lengths=case.speed,
             vector=case.dim,
+            scales=field_scales if case.pressure is not None else field_scales[: case.dim],
             num_points=train.data_points,
             seed=train.seed,
         ),
@@ -92,6 +95,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 train.boundary_points,
                 bounds=case.bounds,
                 seed=train.seed,
+                scales=field_scales,
                 check_radius=radius or 0.0,
             )
         )
@@ -123,12 +127,13 @@ def _network(config: Config, case: Case, fields: tuple[str, ...]) -> FourierNetw
         raise PinnxError(
             f"model.input_scale: expected {len(axes)} numbers, one for each of {', '.join(axes)}, got {len(scale)}"
         )
+    coordinate_scales = case.scales.of_coordinates(axes)
     frequencies = random_frequencies(
-        scale,
+        (np.array(scale) * coordinate_scales).tolist(),
         model.sigma,
         model.frequencies,
         seed=model.seed,
-        periods={axes.index(axis): period for axis, period in case.periods.items()},
+        periods={axes.index(axis): period / case.scales.length for axis, period in case.periods.items()},
     )
     return FourierNetwork(
         frequencies,
@@ -137,6 +142,8 @@ def _network(config: Config, case: Case, fields: tuple[str, ...]) -> FourierNetw
         layers=model.layers,
         activation=model.activation,
         origin=[low for low, _ in case.bounds.values()],
+        coordinate_scales=coordinate_scales,
+        field_scales=case.scales.of_fields(fields),
         seed=model.seed + 1,  # the weights' draw is another than the frequencies'
         dtype=DTYPES[config.train.dtype],
     )

@@ -84,6 +84,7 @@ def run_metrics(
         "num_sensors": len(case.sensors),
         "seed": config.seed,
         "nu": nu,
+        "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
         "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if config.problem.learn_nu else {},
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in checks],

@@ -1,10 +1,11 @@
 """A multilayer perceptron behind random Fourier features, with its jets.
 
-    x = coordinates - o,   h_0 = [cos(2 pi x B), sin(2 pi x B)],   h_l = f(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
+    x = (coordinates - o) / X,   h_0 = [cos(2 pi x B), sin(2 pi x B)],   h_l = f(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
+    fields = Y y
 
-B [d, m] is fixed: column j is a wave with B[i, j] cycles per unit of coordinate i. The scaling of the inputs is part
-of B, so derivatives are physical. The origin o is subtracted in float64 on the host (`inputs`), before any cast: phases
-stay small, and float32 does not lose them.
+B [d, m] is fixed: column j is a wave with B[i, j] cycles per unit of input i. The network, its jets and its loss are
+dimensionless; the scales X [d] of the coordinates and Y [c] of the fields are those of the user's units. The origin o
+is subtracted in float64 on the host (`inputs`), before any cast: phases stay small, and float32 does not lose them.
 
 Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput. Phys. 2025 (scaling by axis).
 """
@@ -17,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 import pinn_ext
@@ -42,14 +43,14 @@ def random_frequencies(
     """Gaussian frequencies: ``B[i, j] = sigma_i scale_i g_ij``, rounded to whole waves on periodic axes.
 
     Args:
-        scale: factor on each coordinate, [d], > 0; one over the domain's extent makes sigma a number of waves.
+        scale: factor on each input, [d], > 0; one over the domain's extent makes sigma a number of waves.
         sigma: standard deviation in scaled coordinates, one number or one per coordinate, > 0.
         num_frequencies: m >= 1.
         seed: names the draw.
-        periods: coordinate -> period; the network is then exactly periodic along it.
+        periods: input -> period; the network is then exactly periodic along it.
 
     Returns:
-        [d, m] float64, cycles per unit of each coordinate.
+        [d, m] float64, cycles per unit of each input.
 
     Raises:
         PinnxError: numbers of the wrong count or sign.
@@ -80,7 +81,9 @@ class FourierNetwork(nn.Module):
         width: features of each hidden layer.
         layers: number of hidden layers, >= 1.
         activation: as for `pinn_ext.mlp_jet`.
-        origin: o, [d], of the inputs; None: zero.
+        origin: o, [d], in the user's units.
+        coordinate_scales: X, [d], > 0, what an input of one is in the user's units.
+        field_scales: Y, [c], > 0, what an output of one is in the user's units.
         seed: names the first weights (Glorot normal; biases are zero).
         dtype: torch.float32 or torch.float64.
 
@@ -89,7 +92,7 @@ class FourierNetwork(nn.Module):
             training do not depend on it.
 
     Raises:
-        PinnxError: sizes below one, an unknown activation, an origin of the wrong length.
+        PinnxError: sizes below one, an unknown activation, an origin or scales of the wrong length, scales <= 0.
     """
 
     frequencies: Tensor
@@ -102,7 +105,9 @@ class FourierNetwork(nn.Module):
         width: int = 64,
         layers: int = 4,
         activation: pinn_ext.Activation = "tanh",
-        origin: Sequence[float] | None = None,
+        origin: ArrayLike = 0.0,
+        coordinate_scales: ArrayLike = 1.0,
+        field_scales: ArrayLike = 1.0,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -114,12 +119,12 @@ class FourierNetwork(nn.Module):
             raise PinnxError(f"network: expected sizes >= 1, got outputs {num_outputs}, width {width}, layers {layers}")
         if activation not in ACTIVATIONS:
             raise PinnxError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        if origin is not None and len(origin) != d:
-            raise PinnxError(f"origin: expected {d} coordinates, got {len(origin)}")
         self.activation: pinn_ext.Activation = activation
         self.partitions = num_partitions()
         self.register_buffer("frequencies", frequencies.to(dtype))
-        self.origin = np.array([0.0] * d if origin is None else list(origin))
+        self.origin = _numbers("origin", origin, d)
+        self.coordinate_scales = _numbers("coordinate_scales", coordinate_scales, d, positive=True)
+        self.field_scales = _numbers("field_scales", field_scales, num_outputs, positive=True)
         sizes = [2 * m, *[width] * layers, num_outputs]
         generator = torch.Generator().manual_seed(seed)
         weights = []
@@ -144,10 +149,10 @@ class FourierNetwork(nn.Module):
         return [getattr(self, name) for name in self._names[1]]
 
     def inputs(self, coordinates: NDArray[np.float64], out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """What the network takes, from coordinates: ``coordinates - origin``, in float64.
+        """What the network takes: ``(coordinates - origin) / coordinate_scales``, in float64.
 
         Args:
-            coordinates: [n, d] float64.
+            coordinates: [n, d] float64, in the user's units.
             out: where to, [n, d]; None: a new array.
 
         Raises:
@@ -155,7 +160,9 @@ class FourierNetwork(nn.Module):
         """
         if coordinates.ndim != 2 or coordinates.shape[1] != len(self.origin):
             raise PinnxError(f"coordinates: expected shape [n, {len(self.origin)}], got {list(coordinates.shape)}")
-        return np.subtract(coordinates, self.origin, out=out)
+        inputs = np.subtract(coordinates, self.origin, out=out)
+        inputs /= self.coordinate_scales
+        return inputs
 
     def blocks(self, coordinates: NDArray[np.float64]) -> Iterator[tuple[slice, Tensor]]:
         """Rows of coordinates [n, d] and the network's inputs there, block by block, on its device."""
@@ -166,14 +173,14 @@ class FourierNetwork(nn.Module):
 
     @torch.no_grad()
     def predict(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The fields at coordinates [n, d], [n, c] float64, in blocks."""
-        fields = np.empty((len(coordinates), self.biases[-1].shape[0]))
+        """The fields at coordinates [n, d], [n, c] float64, both in the user's units; in blocks."""
+        fields = np.empty((len(coordinates), len(self.field_scales)))
         for rows, x in self.blocks(coordinates):
             fields[rows] = self(x).cpu().numpy()
-        return fields
+        return fields * self.field_scales
 
     def forward(self, x: Tensor) -> Tensor:
-        """The fields at inputs: [n, d] -> [n, c], differentiable to any order.
+        """The fields at inputs, dimensionless: [n, d] -> [n, c], differentiable to any order.
 
         Raises:
             PinnxError: inputs of another shape or dtype than the network's.
@@ -185,7 +192,7 @@ class FourierNetwork(nn.Module):
         return nn.functional.linear(hidden, last_weight, last_bias)
 
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
-        """The fields and their derivatives at inputs, [s, n, c], differentiable once in the parameters.
+        """The fields and their derivatives at inputs, dimensionless, [s, n, c], differentiable once in the parameters.
 
         Args:
             x: inputs, [n, d].
@@ -209,3 +216,13 @@ class FourierNetwork(nn.Module):
         if x.dim() != 2 or x.shape[1] != d or x.dtype != dtype:
             raise PinnxError(f"x: expected shape [n, {d}] {dtype}, got {list(x.shape)} {x.dtype}")
         return x
+
+
+def _numbers(name: str, given: ArrayLike, count: int, *, positive: bool = False) -> NDArray[np.float64]:
+    """The numbers that are given, [count], or one number for all."""
+    numbers = np.asarray(given, dtype=np.float64)
+    if numbers.ndim and numbers.shape != (count,):
+        raise PinnxError(f"{name}: expected {count} numbers, got {numbers.size}")
+    if not np.isfinite(numbers).all() or (positive and not (numbers > 0).all()):
+        raise PinnxError(f"{name}: expected finite numbers{' > 0' if positive else ''}, got {numbers.tolist()}")
+    return np.broadcast_to(numbers, count).copy()

@@ -10,6 +10,7 @@ from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Circle, Place, PointSet, Side
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.scales import Scales
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, Term, TermLoss
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Place",
     "PointSet",
     "Points",
+    "Scales",
     "Share",
     "Side",
     "Term",

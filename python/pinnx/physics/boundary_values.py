@@ -2,7 +2,8 @@
 
     term = sum_ij mask_ij (field_j(x_i) - value_ij)^2 / sum_ij mask_ij
 
-Components count one by one: a wall prescribes two velocities, an outlet one pressure. An initial condition is the same
+Fields and values are in units of the fields' scales. Components count one by one: a wall prescribes two velocities, an
+outlet one pressure. An initial condition is the same
 at points with a time of their own. Rows: the conditions in their order; then the corners where two sides disagree, each
 with the values of the condition that owns it.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 import pinn_ext
@@ -55,6 +56,7 @@ class BoundaryValues(JetTerm):
         num_points: points of each condition.
         bounds: axis name -> (low, high) of the domain.
         seed: key of the points.
+        scales: [c], what a field of one is in the user's units.
         check_radius: corners where sides disagree are not checked up to this distance: no field is right there.
 
     Attributes:
@@ -75,12 +77,14 @@ class BoundaryValues(JetTerm):
         *,
         bounds: Bounds,
         seed: int,
+        scales: ArrayLike = 1.0,
         check_radius: float = 0.0,
     ) -> None:
         if not conditions:
             raise PinnxError("boundary: expected at least one boundary condition, got none")
         self.conditions = tuple(conditions)
-        self.corners = discontinuity_corners(conditions, bounds)
+        self.scales = np.asarray(scales, dtype=np.float64)
+        self.corners = discontinuity_corners(conditions, bounds, scales=scales)
         self.check_radius = check_radius
         places = [_Place(c, num_points, c.sampler(num_points, seed=seed), fixed=False) for c in conditions]
         places += _corner_places(conditions, self.corners, bounds, math.ceil(CORNER_SHARE * num_points), seed)
@@ -97,13 +101,13 @@ class BoundaryValues(JetTerm):
             self._mask[rows] = place.condition.mask
             if place.fixed or place.condition.constant:
                 self._x[rows] = place.draw(0)
-                self._values[rows], _ = place.condition.targets(self._x[rows])
+                self._values[rows] = place.condition.targets(self._x[rows])[0] / self.scales
             if not place.fixed:
                 self._fresh.append((rows, place))
         self._num_prescribed = float(self._mask.sum())
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """Places, values, and a mask of one where a field is prescribed.
+        """Places, dimensionless values, and a mask of one where a field is prescribed.
 
         Raises:
             PinnxError: a formula that is not finite somewhere.
@@ -112,7 +116,7 @@ class BoundaryValues(JetTerm):
         for rows, place in self._fresh:
             x[rows] = place.draw(step)
             if not place.condition.constant:
-                values[rows], _ = place.condition.targets(x[rows])
+                values[rows] = place.condition.targets(x[rows])[0] / self.scales
         # A share draws all points and keeps its own: they are few, and spread over several conditions.
         part = share.rows(self.num_points)
         rows = slice(part.start, part.stop)
@@ -126,7 +130,7 @@ class BoundaryValues(JetTerm):
         return residual.square().sum().reshape(1) / self._num_prescribed
 
     def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
-        """The largest error of a prescribed field; NaN where the model gives NaN.
+        """The largest error of a prescribed field, in units of its scale; NaN where the model gives NaN.
 
         Raises:
             PinnxError: a condition without points away from the corners; nothing would be checked.
@@ -138,7 +142,7 @@ class BoundaryValues(JetTerm):
             if not away.any():
                 raise PinnxError(f"boundary: expected points of {condition.where} away from the corners, got none")
             values, mask = condition.targets(at)
-            errors = np.abs(model.predict(at) - values)[:, mask].max(axis=1)
+            errors = np.abs((model.predict(at) - values) / self.scales)[:, mask].max(axis=1)
             inside.append(errors[away].max())
             everywhere.append(errors.max())
         largest, whole = float(np.max(inside)), float(np.max(everywhere))  # not max(), which would lose a NaN

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
@@ -28,7 +29,8 @@ from pinnx.physics.geometry import Bounds, Side, axes_of
 
 __all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners", "left_out"]
 
-# Values that differ by less are one value: rounding of a formula such as 4*y*(1-y) at y = 1.
+# Values that differ by less, in units of the field's scale, are one value: rounding of a formula such as 4*y*(1-y) at
+# y = 1.
 SAME_VALUE = 1e-9
 # Places along an edge at which the two sides are compared (edges of 3-D boxes, and in time).
 PROBES_PER_AXIS = 17
@@ -41,7 +43,7 @@ class Corner:
     Args:
         axes: the two axes that it fixes, such as ("x", "y").
         position: their coordinates, units of length.
-        jump: the largest difference of a component that both sides prescribe.
+        jump: the largest difference of a component that both sides prescribe, in units of its scale.
         owner: number of the condition to which it belongs, the first of the two.
     """
 
@@ -60,7 +62,9 @@ class Corner:
         return np.stack(columns, axis=1)
 
 
-def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bounds) -> tuple[Corner, ...]:
+def discontinuity_corners(
+    conditions: Sequence[BoundaryCondition], bounds: Bounds, *, scales: ArrayLike = 1.0
+) -> tuple[Corner, ...]:
     """Find the corners (edges in 3-D) at which two sides prescribe different values.
 
     Conditions on circles, index sets and expressions are not compared.
@@ -68,6 +72,7 @@ def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bound
     Args:
         conditions: the boundary conditions of one domain.
         bounds: axis name -> (low, high) of that domain.
+        scales: [c], what a field of one is in the user's units.
 
     Returns:
         The corners, in the order of the pairs of conditions.
@@ -84,7 +89,7 @@ def discontinuity_corners(conditions: Sequence[BoundaryCondition], bounds: Bound
         edge = _edge_points(place, bounds)
         (values_a, mask_a), (values_b, mask_b) = first.targets(edge), second.targets(edge)
         both = mask_a & mask_b
-        jump = float(np.abs(values_a - values_b)[:, both].max(initial=0.0))
+        jump = float(np.abs((values_a - values_b) / scales)[:, both].max(initial=0.0))
         if jump > SAME_VALUE:
             low, high = sorted((a.axis, b.axis))
             corners.append(Corner((low, high), (place[low], place[high]), jump, owner))

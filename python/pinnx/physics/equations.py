@@ -35,15 +35,17 @@ class Equations(nn.Module):
         names: of the columns of the residual.
         gates: the gate of each group of columns: name of the gate -> names of the columns.
         spec: which derivatives the residual needs.
+        residual_scales: what a residual of one is in the user's units, by name of the column; one where it is missing.
     """
 
     names: tuple[str, ...]
     gates: Mapping[str, tuple[str, ...]]
     spec: pinn_ext.JetSpec
     short_names: Mapping[str, str] = {}
+    residual_scales: Mapping[str, float] = {}
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
-        """Left side minus right side, [n, c]."""
+        """Left side minus right side, dimensionless as the model is, [n, c]."""
         raise NotImplementedError
 
     def asked(self, jet: pinn_ext.Jet) -> Mapping[str, Tensor]:
@@ -132,7 +134,7 @@ class EquationTerm:
         )
 
     def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
-        """L2 norms (root mean square over the box) of the residual's length, gate by gate.
+        """L2 norms (root mean square over the box) of the dimensionless residual's length, gate by gate.
 
         Raises:
             PinnxError: no points; nothing was checked.
@@ -175,7 +177,7 @@ class EquationTerm:
 def _at(
     model: FourierNetwork, equations: Equations, coordinates: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """The residual at coordinates [n, D], [n, c] float64, and what the fields ask for there, in blocks."""
+    """The dimensionless residual at [n, D], [n, c] float64, and what the fields ask for there, in blocks."""
     residual, asked = [], []
     for _, x in model.blocks(coordinates):
         jet = model.jet(x, equations.spec)

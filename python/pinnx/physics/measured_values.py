@@ -3,7 +3,8 @@
     term = sum_ij mask_ij (q_j(x_i) - value_ij)^2 / sum_ij mask_ij
 
 q_j is an output of the model, or, in a column behind the outputs, the length of a vector: sqrt(u^2 + v^2) where a speed
-is measured without its direction. Numbers count one by one: a probe of u counts half as much as one of u and v.
+is measured without its direction; each in units of its scale. Numbers count one by one: a probe of u counts half as
+much as one of u and v.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 import pinn_ext
@@ -31,10 +32,11 @@ class MeasuredValues(JetTerm):
 
     Args:
         coordinates: [k, D] float64, where and when was measured.
-        values: [k, c] float64, of the model's first c outputs, NaN where one was not measured.
+        values: [k, c] float64, of the model's first c outputs in the user's units, NaN where one was not measured.
         lengths: [k] float64, of the vector whose components are the first ``vector`` outputs, NaN where not measured;
             None: nowhere.
         vector: number of the outputs, from the first, that are components of one vector; None: all c.
+        scales: [c], what an output of one is in the user's units.
         num_points: measurements of a step, drawn anew in each; None, or k and more: all of them.
         seed: key of the draw.
 
@@ -53,6 +55,7 @@ class MeasuredValues(JetTerm):
         *,
         lengths: NDArray[np.float64] | None = None,
         vector: int | None = None,
+        scales: ArrayLike = 1.0,
         num_points: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -61,8 +64,10 @@ class MeasuredValues(JetTerm):
         if values.ndim != 2 or len(values) != len(coordinates):
             raise PinnxError(f"measurements: expected shape [{len(coordinates)}, c], got {list(values.shape)}")
         self.vector, self._has_lengths = vector or values.shape[1], lengths is not None
+        scales = np.broadcast_to(np.asarray(scales, dtype=np.float64), values.shape[1])
+        values = values / scales
         if lengths is not None:
-            values = np.column_stack([values, lengths])
+            values = np.column_stack([values, lengths / scales[0]])
         mask = ~np.isnan(values)
         if not np.isfinite(coordinates).all() or np.isinf(values).any():
             raise PinnxError("measurements: expected finite numbers, got NaN or infinity")
@@ -78,7 +83,7 @@ class MeasuredValues(JetTerm):
         self._num_measured = self.num_points * float(mask.sum()) / len(mask)
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """Places and values, the step's own or all; a mask of one where was measured, unless that is everywhere."""
+        """Places and dimensionless values, the step's own or all; a mask of one unless all was measured everywhere."""
         rows = share.rows(self.num_points)
         chosen: slice | NDArray[np.int64] = slice(rows.start, rows.stop)
         if self._drawn is not None:
@@ -99,7 +104,7 @@ class MeasuredValues(JetTerm):
 
         Fields beside the vector have another unit: of them and of the vector the largest misfit counts.
         """
-        found = self._measurable(torch.from_numpy(model.predict(self.coordinates))).numpy()
+        found = self._measurable(torch.from_numpy(model.predict(self.coordinates) / model.field_scales)).numpy()
         misfit = np.where(self.mask, found - self.values, 0.0)
         columns = np.arange(self.values.shape[1])
         beside = columns[self.vector : len(columns) - self._has_lengths]

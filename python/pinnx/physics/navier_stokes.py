@@ -2,7 +2,8 @@
 
     du/dt + (u . grad) u + grad p - nu lap u - f = 0,     div u = 0
 
-Coordinates are (t, x, y[, z]) where the flow is unsteady, else (x, y[, z]); fields are u, v[, w], p.
+Coordinates are (t, x, y[, z]) where the flow is unsteady, else (x, y[, z]); fields are u, v[, w], p. Jets, residuals
+and loss are dimensionless (`pinnx.physics.scales`): in them the viscosity is nu / (U L), the force f L / U^2.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.equations import Equations
+from pinnx.physics.scales import UNIT, Scales
 from pinnx.physics.term import TermLoss
 
 __all__ = ["NavierStokes"]
@@ -32,7 +34,8 @@ class NavierStokes(Equations):
         steady: no time coordinate.
         nu: kinematic viscosity, > 0, units length^2/time; the first guess where it is learned.
         learn_nu: make it a parameter.
-        forcing: constant body force per unit mass, [dim]; None: none.
+        forcing: constant body force per unit mass, [dim], units length/time^2; None: none.
+        scales: of the case; nu and forcing are in the user's units.
         dtype: of the viscosity and the forcing.
 
     Attributes:
@@ -50,6 +53,7 @@ class NavierStokes(Equations):
         nu: float,
         learn_nu: bool = False,
         forcing: Sequence[float] | None = None,
+        scales: Scales = UNIT,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -68,16 +72,24 @@ class NavierStokes(Equations):
         self.gates = {"pde_residual_l2": momentum, "conservation": ("continuity",)}
         self.fields = (*("u", "v", "w")[:dim], "p")
         self.spec = pinn_ext.JetSpec(first=tuple(range(first_space + dim)), laplacian=space)
+        self.scales = scales
+        self.residual_scales = {**dict.fromkeys(momentum, scales.force), "continuity": scales.rate}
         if learn_nu:
-            self.log_nu = nn.Parameter(torch.tensor(math.log(nu), dtype=dtype))
+            self.log_nu = nn.Parameter(torch.tensor(math.log(nu / scales.viscosity), dtype=dtype))
         else:
-            self.register_buffer("fixed_nu", torch.tensor(nu, dtype=dtype))
-        self.register_buffer("forcing", None if forcing is None else torch.tensor(forcing, dtype=dtype))
+            self.register_buffer("fixed_nu", torch.tensor(nu / scales.viscosity, dtype=dtype))
+        force = None if forcing is None else torch.tensor([f / scales.force for f in forcing], dtype=dtype)
+        self.register_buffer("scaled_forcing", force)
 
     @property
-    def nu(self) -> Tensor:
-        """The viscosity, a scalar tensor."""
+    def scaled_nu(self) -> Tensor:
+        """The viscosity in units of U L, one over the Reynolds number: a scalar tensor."""
         return self.log_nu.exp() if "log_nu" in self._parameters else self.fixed_nu
+
+    @property
+    def nu(self) -> float:
+        """The viscosity in the user's units."""
+        return float(self.scaled_nu.detach()) * self.scales.viscosity
 
     def loss(
         self,
@@ -93,12 +105,12 @@ class NavierStokes(Equations):
         return TermLoss(
             *pinn_ext.navier_stokes_loss(
                 *model.operands(x),
-                self.nu,
+                self.scaled_nu,
                 spec=self.spec,
                 activation=model.activation,
                 term_weights=weights,
                 point_weights=point_weights,
-                forcing=self.forcing,
+                forcing=self.scaled_forcing,
                 count=count,
                 return_residual=with_residual,
                 steady=self.steady,
@@ -108,7 +120,7 @@ class NavierStokes(Equations):
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """The residual of the equations, [n, dim + 1], from the jet of (u, v[, w], p)."""
-        return pinn_ext.navier_stokes_residual(jet, self.nu, forcing=self.forcing, steady=self.steady)
+        return pinn_ext.navier_stokes_residual(jet, self.scaled_nu, forcing=self.scaled_forcing, steady=self.steady)
 
     def asked(self, jet: pinn_ext.Jet) -> dict[str, Tensor]:
         """The viscosity that the momentum equations of each point are solved by best, over the one used.
@@ -117,5 +129,5 @@ class NavierStokes(Equations):
 
             nu_asked / nu = 1 + residual . lap u / (nu |lap u|^2)
         """
-        momentum, laplacian = self.residual(jet)[:, : self.dim], self.nu * jet.laplacian[:, : self.dim]
+        momentum, laplacian = self.residual(jet)[:, : self.dim], self.scaled_nu * jet.laplacian[:, : self.dim]
         return {"viscosity_misfit": 1 + (momentum * laplacian).sum(1) / laplacian.square().sum(1)}

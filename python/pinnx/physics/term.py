@@ -5,8 +5,9 @@
 A term is the whole of what the trainer knows of an equation or a condition. A new one is a new file: a class with
 the members of `Term`; `JetTerm` has most of them for a residual in plain torch.
 
-Layout: points are named float64 arrays on the host, in the coordinates of the case; what `loss` gets under "x" are the
-model's inputs made from them (`FourierNetwork.inputs`), all else as it was drawn, on the model's device.
+Layout: points are named float64 arrays on the host. Under "x" they are in the coordinates of the case; `loss` gets the
+model's inputs made from them (`FourierNetwork.inputs`), all else as it was drawn, on the model's device. Values of
+fields are drawn in units of their scales, as the model gives them.
 """
 
 from __future__ import annotations

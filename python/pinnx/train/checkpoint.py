@@ -17,7 +17,7 @@ from pinnx.runs.files import atomic_write
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
-FORMAT = 2  # 1 named its parts by hand
+FORMAT = 3  # 1 named its parts by hand; networks of 2 were in the user's units
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

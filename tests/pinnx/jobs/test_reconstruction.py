@@ -31,7 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
-BESIDE |= {"worst_component", "found", "equations", "measured", "descriptions", "notes"}
+BESIDE |= {"worst_component", "found", "equations", "measured", "descriptions", "notes", "scales"}
 
 
 def network_bits(folder: Path) -> list[bytes]:

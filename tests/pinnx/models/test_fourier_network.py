@@ -149,7 +149,7 @@ def test_points_that_do_not_fit_are_refused(x: Tensor, got: str) -> None:
         ({"width": 0}, "network: expected sizes >= 1, got outputs 3, width 0, layers 2"),
         ({"layers": 0}, "network: expected sizes >= 1, got outputs 3, width 8, layers 0"),
         ({"activation": "relu"}, f"activation: expected one of {', '.join(pinn_ext.ACTIVATIONS)}, got 'relu'"),
-        ({"origin": [0.0]}, "origin: expected 2 coordinates, got 1"),
+        ({"origin": [0.0]}, "origin: expected 2 numbers, got 1"),
         ({"frequencies": torch.zeros(2)}, "frequencies: expected shape [d, m], d, m >= 1, got [2]"),
         ({"frequencies": torch.zeros(2, 0)}, "frequencies: expected shape [d, m], d, m >= 1, got [2, 0]"),
     ],

@@ -109,7 +109,7 @@ def test_viscosity_is_a_parameter_only_if_learned() -> None:
     assert list(fixed.parameters()) == []
     assert list(dict(learned.named_parameters())) == ["log_nu"]
     for model, name in ((fixed, "fixed_nu"), (learned, "log_nu")):
-        assert float(model.nu.detach()) == pytest.approx(0.02, rel=LOG_NU_FLOAT32)
+        assert model.nu == pytest.approx(0.02, rel=LOG_NU_FLOAT32)
         assert set(model.state_dict()) == {name}
 
 

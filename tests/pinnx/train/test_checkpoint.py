@@ -79,9 +79,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         archive.writestr("word/document.xml", "<a/>")
     with pytest.raises(PinnxError, match="expected a whole checkpoint, got a damaged file"):
         load_checkpoint(path)
-    for other in ({"step": 1}, {"format": 1, "step": 1}, [1, 2]):
+    for other in ({"step": 1}, {"format": 2, "step": 1}, [1, 2]):
         torch.save(other, path)
-        with pytest.raises(PinnxError, match="expected a checkpoint of format 2, got another file"):
+        with pytest.raises(PinnxError, match="expected a checkpoint of format 3, got another file"):
             load_checkpoint(path)
 
 

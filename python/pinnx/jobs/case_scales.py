@@ -1,0 +1,122 @@
+"""The scales of a case: chosen from its box and its speeds or given, and whether they can be right.
+
+What is certainly wrong is refused before the training; what is odd is a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.config import Config
+from pinnx.errors import PinnxError
+from pinnx.physics.boundary import BoundaryCondition, component_names
+from pinnx.physics.scales import Scales, length_of_box
+
+__all__ = ["case_scales", "scale_notes"]
+
+Box = Mapping[str, tuple[float, float]]
+
+# Points of a condition at which its speed is looked for.
+SPEED_POINTS = 101
+# Reynolds numbers by the case's own scales. Above the last the viscous term is below the rounding of float32 beside the
+# others, below the first these are beside it: no network finds such a flow, and a unit is wrong.
+REYNOLDS = (1e-7, 1e7)
+# Scales that are given may differ from those of the case by this factor. Fields a thousand times smaller than one are
+# lost in a loss of mean squares.
+SCALE_FACTOR = 1e3
+# Beyond these factors two units are likely to be mixed: metres and millimetres, seconds and milliseconds.
+ODD_SIDES, ODD_PASSES = 1e3, 1e3
+# A coordinate needs so many steps of float64 inside the domain: with fewer, points fall onto one another.
+STEPS_OF_A_SIDE = 1e5
+
+
+def case_scales(
+    config: Config,
+    bounds: Box,
+    measured: Sequence[NDArray[np.float64] | None],
+    conditions: Sequence[BoundaryCondition],
+) -> Scales:
+    """The scales that the configuration gives, else those of the case.
+
+    Args:
+        config: the section problem is used.
+        bounds: axis name -> (low, high) of the domain.
+        measured: velocities [k, d] and lengths of velocities [k], NaN where not measured; None: none.
+        conditions: what is prescribed.
+
+    Raises:
+        PinnxError: no speed to take a scale from, or scales that are far from those of the case.
+    """
+    given = config.problem.scales
+    length, speed = length_of_box(bounds), _largest_speed(measured, conditions)
+    if not speed > 0 and given.velocity is None:
+        raise PinnxError(
+            "flow.scales.velocity: expected a velocity, as nothing that is measured or prescribed moves, got none"
+        )
+    for name, ours, theirs in (("length", length, given.length), ("velocity", speed, given.velocity)):
+        if theirs is not None and ours > 0 and not 1 / SCALE_FACTOR <= ours / theirs <= SCALE_FACTOR:
+            raise PinnxError(
+                f"flow.scales.{name}: expected about {ours:.3g}, the {name} of the case, got {theirs:g}; "
+                "leave it out, or check the units"
+            )
+    return Scales(given.length or length, given.velocity or speed)
+
+
+def scale_notes(scales: Scales, bounds: Box, nu: float) -> list[str]:
+    """What is odd about the units of a case.
+
+    Args:
+        scales: of the case.
+        bounds: axis name -> (low, high) of the domain.
+        nu: the viscosity.
+
+    Raises:
+        PinnxError: numbers that certainly do not belong to one system of units, or that float64 does not resolve.
+    """
+    for axis, (low, high) in bounds.items():
+        if high - low < STEPS_OF_A_SIDE * np.spacing(max(abs(low), abs(high))):
+            raise PinnxError(
+                f"domain.{axis}: expected an extent that float64 resolves, got [{low!r}, {high!r}]; "
+                f"subtract an origin from {axis} of the data"
+            )
+    reynolds = scales.viscosity / nu
+    if not REYNOLDS[0] <= reynolds <= REYNOLDS[1]:
+        raise PinnxError(
+            f"flow.nu: expected a Reynolds number U L / nu from {REYNOLDS[0]:g} to {REYNOLDS[1]:g}, got {reynolds:.2g} "
+            f"(U = {scales.velocity:.3g}, L = {scales.length:.3g}, nu = {nu:g}); nu is in the data's length^2/time"
+        )
+    notes = []
+    sides = {axis: high - low for axis, (low, high) in bounds.items() if axis != "t"}
+    longest, shortest = max(sides, key=sides.__getitem__), min(sides, key=sides.__getitem__)
+    ratio = sides[longest] / sides[shortest]
+    if ratio > ODD_SIDES:
+        notes.append(f"The domain is {ratio:.2g} times longer in {longest} than in {shortest}: are both in one unit?")
+    if "t" in bounds:
+        passes = (bounds["t"][1] - bounds["t"][0]) * scales.velocity / sides[longest]
+        if not 1 / ODD_PASSES <= passes <= ODD_PASSES:
+            notes.append(
+                f"In the time of the data the flow crosses the domain {passes:.2g} times: do the units of time, length "
+                "and velocity belong together?"
+            )
+    return notes
+
+
+def _largest_speed(measured: Sequence[NDArray[np.float64] | None], conditions: Sequence[BoundaryCondition]) -> float:
+    """Of what is measured and what is prescribed; 0 where there is neither."""
+    found = [_longest(vectors.reshape(len(vectors), -1)) for vectors in measured if vectors is not None]
+    for condition in conditions:
+        values, mask = condition.targets(condition.validation_points(SPEED_POINTS))
+        columns = mask & (np.array(component_names(condition.bounds)) != "p")
+        found.append(_longest(values[:, columns]))
+    return max(found)
+
+
+def _longest(vectors: NDArray[np.float64]) -> float:
+    """The length of the longest of vectors [k, d], NaN counting as zero; squares of 1e200 would overflow."""
+    largest = float(np.nan_to_num(np.abs(vectors)).max(initial=0.0))
+    if largest == 0.0:
+        return 0.0
+    return largest * float(np.sqrt(np.nansum((vectors / largest) ** 2, axis=1)).max())

@@ -60,7 +60,7 @@ def activation_jet_kernel(
     return out
 
 
-def _fake(data: Tensor, first: Sequence[int], weights: Sequence[float], laplacian: bool, activation: str) -> Tensor:
+def _fake(data: Tensor, *options: Any) -> Tensor:
     return data.new_empty(data.shape)
 
 
@@ -97,15 +97,8 @@ def activation_jet_backward_kernel(
     return v_data
 
 
-def _backward_fake(
-    v_out: Tensor,
-    data: Tensor,
-    first: Sequence[int],
-    weights: Sequence[float],
-    laplacian: bool,
-    activation: str,
-) -> Tensor:
-    return data.new_empty(data.shape)
+def _backward_fake(v_out: Tensor, data: Tensor, *options: Any) -> Tensor:
+    return _fake(data)
 
 
 _STREAMS = "int[] first, float[] weights, bool laplacian, str activation"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from pinn_ext import _core
@@ -178,7 +179,9 @@ def _autograd(ctx: Any, v_total: Tensor | None, *_: None) -> tuple[Any, ...]:
     want_B, want_nu = ctx.options[-3:-1]  # what the gradient holds; the others count as constants
     inputs = [*parameters, *[B] * want_B, *[nu] * want_nu]
     wanted = [*ctx.needs_input_grad[2], *[True] * (want_B + want_nu)]
-    pieces = split_gradient(scale_operator(v_total, inputs, gradient), inputs, wanted)
+    # The inputs serve the refusal of a second differentiation alone, and cost 9 us.
+    scaled = scale_operator(v_total, inputs if torch.is_grad_enabled() else [], gradient)
+    pieces = split_gradient(scaled, inputs, wanted)
     v_nu = pieces.pop() if want_nu else None
     v_B = pieces.pop() if want_B else None
     return None, v_B, pieces, v_nu, *no_gradients(ctx.options)

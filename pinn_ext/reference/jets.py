@@ -100,50 +100,18 @@ def _column_streams(f: Tensor, x: Tensor, spec: JetSpec) -> Tensor:
 
 
 def fourier_features(x: Tensor, B: Tensor) -> Tensor:
-    """Fourier features ``[cos(2 pi x B), sin(2 pi x B)]``.
-
-    Args:
-        x: ``[n, d]`` points.
-        B: ``[d, m]`` frequencies, in turns per unit of ``x``.
-
-    Returns:
-        ``[n, 2 m]``, cosines first.
-
-    Differentiable to any order in ``x`` and ``B``. Source: Tancik et al. 2020, eq. 4.
-    """
+    """``[cos(2 pi x B), sin(2 pi x B)]``, as `pinn_ext.fourier_features`. Source: Tancik et al. 2020, eq. 4."""
     phase = 2.0 * math.pi * (x @ B)
     return torch.cat([torch.cos(phase), torch.sin(phase)], dim=1)
 
 
 def fourier_jet(x: Tensor, B: Tensor, spec: JetSpec) -> Jet:
-    """The jet of :func:`fourier_features` with respect to ``x``.
-
-    Args:
-        x: ``[n, d]`` points.
-        B: ``[d, m]`` frequencies.
-        spec: the derivatives wanted.
-
-    Returns:
-        The jet, ``[spec.num_streams, n, 2 m]``.
-
-    Differentiable to any order in ``x`` and ``B``.
-    """
+    """The jet of :func:`fourier_features`, as `pinn_ext.fourier_jet`."""
     return jet_of(lambda points: fourier_features(points, B), x, spec)
 
 
 def linear_jet(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
-    """The jet of ``z W^T + b``: every stream goes through ``W``, ``b`` enters the value alone.
-
-    Args:
-        jet: ``[s, n, c_in]``.
-        weight: ``[c_out, c_in]``.
-        bias: ``[c_out]`` or None.
-
-    Returns:
-        The jet, ``[s, n, c_out]``.
-
-    Differentiable to any order in the jet, ``weight`` and ``bias``.
-    """
+    """Every stream goes through ``W``, ``b`` enters the value alone, as in `pinn_ext.linear_jet`."""
     value, *derivatives = (stream @ weight.T for stream in jet.data)
     if bias is not None:
         value = value + bias
@@ -159,17 +127,7 @@ def activation_jet(jet: Jet, activation: str) -> Jet:
     enters linearly, so ``f`` is followed along the straight part ``z + s z_i`` axis by axis and
     along ``z + s L`` once: ``lap f(z) = sum_i w_i d^2/ds^2 f(z + s z_i) + d/ds f(z + s L)``.
 
-    Args:
-        jet: ``[s, n, c]``.
-        activation: a name in :data:`ACTIVATIONS`.
-
-    Returns:
-        The jet, ``[s, n, c]``.
-
-    Raises:
-        ValueError: unknown activation.
-
-    Differentiable to any order in the jet.
+    Arguments as for `pinn_ext.activation_jet`.
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {sorted(ACTIVATIONS)}, got {activation!r}")
@@ -191,22 +149,10 @@ def activation_jet(jet: Jet, activation: str) -> Jet:
 
 
 def mlp(x: Tensor, B: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], activation: str) -> Tensor:
-    """A network on Fourier features: ``W_L f(... f(W_1 features + b_1) ...) + b_L``.
-
-    Args:
-        x: ``[n, d]`` points.
-        B: ``[d, m]`` frequencies.
-        weights: ``[h_1, 2 m], [h_2, h_1], ..., [c, h_L-1]``.
-        biases: ``[h_1], ..., [c]``.
-        activation: a name in :data:`ACTIVATIONS`; the last layer has none.
-
-    Returns:
-        ``[n, c]``.
+    """A network on Fourier features, ``W_L f(... f(W_1 features + b_1) ...) + b_L``, [n, c].
 
     Raises:
         ValueError: unknown activation, no layer at all, or a layer without its bias.
-
-    Differentiable to any order in every tensor.
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {sorted(ACTIVATIONS)}, got {activation!r}")
@@ -229,24 +175,7 @@ def mlp_jet(
     spec: JetSpec,
     activation: str,
 ) -> Jet:
-    """The jet of :func:`mlp` with respect to ``x``.
-
-    Args:
-        x: ``[n, d]`` points.
-        B: ``[d, m]`` frequencies.
-        weights: ``[h_1, 2 m], [h_2, h_1], ..., [c, h_L-1]``.
-        biases: ``[h_1], ..., [c]``.
-        spec: the derivatives wanted.
-        activation: a name in :data:`ACTIVATIONS`.
-
-    Returns:
-        The jet, ``[spec.num_streams, n, c]``.
-
-    Raises:
-        ValueError: as :func:`mlp` and :func:`jet_of`.
-
-    Differentiable to any order in every tensor.
-    """
+    """The jet of :func:`mlp`, as `pinn_ext.mlp_jet`."""
     return jet_of(lambda points: mlp(points, B, weights, biases, activation), x, spec)
 
 
@@ -257,28 +186,14 @@ def navier_stokes_residual(
     forcing: Tensor | None = None,
     steady: bool | None = None,
 ) -> Tensor:
-    """Residual of the incompressible Navier-Stokes equations, left side minus right side.
+    """The residual of the incompressible Navier-Stokes equations, as `pinn_ext.navier_stokes_residual`.
 
     ``momentum_x = u_t + u u_x + v u_y + w u_z + p_x - nu (u_xx + u_yy + u_zz) - f_x`` and likewise
     ``y`` and ``z``; ``continuity = u_x + v_y + w_z``. In two dimensions every term with ``w`` or
     ``z`` is absent, in steady flow the first term is.
 
-    Args:
-        jet: ``[s, n, c]`` with columns ``u, v, p`` or ``u, v, w, p`` (``p`` divided by density);
-            ``spec.laplacian`` the spatial axes with unit weights, ``spec.first`` the spatial axes
-            in the same order, time before them where the jet has it.
-        nu: kinematic viscosity: a number, a tensor of no dimension, or ``[n]``.
-        forcing: None, ``[n, d_space]`` or ``[d_space]``: body force per mass.
-        steady: None: steady where the jet has no time stream; True: ignore the time stream;
-            False: require it.
-
-    Returns:
-        ``[n, d_space + 1]``: ``momentum_x, momentum_y[, momentum_z], continuity``.
-
     Raises:
         ValueError: columns or streams other than these.
-
-    Differentiable to any order in the jet, ``nu`` and ``forcing``.
     """
     spec = jet.spec
     space = spec.laplacian
@@ -293,42 +208,18 @@ def navier_stokes_residual(
         raise ValueError(f"steady=False: expected a time stream, got {spec}")
     if steady is None:
         steady = not has_time
-    *momentum, continuity = _steady_2d(jet, nu) if len(space) == 2 else _steady_3d(jet, nu)
+    assert jet.laplacian is not None
+    *velocity, _ = jet.value.unbind(1)
+    *laplacian, _ = jet.laplacian.unbind(1)
+    slopes = [jet.derivative(axis).unbind(1) for axis in space]  # slopes[j][i] = du_i/dx_j, slopes[j][-1] = dp/dx_j
+    continuity = torch.stack([slope[j] for j, slope in enumerate(slopes)]).sum(0)
+    momentum = []
+    for i in range(len(space)):
+        advection = torch.stack([u * slope[i] for u, slope in zip(velocity, slopes, strict=True)]).sum(0)
+        momentum.append(advection + slopes[i][-1] - nu * laplacian[i])
     if not steady:
         u_t = jet.derivative(spec.first[0]).unbind(1)[:-1]  # of the velocities, not of the pressure
         momentum = [m + rate for m, rate in zip(momentum, u_t, strict=True)]
     if forcing is not None:
         momentum = [m - f for m, f in zip(momentum, forcing.unbind(-1), strict=True)]
     return torch.stack([*momentum, continuity], dim=1)
-
-
-def _steady_2d(jet: Jet, nu: float | Tensor) -> list[Tensor]:
-    """``momentum_x, momentum_y, continuity`` without time derivative and forcing."""
-    x, y = jet.spec.laplacian
-    assert jet.laplacian is not None
-    u, v, _ = jet.value.unbind(1)
-    u_x, v_x, p_x = jet.derivative(x).unbind(1)
-    u_y, v_y, p_y = jet.derivative(y).unbind(1)
-    laplacian_u, laplacian_v, _ = jet.laplacian.unbind(1)
-    return [
-        u * u_x + v * u_y + p_x - nu * laplacian_u,
-        u * v_x + v * v_y + p_y - nu * laplacian_v,
-        u_x + v_y,
-    ]
-
-
-def _steady_3d(jet: Jet, nu: float | Tensor) -> list[Tensor]:
-    """``momentum_x, momentum_y, momentum_z, continuity`` without time derivative and forcing."""
-    x, y, z = jet.spec.laplacian
-    assert jet.laplacian is not None
-    u, v, w, _ = jet.value.unbind(1)
-    u_x, v_x, w_x, p_x = jet.derivative(x).unbind(1)
-    u_y, v_y, w_y, p_y = jet.derivative(y).unbind(1)
-    u_z, v_z, w_z, p_z = jet.derivative(z).unbind(1)
-    laplacian_u, laplacian_v, laplacian_w, _ = jet.laplacian.unbind(1)
-    return [
-        u * u_x + v * u_y + w * u_z + p_x - nu * laplacian_u,
-        u * v_x + v * v_y + w * v_z + p_y - nu * laplacian_v,
-        u * w_x + v * w_y + w * w_z + p_z - nu * laplacian_w,
-        u_x + v_y + w_z,
-    ]

@@ -12,6 +12,7 @@ Exit status: 0 done, 1 the doctor found something missing, 2 bad input (one line
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import warnings
@@ -76,7 +77,8 @@ def _sort_words(options: argparse.Namespace, rest: Sequence[str]) -> None:
     name = options.word
     first = None if name is None else getattr(options, name)
     words = [*([] if first is None else [first]), *options.overrides, *rest]
-    options.overrides = [word for word in words if "=" in word and not Path(word).is_file()]
+    # Not Path.is_file, which raises where a value is longer than any name of a file.
+    options.overrides = [word for word in words if "=" in word and not os.path.isfile(word)]
     others = [word for word in words if word not in options.overrides]
     if name is not None:
         setattr(options, name, others.pop(0) if others else None)

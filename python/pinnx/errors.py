@@ -7,7 +7,10 @@ line without a traceback and exits with status 2; any other exception is a defec
 
 from __future__ import annotations
 
-__all__ = ["Interrupted", "PinnxError"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Interrupted", "PinnxError", "damage_named"]
 
 
 class PinnxError(ValueError):
@@ -16,3 +19,23 @@ class PinnxError(ValueError):
 
 class Interrupted(PinnxError):  # noqa: N818 - not an error of the user's
     """The run was stopped by Ctrl-C and can go on; the message says how."""
+
+
+@contextmanager
+def damage_named(name: object, what: str) -> Iterator[None]:
+    """Turn what a reading library raises into one line with the name of the file.
+
+    HDF5, zipfile, zlib, NumPy, SciPy and torch let errors of every type through where a file is damaged. Only calls of
+    theirs belong inside: a defect of ours must not look like a damaged file.
+
+    Args:
+        name: of the file.
+        what: could not be done, or is damaged.
+    """
+    try:
+        yield
+    except PinnxError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PinnxError(f"{name}: {what}: {reason}") from None

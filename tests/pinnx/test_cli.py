@@ -249,3 +249,22 @@ def test_the_process_itself() -> None:
     assert done.stderr == f"pinnx: error: {Path.cwd() / 'no.mat'}: no such file\n"
     version = subprocess.run([*given[:3], "--version"], capture_output=True, text=True, check=True)
     assert version.stdout == f"pinnx {__version__}\n"
+
+
+@pytest.mark.parametrize("size", [300, 5000])
+def test_arguments_of_any_length(refused: Refused, size: int) -> None:
+    """An override is no name of a file, and a name that no file can have is said to be none."""
+    words = case("steady_csv")
+    places = ", ".join(["[0.5, 0.25]"] * (size // 12))
+    assert "sensors" in refused(*words, f"sensors.positions=[{places}]", "sensors.noise=0.1")
+    name = "n" * size
+    assert refused("reconstruct", name, "--out", "run").startswith(f"{name}: expected a YAML file")
+    assert refused(*words, f"no.key.{name}=1").startswith(f"no.key.{name}: unknown key")
+    assert "no such file" in refused(
+        "reconstruct", "demo", "--data", f"{name}.npz", "data.synthetic=null", "--out", "run"
+    )
+    assert "no such file" in refused("sensors", f"{name}.h5", "--memory-limit", "1GB")
+    assert name in refused("reconstruct", "demo", "--sensors", f"{name}.csv", "--out", "run")
+    assert name in refused(*(name if word == "run" else word for word in words))
+    assert name in refused("reconstruct", "--resume", name)
+    assert name in refused("sensors", "no.npz", "--plot", f"{name}/a.png")

@@ -85,7 +85,7 @@ def _read(preset_or_path: str | os.PathLike[str]) -> dict[str, Any]:
         raise PinnxError(
             f"{name}: expected a YAML file or a preset ({', '.join(preset_names())}), got neither"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise PinnxError(f"{name}: expected a YAML file, got: {error}") from None
     settings = parse_yaml(text, name)
     if settings is None:

@@ -7,8 +7,7 @@ axis, in the order of their numbers. HDF5 arrays are read when they are indexed,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ import h5py
 import numpy as np
 
 from pinnx.data.stored_numbers import PLAIN, REAL, TIMES, Packing, packing_of, require_digits, text_of
-from pinnx.errors import PinnxError
+from pinnx.errors import PinnxError, damage_named
 
-__all__ = ["ArrayFile", "damage_named"]
+__all__ = ["ArrayFile"]
 
 MAX_LISTED = 24  # arrays listed in an error message: more would bury the first line
 INDEXED_NAME = re.compile(r"(?P<name>[^\[\]]+?)\s*\[(?P<index>[^\[\]]*)\]")
@@ -50,7 +49,7 @@ class ArrayFile:
         """
         name, index = self.named(role, reference)
         stored = self.arrays[name]
-        with damage_named(self.path, f"{name} is damaged"):
+        with damage_named(self.path.name, f"{name} is damaged"):
             try:
                 if index is None or self.reversed_axes:
                     array = np.asarray(stored).T if self.reversed_axes else np.asarray(stored)
@@ -154,7 +153,7 @@ class ArrayFile:
     def packing(self, name: str) -> Packing:
         """Return how the numbers of an array are stored."""
         stored = self.arrays[name]
-        with damage_named(self.path, f"the attributes of {name} are damaged"):
+        with damage_named(self.path.name, f"the attributes of {name} are damaged"):
             fill = stored.fillvalue if isinstance(stored, h5py.Dataset) else None
             return packing_of(name, stored.dtype, self.of_arrays.get(name, {}), fill)
 
@@ -162,7 +161,7 @@ class ArrayFile:
         """Return the attribute units of an array; "" where it has none."""
         frames = self.frames(reference)
         reference = reference if frames is None else next(iter(frames.values()))
-        with damage_named(self.path, f"the attributes of {reference} are damaged"):
+        with damage_named(self.path.name, f"the attributes of {reference} are damaged"):
             return text_of(self._attributes_of(reference.strip()).get("units", "")).strip()
 
     def scalar(self, role: str, reference: str, *, owner: str | None = None) -> float:
@@ -186,7 +185,7 @@ class ArrayFile:
     def _attribute(self, role: str, holder: str, name: str, owner: str | None) -> Any:
         """Look into the array that is named, else into the owner and then the file."""
         tables = [self._attributes_of(holder)] if holder else [self._attributes_of(owner or ""), self.attributes]
-        with damage_named(self.path, "its attributes are damaged"):
+        with damage_named(self.path.name, "its attributes are damaged"):
             for table in tables:
                 if name in table:
                     return table[name]
@@ -205,21 +204,6 @@ class ArrayFile:
         listed = [f"{name} {list(a.shape[::order])}" for name, a in sorted(self.arrays.items())]
         more = [f"and {len(listed) - MAX_LISTED} more"] if len(listed) > MAX_LISTED else []
         return ", ".join(listed[:MAX_LISTED] + more) or "no numeric array"
-
-
-@contextmanager
-def damage_named(path: Path, what: str) -> Iterator[None]:
-    """Turn what a reading library raises into one line with the name of the file.
-
-    HDF5, zipfile, zlib, NumPy and SciPy let errors of every type through where a file is damaged.
-    """
-    try:
-        yield
-    except PinnxError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PinnxError(f"{path.name}: {what}: {reason}") from None
 
 
 def _parse_index(role: str, text: str) -> tuple[Any, ...]:

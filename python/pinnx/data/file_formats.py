@@ -9,34 +9,28 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 import scipy.io
 
-from pinnx.data.array_files import ArrayFile, damage_named
+from pinnx.data.array_files import ArrayFile
 from pinnx.data.stored_numbers import REAL, TIMES, text_of
-from pinnx.errors import PinnxError
+from pinnx.errors import PinnxError, damage_named
 
-__all__ = ["HDF5", "is_file", "open_arrays", "stored_bytes"]
+__all__ = ["HDF5", "open_arrays", "stored_bytes"]
 
 HDF5 = (".h5", ".hdf5", ".nc")
 READABLE = (".mat", ".npz", *HDF5)
+MATLAB_ARRAY, MATLAB_COMPRESSED = 14, 15
 # How netCDF marks a dimension that has no coordinates.
 NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
-
-
-def is_file(path: str | os.PathLike[str]) -> bool:
-    """Say whether there is a file of this name; a name that no file can have (too long) is none."""
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 @contextmanager
@@ -53,7 +47,7 @@ def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
             f"{path}: expected a file that ends in {', '.join(READABLE)}; "
             "a table in a text file is named by data.measurements=FILE"
         )
-    if not is_file(path):
+    if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
     if kind == ".npz":
         yield _load_npz(path)
@@ -62,10 +56,10 @@ def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
     elif kind == ".nc" and not h5py.is_hdf5(path):
         yield _load_netcdf3(path)
     else:
-        with damage_named(path, "cannot be opened as HDF5"):
+        with damage_named(path.name, "cannot be opened as HDF5"):
             file = h5py.File(path, "r")
         with file:
-            with damage_named(path, "cannot be opened as HDF5"):
+            with damage_named(path.name, "cannot be opened as HDF5"):
                 opened = _open_hdf5(path, file)
             yield opened
 
@@ -81,11 +75,11 @@ def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
         PinnxError: no such file, or one that cannot be read.
     """
     path = Path(path)
-    if is_file(path) and path.suffix.lower() == ".npz":
-        with damage_named(path, "cannot be read as npz"), zipfile.ZipFile(path) as archive:
+    if os.path.isfile(path) and path.suffix.lower() == ".npz":
+        with damage_named(path.name, "cannot be read as npz"), zipfile.ZipFile(path) as archive:
             return sum(entry.file_size for entry in archive.infolist())
-    if is_file(path) and path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
-        with damage_named(path, "cannot be read as a MATLAB file"):
+    if os.path.isfile(path) and path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
+        with damage_named(path.name, "cannot be read as a MATLAB file"):
             return sum(8 * math.prod(shape) for _, shape, _ in scipy.io.whosmat(path))
     with open_arrays(path) as file:
         bare = {name if name in file.arrays else name.partition("[")[0].strip() for name in names}
@@ -96,7 +90,7 @@ def _load_npz(path: Path) -> ArrayFile:
     content: dict[str, Any] = {}
     # Opened here: NumPy leaves a file open that turns out to be no archive.
     with (
-        damage_named(path, "cannot be read as npz"),
+        damage_named(path.name, "cannot be read as npz"),
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as archive,
     ):
@@ -112,11 +106,38 @@ def _load_npz(path: Path) -> ArrayFile:
 
 def _load_mat(path: Path) -> ArrayFile:
     content: dict[str, Any] = {}
-    with damage_named(path, "cannot be read as a MATLAB file"):
+    with damage_named(path.name, "cannot be read as a MATLAB file"):
+        if scipy.io.matlab.matfile_version(path)[0] == 1:
+            with path.open("rb") as file:
+                _require_types(file)
         for name, value in scipy.io.loadmat(path).items():
             if not name.startswith("__"):
                 _unfold(content, name, value)
     return ArrayFile(path, *_sorted_out(content), matlab=True)
+
+
+def _require_types(file: BinaryIO) -> None:
+    """Refuse elements of a MATLAB 5 file whose type does not exist: SciPy looks it up without a check, and crashes.
+
+    An element is its type and its size, 4 bytes each, then its data up to a multiple of 8 bytes; an array consists of
+    elements. Those that are compressed have a checksum of their own.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(126)
+    order = "<" if file.read(2) == b"IM" else ">"
+    spans = [(128, size)]
+    while spans:
+        begin, end = spans.pop()
+        while begin + 8 <= end:
+            file.seek(begin)
+            kind, length = struct.unpack(f"{order}II", file.read(8))
+            if kind >> 16:  # a small element: its data is in place of its size
+                kind, length = kind & 0xFFFF, 0
+            if not 1 <= kind <= 18:
+                raise ValueError(f"an element of type {kind} at byte {begin}")
+            if kind == MATLAB_ARRAY:
+                spans.append((begin + 8, min(begin + 8 + length, end)))
+            begin += 8 + (length if kind == MATLAB_COMPRESSED else -(-length // 8) * 8)
 
 
 def _unfold(content: dict[str, Any], name: str, value: Any) -> None:
@@ -132,7 +153,7 @@ def _unfold(content: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _load_netcdf3(path: Path) -> ArrayFile:
-    with damage_named(path, "cannot be read as netCDF"), scipy.io.netcdf_file(path, mmap=False) as file:
+    with damage_named(path.name, "cannot be read as netCDF"), scipy.io.netcdf_file(path, mmap=False) as file:
         content = {name: np.array(variable.data) for name, variable in file.variables.items()}
         attributes = {name: dict(variable._attributes) for name, variable in file.variables.items()}
         own = dict(file._attributes)

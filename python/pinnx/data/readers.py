@@ -66,7 +66,7 @@ def read_snapshots(
     with open_arrays(path) as file:
         coordinates = {axis: file.numbers(axis, name) for axis, name in mapping.coordinates.items()}
         fields = {name: file.numbers(name, reference) for name, reference in mapping.components.items()}
-        for name, array in fields.items():
+        for name, array in (*coordinates.items(), *fields.items()):
             _require_moderate(name, array)
         times = file.numbers("t", mapping.t).reshape(-1) if isinstance(mapping.t, str) else None
         coordinates, times = in_one_system(file, mapping, coordinates, times)

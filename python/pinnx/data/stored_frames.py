@@ -16,11 +16,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pinnx.data.array_files import damage_named
 from pinnx.data.layout import Layout
 from pinnx.data.snapshots import gaps_found
 from pinnx.data.stored_numbers import PLAIN, Packing
-from pinnx.errors import PinnxError
+from pinnx.errors import PinnxError, damage_named
 
 __all__ = ["StoredFrames"]
 
@@ -118,7 +117,7 @@ class StoredFrames:
 
     def _read(self, dataset: h5py.Dataset, frames: np.ndarray, out: np.ndarray) -> None:
         most = GAP_BYTES * dataset.shape[0] // dataset.nbytes
-        with damage_named(Path(dataset.file.filename), f"{dataset.name.lstrip('/')} is damaged"):
+        with damage_named(Path(dataset.file.filename).name, f"{dataset.name.lstrip('/')} is damaged"):
             for first, end in _together(frames, dataset.chunks[0] if dataset.chunks else 1, most):
                 low, high = int(frames[first]), int(frames[end - 1]) + 1
                 if high - low == end - first:

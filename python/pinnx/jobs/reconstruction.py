@@ -6,6 +6,7 @@ Everything that can be wrong with the input is found before the folder of the ru
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,9 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
     """
     watch = Stopwatch()
     folder = RunFolder(out)
-    if not folder.config.is_file():
+    if not os.path.isfile(folder.config):
         raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
-    if folder.report.exists():
+    if os.path.exists(folder.report):
         raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
     config = load_config(str(folder.config), [])
     state = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None

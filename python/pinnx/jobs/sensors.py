@@ -7,6 +7,7 @@ them or so. Snapshots that are still in their file are read in blocks.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,7 +216,7 @@ def _require_writable(plot: str | None, out: str | None, overwrite: bool) -> Non
         path = Path(given)
         if path.suffix.lower() != ending:
             raise PinnxError(f"--{option}: expected a file that ends in {ending}, got {given}")
-        if path.exists() and not (overwrite and path.is_file()):
+        if os.path.lexists(path) and not (overwrite and os.path.isfile(path)):
             raise PinnxError(f"--{option}: {given} exists; expected another name, or --overwrite")
-        if not path.parent.is_dir():
+        if not os.path.isdir(path.parent):
             raise PinnxError(f"--{option}: expected a folder that exists, got {path.parent}")

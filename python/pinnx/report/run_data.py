@@ -12,6 +12,7 @@ Fields are read one picture at a time. In three dimensions pictures show the mid
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def read_run(folder: Path) -> Run:
         PinnxError: the folder or a file is missing, or a file is not what its name says.
     """
     files = RunFolder(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise PinnxError(f"report: expected the folder of a run, got {folder}")
     config_text, metrics_text = read_text(files.config), read_text(files.metrics)
     try:
@@ -252,7 +253,7 @@ def open_fields(path: Path) -> Iterator[RunFields]:
     Raises:
         PinnxError: the file is missing, is not HDF5, or lacks a dataset; the message names it.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r")

@@ -45,7 +45,7 @@ class RunFolder:
         Raises:
             PinnxError: it holds a run, or it is a file.
         """
-        if os.path.lexists(self.path) and not self.path.is_dir():
+        if os.path.lexists(self.path) and not os.path.isdir(self.path):
             raise PinnxError(f"{self.path}: expected a folder for the run, got a file")
         held = [name for name in self.FILES if os.path.lexists(self.path / name)]
         if held:

@@ -8,6 +8,7 @@ identity     the snapshots themselves, r = T; streamed, a sketch of k c + oversa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,9 @@ from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
 __all__ = ["BASES", "MatrixPlan", "PivotedMatrix", "default_modes", "work_rows"]
 
 BASES = ("pod", "identity", "randomized")
+# Numbers whose squares, and sums of them, are as exact as they are themselves.
+MODERATE = {torch.float32: 1e15, torch.float64: 1e120}
+LARGEST_EXPONENT = {torch.float32: 126, torch.float64: 1022}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +92,40 @@ class MatrixPlan:
         """
         if self.basis == "identity":
             return self._identity(source)
-        if self.areas is None:
+        # Products of snapshots may leave the range of their type where the snapshots do not. Modes, or their absence,
+        # show it; looking at the size of all numbers first would cost every caller a pass.
+        found, failure = None, None
+        try:
+            found = self._scaled_modes(source, 1.0)
+        except (PinnxError, torch.linalg.LinAlgError) as error:
+            failure = error
+        most = MODERATE[source.dtype]
+        if found is not None and found.singular_values is not None and 1 / most < found.singular_values[0] < most:
+            return found
+        source.scales = None
+        largest = max(float(block.abs().max()) for block in source.rows()) if source.repeatable else math.nan
+        if largest > most or 0.0 < largest < 1 / most:
+            # A power of two rounds nothing; that of the least numbers has no inverse.
+            return self._scaled_modes(source, 2.0 ** min(-math.frexp(largest)[1], LARGEST_EXPONENT[source.dtype]))
+        if found is None:
+            assert failure is not None
+            raise failure
+        return found
+
+    def _scaled_modes(self, source: SnapshotSource, factor: float) -> PivotedMatrix:
+        """The modes of factor A, with the singular values, the mean and the matrix of A itself."""
+        if self.areas is None and factor == 1.0:
             return self._modes(source)
         # Modes of A W^(1/2), divided by W^(1/2), are orthonormal in the inner product of the areas.
-        roots = np.repeat(np.sqrt(self._checked_areas(source.n)), source.c)
-        source.scales = torch.from_numpy(roots).to(source.device, source.dtype)
+        areas = np.ones(source.n) if self.areas is None else self._checked_areas(source.n)
+        roots = torch.from_numpy(np.repeat(np.sqrt(areas), source.c)).to(source.device, source.dtype)
+        source.scales = roots * factor
         found = self._modes(source)
         same = found.matrix is found.basis
-        basis = found.basis.div_(source.scales)
+        basis = found.basis.div_(roots)
         matrix = basis if same else found.matrix.div_(source.scales)
-        return replace(found, matrix=matrix, basis=basis, mean=found.mean / source.scales)
+        values = None if found.singular_values is None else found.singular_values / factor
+        return replace(found, matrix=matrix, basis=basis, singular_values=values, mean=found.mean / source.scales)
 
     def _checked_areas(self, n: int) -> NDArray[np.float64]:
         """Return the areas, divided by their mean."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.blocks import Progress, SnapshotSource
+from pinnx.data.blocks import ArraySource, Progress, SnapshotSource
 from pinnx.data.open_snapshots import open_snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors.constraints import Constraints
@@ -126,6 +126,7 @@ class SensorSelector(Estimator):
             X: [T, n] or [T, n, c] float32 or float64, NumPy or torch on any device (other numbers become
                 float64); an h5py dataset or "file.h5::name"; anything with a shape, a dtype and rows
                 that can be sliced; or an iterable of blocks of snapshots. It is not changed, and not copied.
+                Places that are forbidden, or have a weight of 0, may be NaN in an array: they count as 0.
             y: ignored, as scikit-learn asks for.
             progress: called as progress("pass 1", done, total) while snapshots are streamed: how many of them
                 (of the places, where columns are read) a pass has read; "hashing" is what a cache reads.
@@ -145,6 +146,8 @@ class SensorSelector(Estimator):
         with open_snapshots(X, num_rows=plan.num_rows, memory_limit=self.memory_limit) as source:
             if self.n_sensors > source.n:
                 raise PinnxError(f"n_sensors: expected 1 to {source.n}, the places of X, got {self.n_sensors}")
+            if isinstance(source, ArraySource):
+                source.matrix = self._without_gaps(source)
             if cache is not None:
                 own = {name: value for name, value in self.get_params(deep=False).items() if name not in STORAGE}
                 key = fingerprint(source, own, self.memory_limit, progress)
@@ -223,6 +226,26 @@ class SensorSelector(Estimator):
         for name in ("oversampling", "power_iterations"):
             if not getattr(self, name) >= 0:
                 raise PinnxError(f"{name}: expected an integer >= 0, got {getattr(self, name)}")
+
+    def _without_gaps(self, source: ArraySource) -> Tensor:
+        """The snapshots, 0 in place of NaN at places that may not be chosen; a copy where there are any."""
+        excluded = np.zeros(source.n, dtype=bool)
+        forbidden, weights = (
+            given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(() if given is None else given)
+            for given in (self.forbidden, self.weights)
+        )
+        if forbidden.shape == excluded.shape and forbidden.dtype == bool:
+            excluded |= forbidden
+        elif forbidden.dtype.kind in "iu" and (forbidden < source.n).all():  # what is wrong is refused where it is used
+            excluded[forbidden] = True
+        if weights.shape == excluded.shape:
+            excluded |= weights == 0.0
+        columns = torch.from_numpy(np.flatnonzero(np.repeat(excluded, source.c))).to(source.device)
+        if not len(columns) or not bool(source.matrix[:, columns].isnan().any()):
+            return source.matrix
+        matrix = source.matrix.clone()
+        matrix[:, columns] = matrix[:, columns].nan_to_num(nan=0.0)
+        return matrix
 
     def _learn(self, source: SnapshotSource, plan: MatrixPlan) -> None:
         found = plan.of(source)

@@ -5,14 +5,14 @@ A file that is cut short or altered fails torch's own checksums (the format is a
 
 from __future__ import annotations
 
-import pickle
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pinnx.errors import PinnxError
+from pinnx.errors import PinnxError, damage_named
 from pinnx.runs.files import atomic_write
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -32,17 +32,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         PinnxError: no such file, a file that is cut short or altered, or one of another format.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such checkpoint")
-    try:
+    with damage_named(path, "expected a whole checkpoint, got a damaged file"):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
             raise PinnxError(f"{path}: expected a whole checkpoint, got one with a damaged part {damaged}")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PinnxError(f"{path}: expected a whole checkpoint, got a damaged file ({reason})") from error
     if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
         raise PinnxError(f"{path}: expected a checkpoint of format {FORMAT}, got another file")
     return state

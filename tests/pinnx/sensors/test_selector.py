@@ -187,6 +187,42 @@ def test_constraints_reach_the_choice(snapshots: np.ndarray) -> None:
     assert np.diff(np.sort(x[apart, 0])).min() >= 0.15
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"basis": "identity"}, {"basis": "randomized"}, {"basis": "randomized", "method": "randomized"},
+     {"areas": np.linspace(0.5, 2.0, 60)}, {"scale_modes": True, "subtract_mean": True}],
+)  # fmt: skip
+@pytest.mark.parametrize(("size", "dtype"), [(1e200, "f8"), (1e-200, "f8"), (1e30, "f4"), (1e-30, "f4")])
+def test_numbers_of_any_size(rng: np.random.Generator, options: dict, size: float, dtype: str) -> None:
+    """Their squares leave the range of the type; sensors and modes are those of numbers near 1."""
+    usual = (rng.normal(size=(20, 6)) @ rng.normal(size=(6, 60))).astype(dtype)
+    wanted = SensorSelector(5, **options).fit(usual)
+    found = SensorSelector(5, **options).fit((usual.astype("f8") * size).astype(dtype))
+    np.testing.assert_array_equal(found.selected_sensors_, wanted.selected_sensors_)
+    if wanted.singular_values_ is not None:
+        np.testing.assert_allclose(found.singular_values_ / size, wanted.singular_values_, rtol=1e-4)
+        np.testing.assert_allclose(np.abs(found.basis_), np.abs(wanted.basis_), atol=1e-4)
+
+
+@pytest.mark.parametrize("basis", ["pod", "identity"])
+def test_nan_at_places_that_may_not_be_chosen(rng: np.random.Generator, basis: str) -> None:
+    whole = rng.normal(size=(12, 5)) @ rng.normal(size=(5, 40))
+    body = np.arange(40) % 4 == 0
+    masked = np.ma.array(whole, mask=np.tile(body, (12, 1)))
+    gaps, zeros = masked.filled(np.nan), masked.filled(0.0)
+    options = [{"forbidden": np.flatnonzero(body)}, {"forbidden": body}, {"weights": np.where(body, 0.0, 1.0)}]
+    for more in options:
+        wanted = SensorSelector(4, basis=basis, **more).fit(zeros)
+        found = SensorSelector(4, basis=basis, **more).fit(gaps)
+        np.testing.assert_array_equal(found.selected_sensors_, wanted.selected_sensors_)
+        assert found.quality_ == wanted.quality_
+    assert np.isnan(gaps).any(), "X is not changed"
+    with pytest.raises(PinnxError, match=r"expected finite|NaN"):
+        SensorSelector(4, basis=basis, forbidden=[0, 4]).fit(gaps)
+    with pytest.raises(PinnxError, match=r"X: expected values everywhere, got 120 of 480 masked; give filled\(nan\)"):
+        SensorSelector(4, basis=basis, forbidden=body).fit(masked)
+
+
 def test_figures_beside_random_places(snapshots: np.ndarray, rng: np.random.Generator) -> None:
     train, held_out = snapshots[:45], snapshots[45:]
     selector = SensorSelector(12, subtract_mean=True).fit(train)

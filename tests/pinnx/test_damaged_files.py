@@ -1,0 +1,126 @@
+"""Truncated, altered and random files of every format that is read: one line that names the file, or a result.
+
+The damage is drawn from the seed of the test; each format gets about a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from flow_files import TINY, prepare, source, unsteady_grid
+
+from pinnx.cli import main
+from pinnx.config import load_config
+from pinnx.errors import PinnxError
+from pinnx.jobs.load_case import load_case
+
+SECONDS, MOST = 0.8, 400  # of damaged copies of each format
+
+
+def damaged(rng: np.random.Generator, content: bytes) -> bytes:
+    """One of: cut short, some bytes altered, a stretch of noise or zeros, a stretch taken out or put in, noise."""
+    size = max(len(content), 1)
+    begin = int(rng.integers(size))
+    end = min(size, begin + int(rng.integers(1, 200)))
+    noise = rng.bytes(end - begin)
+    kind = rng.integers(7)
+    if kind == 0:
+        return content[:begin]
+    if kind == 1:
+        altered = bytearray(content)
+        for place in rng.integers(size, size=int(rng.integers(1, 9))).tolist():
+            altered[place] = int(rng.integers(256))
+        return bytes(altered)
+    middle = {2: noise, 3: bytes(end - begin), 4: b"", 5: content[begin:end] + noise}
+    return content[:begin] + middle[int(kind)] + content[end:] if kind in middle else rng.bytes(size)
+
+
+def fuzz(path: Path, rng: np.random.Generator, use: Callable[[], object]) -> int:
+    """Use damaged copies of a file in its place; returns how many were refused."""
+    content = path.read_bytes()
+    use()
+    stop, refused = time.perf_counter() + SECONDS, 0
+    for _ in range(MOST):
+        broken = damaged(rng, content)
+        path.write_bytes(broken)
+        try:
+            use()
+        except PinnxError as error:
+            refused += "\n" not in str(error)
+        if time.perf_counter() > stop:
+            break
+    return refused
+
+
+def flow(path: Path) -> Path:
+    with np.load(unsteady_grid(path.parent)) as file:
+        arrays = dict(file)
+    if path.suffix == ".npz":
+        (np.savez_compressed if path.stem == "packed" else np.savez)(path, **arrays)
+    elif path.suffix == ".mat" and path.stem != "hdf5":
+        scipy.io.savemat(path, arrays | {"s": {"u": 1.0}}, do_compression=path.stem == "packed")
+    elif path.name == "classic.nc":
+        with scipy.io.netcdf_file(path, "w") as file:
+            for name, array in arrays.items():
+                axes = tuple(f"{name}{axis}" for axis in range(array.ndim))
+                for axis, size in zip(axes, array.shape, strict=True):
+                    file.createDimension(axis, size)
+                file.createVariable(name, "f8", axes)[...] = array
+    else:
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                options = {"chunks": True, "compression": "gzip"} if path.stem == "packed" and array.ndim > 1 else {}
+                file.create_dataset(name, data=np.atleast_2d(array).T if path.suffix == ".mat" else array, **options)
+                file[name].attrs["scale_factor"] = 1.0
+    return path
+
+
+ARRAYS = ["f.npz", "packed.npz", "f.mat", "packed.mat", "hdf5.mat", "f.h5", "packed.h5", "f.nc", "classic.nc"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays(tmp_path: Path, rng: np.random.Generator, name: str) -> None:
+    path = flow(tmp_path / name)
+    config = load_config(None, [f"data.path={path}", "data.arrays.t=t", "flow.nu=0.1", "sensors.count=4"])
+    assert fuzz(path, rng, lambda: load_case(config)) > 5
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["f.h5", "packed.h5", "f.npz"])
+@pytest.mark.parametrize("limit", [[], ["--memory-limit", "17.2MB"]])
+def test_the_command_sensors(
+    tmp_path: Path, rng: np.random.Generator, name: str, limit: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = flow(tmp_path / name)
+    words = ["sensors", str(path), "--variable", "u,v", "data.axes=[t,x,y]", "--count", "3", "--method", "qr", *limit]
+
+    def use() -> None:
+        status = main([*words, "--quiet"])
+        said = capsys.readouterr().err
+        if status:
+            assert status == 2
+            raise PinnxError([line for line in said.splitlines() if "error" in line][-1])
+
+    assert fuzz(path, rng, use) > 5
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["unsteady_csv", "steady_csv"])
+def test_tables_and_configurations(tmp_path: Path, rng: np.random.Generator, name: str) -> None:
+    config, data = prepare(tmp_path, name)
+
+    def use() -> object:
+        return load_case(load_config(config, [*TINY, source(data)]))
+
+    text = config.read_bytes()
+    assert fuzz(data, rng, use) > 5
+    data = prepare(tmp_path, name)[1]
+    config.write_bytes(text)
+    assert fuzz(config, rng, lambda: load_config(config, [source(data)])) > 5

@@ -14,7 +14,6 @@ from flow_files import TINY, prepare
 
 from pinnx.cli import main
 from pinnx.config import load_config
-from pinnx.config.method import Sensors
 from pinnx.data.readers import read_fields
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
@@ -163,7 +162,8 @@ def test_one_snapshot_has_no_modes_to_pivot() -> None:
 
 def test_the_defaults_are_those_of_the_configuration() -> None:
     defaults = {field.name: field.default for field in fields_of(Selection)}
-    section = Sensors().model_dump()
+    given = ["data.path=steady.npz", "flow.nu=0.01", "sensors.count=5"]
+    section = load_config(None, given).sensors.model_dump()  # with the seed at the top
     shared = section.keys() & defaults.keys() - {"count"}
     assert shared == section.keys() - {"count", "noise", "positions"}
     assert {name: section[name] for name in shared} == {name: defaults[name] for name in shared}

@@ -280,7 +280,10 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
             ["model.sigma=[1, -2]"],
             "model.sigma: expected a number > 0 or a list of numbers > 0, got [1, -2]",
         ),
-        (["evals=3"], "evals: expected a section with the keys points, grid, times, limits, got 3"),
+        (
+            ["evals=3"],
+            "evals: expected a section with the keys points, grid, times, left_out, left_out_steps, limits, got 3",
+        ),
         (
             ["boundaries=[3]"],
             "boundaries.0: expected a section with the keys where, u, v, w, p, got 3",

@@ -164,6 +164,12 @@ class Evals(Section):
         "null = those of the rows, or 200 where they are more",
         "time",
     )
+    left_out: Factor | None = setting(
+        None,
+        "share of the sensors that a second, shorter training leaves out, to measure the error there; null = 0.1 where "
+        "there is no reference, else 0, which makes none",
+    )
+    left_out_steps: Count | None = setting(None, "steps of that training; null = three tenths of train.steps")
     limits: Limits = setting(Limits(), "what must hold")
 
 

@@ -65,6 +65,10 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "worst_component": Gate(
             0.25, "relative", "largest relative L2 error of a component that is 1 % of the velocity or more", red=2.0
         ),
+        # The reconstruction gate, for a training of fewer steps and sensors than the one that is judged.
+        "held_out_sensors": Gate(
+            0.15, "relative", "relative error at sensors that a second, shorter training did not see", red=2.0
+        ),
         # A third of the reconstruction gate: a network that misses the values it was given by more than this cannot
         # be trusted where it was given none.
         "sensor_misfit": Gate(0.05, "relative", "relative misfit at the sensors, a fraction"),

@@ -16,6 +16,7 @@ from pinnx.evals.settling import last_change
 from pinnx.jobs.baseline import gappy_pod_baseline
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_description import flow_description
+from pinnx.jobs.held_out import HeldOut
 from pinnx.jobs.outputs import peak_memory_gib, versions
 from pinnx.physics.term import Measured
 from pinnx.train.trainer import Trainer
@@ -33,6 +34,7 @@ def run_metrics(
     nu: float,
     command: str,
     history: Mapping[str, NDArray[np.float64]],
+    left_out: HeldOut | None,
 ) -> dict[str, Any]:
     """Everything that metrics.json says of a finished run, but for ``wall_s``, which the caller sets last.
 
@@ -44,6 +46,7 @@ def run_metrics(
         nu: the viscosity that belongs to the fields.
         command: what was typed.
         history: columns of history.jsonl.
+        left_out: what a training without some of the sensors found there; None: none was made.
     """
     problem = trainer.problem
     measured = measure(
@@ -58,11 +61,13 @@ def run_metrics(
         change = last_change(*(history[name] for name in ("step", "lr", "nu")))
         note = f"{nu:.4g}, from the guess {case.nu:.4g}"
         measured.append(Measured(SETTLED, change, note))
+    if left_out is not None:
+        measured += left_out.measured
     errors = _errors(case, flow)
     worst = None
     if errors is not None:
         assert case.reference is not None
-        worst = worst_component(errors, case.reference.velocity)
+        worst = worst_component(errors, case.reference.velocity[:, case.reference.in_flow])
         measured += _reconstruction(errors, worst)
     numbers = {item.gate: item.value for item in measured}
     baseline = gappy_pod_baseline(case)
@@ -85,6 +90,7 @@ def run_metrics(
         "seed": config.seed,
         "nu": nu,
         "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
+        "held_out": None if left_out is None else left_out.facts,
         "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if config.problem.learn_nu else {},
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in checks],

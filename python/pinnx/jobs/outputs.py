@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import pinn_ext
 from pinnx.data.snapshots import AXIS_NAMES
@@ -51,7 +52,9 @@ def evaluate_output(
     )
 
 
-def write_fields(path: Path, case: Case, flow: Evaluation, names: Sequence[str], nu: float) -> None:
+def write_fields(
+    path: Path, case: Case, flow: Evaluation, names: Sequence[str], nu: float, at_sensors: NDArray[np.float64]
+) -> None:
     """Writes fields.h5.
 
     Args:
@@ -60,9 +63,11 @@ def write_fields(path: Path, case: Case, flow: Evaluation, names: Sequence[str],
         flow: fields and residuals at the output points, frame by frame.
         names: of the fields; the first are the components of the velocity.
         nu: the viscosity that belongs to the fields; the one found, where it was learned.
+        at_sensors: [k, c] the fields at the measurements, ``case.coordinates``.
     """
     with atomic_write(path) as partial, h5py.File(partial, "w") as file:
         _write(file, case, flow, names, nu)
+        _write_sensors(file, case, at_sensors)
 
 
 def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], nu: float) -> None:
@@ -107,6 +112,22 @@ def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], 
         else:
             file["reference/p"] = pressure.astype(np.float32)
             file["reference/p_frames"] = case.reference.pressure_frames
+
+
+def _write_sensors(file: h5py.File, case: Case, fields: NDArray[np.float64]) -> None:
+    """What was measured, and what was reconstructed there."""
+    velocity = fields[:, : case.dim]
+    columns = dict(zip("uvw", zip(case.velocity.T, velocity.T, strict=True), strict=False))
+    if case.pressure is not None:
+        columns["p"] = (case.pressure, fields[:, case.dim])
+    if case.speed is not None:
+        columns["speed"] = (case.speed, np.linalg.norm(velocity, axis=1))
+    columns = {name: columns[name] for name in columns if name in case.measured}
+    group = file.create_group("sensors")
+    group.attrs["names"] = ",".join(columns)
+    group["coordinates"] = case.coordinates
+    measured, reconstructed = (np.column_stack(pair) for pair in zip(*columns.values(), strict=True))
+    group["measured"], group["reconstructed"] = measured, reconstructed
 
 
 def peak_memory_gib() -> float:

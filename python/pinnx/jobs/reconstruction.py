@@ -18,6 +18,7 @@ from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
@@ -158,9 +159,11 @@ def _finish(run: _Run) -> dict[str, Any]:
             case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
         )
         nu = flow.found().get("nu", case.nu)
-        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu)
+        at_sensors = flow.problem.model.predict(case.coordinates)
+        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors)
         history = history_columns(folder.history)
-        metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history)
+    left_out = held_out_sensors(run.config, case, run.console)
+    metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history, left_out)
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

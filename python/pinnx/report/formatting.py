@@ -24,6 +24,7 @@ __all__ = [
 TIMES = "\N{MULTIPLICATION SIGN}"
 _SPACE = "\u00a0"  # no line break between a number and its unit
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MOST_SPOKEN = 20
 _VOID = {"img", "meta"}
 
 
@@ -74,10 +75,12 @@ def enumeration(items: Sequence[str]) -> str:
 
 
 def positions_text(positions: Iterable[Sequence[float]]) -> str:
-    """Positions by rank: "1 at (0.5, 2); 2 at (1, 0)"."""
-    return "; ".join(
+    """Positions by rank, the first twenty: "1 at (0.5, 2); 2 at (1, 0)"."""
+    spoken = [
         f"{rank} at ({', '.join(f'{c:.3g}' for c in position)})" for rank, position in enumerate(positions, start=1)
-    )
+    ]
+    more = len(spoken) - _MOST_SPOKEN
+    return "; ".join(spoken if more <= 0 else [*spoken[:_MOST_SPOKEN], f"and {more} more"])
 
 
 def _trimmed(text: str) -> str:

@@ -19,7 +19,6 @@ from pinnx.report.panels import (
     Picture,
     add_colorbar,
     draw_field,
-    draw_text,
     name_outer_axes,
     name_row,
     new_figure,
@@ -32,37 +31,33 @@ from pinnx.report.run_data import RunFields
 __all__ = ["draw_fields", "draw_residuals", "draw_times"]
 
 
-def draw_fields(fields: RunFields, errors: Mapping[str, float]) -> Picture:
-    """Every quantity at the main frame: reference, reconstruction, error, or reconstruction alone."""
+def draw_fields(fields: RunFields, errors: Mapping[str, float]) -> list[Picture]:
+    """Every quantity at the main frame: beside its reference where that is known there, and the others alone."""
     frame, names = fields.main_frame(), fields.quantities
-    if fields.has_reference:
-        return _compare(fields, [(name, frame) for name in names], errors)
-
-    width, height = panel_size(fields.plane, 4.4, 3.4)
-    num_rows = (len(names) + 1) // 2
-    figure = new_figure(2 * (width + 0.95) + 0.3, num_rows * (height + 0.45) + 0.3)
-    panels = figure.subplots(num_rows, 2, squeeze=False, sharex=True, sharey=True)
-    for ax in panels.flat[len(names) :]:
-        ax.set_axis_off()
-    for ax, name in zip(panels.flat, names, strict=False):
-        values = fields.picture(name, frame)
-        norm, extend = range_of(values)
-        drawn = draw_field(ax, fields.plane, values, FIELD_MAP, norm)
-        ax.set_title(name, color=INK, fontsize=11, weight="bold")
-        add_colorbar(figure, drawn, [ax], "", extend)
-    name_outer_axes(panels)
-    subject = f"reconstructed {enumeration(names)}{_where(fields, frame)}"
-    note = _constant_note(fields, names)
-    return Picture(figure, f"The {subject}. There is no reference to compare with.{note}", f"Maps of the {subject}.")
+    known = [name for name in names if frame in fields.reference_frames(name)]
+    others = [name for name in names if name not in known]
+    pictures = [_compare(fields, [(name, frame) for name in known], errors)] if known else []
+    if others:
+        subject = f"reconstructed {enumeration(others)}{_where(fields, frame)}"
+        caption = f"The {subject}, in the units of the data.{_constant_note(fields, others)}"
+        pictures.append(_alone(fields, [(name, name, frame) for name in others], caption, f"Maps of the {subject}."))
+    return pictures
 
 
 def draw_times(fields: RunFields, num_frames: int, errors: Mapping[str, float]) -> Picture | None:
-    """The main quantity at several times, beside its reference where it is known; None for fewer than two."""
-    count = min(num_frames, fields.num_frames)
+    """The main quantity at several times, beside its reference where it has one; None for fewer than two."""
+    known = fields.reference_frames(fields.main)
+    frames = known or list(range(fields.num_frames))
+    count = min(num_frames, len(frames))
     if count < 2:
         return None
-    frames = np.unique(np.linspace(0, fields.num_frames - 1, count).round().astype(int))
-    return _compare(fields, [(fields.main, int(frame)) for frame in frames], errors, by_time=True)
+    chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))]
+    if known:
+        return _compare(fields, [(fields.main, frame) for frame in chosen], errors, by_time=True)
+    plane = f" in the plane {fields.plane_note}" if fields.plane_note else ""
+    subject = f"reconstructed {fields.main} at {len(chosen)} times{plane}"
+    rows = [(fields.time_of(frame), fields.main, frame) for frame in chosen]
+    return _alone(fields, rows, f"The {subject}, in the units of the data.", f"Maps of the {subject}.")
 
 
 def draw_residuals(fields: RunFields) -> Picture | None:
@@ -90,6 +85,24 @@ def draw_residuals(fields: RunFields) -> Picture | None:
     )
 
 
+def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, alt: str) -> Picture:
+    """Maps two in a row, each with its title, quantity and frame."""
+    width, height = panel_size(fields.plane, 4.4, 3.4)
+    num_rows = (len(panels) + 1) // 2
+    figure = new_figure(2 * (width + 0.95) + 0.3, num_rows * (height + 0.45) + 0.3)
+    axes = figure.subplots(num_rows, 2, squeeze=False, sharex=True, sharey=True)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (title, name, frame) in zip(axes.flat, panels, strict=False):
+        values = fields.picture(name, frame)
+        norm, extend = range_of(values)
+        drawn = draw_field(ax, fields.plane, values, FIELD_MAP, norm)
+        ax.set_title(title, color=INK, fontsize=11, weight="bold")
+        add_colorbar(figure, drawn, [ax], "", extend)
+    name_outer_axes(axes)
+    return Picture(figure, caption, alt)
+
+
 def _compare(
     fields: RunFields, rows: list[tuple[str, int]], errors: Mapping[str, float], *, by_time: bool = False
 ) -> Picture:
@@ -98,17 +111,11 @@ def _compare(
     panels = figure.subplots(len(rows), 3, squeeze=False, sharex=True, sharey=True)
     saturated = False
     for (left, middle, right), (name, frame) in zip(panels, rows, strict=True):
-        found = fields.picture(name, frame)
-        known = frame in fields.reference_frames(name)
-        wanted = fields.picture(name, frame, reference=True) if known else found
+        found, wanted = fields.picture(name, frame), fields.picture(name, frame, reference=True)
         norm, extend = range_of(wanted)
         drawn = draw_field(middle, fields.plane, found, FIELD_MAP, norm)
         name_row(left, fields.time_of(frame) if by_time else name)
         add_colorbar(figure, drawn, [left, middle], "", extend)
-        if not known:
-            for ax in (left, right):
-                draw_text(ax, fields.plane, "no reference")
-            continue
         draw_field(left, fields.plane, wanted, FIELD_MAP, norm)
         error_norm, beyond = symmetric_range(found - wanted)
         saturated |= beyond

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pinnx.report.curves import draw_error_over_time, draw_found, draw_loss
-from pinnx.report.formatting import Html, duration, percent, tag
+from pinnx.report.formatting import Html, duration, join, percent, tag
 from pinnx.report.maps import draw_fields, draw_residuals, draw_times
+from pinnx.report.measured import draw_measured
 from pinnx.report.panels import Picture, to_png
 from pinnx.report.run_data import Run, RunFields, open_fields, read_run
 from pinnx.report.sensor_maps import draw_sensors
@@ -127,9 +128,14 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
         _section(
             "What was given",
             tag("ul", *(tag("li", sentence) for sentence in given(run, fields))),
+            _notes(run),
             figures.show(draw_sensors(fields, run.sensors)),
         ),
-        _section("The result", figures.show(draw_fields(fields, errors))),
+        _section(
+            "The result",
+            *(figures.show(picture) for picture in draw_fields(fields, errors)),
+            figures.show(draw_measured(fields)),
+        ),
         _section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),
         _section(
             "Where and when it is wrong",
@@ -149,6 +155,15 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
             _folded("Configuration", tag("pre", run.config_text)),
         ),
     ]
+
+
+def _notes(run: Run) -> Html:
+    """What the run left out of its input, averaged, overrode or assumed."""
+    notes = run.metrics.get("notes") or ()
+    if not notes:
+        return Html("")
+    items = [tag("li", str(note)) for note in notes]
+    return join((tag("p", tag("strong", "What was done to the input")), tag("ul", *items)))
 
 
 def _section(title: str, *content: Html) -> Html:

@@ -31,7 +31,6 @@ __all__ = [
     "add_colorbar",
     "draw_field",
     "draw_streamlines",
-    "draw_text",
     "figure_with_map",
     "name_outer_axes",
     "name_row",
@@ -185,12 +184,6 @@ def draw_streamlines(ax: Axes, plane: Plane, u: NDArray[np.float64], v: NDArray[
     )
     # streamplot widens the axes by itself.
     ax.set(xlim=(x0, x1), ylim=(y0, y1))
-
-
-def draw_text(ax: Axes, plane: Plane, text: str) -> None:
-    """Writes a text in the middle of a panel that has no field."""
-    _frame(ax, plane)
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
 def add_colorbar(

@@ -32,7 +32,7 @@ from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
 from pinnx.sensors.sensor_set import SensorSet
 
-__all__ = ["Run", "RunFields", "open_fields", "read_run"]
+__all__ = ["AtSensors", "Run", "RunFields", "open_fields", "read_run"]
 
 _REFERENCE = "reference/"
 
@@ -79,6 +79,25 @@ def read_run(folder: Path) -> Run:
             raise PinnxError(f"{path}: expected names with values, got {type(content).__name__}")
     sensors = SensorSet.read_csv(files.sensors).positions
     return Run(config_text, config, metrics, history_columns(files.history), sensors)
+
+
+@dataclass(frozen=True, eq=False)
+class AtSensors:
+    """What was measured, and what was reconstructed there.
+
+    Args:
+        names: of the c quantities.
+        times: ``[k]``, None where the problem is steady.
+        places: ``[k, d]``.
+        measured: ``[k, c]``, NaN where a quantity was not measured.
+        reconstructed: ``[k, c]``.
+    """
+
+    names: tuple[str, ...]
+    times: NDArray[np.float64] | None
+    places: NDArray[np.float64]
+    measured: NDArray[np.float64]
+    reconstructed: NDArray[np.float64]
 
 
 class RunFields:
@@ -206,6 +225,24 @@ class RunFields:
         if self._holes.any():
             values = values[:, ~self._holes]
         return values - values.mean(axis=1, keepdims=True) if name in self.up_to_constant else values
+
+    def at_sensors(self) -> AtSensors | None:
+        """Measured and reconstructed values; None where none are stored."""
+        if "sensors" not in self._file:
+            return None
+        coordinates, measured, reconstructed = (
+            np.asarray(self._dataset(f"sensors/{name}")[...], dtype=np.float64)
+            for name in ("coordinates", "measured", "reconstructed")
+        )
+        names = _listed(self._file["sensors"].attrs.get("names", ""))
+        wanted = (len(coordinates), len(names))
+        if not names or coordinates.ndim != 2 or measured.shape != wanted or reconstructed.shape != wanted:
+            raise PinnxError(
+                f"report: fields.h5: sensors: expected coordinates [k, D] and values [k, {len(names)}], got "
+                f"{list(coordinates.shape)}, {list(measured.shape)}, {list(reconstructed.shape)}"
+            )
+        times = None if self.times is None else coordinates[:, 0]
+        return AtSensors(names, times, coordinates[:, -self.dim :], measured, reconstructed)
 
     def _dataset(self, name: str) -> Any:
         if name not in self._file:

@@ -1,7 +1,7 @@
 """Maps of the sensors, numbered by rank: of a reconstruction, and of a choice of sensors alone.
 
 Sensors often stand close together (walls, a lid). Marks that would overlap are pushed apart, pair by pair, and a thin
-line leads from each to its true position.
+line leads from each to its true position. More than sixty are dots without a number.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ __all__ = ["draw_placement", "draw_sensors", "mark_sensors", "spread"]
 
 _DIAMETER = 13.0  # of a mark, in typographic points
 _APART = _DIAMETER + 3.0  # between the centres of two marks, edges included
+# More marks cover the picture and each other, and take seconds: they are dots without a number.
+MOST_NUMBERED = 60
 _ROUNDS = 200  # a dozen marks settle within twenty; hundreds may stay crowded
 _BLOCK = 2**21  # numbers that are widened to float64 at a time: 16 MB
 
@@ -45,8 +47,8 @@ def draw_sensors(fields: RunFields, sensors: NDArray[np.float64]) -> Picture:
     )
     return Picture(
         figure,
-        f"The {plural(len(sensors), 'sensor')}, numbered by rank, best first, on the {shown}.",
-        f"Map of the {shown} with numbered sensors: {positions_text(sensors)}.",
+        f"The {plural(len(sensors), 'sensor')}, {_marks(len(sensors))}, on the {shown}.",
+        f"Map of the {shown} with sensors: {positions_text(sensors)}.",
     )
 
 
@@ -84,8 +86,8 @@ def draw_placement(
     over = f" over {plural(len(values), 'snapshot')}" if len(values) > 1 else ""
     return Picture(
         figure,
-        f"{count}, numbered by rank, best first, on the {label}{over}{f' at {note}' if note else ''}.",
-        f"Map of the {label}{over} with numbered sensors: {positions_text(sensors)}.",
+        f"{count}, {_marks(len(sensors))}, on the {label}{over}{f' at {note}' if note else ''}.",
+        f"Map of the {label}{over} with sensors: {positions_text(sensors)}.",
     )
 
 
@@ -100,7 +102,7 @@ def _deviation(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def mark_sensors(ax: Axes, positions: NDArray[np.float64], points_per_unit: NDArray[np.float64]) -> None:
-    """Draws a numbered mark for each position.
+    """Draws a numbered mark for each position, or dots where they are many.
 
     Args:
         ax: where to draw.
@@ -108,6 +110,9 @@ def mark_sensors(ax: Axes, positions: NDArray[np.float64], points_per_unit: NDAr
         points_per_unit: ``[2]``, typographic points to one unit of x and of y.
     """
     beneath = {"zorder": 4, "clip_on": False}
+    if len(positions) > MOST_NUMBERED:
+        ax.plot(*positions.T, "o", ms=4.5, mfc=INK, mec="white", mew=0.8, **beneath)
+        return
     marks = spread(positions * points_per_unit, _APART) / points_per_unit
     for rank, (position, mark) in enumerate(zip(positions, marks, strict=True), start=1):
         if np.linalg.norm((mark - position) * points_per_unit) > _DIAMETER / 4:
@@ -118,6 +123,13 @@ def mark_sensors(ax: Axes, positions: NDArray[np.float64], points_per_unit: NDAr
         ax.plot(*mark, "o", ms=_DIAMETER, mfc="white", mec=INK, mew=1.3, zorder=5, clip_on=False)
         text = {"ha": "center", "va": "center_baseline", "fontsize": 7.5, "weight": "bold", "color": INK, "zorder": 6}
         ax.text(*mark, str(rank), **text)
+
+
+def _marks(count: int) -> str:
+    """How the sensors are marked, for a caption."""
+    if count > MOST_NUMBERED:
+        return f"as dots, without their ranks, as they are more than {MOST_NUMBERED}"
+    return "numbered by rank, best first"
 
 
 def spread(points: NDArray[np.float64], apart: float) -> NDArray[np.float64]:

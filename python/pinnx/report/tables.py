@@ -17,6 +17,7 @@ from pinnx.report.formatting import Html, duration, join, number, percent, table
 __all__ = ["STATUSES", "checks_table", "datum", "errors_table", "facts_table", "sensors_table", "status_of"]
 
 STATUSES = ("passed", "warning", "failed")  # from good to bad
+_MOST_ROWS = 200  # of sensors
 _MARKS = {"passed": "✓", "warning": "!", "failed": "✗"}
 
 # Numbers of metrics.json that every run has, in the order of the table; the run's descriptions name the others.
@@ -36,6 +37,7 @@ _ELSEWHERE = {
         "relative_l2",
         "worst_component",
         "found",
+        "held_out",
         "checks",
         "baseline",
         "baseline_note",
@@ -82,11 +84,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     """The relative L2 errors, beside those of the baselines where there are any, and what these were given."""
     errors: Mapping[str, float] = metrics.get("relative_l2") or {}
     if not errors:
-        return tag(
-            "p",
-            "There is no reference, so the error is not known. The checks and the residuals show what can be said "
-            "without one.",
-        )
+        return tag("p", _without_reference(metrics))
     baselines, descriptions = metrics.get("baseline") or {}, metrics.get("descriptions") or {}
     rows = [
         (
@@ -103,6 +101,23 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     )
 
 
+def _without_reference(metrics: Mapping[str, Any]) -> str:
+    """What can be said without a reference, and what cannot."""
+    words = (
+        "There is no reference, so the error is not known. Small residuals alone prove nothing, nor do sensors that "
+    )
+    words += "agree: a wake kept all their limits with the pressure 26 % and v 58 % wrong."
+    held_out = metrics.get("held_out")
+    if not held_out:
+        return words + " No sensors were left out to measure the error there."
+    count = len(held_out["positions"])
+    return (
+        f"{words} The check of held-out sensors is the error at {count} that a second training of {held_out['steps']} "
+        f"steps did not see; it used the other {held_out['num_used']}. With fewer steps and fewer sensors than this "
+        "run it errs on the large side, and it sees nothing where no sensor is."
+    )
+
+
 def facts_table(metrics: Mapping[str, Any]) -> Html:
     """What ran, how long, on what: everything in metrics.json that has no table of its own."""
     others = [key for key in metrics if key not in _FACTS and key not in _ELSEWHERE]
@@ -115,12 +130,13 @@ def facts_table(metrics: Mapping[str, Any]) -> Html:
 
 
 def sensors_table(sensors: NDArray[np.float64]) -> Html:
-    """Rank and position of every sensor."""
+    """Rank and position of the sensors, of many the first."""
     rows = [
         (str(rank), *(datum(float(c), number(c, 5)) for c in position))
-        for rank, position in enumerate(sensors, start=1)
+        for rank, position in enumerate(sensors[:_MOST_ROWS], start=1)
     ]
-    return table("Sensors, best first", ("rank", *"xyz"[: sensors.shape[1]]), rows)
+    part = f", the first {_MOST_ROWS} of {len(sensors)}; sensors.csv has all" if len(sensors) > _MOST_ROWS else ""
+    return table(f"Sensors, best first{part}", ("rank", *"xyz"[: sensors.shape[1]]), rows)
 
 
 def status_of(item: Mapping[str, Any]) -> str:

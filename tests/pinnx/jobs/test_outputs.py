@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -34,7 +35,7 @@ def written(tiny: Tiny, name: str, path: Path) -> tuple[Case, Evaluation]:
     case = load_case(config)
     problem = flow_problem(config, case).problem
     flow = evaluate_output(case.output, problem)
-    write_fields(path, case, flow, problem.fields, 0.125)
+    write_fields(path, case, flow, problem.fields, 0.125, problem.model.predict(case.coordinates))
     return case, flow
 
 
@@ -71,6 +72,25 @@ def test_layout(tiny: Tiny, name: str, tmp_path: Path) -> None:
         for column, component in enumerate(components if case.reference is not None else ()):
             wanted = case.reference.velocity[..., column].reshape(shape)
             np.testing.assert_array_equal(file["reference"][component], wanted.astype(np.float32))
+
+
+def test_what_was_measured_stands_beside_what_was_reconstructed(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("unsteady_csv")
+    whole = load_case(config)
+    velocity, pressure = whole.velocity.copy(), np.arange(15.0)
+    velocity[:, 1] = np.nan  # only u
+    pressure[3:] = np.nan
+    case = replace(whole, velocity=velocity, pressure=pressure, speed=np.full(15, 2.0))
+    problem = flow_problem(config, case).problem
+    fields = problem.model.predict(case.coordinates)
+    write_fields(tmp_path / "fields.h5", case, evaluate_output(case.output, problem), problem.fields, 0.1, fields)
+    with h5py.File(tmp_path / "fields.h5") as file:
+        group = file["sensors"]
+        assert group.attrs["names"] == "u,p,speed"
+        np.testing.assert_array_equal(group["coordinates"], case.coordinates)
+        np.testing.assert_array_equal(group["measured"], np.column_stack([velocity[:, 0], pressure, case.speed]))
+        wanted = np.column_stack([fields[:, 0], fields[:, 2], np.hypot(fields[:, 0], fields[:, 1])])
+        np.testing.assert_allclose(group["reconstructed"], wanted, rtol=EPS32)
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -31,7 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
-BESIDE |= {"worst_component", "found", "equations", "measured", "descriptions", "notes", "scales"}
+BESIDE |= {"worst_component", "found", "held_out", "equations", "measured", "descriptions", "notes", "scales"}
 
 
 def network_bits(folder: Path) -> list[bytes]:
@@ -74,7 +74,7 @@ def test_metrics_are_complete_and_strict_json(finished: Finished, name: str) -> 
     checks = {item["name"]: item for item in metrics["checks"]}
     expected = {"pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit"}
     expected |= {"boundary_error_max"} if known_boundary else set()
-    expected |= {"reconstruction", "worst_component"} if components else set()
+    expected |= {"reconstruction", "worst_component"} if components else {"held_out_sensors"}
     assert set(checks) == expected
     for check, item in checks.items():
         assert item["limit"] == GATES[check].limit

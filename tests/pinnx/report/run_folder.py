@@ -68,6 +68,16 @@ def measurements_only() -> Case:
     return replace(case, config={"data": {"measurements": "measurements.csv"}})
 
 
+def unsteady_measurements() -> Case:
+    """The same of a flow that moves: maps at several times, and nothing to compare them with."""
+    axes = (np.linspace(0.0, 2 * np.pi, 24), np.linspace(0.0, 2 * np.pi, 24))
+    config = {"data": {"measurements": "probes.csv"}}
+    times = np.linspace(0.0, 2.0, 7)
+    return Case(
+        TaylorGreen(nu=0.05), grid_points(*axes), axes, times, has_reference=False, source="probes.csv", config=config
+    )
+
+
 def synthetic_unsteady_grid() -> Case:
     axes = (np.linspace(0.0, 2 * np.pi, 32), np.linspace(0.0, 2 * np.pi, 32))
     times = np.linspace(0.0, 2.0, 4)
@@ -91,6 +101,7 @@ CASES: dict[str, Callable[[], Case]] = {
         steady_grid,
         unsteady_scattered,
         measurements_only,
+        unsteady_measurements,
         synthetic_unsteady_grid,
         grid_3d,
         scattered_3d,
@@ -101,8 +112,9 @@ CASES: dict[str, Callable[[], Case]] = {
 def build_run(folder: Path, case: Case, num_sensors: int = 12) -> Path:
     """Writes config.yaml, metrics.json, history.jsonl, sensors.csv and fields.h5."""
     folder.mkdir(parents=True, exist_ok=True)
-    errors = _write_fields(folder / "fields.h5", case)
-    sensors = np.random.default_rng(1).permutation(case.points)[:num_sensors]
+    chosen = np.random.default_rng(1).permutation(len(case.points))[:num_sensors]
+    errors = _write_fields(folder / "fields.h5", case, chosen)
+    sensors = case.points[chosen]
     axes = "xyz"[: case.flow.dim]
     lines = [",".join(("rank", *axes))]
     lines += [",".join(map(repr, [i, *place.tolist()])) for i, place in enumerate(sensors, 1)]
@@ -114,7 +126,7 @@ def build_run(folder: Path, case: Case, num_sensors: int = 12) -> Path:
     return folder
 
 
-def _write_fields(path: Path, case: Case) -> dict[str, float]:
+def _write_fields(path: Path, case: Case, sensors: np.ndarray) -> dict[str, float]:
     dim = case.flow.dim
     frames = np.array([0.5]) if case.times is None else case.times
     coordinates = [np.broadcast_to(c, (len(frames), len(case.points))) for c in case.points.T]
@@ -148,6 +160,11 @@ def _write_fields(path: Path, case: Case) -> dict[str, float]:
             file["reference/p"] = pressure[known].reshape(*lead_p, *shape)
             if case.times is not None:
                 file["reference/p_frames"] = np.array(known)
+        group = file.create_group("sensors")
+        group.attrs["names"] = ",".join("uvw"[:dim])
+        at = np.stack([*([] if case.times is None else [time]), *coordinates], axis=-1)
+        for name, values in {"coordinates": at, "measured": velocity, "reconstructed": found}.items():
+            group[name] = values[:, sensors].reshape(-1, values.shape[-1])
     if not case.has_reference:
         return {}
     return field_errors(found, velocity, pressure=found_pressure[known], reference_pressure=pressure[known])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from tolerances import METRIC_ROUNDING
@@ -13,10 +15,12 @@ from tolerances import METRIC_ROUNDING
 from pinnx.errors import PinnxError
 from pinnx.report.curves import draw_error_over_time, draw_loss
 from pinnx.report.formatting import TIMES, Html, duration, enumeration, number, percent, plural, tag
+from pinnx.report.maps import draw_fields, draw_times
+from pinnx.report.measured import draw_measured
 from pinnx.report.panels import new_figure, range_of, symmetric_range, to_png
 from pinnx.report.plane import GridPlane, ScatteredPlane
 from pinnx.report.run_data import open_fields
-from pinnx.report.sensor_maps import mark_sensors, spread
+from pinnx.report.sensor_maps import draw_sensors, mark_sensors, spread
 
 Reported = Callable[[str], Path]
 
@@ -72,6 +76,70 @@ def test_a_mark_that_moved_points_to_its_place() -> None:
     mark_sensors(ax, np.array([[0.5, 0.5], [0.5, 0.51]]), np.array([100.0, 100.0]))
     assert len(ax.lines) == 1 + 2 * 4
     assert [text.get_text() for text in ax.texts] == ["1", "1", "2"]
+
+
+def test_many_sensors_are_dots(reported: Reported) -> None:
+    """One artist, however many: a mark with a number takes ten milliseconds, of 500 places five seconds."""
+    places = np.random.default_rng(0).uniform(0.0, 4.0, (500, 2))
+    ax = new_figure(3.0, 3.0).add_subplot()
+    mark_sensors(ax, places, np.array([50.0, 50.0]))
+    assert (len(ax.lines), len(ax.texts)) == (1, 0)
+    with open_fields(reported("steady_grid") / "fields.h5") as fields:
+        many, few = draw_sensors(fields, places), draw_sensors(fields, places[:60])
+    assert "as dots, without their ranks, as they are more than 60" in many.caption
+    assert many.alt.endswith("; and 480 more.")
+    assert "numbered by rank" in few.caption
+    assert len(few.figure.axes[0].texts) == 60
+
+
+def test_without_a_reference_there_is_no_empty_panel(reported: Reported) -> None:
+    with open_fields(reported("unsteady_measurements") / "fields.h5") as fields:
+        (maps,), times = draw_fields(fields, {}), draw_times(fields, 3, {})
+    for picture, panels in ((maps, 4), (times, 3)):
+        shown = [ax for ax in picture.figure.axes if ax.collections and ax.get_title()]
+        assert len(shown) == panels
+        assert "reference" not in picture.caption + picture.alt
+    with open_fields(reported("unsteady_scattered") / "fields.h5") as fields:
+        fields.main_frame = lambda: 0  # where no pressure is known
+        beside, alone = draw_fields(fields, {})
+    assert "The fields u, v and speed" in beside.caption
+    assert "The reconstructed p at t" in alone.caption.replace("\u00a0", " ")
+
+
+def test_measured_values_over_time_at_the_worst_places(reported: Reported, tmp_path: Path) -> None:
+    path = tmp_path / "fields.h5"
+    shutil.copy(reported("unsteady_measurements") / "fields.h5", path)
+    with h5py.File(path, "a") as file:
+        group = file["sensors"]
+        places = np.repeat(np.arange(500.0), 900)
+        coordinates = np.column_stack([np.tile(np.arange(900.0), 500), places, 0 * places])
+        measured = np.column_stack([np.sin(coordinates[:, 0]), np.where(places == 3, np.nan, 1.0)])
+        found = measured + np.where(places == 7, 0.5, 0.001)[:, None]
+        for name, values in {"coordinates": coordinates, "measured": measured, "reconstructed": found}.items():
+            del group[name]
+            group[name] = values
+    with open_fields(path) as fields:
+        picture = draw_measured(fields)
+    panels = [ax for ax in picture.figure.axes if ax.lines]
+    assert len(panels) == 6, "however many places there are"
+    assert panels[0].get_title() == "at (7, 0)"
+    assert max(len(line.get_xdata()) for line in panels[0].lines if line.get_marker() == "o") == 300
+    assert "6 of 500 places, those with the largest misfit first" in picture.caption.replace("\u00a0", " ")
+    assert "Of 900 measured values of a panel one in 3 is drawn." in picture.caption
+
+
+def test_measured_values_of_a_steady_flow(reported: Reported, tmp_path: Path) -> None:
+    with open_fields(reported("measurements_only") / "fields.h5") as fields:
+        at, picture = fields.at_sensors(), draw_measured(fields)
+    misfit = np.linalg.norm(at.reconstructed - at.measured, axis=0) / np.linalg.norm(at.measured, axis=0)
+    assert f"u {percent(misfit[0])}, v {percent(misfit[1])}." in picture.caption
+    assert [ax.get_xlabel() for ax in picture.figure.axes] == ["u, measured", "v, measured"]
+    path = tmp_path / "fields.h5"
+    shutil.copy(reported("measurements_only") / "fields.h5", path)
+    with h5py.File(path, "a") as file:
+        file["sensors"].attrs["names"] = "u"
+    with open_fields(path) as fields, pytest.raises(PinnxError, match=r"sensors: expected coordinates \[k, D\]"):
+        draw_measured(fields)
 
 
 def test_error_scales_are_centred_and_say_when_they_saturate() -> None:

@@ -101,6 +101,12 @@ def test_numbers_that_are_none() -> None:
     assert datum(float("nan")) == '<data value="">not finite</data>'
 
 
+def test_of_many_sensors_the_first_are_listed() -> None:
+    markup = sensors_table(np.zeros((500, 2)))
+    assert markup.count("<tr>") == 201
+    assert "the first 200 of 500; sensors.csv has all" in markup
+
+
 def test_sensors() -> None:
     markup = sensors_table(np.array([[0.125, 2.0], [3.0, 1 / 3]]))
     assert markup.count("<tr>") == 3

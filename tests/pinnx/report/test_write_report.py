@@ -23,14 +23,16 @@ from pinnx.errors import PinnxError
 from pinnx.evals import check
 from pinnx.report import write_report
 
-# sensors, fields, loss; then residuals, error over time, maps at several times where there is something to show
+# sensors, fields, measured values, loss; then residuals, error over time, maps at several times where there is
+# something to show
 FIGURES = {
-    "steady_grid": 4,
-    "unsteady_scattered": 6,
-    "measurements_only": 4,
-    "synthetic_unsteady_grid": 6,
-    "grid_3d": 6,
-    "scattered_3d": 6,
+    "steady_grid": 5,
+    "unsteady_scattered": 7,
+    "measurements_only": 5,
+    "unsteady_measurements": 6,
+    "synthetic_unsteady_grid": 7,
+    "grid_3d": 7,
+    "scattered_3d": 7,
 }
 
 Reported = Callable[[str], Path]
@@ -118,6 +120,19 @@ def test_without_a_reference_no_error_is_claimed(reported: Reported) -> None:
     assert "error in speed" not in text
     assert "There is no reference, so the error is not known." in text
     assert "from a file of measurements" in text
+    assert "Small residuals alone prove nothing" in text
+    assert "No sensors were left out" in text
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_error_at_left_out_sensors_is_explained(copied: Path) -> None:
+    facts = {"positions": [[0.1, 0.2], [0.3, 0.4]], "num_used": 10, "steps": 900}
+    edit_metrics(copied, relative_l2=None, worst_component=None, held_out=facts, notes=["3 rows <were> left out."])
+    page = Page(write_report(copied))
+    assert "the error at 2 that a second training of 900 steps did not see; it used the other 10" in page.text
+    assert "3 rows <were> left out." in page.text, "notes stand with what was given"
+    given = page.source[page.source.index("What was given") : page.source.index("The result")]
+    assert "3 rows &lt;were&gt; left out." in given
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -325,4 +340,4 @@ def test_one_time_and_a_reconstruction_at_rest(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "fields.h5", "a") as file:
         for name in ("u", "v", "p", "residual/continuity"):
             file[name][...] = 0.0
-    assert len(Page(write_report(tmp_path)).all("img")) == 5
+    assert len(Page(write_report(tmp_path)).all("img")) == 6

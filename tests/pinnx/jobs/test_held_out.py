@@ -1,0 +1,98 @@
+"""The error at sensors that a second training did not see, and what is said where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pinnx.config import Config
+from pinnx.evals import Kovasznay, verify
+from pinnx.jobs import held_out
+from pinnx.jobs.held_out import held_out_sensors
+from pinnx.jobs.load_case import load_case
+from pinnx.physics import MeasuredValues
+from pinnx.train import NonFiniteLossError, Trainer
+
+Tiny = Callable[..., Config]
+Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
+
+
+def test_without_a_reference_some_sensors_are_left_out(finished: Finished) -> None:
+    folder, data, metrics = finished("unsteady_csv")
+    checks = [item for item in metrics["checks"] if item["name"] == "held_out_sensors"]
+    assert [item["note"].split("; ")[-1] for item in checks] == ["1 of 5 sensors left out, after 2 steps"] * 2
+    assert checks[1]["note"].startswith("of the fluctuation")
+    assert all(item["value"] > 0.0 and item["status"] == "failed" for item in checks), "after two steps"
+    facts = metrics["held_out"]
+    assert (facts["num_used"], facts["steps"], len(facts["positions"])) == (4, 2, 1)
+    assert facts["positions"][0] in np.loadtxt(data, delimiter=",", skiprows=1)[:, 1:3].tolist()
+    assert "did not see; it used the other 4." in (folder / "report.html").read_text().replace("\u00a0", " ")
+    _, _, study = finished("steady_grid")
+    assert study["held_out"] is None
+    assert "held_out_sensors" not in {item["name"] for item in study["checks"]}
+
+
+def test_they_take_no_part_in_the_training(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny("unsteady_grid", "evals.left_out=0.5", "evals.left_out_steps=3", "sensors.count=5", "seed=4")
+    case, trained = load_case(config), []
+
+    def run(trainer: Trainer) -> None:
+        (data,) = (term for term in trainer.problem.terms if isinstance(term, MeasuredValues))
+        trained.append((trainer.steps, data.coordinates))
+
+    monkeypatch.setattr(Trainer, "run", run)
+    found = held_out_sensors(config, case, None)
+    ((steps, coordinates),) = trained
+    assert steps == 3
+    left = {tuple(place) for place in found.facts["positions"]}
+    used = {tuple(place) for place in coordinates[:, 1:]}
+    assert (len(left), len(used)) == (3, 2)
+    assert left | used == {tuple(place) for place in case.coordinates[:, 1:]}
+    assert len(coordinates) == 2 * 4, "at all times"
+
+
+@pytest.mark.parametrize("mixed_up", [False, True])
+def test_sensors_that_contradict_each_other_show(tiny: Tiny, mixed_up: bool) -> None:
+    """A flow that twelve sensors tell, and the same sensors with their values exchanged."""
+    config = tiny(
+        *("steady_csv", "evals.left_out=0.2", "evals.left_out_steps=250", "boundaries=[]", "model.sigma=0.5"),
+        *("model.width=16", "model.layers=2", "model.frequencies=8", "train.collocation_points=64", "train.lr=1e-2"),
+    )
+    flow = Kovasznay(nu=0.05)
+    x, y = np.meshgrid(np.linspace(-0.4, 0.9, 4), np.linspace(-0.4, 0.4, 3))
+    places = np.column_stack([x.ravel(), y.ravel()])
+    values = flow.velocity(0, *places.T)
+    order = np.random.default_rng(0).permutation(12) if mixed_up else np.arange(12)
+    table = np.column_stack([places, values[order]])
+    path = str(config.data.measurements.path)
+    np.savetxt(path, table, delimiter=",", header="x,y,u,v", comments="", fmt="%.17g")
+    (check,) = verify(held_out_sensors(config, load_case(config), None).measured)
+    assert check.status == ("failed" if mixed_up else "passed"), check
+
+
+def test_what_cannot_be_checked_is_no_pass(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def verdict(config: Config) -> str:
+        found = held_out_sensors(config, load_case(config), None)
+        assert found.facts is None
+        (check,) = verify(found.measured)
+        assert check.status == "failed"
+        return check.note.removeprefix("nothing to check: no value; ")
+
+    config = tiny("steady_csv")
+    assert verdict(config.model_copy(update={"evals": config.evals.model_copy(update={"left_out": 0.0})})) == (
+        "evals.left_out is 0"
+    )
+
+    def diverge(*given: object) -> None:
+        raise NonFiniteLossError("step 2: expected a finite loss, got nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(held_out, "_trained", diverge)
+        assert verdict(config) == "1 of 4 sensors left out, after 2 steps; step 2: expected a finite loss, got nan"
+    path = Path(config.data.measurements.path)
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+    assert verdict(config) == "expected two sensors or more, to leave one out, got 1"

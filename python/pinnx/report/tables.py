@@ -177,4 +177,6 @@ def _fact(key: str, value: object) -> str:
         if key.endswith("_s") and not key.endswith("per_s"):
             return datum(value, duration(value))
         return datum(value, f"{number(value)} GiB" if key.endswith("_gib") else None)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number(v) if isinstance(v, int | float) else v}" for name, v in value.items())
     return "none" if value is None else str(value)

@@ -93,6 +93,7 @@ def test_facts_leave_nothing_out() -> None:
     assert "<td>True</td>" in markup
     assert "<td>none</td>" in markup
     assert "torch 2" in markup
+    assert "<td>length 2, velocity 0.5</td>" in facts_table({"scales": {"length": 2.0, "velocity": 0.5}})
 
 
 def test_numbers_that_are_none() -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["Array", "Operator", "array", "launch_place", "register_operator"]
+__all__ = ["Array", "Operator", "array", "launch_place", "outside_graphs", "register_operator"]
 
 _library: Any = torch.library.Library("pinn_ext", "DEF")  # type: ignore[no-untyped-call]
 
@@ -69,6 +69,11 @@ def _nobody_watches() -> bool:
     )
 
 
+def outside_graphs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which torch.compile does not look into. As a decorator this would import the compiler: 1 s."""
+    return torch.compiler.disable(function) if torch.compiler.is_compiling() else function  # type: ignore[no-untyped-call]
+
+
 def transforms_active() -> bool:
     """Whether a transform of ``torch.func`` is active. Its tensors have no memory that a kernel could read."""
     return torch._C._are_functorch_transforms_active()
@@ -102,7 +107,7 @@ class Operator:
 
     def __call__(self, *arguments: Any) -> Any:
         if transforms_active():
-            return torch_func_is_not_compiled(self, arguments)
+            return outside_graphs(torch_func_is_not_compiled)(self, arguments)
         if not _nobody_watches():
             return self.overload(*arguments)
         tensors = self.tensors_of(arguments)
@@ -224,7 +229,6 @@ class _InsideTorchFunc(_Eager):
         return torch.stack(results), 0
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def torch_func_is_not_compiled(operator: Operator, arguments: tuple[Any, ...]) -> Any:
     """Calls the operator where a transform is active. The name is what torch.compile gives as its reason."""
     tensors = operator.tensors_of(arguments)

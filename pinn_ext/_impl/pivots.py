@@ -11,7 +11,7 @@ from torch import Tensor
 from pinn_ext import _core
 from pinn_ext._impl.checks import describe
 from pinn_ext._impl.constraints import NO_CONSTRAINTS, Constraints
-from pinn_ext._impl.operator import array, launch_place
+from pinn_ext._impl.operator import array, launch_place, outside_graphs
 from pinn_ext.sketch import sketch_rows
 
 _STATUS = _core.PivotStatus
@@ -114,9 +114,8 @@ def choose_from_sketch(
 
 def _run(A: Tensor, k: int, constraints: Constraints, tolerance: float) -> tuple[Tensor, Tensor, list[int]]:
     """Pivots ``[k]``, their lengths, and the report: status, chosen, rank."""
-    # Outside compiled graphs: addresses go in, numbers are read back. The decorator would import the compiler, 1.2 s.
-    launch = torch.compiler.disable(_launch) if torch.compiler.is_compiling() else _launch  # type: ignore[no-untyped-call]
-    pivots, r_diagonal, report = launch(A, k, constraints, tolerance)
+    # Addresses go in, numbers are read back.
+    pivots, r_diagonal, report = outside_graphs(_launch)(A, k, constraints, tolerance)
     return pivots, r_diagonal, report.tolist()
 
 

@@ -19,7 +19,9 @@ from pinnx.errors import PinnxError
 __all__ = ["AXIS_NAMES", "Snapshots", "gaps_found"]
 
 AXIS_NAMES = ("x", "y", "z")
-# A coordinate that was stored in float32 still counts as inside the limit that it was rounded from.
+# A coordinate that was stored in float32 still counts as inside the limit that it was rounded from. What float32 does
+# not hold exactly was stored in float64, or converted from float32 since: far from zero (Unix seconds) 1.2e-7 of the
+# coordinate would be minutes, so a millionth of the extent is the most there.
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
@@ -129,7 +131,7 @@ class Snapshots:
     def window(self, **limits: tuple[float, float]) -> Self:
         """Keep what is inside a box, limits included: ``window(x=(0, 2), t=(1, 5))``.
 
-        A limit counts with the rounding of float32, 1.2e-7 of the largest coordinate on its axis.
+        A limit counts with the rounding of coordinates that were stored in float32.
         A grid stays a grid as long as two points are left along each axis. Index sets of a flow are
         renumbered, and one of which nothing is left is dropped, so that asking for it fails instead
         of finding nothing.
@@ -150,15 +152,12 @@ class Snapshots:
                 raise PinnxError(f"window: expected low <= high for {axis}, got ({low}, {high})")
             if axis == "t":
                 assert self.times is not None
-                slack = ROUNDING * np.abs(self.times).max()
-                frames &= (self.times >= low - slack) & (self.times <= high + slack)
+                frames &= _within(self.times, low, high)
             else:
-                column = self.points[:, AXIS_NAMES.index(axis)]
-                slack = ROUNDING * np.abs(column).max()
-                inside &= (column >= low - slack) & (column <= high + slack)
+                inside &= _within(self.points[:, AXIS_NAMES.index(axis)], low, high)
         if not inside.any() or not frames.any():
             given = ", ".join(f"{axis}=({low}, {high})" for axis, (low, high) in limits.items())
-            has = ", ".join(f"{axis} in [{a:g}, {b:g}]" for axis, (a, b) in self.bounds.items())
+            has = ", ".join(f"{axis} in [{a:.12g}, {b:.12g}]" for axis, (a, b) in self.bounds.items())
             raise PinnxError(f"window: nothing is inside {given}; the data has {has}")
         return self._kept(inside, frames)
 
@@ -308,6 +307,15 @@ class Snapshots:
                 f"points: expected a grid of shape {shape} in C order over "
                 f"({', '.join(self.axis_names)}), got points that are no such grid"
             )
+
+
+def _within(column: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Which coordinates are inside [low, high], to their rounding."""
+    slack = ROUNDING * np.abs(column).max()
+    if not np.array_equal(column, column.astype(np.float32)):
+        slack = min(slack, 1e-6 * np.ptp(column))
+    inside: np.ndarray = (column >= low - slack) & (column <= high + slack)
+    return inside
 
 
 def _require_finite(name: str, array: np.ndarray) -> None:

@@ -151,21 +151,21 @@ def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict
         given = getattr(config.domain, axis)
         if given is None and low == high:
             raise PinnxError(
-                f"domain.{axis}: expected data at two or more values of {axis}, got {axis} = {low:g} alone"
+                f"domain.{axis}: expected data at two or more values of {axis}, got {axis} = {low:.12g} alone"
                 + (f"; a steady flow has no times: data.{table}.t=null" if axis == "t" else "")
             )
         if given is None and axis in config.domain.periodic:
             if config.data.synthetic is None:
                 raise PinnxError(
                     f"domain.{axis}: expected [lo, hi] of one whole period, as {axis} is periodic, got none "
-                    f"(the data spans [{low:g}, {high:g}])"
+                    f"(the data spans [{low:.12g}, {high:.12g}])"
                 )
             given = (0.0, config.data.synthetic.length)
         given = given or (low, high)
         slack = 1e-6 * (high - low)  # coordinates that were stored in float32
         if low < given[0] - slack or high > given[1] + slack:
             raise PinnxError(
-                f"domain.{axis}: expected an extent around the data's [{low:g}, {high:g}], got {list(given)}; "
+                f"domain.{axis}: expected an extent around the data's [{low:.12g}, {high:.12g}], got {list(given)}; "
                 f"use data.{'times' if axis == 't' else 'window'} to leave data out"
             )
         if not given[0] < given[1]:

@@ -39,6 +39,7 @@ def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
             "p": "pressure" if "p" in case.measured else "pressure, up to a constant at each time",
             "continuity_l2": "divergence of the velocity, root mean square",
             "nu": _NU,
+            "scales": "length L and velocity U of the case, in which checks count",
             **{name: gate.description for name, gate in GATES.items()},
         },
     }

@@ -115,7 +115,7 @@ def _window_notes(limits: dict[str, tuple[float, float]], counts: dict[str, tupl
     if not used:
         return []
     names = {axis: "data.times" if axis == "t" else f"data.window.{axis}" for axis in limits}
-    inside = " and ".join(f"{names[axis]} = [{low:g}, {high:g}]" for axis, (low, high) in limits.items())
+    inside = " and ".join(f"{names[axis]} = [{low:.12g}, {high:.12g}]" for axis, (low, high) in limits.items())
     most = any(2 * part < whole for part, whole in counts.values())
     return [f"{'Most of the data is left out: only ' if most else ''}{' and '.join(used)} are used, inside {inside}."]
 
@@ -159,13 +159,13 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
         if given is None:
             raise PinnxError(
                 f"domain.{axis}: expected [lo, hi], the extent in {axis} of the flow to reconstruct, got none "
-                f"(the sensors lie in [{column.min():g}, {column.max():g}])"
+                f"(the sensors lie in [{column.min():.12g}, {column.max():.12g}])"
             )
         outside = np.flatnonzero((column < given[0]) | (column > given[1]))
         if outside.size:
             raise PinnxError(
-                f"{measured.source}: expected sensors inside domain.{axis} = [{given[0]:g}, {given[1]:g}], "
-                f"got {axis} = {column[outside[0]]:g}; widen domain.{axis}, or leave rows out by data.window.{axis}"
+                f"{measured.source}: expected sensors inside domain.{axis} = [{given[0]:.12g}, {given[1]:.12g}], "
+                f"got {axis} = {column[outside[0]]:.12g}; widen domain.{axis}, or leave rows out by data.window.{axis}"
             )
         bounds[axis] = given
     return make_case(

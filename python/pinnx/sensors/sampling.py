@@ -111,7 +111,8 @@ def _interpolate(snapshots: Snapshots, places: np.ndarray) -> np.ndarray:
     num_times, n, d = snapshots.velocity.shape
     values = snapshots.velocity.transpose(1, 0, 2)
     if snapshots.grid_shape is None:
-        seen = LinearNDInterpolator(snapshots.points, values.reshape(n, -1))(places)
+        low = snapshots.points.min(axis=0)  # far from zero, triangles are lost to rounding
+        seen = LinearNDInterpolator(snapshots.points - low, values.reshape(n, -1))(places - low)
     else:
         lines = snapshots.grid_lines
         assert lines is not None

@@ -98,7 +98,7 @@ class Selection:
         Raises:
             PinnxError: none is left.
         """
-        points = fields.points
+        points = fields.points - fields.points.min(axis=0)  # far from zero, cells and distances are lost to rounding
         allowed = fields.in_flow
         if fields.grid_shape is None:
             first = np.zeros(fields.num_points, dtype=bool)
@@ -109,7 +109,7 @@ class Selection:
         if self.weights is not None:
             allowed &= self.weights > 0.0
         if self.margin is not None:
-            distance = np.minimum(points - points.min(axis=0), points.max(axis=0) - points).min(axis=1)
+            distance = np.minimum(points, points.max(axis=0) - points).min(axis=1)
             allowed &= distance >= self.margin
             if not allowed.any():
                 raise PinnxError(
@@ -191,7 +191,7 @@ class Selection:
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Args:
-    points: [n, d].
+    points: [n, d], less the low corner of their box.
     allowed: [n] bool, which of them may be chosen.
     areas: [n] what each stands for; None where all count alike.
     in_flow: [n] bool, which of them are no hole.

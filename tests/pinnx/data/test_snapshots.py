@@ -89,6 +89,13 @@ def test_window_limits_hold_up_to_rounding_and_no_further():
     assert flow.window(y=(0.0, 1.2 - 1e-6)).bounds["y"] == (0.0, pytest.approx(0.8))
 
 
+def test_window_far_from_zero_takes_no_neighbour():
+    """In Unix seconds the rounding of float32 is minutes."""
+    flow = grid_snapshots(5, 6)
+    late = replace(flow, times=1.7e9 + flow.times)
+    assert late.window(t=(1.7e9 + 2.4, 1.7e9 + 3.0)).num_times == flow.window(t=(2.4, 3.0)).num_times < flow.num_times
+
+
 def test_window_without_limits_changes_nothing():
     flow = grid_snapshots(4, 3)
     same = flow.window()

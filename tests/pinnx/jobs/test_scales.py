@@ -13,6 +13,7 @@ import pytest
 from tolerances import OTHER_UNITS, OTHER_UNITS_WRITTEN
 
 from pinnx.config import load_config
+from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals import evaluate, measure
 from pinnx.jobs import reconstruct
@@ -20,6 +21,7 @@ from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.training import make_trainer
 from pinnx.models import FourierNetwork
+from pinnx.sensors.selection import select_sensors
 
 # An eigenbasis of a matrix without full rank is any basis of its null space: SOAP's first steps turn rounding into one.
 SMOOTH = ("train.optimizer=adam",)
@@ -160,6 +162,17 @@ def test_without_scales_the_units_would_count(base: Callable[[bool], Trained], t
     fixed = ("flow.scales.length=1", "flow.scales.velocity=1", *SMOOTH)
     found = differences(base(False), trained(tmp_path / "run", Units(0.1, 0.1), steady=False, overrides=fixed))
     assert min(found.values()) > 1e5 * OTHER_UNITS, found
+
+
+def test_scattered_places_are_chosen_alike_far_from_zero(rng: np.random.Generator) -> None:
+    """Cells of triangles were lost to rounding in UTM metres, and other sensors chosen."""
+    points = rng.uniform([0.0, 0.0], [4.0, 2.0], (300, 2))
+    for method in ("coverage", "random"):
+        near, far = (
+            select_sensors(Snapshots(points + origin, points[None]), 9, method=method)
+            for origin in ([0.0, 0.0], [5.1e5, 4.5e6])
+        )
+        np.testing.assert_array_equal(near.indices, far.indices)
 
 
 # What came from other people: the flow in millimetres, at 30 m/s, in UTM metres, in Unix seconds, from t = 85.

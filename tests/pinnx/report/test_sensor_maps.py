@@ -13,7 +13,8 @@ X, Y, Z = np.linspace(0.0, 2.0, 7), np.linspace(0.0, 1.0, 5), np.linspace(0.0, 1
 
 def drawn(picture: object) -> np.ndarray:
     """What the colours stand for."""
-    (mesh,) = picture.figure.axes[0].collections[:1]
+    ax = picture.figure.axes[0]
+    (mesh,) = (*ax.images, *ax.collections)[:1]  # an image on an even grid, else a mesh
     return np.asarray(mesh.get_array()).ravel()
 
 

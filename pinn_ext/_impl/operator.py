@@ -298,4 +298,10 @@ Array: TypeAlias = tuple[int, int] | None
 
 def array(tensor: Tensor | None) -> Array:
     """A tensor as the kernels take it that check lengths; None where there is none (not given, or not wanted)."""
-    return None if tensor is None else (tensor.data_ptr(), tensor.numel())
+    try:
+        return None if tensor is None else (tensor.data_ptr(), tensor.numel())
+    except RuntimeError as error:
+        raise RuntimeError(
+            "pinn_ext: expected tensors with memory, got one without; a batched backward pass (is_grads_batched=True, "
+            "vectorize=True) has no rule, torch.func.jacrev and vmap have"
+        ) from error

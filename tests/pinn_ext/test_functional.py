@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, functionalize, grad, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
 
 import pinn_ext
+from pinn_ext import Jet
 
 BATCH = 3
 # The last case of each operator, and the losses: viscosity a number, a scalar, one a point.
@@ -195,6 +196,12 @@ NU = torch.tensor(0.3, dtype=torch.float64)
         (lambda: jacfwd(lambda nu: loss_of(POINTS[0], nu))(NU), "grad and jacrev those by parameters"),
         (lambda: jvp(lambda nu: loss_of(POINTS[0], nu), (NU,), (NU,)), "outside forward-mode differentiation"),
         (lambda: vmap(loss_of, in_dims=(0, None))(POINTS[:0], NU), "expected a batch of at least one"),
+        (
+            lambda: torch.autograd.functional.jacobian(
+                lambda data: pinn_ext.activation_jet(Jet(data, SPECS["value"]), "tanh").data, POINTS[:1], vectorize=True
+            ),
+            "expected tensors with memory, .*; a batched backward pass .* torch.func.jacrev and vmap have",
+        ),
         (lambda: vmap(lambda a: pinn_ext.pivoted_qr(a, 2).pivots)(POINTS), "call pivoted_qr in a loop"),
         (
             lambda: vmap(lambda a: pinn_ext.sketch_rows(a, 2, seed=1, out=torch.zeros(2, 3).double()))(POINTS),

@@ -1,10 +1,11 @@
 """Truncated, altered and random files of every format that is read: one line that names the file, or a result.
 
-The damage is drawn from the seed of the test; each format gets about a second.
+The damage is drawn from the seed of the test; each format gets half a second.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,23 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import torch
 from flow_files import TINY, prepare, source, unsteady_grid
 
 from pinnx.cli import main
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.load_case import load_case
+from pinnx.report.run_data import open_fields, read_run
+from pinnx.report.summary import given, headline, lead
+from pinnx.report.tables import checks_table, errors_table, facts_table, sensors_table
+from pinnx.runs.folder import RunFolder
+from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 
-SECONDS, MOST = 0.8, 400  # of damaged copies of each format
+sys.path.insert(0, str(Path(__file__).resolve().parent / "report"))
+from run_folder import CASES, build_run
+
+SECONDS, FEWEST, MOST = 0.4, 20, 300  # of damaged copies of each format
 
 
 def damaged(rng: np.random.Generator, content: bytes) -> bytes:
@@ -46,14 +56,14 @@ def fuzz(path: Path, rng: np.random.Generator, use: Callable[[], object]) -> int
     content = path.read_bytes()
     use()
     stop, refused = time.perf_counter() + SECONDS, 0
-    for _ in range(MOST):
+    for count in range(MOST):
         broken = damaged(rng, content)
         path.write_bytes(broken)
         try:
             use()
         except PinnxError as error:
             refused += "\n" not in str(error)
-        if time.perf_counter() > stop:
+        if count >= FEWEST and time.perf_counter() > stop:
             break
     return refused
 
@@ -89,7 +99,7 @@ ARRAYS = ["f.npz", "packed.npz", "f.mat", "packed.mat", "hdf5.mat", "f.h5", "pac
 def test_arrays(tmp_path: Path, rng: np.random.Generator, name: str) -> None:
     path = flow(tmp_path / name)
     config = load_config(None, [f"data.path={path}", "data.arrays.t=t", "flow.nu=0.1", "sensors.count=4"])
-    assert fuzz(path, rng, lambda: load_case(config)) > 5
+    assert fuzz(path, rng, lambda: load_case(config)) > 2
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -108,7 +118,7 @@ def test_the_command_sensors(
             assert status == 2
             raise PinnxError([line for line in said.splitlines() if "error" in line][-1])
 
-    assert fuzz(path, rng, use) > 5
+    assert fuzz(path, rng, use) > 2
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -120,7 +130,47 @@ def test_tables_and_configurations(tmp_path: Path, rng: np.random.Generator, nam
         return load_case(load_config(config, [*TINY, source(data)]))
 
     text = config.read_bytes()
-    assert fuzz(data, rng, use) > 5
+    assert fuzz(data, rng, use) > 2
     data = prepare(tmp_path, name)[1]
     config.write_bytes(text)
-    assert fuzz(config, rng, lambda: load_config(config, [source(data)])) > 5
+    assert fuzz(config, rng, lambda: load_config(config, [source(data)])) > 2
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_run(tmp_path_factory.mktemp("run"), CASES["synthetic_unsteady_grid"]())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["config", "metrics", "history", "sensors", "fields"])
+def test_what_the_report_reads(run_folder: Path, rng: np.random.Generator, name: str) -> None:
+    """All but the drawing, which takes seconds."""
+    files = RunFolder(run_folder)
+
+    def use() -> None:
+        run = read_run(files.path)
+        with open_fields(files.fields) as fields:
+            for quantity in fields.quantities:
+                fields.picture(quantity, fields.main_frame())
+                if fields.reference_frames(quantity):
+                    fields.series(quantity, reference=True)
+            for residual in fields.residual_names:
+                fields.picture(f"residual/{residual}", 0)
+            fields.at_sensors()
+            assert headline(run, fields)
+            assert lead(run, fields)
+            assert given(run, fields)
+        for make in (checks_table, errors_table, facts_table):
+            assert make(run.metrics)
+        assert sensors_table(run.sensors)
+
+    path: Path = getattr(files, name)
+    content = path.read_bytes()
+    assert fuzz(path, rng, use) > 2
+    path.write_bytes(content)
+
+
+def test_checkpoints(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"model": {"weight": torch.arange(12.0)}, "step": 3})
+    assert fuzz(path, rng, lambda: load_checkpoint(path)) > 2

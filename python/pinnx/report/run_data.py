@@ -24,9 +24,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from pinnx.errors import PinnxError
+from pinnx.errors import PinnxError, damage_named
 from pinnx.report.formatting import TIMES, equation
 from pinnx.report.plane import Plane, choose_plane
+from pinnx.report.run_shape import RunConfig, RunMetrics, require_shape
 from pinnx.runs.files import read_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
@@ -66,17 +67,10 @@ def read_run(folder: Path) -> Run:
     if not os.path.isdir(folder):
         raise PinnxError(f"report: expected the folder of a run, got {folder}")
     config_text, metrics_text = read_text(files.config), read_text(files.metrics)
-    try:
-        config = yaml.safe_load(config_text)
-    except yaml.YAMLError as error:
-        raise PinnxError(f"{files.config}: expected YAML, got: {' '.join(str(error).split())}") from None
-    try:
-        metrics = json.loads(metrics_text)
-    except json.JSONDecodeError as error:
-        raise PinnxError(f"{files.metrics}: expected JSON, got: {error}") from None
-    for path, content in ((files.config, config), (files.metrics, metrics)):
-        if not isinstance(content, dict):
-            raise PinnxError(f"{path}: expected names with values, got {type(content).__name__}")
+    with damage_named(files.config, "expected YAML, got"):
+        config = require_shape(files.config, yaml.safe_load(config_text), RunConfig)
+    with damage_named(files.metrics, "expected JSON, got"):
+        metrics = require_shape(files.metrics, json.loads(metrics_text), RunMetrics)
     sensors = SensorSet.read_csv(files.sensors).positions
     return Run(config_text, config, metrics, history_columns(files.history), sensors)
 
@@ -118,21 +112,21 @@ class RunFields:
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
-        self.dim = 3 if "z" in file else 2
-        self.times = None if bool(self._attribute("steady")) else self._axis("t")
+        self.dim = 3 if self._has("z") else 2
         self._grid = bool(self._attribute("grid"))
+        self.times = None if bool(self._attribute("steady")) else self._axis("t")
         axes = [self._axis(name) for name in "xyz"[: self.dim]]
         self._shape = tuple(axis.size for axis in axes) if self._grid else axes[0].shape
         self.names, self.residual_names = _listed(self._attribute("names")), _listed(self._attribute("residual_names"))
-        roles = {name: str(file.attrs.get(name, "")) for name in ("vector", "up_to_constant")}
-        self.vector, self.up_to_constant = _listed(roles["vector"]), _listed(roles["up_to_constant"])
-        self.vector_name = str(file.attrs.get("vector_name", "vector"))
-        self.length_name = str(file.attrs.get("length_name", f"length of the {self.vector_name}"))
+        self.vector = _listed(self._attribute("vector", ""))
+        self.up_to_constant = _listed(self._attribute("up_to_constant", ""))
+        self.vector_name = str(self._attribute("vector_name", "vector"))
+        self.length_name = str(self._attribute("length_name", f"length of the {self.vector_name}"))
         self._check()
         self._holes = np.zeros(self.num_points, dtype=bool)  # places where the data has no flow
         if self.has_reference:
-            first = self._dataset(_REFERENCE + self.names[0])[... if self.times is None else 0]
-            self._holes = np.isnan(np.asarray(first)).reshape(-1)
+            first = self._read(_REFERENCE + self.names[0], () if self.times is None else (0,))
+            self._holes = np.isnan(first).reshape(-1)
         self.plane: Plane
         self.plane, self._select, self.plane_note = choose_plane(axes, self._grid)
 
@@ -174,10 +168,10 @@ class RunFields:
         if self.vector and name in (self.length_name, self.vector_name):
             frames = [set(self.reference_frames(part)) for part in self.vector]
             return sorted(set.intersection(*frames)) if frames else []
-        if _REFERENCE + name not in self._file:
+        if not self._has(_REFERENCE + name):
             return []
-        if f"{_REFERENCE}{name}_frames" in self._file:
-            return [int(i) for i in np.atleast_1d(self._file[f"{_REFERENCE}{name}_frames"][...])]
+        if self._has(f"{_REFERENCE}{name}_frames"):
+            return [int(i) for i in np.atleast_1d(self._read(f"{_REFERENCE}{name}_frames"))]
         return list(range(self.num_frames))
 
     def main_frame(self) -> int:
@@ -209,7 +203,7 @@ class RunFields:
             return np.asarray(np.linalg.norm(np.stack(parts), axis=0))
         index = self.reference_frames(name).index(frame) if reference else frame
         lead = () if self.times is None else (index,)
-        values = np.asarray(self._file[_REFERENCE * reference + name][lead + self._select], dtype=np.float64)
+        values = self._read(_REFERENCE * reference + name, lead + self._select)
         return values - np.nanmean(values) if name in self.up_to_constant else values
 
     def series(self, name: str, *, reference: bool = False) -> NDArray[np.float64]:
@@ -220,23 +214,22 @@ class RunFields:
         if self.vector and name in (self.length_name, self.vector_name):
             parts = np.stack([self.series(part, reference=reference) for part in self.vector], axis=-1)
             return np.linalg.norm(parts, axis=-1) if name == self.length_name else parts
-        stored = self._file[_REFERENCE * reference + name][...]
-        values = np.asarray(stored, dtype=np.float64).reshape(-1, self.num_points)
+        values = self._read(_REFERENCE * reference + name).reshape(-1, self.num_points)
         if self._holes.any():
             values = values[:, ~self._holes]
         return values - values.mean(axis=1, keepdims=True) if name in self.up_to_constant else values
 
     def at_sensors(self) -> AtSensors | None:
         """Measured and reconstructed values; None where none are stored."""
-        if "sensors" not in self._file:
+        if not self._has("sensors"):
             return None
-        coordinates, measured, reconstructed = (
-            np.asarray(self._dataset(f"sensors/{name}")[...], dtype=np.float64)
-            for name in ("coordinates", "measured", "reconstructed")
-        )
-        names = _listed(self._file["sensors"].attrs.get("names", ""))
-        wanted = (len(coordinates), len(names))
-        if not names or coordinates.ndim != 2 or measured.shape != wanted or reconstructed.shape != wanted:
+        parts = ("coordinates", "measured", "reconstructed")
+        coordinates, measured, reconstructed = (self._read(f"sensors/{name}") for name in parts)
+        with damage_named("report: fields.h5", "sensors is damaged"):
+            names = _listed(self._file["sensors"].attrs.get("names", ""))
+        count, num_axes = measured.shape[:1], self.dim + (self.times is not None)
+        wanted = ((*count, num_axes), (*count, len(names)), (*count, len(names)))
+        if not names or (coordinates.shape, measured.shape, reconstructed.shape) != wanted:
             raise PinnxError(
                 f"report: fields.h5: sensors: expected coordinates [k, D] and values [k, {len(names)}], got "
                 f"{list(coordinates.shape)}, {list(measured.shape)}, {list(reconstructed.shape)}"
@@ -244,23 +237,39 @@ class RunFields:
         times = None if self.times is None else coordinates[:, 0]
         return AtSensors(names, times, coordinates[:, -self.dim :], measured, reconstructed)
 
+    def _has(self, name: str) -> bool:
+        with damage_named("report: fields.h5", f"{name} is damaged"):
+            return name in self._file
+
     def _dataset(self, name: str) -> Any:
-        if name not in self._file:
+        with damage_named("report: fields.h5", f"{name} is damaged"):
+            found = self._file.get(name)
+        if not isinstance(found, h5py.Dataset):
             raise PinnxError(f"report: fields.h5: expected a dataset {name}, found none")
-        return self._file[name]
+        return found
+
+    def _read(self, name: str, index: tuple[object, ...] = ()) -> NDArray[np.float64]:
+        """A dataset, or a part of it, as numbers."""
+        dataset = self._dataset(name)
+        with damage_named("report: fields.h5", f"{name} is damaged"):
+            return np.asarray(dataset[index], dtype=np.float64)
 
     def _axis(self, name: str) -> NDArray[np.float64]:
-        values = np.asarray(self._dataset(name)[...], dtype=np.float64)
+        values = self._read(name)
         if values.ndim != 1 or values.size == 0:
             raise PinnxError(f"report: fields.h5: {name}: expected shape [n], got {list(values.shape)}")
+        if not np.isfinite(values).all() or ((self._grid or name == "t") and (np.diff(values) <= 0).any()):
+            raise PinnxError(f"report: fields.h5: {name}: expected finite numbers, rising along a grid and in time")
         return values
 
-    def _attribute(self, name: str) -> Any:
-        if name not in self._file.attrs:
+    def _attribute(self, name: str, default: str | None = None) -> Any:
+        with damage_named("report: fields.h5", f"the attribute {name} is damaged"):
+            found = self._file.attrs.get(name, default)
+        if found is None:
             raise PinnxError(
                 f"report: fields.h5: expected an attribute {name}, found none (a run of an older version?)"
             )
-        return self._file.attrs[name]
+        return found
 
     def _check(self) -> None:
         if not self.names or not set(self.vector) <= set(self.names) or len(self.vector) not in (0, self.dim):
@@ -275,6 +284,11 @@ class RunFields:
         for name, count in stored.items():
             wanted = (*(() if self.times is None else (count,)), *self._shape)
             shape = self._dataset(name).shape
+            known = self.reference_frames(name.removeprefix(_REFERENCE)) if name.startswith(_REFERENCE) else [0]
+            if not all(0 <= frame < self.num_frames for frame in known):
+                raise PinnxError(
+                    f"report: fields.h5: {name}_frames: expected frames below {self.num_frames}, got {known}"
+                )
             if shape != wanted:
                 raise PinnxError(f"report: fields.h5: {name}: expected shape {list(wanted)}, got {list(shape)}")
 
@@ -292,9 +306,7 @@ def open_fields(path: Path) -> Iterator[RunFields]:
     """
     if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
-    try:
+    with damage_named(path, "expected HDF5, got"):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise PinnxError(f"{path}: expected HDF5, got: {error}") from error
     with file:
         yield RunFields(file)

@@ -129,7 +129,7 @@ def gathered(points: Array, weights: Array, num_cells: int, values: Array | None
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     extent = np.where(extent > 0.0, extent, 1.0)
     size = (np.prod(extent) / num_cells) ** (1.0 / len(extent))
-    shape = np.maximum(1, np.ceil(extent / size)).astype(np.int64)
+    shape = np.clip(np.ceil(extent / size), 1, num_cells).astype(np.int64)
     index = np.minimum(((points - low) / extent * shape).astype(np.int64), shape - 1)
     _, cell = np.unique(np.ravel_multi_index(tuple(index.T), tuple(shape)), return_inverse=True)
     masses = np.bincount(cell, weights)

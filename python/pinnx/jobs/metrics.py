@@ -19,6 +19,7 @@ from pinnx.jobs.flow_description import flow_description
 from pinnx.jobs.held_out import HeldOut
 from pinnx.jobs.outputs import peak_memory_gib, versions
 from pinnx.physics.term import Measured
+from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 
 __all__ = ["run_metrics"]
@@ -48,33 +49,19 @@ def run_metrics(
         history: columns of history.jsonl.
         left_out: what a training without some of the sensors found there; None: none was made.
     """
-    problem = trainer.problem
-    measured = measure(
-        problem.model,
-        problem.terms,
-        case.bounds,
-        periodic=tuple(case.periods),
-        num_points=config.evals.points,
-        seed=config.train.seed,
-    )
-    if config.problem.learn_nu:
+    problem, errors, learned = trainer.problem, _errors(case, flow), config.problem.learn_nu
+    worst = _worst(case, errors)
+    measured = _at_points(config, case, problem)
+    if learned:
         change = last_change(*(history[name] for name in ("step", "lr", "nu")))
-        note = f"{nu:.4g}, from the guess {case.nu:.4g}"
-        measured.append(Measured(SETTLED, change, note))
-    if left_out is not None:
-        measured += left_out.measured
-    errors = _errors(case, flow)
-    worst = None
-    if errors is not None:
-        assert case.reference is not None
-        worst = worst_component(errors, case.reference.velocity[:, case.reference.in_flow])
-        measured += _reconstruction(errors, worst)
+        measured.append(Measured(SETTLED, change, f"{nu:.4g}, from the guess {case.nu:.4g}"))
+    measured += [] if left_out is None else left_out.measured
+    measured += [] if errors is None else _reconstruction(errors, worst)
     numbers = {item.gate: item.value for item in measured}
     baseline = gappy_pod_baseline(case)
-    checks = verify(measured, limits=config.evals.limits.model_dump())
     return {
         "relative_l2": errors,
-        "worst_component": None if errors is None or worst is None else {"name": worst, "relative_l2": errors[worst]},
+        "worst_component": {"name": worst, "relative_l2": errors[worst]} if errors and worst else None,
         "baseline": baseline.errors or None,
         "baseline_note": baseline.note,
         "wall_s": 0.0,
@@ -91,15 +78,34 @@ def run_metrics(
         "nu": nu,
         "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
         "held_out": None if left_out is None else left_out.facts,
-        "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if config.problem.learn_nu else {},
+        "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if learned else {},
         "terms": list(problem.names),
-        "checks": [item.as_dict() for item in checks],
+        "checks": [item.as_dict() for item in verify(measured, limits=config.evals.limits.model_dump())],
         "source": case.source,
         "notes": list(case.notes),
         "command": command,
-        **flow_description(case, nu, learned=config.problem.learn_nu),
+        **flow_description(case, nu, learned=learned),
         "versions": versions(problem.model.frequencies.device),
     }
+
+
+def _at_points(config: Config, case: Case, problem: Problem) -> list[Measured]:
+    """The numbers of all terms and of the periodic axes."""
+    return measure(
+        problem.model,
+        problem.terms,
+        case.bounds,
+        periodic=tuple(case.periods),
+        num_points=config.evals.points,
+        seed=config.train.seed,
+    )
+
+
+def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:
+    """The component with the largest error; None without a reference."""
+    if errors is None or case.reference is None:
+        return None
+    return worst_component(errors, case.reference.velocity[:, case.reference.in_flow])
 
 
 def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Measured]:

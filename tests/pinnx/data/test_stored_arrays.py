@@ -340,3 +340,16 @@ def test_shapes_agree_axis_by_axis(tmp_path: Path) -> None:
         with pytest.raises(PinnxError, match=r"axes: expected an order .* what fits: none"):
             plain(tmp_path, **change)
     assert plain(tmp_path, **lists, **flat).num_points == 54
+
+
+@pytest.mark.filterwarnings("ignore:the velocity is far from divergence-free")
+def test_a_real_cutout_of_two_times(data_dir: Path) -> None:
+    names = {axis: f"{axis}coor" for axis in "xyz"}
+    names |= {name: f"velocity_*[..., {index}]" for index, name in enumerate("uvw")}
+    path = data_dir / "jhtdb_layouts" / "givernylocal_multi_time.h5"
+    flow = read_snapshots(path, DataMapping(t=0.5, **names))
+    np.testing.assert_array_equal(flow.times, [0.0, 0.5])
+    with h5py.File(path) as file:
+        for k in range(2):
+            wanted = file[f"velocity_000{k + 1}"][...].transpose(2, 1, 0, 3).reshape(-1, 3)
+            np.testing.assert_array_equal(flow.values[k], wanted)

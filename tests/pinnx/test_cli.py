@@ -12,7 +12,7 @@ import pytest
 from flow_files import TINY, prepare
 
 from pinnx import __version__
-from pinnx.cli import main
+from pinnx.cli import _verdicts, main
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction
 from pinnx.runs.folder import RunFolder
@@ -171,6 +171,15 @@ def test_resume_stands_alone(refused: Refused) -> None:
         assert refused("reconstruct", "--resume", "run", *extra) == wanted
     assert "found no config.yaml in it" in refused("reconstruct", "--resume", "run")
     assert "argument --resume: expected one argument" in refused("reconstruct", "--resume")
+
+
+def test_verdicts_are_listed_by_name() -> None:
+    def said(**statuses: str) -> str:
+        return _verdicts({"checks": [{"name": name, "status": status} for name, status in statuses.items()]})
+
+    assert said(a="passed") == "all checks passed"
+    assert said(a="failed", b="passed", c="warning", d="failed") == "checks failed: a, d; with a warning: c"
+    assert said(c="warning") == "with a warning: c"
 
 
 def test_a_run_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ flow_problem     the network and the terms of a flow             configuration, 
 training         the trainer of a run, which Ctrl-C may stop
 reconstruction   training, files, report; stopping and resuming
 outputs          fields.h5
+held_out         the error at sensors that a second, shorter training leaves out
 baseline         what a linear method makes of the same measurements
 metrics          the numbers and checks of metrics.json
 sensors          sensors and figures of their choice; its input and output beside it

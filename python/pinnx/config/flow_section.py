@@ -48,7 +48,7 @@ class FlowScales(Section):
     """The scales in which the training is dimensionless; the checks of residuals are relative to them."""
 
     length: Positive | None = setting(
-        None, "length scale L; null = half the geometric mean of the domain's sides", "length"
+        None, "length scale L; null = 3/4 of the geometric mean of the domain's sides", "length"
     )
     velocity: Positive | None = setting(
         None, "velocity scale U; null = the largest speed that is measured or prescribed", "velocity"

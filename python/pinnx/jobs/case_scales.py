@@ -86,7 +86,8 @@ def scale_notes(scales: Scales, bounds: Box, nu: float) -> list[str]:
     if not REYNOLDS[0] <= reynolds <= REYNOLDS[1]:
         raise PinnxError(
             f"flow.nu: expected a Reynolds number U L / nu from {REYNOLDS[0]:g} to {REYNOLDS[1]:g}, got {reynolds:.2g} "
-            f"(U = {scales.velocity:.3g}, L = {scales.length:.3g}, nu = {nu:g}); nu is in the data's length^2/time"
+            f"(U = {scales.velocity:.3g}, L = {scales.length:.3g}, nu = {nu:g}); nu is in the data's length^2/time, "
+            "and an eddy viscosity where the flow is turbulent"
         )
     notes = []
     sides = {axis: high - low for axis, (low, high) in bounds.items() if axis != "t"}

@@ -78,15 +78,16 @@ class Scales:
 UNIT = Scales()
 
 
-# L sets the balance of the terms: the longer, the more the equations weigh beside the data. Where few sensors weigh 100
-# the error falls up to L = the side of the box (demo, 700 steps: 0.041 at 0.16 sides, 0.030 at 0.5, 0.022 at 1; wake,
-# 1500 steps: 0.045 at 0.1, 0.037 at 0.4, 0.034 at 0.8); where many weigh 30 it is least at 0.5 (vortices, 500 steps:
-# 0.017 at 0.5, 0.034 at 1). From 1 on short runs miss the sensors. With the default weights it hardly matters.
-LENGTH_OF_SIDES = 0.5
+# L sets the balance of the terms: the longer, the more the equations weigh beside the data. Where a few sensors weigh
+# 100 the error falls up to L = the side of the box (cavity, 1200 steps: 0.049 at 0.5 sides, 0.039 at 0.75, 0.035 at 1;
+# demo, 700 steps: 0.041 at 0.16, 0.030 at 0.5, 0.024 at 0.75, 0.022 at 1; wake, 1500 steps: 0.045 at 0.1, 0.037 at 0.4,
+# 0.034 at 0.8); where many weigh 30 it is least at 0.5 (vortices, 500 steps: 0.016 at 0.5, 0.034 at 1), and the longer
+# L, the more steps it takes to meet the sensors. With the default weights it hardly matters.
+LENGTH_OF_SIDES = 0.75
 
 
 def length_of_box(bounds: Mapping[str, tuple[float, float]]) -> float:
-    """The length scale of a box: half the geometric mean of its sides in space.
+    """The length scale of a box: three quarters of the geometric mean of its sides in space.
 
     Args:
         bounds: axis name -> (low, high); time does not count.

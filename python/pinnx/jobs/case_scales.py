@@ -23,7 +23,9 @@ Box = Mapping[str, tuple[float, float]]
 SPEED_POINTS = 101
 # Reynolds numbers by the case's own scales. Above the last the viscous term is below the rounding of float32 beside the
 # others, below the first these are beside it: no network finds such a flow, and a unit is wrong.
-REYNOLDS = (1e-7, 1e7)
+REYNOLDS = (1e-5, 1e7)
+# Below this the square of the viscous term is 1e4 times that of the others, and of the data.
+CREEPING = 1e-2
 # Scales that are given may differ from those of the case by this factor. Fields a thousand times smaller than one are
 # lost in a loss of mean squares.
 SCALE_FACTOR = 1e3
@@ -90,6 +92,11 @@ def scale_notes(scales: Scales, bounds: Box, nu: float) -> list[str]:
             "and an eddy viscosity where the flow is turbulent"
         )
     notes = []
+    if reynolds < CREEPING:
+        notes.append(
+            f"The Reynolds number U L / nu is {reynolds:.2g}, so viscosity outweighs all else: check the units, or "
+            "lower train.weights.momentum."
+        )
     sides = {axis: high - low for axis, (low, high) in bounds.items() if axis != "t"}
     longest, shortest = max(sides, key=sides.__getitem__), min(sides, key=sides.__getitem__)
     ratio = sides[longest] / sides[shortest]

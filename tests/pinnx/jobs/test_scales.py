@@ -246,9 +246,9 @@ def test_an_origin_that_is_subtracted_too_late_would_show(
         (
             Units(),
             ["flow.nu=1e-9"],
-            r"flow.nu: expected a Reynolds number U L / nu from 1e-07 to 1e\+07, got 3\.5e\+09 ",
+            r"flow.nu: expected a Reynolds number U L / nu from 1e-05 to 1e\+07, got 3\.5e\+09 ",
         ),
-        (Units(velocity=1e-9), ["flow.nu=1e-1"], "flow.nu: expected a Reynolds number U L / nu from 1e-07 "),
+        (Units(velocity=1e-9), ["flow.nu=1e-1"], "flow.nu: expected a Reynolds number U L / nu from 1e-05 "),
         (
             Units(x=1e13),
             [],
@@ -276,6 +276,8 @@ def test_odd_units_are_a_note(tmp_path: Path) -> None:
         return load_case(load_config(None, settings)).notes
 
     assert notes(Units()) == ()
+    (said,) = notes(Units(velocity=1e-6), "flow.nu=1e-3", steady=True)
+    assert said.startswith("The Reynolds number U L / nu is 0.0035, so viscosity outweighs all else: check the units")
     (said,) = notes(Units(), "domain.x=[0, 4000]", steady=True)
     assert said == "The domain is 2e+03 times longer in x than in y: are both in one unit?"
     (said,) = notes(Units(), "domain.t=[0, 9000]")

@@ -45,16 +45,15 @@ def read_snapshots(
     """Read one flow, on a grid or on scattered points, steady or in time.
 
     On a grid, coordinates may be lines or meshgrid arrays, rising or falling; the result stands in
-    C order over rising (x, y[, z]). Real and integer arrays of any precision become float64.
+    C order over rising (x, y[, z]), in float64.
 
     Args:
         path: a .mat, .npz, .nc, .h5 or .hdf5 file.
         mapping: which array is what.
         check_orientation: compare the divergence of a gridded field with that of the same arrays
-            in other orders of their axes (see `pinnx.data.orientation`). Scattered points have no
-            order of axes to check.
-        keep_gaps: leave NaN where values are missing, and check nothing, so that a window can come first; then
-            call `Snapshots.with_holes` and `Snapshots.validate`.
+            in other orders of their axes (see `pinnx.data.orientation`).
+        keep_gaps: leave NaN where values are missing, so that a window can come first; then call
+            `Snapshots.with_holes` and `Snapshots.validate`.
 
     Returns:
         Validated snapshots; `source` is the path, `notes` what was converted.
@@ -73,9 +72,7 @@ def read_snapshots(
         layout = _flow_layout(file, mapping, coordinates, times, fields["u"].shape)
         if isinstance(mapping.t, int | float):
             times = mapping.t * np.arange(layout.num_times)
-        velocity = np.stack([layout.arrange(name, array) for name, array in fields.items()], axis=-1)
-        if mapping.mask is not None:
-            velocity[_masked(file, mapping.mask, layout)] = np.nan
+        velocity = _velocity(file, mapping, layout, fields)
         pressure, frames = _pressure(file, mapping, layout)
         points, grid_shape, falling = _places(mapping.spatial_axes, layout)
         index_sets = {
@@ -83,8 +80,8 @@ def read_snapshots(
             for name, reference in mapping.index_sets.items()
         }
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
-    if layout.gridded and check_orientation:
-        lines = [monotonic(axis, layout.coordinates[axis]) for axis in mapping.spatial_axes]
+    if grid_shape is not None and check_orientation:
+        lines = [layout.coordinates[axis] for axis in mapping.spatial_axes]
         orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
     snapshots = Snapshots(
         points=points,
@@ -253,6 +250,14 @@ def _flow_layout(
             f"t: expected the times of {count} frames, as fields {list(shape)} have, got none; name them"
             + (f": {known} fits" if known else " by data.arrays.t, or give the time step, such as data.arrays.t=0.1")
         ) from None
+
+
+def _velocity(file: ArrayFile, mapping: DataMapping, layout: Layout, fields: dict[str, np.ndarray]) -> np.ndarray:
+    """The velocity of arranged fields, components last; NaN where a mask says that it is missing."""
+    velocity = np.stack([layout.arrange(name, array) for name, array in fields.items()], axis=-1)
+    if mapping.mask is not None:
+        velocity[_masked(file, mapping.mask, layout)] = np.nan
+    return velocity
 
 
 def _masked(file: ArrayFile, reference: str, layout: Layout) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import METRIC_ROUNDING
 
@@ -23,6 +23,7 @@ def flow(seed: int = 0, frames: int = 3, points: int = 50, dim: int = 2) -> np.n
     return np.random.default_rng(seed).normal(size=(frames, points, dim))
 
 
+@settings(deadline=None)  # the time is the machine's
 @given(st.floats(-4.0, 4.0), st.integers(0, 100))
 def test_scaling_a_field_is_an_error_of_that_size(factor: float, seed: int) -> None:
     reference = flow(seed)

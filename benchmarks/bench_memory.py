@@ -4,7 +4,7 @@
 
 Loss and all gradients of the unsteady Navier-Stokes residual, in a fresh process for each candidate (`--probe`).
 Each is measured at two small numbers of points first. Where the line through them passes the limit at the number
-asked for, the candidate is not run there: its row is an extrapolation, and says so.
+wanted, the candidate is not run there: its row is an extrapolation, and says so.
 """
 
 from __future__ import annotations

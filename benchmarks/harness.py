@@ -5,7 +5,7 @@ each candidate run once, holds its result against a float64 reference, and only 
 
     A B C T  A B C T  A B C T ...      (T: bare memory traffic of as many bytes, see machine.py)
 
-so that drift of the machine meets all alike; a ratio is the median of the ratios within one round. After the last
+so that drift of the machine affects all alike; a ratio is the median of the ratios within one round. After the last
 round every result is checked once more. There is no way to the clock that does not lead past the reference.
 """
 
@@ -310,7 +310,7 @@ def measure(
         device: where they run.
         timing: how long to look.
         limits: of the machine.
-        progress: is told, between samples, what comes next.
+        progress: called between samples with what comes next.
 
     Raises:
         WrongResultError: a candidate is wrong, before or after; nothing was timed of a case that is wrong before.

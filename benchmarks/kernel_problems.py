@@ -190,7 +190,7 @@ class Place:
         return (2.0 * torch.rand((n, d), generator=generator) - 1.0).to(self.device, self.dtype)
 
     def ways(self, ours: Function, plain: Function, *, split: bool) -> tuple[Way, ...]:
-        """Ours, plain torch, and plain torch compiled where that was asked for."""
+        """Ours, plain torch, and plain torch compiled where that is an option."""
         ways = [Way("pinn_ext", ours), Way("torch", plain, split)]
         if self.compiled:
             # Each problem starts from nothing: torch gives up compiling a function after a number of different sizes.

@@ -2,7 +2,7 @@
 
     h_0 = [cos(2 pi x B), sin(2 pi x B)],   h_l = tanh(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
 
-A *step* is the loss ``sum_i mean(residual_i^2)`` and its gradients in all weights and biases. Whoever computes it hands
+A *step* is the loss ``sum_i mean(residual_i^2)`` and its gradients in all weights and biases. A candidate hands
 back ``(loss, v_weight, v_bias, v_weight, v_bias, ...)``, in the order of `Network.parameters`.
 """
 

@@ -92,7 +92,7 @@ def finish_report(report: Report, device: torch.device, dtype: torch.dtype) -> N
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Writes the whole file or nothing: a reader never meets half of it."""
+    """Writes the whole file or nothing: a reader never sees half of it."""
     text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

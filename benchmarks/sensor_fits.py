@@ -1,7 +1,7 @@
 """`fit` from snapshots to sensors against PySensors, modes first, then the clock, with the error on unseen snapshots.
 
 modes        |X V|^2 of our r modes is within 1e-4 of the sum of the r largest eigenvalues of X X' in float64
-error        |F^ - F| / |F| on snapshots that nobody has seen, F^ by least squares on each one's own modes
+error        |F^ - F| / |F| on snapshots that were left out of the fit, F^ by least squares on each one's own modes
 
 PySensors takes a randomised decomposition. Where modes are noisy their largest entries are close, and pivots, and with
 them the error, are another in every run: 34.0 to 35.8 % in 21 runs at 512 x 512. So its error is the median of
@@ -35,7 +35,7 @@ RIVAL_RUNS = 9
 
 @dataclass(frozen=True)
 class FitCase:
-    """Snapshots [T, n] float32 to fit, others to try (None: all are fitted, no error is told), number of sensors."""
+    """Snapshots [T, n] float32 to fit, others to try (None: all are fitted, no error is given), number of sensors."""
 
     name: str
     train: np.ndarray

@@ -38,7 +38,7 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Goal:
-    """One line: ``wanted`` is None where a figure is told for information; ``at_most`` says which way it counts."""
+    """One line: ``wanted`` is None where a figure is given for information; ``at_most`` says which way it counts."""
 
     what: str
     size: str
@@ -49,7 +49,7 @@ class Goal:
 
     @property
     def met(self) -> bool | None:
-        """None where nothing was asked for."""
+        """None where there is no goal."""
         if self.wanted is None:
             return None
         return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
@@ -156,7 +156,7 @@ def draw_step(result: Mapping[str, Any], path: Path) -> None:
     """Writes the picture; the best rival of each size has a colour of its own.
 
     Raises:
-        ValueError: the result compared nobody.
+        ValueError: the result compared no candidates.
     """
     cases = [case for case in result["cases"] if case["part"] == "rivals"]
     if not cases:

@@ -11,7 +11,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 SOURCES = [
     path
-    for folder in ("csrc", "pinn_ext", "python")
+    for folder in ("csrc", "pinn_ext", "python", "benchmarks", "examples")
     for path in sorted((CHECKOUT / folder).rglob("*"))
     if path.suffix in {".h", ".cpp", ".cu", ".py", ".pyi", ".yaml", ".css"} and "__pycache__" not in path.parts
 ]

@@ -74,6 +74,9 @@ class Measurements(Section):
     flagged: Switch = setting(
         False, "use rows, too, that a column flags, mask, CHC or Vector type marks as not measured"
     )
+    missing: tuple[Number, ...] | None = setting(
+        None, "numbers that mark what was not measured, as [-999]; null: one that looks like it is refused"
+    )
     units: Literal["kept", "si"] = setting("kept", "si: convert all columns to m and s by the units in the header")
 
 

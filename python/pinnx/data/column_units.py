@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Unit", "parse_unit", "scales_to_si", "split_unit", "unit_notes"]
+__all__ = ["Unit", "parse_unit", "refuse_foreign_units", "scales_to_si", "split_unit", "unit_notes"]
 
 _MU = "\N{GREEK SMALL LETTER MU}"  # what casefold() makes of the micro sign, too
 # In m and s; None: a unit that no number converts.
@@ -40,8 +40,14 @@ TIMES: dict[str, float | None] = {
 }
 # Powers of length and time.
 POWERS = {"t": (0, 1), **dict.fromkeys("xyz", (1, 0)), **dict.fromkeys(("u", "v", "w", "speed"), (1, -1)), "p": (2, -2)}
+WANTED = {(0, 1): "time", (1, 0): "length", (1, -1): "velocity", (2, -2): "velocity^2"}
 PRESSURES = ("pa", "hpa", "kpa", "mpa", "bar", "mbar", "psi", "mmhg", "atm", "n/m2", "n/m^2")
 NO_UNIT = ("", "-", "1")
+# What no quantity of a flow is measured in here: angles, temperatures, voltages, shares, speeds of other systems.
+FOREIGN = ("deg", "degree", "degrees", "rad", "\xb0", "\xb0c", "\xb0f", "degc", "k", "kelvin", "celsius", "v", "mv",
+           "volt", "%", "percent", "kn", "kt", "knot", "knots", "mph", "rpm", "hz", "kg")  # fmt: skip
+# Diameter and height, by which lengths are divided; days and hours elsewhere.
+LENGTHS_OF_A_CASE = ("d", "h")
 
 _LENGTH, _TIME = "|".join(sorted(LENGTHS, key=len, reverse=True)), "|".join(sorted(TIMES, key=len, reverse=True))
 _PATTERNS = {
@@ -88,7 +94,7 @@ def parse_unit(quantity: str, text: str) -> Unit | None:
     """
     if text in NO_UNIT:
         return None
-    plain = re.sub(r"[\s.*\xb7{}]", "", text.replace("**", "^")).casefold()
+    plain = _plain(text)
     if quantity == "p" and plain in PRESSURES:
         raise PinnxError(
             f"p: expected the kinematic pressure (divided by the density), in m^2/s^2, got one in {text}; "
@@ -99,6 +105,36 @@ def parse_unit(quantity: str, text: str) -> Unit | None:
         return Unit(text)
     parts = {name: value for name, value in found.groupdict().items() if value}
     return Unit(text, parts.get("length"), parts.get("time") or parts.get("time_"))
+
+
+def refuse_foreign_units(headings: Mapping[str, str]) -> None:
+    """Refuses units in brackets that are none of their quantity.
+
+    Args:
+        headings: quantity -> the name of its column, with its unit.
+
+    Raises:
+        PinnxError: a unit of another quantity, or "-" beside units.
+    """
+    units = {quantity: split_unit(heading)[1] for quantity, heading in headings.items()}
+    plain = {quantity: _plain(text) for quantity, text in units.items()}
+    known = [quantity for quantity, text in plain.items() if re.fullmatch(_PATTERNS[POWERS[quantity]], text)]
+    for quantity, text in plain.items():
+        if quantity in known or not headings[quantity].endswith(("]", ")")):
+            continue
+        other = text not in LENGTHS_OF_A_CASE and any(re.fullmatch(pattern, text) for pattern in _PATTERNS.values())
+        without = text in NO_UNIT[1:] and known
+        if other or without or text in FOREIGN:
+            like = f", as {known[0]} has {units[known[0]]}" if without else ""
+            leave = "" if quantity in "xy" else f", or leave it out by data.measurements.{quantity}=null"
+            raise PinnxError(
+                f"{quantity}: expected a unit of {WANTED[POWERS[quantity]]}{like}, got {headings[quantity]!r}; "
+                f"convert the column{leave}"
+            )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s.*\xb7{}]", "", text.replace("**", "^")).casefold()
 
 
 def unit_notes(units: Mapping[str, Unit]) -> list[str]:

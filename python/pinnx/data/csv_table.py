@@ -31,6 +31,7 @@ COMMENTS = ("#", "%")
 # What programs write where there is no number; #NV is Excel's #N/A in German.
 MISSING = frozenset(("", "nan", "-nan", "na", "n/a", "#n/a", "#nv", "null", "none", "-", "--"))
 VARIABLES = re.compile(r'\bVARIABLES\s*=\s*("[^"]*"(?:[\s,]+"[^"]*")*|[^"\n]+)', re.IGNORECASE)
+BLOCK = re.compile(r'\b(DATAPACKING|F)\s*=\s*"?(FE)?BLOCK\b', re.IGNORECASE)
 FORTRAN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[dD][+-]?\d{1,3}")
 # A word as units are, with a letter unless it says that there is none.
 UNIT = re.compile(r"-?|1|(?=.*[^\W\d_])[^\W_][\w/^*.\xb7 -]{0,11}")
@@ -123,6 +124,7 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
     text = _text_of(path).replace("\r\n", "\n").replace("\r", "\n")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     plain = [(number, line) for number, line in lines if not line.lstrip().startswith(COMMENTS)]
+    _refuse_tecplot_layouts(path, plain)
     first = next((number for number, line in plain if _separator_of_numbers(line)), len(text) + 1)
     header, header_line, separator = _header(lines, first, [column_key(name) for name in named])
     rows = [(number, line) for number, line in plain if number > header_line]
@@ -168,6 +170,23 @@ def _text_of(path: Path) -> str:
     if "\0" in text or "\N{REPLACEMENT CHARACTER}" in text:
         raise PinnxError(f"{path}: expected a text file (UTF-8) with a table, got binary data")
     return text
+
+
+def _refuse_tecplot_layouts(path: Path, lines: Lines) -> None:
+    """Refuses what is no table: values of one variable after another, several zones."""
+    if not VARIABLES.search("\n".join(line for _, line in lines)):
+        return
+    for number, line in lines:
+        if block := BLOCK.search(line):
+            raise PinnxError(
+                f"{path.name}, line {number}: expected one row for each point, got {shortened(block[0], 40)}; "
+                "export with DATAPACKING=POINT"
+            )
+    zones = [number for number, line in lines if re.match(r"\s*ZONE\b", line, re.IGNORECASE)]
+    if len(zones) > 1:
+        raise PinnxError(
+            f"{path.name}, line {zones[1]}: expected one ZONE, got {len(zones)}; write each to its own file"
+        )
 
 
 def _header(lines: Lines, first: int, named: Sequence[str]) -> tuple[tuple[str, ...], int, str]:

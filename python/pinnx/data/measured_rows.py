@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["Measurements", "what_to_know"]
+from pinnx.errors import PinnxError
+
+__all__ = ["Measurements", "values_to_doubt", "what_to_know"]
 
 # Pairs of rows that a note lists.
 PAIRS_SHOWN = 3
@@ -14,6 +17,13 @@ PAIRS_SHOWN = 3
 PRESSURE_OF_VELOCITY = 100.0
 # Rows at rest, and their share, from which on they are more than a sensor on a wall.
 FEWEST_STILL, STILL_SHARE = 3, 0.05
+# Numbers that programs write where nothing was measured.
+MARK_NUMBERS = (-9.99, -99.0, -99.9, -99.99, 999.0, -999.0, -999.9, -999.99, 9999.0, -9999.0, 99999.0, -99999.0,
+                999999.0, -32768.0, 1e6, 1e20, 1e30, -1e30)  # fmt: skip
+# Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
+MARK_BEYOND, ODD_BEYOND = 5.0, 10.0
+# Fewer rows do not tell what is odd.
+FEWEST_TO_COMPARE = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +81,56 @@ class Measurements:
             pressure=None if self.pressure is None else self.pressure[chosen],
             speed=None if self.speed is None else self.speed[chosen],
         )
+
+
+def values_to_doubt(
+    columns: Mapping[str, np.ndarray], lines: np.ndarray, missing: tuple[float, ...] | None
+) -> list[str]:
+    """Sentences about numbers that stand for none, or are far larger than all others.
+
+    Args:
+        columns: what was measured by its name, [rows] each, as in the file.
+        lines: [rows] int, of the file.
+        missing: numbers that are known to stand for none; None: nothing is known.
+
+    Raises:
+        PinnxError: a number that often stands for none, far larger than all others.
+    """
+    notes = []
+    for names in ([name for name in columns if name != "p"], [name for name in columns if name == "p"]):
+        if not names:
+            continue
+        cells = np.column_stack([columns[name] for name in names])
+        marks = np.isin(cells, MARK_NUMBERS) & (missing is None)
+        largest = float(np.max(np.abs(cells), initial=0.0, where=np.isfinite(cells) & ~marks))
+        marks &= np.abs(cells) > largest
+        if marks.any() and largest > 0.0:
+            value = cells[marks][0]
+            hit = (cells == value).any(axis=1)
+            came = f"got {value:g} in {_lines(lines[hit])} where all other values are within {largest:.3g}"
+            remedy = f"data.measurements.missing=[{value:g}] leaves it out, missing=[] takes it as measured"
+            if abs(value) > MARK_BEYOND * largest:
+                raise PinnxError(f"{', '.join(names)}: expected measured values, {came}. {remedy}")
+            notes.append(f"{', '.join(names)}: {came}. It often marks what was not measured: {remedy}.")
+        size = np.max(np.abs(cells), axis=1, initial=0.0, where=np.isfinite(cells))
+        ordered = np.sort(size[size > 0.0])
+        few = max(1, len(ordered) // 10)
+        if len(ordered) >= FEWEST_TO_COMPARE and not marks.any():
+            below, above = ordered[-few - 1 : -1], ordered[-few:]
+            for low, high in zip(below, above, strict=True):
+                if high > ODD_BEYOND * low:
+                    notes.append(
+                        f"Look at {', '.join(names)} in {_lines(lines[size >= high])}: {high:.3g} and above, where all "
+                        f"other values are within {low:.3g}."
+                    )
+                    break
+    return notes
+
+
+def _lines(lines: np.ndarray) -> str:
+    shown = ", ".join(map(str, lines[:PAIRS_SHOWN].tolist()))
+    more = f" and {len(lines) - PAIRS_SHOWN:,} more" if len(lines) > PAIRS_SHOWN else ""
+    return f"line{'s' if len(lines) > 1 else ''} {shown}{more}"
 
 
 def what_to_know(rows: Measurements, lines: np.ndarray) -> list[str]:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pinnx.data.column_units import parse_unit, scales_to_si, split_unit, unit_notes
+from pinnx.data.column_units import parse_unit, refuse_foreign_units, scales_to_si, split_unit, unit_notes
 from pinnx.data.csv_table import CsvTable, column_key, read_csv_table, shortened
-from pinnx.data.measured_rows import Measurements, what_to_know
+from pinnx.data.measured_rows import Measurements, values_to_doubt, what_to_know
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 
@@ -45,6 +45,8 @@ class Columns:
             None: not read. A column that has its own name here may be absent, but for x and y.
         flagged: whether rows count that a column flags, mask, CHC or Vector type marks as not measured.
         units: "kept", or "si": convert all columns to m and s by the units in the header.
+        missing: numbers of the file that stand for none among what was measured; (): none do; None: not known, and
+            what looks like one is refused.
     """
 
     t: str | int | None = "t"
@@ -58,6 +60,7 @@ class Columns:
     speed: str | int | None = "speed"
     flagged: bool = False
     units: str = "kept"
+    missing: tuple[float, ...] | None = None
 
 
 def read_measurements(
@@ -87,14 +90,21 @@ def read_measurements(
     if not table.rows:
         raise PinnxError(f"{path.name}: expected rows of numbers below the header, got none")
     notes: list[str] = []
-    values = _values_of(table, found, columns, notes)
+    values = _values_of(table, found, columns)
     _choose_dimensions(values, plane, notes)
     chosen = _measured_rows(table, columns, values, notes)
     if not chosen.any():
         raise PinnxError(f"{path.name}: expected rows that were measured, got none. {' '.join(notes)}")
+    lines = np.array([line for line, _ in table.rows])[chosen]
+    try:
+        seen = {name: values[name][chosen] for name in MEASURED if name in values}
+        notes += values_to_doubt(seen, lines, columns.missing)
+        notes += _convert(values, {name: table.header[found[name]] for name in found}, columns.units)
+    except PinnxError as error:
+        raise PinnxError(f"{path.name}: {error}") from None
     notes += _ignored(table, found, columns)
     rows = _arranged({name: column[chosen] for name, column in values.items()}, notes)
-    notes += what_to_know(rows, np.array([line for line, _ in table.rows])[chosen])
+    notes += what_to_know(rows, lines)
     return replace(rows, source=str(path), notes=tuple(notes))
 
 
@@ -155,22 +165,31 @@ def _shown(table: CsvTable) -> str:
     return f"{shortened(', '.join(table.header))} ({table.separated})"
 
 
-def _values_of(table: CsvTable, found: Mapping[str, int], columns: Columns, notes: list[str]) -> dict[str, np.ndarray]:
-    """The numbers of each column by what it is, in the units that are wanted."""
+def _values_of(table: CsvTable, found: Mapping[str, int], columns: Columns) -> dict[str, np.ndarray]:
+    """The numbers of each column by what it is, in the units of the file; NaN where nothing was measured."""
     optional = {found[name] for name in MEASURED if name in found}
     numbers = table.numbers(list(found.values()), optional=optional)
-    values = dict(zip(found, numbers.T, strict=True))
-    try:
-        parsed = {name: parse_unit(name, split_unit(table.header[index])[1]) for name, index in found.items()}
-        if columns.units == "si":
-            factors, said = scales_to_si(parsed)
-            values = {name: column * factors[name] for name, column in values.items()}
-        else:
-            said = unit_notes({name: unit for name, unit in parsed.items() if unit is not None})
-    except PinnxError as error:
-        raise PinnxError(f"{table.path.name}: {error}") from None
-    notes += said
-    return values
+    return {
+        name: np.where(np.isin(column, columns.missing or ()), np.nan, column) if name in MEASURED else column
+        for name, column in zip(found, numbers.T, strict=True)
+    }
+
+
+def _convert(values: dict[str, np.ndarray], headings: Mapping[str, str], units: str) -> list[str]:
+    """Brings values to the units that are wanted; what must be known of them."""
+    split = {name: split_unit(heading) for name, heading in headings.items()}
+    parsed = {name: parse_unit(name, unit) for name, (_, unit) in split.items()}
+    refuse_foreign_units(headings)
+    # T beside x is often a temperature; beside X it is one of a set of capitals.
+    doubted = split.get("t", ("", ""))[0] == "T" and split["x"][0] == "x" and parsed["t"] is None
+    notes = ["Column T is taken for the time; data.measurements.t=null leaves it out."] if doubted else []
+    if units == "si":
+        factors, said = scales_to_si(parsed)
+        for name in values:
+            values[name] = values[name] * factors[name]
+    else:
+        said = unit_notes({name: unit for name, unit in parsed.items() if unit is not None})
+    return notes + said
 
 
 def _choose_dimensions(values: dict[str, np.ndarray], plane: bool | None, notes: list[str]) -> None:

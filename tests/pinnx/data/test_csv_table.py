@@ -161,3 +161,45 @@ def test_a_name_of_two_parts_is_no_name_with_a_unit(tmp_path: Path):
         read(tmp_path, table(header="t,x/D,y/D,u,u rms"))
     rows = read(tmp_path, table(header="t,x/D,y/D,u,u rms"), x="x/D", y="y/D")
     np.testing.assert_array_equal(rows.velocity[:, 0], np.array(ROWS)[:, 3])
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("T [\xb0C],x,y,u,v", "t: expected a unit of time, got 'T .*data.measurements.t=null"),
+        ("T [K],x,y,u,v", "t: expected a unit of time"),
+        ("t [mm],x [mm],y [mm],u,v", "t: expected a unit of time"),
+        ("t,x [s],y,u,v", "x: expected a unit of length, got 'x .s.'; convert the column$"),
+        ("t,x [deg],y [deg],u [cm/s],v [cm/s]", "x: expected a unit of length"),
+        ("t,x [m],y [m],u [kn],v [kn]", "u: expected a unit of velocity"),
+        ("t,x [m],y [m],u [V],v [%]", "u: expected a unit of velocity"),
+        ("t,x [m],y [m],u [m/s],p [-]", "p: expected a unit of velocity.2, as x has m, got 'p .-.'"),
+    ],
+)  # fmt: skip
+def test_units_of_another_quantity_are_refused(tmp_path: Path, header: str, message: str):
+    with pytest.raises(PinnxError, match=message):
+        read(tmp_path, table(header=header))
+    with pytest.raises(PinnxError, match=message):
+        read(tmp_path, table(header=header), units="si")
+
+
+def test_units_that_make_numbers_dimensionless_are_read(tmp_path: Path):
+    for header in ("t [-],x [D],y [h],u [U0],v [-]", "t [-],x [-],y [-],u [-],v [-]"):
+        np.testing.assert_array_equal(read(tmp_path, table(header=header)).coordinates, np.array(ROWS)[:, :3])
+    assert read(tmp_path, table(header="T [K],x,y,u,v"), t=None).steady
+
+
+def test_a_capital_t_beside_x_is_questioned(tmp_path: Path):
+    (note,) = read(tmp_path, table(header="T,x,y,u,v")).notes
+    assert note == "Column T is taken for the time; data.measurements.t=null leaves it out."
+    assert read(tmp_path, table(header="T [s],x,y,u,v")).notes == ()
+
+
+def test_tecplot_in_blocks_or_several_zones_is_refused(tmp_path: Path):
+    head, rows = 'VARIABLES = "t","x","y","u","v"\n', "0 1 2 3 4\n1 1 2 3 4\n"
+    for zone in ("ZONE I=5, DATAPACKING=BLOCK", "ZONE I=5, F=BLOCK", 'ZONE ET=QUAD, F="FEBLOCK"'):
+        with pytest.raises(PinnxError, match=r"line 2: expected one row for each point, got .*DATAPACKING=POINT"):
+            read(tmp_path, f"{head}{zone}\n{rows}")
+    with pytest.raises(PinnxError, match="line 5: expected one ZONE, got 2"):
+        read(tmp_path, f"{head}ZONE I=2\n{rows}ZONE I=2\n{rows}")
+    assert read(tmp_path, f"{head}ZONE I=2, DATAPACKING=POINT\n{rows}").num_rows == 2

@@ -203,3 +203,36 @@ def test_missing_and_binary_files(tmp_path: Path):
         binary.write_bytes(content)
         with pytest.raises(PinnxError, match="expected a text file"):
             read_measurements(binary)
+
+
+PLAIN = "x,y,u,v,p\n" + "".join(f"{i},1,{1.3 - 0.1 * i},{0.2 * i},0.3\n" for i in range(8))
+
+
+@pytest.mark.parametrize("mark", ["-999", "-99", "-9.99", "9999", "-32768", "1e6"])
+def test_a_number_that_marks_missing_values_is_refused(tmp_path: Path, mark: str):
+    text = PLAIN.replace("3,1,1.0,", f"3,1,{mark},")
+    assert mark in text
+    message = f"u, v: expected measured values, got {float(mark):g} in line 5 where all .* within 1.4"
+    with pytest.raises(PinnxError, match=message.replace("+", r"\+")):
+        read(tmp_path, text)
+    rows = read(tmp_path, text, missing=(float(mark),))
+    assert np.flatnonzero(np.isnan(rows.velocity[:, 0])).tolist() == [3]
+    assert any("u is missing in 1 of 8 rows" in note for note in rows.notes)
+    assert read(tmp_path, text, missing=()).velocity[3, 0] == float(mark)
+    with pytest.raises(PinnxError, match=r"p: expected measured values, got -999 in line 2"):
+        read(tmp_path, PLAIN.replace("0.0,0.3", "0.0,-999"))
+
+
+def test_values_out_of_scale_are_questioned(tmp_path: Path):
+    def notes(text: str) -> list[str]:
+        return [note for note in read(tmp_path, text, p=None).notes if "all other values" in note]
+
+    assert notes(PLAIN) == []
+    assert notes(PLAIN.replace("3,1,1.0,", "3,1,10.0,")) == []
+    (note,) = notes(PLAIN.replace("3,1,1.0,", "3,1,1413,"))
+    assert note == "Look at u, v in line 5: 1.41e+03 and above, where all other values are within 1.4."
+    # As large as the flow itself: neither refused nor believed without a word.
+    large = "x,y,u,v\n" + "".join(f"{i},1,{400 + i},{i}\n" for i in range(8))
+    (note,) = notes(large.replace("403", "-999"))
+    assert note.startswith("u, v: got -999 in line 5 where all other values are within 407.")
+    assert notes(large.replace("403", "-99")) == []

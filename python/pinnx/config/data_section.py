@@ -72,7 +72,7 @@ class Measurements(Section):
         "speed", "column of the length of the velocity, where its direction is not known", "velocity"
     )
     flagged: Switch = setting(
-        False, "use rows, too, that a column flags, mask, CHC or Vector type marks as not measured"
+        False, "use rows, too, that a column flags, mask, isValid, CHC, ... marks as not measured"
     )
     missing: tuple[Number, ...] | None = setting(
         None, "numbers that mark what was not measured, as [-999]; null: one that looks like it is refused"

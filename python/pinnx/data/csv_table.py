@@ -15,9 +15,10 @@ import csv
 import math
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -32,6 +33,7 @@ COMMENTS = ("#", "%")
 MISSING = frozenset(("", "nan", "-nan", "na", "n/a", "#n/a", "#nv", "null", "none", "-", "--"))
 VARIABLES = re.compile(r'\bVARIABLES\s*=\s*("[^"]*"(?:[\s,]+"[^"]*")*|[^"\n]+)', re.IGNORECASE)
 BLOCK = re.compile(r'\b(DATAPACKING|F)\s*=\s*"?(FE)?BLOCK\b', re.IGNORECASE)
+THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 FORTRAN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[dD][+-]?\d{1,3}")
 # A word as units are, with a letter unless it says that there is none.
 UNIT = re.compile(r"-?|1|(?=.*[^\W\d_])[^\W_][\w/^*.\xb7 -]{0,11}")
@@ -46,19 +48,28 @@ class CsvTable:
     header: names of the columns; empty where the file is.
     rows: (line of the file, cells) of each row.
     separator: of the columns of the rows: a tab, ";", "," or " ".
+    commented: lines that a # leaves out, though they have the cells of a row.
     """
 
     path: Path
     header: tuple[str, ...]
     rows: tuple[tuple[int, list[str]], ...]
     separator: str = ","
+    commented: tuple[int, ...] = ()
 
-    def numbers(self, columns: Sequence[int] | None = None, *, optional: Collection[int] = ()) -> np.ndarray:
+    def numbers(
+        self,
+        columns: Sequence[int] | None = None,
+        *,
+        optional: Collection[int] = (),
+        words: Mapping[str, float] = MappingProxyType({}),
+    ) -> np.ndarray:
         """Return columns [rows, k] as float64, NaN where an optional one has none.
 
         Args:
             columns: their indices, from 0; None: all.
             optional: those in which a number may be missing.
+            words: that stand for numbers, in small letters.
 
         Raises:
             PinnxError: a cell that is no finite number, or decimal commas beside decimal points (line and column are
@@ -72,7 +83,7 @@ class CsvTable:
                 cell = row[column].strip()
                 if column in optional and cell.lower() in MISSING:
                     continue
-                value = _number(cell, decimal)
+                value = words[cell.lower()] if cell.lower() in words else _number(cell, decimal)
                 if not math.isfinite(value):
                     raise PinnxError(
                         f"{self.path.name}, line {line}, column {self.header[column]}: "
@@ -102,7 +113,28 @@ class CsvTable:
                 f"{self.path.name}: expected decimal points or decimal commas, got {shortened(repr(a), 60)} in line "
                 f"{comma} and {shortened(repr(b), 60)} in line {point}"
             )
-        return "," if "," in first else "."
+        mark = "," if "," in first else "."
+        for column in columns if first else ():
+            self._refuse_thousands(column, mark)
+        return mark
+
+    def _refuse_thousands(self, column: int, mark: str) -> None:
+        """Refuses 1,150 beside 550, which is 1150: decimals have other lengths, too, and no integers beside them."""
+        cells = [row[column].strip().lstrip("+-") for _, row in self.rows]
+        marked = [index for index, cell in enumerate(cells) if mark in cell]
+        plain = [cell for cell in cells if mark not in cell and cell.isdecimal()]
+        if (
+            marked
+            and len(marked) + len(plain) + sum(not cell for cell in cells) == len(cells)
+            and all(THOUSANDS.fullmatch(cells[index]) for index in marked)
+            and max(map(float, plain), default=0.0) >= 100.0
+        ):
+            line, row = self.rows[marked[0]]
+            raise PinnxError(
+                f"{self.path.name}, line {line}, column {self.header[column]}: expected numbers without separators "
+                f"of thousands, got {row[column].strip()!r} beside whole numbers; write "
+                f"{row[column].strip().replace(mark, '')}, or all numbers of the column with decimals"
+            )
 
     def _hint(self, cell: str) -> str:
         others = [name for mark, name in SEPARATORS.items() if mark != self.separator and mark in cell]
@@ -137,7 +169,10 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
             header = tuple(f"{name} {unit}" for name, unit in zip(header, units, strict=True))
             rows = rows[1:]
     header = tuple(_shown_name(name) for name in header)
-    return CsvTable(path, header, _table_rows(path, rows, header, separator), separator)
+    below = [(number, line) for number, line in lines if number > header_line > 0]
+    labelled, left_out = _commented(below, rows, len(header), separator)
+    rows = sorted((*rows, *labelled))
+    return CsvTable(path, header, _table_rows(path, rows, header, separator), separator, tuple(left_out))
 
 
 def shortened(text: str, most: int = 300) -> str:
@@ -232,6 +267,20 @@ def _names(line: str, separator: str) -> tuple[str, ...]:
     if separator == " ":
         line = re.sub(r"\s+([\[(][^\])]*[\])])", lambda unit: unit[1].replace(" ", ""), line)
     return tuple(_trimmed(_cells(line, separator)))
+
+
+def _commented(lines: Lines, rows: Lines, width: int, separator: str) -> tuple[list[tuple[int, str]], list[int]]:
+    """Lines with the cells of a row that begin with #: rows whose label is #1, #2, ..., and numbers of other lines."""
+    labels = not any(_is_number(_cells(row, separator)[0], ",.") for _, row in rows)
+    labelled, left_out = [], []
+    for number, line in lines:
+        cells = _cells(line.strip(), separator)
+        if line.lstrip().startswith("#") and len(cells) == width > 1 and all(_is_number(c, ",.") for c in cells[1:]):
+            if labels and cells[0][1:].strip().isdecimal():
+                labelled.append((number, line.strip()))
+            else:
+                left_out.append(number)
+    return labelled, left_out
 
 
 def _table_rows(path: Path, lines: Lines, header: Sequence[str], separator: str) -> tuple[tuple[int, list[str]], ...]:

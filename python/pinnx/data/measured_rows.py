@@ -9,7 +9,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Measurements", "values_to_doubt", "what_to_know"]
+__all__ = ["Measurements", "repeated_rows", "values_to_doubt", "what_to_know"]
 
 # Pairs of rows that a note lists.
 PAIRS_SHOWN = 3
@@ -105,11 +105,10 @@ def values_to_doubt(
         largest = float(np.max(np.abs(cells), initial=0.0, where=np.isfinite(cells) & ~marks))
         marks &= np.abs(cells) > largest
         if marks.any() and largest > 0.0:
-            value = cells[marks][0]
-            hit = (cells == value).any(axis=1)
-            came = f"got {value:g} in {_lines(lines[hit])} where all other values are within {largest:.3g}"
-            remedy = f"data.measurements.missing=[{value:g}] leaves it out, missing=[] takes it as measured"
-            if abs(value) > MARK_BEYOND * largest:
+            shown = ", ".join(f"{value:g}" for value in np.unique(cells[marks]))
+            came = f"got {shown} in {_lines(lines[marks.any(axis=1)])} where all other values are within {largest:.3g}"
+            remedy = f"data.measurements.missing=[{shown}] leaves it out, missing=[] takes it as measured"
+            if np.max(np.abs(cells[marks])) > MARK_BEYOND * largest:
                 raise PinnxError(f"{', '.join(names)}: expected measured values, {came}. {remedy}")
             notes.append(f"{', '.join(names)}: {came}. It often marks what was not measured: {remedy}.")
         size = np.max(np.abs(cells), axis=1, initial=0.0, where=np.isfinite(cells))
@@ -158,7 +157,7 @@ def what_to_know(rows: Measurements, lines: np.ndarray) -> list[str]:
             f"{np.count_nonzero(still):,} of {rows.num_rows:,} rows have a velocity of exactly 0. "
             "That is right on walls; some programs write 0 where nothing was measured."
         )
-    return notes + _repeated_rows(rows, lines)
+    return notes
 
 
 def _pressure_out_of_scale(rows: Measurements, pressure: np.ndarray) -> list[str]:
@@ -173,8 +172,8 @@ def _pressure_out_of_scale(rows: Measurements, pressure: np.ndarray) -> list[str
     ]
 
 
-def _repeated_rows(rows: Measurements, lines: np.ndarray) -> list[str]:
-    """What must be known of places and times that several rows have."""
+def repeated_rows(rows: Measurements, lines: np.ndarray) -> tuple[list[str], int]:
+    """What must be known of places and times that several rows have, and how many rows contradict an earlier one."""
     columns = [rows.velocity, *(column[:, None] for column in (rows.pressure, rows.speed) if column is not None)]
     table = np.column_stack(columns)
     order = np.lexsort(rows.coordinates.T[::-1])
@@ -194,4 +193,4 @@ def _repeated_rows(rows: Measurements, lines: np.ndarray) -> list[str]:
             shown = ", ".join(f"{a} and {b}" for a, b in pairs[:PAIRS_SHOWN].tolist())
             more = f", and {len(pairs) - PAIRS_SHOWN:,} more" if len(pairs) > PAIRS_SHOWN else ""
             notes.append(f"{len(pairs):,} of {rows.num_rows:,} rows {words}: lines {shown}{more}.")
-    return notes
+    return notes, int(np.count_nonzero(differs))

@@ -10,6 +10,7 @@ their units: csv_table.py, column_units.py.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from pinnx.data.column_units import parse_unit, refuse_foreign_units, scales_to_si, split_unit, unit_notes
 from pinnx.data.csv_table import CsvTable, column_key, read_csv_table, shortened
-from pinnx.data.measured_rows import Measurements, values_to_doubt, what_to_know
+from pinnx.data.measured_rows import Measurements, repeated_rows, values_to_doubt, what_to_know
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 
@@ -27,13 +28,20 @@ __all__ = ["Columns", "Measurements", "read_measurements"]
 COORDINATES = ("t", "x", "y", "z")
 MEASURED = ("u", "v", "w", "p", "speed")
 # Columns in which programs mark vectors, and the marks of those that were measured: OpenPIV (flags: 0 valid, 1 invalid,
-# 2 interpolated; mask: 1 masked), Insight (CHC: above 0 valid), PIVlab (1 valid, 3 second peak; 0 masked, 2 rejected).
+# 2 interpolated; mask: 1 masked), Insight (CHC: above 0 valid), PIVlab (1 valid, 3 second peak; 0 masked, 2 rejected),
+# DaVis (isValid) and ParaView (vtkValidPointMask: 0 outside the data that was probed).
 MARKS: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "flags": ("0 is valid", lambda marks: marks == 0),
     "mask": ("0 is not masked", lambda marks: marks == 0),
     "chc": ("above 0 is valid", lambda marks: marks > 0),
     "vector type": ("1 and 3 are valid", lambda marks: (marks == 1) | (marks == 3)),
+    "isvalid": ("1 is valid", lambda marks: marks == 1),
+    "vtkvalidpointmask": ("1 is valid", lambda marks: marks == 1),
 }
+MARK_WORDS = {"true": 1.0, "false": 0.0}
+# Names of marks whose numbers differ from program to program, and of times.
+LIKE_MARKS = re.compile(r"flag|valid|quality|qc|status|masked|outlier|bad", re.IGNORECASE)
+LIKE_TIMES = re.compile(r"zeit|temps|tiempo|tempo|date|datum|stamp|frame|step", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Columns:
     Args:
         t, x, y, z, u, v, w, p, speed: a name in the header, whose capitals and unit do not count, or a number from 1;
             None: not read. A column that has its own name here may be absent, but for x and y.
-        flagged: whether rows count that a column flags, mask, CHC or Vector type marks as not measured.
+        flagged: whether rows count that a column of MARKS (flags, mask, CHC, ...) marks as not measured.
         units: "kept", or "si": convert all columns to m and s by the units in the header.
         missing: numbers of the file that stand for none among what was measured; (): none do; None: not known, and
             what looks like one is refused.
@@ -104,7 +112,10 @@ def read_measurements(
         raise PinnxError(f"{path.name}: {error}") from None
     notes += _ignored(table, found, columns)
     rows = _arranged({name: column[chosen] for name, column in values.items()}, notes)
-    notes += what_to_know(rows, lines)
+    repeated, contradicting = repeated_rows(rows, lines)
+    if rows.steady and 2 * contradicting >= rows.num_rows and columns.t is not None:
+        _refuse_times_unused(table, found, contradicting)
+    notes += what_to_know(rows, lines) + repeated
     return replace(rows, source=str(path), notes=tuple(notes))
 
 
@@ -214,7 +225,13 @@ def _measured_rows(table: CsvTable, columns: Columns, values: Mapping[str, np.nd
     for index, name in enumerate(table.header):
         mark = None if columns.flagged else MARKS.get(column_key(name))
         if mark is not None:
-            valid = mark[1](table.numbers([index], optional={index})[:, 0])
+            try:
+                valid = mark[1](table.numbers([index], optional={index}, words=MARK_WORDS)[:, 0])
+            except PinnxError as error:
+                wanted = (
+                    f"{name} marks rows by numbers ({mark[0]}), true or false; write one of them, or rename the column"
+                )
+                raise PinnxError(f"{error}. {wanted}") from None
             if not valid.all():
                 notes.append(f"{_of(~valid)} rows are left out: {name} marks them as not measured ({mark[0]}).")
             chosen &= valid
@@ -235,7 +252,30 @@ def _ignored(table: CsvTable, found: Mapping[str, int], columns: Columns) -> lis
         for index, name in enumerate(table.header)
         if index not in used and (columns.flagged or column_key(name) not in MARKS)
     ]
-    return [f"Columns that are not used: {shortened(', '.join(others))}."] if others else []
+    notes = [f"Columns that are not used: {shortened(', '.join(others))}."] if others else []
+    if table.commented:
+        shown = shortened(", ".join(map(str, table.commented)), 60)
+        notes.append(f"{len(table.commented):,} rows begin with # and are left out: lines {shown}.")
+    if like := [] if columns.flagged else [name for name in others if LIKE_MARKS.search(name)]:
+        notes.append(f"Look at {shortened(', '.join(like))}: if it marks bad rows, leave these out of the file.")
+    return notes
+
+
+def _refuse_times_unused(table: CsvTable, found: Mapping[str, int], contradicting: int) -> None:
+    """Refuses a steady flow of rows that contradict each other where a column may be the time."""
+    unused = [name for index, name in enumerate(table.header) if index not in set(found.values()) and name]
+    likely = []
+    for name in unused:
+        unit = parse_unit("t", split_unit(name)[1])
+        if LIKE_TIMES.search(name) or (unit is not None and unit.known):
+            likely.append(name)
+    if unused:
+        shown = shortened(", ".join(likely or unused), 100)
+        raise PinnxError(
+            f"{table.path.name}: expected a column t, as {contradicting:,} of {len(table.rows):,} rows have the place "
+            f"of an earlier one with other values; is the time in {shown}? Name it by data.measurements.t=NAME; "
+            "t=null takes the flow as steady"
+        )
 
 
 def _arranged(values: Mapping[str, np.ndarray], notes: list[str]) -> Measurements:

@@ -203,3 +203,25 @@ def test_tecplot_in_blocks_or_several_zones_is_refused(tmp_path: Path):
     with pytest.raises(PinnxError, match="line 5: expected one ZONE, got 2"):
         read(tmp_path, f"{head}ZONE I=2\n{rows}ZONE I=2\n{rows}")
     assert read(tmp_path, f"{head}ZONE I=2, DATAPACKING=POINT\n{rows}").num_rows == 2
+
+
+def test_separators_of_thousands_are_refused(tmp_path: Path):
+    for separator, mark in (("\t", ","), (";", "."), (";", ",")):
+        text = table(separator).split("\n")[0] + "\n0;350;300;-248;457\n0;1M150;550;-340;802\n".replace(";", separator)
+        with pytest.raises(PinnxError, match=r"line 3, column x: .* got '1.150' beside whole .* write 1150, or"):
+            read(tmp_path, text.replace("M", mark))
+    for first, second in (("350.0", "1.150"), ("35", "1.150"), ("0.350", "1.150"), ("350", "1.15"), ("1.250", "1.150")):
+        decimals = f"t\tx\ty\tu\tv\n0\t{first}\t1\t1\t1\n100\t{second}\t1\t1\t1\n"
+        assert read(tmp_path, decimals).coordinates[:, 1].tolist() == [float(first), float(second)]
+    assert read(tmp_path, "t,x,y,u,v\n0,350,1,1,1\n1,1.150,1,1,1\n").coordinates[1, 1] == 1.15
+
+
+def test_labels_that_begin_with_a_hash_are_rows(tmp_path: Path):
+    head, row = "sensor,x,y,u,v\n", ",0.5,1,2,3\n"
+    assert read(tmp_path, f"{head}S1{row}#4{row}S5{row}").num_rows == 3
+    assert read(tmp_path, f"{head}#1{row}#2{row}# the end, or not\n").num_rows == 2
+    # Rows that are switched off, and a comment with numbers.
+    off = read(tmp_path, table() + "#2,0.5,1,2,3\n# 7,0.5,1,2,3\n")
+    assert (off.num_rows, off.notes) == (2, ("2 rows begin with # and are left out: lines 4, 5.",))
+    assert read(tmp_path, f"{head}S1{row}#S2{row}").notes[-1].endswith("left out: lines 3.")
+    assert read(tmp_path, f"{head}S1{row}#4, 5\n").notes == ("Columns that are not used: sensor.",)

@@ -236,3 +236,38 @@ def test_values_out_of_scale_are_questioned(tmp_path: Path):
     (note,) = notes(large.replace("403", "-999"))
     assert note.startswith("u, v: got -999 in line 5 where all other values are within 407.")
     assert notes(large.replace("403", "-99")) == []
+
+
+def test_a_time_under_another_name_is_not_left_out(tmp_path: Path):
+    rows = "".join(f"{time};{place};1;{time + place};0\n" for time in range(5) for place in range(10))
+    for name, shown in (("Zeit [s]", "Zeit .s."), ("timestamp", "timestamp"), ("n", "n")):
+        with pytest.raises(PinnxError, match=f"40 of 50 rows have the place .* in {shown}.*measurements.t=NAME"):
+            read(tmp_path, f"{name};x;y;u;v\n{rows}")
+        assert not read(tmp_path, f"{name};x;y;u;v\n{rows}", t=name).steady
+        assert read(tmp_path, f"{name};x;y;u;v\n{rows}", t=None).steady
+    assert read(tmp_path, "run,x,y,u,v\n1,0,0,1,1\n1,1,0,1,1\n1,2,0,1,1\n2,0,0,1,2\n").steady, "one row repeated"
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        ("vtkValidPointMask", "1", "0"),
+        ("isValid", "1", "0"),
+        ("isValid", "True", "False"),
+        ("mask", "false", "true"),
+    ],
+)
+def test_marks_of_further_programs(tmp_path: Path, column: str, good: str, bad: str):
+    rows = read(tmp_path, f"x,y,u,v,{column}\n1,1,5,5,{good}\n2,1,9,9,{bad}\n")
+    assert rows.velocity.tolist() == [[5, 5]]
+    assert rows.notes[0].startswith(f"1 of 2 rows are left out: {column} marks")
+
+
+def test_marks_without_a_meaning_are_questioned_or_refused(tmp_path: Path):
+    with pytest.raises(PinnxError, match=r"line 2, column flags: .* 'OK'. flags marks rows by numbers \(0 is valid\)"):
+        read(tmp_path, "x,y,u,v,flags\n1,1,5,5,OK\n2,1,9,9,BAD\n")
+    for name, said in (("flag", True), ("quality", True), ("label", False)):
+        notes = read(tmp_path, f"x,y,u,v,{name}\n1,1,5,5,OK\n2,1,9,9,BAD\n").notes
+        assert (
+            any(note == f"Look at {name}: if it marks bad rows, leave these out of the file." for note in notes) == said
+        )

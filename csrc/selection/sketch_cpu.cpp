@@ -168,9 +168,12 @@ struct SparseSign {
       for (int v = 0; v < kVectors; ++v) sum[v] = V::load(out + v * V::size);
       for (; e < list.count && list.place[e] == place; ++e) {
         const T* a = x.a + list.row[e] * x.stride;
+        // All loads first: behind the branches of a tile that is not whole, compilers round product and sum apart.
+        V row[kVectors];
 #pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v)
-          sum[v] += V(list.entry[e]) * load_columns<V, whole>(a + v * V::size, x.left - v * V::size);
+        for (int v = 0; v < kVectors; ++v) row[v] = load_columns<V, whole>(a + v * V::size, x.left - v * V::size);
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) sum[v] += V(list.entry[e]) * row[v];
       }
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sum[v].store(out + v * V::size);

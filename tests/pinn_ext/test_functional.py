@@ -39,7 +39,12 @@ def entry(batched: tuple[Tensor, ...], i: int) -> tuple[Tensor, ...]:
 
 
 def scalar_of(case: Case) -> Callable[..., Tensor]:
-    return lambda *inputs: case.kernel(*inputs).square().sum()
+    def scalar(*inputs: Tensor) -> Tensor:
+        out = case.kernel(*inputs)
+        # Squares with weights: those of a cosine and a sine alone add up to one, whose gradient is rounding.
+        return (out.square() * torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)).sum()
+
+    return scalar
 
 
 def places(case: Case, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:

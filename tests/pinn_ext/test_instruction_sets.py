@@ -114,10 +114,14 @@ def test_same_pivots_on_every_path(isa: str, folder: Path, generic_pivots: str) 
 
 
 @pytest.mark.parametrize("isa", BUILT)
-def test_grams_on_every_path(isa: str, folder: Path) -> None:
-    """Tiles and vectors differ from path to path: each has the tests of its own way to cut the rows."""
-    which = ["-k", "cpu and is_that_of_float64 or threads"]
-    done = run_python(["-m", "pytest", "-q", "-p", "no:cacheprovider", *which, str(HERE / "test_gram.py")], isa, folder)
+def test_sums_on_every_path(isa: str, folder: Path) -> None:
+    """Tiles and vectors differ from path to path: each has the tests of its own way to cut rows and columns."""
+    which = [
+        "-k",
+        "cpu and is_that_of_float64 or threads",
+        *(str(HERE / f"test_{name}.py") for name in ("gram", "sketch")),
+    ]
+    done = run_python(["-m", "pytest", "-q", "-p", "no:cacheprovider", *which], isa, folder)
     if "PINN_EXT_ISA: expected one of" in done.stdout + done.stderr:
         pytest.skip(f"this CPU has no {isa}")
     assert done.returncode == 0, done.stdout

@@ -79,7 +79,7 @@ class Unit:
 
 def split_unit(name: str) -> tuple[str, str]:
     """Return the name and the unit of a column, "" where it has none: "x [mm]" -> ("x", "mm")."""
-    for pattern in (r"(.+?)\s*[\[(]\s*([^\])]*?)\s*[\])]", r"(\w+)\s*/\s*(\S+)", r"(\w+)\s+(\S+)"):
+    for pattern in (r"(.+?)[\s/]*[\[(]\s*([^\])]*?)\s*[\])]", r"(\w+)\s*/\s*(\S+)", r"(\w+)\s+(\S+)"):
         found = re.fullmatch(pattern, name.strip())
         if found:
             return found[1], found[2]
@@ -137,15 +137,17 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s.*\xb7{}]", "", text.replace("**", "^")).casefold()
 
 
-def unit_notes(units: Mapping[str, Unit]) -> list[str]:
+def unit_notes(units: Mapping[str, Unit | None]) -> list[str]:
     """What must be known of units that are taken as they are.
 
     Args:
-        units: quantity -> its unit, of the columns that have one.
+        units: quantity -> its unit; None where it has none.
 
     Raises:
         PinnxError: two units of length, or of time.
     """
+    without = [quantity for quantity, unit in units.items() if unit is None]
+    units = {quantity: unit for quantity, unit in units.items() if unit is not None}
     for kind in ("length", "time"):
         by_unit: dict[str, list[str]] = {}
         for quantity, unit in units.items():
@@ -163,7 +165,8 @@ def unit_notes(units: Mapping[str, Unit]) -> list[str]:
     for quantity, unit in units.items():
         by_text.setdefault(unit.text, []).append(quantity)
     shown = "; ".join(f"{', '.join(quantities)} in {text}" for text, quantities in by_text.items())
-    return [f"Units of the file: {shown}. Nothing is converted: the domain, nu and all else must be in these units."]
+    said = f"Units of the file: {shown}. Nothing is converted: the domain, nu and all else must be in these units."
+    return [said + (f" {', '.join(without)}: no unit in the file; taken to fit." if without else "")]
 
 
 def scales_to_si(units: Mapping[str, Unit | None]) -> tuple[dict[str, float], list[str]]:

@@ -137,6 +137,8 @@ class CsvTable:
             )
 
     def _hint(self, cell: str) -> str:
+        if re.search(r"\d:\d\d|\d{4}-\d\d-\d\d", cell):
+            return "; write times as numbers, seconds from the first"
         others = [name for mark, name in SEPARATORS.items() if mark != self.separator and mark in cell]
         return f", which has {' and '.join(others)}; the columns are {self.separated}" if others else ""
 
@@ -165,6 +167,8 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
         header = tuple(str(number) for number in range(1, len(_cells(rows[0][1], separator)) + 1))
     if rows:
         separator = _separator_of(rows[0][1], len(header), separator)
+        if rows[0][1].lstrip().startswith('"') and len(_cells(rows[0][1], separator)) == len(header) + 1:
+            header = ("", *header)  # R's write.table names no column of row names
         if rows[0][0] < first and (units := _units(_cells(rows[0][1], separator), len(header))):
             header = tuple(f"{name} {unit}" for name, unit in zip(header, units, strict=True))
             rows = rows[1:]
@@ -182,7 +186,7 @@ def shortened(text: str, most: int = 300) -> str:
 
 def column_key(name: str) -> str:
     """A column's name as names are compared: without its unit, and without capitals."""
-    return re.sub(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$", "", name.strip()).casefold()
+    return re.sub(r"[\s/]*(\[[^\]]*\]|\([^)]*\))\s*$", "", name.strip()).casefold()
 
 
 def _shown_name(name: str) -> str:
@@ -203,7 +207,9 @@ def _text_of(path: Path) -> str:
         # Spreadsheets on Windows; each byte but a few is a letter there.
         text = data.decode("cp1252", errors="replace")
     if "\0" in text or "\N{REPLACEMENT CHARACTER}" in text:
-        raise PinnxError(f"{path}: expected a text file (UTF-8) with a table, got binary data")
+        raise PinnxError(
+            f"{path}: expected a text file (UTF-8) with a table, got binary data; unpack it, or export it as CSV"
+        )
     return text
 
 
@@ -339,7 +345,8 @@ def _is_number(cell: str, decimals: str = ".") -> bool:
 
 def _number(cell: str, decimal: str) -> float:
     """The number that a cell says; NaN where it says none. float() alone takes 1_000 for a number."""
-    text = cell if decimal == "." else cell.replace(",", ".")
+    text = cell.replace("\N{MINUS SIGN}", "-")
+    text = text if decimal == "." else text.replace(",", ".")
     try:
         return math.nan if "_" in text else float(text)
     except ValueError:

@@ -97,6 +97,7 @@ def values_to_doubt(
         PinnxError: a number that often stands for none, far larger than all others.
     """
     notes = []
+    negative = columns.get("speed", np.zeros(1)) < 0.0
     for names in ([name for name in columns if name != "p"], [name for name in columns if name == "p"]):
         if not names:
             continue
@@ -123,6 +124,11 @@ def values_to_doubt(
                         f"other values are within {low:.3g}."
                     )
                     break
+    if negative.any():
+        raise PinnxError(
+            f"speed: expected a length of the velocity, got {columns['speed'][negative][0]:g} in "
+            f"{_lines(lines[negative])}; name a component by data.measurements.u=NAME, with speed=null"
+        )
     return notes
 
 

@@ -41,6 +41,7 @@ MARKS: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 MARK_WORDS = {"true": 1.0, "false": 0.0}
 # Names of marks whose numbers differ from program to program, and of times.
 LIKE_MARKS = re.compile(r"flag|valid|quality|qc|status|masked|outlier|bad", re.IGNORECASE)
+LIKE_SUMS = re.compile(r"(mean|average|avg|total|sum|std|median|mittel|summe)\b", re.IGNORECASE)
 LIKE_TIMES = re.compile(r"zeit|temps|tiempo|tempo|date|datum|stamp|frame|step", re.IGNORECASE)
 
 
@@ -153,7 +154,10 @@ def _index_of(table: CsvTable, quantity: str, wanted: str | int) -> int | None:
     for key in (str.casefold, column_key, lambda name: _without_known_unit(quantity, name)):
         matches = [index for index, name in enumerate(table.header) if key(name) in names]
         if len(matches) > 1:
-            raise PinnxError(f"{table.path.name}: expected each column once, got {wanted!r} more than once")
+            raise PinnxError(
+                f"{table.path.name}: expected each column once, got {wanted!r} more than once; "
+                f"a column number chooses: data.measurements.{quantity}={matches[0] + 1}"
+            )
         if matches:
             return matches[0]
     return None
@@ -199,7 +203,7 @@ def _convert(values: dict[str, np.ndarray], headings: Mapping[str, str], units: 
         for name in values:
             values[name] = values[name] * factors[name]
     else:
-        said = unit_notes({name: unit for name, unit in parsed.items() if unit is not None})
+        said = unit_notes(parsed)
     return notes + said
 
 
@@ -256,6 +260,9 @@ def _ignored(table: CsvTable, found: Mapping[str, int], columns: Columns) -> lis
     if table.commented:
         shown = shortened(", ".join(map(str, table.commented)), 60)
         notes.append(f"{len(table.commented):,} rows begin with # and are left out: lines {shown}.")
+    sums = [line for line, row in table.rows if 0 not in used and LIKE_SUMS.match(row[0])]
+    if sums:
+        notes.append(f"Look at line {sums[0]}: if it sums up other rows, leave it out of the file.")
     if like := [] if columns.flagged else [name for name in others if LIKE_MARKS.search(name)]:
         notes.append(f"Look at {shortened(', '.join(like))}: if it marks bad rows, leave these out of the file.")
     return notes

@@ -160,6 +160,7 @@ def _measured_case(config: Config, measured: Measurements) -> Case:
             raise PinnxError(
                 f"domain.{axis}: expected [lo, hi], the extent in {axis} of the flow to reconstruct, got none "
                 f"(the sensors lie in [{column.min():.12g}, {column.max():.12g}])"
+                + ("; data.measurements.z=null takes the flow in the plane of x and y" if axis == "z" else "")
             )
         outside = np.flatnonzero((column < given[0]) | (column > given[1]))
         if outside.size:

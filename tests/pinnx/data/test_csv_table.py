@@ -38,6 +38,8 @@ FORMS = {
     "a line of units": table(header="t,x,y,u,v\ns,m,m,m/s,m s^-1"),
     "a line of units in brackets": table("\t", header="t\tx\ty\tu\tv\n[s]\t[m]\t[m]\t[m/s]\t[m/s]", decimal=","),
     "Fortran": table("  ").replace("-0.002", "-2.0D-03"),
+    "units in brackets behind a slash": table(header="t/s,x/m,y/(m),u/(m/s),v/[m/s]"),
+    "a minus sign of typography": table().replace("-", "\N{MINUS SIGN}", 1),
     "time": table(header="Time (s),x,y,u,v"),
     "header in a comment": table("\t", header="# made today\n# t\tx\ty\tu\tv"),
     "other separator in the header": table("\t", header="# t x y u v"),
@@ -128,6 +130,23 @@ def test_units_that_are_not_si_are_kept_and_said(tmp_path: Path):
     for header in ("t,x,y,u [U0],v [U0]", "t,x,y,u,v\ns,m,m,U0,U0"):
         (scaled,) = read(tmp_path, table(header=header)).notes
         assert "u, v in U0" in scaled, "a unit that is not known"
+
+
+def test_columns_without_a_unit_beside_others_are_said(tmp_path: Path):
+    assert (
+        read(tmp_path, table(header="t,x [mm],y,u,v"))
+        .notes[0]
+        .endswith(" t, y, u, v: no unit in the file; taken to fit.")
+    )
+    assert "no unit" not in read(tmp_path, table(header="t [s],x [mm],y [mm],u [mm/s],v [mm/s]")).notes[0]
+
+
+def test_row_names_of_r(tmp_path: Path):
+    text = '"t" "x" "y" "u" "v"\n' + "".join(f'"{i}" {" ".join(map(str, row))}\n' for i, row in enumerate(ROWS))
+    rows = read(tmp_path, text)
+    np.testing.assert_array_equal(np.column_stack([rows.coordinates, rows.velocity]), ROWS)
+    with pytest.raises(PinnxError, match="line 2: expected 5 values"):
+        read(tmp_path, "t x y u v\n1 2 3 4 5 6\n")
 
 
 def test_units_are_converted_on_request(tmp_path: Path):

@@ -174,7 +174,7 @@ def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):
         ("x,v,u\n0,0,1\n", "expected columns x, y and u, v, missing y; it has x, v, u"),
         ("x|y|u|v\n0|0|1|1\n", r"it has one column, 'x\|y\|u\|v': columns are separated by commas, semi"),
         ("# Probe 0 (0 0 0)\n# Time\n0.1 (1 0 0) (1 1 0)\n", "lines such as '0.1 .*', which are no"),
-        ("x,y,u,v,u\n0,0,1,1,1\n", "got 'u' more than once"),
+        ("x,y,u,v,u\n0,0,1,1,1\n", "got 'u' more than once; a column number chooses: data.measurements.u=3"),
         ("x,y,u,v\n0,0,1,1\n0,0,1\n", r"line 3: expected 4 values \(x,y,u,v\) separated by commas, got 3"),
         ("x;y;u;v\n0;0;1;1\n0;0;1,5;1;2\n", r"line 3: expected 4 values \(x,y,u,v\) separated by semicolons, got 5"),
         ("x,y,u,v\n\n# c\n0,0,fast,1\n", "line 4, column u: expected a finite number, got 'fast'"),
@@ -186,7 +186,7 @@ def test_a_pressure_out_of_scale_is_questioned(tmp_path: Path):
         ("x,y,u,v\n,0,1,1\n", "line 2, column x: .* got ''"),
         ("x,y,u,v\n0,0,1,inf\n", "line 2, column v: .* got 'inf'"),
         ("t,x,y,u,v\ninf,0,0,1,1\n", "line 2, column t: .* got 'inf'"),
-        ("t,x,y,u,v\n2024-05-01 12:00,0,0,1,1\n", "column t: expected a finite number, got '2024-05-01 12:00'"),
+        ("t,x,y,u,v\n2024-05-01 12:00,0,0,1,1\n", "column t: .* got '2024-05-01 12:00'; write times as numbers"),
     ],
 )  # fmt: skip
 def test_damage_is_named_by_line_and_column(tmp_path: Path, text: str, message: str):
@@ -271,3 +271,11 @@ def test_marks_without_a_meaning_are_questioned_or_refused(tmp_path: Path):
         assert (
             any(note == f"Look at {name}: if it marks bad rows, leave these out of the file." for note in notes) == said
         )
+
+
+def test_rows_that_cannot_be_measurements(tmp_path: Path):
+    with pytest.raises(PinnxError, match=r"speed: expected a length of the velocity, got -2 in line 3; .*u=NAME"):
+        read(tmp_path, "x,y,speed\n0,0,1\n1,1,-2\n")
+    head, row = "sensor,t,x,y,u,v\n", ",0,1,1,2,3\n"
+    assert read(tmp_path, f"{head}S1{row}Mean,1,2,2,2,3\n").notes[-1].startswith("Look at line 3: if it sums up")
+    assert len(read(tmp_path, f"{head}S1{row}summit,1,2,2,2,3\n").notes) == 1

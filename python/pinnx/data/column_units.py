@@ -124,7 +124,7 @@ def refuse_foreign_units(headings: Mapping[str, str]) -> None:
             continue
         other = text not in LENGTHS_OF_A_CASE and any(re.fullmatch(pattern, text) for pattern in _PATTERNS.values())
         without = text in NO_UNIT[1:] and known
-        if other or without or text in FOREIGN:
+        if other or without or text in FOREIGN or (quantity, text) == ("t", "c"):
             like = f", as {known[0]} has {units[known[0]]}" if without else ""
             leave = "" if quantity in "xy" else f", or leave it out by data.measurements.{quantity}=null"
             raise PinnxError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pinnx.data.csv_table import shortened
 from pinnx.errors import PinnxError
 
 __all__ = ["Measurements", "repeated_rows", "values_to_doubt", "what_to_know"]
@@ -19,7 +20,8 @@ PRESSURE_OF_VELOCITY = 100.0
 FEWEST_STILL, STILL_SHARE = 3, 0.05
 # Numbers that programs write where nothing was measured.
 MARK_NUMBERS = (-9.99, -99.0, -99.9, -99.99, 999.0, -999.0, -999.9, -999.99, 9999.0, -9999.0, 99999.0, -99999.0,
-                999999.0, -32768.0, 1e6, 1e20, 1e30, -1e30)  # fmt: skip
+                9999.99, 999999.0, -32768.0, 1e6)  # fmt: skip
+MARK_FROM = 1e20
 # Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
 MARK_BEYOND, ODD_BEYOND = 5.0, 10.0
 # Fewer rows do not tell what is odd.
@@ -102,14 +104,14 @@ def values_to_doubt(
         if not names:
             continue
         cells = np.column_stack([columns[name] for name in names])
-        marks = np.isin(cells, MARK_NUMBERS) & (missing is None)
+        marks = (np.isin(cells, MARK_NUMBERS) | (np.abs(cells) >= MARK_FROM)) & (missing is None)
         largest = float(np.max(np.abs(cells), initial=0.0, where=np.isfinite(cells) & ~marks))
         marks &= np.abs(cells) > largest
-        if marks.any() and largest > 0.0:
-            shown = ", ".join(f"{value:g}" for value in np.unique(cells[marks]))
+        if marks.any():
+            shown = shortened(", ".join(repr(value).removesuffix(".0") for value in np.unique(cells[marks]).tolist()))
             came = f"got {shown} in {_lines(lines[marks.any(axis=1)])} where all other values are within {largest:.3g}"
             remedy = f"data.measurements.missing=[{shown}] leaves it out, missing=[] takes it as measured"
-            if np.max(np.abs(cells[marks])) > MARK_BEYOND * largest:
+            if np.max(np.abs(cells[marks])) > MARK_BEYOND * largest > 0.0:
                 raise PinnxError(f"{', '.join(names)}: expected measured values, {came}. {remedy}")
             notes.append(f"{', '.join(names)}: {came}. It often marks what was not measured: {remedy}.")
         size = np.max(np.abs(cells), axis=1, initial=0.0, where=np.isfinite(cells))

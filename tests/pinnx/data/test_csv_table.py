@@ -186,6 +186,7 @@ def test_a_name_of_two_parts_is_no_name_with_a_unit(tmp_path: Path):
     ("header", "message"),
     [
         ("T [\xb0C],x,y,u,v", "t: expected a unit of time, got 'T .*data.measurements.t=null"),
+        ("T [C],x [c],y [c],u,v", "t: expected a unit of time"),
         ("T [K],x,y,u,v", "t: expected a unit of time"),
         ("t [mm],x [mm],y [mm],u,v", "t: expected a unit of time"),
         ("t,x [s],y,u,v", "x: expected a unit of length, got 'x .s.'; convert the column$"),
@@ -203,7 +204,7 @@ def test_units_of_another_quantity_are_refused(tmp_path: Path, header: str, mess
 
 
 def test_units_that_make_numbers_dimensionless_are_read(tmp_path: Path):
-    for header in ("t [-],x [D],y [h],u [U0],v [-]", "t [-],x [-],y [-],u [-],v [-]"):
+    for header in ("t [-],x [D],y [c],u [U0],v [-]", "t [-],x [-],y [-],u [-],v [-]"):
         np.testing.assert_array_equal(read(tmp_path, table(header=header)).coordinates, np.array(ROWS)[:, :3])
     assert read(tmp_path, table(header="T [K],x,y,u,v"), t=None).steady
 

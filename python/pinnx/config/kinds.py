@@ -27,9 +27,11 @@ __all__ = [
     "NonNegative",
     "Number",
     "Positive",
+    "Ramp",
     "Resolution",
     "Section",
     "Seed",
+    "Share",
     "Switch",
     "Text",
     "phrase_of",
@@ -95,6 +97,8 @@ NonNegative = Annotated[float, Strict(), AllowInfNan(False), Ge(0)]
 Positive = Annotated[float, Strict(), AllowInfNan(False), Gt(0)]
 Factor = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Lt(1)]
 Interval = Annotated[tuple[Number, Number], AfterValidator(_increasing), Says("two numbers [lo, hi], lo < hi")]
+Share = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1)]
+Ramp = Annotated[tuple[Share, Share], AfterValidator(_increasing), Says("two numbers [lo, hi], 0 <= lo < hi <= 1")]
 Formula = Annotated[Text, AfterValidator(_parsed), Says("an expression in x, y, z, t")]
 Condition = Annotated[Text, AfterValidator(_parsed), Says("a condition in x, y, z, t")]
 
@@ -102,6 +106,7 @@ SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "a 
 PLURALS = {"an integer": "integers", "a number": "numbers", "a text": "texts"}
 LIMITS: dict[type, Callable[[Any], str]] = {
     Ge: lambda limit: f">= {limit.ge:g}",
+    Le: lambda limit: f"<= {limit.le:g}",
     Gt: lambda limit: f"> {limit.gt:g}",
     Lt: lambda limit: f"< {limit.lt:g}",
 }

@@ -17,9 +17,11 @@ from pinnx.config.kinds import (
     NonNegative,
     Number,
     Positive,
+    Ramp,
     Resolution,
     Section,
     Seed,
+    Share,
     Switch,
     setting,
 )
@@ -99,6 +101,37 @@ class Weights(Section):
     boundary: NonNegative = setting(10.0, "misfit at the boundary conditions")
 
 
+class Balance(Section):
+    """How the weights of the loss follow the training; see docs/training.md."""
+
+    method: Literal["none", "relobralo", "gradnorm"] = setting(
+        "none",
+        "factors on train.weights that are found during the training; none: constant weights; relobralo: a column of "
+        "the loss that falls less counts more; gradnorm: so too, by the lengths of the gradients",
+    )
+    temperature: Positive = setting(0.1, "relobralo: a smaller one lets the slowest column take more")
+    decay: Factor = setting(0.999, "relobralo: share of the factors that stays from step to step")
+    lookback: Share = setting(0.999, "relobralo: how often, in the mean, a step leaves the first losses aside")
+    asymmetry: NonNegative = setting(1.5, "gradnorm: 0 makes all gradients of one length; larger: slow columns gain")
+    lr: Positive = setting(0.025, "gradnorm: learning rate of the factors' logarithms")
+    every: Count = setting(10, "gradnorm: steps from one update to the next, a backward pass for each column")
+
+    @model_validator(mode="after")
+    def _settings_of_the_method_alone(self) -> Balance:
+        for method, names in BALANCE_SETTINGS.items():
+            for name in names if method != self.method else ():
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name}: only for method {method}, got method {self.method}")
+        return self
+
+
+# A setting of another method would be read and do nothing.
+BALANCE_SETTINGS = {
+    "relobralo": ("temperature", "decay", "lookback"),
+    "gradnorm": ("asymmetry", "lr", "every"),
+}
+
+
 class Train(Section):
     """The optimisation."""
 
@@ -115,6 +148,12 @@ class Train(Section):
     boundary_points: Count = setting(256, "points for each boundary condition, fresh in each step")
     data_points: Count | None = setting(None, "measurements used in each step, drawn at random; null = all")
     weights: Weights = setting(Weights(), "factors of the terms of the loss")
+    balance: Balance = setting(Balance(), "how the weights follow the training")
+    physics_ramp: Ramp | None = setting(
+        None,
+        "the weights of the equations are 0 up to the first of these shares of the steps, grow linearly, and are full "
+        "from the second on, [0.3, 0.7] for example; null = full from the first step",
+    )
     corner_radius: Positive | None = setting(
         None,
         "points nearer than this to a corner where two sides disagree count less, smoothly; null = "

@@ -1,26 +1,64 @@
-"""The weights of the columns of a loss, total = sum_i weight_i column_i."""
+"""The weights of the columns of a loss, total = sum_i weight_i column_i.
+
+    weight_i = configured_i * product over strategies: factor_i
+
+A strategy (`balancing.py`, `progressive.py`) changes its factors between two steps, outside of what a CUDA graph
+replays; the weights change in a tensor that keeps its place on the device, where the graph reads them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
 
-__all__ = ["LossWeights"]
+__all__ = ["LossWeights", "WeightStrategy"]
+
+Norms = Callable[[], Tensor]
+
+
+class WeightStrategy(Protocol):
+    """Factors on the weights, changed from step to step.
+
+    Attributes:
+        name: of the strategy, unique among those of a training.
+        factors: one for each column, [c], on the device of the model.
+    """
+
+    name: str
+    factors: Tensor
+
+    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+        """Sets the factors of the next step, in place. Reads no number back.
+
+        Args:
+            step: the one at hand, from 0; its gradients are there, the optimiser has not moved yet.
+            columns: of the loss in this step, without weights, [c].
+            gradient_norms: computes the length of each column's gradient in this step, without weights, [c].
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class LossWeights:
-    """Constant weights, in a tensor that keeps its place on the device: a CUDA graph reads it there.
-
-    What adapts weights changes ``values`` in place, and has a ``state_dict`` as this one has.
+    """Configured weights, and the factors of strategies on them.
 
     Args:
         weights: one for each name, and no other.
         names: of the columns, in their order.
         like: a tensor of the model: the dtype and the device.
+
+    Attributes:
+        configured: [c], constant.
+        values: [c], as the next step takes them.
+        strategies: what adapts them, by ``adapt_by``.
 
     Raises:
         PinnxError: a column without a weight, or a weight without a column.
@@ -31,19 +69,45 @@ class LossWeights:
         if missing or unknown:
             got = f"none for {missing}" if missing else f"{unknown}"
             raise PinnxError(f"weights: expected one for each column of the loss, {', '.join(names)}, got {got}")
-        self.values = like.new_tensor([weights[name] for name in names])
+        self.configured = like.new_tensor([weights[name] for name in names])
+        self.values = self.configured.clone()
+        self.strategies: tuple[WeightStrategy, ...] = ()
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The values."""
-        return {"values": self.values}
+    def adapt_by(self, *strategies: WeightStrategy) -> LossWeights:
+        """Has the weights adapted, from the first step on. Returns itself."""
+        self.strategies = strategies
+        self._multiply()
+        return self
+
+    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+        """Has each strategy set its factors for the next step; see `WeightStrategy.adapt`."""
+        for strategy in self.strategies:
+            strategy.adapt(step, columns, gradient_norms)
+        self._multiply()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The values, and the state of each strategy."""
+        return {"values": self.values, **{strategy.name: strategy.state_dict() for strategy in self.strategies}}
 
     @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what ``state_dict`` gave, in place.
 
         Raises:
-            ValueError: another number of weights.
+            ValueError: another number of weights, or other strategies.
         """
+        wanted, got = (sorted(keys) for keys in (self.state_dict(), state))
+        if wanted != got:
+            raise ValueError(f"weights: expected {', '.join(wanted)}, got {', '.join(got)}")
         if state["values"].shape != self.values.shape:
             raise ValueError(f"weights: expected {list(self.values.shape)}, got {list(state['values'].shape)}")
         self.values.copy_(state["values"])
+        for strategy in self.strategies:
+            strategy.load_state_dict(state[strategy.name])
+
+    @torch.no_grad()
+    def _multiply(self) -> None:
+        if self.strategies:
+            self.values.copy_(self.configured)
+        for strategy in self.strategies:
+            self.values.mul_(strategy.factors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Hook", "LoggedStep"]
@@ -18,6 +18,7 @@ class LoggedStep:
     total: float
     columns: dict[str, float]  # of the loss, by name
     steps_per_s: float  # since the last logged step
+    weights: dict[str, float] = field(default_factory=dict)  # of the columns, where they adapt
 
     def as_row(self) -> dict[str, float]:
         """The line of history.jsonl."""
@@ -27,6 +28,7 @@ class LoggedStep:
             "lr": self.lr,
             "loss/total": self.total,
             **{f"loss/{name}": value for name, value in self.columns.items()},
+            **{f"weight/{name}": value for name, value in self.weights.items()},
             "steps_per_s": self.steps_per_s,
         }
 

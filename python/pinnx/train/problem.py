@@ -146,6 +146,19 @@ class Problem:
                 found[i] = self.terms[i].jet_loss(jet, points, pieces[i], with_residual=with_residual)
         return [found[i] for i in range(len(self.terms))]
 
+    def gradient_norms(self, batch: Batch) -> Tensor:
+        """The length of each column's gradient in the model's parameters, [len(names)], by a backward pass for each."""
+        parameters = list(self.model.parameters())
+        lengths = []
+        for term, count in zip(self.terms, self._sizes, strict=True):
+            for one in torch.eye(count, dtype=batch.flat.dtype, device=batch.flat.device):
+                with torch.enable_grad():
+                    total = term.loss(self.model, batch[term.name], one).total
+                gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+                norms = [torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None]
+                lengths.append(torch.linalg.vector_norm(torch.stack(norms)))
+        return torch.stack(lengths)
+
     def _shared_jets(self, inputs: list[Tensor], spec: pinn_ext.JetSpec) -> list[pinn_ext.Jet]:
         data = self.model.jet(torch.cat(inputs), spec).data
         return [pinn_ext.Jet(piece, spec) for piece in data.split([len(x) for x in inputs], dim=1)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -109,6 +110,7 @@ class Trainer:
         self.steps = steps
         self.hooks = list(hooks)
         self.lr = schedule.get_last_lr()[0]  # of the last step
+        self._used_weights = self.weights.values.clone()  # in the last step; followed where they adapt
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
         self._last_log = (0, 0.0)
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -162,12 +164,13 @@ class Trainer:
         if due and self._check_every > 1:
             self.require_finite()
             self._kept = copy_of(self.state_dict())
-        self.numbers = self._evaluate(self.problem.batch(self.step))
+        batch = self.problem.batch(self.step)
+        self.numbers = self._evaluate(batch)
         if self._check_every > 1:
             self._finite.logical_and_(torch.isfinite(self.numbers).all())
         else:
             self._refuse_non_finite(self.numbers)
-        self._update()
+        self._update(batch)
 
     def require_finite(self) -> None:
         """Reads the flag: whether all losses and gradients since the last call were finite.
@@ -181,9 +184,10 @@ class Trainer:
         self.load_state_dict(self._kept)
         self._finite.fill_(True)
         while self.step < stop:
-            self.numbers = self._evaluate(self.problem.batch(self.step))
+            batch = self.problem.batch(self.step)
+            self.numbers = self._evaluate(batch)
             self._refuse_non_finite(self.numbers)
-            self._update()
+            self._update(batch)
 
     def loss(self) -> Tensor:
         """The weighted total at the points of the next step, with its graph.
@@ -223,8 +227,11 @@ class Trainer:
         entries = torch.cat([p.grad.reshape(-1) for p in self._parameters if p.grad is not None])
         return torch.cat([total.detach().reshape(1), columns, entries.sum().reshape(1)])
 
-    def _update(self) -> None:
+    def _update(self, batch: Batch) -> None:
         self.lr = self.schedule.get_last_lr()[0]
+        if self.weights.strategies:
+            self._used_weights.copy_(self.weights.values)
+            self.weights.adapt(self.step, self.numbers[1:-1], partial(self.problem.gradient_norms, batch))
         self.optimizer.step()
         self.schedule.step()
         self.clock.step += 1
@@ -240,6 +247,12 @@ class Trainer:
             wanted = f"finite gradients, got NaN or infinity at a loss of {total:g}"
         raise NonFiniteLossError(f"step {self.step + 1}: expected {wanted} ({shown}){advice}")
 
+    def _adapted_weights(self) -> dict[str, float]:
+        """Those of the last step, by name; none where they are constant."""
+        if not self.weights.strategies:
+            return {}
+        return dict(zip(self.problem.names, self._used_weights.tolist(), strict=True))
+
     def _log(self) -> None:
         total, *columns, _ = self.numbers.tolist()
         last_step, last_s = self._last_log
@@ -251,6 +264,7 @@ class Trainer:
             total=total,
             columns=dict(zip(self.problem.names, columns, strict=True)),
             steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,
+            weights=self._adapted_weights(),
         )
         self._last_log = (self.step, self.clock.train_s)
         for hook in self.hooks:

@@ -23,6 +23,7 @@ import pinn_ext
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
+from pinnx.losses import GradNorm, ProgressivePhysics
 from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
 from pinnx.train.graph import StepGraph, use_cuda_graph
 from pinnx.train.problem import Batch
@@ -183,6 +184,20 @@ def test_weights_that_change_in_place_reach_the_next_replay(make_trainer: Build)
             trainer.weights.values.mul_(1.5 + step)
             trainer.train_step()
         assert torch.equal(eager.numbers, replayed.numbers)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_weights_that_adapt_between_steps_give_the_steps_of_eager(make_trainer: Build) -> None:
+    def build(setting: str) -> Trainer:
+        trainer = make_trainer(cuda_graph=setting)
+        ramp = ProgressivePhysics([True, True, True, False, False], 12, (0.2, 0.6), trainer.weights.values)
+        trainer.weights.adapt_by(GradNorm(trainer.weights.configured, every=2), ramp)
+        return trainer
+
+    eager, replayed = build("off"), build("on")
+    assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert torch.equal(eager.weights.values, replayed.weights.values)
+    assert not torch.equal(eager.weights.values, eager.weights.configured)
 
 
 @pytest.mark.usefixtures("recorded")

@@ -147,6 +147,14 @@ class Train(Section):
     collocation_points: Count = setting(2048, "points for the residuals, fresh in each step")
     boundary_points: Count = setting(256, "points for each boundary condition, fresh in each step")
     data_points: Count | None = setting(None, "measurements used in each step, drawn at random; null = all")
+    data_loss: Literal["squares", "huber"] = setting(
+        "squares",
+        "what is averaged over the measurements: squares of the misfit, or of small ones alone and straight lines "
+        "beyond (huber), so that a wrong reading pulls less",
+    )
+    huber_delta: Positive = setting(
+        0.1, "data_loss huber: misfit from which on it is straight, as a share of the field's scale"
+    )
     weights: Weights = setting(Weights(), "factors of the terms of the loss")
     balance: Balance = setting(Balance(), "how the weights follow the training")
     physics_ramp: Ramp | None = setting(
@@ -176,6 +184,12 @@ class Train(Section):
     def _cosine_goes_down(self) -> Train:
         if self.final_lr > self.lr:
             raise ValueError(f"final_lr: expected at most lr = {self.lr:g}, got {self.final_lr:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _delta_of_huber_alone(self) -> Train:
+        if self.data_loss != "huber" and self.huber_delta != Train.model_fields["huber_delta"].default:
+            raise ValueError(f"huber_delta: only for data_loss huber, got data_loss {self.data_loss}")
         return self
 
 

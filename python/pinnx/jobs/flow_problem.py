@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
+from pinnx.losses import huber
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
@@ -86,6 +88,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             scales=field_scales if case.pressure is not None else field_scales[: case.dim],
             num_points=train.data_points,
             seed=train.seed,
+            rho=torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta),
         ),
     ]
     if case.conditions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinnx.losses.balancing import GradNorm, ReLoBRaLo
 from pinnx.losses.progressive import ProgressivePhysics, progressive_loss_weights
+from pinnx.losses.robust import adaptive_epsilon, adaptive_huber, adaptive_weights, clipped, huber, log_space
 from pinnx.losses.weighting import LossWeights, WeightStrategy
 
 __all__ = [
@@ -12,5 +13,11 @@ __all__ = [
     "ProgressivePhysics",
     "ReLoBRaLo",
     "WeightStrategy",
+    "adaptive_epsilon",
+    "adaptive_huber",
+    "adaptive_weights",
+    "clipped",
+    "huber",
+    "log_space",
     "progressive_loss_weights",
 ]

@@ -1,6 +1,6 @@
 """The term of the measurements: the mean square of the model's misfit at the sensors.
 
-    term = sum_ij mask_ij (q_j(x_i) - value_ij)^2 / sum_ij mask_ij
+    term = sum_ij mask_ij rho(q_j(x_i) - value_ij) / sum_ij mask_ij,    rho(r) = r^2 unless another is given
 
 q_j is an output of the model, or, in a column behind the outputs, the length of a vector: sqrt(u^2 + v^2) where a speed
 is measured without its direction; each in units of its scale. Numbers count one by one: a probe of u counts half as
@@ -9,7 +9,7 @@ much as one of u and v.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class MeasuredValues(JetTerm):
         scales: [c], what an output of one is in the user's units.
         num_points: measurements of a step, drawn anew in each; None, or k and more: all of them.
         seed: key of the draw.
+        rho: what of each misfit is averaged; 0 at 0.
 
     Raises:
         PinnxError: shapes that do not fit together, or numbers that are not finite.
@@ -58,6 +59,7 @@ class MeasuredValues(JetTerm):
         scales: ArrayLike = 1.0,
         num_points: int | None = None,
         seed: int = 0,
+        rho: Callable[[Tensor], Tensor] = torch.square,
     ) -> None:
         if coordinates.ndim != 2 or not len(coordinates):
             raise PinnxError(f"coordinates: expected shape [k, D], k >= 1, got {list(coordinates.shape)}")
@@ -74,6 +76,7 @@ class MeasuredValues(JetTerm):
         if not mask.any(axis=1).all():
             raise PinnxError("measurements: expected a finite number in each row, got one of NaN alone")
         self.coordinates, self.values, self.mask = coordinates, np.where(mask, values, 0.0), mask
+        self._rho = rho
         self._complete = bool(mask.all())
         self.num_points = min(num_points or len(values), len(values))
         self._drawn = None
@@ -97,7 +100,7 @@ class MeasuredValues(JetTerm):
         return misfit if self._complete else misfit * points["mask"]
 
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
-        return residual.square().sum().reshape(1) / self._num_measured
+        return self._rho(residual).sum().reshape(1) / self._num_measured
 
     def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
         """The misfit at all measurements, relative to them; nothing where all are zero (sensors on walls, say).

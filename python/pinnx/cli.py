@@ -6,7 +6,8 @@
     pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [key=value ...]
     pinnx doctor
 
-Exit status: 0 done, 1 the doctor found something missing, 2 bad input (one line on standard error), 130 interrupted.
+Exit status: 0 done, 1 the doctor found something missing, 2 bad input (one line on standard error), 130 interrupted
+(143 by SIGTERM).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(options.run(options))
     except Interrupted as stop:
         print(f"pinnx: {stop}", file=sys.stderr)
-        return 130
+        return 128 + stop.signal
     except PinnxError as error:
         print(f"pinnx: error: {error}", file=sys.stderr)
         return 2

@@ -14,7 +14,7 @@ from importlib import metadata
 
 __all__ = ["Finding", "findings"]
 
-PACKAGES = ("numpy", "scipy", "h5py", "pydantic", "pyyaml", "rich", "matplotlib")
+PACKAGES = ("numpy", "scipy", "h5py", "pydantic", "pyyaml", "rich", "matplotlib", "safetensors")
 
 
 @dataclass(frozen=True)

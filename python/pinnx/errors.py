@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import SIGINT
 
 __all__ = ["Interrupted", "PinnxError", "damage_named"]
 
@@ -18,7 +19,16 @@ class PinnxError(ValueError):
 
 
 class Interrupted(PinnxError):  # noqa: N818 - not an error of the user's
-    """The run was stopped by Ctrl-C and can go on; the message says how."""
+    """The run was stopped by a signal and can be continued; the message says how.
+
+    Args:
+        message: one line.
+        signal: its number; Ctrl-C where it is not given.
+    """
+
+    def __init__(self, message: str, signal: int = SIGINT) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 @contextmanager

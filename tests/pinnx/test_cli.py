@@ -153,12 +153,12 @@ def test_a_source_is_needed_and_only_one(refused: Refused) -> None:
 
 def test_a_folder_that_holds_a_run(refused: Refused) -> None:
     words = case("unsteady_grid")
-    for name in ("config.yaml", "checkpoint.pt"):
+    for name in ("config.yaml", "checkpoints"):
         Path("run").mkdir(exist_ok=True)
         (Path("run") / name).write_text("precious")
     said = refused(*words)
     assert said == (
-        "run: expected a folder without a run, found config.yaml, checkpoint.pt; choose another --out, "
+        "run: expected a folder without a run, found config.yaml, checkpoints; choose another --out, "
         "or continue this run: pinnx reconstruct --resume run"
     )
     assert (Path("run") / "config.yaml").read_text() == "precious"

@@ -119,6 +119,7 @@ def test_a_gpu_without_kernels_has_a_remedy(build: SimpleNamespace, monkeypatch:
 def test_help_and_doctor_need_none_of_the_packages(tmp_path: Path) -> None:
     """In a process where no package beside the standard library can be imported."""
     blocked = ("torch", "pinn_ext", "numpy", "scipy", "h5py", "pydantic", "yaml", "rich", "matplotlib")
+    blocked += ("safetensors",)
     script = (
         f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); from pinnx.cli import main; sys.exit(main({{}}))"
     )

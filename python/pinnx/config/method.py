@@ -171,6 +171,7 @@ class Train(Section):
     seed: Seed | None = setting(None, "seed of the points; null = that at the top")
     log_every: Count = setting(10, "steps from one line of history.jsonl to the next")
     checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
+    keep_checkpoints: Count = setting(2, "how many of the last checkpoints are kept, beside the one of the least loss")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the training")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train; auto: CUDA if found")
     threads: Count | None = setting(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
-from pinnx.jobs.training import Stopwatch, interruptible_training, make_trainer
+from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
+from pinnx.jobs.training import interruptible_training, make_trainer
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns, rewind
 from pinnx.runs.progress import ProgressBar
-from pinnx.train.checkpoint import load_checkpoint
+from pinnx.train.checkpoint import FORMAT
+from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 
@@ -66,7 +69,7 @@ def reconstruct(
 
     Raises:
         PinnxError: bad input; nothing has been written then.
-        Interrupted: Ctrl-C, after the folder was made; ``resume`` continues the run.
+        Interrupted: Ctrl-C or SIGTERM, after the folder was made; ``resume`` continues the run.
     """
     watch = Stopwatch()
     config = _with_absolute_paths(config)
@@ -79,15 +82,20 @@ def reconstruct(
     for term in run.flow.problem.terms:
         term.measure(run.flow.problem.model, num_points=1, seed=config.train.seed)
     folder.create()
-    write_text(folder.config, dump_config(config))
-    run.case.sensors.write_csv(folder.sensors)
-    return _train_and_finish(run)
+    with folder.locked():
+        recorder = _recorder(run)
+        with folder.writing("free some space or choose another --out"):
+            # From the configuration on it is a run that can be resumed, so there is a checkpoint before.
+            recorder.save(run.trainer.state_dict())
+            run.case.sensors.write_csv(folder.sensors)
+            write_text(folder.config, dump_config(config))
+        return _train_and_finish(run, recorder)
 
 
 def resume(out: str | Path, *, console: Console | None = None, command: str = "pinnx.resume") -> dict[str, Any]:
     """Continues a run that was interrupted, to the same result, bitwise on the CPU.
 
-    From the last checkpoint; a run that was killed before its first one starts again, and says so.
+    From the newest checkpoint that is whole; a warning says why a newer one is not used.
 
     Args:
         out: the folder of the run.
@@ -95,8 +103,9 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         command: what is recorded as the command.
 
     Raises:
-        PinnxError: no run that could be resumed: no configuration, a damaged checkpoint, or a finished run.
-        Interrupted: Ctrl-C.
+        PinnxError: no run that could be resumed: no configuration, no whole checkpoint, a finished run, or one that
+            another process writes.
+        Interrupted: Ctrl-C or SIGTERM.
     """
     watch = Stopwatch()
     folder = RunFolder(out)
@@ -104,18 +113,35 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
     if os.path.exists(folder.report):
         raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
-    config = load_config(str(folder.config), [])
-    state = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
-    run = _prepare(config, folder, console, command, watch)
-    if state is None:
-        _say(console)("no checkpoint had been saved: training starts again")
-    else:
+    if not folder.checkpoints.is_dir():
+        found = "checkpoint.pt of format 3 or older" if (folder.path / "checkpoint.pt").exists() else "none"
+        wanted = f"{folder.path}: expected the folder checkpoints with files of format {FORMAT}, found {found}"
+        raise PinnxError(f"{wanted}; train again with: {folder.restart_command}")
+    with folder.locked():
+        config = load_config(str(folder.config), [])
+        checkpoints = CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints)
+        state = _newest_state(checkpoints, folder, console)
+        run = _prepare(config, folder, console, command, watch)
         earlier = {"stopwatch": state.pop("stopwatch")} if "stopwatch" in state else {}
         run.trainer.load_state_dict(state)
         load_state({"stopwatch": run.watch}, earlier)
-    rewind(folder.history, run.trainer.step)
-    run.case.sensors.write_csv(folder.sensors)
-    return _train_and_finish(run)
+        recorder = _recorder(run, checkpoints)
+        recorder.saved_step = run.trainer.step
+        with folder.writing(f"free some space, then continue with: {folder.resume_command}"):
+            rewind(folder.history, run.trainer.step)
+            run.case.sensors.write_csv(folder.sensors)
+        return _train_and_finish(run, recorder)
+
+
+def _newest_state(checkpoints: CheckpointFolder, folder: RunFolder, console: Console | None) -> dict[str, Any]:
+    try:
+        path, state, refused = checkpoints.latest()
+    except PinnxError as error:
+        raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
+    for reason in refused:
+        warnings.warn(f"{reason}; {path.name} is used instead", stacklevel=3)
+    _say(console)(f"continuing after step {state['clock']['step']}, from {path}")
+    return state
 
 
 def _say(console: Console | None) -> Any:
@@ -144,9 +170,17 @@ def _prepare(config: Config, folder: RunFolder, console: Console | None, command
     return _Run(config, case, flow, trainer, folder, console, command, watch)
 
 
-def _train_and_finish(run: _Run) -> dict[str, Any]:
-    threads = run.config.train.threads
-    with interruptible_training(run.trainer, run.folder, run.console, run.watch, run.flow.found, threads):
+def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
+    checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
+    return RunRecorder(run.folder, checkpoints, run.watch, run.flow.found)
+
+
+def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
+    command = run.folder.resume_command
+    with (
+        run.folder.writing(f"free some space, then continue with: {command}"),
+        interruptible_training(run.trainer, recorder, run.console, command, run.config.train.threads),
+    ):
         return _finish(run)
 
 

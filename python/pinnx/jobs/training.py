@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+import signal
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,19 +12,18 @@ from rich.console import Console
 
 from pinnx.config import Config
 from pinnx.errors import Interrupted
+from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, WeightStrategy
 from pinnx.physics.equations import EquationTerm
-from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import append_row
 from pinnx.runs.progress import TrainingProgress
-from pinnx.train.checkpoint import save_checkpoint
 from pinnx.train.hooks import Hook, LoggedStep
+from pinnx.train.interrupt import sigterm_interrupts
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Problem
 from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
-__all__ = ["Stopwatch", "interruptible_training", "make_trainer"]
+__all__ = ["interruptible_training", "make_trainer"]
 
 
 # A number of the equations moves by its learning rate in a step, where it is far from its goal. At the network's rate a
@@ -33,55 +32,17 @@ __all__ = ["Stopwatch", "interruptible_training", "make_trainer"]
 NUMBERS_FASTER = 10.0
 
 
-class Stopwatch:
-    """Time since the job began, earlier parts of a resumed run included.
+class _Shown(Hook):
+    """Shows how far the training is."""
 
-    It stands in the checkpoint beside the parts of the trainer, which go back to an earlier step where one was not
-    finite; time does not.
-    """
-
-    def __init__(self) -> None:
-        self._started, self._earlier = time.perf_counter(), 0.0
-
-    @property
-    def seconds(self) -> float:
-        """All parts together."""
-        return self._earlier + time.perf_counter() - self._started
-
-    def state_dict(self) -> dict[str, Any]:
-        """The time so far."""
-        return {"wall_s": self.seconds}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Adds the time of earlier parts."""
-        self._earlier = float(state["wall_s"])
-
-
-Found = Callable[[], Mapping[str, float]]
-
-
-class RunFiles(Hook):
-    """Writes history.jsonl and checkpoint.pt of a run, and shows its progress.
-
-    Args:
-        folder: of the run.
-        progress: on the terminal.
-        watch: of the job.
-        found: numbers that the training finds, by name, as they are now.
-    """
-
-    def __init__(self, folder: RunFolder, progress: TrainingProgress, watch: Stopwatch, found: Found) -> None:
-        self._folder, self._progress, self._watch, self._found = folder, progress, watch, found
+    def __init__(self, progress: TrainingProgress) -> None:
+        self._progress = progress
 
     def on_step(self, step: int) -> None:
         self._progress.step(step)
 
     def on_log(self, logged: LoggedStep) -> None:
-        append_row(self._folder.history, {**logged.as_row(), **self._found()})
         self._progress.losses(logged.step, logged.total, logged.columns, logged.steps_per_s)
-
-    def on_checkpoint(self, state: dict[str, Any]) -> None:
-        save_checkpoint(self._folder.checkpoint, {**state, "stopwatch": self._watch.state_dict()})
 
 
 def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float]) -> Trainer:
@@ -138,44 +99,56 @@ def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]
 @contextmanager
 def interruptible_training(
     trainer: Trainer,
-    folder: RunFolder,
+    recorder: RunRecorder,
     console: Console | None,
-    watch: Stopwatch,
-    found: Found,
+    resume_command: str,
     threads: int | None = None,
 ) -> Iterator[None]:
     """Trains to the end and saves the last state; the block is what follows.
 
-    Ctrl-C saves what is whole, and says how to resume.
+    Ctrl-C and SIGTERM save what is whole, and say how to resume.
 
     Args:
         trainer: what trains.
-        folder: of the run.
+        recorder: writes the files of the run.
         console: where progress is shown; None: nowhere.
-        watch: the time that checkpoints hold.
-        found: the numbers that the equations have found so far.
+        resume_command: what continues the run.
         threads: of a step on the CPU; None: the number that measured steps find the fastest.
 
     Raises:
-        Interrupted: Ctrl-C, in the training or in the block.
+        Interrupted: Ctrl-C or SIGTERM, in the training or in the block.
     """
     trained = False
     try:
-        with TrainingProgress(trainer.steps, console) as progress:
-            trainer.hooks.append(RunFiles(folder, progress, watch, found))
-            with _threads(trainer, threads, progress):
-                trainer.run()
+        with sigterm_interrupts():
+            with TrainingProgress(trainer.steps, console) as progress:
+                trainer.hooks += [recorder, _Shown(progress)]
+                with _threads(trainer, threads, progress):
+                    trainer.run()
+            trainer.save()
+            trained = True
+            yield
+    except StoppedBetweenSteps as stop:
         trainer.save()
-        trained = True
-        yield
-    except StoppedBetweenSteps:
-        trainer.save()
-        done = f"interrupted after step {trainer.step} of {trainer.steps}; saved"
-        raise Interrupted(f"{done}. Continue with: {folder.resume_command}") from None
-    except KeyboardInterrupt:  # at once, maybe inside a step: what the last checkpoint holds is whole
+        done = f"{_verb(stop)} after step {trainer.step} of {trainer.steps}"
+        if recorder.saved_step == trainer.step:
+            message = f"{done}; saved. Continue with: {resume_command}"
+        else:
+            message = f"{done}; not saved. Continue from step {recorder.saved_step} with: {resume_command}"
+        raise Interrupted(message, _number(stop)) from None
+    except KeyboardInterrupt as stop:  # at once, maybe inside a step: what the last checkpoint holds is whole
         if trained:
             trainer.save()  # with the time spent since
-        raise Interrupted(f"interrupted. Continue from the last checkpoint with: {folder.resume_command}") from None
+        message = f"{_verb(stop)}. Continue from the last checkpoint with: {resume_command}"
+        raise Interrupted(message, _number(stop)) from None
+
+
+def _number(stop: KeyboardInterrupt) -> int:
+    return int(stop.args[0]) if stop.args else signal.SIGINT
+
+
+def _verb(stop: KeyboardInterrupt) -> str:
+    return "stopped by SIGTERM" if _number(stop) == signal.SIGTERM else "interrupted"
 
 
 @contextmanager

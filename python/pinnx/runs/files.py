@@ -33,8 +33,18 @@ def atomic_write(path: str | os.PathLike[str], *, concurrent: bool = False) -> I
         with partial.open("rb+") as file:
             os.fsync(file.fileno())  # renamed before its bytes are on the disk, a file may be empty after a power cut
         os.replace(partial, path)
+        _flush_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _flush_folder(path: Path) -> None:
+    """Puts the names in a folder on the disk: until then a power cut may undo a rename."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def read_text(path: Path) -> str:

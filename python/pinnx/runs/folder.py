@@ -1,18 +1,24 @@
 """The folder of one run: the names of its files, and that no earlier run is overwritten.
 
-config.yaml sensors.csv history.jsonl checkpoint.pt      from the start of the training on
+config.yaml sensors.csv history.jsonl checkpoints/       from the start of the training on
 metrics.json fields.h5 report.html                       when it has ended
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pinnx.errors import PinnxError
+from pinnx.runs.lock import locked
 
 __all__ = ["RunFolder"]
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 class RunFolder:
@@ -22,7 +28,7 @@ class RunFolder:
         path: the folder.
     """
 
-    FILES = ("config.yaml", "metrics.json", "history.jsonl", "sensors.csv", "fields.h5", "checkpoint.pt", "report.html")
+    FILES = ("config.yaml", "metrics.json", "history.jsonl", "sensors.csv", "fields.h5", "checkpoints", "report.html")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -31,13 +37,18 @@ class RunFolder:
         self.history = self.path / "history.jsonl"
         self.sensors = self.path / "sensors.csv"
         self.fields = self.path / "fields.h5"
-        self.checkpoint = self.path / "checkpoint.pt"
+        self.checkpoints = self.path / "checkpoints"
         self.report = self.path / "report.html"
 
     @property
     def resume_command(self) -> str:
         """The command that continues an interrupted run."""
         return shlex.join(["pinnx", "reconstruct", "--resume", str(self.path)])
+
+    @property
+    def restart_command(self) -> str:
+        """The command that trains anew with the same settings."""
+        return shlex.join(["pinnx", "reconstruct", str(self.config), "--out", f"{self.path}_again"])
 
     def require_free(self) -> None:
         """Checks that a new run may use the folder.
@@ -56,7 +67,7 @@ class RunFolder:
             )
 
     def create(self) -> None:
-        """Makes the folder.
+        """Makes the folder, and that of its checkpoints.
 
         Raises:
             PinnxError: as ``require_free``; or it cannot be made or written.
@@ -66,5 +77,32 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PinnxError(f"{self.path}: the folder cannot be created: {error.strerror}") from error
-        if not os.access(self.path, os.W_OK):
-            raise PinnxError(f"{self.path}: the folder cannot be written to")
+        try:
+            self.checkpoints.mkdir()  # of two processes, one makes it
+        except OSError as error:
+            raise PinnxError(f"{self.path}: the folder cannot be written to: {error.strerror}") from error
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keeps other processes from writing this run, for the time of a block.
+
+        Raises:
+            PinnxError: another process writes it, or it cannot be written.
+        """
+        return locked(self.checkpoints / "lock")
+
+    @contextmanager
+    def writing(self, remedy: str) -> Iterator[None]:
+        """Turns a disk that is full or read-only into one line.
+
+        Args:
+            remedy: what to do then.
+
+        Raises:
+            PinnxError: something could not be written in the block.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise PinnxError(f"{self.path}: could not be written: {os.strerror(error.errno)}; {remedy}") from error

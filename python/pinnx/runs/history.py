@@ -7,8 +7,10 @@ Rows are appended while a run trains. A process that is killed may leave a last 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,16 @@ __all__ = ["append_row", "history_columns", "read_rows", "rewind"]
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Adds one line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    """Adds one line, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("ab", buffering=0) as file:
+        before, line = file.tell(), (json.dumps(row) + "\n").encode()
+        if file.write(line) != len(line):  # the disk is full: half a line would spoil those that follow
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_rows(path: Path, *, interrupted: bool = False) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
+from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.problem import Batch, Problem
@@ -11,6 +12,7 @@ from pinnx.train.trainer import NonFiniteLossError, StoppedBetweenSteps, Trainer
 
 __all__ = [
     "Batch",
+    "CheckpointFolder",
     "Hook",
     "LoggedStep",
     "NonFiniteLossError",

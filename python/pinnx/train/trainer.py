@@ -40,7 +40,10 @@ class NonFiniteLossError(PinnxError):
 
 
 class StoppedBetweenSteps(KeyboardInterrupt):
-    """Ctrl-C, taken up after a whole step: ``state_dict()`` is one that the run had, and may be saved."""
+    """Ctrl-C or SIGTERM, taken up after a whole step: ``state_dict()`` is one that the run had, and may be saved.
+
+    Its argument is the number of the signal.
+    """
 
 
 @dataclass
@@ -135,8 +138,8 @@ class Trainer:
 
         Raises:
             NonFiniteLossError: a loss or a gradient that is not finite; the state is that of the last good step.
-            StoppedBetweenSteps: Ctrl-C, after the step at hand.
-            KeyboardInterrupt: a second Ctrl-C, at once; the state may be that of half a step.
+            StoppedBetweenSteps: Ctrl-C or SIGTERM, after the step at hand.
+            KeyboardInterrupt: a second one, at once; the state may be that of half a step.
         """
         clock = self.clock
         with deferred_interrupt() as interrupted:
@@ -154,9 +157,9 @@ class Trainer:
                     self._log()
                 if saved:
                     self.save()
-                if interrupted():
+                if number := interrupted():
                     self.require_finite()
-                    raise StoppedBetweenSteps
+                    raise StoppedBetweenSteps(number)
 
     def train_step(self) -> None:
         """One step: fresh points, loss and gradients, optimiser."""

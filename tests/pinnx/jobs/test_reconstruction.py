@@ -20,7 +20,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals import GATES
 from pinnx.jobs import reconstruct
 from pinnx.runs.folder import RunFolder
-from pinnx.train import load_checkpoint
+from pinnx.train import CheckpointFolder
 
 Tiny = Callable[..., Config]
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
@@ -34,8 +34,14 @@ BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks",
 BESIDE |= {"worst_component", "found", "held_out", "equations", "measured", "descriptions", "notes", "scales"}
 
 
+def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    files = [item for item in folder.rglob("*") if item.is_file()]
+    assert folder / "config.yaml" in files
+    return {item: (item.read_bytes(), item.stat().st_mtime_ns) for item in files}
+
+
 def network_bits(folder: Path) -> list[bytes]:
-    state = load_checkpoint(folder / "checkpoint.pt")
+    state = CheckpointFolder(folder / "checkpoints").latest().state
     return [value.numpy().tobytes() for value in (*state["model"].values(), *state["term equations"].values())]
 
 
@@ -183,7 +189,7 @@ def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_re
     for number, activation in enumerate(("sine", "silu", "gelu")):
         config = tiny("steady_grid", "train.dtype=float64", f"model.activation={activation}", "train.optimizer=adam")
         reconstruct(config, tmp_path / f"run{number}")
-        state = load_checkpoint(tmp_path / f"run{number}" / "checkpoint.pt")
+        state = CheckpointFolder(tmp_path / f"run{number}" / "checkpoints").latest().state
         assert state["model"]["weight_0"].dtype == torch.float64
 
 
@@ -235,10 +241,10 @@ def test_bad_input_leaves_no_folder(tiny: Tiny, tmp_path: Path, name: str, overr
 
 def test_a_folder_that_holds_a_run_is_left_untouched(finished: Finished, tiny: Tiny) -> None:
     folder, _, _ = finished("unsteady_grid")
-    before = {item.name: (item.read_bytes(), item.stat().st_mtime_ns) for item in folder.iterdir()}
+    before = contents(folder)
     with pytest.raises(PinnxError, match=r"expected a folder without a run, found config\.yaml, metrics\.json, "):
         reconstruct(tiny("unsteady_grid"), folder)
-    assert before == {item.name: (item.read_bytes(), item.stat().st_mtime_ns) for item in folder.iterdir()}
+    assert before == contents(folder)
 
 
 def test_notes_on_the_input_are_said_and_kept(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

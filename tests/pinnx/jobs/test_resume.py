@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
 import pytest
 
+from pinnx.cli import main
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, reconstruction, resume, training
-from pinnx.train import Trainer, load_checkpoint, save_checkpoint
+from pinnx.jobs import reconstruct, reconstruction, resume, run_recorder, training
+from pinnx.runs.lock import locked
+from pinnx.train import CheckpointFolder, Trainer
 
 Tiny = Callable[..., Config]
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -28,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("no_report")
 # checkpoint of step 4 ("killed").
 STOPPED = """
 import os, signal, sys
-import torch
+from pathlib import Path
 from pinnx.train import Trainer
 from pinnx.cli import main
 
@@ -38,17 +43,18 @@ def press(trainer, step=Trainer.train_step):
         os.kill(os.getpid(), signal.SIGINT)
     return result
 
-def half_a_file(state, file, save=torch.save):
-    if state["clock"]["step"] < 4:
-        return save(state, file)
-    file.write(b"PK" + bytes(5000))
-    file.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
+def half_a_file(path, content, write=Path.write_bytes):
+    if "step-00000004" not in path.name:
+        return write(path, content)
+    with path.open("wb") as file:
+        file.write(content[:2000])
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[1] == "once":
     Trainer.train_step = press
 else:
-    torch.save = half_a_file
+    Path.write_bytes = half_a_file
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -60,22 +66,28 @@ def command(how: str, config: Config, folder: Path) -> subprocess.CompletedProce
     return subprocess.run(given, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def press(monkeypatch: pytest.MonkeyPatch, after: int, times: int = 1) -> None:
-    """Has Ctrl-C pressed during the step that follows ``after`` steps."""
+def press(monkeypatch: pytest.MonkeyPatch, after: int, times: int = 1, number: int = signal.SIGINT) -> None:
+    """Has Ctrl-C pressed, or another signal sent, during the step that follows ``after`` steps."""
     original = Trainer.train_step
 
     def pressed(trainer: Trainer) -> Any:
         if trainer.step == after:
             monkeypatch.setattr(Trainer, "train_step", original)
             for _ in range(times):
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
         return original(trainer)
 
     monkeypatch.setattr(Trainer, "train_step", pressed)
 
 
+def last_state(folder: Path) -> dict[str, Any]:
+    latest = CheckpointFolder(folder / "checkpoints").latest()
+    assert not latest.refused
+    return latest.state
+
+
 def assert_same_run(first: Path, second: Path) -> None:
-    states = [load_checkpoint(folder / "checkpoint.pt") for folder in (first, second)]
+    states = [last_state(folder) for folder in (first, second)]
     for part in ("model", "term equations", "optimizer", "schedule", "weights"):
         assert repr_bits(states[0][part]) == repr_bits(states[1][part]), part
     with h5py.File(first / "fields.h5") as a, h5py.File(second / "fields.h5") as b:
@@ -111,7 +123,7 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
     assert str(caught.value) == (
         f"interrupted after step {stop} of 6; saved. Continue with: pinnx reconstruct --resume {tmp_path / 'run'}"
     )
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["clock"]["step"] == stop
+    assert last_state(tmp_path / "run")["clock"]["step"] == stop
     assert not (tmp_path / "run" / "metrics.json").exists()
     metrics = resume(tmp_path / "run")
     assert metrics["steps"] == 6
@@ -121,7 +133,7 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
 def test_the_time_of_all_parts_is_counted(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a part that ended between steps, of one that ended in the evaluation, and of the last."""
     now, run = [0.0], tmp_path / "run"
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(run_recorder, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def wait(seconds: float, then: Callable[..., Any]) -> Callable[..., Any]:
         def waited(*given: Any) -> Any:
@@ -152,7 +164,36 @@ def test_ctrl_c_says_how_to_continue_and_exits_with_130(tiny: Tiny, tmp_path: Pa
     run = tmp_path / "run"
     wanted = f"pinnx: interrupted after step 3 of 6; saved. Continue with: pinnx reconstruct --resume {run}\n"
     assert (done.returncode, done.stderr) == (130, wanted)
-    assert sorted(p.name for p in run.iterdir()) == ["checkpoint.pt", "config.yaml", "history.jsonl", "sensors.csv"]
+    assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "config.yaml", "history.jsonl", "sensors.csv"]
+    reconstruct(config, tmp_path / "whole")
+    resume(run)
+    assert_same_run(tmp_path / "whole", run)
+
+
+@pytest.mark.parametrize("evaluating", [False, True])
+def test_sigterm_saves_and_exits_with_143(
+    tiny: Tiny,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    evaluating: bool,
+) -> None:
+    """Between steps, and in the evaluation that follows them."""
+    config = tiny("unsteady_grid", "train.checkpoint_every=2")
+    run, before = tmp_path / "run", signal.getsignal(signal.SIGTERM)
+    (tmp_path / "c.yaml").write_text(dump_config(config))
+    with monkeypatch.context() as patch:
+        if evaluating:
+            patch.setattr(reconstruction, "evaluate_output", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
+        else:
+            press(patch, after=2, number=signal.SIGTERM)
+        assert main(["reconstruct", str(tmp_path / "c.yaml"), "--out", str(run)]) == 143
+    said = "stopped by SIGTERM after step 3 of 6; saved. Continue with: pinnx reconstruct --resume"
+    if evaluating:
+        said = "stopped by SIGTERM. Continue from the last checkpoint with: pinnx reconstruct --resume"
+    assert capsys.readouterr().err == f"pinnx: {said} {run}\n"
+    assert last_state(run)["clock"]["step"] == (6 if evaluating else 3)
+    assert signal.getsignal(signal.SIGTERM) == before
     reconstruct(config, tmp_path / "whole")
     resume(run)
     assert_same_run(tmp_path / "whole", run)
@@ -163,7 +204,7 @@ def test_killed_while_it_writes_a_checkpoint_it_goes_on_from_the_one_before(tiny
     done = command("killed", config, tmp_path)
     assert done.returncode == -signal.SIGKILL, done.stderr
     run = tmp_path / "run"
-    assert load_checkpoint(run / "checkpoint.pt")["clock"]["step"] == 2
+    assert last_state(run)["clock"]["step"] == 2
     reconstruct(config, tmp_path / "whole")
     resume(run)
     assert_same_run(tmp_path / "whole", run)
@@ -175,17 +216,22 @@ def test_a_second_ctrl_c_does_not_save_half_a_step(tiny: Tiny, tmp_path: Path, m
     press(monkeypatch, after=3, times=2)
     with pytest.raises(Interrupted, match=r"^interrupted\. Continue from the last checkpoint with: pinnx reconstruct"):
         reconstruct(config, tmp_path / "run")
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["clock"]["step"] == 2
+    assert last_state(tmp_path / "run")["clock"]["step"] == 2
     resume(tmp_path / "run")
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_killed_before_the_first_checkpoint_it_begins_anew(tiny: Tiny, tmp_path: Path) -> None:
+def test_killed_before_the_first_step_it_goes_on_from_the_state_before_it(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of step 0 is there before the configuration, so each run that can be seen can be resumed."""
     config = tiny("unsteady_grid")
     run = tmp_path / "run"
-    reconstruct(config, run)
-    for name in ("metrics.json", "fields.h5", "checkpoint.pt", "report.html", "sensors.csv"):
-        (run / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run", sys.exit)  # as good as killed: nothing is saved
+        with pytest.raises(SystemExit):
+            reconstruct(config, run)
+    assert last_state(run)["clock"]["step"] == 0
     (run / "history.jsonl").write_text('{"step": 1}\n{"st')
     reconstruct(config, tmp_path / "whole")
     resume(run)
@@ -227,18 +273,157 @@ def test_what_cannot_go_on_says_why(tiny: Tiny, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(PinnxError, match=r"expected the folder of an interrupted run, found no config\.yaml in it"):
         resume(run)
     assert not run.exists()
-    config = tiny("unsteady_grid")
+    config = tiny("unsteady_grid", "train.checkpoint_every=2")
     press(monkeypatch, after=2)
     with pytest.raises(Interrupted):
         reconstruct(config, run)
-    whole = (run / "checkpoint.pt").read_bytes()
-    (run / "checkpoint.pt").write_bytes(whole[:-100])
-    with pytest.raises(PinnxError, match=r"checkpoint\.pt: expected a whole checkpoint"):
-        resume(run)
-    save_checkpoint(run / "checkpoint.pt", {"clock": {"step": 2}})
+    checkpoints = CheckpointFolder(run / "checkpoints")
+    other = {"clock": {"step": 4}}
+    checkpoints.save(other)
     with pytest.raises(PinnxError, match="checkpoint: expected one of this configuration, got one without model"):
         resume(run)
-    (run / "checkpoint.pt").write_bytes(whole)
+    (run / "checkpoints" / "step-00000004.safetensors").unlink()
     resume(run)
     with pytest.raises(PinnxError, match="expected an interrupted run, got one that has ended"):
         resume(run)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config = tmp_path / "run", tiny("unsteady_grid", "train.checkpoint_every=2")
+    reconstruct(config, tmp_path / "whole")
+    press(monkeypatch, after=4)
+    with pytest.raises(Interrupted, match="after step 5 of 6"):
+        reconstruct(config, run)
+    files = sorted((run / "checkpoints").glob("*.safetensors"))
+    assert [file.stem for file in files][-2:] == ["step-00000004", "step-00000005"]
+    files[-1].write_bytes(files[-1].read_bytes()[:-100])
+    with pytest.warns(UserWarning, match=r"5\.safetensors: expected a whole.*; step-00000004\.safetensors is used"):
+        resume(run)
+    files[-1].unlink()  # it is damaged still
+    assert_same_run(tmp_path / "whole", run)
+
+
+def test_without_a_whole_checkpoint_nothing_starts_again(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    press(monkeypatch, after=2)
+    with pytest.raises(Interrupted):
+        reconstruct(tiny("unsteady_grid"), run)
+    history = (run / "history.jsonl").read_bytes()
+    for file in (run / "checkpoints").glob("*.safetensors"):
+        file.write_bytes(b"")
+    remedy = f"; train again with: pinnx reconstruct {run}/config.yaml --out {run}_again"
+    with pytest.raises(PinnxError, match=f"checkpoints: expected a whole checkpoint, found none; .*{remedy}$"):
+        resume(run)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(PinnxError, match=f"expected the folder checkpoints with files of format 4, found none{remedy}"):
+        resume(run)
+    (run / "checkpoint.pt").touch()
+    with pytest.raises(PinnxError, match=rf"of format 4, found checkpoint\.pt of format 3 or older{remedy}$"):
+        resume(run)
+    assert (run / "history.jsonl").read_bytes() == history
+
+
+def test_two_processes_cannot_write_one_run(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, config = tmp_path / "run", tiny("unsteady_grid")
+    said: list[str] = []
+    step = Trainer.train_step
+
+    def meanwhile(trainer: Trainer) -> Any:
+        if not said:
+            for call in (lambda: resume(run), lambda: reconstruct(config, run)):
+                with pytest.raises(PinnxError) as caught:
+                    call()
+                said.append(str(caught.value))
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", meanwhile)
+    reconstruct(config, run)
+    wanted = f"{run / 'checkpoints'}: expected a run that no other process writes, got one of process {os.getpid()} on "
+    assert said[0].startswith(wanted)
+    assert "expected a folder without a run" in said[1]
+    with locked(run / "checkpoints" / "lock"):
+        pass  # it is free again
+
+
+def test_a_full_disk_ends_no_training(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From step 1 to 3 nothing can be written; the history is complete in the end, the bits are the same."""
+    run, config = tmp_path / "run", tiny("unsteady_grid", "train.checkpoint_every=2", "train.log_every=1")
+    reconstruct(config, tmp_path / "whole")
+    step = Trainer.train_step
+
+    def limited(trainer: Trainer) -> Any:
+        size = 0 if trainer.step < 3 else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", limited)
+    with pytest.warns(UserWarning, match="the training continues") as caught:
+        reconstruct(config, run)
+    assert [str(item.message).removeprefix(f"{run}/") for item in caught] == [
+        "history.jsonl: written later from step 1 on: File too large; the training continues",
+        "checkpoints: step 2 was not saved, the last one is of step 0: File too large; the training continues",
+    ]
+    assert_same_run(tmp_path / "whole", run)
+
+
+def test_a_full_disk_at_the_end_leaves_a_run_that_can_be_resumed(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config = tmp_path / "run", tiny("unsteady_grid")
+    reconstruct(config, tmp_path / "whole")
+    metrics = reconstruction.run_metrics
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    def limited(*given: Any) -> Any:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+        return metrics(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconstruction, "run_metrics", limited)
+        with pytest.raises(PinnxError) as caught:
+            reconstruct(config, run)
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    remedy = f"free some space, then continue with: pinnx reconstruct --resume {run}"
+    assert str(caught.value) == f"{run}: could not be written: File too large; {remedy}"
+    resume(run)
+    assert_same_run(tmp_path / "whole", run)
+
+
+def test_a_full_disk_at_the_start_trains_nothing(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PinnxError, match="run: could not be written: No space left on device; free some space or cho"):
+        reconstruct(tiny("unsteady_grid"), tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("*.safetensors*"))
+
+
+def test_an_interrupt_on_a_full_disk_says_where_the_run_continues(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config = tmp_path / "run", tiny("unsteady_grid", "train.checkpoint_every=2", "train.log_every=100")
+    press(monkeypatch, after=2)
+
+    def full() -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    save = CheckpointFolder.save
+
+    def save_two(checkpoints: CheckpointFolder, state: Any, loss: float | None) -> Path:
+        return full() if state["clock"]["step"] == 3 else save(checkpoints, state, loss)
+
+    monkeypatch.setattr(CheckpointFolder, "save", save_two)
+    with (
+        pytest.warns(UserWarning, match="step 3 was not saved, the last one is of step 2"),
+        pytest.raises(Interrupted) as caught,
+    ):
+        reconstruct(config, run)
+    assert str(caught.value) == (
+        f"interrupted after step 3 of 6; not saved. Continue from step 2 with: pinnx reconstruct --resume {run}"
+    )
+    assert last_state(run)["clock"]["step"] == 2

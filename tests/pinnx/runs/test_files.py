@@ -57,6 +57,25 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_bytes_name_and_folder_reach_the_disk_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut would ask: the content before the rename, the folder after it."""
+    done: list[str] = []
+    flush, move = os.fsync, os.replace
+
+    def flushed(file: int) -> None:
+        done.append(f"flush {os.readlink(f'/proc/self/fd/{file}')}")
+        flush(file)
+
+    def moved(source: Path, target: Path) -> None:
+        done.append("rename")
+        move(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", moved)
+    write_text(tmp_path / "a", "text")
+    assert done == [f"flush {tmp_path / 'a.part'}", "rename", f"flush {tmp_path}"]
+
+
 def test_writers_at_once_do_not_share_a_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "entry"
     with atomic_write(path, concurrent=True) as first, atomic_write(path, concurrent=True) as second:

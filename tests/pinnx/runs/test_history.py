@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,22 @@ def test_rewind_removes_what_came_after_the_checkpoint(path: Path) -> None:
     assert read_rows(path) == [*ROWS[:2], {"step": 20}]
     rewind(path, 0)
     assert path.read_text() == ""
+
+
+def test_a_row_that_does_not_fit_leaves_no_half_a_line(path: Path) -> None:
+    """A limit on the size of files, by the kernel: the write stops in the middle, as on a full disk."""
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (0, 7):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+        try:
+            with pytest.raises(OSError, match=r"No space left|File too large"):
+                append_row(path, {"step": 30, "loss/total": 0.5})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_bytes() == before
+    append_row(path, {"step": 30})
+    assert read_rows(path) == [*ROWS, {"step": 30}]
 
 
 def test_an_interrupted_run_may_have_no_history_yet(tmp_path: Path) -> None:

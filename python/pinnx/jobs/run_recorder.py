@@ -1,0 +1,95 @@
+"""What a run writes while it trains: the history and the checkpoints.
+
+A disk that is full for a while ends no training: what could not be written is a warning, rows of the history are kept
+and written later, and the next checkpoint is tried at its step.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pinnx.runs.folder import RunFolder
+from pinnx.runs.history import append_row
+from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.hooks import Hook, LoggedStep
+
+__all__ = ["Found", "RunRecorder", "Stopwatch"]
+
+Found = Callable[[], Mapping[str, float]]
+
+
+class Stopwatch:
+    """Time since the job began, earlier parts of a resumed run included.
+
+    It stands in the checkpoint beside the parts of the trainer, which go back to an earlier step where one was not
+    finite; time does not.
+    """
+
+    def __init__(self) -> None:
+        self._started, self._earlier = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All parts together."""
+        return self._earlier + time.perf_counter() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time so far."""
+        return {"wall_s": self.seconds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Adds the time of earlier parts."""
+        self._earlier = float(state["wall_s"])
+
+
+class RunRecorder(Hook):
+    """Writes history.jsonl and the checkpoints of a run.
+
+    Args:
+        folder: of the run.
+        checkpoints: of the run.
+        watch: of the job; its time is in the checkpoints.
+        found: numbers that the training finds, by name, as they are now.
+
+    Attributes:
+        saved_step: of the last checkpoint that was written; None before.
+    """
+
+    def __init__(self, folder: RunFolder, checkpoints: CheckpointFolder, watch: Stopwatch, found: Found) -> None:
+        self._folder, self._checkpoints, self._watch, self._found = folder, checkpoints, watch, found
+        self._loss: float | None = None
+        self._rows: list[dict[str, float]] = []  # not written yet
+        self.saved_step: int | None = None
+
+    def on_log(self, logged: LoggedStep) -> None:
+        self._loss = logged.total
+        self._rows.append({**logged.as_row(), **self._found()})
+        try:
+            while self._rows:
+                append_row(self._folder.history, self._rows[0])
+                del self._rows[0]
+        except OSError as error:
+            if len(self._rows) == 1:  # the first of those that wait
+                self._warn(self._folder.history, f"written later from step {logged.step} on", error)
+
+    def on_checkpoint(self, state: dict[str, Any]) -> None:
+        try:
+            self.save(state)
+        except OSError as error:
+            last = "there is none" if self.saved_step is None else f"the last one is of step {self.saved_step}"
+            self._warn(self._folder.checkpoints, f"step {state['clock']['step']} was not saved, {last}", error)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._checkpoints.save({**state, "stopwatch": self._watch.state_dict()}, self._loss)
+        self.saved_step = int(state["clock"]["step"])
+
+    def _warn(self, path: object, what: str, error: OSError) -> None:
+        warnings.warn(f"{path}: {what}: {error.strerror or error}; the training continues", stacklevel=4)

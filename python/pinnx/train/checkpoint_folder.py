@@ -1,0 +1,89 @@
+"""The checkpoints of one run: the last few and the best, newest first where one is damaged.
+
+step-00000500.safetensors step-00001000.safetensors ...
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pinnx.errors import PinnxError
+from pinnx.train.checkpoint import checkpoint_loss, load_checkpoint, save_checkpoint
+
+__all__ = ["CheckpointFolder", "Latest"]
+
+NAME = re.compile(r"step-(\d+)\.safetensors")
+
+
+class Latest(NamedTuple):
+    """The newest valid checkpoint, and why newer ones were not used."""
+
+    path: Path
+    state: dict[str, Any]
+    refused: list[str]
+
+
+class CheckpointFolder:
+    """Saves checkpoints and finds the newest valid one.
+
+    Args:
+        path: the folder; it exists.
+        keep: how many of the last are kept, beside the one with the least logged loss.
+    """
+
+    def __init__(self, path: Path, keep: int = 2) -> None:
+        self.path, self._keep = path, keep
+        # Step -> loss of those that are whole as far as their headers tell. Damaged ones count for nothing.
+        self._losses: dict[int, float] = {}
+        for item in path.iterdir():
+            if match := NAME.fullmatch(item.name):
+                try:
+                    self._losses[int(match[1])] = checkpoint_loss(item)
+                except PinnxError:
+                    continue  # `latest` reads it again, and says why
+
+    def save(self, state: Mapping[str, Any], loss: float | None = None) -> Path:
+        """Adds a checkpoint, then removes those that are neither among the last nor the best.
+
+        Args:
+            state: of all parts, the clock among them.
+            loss: the last one that was logged; None: that of the checkpoint of the same step, where there is one.
+
+        Raises:
+            OSError: it cannot be written; those that were there are as before.
+        """
+        step = int(state["clock"]["step"])
+        loss = self._losses.get(step, math.inf) if loss is None or math.isnan(loss) else loss
+        path = self._file(step)
+        save_checkpoint(path, state, loss=loss)
+        self._losses[step] = loss
+        best = min(self._losses, key=lambda number: (self._losses[number], -number))
+        for old in sorted(self._losses)[: -self._keep]:
+            if old != best:
+                self._file(old).unlink(missing_ok=True)
+                del self._losses[old]
+        return path
+
+    def latest(self) -> Latest:
+        """Reads the newest checkpoint that is whole.
+
+        Raises:
+            PinnxError: there is none.
+        """
+        refused = []
+        steps = sorted(int(match[1]) for item in self.path.iterdir() if (match := NAME.fullmatch(item.name)))
+        for step in reversed(steps):
+            path = self._file(step)
+            try:
+                return Latest(path, load_checkpoint(path), refused)
+            except PinnxError as error:
+                self._losses.pop(step, None)
+                refused.append(str(error))
+        raise PinnxError("; ".join([f"{self.path}: expected a whole checkpoint, found none", *refused]))
+
+    def _file(self, step: int) -> Path:
+        return self.path / f"step-{step:08d}.safetensors"

@@ -104,31 +104,36 @@ class Weights(Section):
 class Balance(Section):
     """How the weights of the loss follow the training; see docs/training.md."""
 
-    method: Literal["none", "relobralo", "gradnorm"] = setting(
+    method: Literal["none", "relobralo", "gradnorm", "ntk"] = setting(
         "none",
         "factors on train.weights that are found during the training; none: constant weights; relobralo: a column of "
-        "the loss that falls less counts more; gradnorm: so too, by the lengths of the gradients",
+        "the loss that falls less counts more; gradnorm: so too, by the lengths of the gradients; "
+        "ntk: all columns are learned at one rate, by traces of the tangent kernel",
     )
     temperature: Positive = setting(0.1, "relobralo: a smaller one lets the slowest column take more")
     decay: Factor = setting(0.999, "relobralo: share of the factors that stays from step to step")
     lookback: Share = setting(0.999, "relobralo: how often, in the mean, a step leaves the first losses aside")
     asymmetry: NonNegative = setting(1.5, "gradnorm: 0 makes all gradients of one length; larger: slow columns gain")
     lr: Positive = setting(0.025, "gradnorm: learning rate of the factors' logarithms")
-    every: Count = setting(10, "gradnorm: steps from one update to the next, a backward pass for each column")
+    every: Count = setting(10, "gradnorm, ntk: steps from one update to the next, a backward pass for each column")
 
     @model_validator(mode="after")
     def _settings_of_the_method_alone(self) -> Balance:
-        for method, names in BALANCE_SETTINGS.items():
-            for name in names if method != self.method else ():
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name}: only for method {method}, got method {self.method}")
+        for name, methods in BALANCE_SETTINGS.items():
+            changed = getattr(self, name) != type(self).model_fields[name].default
+            if changed and self.method not in methods:
+                raise ValueError(f"{name}: only for method {' and '.join(methods)}, got method {self.method}")
         return self
 
 
 # A setting of another method would be read and do nothing.
 BALANCE_SETTINGS = {
-    "relobralo": ("temperature", "decay", "lookback"),
-    "gradnorm": ("asymmetry", "lr", "every"),
+    "temperature": ("relobralo",),
+    "decay": ("relobralo",),
+    "lookback": ("relobralo",),
+    "asymmetry": ("gradnorm",),
+    "lr": ("gradnorm",),
+    "every": ("gradnorm", "ntk"),
 }
 
 

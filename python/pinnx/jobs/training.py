@@ -13,7 +13,7 @@ from rich.console import Console
 from pinnx.config import Config
 from pinnx.errors import Interrupted
 from pinnx.jobs.run_recorder import RunRecorder
-from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, WeightStrategy
+from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, TangentKernel, WeightStrategy
 from pinnx.physics.equations import EquationTerm
 from pinnx.runs.progress import TrainingProgress
 from pinnx.train.hooks import Hook, LoggedStep
@@ -89,6 +89,8 @@ def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]
         strategies.append(ReLoBRaLo(found.configured, **given, seed=train.seed))
     elif balance.method == "gradnorm":
         strategies.append(GradNorm(found.configured, asymmetry=balance.asymmetry, lr=balance.lr, every=balance.every))
+    elif balance.method == "ntk":
+        strategies.append(TangentKernel(found.configured, every=balance.every))
     if train.physics_ramp is not None:
         physics = {name for term in problem.terms if isinstance(term, EquationTerm) for name in term.names}
         ramped = [name in physics for name in problem.names]

@@ -4,7 +4,8 @@ With L_i = configured_i column_i, m of them that count at all (configured_i > 0)
 the mean 1:
 
 ReLoBRaLo (Bischof and Kraus, "Multi-objective loss balancing for physics-informed deep learning", arXiv 2110.09813,
-section 3): with balance_i(t, t') = m softmax_i(L_i(t) / (T L_i(t'))), a column that has fallen less counts more:
+"relative loss balancing with random lookback"): with balance_i(t, t') = m softmax_i(L_i(t) / (T L_i(t'))), a column
+that has fallen less counts more:
 
     factor(t) = a (rho factor(t - 1) + (1 - rho) balance(t, 0)) + (1 - a) balance(t, t - 1),    rho in {0, 1} drawn
 
@@ -17,6 +18,12 @@ r_i = (L_i / L_i(0)) / mean_j (L_j / L_j(0)), a descent step of Adam on
 so that a slowly falling loss gets a larger weight. Departures: the step is taken in log factor_i, which keeps factors
 positive over orders of magnitude; gradients are those of all parameters of the network, not of one layer; and the last
 divisor is ours: without it all G_i can be below what they should be at once (alpha > 1), and the factors drift.
+
+NTK (Wang, Yu, Perdikaris, "When and why PINNs fail to train: a neural tangent kernel perspective", Journal of
+Computational Physics 449 (2022), algorithm 1): factor_i in proportion to sum_j tr_j / tr_i, so that all columns are
+learned at one rate, with tr_i = configured_i mean_points |grad residual_i|^2, the mean diagonal entry of the tangent
+kernel of column i. Departures: a mean in place of a trace, so that the number of points has no say; it is estimated by
+random signs v, E |grad sum_p v_p residual_p|^2 (Hutchinson's estimator), and averaged over updates.
 """
 
 from __future__ import annotations
@@ -29,12 +36,14 @@ from torch import Tensor
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.losses.weighting import Norms
+from pinnx.losses.weighting import Probes
 
-__all__ = ["GradNorm", "ReLoBRaLo"]
+__all__ = ["GradNorm", "ReLoBRaLo", "TangentKernel"]
 
 # Random numbers of their own; see pinnx.physics.equations for the streams of the points.
 LOOKBACK_STREAM = 1 << 22
+# Share of the traces that stays from one update to the next: one probe is off by up to sqrt(2), the mean of ten is not.
+KERNEL_MEMORY = 0.9
 
 
 class _Balancing:
@@ -105,7 +114,7 @@ class ReLoBRaLo(_Balancing):
         self._previous = torch.ones_like(self._first)
 
     @torch.no_grad()
-    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+    def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         if not self._started:
             self._previous.copy_(self._losses(columns))
             return
@@ -133,6 +142,40 @@ class ReLoBRaLo(_Balancing):
         return float(uniform_points([0.0], [1.0], 1, seed=self._seed, step=step, stream=LOOKBACK_STREAM)[0, 0])
 
 
+class TangentKernel(_Balancing):
+    """Weights by traces of the neural tangent kernel; see the file's head.
+
+    Args:
+        configured: weights of the columns, [c].
+        every: steps from one update to the next; an update takes one backward pass for each column.
+    """
+
+    name = "ntk"
+
+    def __init__(self, configured: Tensor, *, every: int = 10) -> None:
+        super().__init__(configured)
+        self._every = every
+        self._traces = torch.zeros_like(self._configured)
+
+    @torch.no_grad()
+    def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
+        if step % self._every:
+            return
+        found = probes.tangent_traces()[self._active] * self._configured + self._smallest
+        self._traces.lerp_(found, 1.0 - KERNEL_MEMORY if self._started else 1.0)
+        self._started = True
+        inverse = 1.0 / self._traces
+        self.factors[self._active] = inverse / inverse.mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Factors and traces."""
+        return {**super().state_dict(), "traces": self._traces}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._traces.copy_(state["traces"])
+
+
 class GradNorm(_Balancing):
     """Gradient normalisation; see the file's head.
 
@@ -152,11 +195,11 @@ class GradNorm(_Balancing):
         self._adam = torch.optim.Adam([self._logarithms], lr=lr, capturable=configured.is_cuda)
 
     @torch.no_grad()
-    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+    def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         losses = self._losses(columns)
         if step % self._every:
             return
-        lengths = self.factors[self._active] * self._configured * gradient_norms()[self._active]
+        lengths = self.factors[self._active] * self._configured * probes.gradient_norms()[self._active]
         rates = losses / self._first
         pulls = (rates / rates.mean()) ** self._asymmetry
         target = lengths.mean() * pulls / pulls.mean()

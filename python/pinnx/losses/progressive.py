@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
-from pinnx.losses.weighting import Norms
+from pinnx.losses.weighting import Probes
 
 __all__ = ["ProgressivePhysics", "progressive_loss_weights"]
 
@@ -57,7 +57,7 @@ class ProgressivePhysics:
         self.factors = torch.empty_like(self._all)
         self._set(0)
 
-    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+    def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         self._set(step + 1)
 
     def state_dict(self) -> dict[str, Any]:

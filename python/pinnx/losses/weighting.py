@@ -9,16 +9,26 @@ replays; the weights change in a tensor that keeps its place on the device, wher
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
 
-__all__ = ["LossWeights", "WeightStrategy"]
+__all__ = ["LossWeights", "Probes", "WeightStrategy"]
 
-Norms = Callable[[], Tensor]
+
+class Probes(NamedTuple):
+    """What a strategy may have computed at the points of the step at hand, [c] each, without weights.
+
+    Args:
+        gradient_norms: the length of each column's gradient in the model's parameters.
+        tangent_traces: for each column the mean over its points of |grad residual|^2, estimated by one random probe.
+    """
+
+    gradient_norms: Callable[[], Tensor]
+    tangent_traces: Callable[[], Tensor]
 
 
 class WeightStrategy(Protocol):
@@ -32,13 +42,13 @@ class WeightStrategy(Protocol):
     name: str
     factors: Tensor
 
-    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+    def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         """Sets the factors of the next step, in place. Reads no number back.
 
         Args:
             step: the one at hand, from 0; its gradients are there, the optimiser has not moved yet.
             columns: of the loss in this step, without weights, [c].
-            gradient_norms: computes the length of each column's gradient in this step, without weights, [c].
+            probes: what can be computed at the points of this step.
         """
         ...
 
@@ -79,10 +89,10 @@ class LossWeights:
         self._multiply()
         return self
 
-    def adapt(self, step: int, columns: Tensor, gradient_norms: Norms) -> None:
+    def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         """Has each strategy set its factors for the next step; see `WeightStrategy.adapt`."""
         for strategy in self.strategies:
-            strategy.adapt(step, columns, gradient_norms)
+            strategy.adapt(step, columns, probes)
         self._multiply()
 
     def state_dict(self) -> dict[str, Any]:

@@ -133,6 +133,13 @@ class EquationTerm:
             with_residual=with_residual,
         )
 
+    def weighed_residual(self, model: FourierNetwork, points: Mapping[str, Tensor]) -> list[Tensor]:
+        """For each column its residual with a graph, times the root of what its square counts."""
+        residual = self.equations.residual(model.jet(points["x"], self.equations.spec)) / math.sqrt(self._points.num)
+        if "weights" in points:
+            residual = residual * points["weights"].sqrt()[:, None]
+        return list(residual.unbind(1))
+
     def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
         """L2 norms (root mean square over the box) of the dimensionless residual's length, gate by gate.
 

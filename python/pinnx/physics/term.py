@@ -46,6 +46,8 @@ class Share:
 
 
 WHOLE = Share()
+# A residual at which every loss is still a square: robust ones bend later.
+NEAR_ZERO = 1e-4
 
 
 class TermLoss(NamedTuple):
@@ -120,6 +122,17 @@ class JetTerm:
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
         """The columns of the loss, [c]; here the mean square of each of the residual's."""
         return residual.square().sum(0) / self.num_points
+
+    def weighed_residual(self, model: FourierNetwork, points: Mapping[str, Tensor]) -> list[Tensor]:
+        """For each column its residual with a graph, times the root of what its square counts.
+
+        Near 0 the columns are quadratic in the residual; there the derivative says what each square counts.
+        """
+        residual = self.residual(model.jet(points["x"], self.spec), points)
+        small = torch.full_like(residual, NEAR_ZERO, requires_grad=True)
+        columns = self.columns(small, points)
+        counts = [torch.autograd.grad(column, small, retain_graph=True)[0] / (2 * NEAR_ZERO) for column in columns]
+        return [residual * count.sqrt() for count in counts]
 
     def loss(
         self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False

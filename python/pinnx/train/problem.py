@@ -11,16 +11,22 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 import pinn_ext
+from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
 from pinnx.train.stateful import Stateful
 
 __all__ = ["Batch", "Problem"]
+
+# Random signs of their own; see pinnx.physics.equations for the streams of the points.
+PROBE_STREAM = 1 << 23
 
 Layout = tuple[tuple[str, str, tuple[int, ...]], ...]  # (term, array, shape)
 
@@ -158,6 +164,27 @@ class Problem:
                 norms = [torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None]
                 lengths.append(torch.linalg.vector_norm(torch.stack(norms)))
         return torch.stack(lengths)
+
+    def tangent_traces(self, batch: Batch, step: int) -> Tensor:
+        """For each column the mean over its points of |grad residual|^2, by one probe of random signs, [len(names)].
+
+        Raises:
+            PinnxError: a term without ``weighed_residual``.
+        """
+        parameters = list(self.model.parameters())
+        traces = []
+        for number, term in enumerate(self.terms):
+            if not isinstance(term, JetTerm | EquationTerm):
+                raise PinnxError(f"term {term.name}: expected weighed_residual, as JetTerm has it, got none")
+            with torch.enable_grad():
+                residuals = term.weighed_residual(self.model, batch[term.name])
+            for column, residual in enumerate(residuals):
+                stream = PROBE_STREAM + 64 * number + column
+                drawn = uniform_points([-1.0], [1.0], residual.numel(), seed=0, step=step, stream=stream)
+                signs = torch.from_numpy(np.sign(drawn)).to(residual).view_as(residual)
+                gradients = torch.autograd.grad(residual, parameters, signs, retain_graph=True, allow_unused=True)
+                traces.append(sum(gradient.square().sum() for gradient in gradients if gradient is not None))
+        return torch.stack(traces)
 
     def _shared_jets(self, inputs: list[Tensor], spec: pinn_ext.JetSpec) -> list[pinn_ext.Jet]:
         data = self.model.jet(torch.cat(inputs), spec).data

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
-from pinnx.losses.weighting import LossWeights
+from pinnx.losses.weighting import LossWeights, Probes
 from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import deferred_interrupt
@@ -234,7 +234,9 @@ class Trainer:
         self.lr = self.schedule.get_last_lr()[0]
         if self.weights.strategies:
             self._used_weights.copy_(self.weights.values)
-            self.weights.adapt(self.step, self.numbers[1:-1], partial(self.problem.gradient_norms, batch))
+            at = self.problem
+            probes = Probes(partial(at.gradient_norms, batch), partial(at.tangent_traces, batch, self.step))
+            self.weights.adapt(self.step, self.numbers[1:-1], probes)
         self.optimizer.step()
         self.schedule.step()
         self.clock.step += 1

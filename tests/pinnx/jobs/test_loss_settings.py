@@ -44,6 +44,8 @@ def bits(trainer: Trainer) -> list[bytes]:
         ([GRADNORM], "train.balance.lr=0.1"),
         ([GRADNORM], "train.balance.every=2"),
         ([], "train.physics_ramp=[0.3, 0.7]"),
+        ([], "train.balance.method=ntk"),
+        (["train.balance.method=ntk"], "train.balance.every=2"),
         ([], "train.data_loss=huber"),
         (["train.data_loss=huber"], "train.huber_delta=0.01"),
         (["train.physics_ramp=[0.3, 0.7]"], "train.physics_ramp=[0.3, 0.9]"),
@@ -72,7 +74,7 @@ def test_the_ramp_holds_back_the_equations_alone(tiny: Tiny, tmp_path: Path, no_
     ("given", "message"),
     [
         (["train.balance.temperature=1.0"], "temperature: only for method relobralo, got method none"),
-        ([RELOBRALO, "train.balance.every=5"], "every: only for method gradnorm, got method relobralo"),
+        ([RELOBRALO, "train.balance.every=5"], "every: only for method gradnorm and ntk, got method relobralo"),
         ([GRADNORM, "train.balance.lookback=0.5"], "lookback: only for method relobralo, got method gradnorm"),
         (["train.huber_delta=0.2"], "huber_delta: only for data_loss huber, got data_loss squares"),
         (["train.physics_ramp=[0.7, 0.3]"], "lo < hi"),

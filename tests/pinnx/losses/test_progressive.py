@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from pinnx.errors import PinnxError
-from pinnx.losses import ProgressivePhysics, progressive_loss_weights
+from pinnx.losses import Probes, ProgressivePhysics, progressive_loss_weights
 
 
-def no_gradients() -> torch.Tensor:
-    raise AssertionError("a schedule needs no gradient")
+def none() -> torch.Tensor:
+    raise AssertionError("a schedule needs no probe")
 
 
 @pytest.mark.parametrize("steps", [10, 3000])
@@ -32,7 +32,7 @@ def test_the_physics_alone_is_held_back() -> None:
     ramp = ProgressivePhysics([True, False, True], 10, (0.2, 0.6), torch.ones(1))
     place, seen = ramp.factors.data_ptr(), [ramp.factors.tolist()]
     for step in range(9):
-        ramp.adapt(step, torch.ones(3), no_gradients)
+        ramp.adapt(step, torch.ones(3), Probes(none, none))
         seen.append(ramp.factors.tolist())
     assert ramp.factors.data_ptr() == place
     assert [row[1] for row in seen] == [1.0] * 10

@@ -10,7 +10,7 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from pinnx.errors import PinnxError
-from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, WeightStrategy
+from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, TangentKernel, WeightStrategy
 from pinnx.train import (
     Hook,
     LoggedStep,
@@ -27,9 +27,10 @@ MAKE: dict[str, Callable[[LossWeights], WeightStrategy]] = {
     "relobralo": lambda weights: ReLoBRaLo(weights.configured, decay=0.9, lookback=0.5),
     "gradnorm": lambda weights: GradNorm(weights.configured, every=3, lr=0.1),
     "even": lambda weights: GradNorm(weights.configured, asymmetry=0.0, every=3, lr=0.1),
+    "ntk": lambda weights: TangentKernel(weights.configured, every=3),
     "ramp": lambda weights: ProgressivePhysics([True, True, True, False, False], 12, (0.3, 0.7), weights.values),
 }
-STRATEGIES = ["relobralo", "gradnorm", "ramp", "gradnorm ramp"]
+STRATEGIES = ["relobralo", "gradnorm", "ntk", "ramp", "gradnorm ramp"]
 
 
 class Log(Hook):
@@ -163,6 +164,36 @@ def test_gradient_norms_are_those_of_the_columns(make_problem: Callable[..., Pro
         wanted = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
         assert got[column].item() == pytest.approx(wanted.item(), rel=1e-10)
     assert all(parameter.grad is None for parameter in problem.parameters()), "the step's gradients stay"
+
+
+@pytest.mark.parametrize("settings", [{}, {"corner_radius": 0.4, "parts_measured": True}])
+def test_tangent_traces_are_those_of_the_kernel(
+    make_problem: Callable[..., Problem], settings: dict[str, object]
+) -> None:
+    """The mean over probes, against the sum over points of |grad residual|^2, a backward pass for each."""
+    problem = make_problem(dtype=torch.float64, **settings)
+    batch, parameters = problem.batch(0), list(problem.model.parameters())
+    wanted = []
+    for term in problem.terms:
+        for residual in term.weighed_residual(problem.model, batch[term.name]):
+            rows = [
+                torch.autograd.grad(r, parameters, retain_graph=True, allow_unused=True) for r in residual.flatten()
+            ]
+            wanted.append(sum(g.square().sum() for row in rows for g in row if g is not None).item())
+    found = torch.stack([problem.tangent_traces(batch, step) for step in range(200)])
+    spread = found.std(0) / 200**0.5
+    assert ((found.mean(0) - torch.tensor(wanted, dtype=torch.float64)).abs() < 4 * spread).all()
+    assert (spread < 0.15 * found.mean(0)).all(), "wrong traces would show"
+    assert torch.equal(found[3], problem.tangent_traces(batch, 3)), "a resumed run draws the same signs"
+
+
+@pytest.mark.parametrize("settings", [{}, {"corner_radius": 0.4, "parts_measured": True}])
+def test_weighed_residuals_make_the_columns(make_problem: Callable[..., Problem], settings: dict[str, object]) -> None:
+    problem = make_problem(dtype=torch.float64, **settings)
+    batch = problem.batch(0)
+    columns = problem.loss(batch, torch.ones(5, dtype=torch.float64))[1]
+    found = [r.square().sum() for term in problem.terms for r in term.weighed_residual(problem.model, batch[term.name])]
+    torch.testing.assert_close(torch.stack(found), columns, rtol=1e-10, atol=0.0)
 
 
 def test_weights_that_adapt_are_logged(make_adaptive: Build) -> None:

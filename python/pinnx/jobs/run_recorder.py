@@ -65,7 +65,7 @@ class RunRecorder(Hook):
         self.saved_step: int | None = None
 
     def on_log(self, logged: LoggedStep) -> None:
-        self._loss = logged.total
+        self._loss = logged.comparable
         self._rows.append({**logged.as_row(), **self._found()})
         try:
             while self._rows:

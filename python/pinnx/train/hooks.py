@@ -18,6 +18,7 @@ class LoggedStep:
     total: float
     columns: dict[str, float]  # of the loss, by name
     steps_per_s: float  # since the last logged step
+    comparable: float  # the total with the configured weights: of two steps the better one has the smaller
     weights: dict[str, float] = field(default_factory=dict)  # of the columns, where they adapt
 
     def as_row(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ named, and the parameters are those of the last good one. On the CPU, where read
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -252,11 +253,15 @@ class Trainer:
             wanted = f"finite gradients, got NaN or infinity at a loss of {total:g}"
         raise NonFiniteLossError(f"step {self.step + 1}: expected {wanted} ({shown}){advice}")
 
-    def _adapted_weights(self) -> dict[str, float]:
-        """Those of the last step, by name; none where they are constant."""
+    def _adapted(self, total: float, columns: list[float]) -> dict[str, Any]:
+        """Of a logged step, what differs where weights adapt."""
         if not self.weights.strategies:
-            return {}
-        return dict(zip(self.problem.names, self._used_weights.tolist(), strict=True))
+            return {"comparable": total}
+        configured = self.weights.configured.tolist()
+        return {
+            "comparable": math.fsum(weight * column for weight, column in zip(configured, columns, strict=True)),
+            "weights": dict(zip(self.problem.names, self._used_weights.tolist(), strict=True)),
+        }
 
     def _log(self) -> None:
         total, *columns, _ = self.numbers.tolist()
@@ -269,7 +274,7 @@ class Trainer:
             total=total,
             columns=dict(zip(self.problem.names, columns, strict=True)),
             steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,
-            weights=self._adapted_weights(),
+            **self._adapted(total, columns),
         )
         self._last_log = (self.step, self.clock.train_s)
         for hook in self.hooks:

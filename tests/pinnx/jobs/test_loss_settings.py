@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pinnx.config import Config, load_config
@@ -15,7 +16,8 @@ from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.training import make_trainer
 from pinnx.runs.history import history_columns
-from pinnx.train import Trainer
+from pinnx.train import Trainer, load_checkpoint
+from pinnx.train.checkpoint import checkpoint_loss
 
 Tiny = Callable[..., Config]
 RELOBRALO, GRADNORM = "train.balance.method=relobralo", "train.balance.method=gradnorm"
@@ -68,6 +70,21 @@ def test_the_ramp_holds_back_the_equations_alone(tiny: Tiny, tmp_path: Path, no_
     assert history["weight/continuity"].tolist() == pytest.approx(wanted, abs=1e-6)
     assert history["weight/momentum_x"].tolist() == pytest.approx([2 * value for value in wanted], abs=1e-6)
     assert set(history["weight/data"]) == set(history["weight/boundary"]) == {10.0}
+
+
+def test_the_best_checkpoint_is_judged_by_the_configured_weights(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    """Steps before the equations count have the least total, whatever their fields are."""
+    logs = ("train.log_every=1", "train.checkpoint_every=1")
+    reconstruct(tiny("unsteady_grid", "train.physics_ramp=[0.5, 0.9]", *logs), tmp_path / "run")
+    history = history_columns(tmp_path / "run" / "history.jsonl")
+    columns = [name for name in history if name.startswith("loss/") and name != "loss/total"]
+    weights = {"loss/data": 10.0, "loss/boundary": 10.0}
+    comparable = sum(weights.get(name, 1.0) * history[name] for name in columns)
+    kept = {load_checkpoint(path)["clock"]["step"]: path for path in (tmp_path / "run" / "checkpoints").glob("*.*")}
+    for step in kept.keys() - {0}:
+        assert checkpoint_loss(kept[step]) == pytest.approx(comparable[step - 1], rel=1e-5)
+    assert int(comparable.argmin()) + 1 in kept
+    assert not np.allclose(comparable, history["loss/total"])
 
 
 @pytest.mark.parametrize(

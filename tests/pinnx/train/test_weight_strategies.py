@@ -201,8 +201,11 @@ def test_weights_that_adapt_are_logged(make_adaptive: Build) -> None:
     make_adaptive("relobralo ramp", log_every=1, hooks=[seen := Log()]).run()
     for logged in seen.steps:
         assert logged.total == pytest.approx(sum(logged.weights[n] * logged.columns[n] for n in NAMES), rel=1e-5)
+        configured = zip((1.0, 2.0, 3.0, 4.0, 5.0), logged.columns.values(), strict=True)
+        assert logged.comparable == pytest.approx(sum(weight * column for weight, column in configured), rel=1e-6)
         assert {f"weight/{name}" for name in NAMES} <= set(logged.as_row())
     assert seen.steps[0].weights["momentum_x"] == 0.0
     assert seen.steps[-1].weights["momentum_x"] > 0.0
     make_adaptive("", hooks=[plain := Log()]).run()
+    assert [logged.comparable for logged in plain.steps] == [logged.total for logged in plain.steps]
     assert not any(key.startswith("weight/") for key in plain.steps[0].as_row())

@@ -74,7 +74,7 @@ class CheckpointFolder:
         Raises:
             PinnxError: there is none.
         """
-        refused = []
+        refused: list[str] = []
         steps = sorted(int(match[1]) for item in self.path.iterdir() if (match := NAME.fullmatch(item.name)))
         for step in reversed(steps):
             path = self._file(step)

@@ -137,6 +137,25 @@ BALANCE_SETTINGS = {
 }
 
 
+class Causal(Section):
+    """Weights of the equations in time: they count at a time once they hold at the times before."""
+
+    tolerance: Positive | None = setting(
+        None,
+        "a larger one holds later times back until earlier ones are learned better, 1 for example; null = all times "
+        "count alike",
+    )
+    parts: Count = setting(16, "equal parts of the time, each with a weight")
+    every: Count = setting(10, "steps from one update of the weights to the next, a forward pass each")
+
+    @model_validator(mode="after")
+    def _settings_of_causal_weights_alone(self) -> Causal:
+        for name in ("parts", "every"):
+            if self.tolerance is None and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: only with a tolerance, got tolerance null")
+        return self
+
+
 class Train(Section):
     """The optimisation."""
 
@@ -162,6 +181,7 @@ class Train(Section):
     )
     weights: Weights = setting(Weights(), "factors of the terms of the loss")
     balance: Balance = setting(Balance(), "how the weights follow the training")
+    causal: Causal = setting(Causal(), "weights of the equations in time")
     physics_ramp: Ramp | None = setting(
         None,
         "the weights of the equations are 0 up to the first of these shares of the steps, grow linearly, and are full "

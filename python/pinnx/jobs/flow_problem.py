@@ -79,6 +79,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             point_weights=_corner_weights(case, corners, radius),
             corners=corners,
             check_radius=radius or 0.0,
+            time_weights=_time_weights(config, case, device),
         ),
         MeasuredValues(
             case.coordinates,
@@ -112,6 +113,16 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         equations,
         config.problem.learn_nu,
     )
+
+
+def _time_weights(config: Config, case: Case, device: torch.device) -> torch.Tensor | None:
+    """The weights in time, all 1 at first; None where all times count alike."""
+    causal = config.train.causal
+    if causal.tolerance is None:
+        return None
+    if case.steady:
+        raise PinnxError("train.causal.tolerance: expected a flow with times, got a steady one; set it to null")
+    return torch.ones(causal.parts, dtype=DTYPES[config.train.dtype], device=device)
 
 
 def _corner_weights(

@@ -13,7 +13,15 @@ from rich.console import Console
 from pinnx.config import Config
 from pinnx.errors import Interrupted
 from pinnx.jobs.run_recorder import RunRecorder
-from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, TangentKernel, WeightStrategy
+from pinnx.losses import (
+    CausalWeights,
+    GradNorm,
+    LossWeights,
+    ProgressivePhysics,
+    ReLoBRaLo,
+    TangentKernel,
+    WeightStrategy,
+)
 from pinnx.physics.equations import EquationTerm
 from pinnx.runs.progress import TrainingProgress
 from pinnx.train.hooks import Hook, LoggedStep
@@ -91,6 +99,12 @@ def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]
         strategies.append(GradNorm(found.configured, asymmetry=balance.asymmetry, lr=balance.lr, every=balance.every))
     elif balance.method == "ntk":
         strategies.append(TangentKernel(found.configured, every=balance.every))
+    causal = train.causal
+    if causal.tolerance is not None:
+        for term in problem.terms:
+            if isinstance(term, EquationTerm):
+                given = {"tolerance": causal.tolerance, "every": causal.every}
+                strategies.append(CausalWeights(term, found.configured, problem.names, **given))
     if train.physics_ramp is not None:
         physics = {name for term in problem.terms if isinstance(term, EquationTerm) for name in term.names}
         ramped = [name in physics for name in problem.names]

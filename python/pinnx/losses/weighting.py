@@ -20,15 +20,17 @@ __all__ = ["LossWeights", "Probes", "WeightStrategy"]
 
 
 class Probes(NamedTuple):
-    """What a strategy may have computed at the points of the step at hand, [c] each, without weights.
+    """What a strategy may have computed at the points of the step at hand, without weights.
 
     Args:
-        gradient_norms: the length of each column's gradient in the model's parameters.
-        tangent_traces: for each column the mean over its points of |grad residual|^2, estimated by one random probe.
+        gradient_norms: the length of each column's gradient in the model's parameters, [c].
+        tangent_traces: for each column the mean over its points of |grad residual|^2, by one random probe, [c].
+        residual: name of a term -> its points, and the residual at them, [n, r].
     """
 
     gradient_norms: Callable[[], Tensor]
     tangent_traces: Callable[[], Tensor]
+    residual: Callable[[str], tuple[Mapping[str, Tensor], Tensor]]
 
 
 class WeightStrategy(Protocol):

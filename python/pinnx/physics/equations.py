@@ -94,6 +94,7 @@ class EquationTerm:
         corners: where two sides of the domain disagree; no field obeys an equation there.
         check_radius: the checks leave out points up to this distance of a corner, units of length.
         name: of the term.
+        time_weights: [parts], of points in equal parts of the time, read in each step; None: all times count alike.
     """
 
     def __init__(
@@ -107,8 +108,10 @@ class EquationTerm:
         corners: Sequence[Corner] = (),
         check_radius: float = 0.0,
         name: str = "equations",
+        time_weights: Tensor | None = None,
     ) -> None:
         self.equations = equations
+        self.time_weights = time_weights
         self.name = name
         self.names = equations.names
         self._low, self._high = np.array(list(bounds.values())).T
@@ -117,9 +120,15 @@ class EquationTerm:
         self._axes, self._corners, self._check_radius = tuple(bounds), tuple(corners), check_radius
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """Inner points, with their weights where they have any."""
+        """Inner points, with their weights, and the part of the time in which they are, where these matter."""
         x = self._points.draw(step, share.rows(self._points.num))
-        return {"x": x} if self._point_weights is None else {"x": x, "weights": self._point_weights(x)}
+        drawn = {"x": x}
+        if self._point_weights is not None:
+            drawn["weights"] = self._point_weights(x)
+        if self.time_weights is not None:
+            elapsed = (x[:, 0] - self._low[0]) / (self._high[0] - self._low[0])
+            drawn["part"] = np.clip(np.floor(elapsed * len(self.time_weights)), 0, len(self.time_weights) - 1)
+        return drawn
 
     def loss(
         self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
@@ -128,7 +137,7 @@ class EquationTerm:
             model,
             points["x"],
             weights,
-            point_weights=points.get("weights"),
+            point_weights=self._weights_of(points),
             count=self._points.num,
             with_residual=with_residual,
         )
@@ -136,9 +145,16 @@ class EquationTerm:
     def weighed_residual(self, model: FourierNetwork, points: Mapping[str, Tensor]) -> list[Tensor]:
         """For each column its residual with a graph, times the root of what its square counts."""
         residual = self.equations.residual(model.jet(points["x"], self.equations.spec)) / math.sqrt(self._points.num)
-        if "weights" in points:
-            residual = residual * points["weights"].sqrt()[:, None]
-        return list(residual.unbind(1))
+        weights = self._weights_of(points)
+        return list((residual if weights is None else residual * weights.sqrt()[:, None]).unbind(1))
+
+    def _weights_of(self, points: Mapping[str, Tensor]) -> Tensor | None:
+        """Of each point, [n]; None: all count alike."""
+        near_corners = points.get("weights")
+        if self.time_weights is None:
+            return near_corners
+        in_time = self.time_weights[points["part"].long()]
+        return in_time if near_corners is None else in_time * near_corners
 
     def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
         """L2 norms (root mean square over the box) of the dimensionless residual's length, gate by gate.

@@ -186,6 +186,16 @@ class Problem:
                 traces.append(sum(gradient.square().sum() for gradient in gradients if gradient is not None))
         return torch.stack(traces)
 
+    @torch.no_grad()
+    def residual(self, batch: Batch, name: str) -> tuple[Mapping[str, Tensor], Tensor]:
+        """The points of a term, and its residual at them, [n, r], without weights."""
+        (term,) = [term for term in self.terms if term.name == name]
+        ones = torch.ones(len(term.names), dtype=batch.flat.dtype, device=batch.flat.device)
+        found = term.loss(self.model, batch[name], ones, with_residual=True).residual
+        if found is None:
+            raise PinnxError(f"term {name}: expected a residual on request, got none")
+        return batch[name], found
+
     def _shared_jets(self, inputs: list[Tensor], spec: pinn_ext.JetSpec) -> list[pinn_ext.Jet]:
         data = self.model.jet(torch.cat(inputs), spec).data
         return [pinn_ext.Jet(piece, spec) for piece in data.split([len(x) for x in inputs], dim=1)]

@@ -236,7 +236,11 @@ class Trainer:
         if self.weights.strategies:
             self._used_weights.copy_(self.weights.values)
             at = self.problem
-            probes = Probes(partial(at.gradient_norms, batch), partial(at.tangent_traces, batch, self.step))
+            probes = Probes(
+                partial(at.gradient_norms, batch),
+                partial(at.tangent_traces, batch, self.step),
+                partial(at.residual, batch),
+            )
             self.weights.adapt(self.step, self.numbers[1:-1], probes)
         self.optimizer.step()
         self.schedule.step()

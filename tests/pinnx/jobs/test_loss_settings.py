@@ -48,6 +48,10 @@ def bits(trainer: Trainer) -> list[bytes]:
         ([], "train.physics_ramp=[0.3, 0.7]"),
         ([], "train.balance.method=ntk"),
         (["train.balance.method=ntk"], "train.balance.every=2"),
+        ([], "train.causal.tolerance=1.0"),
+        (["train.causal.tolerance=1.0"], "train.causal.tolerance=10.0"),
+        (["train.causal.tolerance=1.0"], "train.causal.parts=3"),
+        (["train.causal.tolerance=1.0"], "train.causal.every=2"),
         ([], "train.data_loss=huber"),
         (["train.data_loss=huber"], "train.huber_delta=0.01"),
         (["train.physics_ramp=[0.3, 0.7]"], "train.physics_ramp=[0.3, 0.9]"),
@@ -93,6 +97,7 @@ def test_the_best_checkpoint_is_judged_by_the_configured_weights(tiny: Tiny, tmp
         (["train.balance.temperature=1.0"], "temperature: only for method relobralo, got method none"),
         ([RELOBRALO, "train.balance.every=5"], "every: only for method gradnorm and ntk, got method relobralo"),
         ([GRADNORM, "train.balance.lookback=0.5"], "lookback: only for method relobralo, got method gradnorm"),
+        (["train.causal.parts=3"], "parts: only with a tolerance, got tolerance null"),
         (["train.huber_delta=0.2"], "huber_delta: only for data_loss huber, got data_loss squares"),
         (["train.physics_ramp=[0.7, 0.3]"], "lo < hi"),
         (["train.physics_ramp=[0.7, 1.3]"], "0 <= lo < hi <= 1"),
@@ -110,3 +115,9 @@ def test_one_column_with_a_weight_leaves_nothing_to_balance(tiny: Tiny) -> None:
         PinnxError, match=r"^train\.balance: expected two columns of the loss with a weight > 0, got 1$"
     ):
         trained(config)
+
+
+def test_a_steady_flow_has_no_causal_weights(tiny: Tiny) -> None:
+    message = r"^train\.causal\.tolerance: expected a flow with times, got a steady one; set it to null$"
+    with pytest.raises(PinnxError, match=message):
+        trained(tiny("steady_grid", "train.causal.tolerance=1.0"))

@@ -21,20 +21,20 @@ def numbers(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def none() -> Tensor:
+def none(*given: object) -> Tensor:
     raise AssertionError("this method needs no such probe")
 
 
-NO_PROBES = Probes(none, none)
+NO_PROBES = Probes(none, none, none)
 
 
 def any_probes(*values: float) -> Probes:
-    return Probes(lambda: numbers(*values), lambda: numbers(*values))
+    return Probes(lambda: numbers(*values), lambda: numbers(*values), none)
 
 
 def rested(method: GradNorm, losses: Callable[[int], Tensor], norms: Tensor, steps: int = 250) -> Tensor:
     for step in range(steps):
-        method.adapt(step, losses(step), Probes(lambda: norms, none))
+        method.adapt(step, losses(step), Probes(lambda: norms, none, none))
     return method.factors
 
 
@@ -68,7 +68,9 @@ def test_gradnorm_asks_for_gradients_at_its_steps_alone() -> None:
     method = GradNorm(numbers(1.0, 1.0), every=4)
     for step in range(9):
         before = method.factors.clone()
-        method.adapt(step, numbers(1.0, 1.0), Probes(lambda step=step: asked.append(step) or numbers(1.0, 3.0), none))
+        method.adapt(
+            step, numbers(1.0, 1.0), Probes(lambda step=step: asked.append(step) or numbers(1.0, 3.0), none, none)
+        )
         assert torch.equal(before, method.factors) == (step % 4 > 0)
     assert asked == [0, 4, 8]
 
@@ -109,7 +111,7 @@ def test_relobralo_weighs_what_falls_less() -> None:
 
 
 def traces_of(*traces: float) -> Probes:
-    return Probes(none, lambda: numbers(*traces))
+    return Probes(none, lambda: numbers(*traces), none)
 
 
 def test_weights_by_the_tangent_kernel_make_all_traces_alike() -> None:
@@ -155,7 +157,7 @@ def test_a_column_that_is_zero_leaves_the_factors_finite(method: Callable[..., o
     """Sensors on walls, say, whose misfit is 0 at first."""
     made, probe = method(torch.ones(2)), lambda: torch.tensor([1.0, 0.0])
     for step in range(5):
-        made.adapt(step, torch.tensor([1.0, 0.0 if step < 2 else 0.5]), Probes(probe, probe))
+        made.adapt(step, torch.tensor([1.0, 0.0 if step < 2 else 0.5]), Probes(probe, probe, none))
     assert torch.isfinite(made.factors).all()
 
 

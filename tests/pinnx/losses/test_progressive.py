@@ -9,7 +9,7 @@ from pinnx.errors import PinnxError
 from pinnx.losses import Probes, ProgressivePhysics, progressive_loss_weights
 
 
-def none() -> torch.Tensor:
+def none(*given: object) -> torch.Tensor:
     raise AssertionError("a schedule needs no probe")
 
 
@@ -32,7 +32,7 @@ def test_the_physics_alone_is_held_back() -> None:
     ramp = ProgressivePhysics([True, False, True], 10, (0.2, 0.6), torch.ones(1))
     place, seen = ramp.factors.data_ptr(), [ramp.factors.tolist()]
     for step in range(9):
-        ramp.adapt(step, torch.ones(3), Probes(none, none))
+        ramp.adapt(step, torch.ones(3), Probes(none, none, none))
         seen.append(ramp.factors.tolist())
     assert ramp.factors.data_ptr() == place
     assert [row[1] for row in seen] == [1.0] * 10

@@ -23,7 +23,7 @@ import pinn_ext
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
-from pinnx.losses import GradNorm, ProgressivePhysics
+from pinnx.losses import CausalWeights, GradNorm, ProgressivePhysics
 from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
 from pinnx.train.graph import StepGraph, use_cuda_graph
 from pinnx.train.problem import Batch
@@ -56,7 +56,7 @@ class RecordedGraph(TorchDispatchMode):
             for *_, fresh in self._calls:
                 for tensor in fresh:
                     if tensor is not None:
-                        tensor.fill_(float("nan"))
+                        tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
 
     def replay(self) -> None:
         with torch.no_grad():
@@ -191,13 +191,19 @@ def test_weights_that_adapt_between_steps_give_the_steps_of_eager(make_trainer: 
     def build(setting: str) -> Trainer:
         trainer = make_trainer(cuda_graph=setting)
         ramp = ProgressivePhysics([True, True, True, False, False], 12, (0.2, 0.6), trainer.weights.values)
-        trainer.weights.adapt_by(GradNorm(trainer.weights.configured, every=2), ramp)
+        term, configured = trainer.problem.terms[0], trainer.weights.configured
+        term.time_weights = torch.ones(4)
+        causal = CausalWeights(term, configured, trainer.problem.names, tolerance=1.0, every=2)
+        trainer.weights.adapt_by(GradNorm(configured, every=2), ramp, causal)
         return trainer
 
     eager, replayed = build("off"), build("on")
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
     assert torch.equal(eager.weights.values, replayed.weights.values)
     assert not torch.equal(eager.weights.values, eager.weights.configured)
+    in_time = [trainer.problem.terms[0].time_weights for trainer in (eager, replayed)]
+    assert torch.equal(*in_time)
+    assert in_time[0][-1] < 1.0
 
 
 @pytest.mark.usefixtures("recorded")

@@ -10,7 +10,15 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from pinnx.errors import PinnxError
-from pinnx.losses import GradNorm, LossWeights, ProgressivePhysics, ReLoBRaLo, TangentKernel, WeightStrategy
+from pinnx.losses import (
+    CausalWeights,
+    GradNorm,
+    LossWeights,
+    ProgressivePhysics,
+    ReLoBRaLo,
+    TangentKernel,
+    WeightStrategy,
+)
 from pinnx.train import (
     Hook,
     LoggedStep,
@@ -30,7 +38,7 @@ MAKE: dict[str, Callable[[LossWeights], WeightStrategy]] = {
     "ntk": lambda weights: TangentKernel(weights.configured, every=3),
     "ramp": lambda weights: ProgressivePhysics([True, True, True, False, False], 12, (0.3, 0.7), weights.values),
 }
-STRATEGIES = ["relobralo", "gradnorm", "ntk", "ramp", "gradnorm ramp"]
+STRATEGIES = ["relobralo", "gradnorm", "ntk", "ramp", "causal", "gradnorm ramp causal"]
 
 
 class Log(Hook):
@@ -63,7 +71,12 @@ def make_adaptive(make_problem: Callable[..., Problem], make_trainer: Build) -> 
         problem = problem or make_problem()
         configured = {"momentum_x": 1.0, "momentum_y": 2.0, "continuity": 3.0, "data": 4.0, "boundary": 5.0}
         weights = LossWeights(configured, problem.names, problem.model.frequencies)
-        weights.adapt_by(*[MAKE[name](weights) for name in strategies.split()])
+        chosen = [MAKE[name](weights) for name in strategies.split() if name != "causal"]
+        if "causal" in strategies:
+            problem.terms[0].time_weights = torch.ones(4)
+            given = {"tolerance": 0.1, "every": 3}
+            chosen.append(CausalWeights(problem.terms[0], weights.configured, problem.names, **given))
+        weights.adapt_by(*chosen)
         return make_trainer(problem=problem, weights=weights, **changes)
 
     return build
@@ -75,7 +88,8 @@ def test_it_changes_the_trajectory(make_adaptive: Build, strategies: str) -> Non
     on.run()
     off.run()
     assert parameters(on) != parameters(off)
-    assert not torch.equal(on.weights.values, on.weights.configured) or strategies == "ramp", "the ramp ends at them"
+    balanced = not torch.equal(on.weights.values, on.weights.configured)
+    assert balanced == (strategies not in ("ramp", "causal")), "the ramp ends at them, causal weights are of points"
 
 
 def test_without_one_no_bit_changes(make_adaptive: Build, make_trainer: Build) -> None:

@@ -7,6 +7,7 @@ residual_names list the fields and the residuals in their order. Written whole o
 
 from __future__ import annotations
 
+import io
 import platform
 import resource
 import sys
@@ -64,10 +65,16 @@ def write_fields(
         names: of the fields; the first are the components of the velocity.
         nu: the viscosity that belongs to the fields; the one found, where it was learned.
         at_sensors: [k, c] the fields at the measurements, ``case.coordinates``.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    with atomic_write(path) as partial, h5py.File(partial, "w") as file:
+    content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
+    with h5py.File(content, "w") as file:
         _write(file, case, flow, names, nu)
         _write_sensors(file, case, at_sensors)
+    with atomic_write(path) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], nu: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import append_row
+from pinnx.runs.history import append_row, flush_rows
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
 
@@ -88,6 +88,7 @@ class RunRecorder(Hook):
         Raises:
             OSError: it cannot be written.
         """
+        flush_rows(self._folder.history)
         self._checkpoints.save({**state, "stopwatch": self._watch.state_dict()}, self._loss)
         self.saved_step = int(state["clock"]["step"])
 

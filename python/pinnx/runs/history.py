@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pinnx.errors import PinnxError
 from pinnx.runs.files import read_text, write_text
 
-__all__ = ["append_row", "history_columns", "read_rows", "rewind"]
+__all__ = ["append_row", "flush_rows", "history_columns", "read_rows", "rewind"]
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -35,6 +35,13 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         if file.write(line) != len(line):  # the disk is full: half a line would spoil those that follow
             file.truncate(before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def flush_rows(path: Path) -> None:
+    """Puts the rows on the disk: a checkpoint that outlives a power cut needs those before it."""
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def read_rows(path: Path, *, interrupted: bool = False) -> list[dict[str, Any]]:

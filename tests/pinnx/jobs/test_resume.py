@@ -338,25 +338,27 @@ def test_a_full_disk_ends_no_training(tiny: Tiny, tmp_path: Path, monkeypatch: p
     assert_same_run(tmp_path / "whole", run)
 
 
+@pytest.mark.parametrize("last", ["evaluate_output", "run_metrics"])
 def test_a_full_disk_at_the_end_leaves_a_run_that_can_be_resumed(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
+    """Full when fields.h5 is written, which HDF5 itself does not survive, or metrics.json."""
     run, config = tmp_path / "run", tiny("unsteady_grid")
     reconstruct(config, tmp_path / "whole")
-    metrics = reconstruction.run_metrics
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    original = getattr(reconstruction, last)
 
     def limited(*given: Any) -> Any:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-        return metrics(*given)
+        return original(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reconstruction, "run_metrics", limited)
+        patch.setattr(reconstruction, last, limited)
         with pytest.raises(PinnxError) as caught:
             reconstruct(config, run)
-        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     remedy = f"free some space, then continue with: pinnx reconstruct --resume {run}"
     assert str(caught.value) == f"{run}: could not be written: File too large; {remedy}"
+    assert (run / "fields.h5").exists() == (last == "run_metrics")
     resume(run)
     assert_same_run(tmp_path / "whole", run)
 

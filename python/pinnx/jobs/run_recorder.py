@@ -93,4 +93,4 @@ class RunRecorder(Hook):
         self.saved_step = int(state["clock"]["step"])
 
     def _warn(self, path: object, what: str, error: OSError) -> None:
-        warnings.warn(f"{path}: {what}: {error.strerror or error}; the training continues", stacklevel=4)
+        warnings.warn(f"{path}: {what}: {error.strerror or error}; the run continues", stacklevel=4)

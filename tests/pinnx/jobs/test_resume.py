@@ -98,6 +98,29 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["train.balance.method=relobralo"],
+        ["train.balance.method=gradnorm", "train.balance.every=2"],
+        ["train.balance.method=ntk", "train.balance.every=3"],
+        ["train.causal.tolerance=1.0", "train.causal.every=3", "train.physics_ramp=[0.1, 0.9]"],
+        ["train.data_loss=huber", "flow.learn_nu=true", "train.dtype=float64"],
+    ],
+)
+def test_what_adapts_goes_on_to_the_same_bits(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
+) -> None:
+    """Stopped where the next step uses what was adapted before, not anew."""
+    config = tiny("unsteady_grid", *settings)
+    reconstruct(config, tmp_path / "whole")
+    press(monkeypatch, after=3)
+    with pytest.raises(Interrupted):
+        reconstruct(config, tmp_path / "run")
+    resume(tmp_path / "run")
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
 def test_the_time_of_all_parts_is_counted(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a part that ended between steps, of one that ended in the evaluation, and of the last."""
     now, run = [0.0], tmp_path / "run"
@@ -329,11 +352,11 @@ def test_a_full_disk_ends_no_training(tiny: Tiny, tmp_path: Path, monkeypatch: p
         return step(trainer)
 
     monkeypatch.setattr(Trainer, "train_step", limited)
-    with pytest.warns(UserWarning, match="the training continues") as caught:
+    with pytest.warns(UserWarning, match="the run continues") as caught:
         reconstruct(config, run)
     assert [str(item.message).removeprefix(f"{run}/") for item in caught] == [
-        "history.jsonl: written later from step 1 on: File too large; the training continues",
-        "checkpoints: step 2 was not saved, the last one is of step 0: File too large; the training continues",
+        "history.jsonl: written later from step 1 on: File too large; the run continues",
+        "checkpoints: step 2 was not saved, the last one is of step 0: File too large; the run continues",
     ]
     assert_same_run(tmp_path / "whole", run)
 

@@ -104,11 +104,12 @@ class Weights(Section):
 class Balance(Section):
     """How the weights of the loss follow the training; see docs/training.md."""
 
-    method: Literal["none", "relobralo", "gradnorm", "ntk"] = setting(
+    method: Literal["none", "relobralo", "gradnorm", "ntk", "lagrangian"] = setting(
         "none",
         "factors on train.weights that are found during the training; none: constant weights; relobralo: a column of "
         "the loss that falls less counts more; gradnorm: so too, by the lengths of the gradients; "
-        "ntk: all columns are learned at one rate, by traces of the tangent kernel",
+        "ntk: all columns are learned at one rate, by traces of the tangent kernel; lagrangian: data, boundary and "
+        "continuity are constraints, whose weights grow until they hold",
     )
     temperature: Positive = setting(0.1, "relobralo: a smaller one lets the slowest column take more")
     decay: Factor = setting(0.999, "relobralo: share of the factors that stays from step to step")
@@ -116,6 +117,9 @@ class Balance(Section):
     asymmetry: NonNegative = setting(1.5, "gradnorm: 0 makes all gradients of one length; larger: slow columns gain")
     lr: Positive = setting(0.025, "gradnorm: learning rate of the factors' logarithms")
     every: Count = setting(10, "gradnorm, ntk: steps from one update to the next, a backward pass for each column")
+
+    growth: Positive = setting(0.01, "lagrangian: of the weight of a constraint in a step, while it does not fall")
+    memory: Factor = setting(0.99, "lagrangian: share of a constraint's mean square that stays from step to step")
 
     @model_validator(mode="after")
     def _settings_of_the_method_alone(self) -> Balance:
@@ -134,6 +138,8 @@ BALANCE_SETTINGS = {
     "asymmetry": ("gradnorm",),
     "lr": ("gradnorm",),
     "every": ("gradnorm", "ntk"),
+    "growth": ("lagrangian",),
+    "memory": ("lagrangian",),
 }
 
 

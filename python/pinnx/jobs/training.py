@@ -12,17 +12,8 @@ from rich.console import Console
 
 from pinnx.config import Config
 from pinnx.errors import Interrupted
+from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.run_recorder import RunRecorder
-from pinnx.losses import (
-    CausalWeights,
-    GradNorm,
-    LossWeights,
-    ProgressivePhysics,
-    ReLoBRaLo,
-    TangentKernel,
-    WeightStrategy,
-)
-from pinnx.physics.equations import EquationTerm
 from pinnx.runs.progress import TrainingProgress
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import sigterm_interrupts
@@ -78,38 +69,12 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
         problem,
         optimizer,
         cosine_schedule(optimizer, settings.steps, settings.final_lr),
-        weights=_loss_weights(config, problem, weights),
+        weights=loss_weights(config, problem, weights),
         steps=settings.steps,
         log_every=settings.log_every,
         checkpoint_every=settings.checkpoint_every,
         cuda_graph=settings.cuda_graph,
     )
-
-
-def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]) -> LossWeights:
-    """The configured weights, with the strategies that adapt them."""
-    train, like = config.train, problem.model.frequencies
-    found = LossWeights(weights, problem.names, like)
-    strategies: list[WeightStrategy] = []
-    balance = train.balance
-    if balance.method == "relobralo":
-        given = {"temperature": balance.temperature, "decay": balance.decay, "lookback": balance.lookback}
-        strategies.append(ReLoBRaLo(found.configured, **given, seed=train.seed))
-    elif balance.method == "gradnorm":
-        strategies.append(GradNorm(found.configured, asymmetry=balance.asymmetry, lr=balance.lr, every=balance.every))
-    elif balance.method == "ntk":
-        strategies.append(TangentKernel(found.configured, every=balance.every))
-    causal = train.causal
-    if causal.tolerance is not None:
-        for term in problem.terms:
-            if isinstance(term, EquationTerm):
-                given = {"tolerance": causal.tolerance, "every": causal.every}
-                strategies.append(CausalWeights(term, found.configured, problem.names, **given))
-    if train.physics_ramp is not None:
-        physics = {name for term in problem.terms if isinstance(term, EquationTerm) for name in term.names}
-        ramped = [name in physics for name in problem.names]
-        strategies.append(ProgressivePhysics(ramped, train.steps, train.physics_ramp, like))
-    return found.adapt_by(*strategies)
 
 
 @contextmanager

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from pinnx.errors import PinnxError
 from pinnx.losses import (
+    AugmentedLagrangian,
     CausalWeights,
     GradNorm,
     LossWeights,
@@ -35,10 +38,11 @@ MAKE: dict[str, Callable[[LossWeights], WeightStrategy]] = {
     "relobralo": lambda weights: ReLoBRaLo(weights.configured, decay=0.9, lookback=0.5),
     "gradnorm": lambda weights: GradNorm(weights.configured, every=3, lr=0.1),
     "even": lambda weights: GradNorm(weights.configured, asymmetry=0.0, every=3, lr=0.1),
+    "lagrangian": lambda weights: AugmentedLagrangian(weights.configured, [False, False, True, True, True], growth=0.5),
     "ntk": lambda weights: TangentKernel(weights.configured, every=3),
     "ramp": lambda weights: ProgressivePhysics([True, True, True, False, False], 12, (0.3, 0.7), weights.values),
 }
-STRATEGIES = ["relobralo", "gradnorm", "ntk", "ramp", "causal", "gradnorm ramp causal"]
+STRATEGIES = ["relobralo", "gradnorm", "ntk", "lagrangian", "ramp", "causal", "gradnorm ramp causal"]
 
 
 class Log(Hook):
@@ -130,6 +134,30 @@ def test_a_flag_that_is_read_later_changes_nothing(make_adaptive: Build, strateg
     assert bits(late) == bits(each)
 
 
+class Reads(TorchDispatchMode):
+    """Notes the operations that read a number back from a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.name in ("aten::_local_scalar_dense", "aten::nonzero", "aten::item"):
+            self.found.append(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("strategies", ["relobralo", "ntk", "lagrangian", "ramp causal"])
+def test_steps_read_nothing_back(make_adaptive: Build, strategies: str) -> None:
+    """Between two checks of the flag. GradNorm's Adam counts its steps on the CPU, on a CUDA device it does not."""
+    trainer = make_adaptive(strategies, check_every=20, steps=20)
+    trainer.train_step()
+    with Reads() as reads:
+        for _ in range(8):
+            trainer.train_step()
+    assert reads.found == []
+
+
 def test_a_step_that_is_not_finite_leaves_the_weights_of_the_last_good_one(make_adaptive: Build) -> None:
     trainer, good = make_adaptive("relobralo", check_every=100), make_adaptive("relobralo")
     for _ in range(4):
@@ -178,6 +206,14 @@ def test_gradient_norms_are_those_of_the_columns(make_problem: Callable[..., Pro
         wanted = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).norm()
         assert got[column].item() == pytest.approx(wanted.item(), rel=1e-10)
     assert all(parameter.grad is None for parameter in problem.parameters()), "the step's gradients stay"
+
+
+def test_constraints_end_nearer_to_zero_than_with_constant_weights(make_adaptive: Build) -> None:
+    trainers = [make_adaptive(strategies, steps=120) for strategies in ("lagrangian", "")]
+    for trainer in trainers:
+        trainer.run()
+    constrained, constant = ([t.numbers[1 + i].item() for i in (2, 3, 4)] for t in trainers)
+    assert sum(constrained) < 0.8 * sum(constant)
 
 
 @pytest.mark.parametrize("settings", [{}, {"corner_radius": 0.4, "parts_measured": True}])

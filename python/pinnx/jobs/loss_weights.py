@@ -1,0 +1,64 @@
+"""From the configuration to the weights of the loss: the configured ones, and the strategies that adapt them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from pinnx.config import Config
+from pinnx.config.method import Balance
+from pinnx.losses import (
+    AugmentedLagrangian,
+    CausalWeights,
+    GradNorm,
+    LossWeights,
+    ProgressivePhysics,
+    ReLoBRaLo,
+    TangentKernel,
+    WeightStrategy,
+)
+from pinnx.physics.equations import EquationTerm
+from pinnx.train.problem import Problem
+
+__all__ = ["loss_weights"]
+
+
+def loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]) -> LossWeights:
+    """The weights of a problem's columns, with what adapts them.
+
+    Args:
+        config: the section train is used.
+        problem: what is minimised.
+        weights: column of the loss -> its configured weight.
+
+    Raises:
+        PinnxError: nothing to balance.
+    """
+    train, like = config.train, problem.model.frequencies
+    found = LossWeights(weights, problem.names, like)
+    equations = [term for term in problem.terms if isinstance(term, EquationTerm)]
+    strategies = _balancing(train.balance, found.configured, problem.names, train.seed)
+    if train.causal.tolerance is not None:
+        given = {"tolerance": train.causal.tolerance, "every": train.causal.every}
+        strategies += [CausalWeights(term, found.configured, problem.names, **given) for term in equations]
+    if train.physics_ramp is not None:
+        physics = {name for term in equations for name in term.names}
+        ramped = [name in physics for name in problem.names]
+        strategies.append(ProgressivePhysics(ramped, train.steps, train.physics_ramp, like))
+    return found.adapt_by(*strategies)
+
+
+def _balancing(balance: Balance, configured: Tensor, names: tuple[str, ...], seed: int) -> list[WeightStrategy]:
+    """The chosen method, with its settings and no other; none for constant weights."""
+    if balance.method == "relobralo":
+        given = {"temperature": balance.temperature, "decay": balance.decay, "lookback": balance.lookback}
+        return [ReLoBRaLo(configured, **given, seed=seed)]
+    if balance.method == "gradnorm":
+        return [GradNorm(configured, asymmetry=balance.asymmetry, lr=balance.lr, every=balance.every)]
+    if balance.method == "ntk":
+        return [TangentKernel(configured, every=balance.every)]
+    if balance.method == "lagrangian":
+        constraints = [not name.startswith("momentum") for name in names]
+        return [AugmentedLagrangian(configured, constraints, growth=balance.growth, memory=balance.memory)]
+    return []

@@ -140,7 +140,7 @@ def _newest_state(checkpoints: CheckpointFolder, folder: RunFolder, console: Con
         raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
     for reason in refused:
         warnings.warn(f"{reason}; {path.name} is used instead", stacklevel=3)
-    _say(console)(f"continuing after step {state['clock']['step']}, from {path}")
+    _say(console)(f"continuing from {path}")
     return state
 
 

@@ -64,7 +64,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if header.pop("blake2b", None) != _digest(header, tensors):
             raise PinnxError(f"{path}: expected a whole checkpoint, got one whose content was altered")
         state = _value(json.loads(header["state"]), tensors)
-    assert isinstance(state, dict)
+    if not isinstance(state, dict):
+        raise PinnxError(f"{path}: expected a checkpoint with a dict of parts, got {type(state).__name__}")
     return state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import resource
 import shutil
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
+from rich.console import Console
 from same_runs import assert_same_run, last_state
 
 from pinnx.cli import main
@@ -290,8 +292,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     files = sorted((run / "checkpoints").glob("*.safetensors"))
     assert [file.stem for file in files][-2:] == ["step-00000004", "step-00000005"]
     files[-1].write_bytes(files[-1].read_bytes()[:-100])
+    shown = Console(file=io.StringIO(), width=500)
     with pytest.warns(UserWarning, match=r"5\.safetensors: expected a whole.*; step-00000004\.safetensors is used"):
-        resume(run)
+        resume(run, console=shown)
+    assert f"continuing from {files[-2]}\n" in shown.file.getvalue()
     files[-1].unlink()  # it is damaged still
     assert_same_run(tmp_path / "whole", run)
 

@@ -145,6 +145,22 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
+def test_a_state_that_is_no_dict_of_parts_is_refused(tmp_path: Path) -> None:
+    """And trees that no save writes, with a digest that fits."""
+    deep = "[" * 100_000 + "]" * 100_000
+    for tree, wanted in (
+        ("[1]", "damaged file|dict of parts"),
+        ("3", "got int"),
+        ('{"x": 1}', "unknown"),
+        (deep, "dam"),
+    ):
+        header = {"format": checkpoint.FORMAT, "loss": "inf", "state": tree}
+        header["blake2b"] = checkpoint._digest(header, {})
+        safetensors.torch.save_file({}, tmp_path / "c", header)
+        with pytest.raises(PinnxError, match=wanted):
+            load_checkpoint(tmp_path / "c")
+
+
 def test_no_code_in_a_checkpoint_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "checkpoint"

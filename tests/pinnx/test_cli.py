@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from flow_files import TINY, prepare
 
 from pinnx import __version__
 from pinnx.cli import _verdicts, main
+from pinnx.data import Snapshots, read_snapshots
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction
 from pinnx.runs.folder import RunFolder
@@ -222,12 +226,21 @@ def test_a_file_with_an_equals_sign_is_a_configuration(capsys: pytest.CaptureFix
 
 
 @pytest.mark.filterwarnings("default")
-def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     words = case("steady_grid")
     x = np.linspace(0.0, 1.0, 6)
     np.savez("uniform.npz", x=x, y=x, u=np.ones((6, 6)), v=np.zeros((6, 6)), p=np.zeros((6, 6)), nu=0.1)
+
+    def warned(*given: Any, **more: Any) -> Snapshots:
+        warnings.warn("odd", stacklevel=2)
+        return read_snapshots(*given, **more)
+
+    monkeypatch.setattr("pinnx.jobs.load_case.read_snapshots", warned)
     assert main([*words, "--data", "uniform.npz", "--quiet"]) == 0
-    assert capsys.readouterr().err == "pinnx: warning: axes: a uniform velocity cannot show their order\n"
+    assert capsys.readouterr().err == "pinnx: warning: odd\n"
+    # What is odd about the input is no warning: it is kept.
+    (said,) = json.loads(Path("run", "metrics.json").read_text())["notes"]
+    assert said.startswith("The velocity is uniform")
 
 
 @pytest.mark.parametrize("command", [[], ["reconstruct"], ["demo"], ["doctor"]])

@@ -13,9 +13,8 @@ another true flow. Scattered points carry no axis order, so there is nothing to 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 
@@ -30,6 +29,8 @@ SUSPICIOUS = 0.05
 BETTER_BY = 3.0
 # Random vectors without any divergence constraint have 1 / sqrt(d): 0.71 in 2-D, 0.58 in 3-D.
 NOT_DIVERGENCE_FREE = 0.3
+# A slice of a flow in space has about this.
+ODD = 0.1
 MAX_FRAMES = 3  # frames looked at: first, middle, last
 
 
@@ -75,19 +76,21 @@ def relative_divergence(velocity: np.ndarray, lines: Sequence[np.ndarray]) -> fl
     return float(np.sqrt(np.nansum(divergence**2) / gradient_squared))
 
 
-def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: Sequence[str]) -> None:
-    """Raise if the field is far from divergence-free and another reading of its axes is not.
+def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: Sequence[str]) -> list[str]:
+    """Raise if the field is far from divergence-free and another reading of its axes or components is not.
 
-    Where no other reading is better either (a slice of a 3-D flow, noisy data, a uniform flow), it
-    warns and lets the data pass.
+    Where no other reading is better either (a slice of a 3-D flow, noisy data, a uniform flow), the data passes.
 
     Args:
         velocity: [T, n_x, n_y[, n_z], d] float, as read with `axes`.
         lines: d coordinates [n_axis] in the order x, y[, z], as they stand in the file.
         axes: the axes of the file's arrays that were assumed, e.g. ("t", "y", "x").
 
+    Returns:
+        A sentence on what is odd, or none.
+
     Raises:
-        PinnxError: another order of axes, or a coordinate backwards, fits far better.
+        PinnxError: another order of axes or components, or a coordinate backwards, fits far better.
     """
     frames = np.unique(np.linspace(0, velocity.shape[0] - 1, MAX_FRAMES).round().astype(int))
     sample = velocity[frames]
@@ -95,29 +98,36 @@ def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: S
     sample = sample / (np.max(np.abs(sample), where=~np.isnan(sample), initial=0.0) or 1.0)
     given = relative_divergence(sample, lines)
     if np.isnan(given):
-        warnings.warn("axes: a uniform velocity cannot show their order", stacklevel=2)
-        return
+        return ["The velocity is uniform, which cannot show whether the order of its axes is right."]
     if given <= SUSPICIOUS:
-        return
+        return []
     readings = [(relative_divergence(other, lines), remedy) for other, remedy in _other_readings(sample, axes)]
     best = min((value for value, _ in readings), default=np.inf)
     if best < min(given / BETTER_BY, NOT_DIVERGENCE_FREE):
         # Potential flows pass in several readings: the first, with the fewest changes, is named.
-        value, remedy = next(r for r in readings if r[0] <= 2 * best)
+        fitting = [reading for reading in readings if reading[0] <= 2 * best]
+        value, remedy = fitting[0]
+        # On a square grid a flow whose components are exchanged looks like the mirrored flow with its axes exchanged.
+        also = [f", and so does {other}" for _, other in fitting[1:] if "exchanged" in other and "axes" in remedy][:1]
         raise PinnxError(
-            f"axes: with {_quoted(axes)} the field is not divergence-free "
-            f"(|div u| / |grad u| = {given:.2g}), {remedy} fits ({value:.2g})"
+            f"axes: with {_quoted(axes)} the field is not divergence-free (|div u| / |grad u| = {given:.2g}), {remedy} "
+            f"fits ({value:.2g}){''.join(also)}"
         )
-    if given > NOT_DIVERGENCE_FREE:
-        warnings.warn(
-            f"the velocity is far from divergence-free (|div u| / |grad u| = {given:.2g}) in "
-            f"every order of its axes: noise, a slice of a 3-D flow, or wrong arrays",
-            stacklevel=2,
-        )
+    if given <= ODD:
+        return []
+    if given <= NOT_DIVERGENCE_FREE:
+        return [
+            f"The velocity is not quite divergence-free (|div u| / |grad u| = {given:.2g}): noise, a coarse grid, or a "
+            "slice of a 3-D flow, which the equations of a plane do not describe."
+        ]
+    return [
+        f"The velocity is far from divergence-free (|div u| / |grad u| = {given:.2g}) in every order of its axes: "
+        "noise, a slice of a 3-D flow, wrong arrays, or numbers that mark what is missing. Its equations do not hold."
+    ]
 
 
 def _other_readings(velocity: np.ndarray, axes: Sequence[str]) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield the field under every other axis order and direction, fewest changes first."""
+    """Yield the field under every other axis order and direction, fewest changes first, then of its components."""
     dim = velocity.shape[-1]
     shape = velocity.shape[1:-1]
     # Reversing every axis at once changes the sign of the divergence only, so z, or y in 2-D, keeps
@@ -138,6 +148,10 @@ def _other_readings(velocity: np.ndarray, axes: Sequence[str]) -> Iterator[tuple
             remedy = f"axes {_quoted([rename.get(name, name) for name in axes])}"
             names = " and ".join("xyz"[axis] for axis in reversed_axes)
             yield other, remedy + (f" with the values of {names} in reverse" if names else "")
+    for one, other in combinations(range(dim), 2):
+        order = list(range(dim))
+        order[one], order[other] = other, one
+        yield velocity[..., order], f"{'uvw'[one]} and {'uvw'[other]} exchanged"
 
 
 def _quoted(axes: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from pinnx.data.file_formats import HDF5, open_arrays
 from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.mapping import DataMapping
+from pinnx.data.odd_values import contradictions, frames_at_rest, values_out_of_scale
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.data.units import in_one_system
@@ -80,9 +81,10 @@ def read_snapshots(
             for name, reference in mapping.index_sets.items()
         }
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
+    notes = _odd(mapping, layout, velocity, pressure, times)
     if grid_shape is not None and check_orientation:
         lines = [layout.coordinates[axis] for axis in mapping.spatial_axes]
-        orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
+        notes += orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
     snapshots = Snapshots(
         points=points,
         values=_rising(velocity, falling).reshape(-1, *points.shape),
@@ -93,7 +95,7 @@ def read_snapshots(
         grid_shape=grid_shape,
         index_sets=index_sets,
         source=str(Path(path)),
-        notes=(*file.notes, *(extent(name, points, indices) for name, indices in index_sets.items())),
+        notes=(*file.notes, *(extent(name, points, indices) for name, indices in index_sets.items()), *notes),
     )
     if keep_gaps:
         return snapshots
@@ -244,6 +246,8 @@ def _flow_layout(
             count = find_layout(coordinates, None, shape, None).num_times
         except PinnxError:
             raise error from None
+        if count == 1:
+            raise
         named = [name for name, array in file.arrays.items() if array.size == count and max(array.shape) == count]
         known = ", ".join(f"data.arrays.t={name}" for name in named if name not in mapping.coordinates.values())
         raise PinnxError(
@@ -272,6 +276,19 @@ def _masked(file: ArrayFile, reference: str, layout: Layout) -> np.ndarray:
     file.note("Missing, by the mask", f"{int(missing.sum()):,} of {missing.size:,} values of {reference}")
     shape = (layout.num_times, *missing.shape[1:])
     return np.broadcast_to(missing, shape)
+
+
+def _odd(
+    mapping: DataMapping, layout: Layout, velocity: np.ndarray, pressure: np.ndarray | None, times: np.ndarray | None
+) -> list[str]:
+    """Sentences about what is odd in arranged fields."""
+    notes = values_out_of_scale(",".join(mapping.components), velocity) + frames_at_rest(velocity, times)
+    if pressure is not None:
+        notes += values_out_of_scale("p", pressure[..., np.newaxis])
+    if not layout.gridded:
+        points = np.stack([layout.coordinates[axis] for axis in mapping.spatial_axes], axis=-1)
+        notes += contradictions(points, velocity)
+    return notes
 
 
 def _pressure(file: ArrayFile, mapping: DataMapping, layout: Layout) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -84,14 +84,35 @@ def test_only_the_given_order_is_blamed_where_shapes_forbid_another():
         check_orientation(stored, [lines[0], lines[0], lines[2]], ("z", "y", "x"))
 
 
-def test_what_cannot_be_judged_warns(rng: np.random.Generator):
+@pytest.mark.parametrize("sizes", [(24, 30), (12, 14, 16)])
+def test_exchanged_components_are_found(sizes: tuple[int, ...]):
+    velocity, lines = waves(*sizes)
+    exchanged = [1, 0, *range(2, len(sizes))]
+    with pytest.raises(PinnxError, match=r"not divergence-free .*, u and v exchanged fits \(0\.0"):
+        check_orientation(velocity[..., exchanged], lines, ("t", *"xyz"[: len(sizes)]))
+    square, lines = waves(24, 24)
+    with pytest.raises(PinnxError, match=r'axes \("y", "x"\) fits \(.*\), and so does u and v exchanged'):
+        check_orientation(square[..., [1, 0]], lines, ("x", "y"))
+
+
+def test_what_cannot_be_judged_is_said(rng: np.random.Generator):
     lines = [np.linspace(0, 1, 20)] * 2
-    with pytest.warns(UserWarning, match="far from divergence-free"):
-        check_orientation(rng.standard_normal((1, 20, 20, 2)), lines, ("x", "y"))
+    (said,) = check_orientation(rng.standard_normal((1, 20, 20, 2)), lines, ("x", "y"))
+    assert said.startswith("The velocity is far from divergence-free (|div u| / |grad u| = 0.")
     uniform = np.ones((1, 20, 20, 2))
     assert np.isnan(relative_divergence(uniform, lines))
-    with pytest.warns(UserWarning, match="a uniform velocity cannot show"):
-        check_orientation(uniform, lines, ("x", "y"))
+    (said,) = check_orientation(uniform, lines, ("x", "y"))
+    assert said.startswith("The velocity is uniform")
+
+
+def test_a_slice_of_a_flow_in_space_is_said():
+    velocity, lines = waves(30, 30, 30)
+    assert check_orientation(velocity, lines, ("t", "x", "y", "z")) == []
+    plane = velocity[:, :, :, 12, :2] * [1.0, 0.8]  # the rest of the motion is across the plane
+    (said,) = check_orientation(plane, lines[:2], ("t", "x", "y"))
+    assert said.startswith(
+        "The velocity is not quite divergence-free (|div u| / |grad u| = 0.23): noise, a coarse grid"
+    )
 
 
 def test_two_points_along_an_axis_are_enough():

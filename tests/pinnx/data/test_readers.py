@@ -241,7 +241,6 @@ def test_wake(data_dir: Path):
     assert not part.velocity[:, part.index_sets["wall_index"]].any()
 
 
-@pytest.mark.filterwarnings("ignore:the velocity is far from divergence-free")
 def test_turbulence_cutout_layout(data_dir: Path):
     # The velocity in this file is the index of x, y, z: every axis mixed up would show.
     names = {axis: f"{axis}coor" for axis in "xyz"}
@@ -380,3 +379,36 @@ def test_contradictory_mappings(arguments: dict[str, object], message: str):
 
 def test_axes_may_come_as_a_list():
     assert DataMapping(axes=["y", "x"]).axes == ("y", "x")
+
+
+def scattered(**change: np.ndarray) -> dict[str, np.ndarray]:
+    """Twenty frames of a divergence-free flow at 100 places."""
+    x, y = np.random.default_rng(3).uniform(0, 2, (2, 100))
+    t = np.linspace(0, 1, 20)
+    phase = 1.3 * x + 0.7 * y - t[:, None]
+    return {"x": x, "y": y, "t": t, "u": 0.7 * np.cos(phase), "v": -1.3 * np.cos(phase)} | change
+
+
+def test_odd_values_are_said_and_marks_refused(tmp_path: Path) -> None:
+    def notes(**change: np.ndarray) -> tuple[str, ...]:
+        return read_snapshots(write(tmp_path / "f.npz", scattered(**change)), DataMapping(t="t")).notes
+
+    flow = scattered()
+    rest, seam, contradicted = flow["u"].copy(), [np.c_[flow[k], flow[k][:, :9]] for k in "uv"], -flow["v"][:, :9]
+    places = {axis: np.r_[flow[axis], flow[axis][:9]] for axis in "xy"}
+    assert notes() == notes(**places, u=seam[0], v=seam[1] + 1e-9) == ()
+    (said,) = notes(**places, u=seam[0], v=np.c_[flow["v"], contradicted])
+    assert said.startswith("9 of 109 places are copies of another one with other values, the first at (")
+    rest[5] = 0
+    assert notes(u=rest) == ()
+    (said,) = notes(u=rest, v=np.where(rest == 0, 0, flow["v"]))
+    assert said.startswith(
+        "The velocity is exactly 0 everywhere in 1 of 20 frames, t = 0.263158. Some programs write 0"
+    )
+    spoilt = flow["v"].copy()
+    spoilt[3, :4] = 77.0
+    (said,) = notes(v=spoilt)
+    assert said.startswith("Look at u,v: 4 of 2,000 values are 77 or more, where all others are within 1.")
+    spoilt[3, :4] = -9999.0
+    with pytest.raises(PinnxError, match=r"u,v: expected values .*, got -9999 in 4 of 4,000 where all others .*mask"):
+        notes(v=spoilt)

@@ -342,7 +342,6 @@ def test_shapes_agree_axis_by_axis(tmp_path: Path) -> None:
     assert plain(tmp_path, **lists, **flat).num_points == 54
 
 
-@pytest.mark.filterwarnings("ignore:the velocity is far from divergence-free")
 def test_a_real_cutout_of_two_times(data_dir: Path) -> None:
     names = {axis: f"{axis}coor" for axis in "xyz"}
     names |= {name: f"velocity_*[..., {index}]" for index, name in enumerate("uvw")}

@@ -1,0 +1,80 @@
+"""What is odd about the fields of a file, before they are believed: numbers that stand for none, frames at rest, points
+that come twice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinnx.data.measured_rows import MARK_BEYOND, MARK_NUMBERS, ODD_BEYOND
+from pinnx.errors import PinnxError
+
+__all__ = ["contradictions", "frames_at_rest", "values_out_of_scale"]
+
+# The fastest places, of which a jump in speed is odd; in smaller fields it says little.
+FEW_PLACES, SHARE_OF_FASTEST = 50, 10
+# Copies of a point differ by this share of the largest value at least: copies at the seam of a mesh differ by rounding.
+COPIES_DIFFER = 1e-3
+
+
+def values_out_of_scale(name: str, values: np.ndarray) -> list[str]:
+    """Sentences about values [..., c] of one kind that are far larger than all others; NaN does not count.
+
+    Raises:
+        PinnxError: a number that often marks what is missing, far larger than all others.
+    """
+    known = ~np.isnan(values)
+    low, high = np.min(values, where=known, initial=np.inf), np.max(values, where=known, initial=-np.inf)
+    if low in MARK_NUMBERS or high in MARK_NUMBERS:
+        marks = np.isin(values, MARK_NUMBERS)
+        others = float(np.max(np.abs(values), where=known & ~marks, initial=0.0))
+        found = values[marks & (np.abs(values) > MARK_BEYOND * others)]
+        if found.size and others > 0.0:
+            raise PinnxError(
+                f"{name}: expected values that were measured or computed, got {found[0]:g} in "
+                f"{np.count_nonzero(values == found[0]):,} of {values.size:,} where all others are within "
+                f"{others:.3g}; store NaN there, or name an array of 0 and 1 by data.arrays.mask"
+            )
+    sizes = np.max(np.abs(values), axis=-1, where=known, initial=0.0).reshape(-1)
+    sizes = sizes[sizes > 0.0]
+    if sizes.size < FEW_PLACES:
+        return []
+    few = sizes.size // SHARE_OF_FASTEST
+    fastest = np.sort(np.partition(sizes, -few - 1)[-few - 1 :])
+    jump = np.flatnonzero(fastest[1:] > ODD_BEYOND * fastest[:-1])[:1]
+    return [
+        f"Look at {name}: {few - at:,} of {sizes.size:,} values are {fastest[at + 1]:.3g} or more, where all others "
+        f"are within {fastest[at]:.3g}. If they mark what is missing, store NaN there."
+        for at in jump
+    ]
+
+
+def frames_at_rest(velocity: np.ndarray, times: np.ndarray | None) -> list[str]:
+    """A sentence about frames, of a velocity [T, ..., d], without any motion; a flow may start from rest."""
+    moving = np.array([bool(np.nan_to_num(frame).any()) for frame in velocity])
+    still = np.flatnonzero(~moving)
+    if times is None or not moving.any() or not (still > 0).any():
+        return []
+    shown = ", ".join(f"{time:.6g}" for time in times[still[:3]]) + (", ..." if still.size > 3 else "")
+    return [
+        f"The velocity is exactly 0 everywhere in {still.size:,} of {moving.size:,} frames, t = {shown}. Some programs "
+        "write 0 where nothing was measured: leave them out by data.times, or remove them from the file."
+    ]
+
+
+def contradictions(points: np.ndarray, values: np.ndarray) -> list[str]:
+    """A sentence about points [n, d] that come more than once, with other values [T, n, c]."""
+    order = np.lexsort(points.T[::-1])
+    same = (points[order[1:]] == points[order[:-1]]).all(axis=1)
+    first, second = order[:-1][same], order[1:][same]
+    if not first.size:
+        return []
+    largest = float(np.max(np.abs(values), where=~np.isnan(values), initial=0.0))
+    differ = (np.abs(values[:, first] - values[:, second]) > COPIES_DIFFER * largest).any(axis=(0, 2))
+    if not differ.any():
+        return []
+    place = ", ".join(f"{number:.6g}" for number in points[first[differ][0]])
+    return [
+        f"{np.count_nonzero(differ):,} of {len(points):,} places are copies of another one with other values, the "
+        f"first at ({place}): a sensor there sees one of them, errors count both. Keep one of each in the file."
+    ]

@@ -374,13 +374,7 @@ def as_tensor(array: Any) -> Tensor:
     if isinstance(array, Tensor):
         tensor = array.detach()
     else:
-        if isinstance(array, np.ma.MaskedArray) and np.ma.count_masked(array):
-            count = np.ma.count_masked(array)
-            raise PinnxError(
-                f"X: expected values everywhere, got {count:,} of {array.size:,} masked; give filled(nan), and places "
-                "without values as forbidden"
-            )
-        values = np.asarray(array)
+        values = unmasked("X", array)
         if values.dtype.kind not in "biuf":
             raise PinnxError(f"X: expected real numbers, got {values.dtype} of shape {list(values.shape)}")
         if values.dtype.newbyteorder("=") not in DTYPES:
@@ -393,6 +387,21 @@ def as_tensor(array: Any) -> Tensor:
     if tensor.is_complex() or tensor.layout is not torch.strided:
         raise PinnxError(f"X: expected dense real numbers, got {tensor.dtype} {tensor.layout}")
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.double()
+
+
+def unmasked(name: str, array: Any) -> np.ndarray:
+    """Return an array as NumPy's, which drops a mask without a word.
+
+    Raises:
+        PinnxError: masked values.
+    """
+    count = int(np.ma.count_masked(array)) if isinstance(array, np.ma.MaskedArray) else 0
+    if count:
+        raise PinnxError(
+            f"{name}: expected values everywhere, got {count:,} of {array.size:,} masked; give filled(nan), and places "
+            "without values as forbidden"
+        )
+    return np.asarray(array)
 
 
 class _Shared:

@@ -29,7 +29,7 @@ from pinnx.data.mapping import DataMapping
 from pinnx.data.odd_values import contradictions, frames_at_rest, values_out_of_scale
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
-from pinnx.data.units import in_one_system
+from pinnx.data.units import factors_to_one_system
 from pinnx.errors import PinnxError
 
 __all__ = ["open_fields", "read_fields", "read_snapshots"]
@@ -64,17 +64,15 @@ def read_snapshots(
             of axes, axes in the wrong order, NaN at some times, times that do not increase, or nu <= 0.
     """
     with open_arrays(path) as file:
-        coordinates = {axis: file.numbers(axis, name) for axis, name in mapping.coordinates.items()}
-        fields = {name: file.numbers(name, reference) for name, reference in mapping.components.items()}
-        for name, array in (*coordinates.items(), *fields.items()):
-            _require_moderate(name, array)
-        times = file.numbers("t", mapping.t).reshape(-1) if isinstance(mapping.t, str) else None
-        coordinates, times = in_one_system(file, mapping, coordinates, times)
+        factors = factors_to_one_system(file, mapping)
+        coordinates = {axis: _scaled(file, axis, name, factors) for axis, name in mapping.coordinates.items()}
+        fields = {name: _scaled(file, name, reference, factors) for name, reference in mapping.components.items()}
+        times = _scaled(file, "t", mapping.t, factors).reshape(-1) if isinstance(mapping.t, str) else None
         layout = _flow_layout(file, mapping, coordinates, times, fields["u"].shape)
         if isinstance(mapping.t, int | float):
             times = mapping.t * np.arange(layout.num_times)
         velocity = _velocity(file, mapping, layout, fields)
-        pressure, frames = _pressure(file, mapping, layout)
+        pressure, frames = _pressure(file, mapping, layout, factors)
         points, grid_shape, falling = _places(mapping.spatial_axes, layout)
         index_sets = {
             name: point_indices(name, file.read(name, reference), layout, falling, matlab=file.matlab)
@@ -212,13 +210,20 @@ def _layout(
     return find_layout(lines, None, shape, None if axes is None else tuple(axes), name=names[0])
 
 
-def _require_moderate(name: str, array: np.ndarray) -> None:
+def _scaled(file: ArrayFile, role: str, reference: str, factors: dict[str, float]) -> np.ndarray:
+    """An array in the units of the flow.
+
+    Raises:
+        PinnxError: values that are infinite or far too large.
+    """
+    array = file.numbers(role, reference)
     largest = float(np.max(np.abs(array), where=~np.isnan(array), initial=0.0))
-    if largest > LARGEST:
+    if largest > LARGEST and role != "t":
         raise PinnxError(
-            f"{name}: expected finite values below {LARGEST:g}, got {largest:g}; if it marks what is missing, "
+            f"{role}: expected finite values below {LARGEST:g}, got {largest:g}; if it marks what is missing, "
             "store NaN there, or name an array of 0 and 1 by data.arrays.mask"
         )
+    return array * factors[role] if factors.get(role, 1.0) != 1.0 else array
 
 
 def _flow_layout(
@@ -291,12 +296,13 @@ def _odd(
     return notes
 
 
-def _pressure(file: ArrayFile, mapping: DataMapping, layout: Layout) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _pressure(
+    file: ArrayFile, mapping: DataMapping, layout: Layout, factors: dict[str, float]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the pressure [F, ...] and its frames [F], or (None, None) where it is not given."""
     if mapping.p is None:
         return None, None
-    stored = file.numbers("p", mapping.p)
-    _require_moderate("p", stored)
+    stored = _scaled(file, "p", mapping.p, factors)
     if mapping.pressure_frame is None:
         try:
             pressure = layout.arrange("p", stored)

@@ -1,58 +1,95 @@
-"""Units that a file of arrays names, brought to one system: that of the velocity.
+"""Units that a file of arrays names, brought to one system.
 
-Times in "minutes since 2024-05-01" beside a velocity in m/s are two units of time, coordinates in mm two of length.
-The velocity decides: times become seconds (or what it is measured by), coordinates metres. Arrays without an attribute
-`units`, or with one that is not known, stay as they are.
+Arrays that keep to one unit of length and one of time are taken as they are. Where they do not (times in "minutes since
+2024-05-01", coordinates in mm beside a velocity in m/s), all become m and s. Arrays without an attribute `units` stay
+as they are.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from pinnx.data.array_files import ArrayFile
-from pinnx.data.column_units import LENGTHS, TIMES, Unit, parse_unit
+from pinnx.data.column_units import (
+    FOREIGN,
+    LENGTHS,
+    LENGTHS_OF_A_CASE,
+    POWERS,
+    TIMES,
+    WANTED,
+    Unit,
+    parse_unit,
+    scales_to_si,
+)
 from pinnx.data.mapping import DataMapping
 from pinnx.errors import PinnxError
 
-__all__ = ["in_one_system"]
+__all__ = ["factors_to_one_system"]
 
 
-def in_one_system(
-    file: ArrayFile, mapping: DataMapping, coordinates: dict[str, np.ndarray], times: np.ndarray | None
-) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Return coordinates and times in the units of length and time of the velocity.
+def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, float]:
+    """Return what arrays are to be multiplied by, by role (x, t, u, p, ...): nothing where the file has one system.
 
     Raises:
-        PinnxError: coordinates in degrees; components of the velocity in different units; a pressure that is not
-            divided by the density.
+        PinnxError: coordinates in degrees; a unit of another quantity, or one that is not known beside known ones;
+            components of the velocity in different units; a pressure that is not divided by the density.
     """
-    named = {name: file.units(reference) for name, reference in mapping.components.items()}
-    if len(set(named.values())) > 1:
-        listed = ", ".join(f"{name} {units or 'without units'}" for name, units in named.items())
-        raise PinnxError(f"{', '.join(named)}: expected one unit, got {listed}; convert them in the file")
-    velocity = parse_unit("u", named["u"]) or Unit("")
-    metre, second = LENGTHS.get(velocity.length or ""), TIMES.get(velocity.time or "")
-    if mapping.p is not None:
-        parse_unit("p", file.units(mapping.p))  # refuses what is no kinematic pressure
-    converted = dict(coordinates)
-    for axis, reference in mapping.coordinates.items():
-        units = file.units(reference)
-        if units.casefold().startswith("degree"):
-            raise PinnxError(f"{axis}: expected a length, got {units}; project longitude and latitude to metres first")
-        unit = parse_unit("x", units) or Unit("")
-        length = LENGTHS.get(unit.length or "")
-        if length is not None and metre not in (None, length):
-            converted[axis] = coordinates[axis] * (length / metre)
-            file.note(f"Converted from {units} to the length in {velocity.text}", f"{axis} (times {length / metre:g})")
-    if times is not None and isinstance(mapping.t, str):
-        units, _, since = file.units(mapping.t).partition(" since ")
-        unit = parse_unit("t", units.strip()) or Unit("")
-        time = TIMES.get(unit.time or "")
-        if since and time is None:
-            raise PinnxError(f"t: expected seconds, minutes, hours or days since a date, got {units} since {since}")
-        wanted = 1.0 if second is None else second
-        if time is not None and time != wanted:
-            times = times * (time / wanted)
-            file.note(f"Converted from {units} to {'seconds' if wanted == 1.0 else f'the time in {velocity.text}'}",
-                      f"t (times {time / wanted:g})")  # fmt: skip
-    return converted, times
+    velocity = {name: file.units(reference) for name, reference in mapping.components.items()}
+    if len(set(velocity.values())) > 1:
+        listed = ", ".join(f"{name} {units or 'without units'}" for name, units in velocity.items())
+        raise PinnxError(f"{', '.join(velocity)}: expected one unit, got {listed}; convert them in the file")
+    texts = {axis: file.units(reference) for axis, reference in mapping.coordinates.items()} | velocity
+    texts |= {} if mapping.p is None else {"p": file.units(mapping.p)}
+    since = ""
+    if isinstance(mapping.t, str):
+        texts["t"], _, since = (part.strip() for part in file.units(mapping.t).partition(" since "))
+    units = {role: _unit_of(role, text) for role, text in texts.items()}
+    named = {role: unit for role, unit in units.items() if unit is not None}
+    if since and (unit := units["t"]) is not None and TIMES.get(unit.time or "") is None:
+        raise PinnxError(f"t: expected seconds, minutes, hours or days since a date, got {unit.text} since {since}")
+    known = [f"{role} in {unit.text}" for role, unit in named.items() if unit.known]
+    unknown = [(role, unit) for role, unit in named.items() if not unit.known]
+    if known and unknown:
+        role, unit = unknown[0]
+        raise PinnxError(
+            f"{role}: expected a unit of {WANTED[POWERS[role]]} that is known beside {known[0]}, got {unit.text!r}; "
+            "convert it in the file, or remove its attribute units if it has the same"
+        )
+    sizes: set[float | str] = set()
+    mixed = bool(since) and units["u"] is None  # else the velocity would be in another time than seconds
+    for kind, table in (("length", LENGTHS), ("time", TIMES)):
+        by_size: dict[float | str, str] = {}
+        for role, unit in named.items():
+            name = getattr(unit, kind)
+            if name is not None:
+                by_size.setdefault(table[name] or name, f"{role} in {unit.text}")
+        if len(by_size) > 1 and any(isinstance(size, str) for size in by_size):
+            raise PinnxError(f"expected units of {kind} that convert, got {', '.join(by_size.values())}; "
+                             "convert them in the file")  # fmt: skip
+        sizes |= set(by_size)
+        mixed |= len(by_size) > 1
+    if mixed:
+        factors, notes = scales_to_si(units)
+        changed = [f"{role} (times {factor:g})" for role, factor in factors.items() if factor != 1.0]
+        if changed:
+            file.note("Converted to m and s, in which the domain, positions, nu and all else must be too", *changed)
+            file.done.update({note.removesuffix("."): [] for note in notes[1:]})
+        return factors
+    if unknown or not sizes <= {1.0}:
+        shown = ", ".join(f"{role} in {unit.text}" for role, unit in named.items())
+        file.note(
+            f"Nothing is converted, and the domain, positions, nu and all else must be in the file's units: {shown}"
+        )
+    return {}
+
+
+def _unit_of(role: str, text: str) -> Unit | None:
+    plain = text.replace(" per ", "/")
+    if plain.casefold().startswith("degree") and role in "xyz":
+        raise PinnxError(f"{role}: expected a length, got {text}; project longitude and latitude to metres first")
+    unit = parse_unit(role, plain)
+    if unit is not None and not unit.known:
+        other = any((found := parse_unit(kind, plain)) and found.known for kind in ("x", "t", "u"))
+        other = other and plain.casefold() not in LENGTHS_OF_A_CASE
+        if other or plain.casefold() in FOREIGN:
+            raise PinnxError(f"{role}: expected a unit of {WANTED[POWERS[role]]}, got {text}; convert it in the file, "
+                             "or correct its attribute units")  # fmt: skip
+    return unit

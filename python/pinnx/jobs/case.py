@@ -113,6 +113,7 @@ def make_case(
         index_sets=None if reference is None else reference.index_sets,
     )
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
+    times = None if measured.times is None else np.unique(measured.times)
     return Case(
         bounds=bounds,
         steady=steady,
@@ -126,7 +127,7 @@ def make_case(
         reference=reference,
         source=measured.source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
-        notes=(*measured.notes, *_notes(config, data_nu, bounds), *scale_notes(scales, bounds, nu)),
+        notes=(*measured.notes, *_notes(config, data_nu, bounds), *scale_notes(scales, bounds, nu, times)),
         speed=measured.speed,
         pressure=measured.pressure,
     )

@@ -31,6 +31,8 @@ CREEPING = 1e-2
 SCALE_FACTOR = 1e3
 # Beyond these factors two units are likely to be mixed: metres and millimetres, seconds and milliseconds.
 ODD_SIDES, ODD_PASSES = 1e3, 1e3
+# What moves by more than a domain between two times that follow one another is not seen to move.
+ODD_MOVE = 1.0
 # A coordinate needs so many steps of float64 inside the domain: with fewer, points fall onto one another.
 STEPS_OF_A_SIDE = 1e5
 
@@ -67,13 +69,14 @@ def case_scales(
     return Scales(given.length or length, given.velocity or speed)
 
 
-def scale_notes(scales: Scales, bounds: Box, nu: float) -> list[str]:
+def scale_notes(scales: Scales, bounds: Box, nu: float, times: NDArray[np.float64] | None = None) -> list[str]:
     """What is odd about the units of a case.
 
     Args:
         scales: of the case.
         bounds: axis name -> (low, high) of the domain.
         nu: the viscosity.
+        times: [T] at which something was measured, in order; None where steady or not known.
 
     Raises:
         PinnxError: numbers that certainly do not belong to one system of units, or that float64 does not resolve.
@@ -103,11 +106,14 @@ def scale_notes(scales: Scales, bounds: Box, nu: float) -> list[str]:
     if ratio > ODD_SIDES:
         notes.append(f"The domain is {ratio:.2g} times longer in {longest} than in {shortest}: are both in one unit?")
     if "t" in bounds:
-        passes = (bounds["t"][1] - bounds["t"][0]) * scales.velocity / sides[longest]
-        if not 1 / ODD_PASSES <= passes <= ODD_PASSES:
+        per_time = scales.velocity / sides[longest]
+        passes = (bounds["t"][1] - bounds["t"][0]) * per_time
+        move = 0.0 if times is None or len(times) < 2 else float(np.median(np.diff(times))) * per_time
+        where, crossed = ("From one time to the next", move) if move > ODD_MOVE else ("In the time of the data", passes)
+        if move > ODD_MOVE or not 1 / ODD_PASSES <= passes <= ODD_PASSES:
             notes.append(
-                f"In the time of the data the flow crosses the domain {passes:.2g} times: do the units of time, length "
-                "and velocity belong together?"
+                f"{where} the flow crosses the domain {crossed:.2g} times: do the units of time, length and velocity "
+                "belong together?"
             )
     return notes
 

@@ -177,7 +177,8 @@ class EquationTerm:
         for gate, ratio in asked.items():
             median = float(np.median(ratio[away])) if away.any() else math.nan
             if math.isfinite(median):
-                note = f"the fields ask for {median:.3g} times the one used"
+                wrong = "" if 0.5 <= median <= 2.0 else ": viscosity, or units"
+                note = f"the fields ask for {median:.3g} times the one used{wrong}"
                 found.append(Measured(gate, abs(median - 1.0), note))
             else:
                 found.append(Measured(gate, None, "the fields do not determine it"))

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnx.data.blocks import Progress, has_rows
+from pinnx.data.blocks import Progress, has_rows, unmasked
 from pinnx.errors import PinnxError
 
 __all__ = ["SelectionQuality", "selection_quality"]
@@ -187,7 +187,7 @@ def _held_out_errors(
     """Relative errors of each placement, and last that of the best fit to the whole fields."""
     n, c, _ = modes.shape
     streamed = has_rows(held_out) and not hasattr(held_out, "__array__")
-    fields = held_out if streamed else np.asarray(held_out)
+    fields = held_out if streamed else unmasked("held_out", held_out)
     shape = tuple(fields.shape)
     if shape[1:] not in ((n, c), (n,) if c == 1 else (n, c)) or not shape[0]:
         raise PinnxError(f"held_out: expected shape [T, {n}{_components(c)}], got {list(shape)}")
@@ -201,7 +201,7 @@ def _held_out_errors(
     step = max(FEWEST_SNAPSHOTS, STREAM_NUMBERS // (n * c)) if streamed else shape[0]
     squares, total = np.zeros(len(placements) + 1), 0.0
     for begin in range(0, shape[0], step):
-        block = np.asarray(fields[begin : begin + step]).reshape(-1, n, c)
+        block = unmasked("held_out", fields[begin : begin + step]).reshape(-1, n, c)
         more, size = _squared_errors(modes, placements, inverses, to_orthonormal, scales, offset, block)
         squares, total = squares + more, total + size
         if progress is not None:

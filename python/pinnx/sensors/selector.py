@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.blocks import ArraySource, Progress, SnapshotSource
+from pinnx.data.blocks import ArraySource, Progress, SnapshotSource, unmasked
 from pinnx.data.open_snapshots import open_snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors.constraints import Constraints
@@ -168,7 +168,7 @@ class SensorSelector(Estimator):
     def transform(self, X: Any) -> Any:
         """Return what the sensors see of snapshots: [T, k] or [T, k, c], in the order of their rank."""
         chosen = self.selected_sensors_
-        values = X if isinstance(X, Tensor) else np.asarray(X)
+        values = X if isinstance(X, Tensor) else unmasked("X", X)
         if values.ndim != self.basis_.ndim or values.shape[1] != self.n_features_in_:
             wanted = ["T", *self.basis_.shape[:-1]]
             raise PinnxError(f"X: expected shape {wanted}, as in fit, got {list(values.shape)}")

@@ -171,11 +171,12 @@ def test_units_of_time_and_length(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "f.h5", arrays(t=(15 * np.arange(4)).astype("i8")), units)
     flow = read_snapshots(path, FLOW)
     np.testing.assert_array_equal(flow.times, 900.0 * np.arange(4))
-    assert flow.notes == ("Converted from minutes to seconds: t (times 60).",)
+    converted = "Converted to m and s, in which the domain, positions, nu and all else must be too: "
+    assert flow.notes == (f"{converted}t (times 60).", "x, y, u, v: no unit in the file; taken to be in m and s.")
     units |= {"x": {"units": b"mm"}, "y": {"units": "mm"}, "u": {"units": "m min-1"}, "v": {"units": "m min-1"}}
     flow = read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)
-    assert_same(flow, plain(tmp_path, x=1e-3 * X, y=1e-3 * Y), 1e-15)
-    assert flow.notes == ("Converted from mm to the length in m min-1: x (times 0.001), y (times 0.001).",)
+    assert_same(flow, plain(tmp_path, x=1e-3 * X, y=1e-3 * Y, t=60 * T, u=U / 60, v=V / 60), 1e-13)
+    assert flow.notes[0].startswith(f"{converted}x (times 0.001), y (times 0.001), u (times 0.0166667), v (times 0.01")
     units["v"] = {"units": "km/h"}
     with pytest.raises(PinnxError, match="u, v: expected one unit, got u m min-1, v km/h"):
         read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)
@@ -187,6 +188,31 @@ def test_units_of_time_and_length(tmp_path: Path) -> None:
         read_snapshots(hdf5(tmp_path / "g.h5", arrays(), {"t": {"units": "months since 2024"}}), FLOW)
     with pytest.raises(PinnxError, match="x: expected a length, got degrees_east"):
         read_snapshots(hdf5(tmp_path / "g.h5", arrays(), {"x": {"units": "degrees_east"}}), FLOW)
+
+
+def test_units_that_do_not_belong_together(tmp_path: Path) -> None:
+    def notes(x: str, t: str, u: str) -> tuple[str, ...]:
+        units = {name: {"units": text} for name, text in zip("xytuv", (x, x, t, u, u), strict=True)}
+        return read_snapshots(hdf5(tmp_path / "f.nc", arrays(), units), FLOW).notes
+
+    for good in (("m", "seconds since 2024-05-01", "m s-1"), ("", "", "m/s"), ("1", "1", "1"), ("", "s", "")):
+        assert notes(*good) == ()
+    assert notes("metres", "s", "meters per second") == ()
+    kept = "Nothing is converted, and the domain, positions, nu and all else must be in the file's units: "
+    for x, t, u in (("km", "hours since 2024-05-01", "km h-1"), ("px", "frame", "px/frame"), ("D", "D/U", "U")):
+        assert notes(x, t, u) == (f"{kept}x in {x}, y in {x}, u in {u}, v in {u}, t in {t.split(' since')[0]}.",)
+    # One unit of length more: all is in m and s, so that a domain and nu in m mean what they say.
+    assert notes("m", "s", "cm/s")[0].endswith("must be too: u (times 0.01), v (times 0.01).")
+    with pytest.raises(PinnxError, match=r"u: expected a unit of velocity, got knots; convert it in the file"):
+        notes("m", "s", "knots")
+    with pytest.raises(PinnxError, match=r"u: expected a unit of velocity, got m; convert it in the file"):
+        notes("m", "s", "m")
+    with pytest.raises(PinnxError, match=r"x: expected a unit of length, got rad"):
+        notes("rad", "s", "m/s")
+    with pytest.raises(PinnxError, match=r"x: expected a unit of length that is known beside u in m/s, got 'nmi'"):
+        notes("nmi", "s", "m/s")
+    with pytest.raises(PinnxError, match=r"expected units of length that convert, got x in px, u in m/s"):
+        notes("px", "s", "m/s")
 
 
 def test_dates_and_what_is_no_real_number(tmp_path: Path) -> None:

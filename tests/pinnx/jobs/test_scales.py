@@ -282,6 +282,13 @@ def test_odd_units_are_a_note(tmp_path: Path) -> None:
     assert said == "The domain is 2e+03 times longer in x than in y: are both in one unit?"
     (said,) = notes(Units(), "domain.t=[0, 9000]")
     assert said.startswith("In the time of the data the flow crosses the domain ")
+    # Coordinates in km beside a velocity in m/s: 1000 times too fast, which all frames together hide.
+    settings = [*METHOD, *Units(velocity=1e3).write(tmp_path / "flow.npz", steady=False)]
+    with np.load(tmp_path / "flow.npz") as file:
+        np.savez(tmp_path / "flow.npz", **dict(file) | {"t": 1e3 * file["t"]})
+    (said,) = load_case(load_config(None, settings)).notes
+    assert said.startswith("From one time to the next the flow crosses the domain 2")
+    assert said.endswith("do the units of time, length and velocity belong together?")
 
 
 def test_a_flow_at_rest_has_no_velocity_scale(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from planted_snapshots import modes_of, planted
 from pinnx.errors import PinnxError
 from pinnx.sensors import ApproximateQRSelector, SensorSelector
 from pinnx.sensors.estimator import NotFittedError
+from pinnx.sensors.gappy_pod import fit_gappy_pod
 
 VALUES = 10.0 * 0.7 ** np.arange(12)
 
@@ -221,6 +222,27 @@ def test_nan_at_places_that_may_not_be_chosen(rng: np.random.Generator, basis: s
         SensorSelector(4, basis=basis, forbidden=[0, 4]).fit(gaps)
     with pytest.raises(PinnxError, match=r"X: expected values everywhere, got 120 of 480 masked; give filled\(nan\)"):
         SensorSelector(4, basis=basis, forbidden=body).fit(masked)
+
+
+def test_masks_are_refused_and_not_dropped(snapshots: np.ndarray) -> None:
+    selector = SensorSelector(6).fit(snapshots)
+    plain, masked = np.ma.array(snapshots), np.ma.masked_greater(snapshots, np.quantile(snapshots, 0.9))
+    fields, seen = snapshots[..., None], selector.transform(snapshots)[..., None]
+    np.testing.assert_array_equal(selector.transform(plain)[..., None], seen)
+    assert selector.quality(plain) == selector.quality(snapshots)
+    gappy = fit_gappy_pod(fields, np.ma.array(seen))
+    hidden = np.ma.masked_greater(seen, np.quantile(seen, 0.9))
+    for name, refused in (
+        ("X", lambda: selector.transform(masked)),
+        ("held_out", lambda: selector.quality(masked)),
+        ("snapshots", lambda: fit_gappy_pod(masked[..., None], seen)),
+        ("seen", lambda: fit_gappy_pod(fields, hidden)),
+        ("seen", lambda: gappy.reconstruct(hidden)),
+    ):
+        with pytest.raises(
+            PinnxError, match=rf"^{name}: expected values everywhere, got .* masked; give filled\(nan\)"
+        ):
+            refused()
 
 
 def test_figures_beside_random_places(snapshots: np.ndarray, rng: np.random.Generator) -> None:

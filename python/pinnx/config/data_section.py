@@ -120,7 +120,9 @@ class Data(Section):
         "the frame of p, where p is given at one only: its number, or the name of an array or attribute ('@frame')",
     )
     index_sets: dict[str, Text] = setting({}, "index sets: a name of yours -> the array's name, of indices or a mask")
-    check_orientation: Switch = setting(True, "refuse fields that are divergence-free only when transposed")
+    check_orientation: Switch = setting(
+        True, "refuse fields that are divergence-free only when transposed, or with components exchanged"
+    )
     window: Window = setting(Window(), "the part of space that is used")
     times: Interval | None = setting(None, "the times that are used; null = all", "time")
 

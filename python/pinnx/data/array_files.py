@@ -148,7 +148,8 @@ class ArrayFile:
             return name, index
         if name in self.others:
             raise PinnxError(f"{role}: expected real numbers in {name!r} of {self.path.name}, got {self.others[name]}")
-        raise PinnxError(f"{role}: no array {name!r} in {self.path.name}; it holds {self}")
+        cells = f"; name its cells by {name}/*" if f"{name}/1" in self.arrays else ""
+        raise PinnxError(f"{role}: no array {name!r} in {self.path.name}{cells}; it holds {self}")
 
     def packing(self, name: str) -> Packing:
         """Return how the numbers of an array are stored."""

@@ -88,6 +88,8 @@ def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
 
 def _load_npz(path: Path) -> ArrayFile:
     content: dict[str, Any] = {}
+    if h5py.is_hdf5(path):
+        raise PinnxError(f"{path.name}: expected an npz file, got HDF5; rename it to end in .h5")
     # Opened here: NumPy leaves a file open that turns out to be no archive.
     with (
         damage_named(path.name, "cannot be read as npz"),
@@ -200,6 +202,8 @@ def _sorted_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, s
             arrays[name] = value
         elif isinstance(value, str):
             others[name] = value
+        elif names := getattr(getattr(value, "dtype", None), "names", None):
+            others[name] = f"a table with the fields {', '.join(names)}; store each as an array of its own"
         else:
             others[name] = (
                 f"{getattr(value, 'dtype', type(value).__name__)} {list(getattr(value, 'shape', None) or ())}"

@@ -22,6 +22,8 @@ __all__ = ["Layout", "find_layout", "monotonic"]
 
 Lines = dict[str, np.ndarray]
 
+STAGGERED = "; a length differs by one: is the grid staggered? Interpolate all to one grid"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -71,7 +73,9 @@ class Layout:
         }
         if _long([size for axis in axes for size in sizes[axis]]) != _long(array.shape):
             listed = ", ".join(f"{axis}: {' x '.join(map(str, size))}" for axis, size in sizes.items())
-            raise PinnxError(f"{name}: expected axes ({listed}), got shape {list(array.shape)}")
+            wanted = [size for axis in axes for size in sizes[axis]]
+            hint = STAGGERED if len(wanted) == array.ndim and _one_off(wanted, array.shape) else ""
+            raise PinnxError(f"{name}: expected axes ({listed}), got shape {list(array.shape)}{hint}")
         wanted = tuple(axis for axis in ("t", "x", "y", "z", "n") if axis in axes)
         merged = array.reshape([int(np.prod(sizes[axis])) for axis in axes])
         arranged = merged.transpose([axes.index(axis) for axis in wanted])
@@ -112,10 +116,32 @@ def find_layout(
     times = "" if num_times in (None, 1) else f", t [{num_times}]"
     orders = " or ".join(str(layout.axes) for layout in fitting) or "none"
     asked = "an order that the shapes decide" if axes is None else str(axes)
-    remedy = f"; choose by data.axes, such as [{', '.join(fitting[0].axes)}]" if fitting else ""
+    if fitting:
+        remedy = f"; choose by data.axes, such as [{', '.join(fitting[0].axes)}]"
+    else:
+        remedy = _likely(coordinates, num_times, _long(field_shape))
     raise PinnxError(
         f"{name}: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}{remedy}"
     )
+
+
+def _likely(coordinates: Mapping[str, np.ndarray], num_times: int | None, shape: list[int]) -> str:
+    """What is likely where nothing fits, with its remedy; "" where nothing is."""
+    single = [axis for axis, array in coordinates.items() if array.size == 1]
+    if single:
+        return f"; {single[0]} has one point: leave {single[0]} and the velocity along it out"
+    sizes = [array.size for array in coordinates.values()]
+    if shape == [num_times] and set(sizes) == {num_times}:
+        return "; this looks like a table, a row for each measurement: write a CSV, and name it by data.measurements"
+    lengths = [*sizes, *([] if num_times in (None, 1) else [num_times])]
+    staggered = len(lengths) == len(shape) and any(_one_off(order, shape) for order in permutations(lengths))
+    return STAGGERED if staggered else ""
+
+
+def _one_off(wanted: Sequence[int | None], found: Sequence[int]) -> bool:
+    """Whether lengths differ, by one at most."""
+    steps = {abs((one or 0) - other) for one, other in zip(wanted, found, strict=True)}
+    return max(steps) == 1
 
 
 def monotonic(axis: str, line: np.ndarray) -> np.ndarray:

@@ -111,7 +111,8 @@ def check_orientation(velocity: np.ndarray, lines: Sequence[np.ndarray], axes: S
         also = [f", and so does {other}" for _, other in fitting[1:] if "exchanged" in other and "axes" in remedy][:1]
         raise PinnxError(
             f"axes: with {_quoted(axes)} the field is not divergence-free (|div u| / |grad u| = {given:.2g}), {remedy} "
-            f"fits ({value:.2g}){''.join(also)}"
+            f"fits ({value:.2g}){''.join(also)}; "
+            "data.check_orientation=false takes it as it is"
         )
     if given <= ODD:
         return []

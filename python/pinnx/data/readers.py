@@ -266,6 +266,11 @@ def _velocity(file: ArrayFile, mapping: DataMapping, layout: Layout, fields: dic
     velocity = np.stack([layout.arrange(name, array) for name, array in fields.items()], axis=-1)
     if mapping.mask is not None:
         velocity[_masked(file, mapping.mask, layout)] = np.nan
+        left = velocity[~np.isnan(velocity)]
+        if not left.size or np.ptp(left) == 0.0:
+            other = mapping.mask.removeprefix("~") if mapping.mask.startswith("~") else f"~{mapping.mask}"
+            raise PinnxError(f"mask: expected {mapping.mask} to leave values of a flow, got {left.size:,} that do not "
+                             f"differ; if it means the opposite, try data.arrays.mask={other}")  # fmt: skip
     return velocity
 
 

@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("config", nargs="?", help="a preset (cavity, wake, demo) or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
     job.add_argument(
-        "--data", metavar="FILE", help="file of snapshots (.mat .npz .h5), or of measurements (.csv .txt .dat .vec)"
+        "--data", metavar="FILE", help="file of snapshots (.mat .npz .nc .h5), or of measurements (.csv .txt .dat .vec)"
     )
     job.add_argument("--sensors", metavar="FILE", help="positions of the sensors (the .csv that pinnx sensors writes)")
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
@@ -165,7 +165,7 @@ def _add_sensors(commands: Any) -> None:
         "'data.axes=[t,n]' 'data.window.x=[1,7]'; docs/sensors.md has examples.",
     )
     add = sensors.add_argument
-    add("file", nargs="?", metavar="DATA", help="file of snapshots (.mat .npz .h5)")
+    add("file", nargs="?", metavar="DATA", help="file of snapshots (.mat .npz .nc .h5)")
     add("overrides", nargs="*", metavar="key=value", help="which array of the file is what, and how to choose")
     add("--count", type=int, metavar="K", help="number of sensors (sensors.count; default: 12)")
     add("--variable", metavar="NAME[,NAME]", help="what is measured, in place of the velocity")

@@ -138,13 +138,14 @@ def read_fields(
     layout = _layout(lines, variables, stored, axes)
     arranged = [layout.arrange(name, array) for name, array in zip(variables, stored, strict=True)]
     points, shape, falling = _places(tuple(lines), layout)
+    values = _rising(np.stack(arranged, axis=-1), falling).reshape(-1, len(points), len(variables))
     return Snapshots(
         points=points,
-        values=_rising(np.stack(arranged, axis=-1), falling).reshape(-1, len(points), len(variables)),
+        values=values,
         names=tuple(variables),
         grid_shape=shape,
         source=str(Path(path)),
-        notes=file.notes,
+        notes=(*file.notes, *([] if layout.gridded else contradictions(points, values))),
     ).with_holes()
 
 

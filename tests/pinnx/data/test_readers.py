@@ -11,6 +11,7 @@ import pytest
 import scipy.io
 
 from pinnx.data import DataMapping, Snapshots, read_snapshots
+from pinnx.data.readers import read_fields
 from pinnx.errors import PinnxError
 
 CAVITY = DataMapping(nu="nu", axes=("x", "y"))
@@ -399,6 +400,7 @@ def test_odd_values_are_said_and_marks_refused(tmp_path: Path) -> None:
     assert notes() == notes(**places, u=seam[0], v=seam[1] + 1e-9) == ()
     (said,) = notes(**places, u=seam[0], v=np.c_[flow["v"], contradicted])
     assert said.startswith("9 of 109 places are copies of another one with other values, the first at (")
+    assert read_fields(tmp_path / "f.npz", ["u", "v"], axes=("t", "n")).notes == (said,)
     rest[5] = 0
     assert notes(u=rest) == ()
     (said,) = notes(u=rest, v=np.where(rest == 0, 0, flow["v"]))

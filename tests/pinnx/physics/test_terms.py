@@ -41,7 +41,7 @@ def network(values: tuple[float, float, float] | None = None) -> FourierNetwork:
 
 
 def equations(**changes: object) -> EquationTerm:
-    given = NavierStokes(2, steady=False, nu=0.1, dtype=torch.float64, **changes)
+    given = NavierStokes(2, steady=False, dtype=torch.float64, **{"nu": 0.1, **changes})
     return EquationTerm(given, bounds=BOUNDS, num_points=8, seed=0)
 
 
@@ -122,6 +122,15 @@ def test_residual_norms_are_root_mean_squares_at_points_of_their_own() -> None:
     assert min(wrong.values()) > 1e-3, "a random network obeys no equation"
     assert wrong == numbers(equations(), network())
     assert wrong != numbers(equations(), network(), seed=1)
+
+
+def test_a_viscosity_far_off_may_be_the_units() -> None:
+    def note(nu: float) -> str:
+        found = equations(nu=nu).measure(network(), num_points=1, seed=3)
+        return next(item.note for item in found if item.gate == "viscosity_misfit")
+
+    assert note(1.0) == "the fields ask for 0.668 times the one used"
+    assert note(1e-3) == "the fields ask for 668 times the one used: viscosity, or units"
 
 
 def test_boundary_error_is_the_largest_of_the_prescribed() -> None:

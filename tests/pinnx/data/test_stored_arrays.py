@@ -175,7 +175,7 @@ def test_units_of_time_and_length(tmp_path: Path) -> None:
     assert flow.notes == (f"{converted}t (times 60).", "x, y, u, v: no unit in the file; taken to be in m and s.")
     units |= {"x": {"units": b"mm"}, "y": {"units": "mm"}, "u": {"units": "m min-1"}, "v": {"units": "m min-1"}}
     flow = read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)
-    assert_same(flow, plain(tmp_path, x=1e-3 * X, y=1e-3 * Y, t=60 * T, u=U / 60, v=V / 60), 1e-13)
+    assert_same(flow, plain(tmp_path, x=1e-3 * X, y=1e-3 * Y, t=60 * T, u=U / 60, v=V / 60), 1e-15)
     assert flow.notes[0].startswith(f"{converted}x (times 0.001), y (times 0.001), u (times 0.0166667), v (times 0.01")
     units["v"] = {"units": "km/h"}
     with pytest.raises(PinnxError, match="u, v: expected one unit, got u m min-1, v km/h"):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EVALUATION_STREAM, EquationTerm
 from pinnx.physics.term import Measured, Term
 
@@ -42,7 +42,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(model: FourierNetwork, terms: Sequence[Term], coordinates: NDArray[np.float64]) -> Evaluation:
+def evaluate(model: FieldModel, terms: Sequence[Term], coordinates: NDArray[np.float64]) -> Evaluation:
     """Fields, and the residual of every term that is an equation, at [n, D] coordinates."""
     equations = [term.equations for term in terms if isinstance(term, EquationTerm)]
     names = tuple(name for item in equations for name in item.names)
@@ -59,7 +59,7 @@ def evaluate(model: FourierNetwork, terms: Sequence[Term], coordinates: NDArray[
 
 
 def measure(
-    model: FourierNetwork,
+    model: FieldModel,
     terms: Sequence[Term],
     bounds: Mapping[str, tuple[float, float]],
     *,
@@ -89,7 +89,7 @@ def measure(
 
 
 def periodic_error(
-    model: FourierNetwork,
+    model: FieldModel,
     bounds: Mapping[str, tuple[float, float]],
     axes: Sequence[str],
     num_points: int,

@@ -21,7 +21,7 @@ from pinnx.evals.accuracy import SIGNIFICANT
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
-from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.field_model import FieldModel
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.term import Measured
 from pinnx.runs.progress import ProgressBar
@@ -99,7 +99,7 @@ class _Shown(Hook):
         self._bar.advance("training without some sensors", step, self._steps)
 
 
-def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> FourierNetwork:
+def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> FieldModel:
     """The network after a training of its own."""
     config = config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
     flow = flow_problem(config, case)
@@ -109,7 +109,7 @@ def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> Fourie
     return flow.problem.model
 
 
-def _fluctuation_error(model: FourierNetwork, case: Case, place_of: NDArray[np.intp]) -> float | None:
+def _fluctuation_error(model: FieldModel, case: Case, place_of: NDArray[np.intp]) -> float | None:
     """The error of the velocity less its mean over the times of each sensor; None where hardly anything moves."""
     known = np.isfinite(case.velocity)
     wanted = np.where(known, case.velocity, 0.0)

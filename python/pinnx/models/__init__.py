@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
 
-__all__ = ["FourierNetwork", "random_frequencies"]
+__all__ = ["FieldModel", "FourierNetwork", "random_frequencies"]

@@ -3,9 +3,7 @@
     x = (coordinates - o) / X,   h_0 = [cos(2 pi x B), sin(2 pi x B)],   h_l = f(h_{l-1} W_l^T + b_l),   y = h_L W^T + b
     fields = Y y
 
-B [d, m] is fixed: column j is a wave with B[i, j] cycles per unit of input i. The network, its jets and its loss are
-dimensionless; the scales X [d] of the coordinates and Y [c] of the fields are those of the user's units. The origin o
-is subtracted in float64 on the host (`inputs`), before any cast: phases stay small, and float32 does not lose them.
+Column j of B [d, m] is a wave with B[i, j] cycles per unit of input i. Origin and scales are those of `FieldModel`.
 
 Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput. Phys. 2025 (scaling by axis).
 """
@@ -13,23 +11,21 @@ Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 import pinn_ext
 from pinn_ext.reference import ACTIVATIONS
 from pinnx.errors import PinnxError
+from pinnx.models.field_model import FieldModel, StatedEquations
 from pinnx.threads import num_partitions
 
 __all__ = ["FourierNetwork", "random_frequencies"]
-
-# Points that are evaluated at once, so that memory does not grow with their number.
-BLOCK = 8192
 
 
 def random_frequencies(
@@ -72,11 +68,11 @@ def random_frequencies(
     return frequencies
 
 
-class FourierNetwork(nn.Module):
+class FourierNetwork(FieldModel):
     """A network from coordinates to fields, with derivatives in one pass.
 
     Args:
-        frequencies: B, [d, m]; kept as a buffer, not trained.
+        frequencies: B, [d, m]; a buffer, not trained (`pinnx.models.train_frequencies`).
         num_outputs: fields, c.
         width: features of each hidden layer.
         layers: number of hidden layers, >= 1.
@@ -95,7 +91,8 @@ class FourierNetwork(nn.Module):
         PinnxError: sizes below one, an unknown activation, an origin or scales of the wrong length, scales <= 0.
     """
 
-    frequencies: Tensor
+    fused = True
+    thread_invariant = True
 
     def __init__(
         self,
@@ -111,7 +108,6 @@ class FourierNetwork(nn.Module):
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
         if frequencies.dim() != 2 or 0 in frequencies.shape:
             raise PinnxError(f"frequencies: expected shape [d, m], d, m >= 1, got {list(frequencies.shape)}")
         d, m = frequencies.shape
@@ -119,12 +115,10 @@ class FourierNetwork(nn.Module):
             raise PinnxError(f"network: expected sizes >= 1, got outputs {num_outputs}, width {width}, layers {layers}")
         if activation not in ACTIVATIONS:
             raise PinnxError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        super().__init__(d, num_outputs, origin=origin, coordinate_scales=coordinate_scales, field_scales=field_scales)
         self.activation: pinn_ext.Activation = activation
         self.partitions = num_partitions()
         self.register_buffer("frequencies", frequencies.to(dtype))
-        self.origin = _numbers("origin", origin, d)
-        self.coordinate_scales = _numbers("coordinate_scales", coordinate_scales, d, positive=True)
-        self.field_scales = _numbers("field_scales", field_scales, num_outputs, positive=True)
         sizes = [2 * m, *[width] * layers, num_outputs]
         generator = torch.Generator().manual_seed(seed)
         weights = []
@@ -147,37 +141,6 @@ class FourierNetwork(nn.Module):
     def biases(self) -> list[Tensor]:
         """The bias of each layer, [out]."""
         return [getattr(self, name) for name in self._names[1]]
-
-    def inputs(self, coordinates: NDArray[np.float64], out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """What the network takes: ``(coordinates - origin) / coordinate_scales``, in float64.
-
-        Args:
-            coordinates: [n, d] float64, in the user's units.
-            out: where to, [n, d]; None: a new array.
-
-        Raises:
-            PinnxError: another number of coordinates.
-        """
-        if coordinates.ndim != 2 or coordinates.shape[1] != len(self.origin):
-            raise PinnxError(f"coordinates: expected shape [n, {len(self.origin)}], got {list(coordinates.shape)}")
-        inputs = np.subtract(coordinates, self.origin, out=out)
-        inputs /= self.coordinate_scales
-        return inputs
-
-    def blocks(self, coordinates: NDArray[np.float64]) -> Iterator[tuple[slice, Tensor]]:
-        """Rows of coordinates [n, d] and the network's inputs there, block by block, on its device."""
-        like = self.frequencies
-        for start in range(0, len(coordinates), BLOCK):
-            rows = slice(start, start + BLOCK)
-            yield rows, torch.from_numpy(self.inputs(coordinates[rows])).to(like)
-
-    @torch.no_grad()
-    def predict(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The fields at coordinates [n, d], [n, c] float64, both in the user's units; in blocks."""
-        fields = np.empty((len(coordinates), len(self.field_scales)))
-        for rows, x in self.blocks(coordinates):
-            fields[rows] = self(x).cpu().numpy()
-        return fields * self.field_scales
 
     def forward(self, x: Tensor) -> Tensor:
         """The fields at inputs, dimensionless: [n, d] -> [n, c], differentiable to any order.
@@ -203,6 +166,10 @@ class FourierNetwork(nn.Module):
         """
         return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation, thread_invariant=self.partitions)
 
+    def equations_loss(self, equations: StatedEquations, x: Tensor, weights: Tensor, **options: Any) -> Any:
+        """As `FieldModel.equations_loss`; equations with a fused loss take one pass over the points."""
+        return equations.network_loss(self, x, weights, **options)
+
     def operands(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
         """What the fused operations take, ``(x, B, weights, biases)``.
 
@@ -210,19 +177,3 @@ class FourierNetwork(nn.Module):
             PinnxError: inputs of another shape or dtype than the network's.
         """
         return self._checked(x), self.frequencies, self.weights, self.biases
-
-    def _checked(self, x: Tensor) -> Tensor:
-        d, dtype = len(self.origin), self.frequencies.dtype
-        if x.dim() != 2 or x.shape[1] != d or x.dtype != dtype:
-            raise PinnxError(f"x: expected shape [n, {d}] {dtype}, got {list(x.shape)} {x.dtype}")
-        return x
-
-
-def _numbers(name: str, given: ArrayLike, count: int, *, positive: bool = False) -> NDArray[np.float64]:
-    """The numbers that are given, [count], or one number for all."""
-    numbers = np.asarray(given, dtype=np.float64)
-    if numbers.ndim and numbers.shape != (count,):
-        raise PinnxError(f"{name}: expected {count} numbers, got {numbers.size}")
-    if not np.isfinite(numbers).all() or (positive and not (numbers > 0).all()):
-        raise PinnxError(f"{name}: expected finite numbers{' > 0' if positive else ''}, got {numbers.tolist()}")
-    return np.broadcast_to(numbers, count).copy()

@@ -21,7 +21,7 @@ from torch import Tensor
 import pinn_ext
 from pinnx.data.collocation import UniformPoints
 from pinnx.errors import PinnxError
-from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners, left_out
 from pinnx.physics.geometry import Bounds
@@ -129,7 +129,7 @@ class BoundaryValues(JetTerm):
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
         return residual.square().sum().reshape(1) / self._num_prescribed
 
-    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+    def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """The largest error of a prescribed field, in units of its scale; NaN where the model gives NaN.
 
         Raises:

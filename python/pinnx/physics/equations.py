@@ -1,13 +1,14 @@
 """Equations, and the term that holds them at points of the domain.
 
 `Equations` is what an equation states: its columns, the jet that it needs, its residual. `EquationTerm` holds it
-at points. An equation with a fused loss overrides ``loss``; any other gets it from its residual, in plain torch.
+at points. An equation with a fused loss overrides ``network_loss``; others get it from their residual.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 import pinn_ext
 from pinnx.data.collocation import BoxPoints, uniform_points
 from pinnx.errors import PinnxError
+from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.corners import Corner, corner_distance, left_out
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
@@ -56,10 +58,9 @@ class Equations(nn.Module):
         """
         return {}
 
-    def loss(
+    def jet_loss(
         self,
-        model: FourierNetwork,
-        x: Tensor,
+        jet: pinn_ext.Jet,
         weights: Tensor,
         *,
         point_weights: Tensor | None = None,
@@ -69,17 +70,20 @@ class Equations(nn.Module):
         """The weighted total of the residual's mean squares.
 
         Args:
-            model: the fields.
-            x: inputs, [n, D].
+            jet: of the fields at n points.
             weights: one for each column, [c].
             point_weights: [n], None: ones.
             count: what the sums are divided by; None: n.
             with_residual: give the residual of each point too.
         """
-        residual = self.residual(model.jet(x, self.spec))
+        residual = self.residual(jet)
         squares = residual.square() if point_weights is None else residual.square() * point_weights[:, None]
-        columns = squares.sum(0) / (len(x) if count is None else count)
+        columns = squares.sum(0) / (len(residual) if count is None else count)
         return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)
+
+    def network_loss(self, network: FourierNetwork, x: Tensor, weights: Tensor, **options: Any) -> TermLoss:
+        """As ``jet_loss``, of a network that the fused operations take, at inputs [n, D]; its own pass where fused."""
+        return self.jet_loss(network.jet(x, self.spec), weights, **options)
 
 
 class EquationTerm:
@@ -131,10 +135,10 @@ class EquationTerm:
         return drawn
 
     def loss(
-        self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+        self, model: FieldModel, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
     ) -> TermLoss:
-        return self.equations.loss(
-            model,
+        return model.equations_loss(
+            self.equations,
             points["x"],
             weights,
             point_weights=self._weights_of(points),
@@ -142,7 +146,7 @@ class EquationTerm:
             with_residual=with_residual,
         )
 
-    def weighed_residual(self, model: FourierNetwork, points: Mapping[str, Tensor]) -> list[Tensor]:
+    def weighed_residual(self, model: FieldModel, points: Mapping[str, Tensor]) -> list[Tensor]:
         """For each column its residual with a graph, times the root of what its square counts."""
         residual = self.equations.residual(model.jet(points["x"], self.equations.spec)) / math.sqrt(self._points.num)
         weights = self._weights_of(points)
@@ -156,7 +160,7 @@ class EquationTerm:
         in_time = self.time_weights[points["part"].long()]
         return in_time if near_corners is None else in_time * near_corners
 
-    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+    def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """L2 norms (root mean square over the box) of the dimensionless residual's length, gate by gate.
 
         Raises:
@@ -199,7 +203,7 @@ class EquationTerm:
 
 @torch.no_grad()
 def _at(
-    model: FourierNetwork, equations: Equations, coordinates: NDArray[np.float64]
+    model: FieldModel, equations: Equations, coordinates: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """The dimensionless residual at [n, D], [n, c] float64, and what the fields ask for there, in blocks."""
     residual, asked = [], []

@@ -19,7 +19,7 @@ from torch import Tensor
 import pinn_ext
 from pinnx.data.collocation import BoxPoints
 from pinnx.errors import PinnxError
-from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.field_model import FieldModel
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
 
 __all__ = ["MeasuredValues"]
@@ -102,7 +102,7 @@ class MeasuredValues(JetTerm):
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
         return self._rho(residual).sum().reshape(1) / self._num_measured
 
-    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+    def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """The misfit at all measurements, relative to them; nothing where all are zero (sensors on walls, say).
 
         Fields beside the vector have another unit: of them and of the vector the largest misfit counts.

@@ -91,9 +91,9 @@ class NavierStokes(Equations):
         """The viscosity in the user's units."""
         return float(self.scaled_nu.detach()) * self.scales.viscosity
 
-    def loss(
+    def network_loss(
         self,
-        model: FourierNetwork,
+        network: FourierNetwork,
         x: Tensor,
         weights: Tensor,
         *,
@@ -101,20 +101,20 @@ class NavierStokes(Equations):
         count: int | None = None,
         with_residual: bool = False,
     ) -> TermLoss:
-        """As `Equations.loss`; loss and gradients come out of one pass over the points."""
+        """As `Equations.network_loss`; loss and gradients come out of one pass over the points."""
         return TermLoss(
             *pinn_ext.navier_stokes_loss(
-                *model.operands(x),
+                *network.operands(x),
                 self.scaled_nu,
                 spec=self.spec,
-                activation=model.activation,
+                activation=network.activation,
                 term_weights=weights,
                 point_weights=point_weights,
                 forcing=self.scaled_forcing,
                 count=count,
                 return_residual=with_residual,
                 steady=self.steady,
-                thread_invariant=model.partitions,
+                thread_invariant=network.partitions,
             )
         )
 

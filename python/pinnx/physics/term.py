@@ -6,7 +6,7 @@ A term is the whole of what the trainer knows of an equation or a condition. A n
 the members of `Term`; `JetTerm` has most of them for a residual in plain torch.
 
 Layout: points are named float64 arrays on the host. Under "x" they are in the coordinates of the case; `loss` gets the
-model's inputs made from them (`FourierNetwork.inputs`), all else as it was drawn, on the model's device. Values of
+model's inputs made from them (`FieldModel.inputs`), all else as it was drawn, on the model's device. Values of
 fields are drawn in units of their scales, as the model gives them.
 """
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
-from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.field_model import FieldModel
 
 __all__ = ["WHOLE", "JetTerm", "Measured", "Points", "Share", "Term", "TermLoss"]
 
@@ -89,12 +89,12 @@ class Term(Protocol):
         ...
 
     def loss(
-        self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+        self, model: FieldModel, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
     ) -> TermLoss:
         """The loss at drawn points, with weights [c]. Reads no number back, and copies nothing from the host."""
         ...
 
-    def measure(self, model: FourierNetwork, *, num_points: int, seed: int) -> list[Measured]:
+    def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """The numbers that gates are held against, at points of their own."""
         ...
 
@@ -123,7 +123,7 @@ class JetTerm:
         """The columns of the loss, [c]; here the mean square of each of the residual's."""
         return residual.square().sum(0) / self.num_points
 
-    def weighed_residual(self, model: FourierNetwork, points: Mapping[str, Tensor]) -> list[Tensor]:
+    def weighed_residual(self, model: FieldModel, points: Mapping[str, Tensor]) -> list[Tensor]:
         """For each column its residual with a graph, times the root of what its square counts.
 
         Near 0 the columns are quadratic in the residual; there the derivative says what each square counts.
@@ -135,7 +135,7 @@ class JetTerm:
         return [residual * count.sqrt() for count in counts]
 
     def loss(
-        self, model: FourierNetwork, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
+        self, model: FieldModel, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
     ) -> TermLoss:
         """The loss by a pass of its own through the network."""
         return self.jet_loss(model.jet(points["x"], self.spec), points, weights, with_residual=with_residual)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import pinn_ext
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
 from pinnx.train.stateful import Stateful
@@ -77,7 +77,7 @@ class Problem:
         PinnxError: no terms, or two terms or columns of one name.
     """
 
-    def __init__(self, model: FourierNetwork, terms: Sequence[Term], *, fields: Sequence[str]) -> None:
+    def __init__(self, model: FieldModel, terms: Sequence[Term], *, fields: Sequence[str]) -> None:
         keys = [term.name for term in terms]
         if not terms or len(set(keys)) != len(keys):
             raise PinnxError(f"problem: expected terms with names of their own, got {keys}")

@@ -11,7 +11,7 @@ from tolerances import KERNEL_FLOAT64
 
 from pinnx.errors import PinnxError
 from pinnx.evals import evaluate, measure, periodic_error
-from pinnx.models import FourierNetwork, fourier_network, random_frequencies
+from pinnx.models import FourierNetwork, field_model, random_frequencies
 from pinnx.physics import EquationTerm, MeasuredValues, NavierStokes
 
 BOUNDS = {"t": (0.0, 2.0), "x": (-1.0, 1.0), "y": (0.0, 1.0)}
@@ -34,7 +34,7 @@ def test_blocks_change_nothing(n: int, rng: np.random.Generator, monkeypatch: py
     network, term = made()
     x = coordinates(rng, n)
     whole, fields = evaluate(network, [term], x), network.predict(x)
-    monkeypatch.setattr(fourier_network, "BLOCK", 7)
+    monkeypatch.setattr(field_model, "BLOCK", 7)
     parts = evaluate(network, [term], x)
     assert whole.fields.shape == whole.residual.shape == fields.shape == (n, 3)
     for a, b in ((whole.fields, parts.fields), (whole.residual, parts.residual), (fields, network.predict(x))):

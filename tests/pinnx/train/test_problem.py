@@ -114,7 +114,7 @@ def test_the_total_has_the_gradient_of_its_columns(make_problem: Build, fused: b
     batch, equations = problem.batch(0), problem.terms[0].equations
     weights = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64)
     if not fused:
-        equations.loss = super(type(equations), equations).loss
+        equations.network_loss = super(type(equations), equations).network_loss
     got = torch.autograd.grad(problem.loss(batch, weights)[0], problem.parameters())
 
     residual = equations.residual(problem.model.jet(batch["equations"]["x"], equations.spec))

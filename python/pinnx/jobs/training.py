@@ -11,14 +11,18 @@ import torch
 from rich.console import Console
 
 from pinnx.config import Config
+from pinnx.config.method import Train
 from pinnx.errors import Interrupted
 from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.runs.progress import TrainingProgress
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import sigterm_interrupts
+from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
+from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
+from pinnx.train.step_method import FirstOrder
 from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
@@ -53,8 +57,20 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
         weights: column of the loss -> its weight.
     """
     settings = config.train
-    weights_of_model = list(problem.model.parameters())
-    numbers = problem.parameters()[len(weights_of_model) :]
+    return Trainer(
+        problem,
+        [Phase(lambda objective: _first_order(settings, objective), name=settings.optimizer)],
+        weights=loss_weights(config, problem, weights),
+        steps=settings.steps,
+        log_every=settings.log_every,
+        checkpoint_every=settings.checkpoint_every,
+        cuda_graph=settings.cuda_graph,
+    )
+
+
+def _first_order(settings: Train, objective: Objective) -> FirstOrder:
+    weights_of_model = list(objective.problem.model.parameters())
+    numbers = objective.parameters[len(weights_of_model) :]
     groups: list[dict[str, Any]] = [{"params": weights_of_model}]
     if numbers:
         groups.append({"params": numbers, "lr": settings.lr_nu or NUMBERS_FASTER * settings.lr})
@@ -65,16 +81,7 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
         betas=settings.betas,
         precondition_frequency=settings.precondition_frequency,
     )
-    return Trainer(
-        problem,
-        optimizer,
-        cosine_schedule(optimizer, settings.steps, settings.final_lr),
-        weights=loss_weights(config, problem, weights),
-        steps=settings.steps,
-        log_every=settings.log_every,
-        checkpoint_every=settings.checkpoint_every,
-        cuda_graph=settings.cuda_graph,
-    )
+    return FirstOrder(objective, optimizer, cosine_schedule(optimizer, settings.steps, settings.final_lr))
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class CausalWeights:
         points, residual = probes.residual(self._term.name)
         # A product with zeros and ones: sums in a fixed order, which a scattered sum on a CUDA device has not.
         inside = (points["part"].long()[:, None] == self._parts).to(residual.dtype)
-        squares = residual.square() @ self._weights
+        squares = residual.square() @ self._weights.to(residual.dtype)
         losses = (squares @ inside) / inside.sum(0).clamp_min(1.0)
         self._time_weights.copy_(torch.exp(-self._tolerance * (losses.cumsum(0) - losses)))
 

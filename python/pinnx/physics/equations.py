@@ -157,7 +157,7 @@ class EquationTerm:
         near_corners = points.get("weights")
         if self.time_weights is None:
             return near_corners
-        in_time = self.time_weights[points["part"].long()]
+        in_time = self.time_weights.to(points["x"].dtype)[points["part"].long()]
         return in_time if near_corners is None else in_time * near_corners
 
     def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:

@@ -20,6 +20,7 @@ class LoggedStep:
     steps_per_s: float  # since the last logged step
     comparable: float  # the total with the configured weights: of two steps the better one has the smaller
     weights: dict[str, float] = field(default_factory=dict)  # of the columns, where they adapt
+    method: dict[str, float] = field(default_factory=dict)  # other numbers of the method that took the step
 
     def as_row(self) -> dict[str, float]:
         """The line of history.jsonl."""
@@ -30,6 +31,7 @@ class LoggedStep:
             "loss/total": self.total,
             **{f"loss/{name}": value for name, value in self.columns.items()},
             **{f"weight/{name}": value for name, value in self.weights.items()},
+            **{f"method/{name}": value for name, value in self.method.items()},
             "steps_per_s": self.steps_per_s,
         }
 

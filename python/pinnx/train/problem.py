@@ -105,6 +105,13 @@ class Problem:
         terms = {f"term {term.name}": term for term in self.terms if isinstance(term, Stateful)}
         return {"model": self.model, **terms}
 
+    def to_dtype(self, dtype: torch.dtype) -> None:
+        """Has parameters, points and residuals in another precision from now on, float32 or float64."""
+        owned = chain.from_iterable(vars(term).values() for term in self.terms)
+        for module in (self.model, *self.terms, *owned):
+            if isinstance(module, nn.Module):
+                module.to(dtype)
+
     def batch(self, step: int, share: Share = WHOLE) -> Batch:
         """The points of one step."""
         drawn = [(term.name, *item) for term in self.terms for item in term.draw(step, share).items()]

@@ -24,11 +24,13 @@ from torch import Tensor
 
 from pinnx.errors import PinnxError
 from pinnx.losses.weighting import LossWeights, Probes
-from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
+from pinnx.train.graph import UseCudaGraph
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import deferred_interrupt
+from pinnx.train.phases import Phase, Phases
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
+from pinnx.train.step_method import Method
 
 __all__ = ["NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
 
@@ -68,8 +70,7 @@ class Trainer:
 
     Args:
         problem: what is minimised.
-        optimizer: over ``problem.parameters()``.
-        schedule: of its learning rate, stepped once a step.
+        phases: methods that take the steps, each from its first step on.
         weights: of each of ``problem.names``: numbers, or a part that owns the tensor.
         steps: number of steps of the whole training.
         hooks: what is called at steps, logs and checkpoints.
@@ -87,8 +88,7 @@ class Trainer:
     def __init__(
         self,
         problem: Problem,
-        optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
+        phases: Sequence[Phase],
         *,
         weights: Mapping[str, float] | LossWeights,
         steps: int,
@@ -100,29 +100,28 @@ class Trainer:
     ) -> None:
         like = problem.model.frequencies
         self.problem = problem
-        self.optimizer = optimizer
-        self.schedule = schedule
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
+        self.phases = Phases(phases, problem, self.weights, cuda_graph=cuda_graph)
         self.clock = Clock()
+        # The phases first: parameters have the dtype of their phase before they take a state.
         self.parts: dict[str, Stateful] = {
+            "phases": self.phases,
             **problem.parts(),
-            "optimizer": optimizer,
-            "schedule": schedule,
             "weights": self.weights,
             "clock": self.clock,
         }
         self.steps = steps
         self.hooks = list(hooks)
-        self.lr = schedule.get_last_lr()[0]  # of the last step
-        self._used_weights = self.weights.values.clone()  # in the last step; followed where they adapt
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
         self._last_log = (0, 0.0)
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._check_every = check_every or (CHECK_EVERY if like.is_cuda else 1)
         self._finite = torch.ones((), dtype=torch.bool, device=like.device)
         self._kept: dict[str, Any] | None = None
-        replayed = use_cuda_graph(cuda_graph, like.device)
-        self._evaluate = StepGraph(self._gradients, self._parameters) if replayed else self._gradients
+
+    @property
+    def method(self) -> Method:
+        """What takes the steps of the phase at hand."""
+        return self.phases.method
 
     @property
     def step(self) -> int:
@@ -163,13 +162,12 @@ class Trainer:
                     raise StoppedBetweenSteps(number)
 
     def train_step(self) -> None:
-        """One step: fresh points, loss and gradients, optimiser."""
+        """One step: fresh points, loss and gradients, update."""
         due = self._kept is None or self.step - self._kept["clock"]["step"] >= self._check_every
         if due and self._check_every > 1:
             self.require_finite()
             self._kept = copy_of(self.state_dict())
-        batch = self.problem.batch(self.step)
-        self.numbers = self._evaluate(batch)
+        batch = self._evaluate()
         if self._check_every > 1:
             self._finite.logical_and_(torch.isfinite(self.numbers).all())
         else:
@@ -188,8 +186,7 @@ class Trainer:
         self.load_state_dict(self._kept)
         self._finite.fill_(True)
         while self.step < stop:
-            batch = self.problem.batch(self.step)
-            self.numbers = self._evaluate(batch)
+            batch = self._evaluate()
             self._refuse_non_finite(self.numbers)
             self._update(batch)
 
@@ -199,7 +196,9 @@ class Trainer:
         Raises:
             NonFiniteLossError: the total is NaN or infinite.
         """
-        total, columns = self.problem.loss(self.problem.batch(self.step), self.weights.values)
+        objective = self.phases.objective
+        objective.take_weights()
+        total, columns = self.problem.loss(self.problem.batch(self.step), objective.weights)
         self._refuse_non_finite(torch.cat([total.detach().reshape(1), columns, total.new_zeros(1)]))
         return total
 
@@ -222,29 +221,33 @@ class Trainer:
         for hook in self.hooks:
             hook.on_checkpoint(state)
 
-    def _gradients(self, batch: Batch) -> Tensor:
-        """Sets the gradients at a batch. Returns total, columns and the sum of the gradient, without a graph."""
-        total, columns = self.problem.loss(batch, self.weights.values)
-        for parameter in self._parameters:
-            parameter.grad = None
-        total.backward()
-        entries = torch.cat([p.grad.reshape(-1) for p in self._parameters if p.grad is not None])
-        return torch.cat([total.detach().reshape(1), columns, entries.sum().reshape(1)])
+    def _evaluate(self) -> Batch:
+        """Loss and gradients of the step at hand, at the parameters as they are. Returns its points."""
+        self.phases.advance(self.step)
+        batch = self.problem.batch(self.phases.drawn(self.step))
+        self.phases.objective.take_weights()
+        self.numbers = self.method.evaluate(batch)
+        return batch
 
     def _update(self, batch: Batch) -> None:
-        self.lr = self.schedule.get_last_lr()[0]
+        """Parameters and weights of the next step."""
+        if self.method.searches:  # weights, also those of points, stay while it compares losses
+            self.method.update(batch)
+            self._adapt_weights(batch)
+        else:
+            self._adapt_weights(batch)
+            self.method.update(batch)
+        self.clock.step += 1
+
+    def _adapt_weights(self, batch: Batch) -> None:
         if self.weights.strategies:
-            self._used_weights.copy_(self.weights.values)
-            at = self.problem
+            at, like = self.problem, self.weights.values
             probes = Probes(
-                partial(at.gradient_norms, batch),
-                partial(at.tangent_traces, batch, self.step),
+                lambda: at.gradient_norms(batch).to(like),
+                lambda: at.tangent_traces(batch, self.step).to(like),
                 partial(at.residual, batch),
             )
-            self.weights.adapt(self.step, self.numbers[1:-1], probes)
-        self.optimizer.step()
-        self.schedule.step()
-        self.clock.step += 1
+            self.weights.adapt(self.step, self.numbers[1:-1].to(like), probes)
 
     def _refuse_non_finite(self, numbers: Tensor) -> None:
         if torch.isfinite(numbers).all():
@@ -264,8 +267,13 @@ class Trainer:
         configured = self.weights.configured.tolist()
         return {
             "comparable": math.fsum(weight * column for weight, column in zip(configured, columns, strict=True)),
-            "weights": dict(zip(self.problem.names, self._used_weights.tolist(), strict=True)),
+            "weights": dict(zip(self.problem.names, self.phases.objective.weights.tolist(), strict=True)),
         }
+
+    def _of_method(self) -> dict[str, Any]:
+        """Of a logged step, what its method says."""
+        logged = self.method.logged()
+        return {"lr": logged.pop("lr"), "method": logged}
 
     def _log(self) -> None:
         total, *columns, _ = self.numbers.tolist()
@@ -274,7 +282,7 @@ class Trainer:
         logged = LoggedStep(
             step=self.step,
             time_s=self.clock.train_s,
-            lr=self.lr,
+            **self._of_method(),
             total=total,
             columns=dict(zip(self.problem.names, columns, strict=True)),
             steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,

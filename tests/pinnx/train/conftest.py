@@ -20,7 +20,7 @@ from pinnx.physics import (
     corner_weights,
     discontinuity_corners,
 )
-from pinnx.train import Problem, Trainer, cosine_schedule, make_optimizer
+from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
 
 BOUNDS = {"t": (0.0, 1.0), "x": (0.0, 1.0), "y": (0.0, 1.0)}
 
@@ -78,9 +78,14 @@ def make_trainer(make_problem: Callable[..., Problem]) -> Callable[..., Trainer]
         *, optimizer: str = "soap", steps: int = 12, lr: float = 3e-3, problem: Problem | None = None, **changes: Any
     ) -> Trainer:
         problem = problem or make_problem()
-        # Every 3 steps: 12 steps meet the preconditioner in every phase.
-        chosen = make_optimizer(optimizer, problem.parameters(), lr=lr, betas=(0.95, 0.95), precondition_frequency=3)
+
+        def method(objective: Objective) -> FirstOrder:
+            # Every 3 steps: 12 steps meet the preconditioner in every phase.
+            given = {"lr": lr, "betas": (0.95, 0.95), "precondition_frequency": 3}
+            chosen = make_optimizer(optimizer, objective.parameters, **given)
+            return FirstOrder(objective, chosen, cosine_schedule(chosen, steps, 1e-5))
+
         given = {"weights": dict.fromkeys(problem.names, 1.0), "steps": steps} | changes
-        return Trainer(problem, chosen, cosine_schedule(chosen, steps, 1e-5), **given)
+        return Trainer(problem, [Phase(method)], **given)
 
     return build

@@ -14,7 +14,17 @@ from pinnx.data.collocation import BoxPoints
 from pinnx.evals import evaluate, measure, verify
 from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import WHOLE, Equations, EquationTerm, JetTerm, Measured, MeasuredValues, Points, Share
-from pinnx.train import Problem, Trainer, cosine_schedule, load_checkpoint, make_optimizer, save_checkpoint
+from pinnx.train import (
+    FirstOrder,
+    Objective,
+    Phase,
+    Problem,
+    Trainer,
+    cosine_schedule,
+    load_checkpoint,
+    make_optimizer,
+    save_checkpoint,
+)
 
 BOUNDS = {"t": (0.0, 0.2), "x": (0.0, 1.0)}
 DIFFUSIVITY = 0.5
@@ -100,9 +110,13 @@ def make_trainer(steps: int) -> Trainer:
     heat = EquationTerm(Heat(guess=0.3), bounds=BOUNDS, num_points=64, seed=0, name="heat")
     places = np.random.default_rng(1).uniform([0.0, 0.0], [0.2, 1.0], (20, 2))
     problem = Problem(network, [heat, Slope(), Known(), MeasuredValues(places, exact(places))], fields=["f"])
-    optimizer = make_optimizer("soap", problem.parameters(), lr=1e-2, betas=(0.95, 0.95), precondition_frequency=5)
+
+    def method(objective: Objective) -> FirstOrder:
+        optimizer = make_optimizer("soap", objective.parameters, lr=1e-2, betas=(0.95, 0.95), precondition_frequency=5)
+        return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
+
     weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "data": 10.0}
-    return Trainer(problem, optimizer, cosine_schedule(optimizer, steps, 1e-5), weights=weights, steps=steps)
+    return Trainer(problem, [Phase(method)], weights=weights, steps=steps)
 
 
 def test_the_heat_equation_is_solved_and_its_diffusivity_found() -> None:

@@ -80,7 +80,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         stream=lambda stream: nullcontext(),
     )
     monkeypatch.setattr(graph, "cuda", stand_in)
-    monkeypatch.setattr("pinnx.train.trainer.use_cuda_graph", lambda setting, device: setting == "on")
+    monkeypatch.setattr("pinnx.train.objective.use_cuda_graph", lambda setting, device: setting == "on")
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def on(problem: Problem, device: torch.device) -> Problem:
 def eager_and_replayed(trainer: Trainer, steps: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Total, columns and gradients of some steps, without and with a graph; the parameters move in between."""
     parameters = trainer.problem.parameters()
-    replayed = StepGraph(trainer._gradients, parameters)
+    replayed = StepGraph(trainer.phases.objective.eager_gradients, parameters)
     for step in range(steps):
         batch = trainer.problem.batch(step)
-        eager = [trainer._gradients(batch), *(p.grad for p in parameters)]
+        eager = [trainer.phases.objective.eager_gradients(batch), *(p.grad for p in parameters)]
         yield eager, [replayed(batch), *(p.grad.clone() for p in parameters)]
         with torch.no_grad():
             for p in parameters:
@@ -126,7 +126,7 @@ def assert_same(pairs: Iterator[tuple[list[Tensor], list[Tensor]]]) -> None:
 
 def state_after(trainer: Trainer) -> list[Tensor]:
     trainer.run()
-    state = trainer.optimizer.state_dict()["state"]
+    state = trainer.method.optimizer.state_dict()["state"]
     return [p.detach().clone() for p in trainer.problem.parameters()] + [
         value for number in sorted(state) for value in tree_leaves(state[number]) if isinstance(value, Tensor)
     ]
@@ -169,7 +169,7 @@ def test_gradients_of_others_in_between_do_no_harm(make_trainer: Build) -> None:
     """Whoever sets the gradients to None between two steps, the next one has its own."""
     eager, replayed = make_trainer(cuda_graph="off"), make_trainer(cuda_graph="on")
     for _ in range(4):
-        replayed.optimizer.zero_grad(set_to_none=True)
+        replayed.method.optimizer.zero_grad(set_to_none=True)
         for trainer in (eager, replayed):
             trainer.train_step()
         pairs = zip(eager.problem.parameters(), replayed.problem.parameters(), strict=True)
@@ -210,7 +210,7 @@ def test_weights_that_adapt_between_steps_give_the_steps_of_eager(make_trainer: 
 def test_a_batch_stays_its_owners(make_trainer: Build) -> None:
     trainer = make_trainer()
     problem = trainer.problem
-    replayed = StepGraph(trainer._gradients, problem.parameters())
+    replayed = StepGraph(trainer.phases.objective.eager_gradients, problem.parameters())
     first, again = problem.batch(0), problem.batch(0)
     for batch in (first, problem.batch(1)):
         replayed(batch)
@@ -223,7 +223,7 @@ def test_a_step_that_waits_for_the_device_is_seen(make_trainer: Build) -> None:
     trainer = make_trainer()
 
     def step(batch: Batch) -> Tensor:
-        numbers = trainer._gradients(batch)
+        numbers = trainer.phases.objective.eager_gradients(batch)
         return numbers * numbers[0].item()
 
     with pytest.raises(RuntimeError, match="not permitted when stream is capturing: aten::_local_scalar_dense"):
@@ -241,7 +241,7 @@ def test_who_gets_a_graph(make_trainer: Build) -> None:
         use_cuda_graph("on", CPU)
     with pytest.raises(PinnxError, match=refusal):
         make_trainer(cuda_graph="on")
-    assert not isinstance(make_trainer()._evaluate, StepGraph)
+    assert not isinstance(make_trainer().phases.objective._evaluate, StepGraph)
 
 
 def test_a_run_that_asks_for_a_graph_on_the_cpu_is_refused_before_it_begins(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str)
         make_trainer(optimizer=optimizer, problem=problem, cuda_graph=setting)
         for problem, setting in zip(problems, ("off", "auto"), strict=True)
     )
-    assert isinstance(replayed._evaluate, StepGraph)
+    assert isinstance(replayed.phases.objective._evaluate, StepGraph)
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
 
 

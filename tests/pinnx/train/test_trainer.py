@@ -117,7 +117,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(
     trainer = make_trainer(check_every=check_every)
     for _ in range(4):
         trainer.train_step()
-    before, state = parameters(trainer), trainer.optimizer.state_dict()["state"][0]["exp_avg"].clone()
+    before, state = parameters(trainer), trainer.method.optimizer.state_dict()["state"][0]["exp_avg"].clone()
     data = trainer.problem.terms[1]
     draw = data.draw
     data.draw = lambda step, *given: draw(step, *given) | ({"values": data.values * bad} if step == 4 else {})
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(
     assert f"data {bad:g}" in message
     assert trainer.step == 4
     assert same(before, parameters(trainer))
-    assert torch.equal(state, trainer.optimizer.state_dict()["state"][0]["exp_avg"])
+    assert torch.equal(state, trainer.method.optimizer.state_dict()["state"][0]["exp_avg"])
     assert all(torch.isfinite(p).all() for p in parameters(trainer))
 
 
@@ -250,7 +250,7 @@ def test_a_part_with_a_state_joins_the_checkpoint(make_trainer: Build) -> None:
             self.count = state["count"]
 
     trainer, resumed = make_trainer(), make_trainer()
-    names = ["model", "term equations", "optimizer", "schedule", "weights", "clock"]
+    names = ["phases", "model", "term equations", "weights", "clock"]
     assert list(trainer.state_dict()) == names
     trainer.parts["pool"], resumed.parts["pool"] = Counter(), Counter()
     trainer.parts["pool"].count = 3
@@ -270,7 +270,7 @@ def test_a_checkpoint_of_something_else_is_refused(make_trainer: Build, spoil: s
     if spoil == "width":
         state["model"] = {name: value[..., :1] for name, value in state["model"].items()}
     elif spoil == "optimizer":
-        state["optimizer"] = {"state": {}, "param_groups": []}
+        state["phases"]["method"]["optimizer"] = {"state": {}, "param_groups": []}
     else:
         del state["clock"]["step"]
     with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got another \w+: [^\n]*$"):

@@ -20,7 +20,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from pinnx.report.panels import CURVES, GRAY, INK, new_figure, to_png
+from pinnx.report.panels import CURVES, GRAY, INK, new_figure, room_for, to_png
 
 # By width; on a CPU, in float32, as all goals are. The larger the network, the less of it is anything but products.
 SHARE = {64: 0.75, 128: 0.82, 256: 0.85}
@@ -163,12 +163,12 @@ def draw_step(result: Mapping[str, Any], path: Path) -> None:
         raise ValueError("step chart: expected cases of part 'rivals', got none")
     left_out = [item["name"] for item in result["extra"]["left_out"] if item["size"] is not None]
     names = list(dict.fromkeys([*(c["name"] for case in cases for c in case["candidates"]), *left_out]))
-    figure = new_figure(4.0 + 2.6 * len(cases), 0.9 + 0.34 * len(names))
-    panels = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
+    size, gaps = (2.6, 0.34 * len(names)), [0.2] * len(cases)
+    figure, (panels,) = new_figure(size, gaps, left=0.3 + room_for(names), bottom=0.6)
     for ax, case in zip(panels, cases, strict=True):
         _panel(ax, case, names)
+        ax.set(yticks=(), ylim=(len(names) - 0.4, -0.6))
     panels[0].set_yticks(range(len(names)), names, color=INK, fontsize=9)
-    panels[0].set_ylim(len(names) - 0.4, -0.6)
     figure.supxlabel("time of a step relative to ours (log scale)", color=INK, fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(to_png(figure, dpi=150))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pinnx.errors import PinnxError
 from pinnx.evals import relative_l2_per_frame
 from pinnx.report.formatting import enumeration, number, percent
-from pinnx.report.panels import CURVES, GRAY, INK, Picture, new_figure, style_curves
+from pinnx.report.panels import CURVES, GRAY, INK, Picture, new_figure, room_for, style_curves
 from pinnx.report.run_data import RunFields
 
 __all__ = ["draw_error_over_time", "draw_found", "draw_loss"]
@@ -29,8 +29,7 @@ def draw_error_over_time(fields: RunFields) -> Picture | None:
     main = fields.vector_name if fields.vector else fields.main
     if fields.times is None or main not in curves:
         return None
-    figure = new_figure(9.0, 3.4)
-    ax = figure.add_subplot()
+    figure, ((ax,),) = new_figure((7.9, 2.6), [0.25])
     for (name, (times, errors)), (color, line) in zip(curves.items(), CURVES, strict=False):
         width, marker = (2.4 if name == main else 1.6), ("o" if times.size < 3 else "")
         ax.plot(times, errors, ls=line, marker=marker, color=color, lw=width, label=name)
@@ -73,8 +72,7 @@ def draw_found(history: Mapping[str, NDArray[np.float64]], found: Mapping[str, M
     curves = {name: history[name] for name in found if name in history and np.isfinite(history[name]).any()}
     if not curves:
         return None
-    figure = new_figure(9.0, 2.8)
-    ax = figure.add_subplot()
+    figure, ((ax,),) = new_figure((7.9, 2.1), [0.25], top=0.15)
     for (name, values), (color, line) in zip(curves.items(), CURVES, strict=False):
         ax.semilogy(history["step"], values, ls=line, color=color, lw=2.0, label=name)
         ax.axhline(found[name]["guess"], color=GRAY, lw=0.8, ls=(0, (2, 3)))
@@ -101,8 +99,7 @@ def draw_loss(history: Mapping[str, NDArray[np.float64]]) -> Picture:
     labels = {name: name.removeprefix("loss/").replace("_", " ") for name in columns}
     # A logarithmic axis cannot show zero: a term that is always zero (there is no boundary) is named in the caption.
     drawn = {name: np.where(values > 0, values, np.nan) for name, values in columns.items() if (values > 0).any()}
-    figure = new_figure(9.0, 3.9)
-    ax = figure.add_subplot()
+    figure, ((ax,),) = new_figure((6.9, 3.2), [0.6 + room_for(labels.values())], top=0.15)
     styles = iter(CURVES * (1 + len(drawn) // len(CURVES)))
     for name, values in sorted(drawn.items(), key=lambda item: item[0] != _TOTAL):
         if name == _TOTAL:

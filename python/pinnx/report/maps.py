@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from pinnx.report.formatting import enumeration, number, percent
 from pinnx.report.panels import (
+    BAR,
     ERROR_MAP,
     FIELD_MAP,
     INK,
@@ -24,6 +25,7 @@ from pinnx.report.panels import (
     new_figure,
     panel_size,
     range_of,
+    room_for,
     symmetric_range,
 )
 from pinnx.report.run_data import RunFields
@@ -65,16 +67,15 @@ def draw_residuals(fields: RunFields) -> Picture | None:
     frame, names = fields.main_frame(), fields.residual_names
     if not names:
         return None
-    width, height = panel_size(fields.plane, 11.2 / len(names) - 0.95, 2.9)
-    figure = new_figure(len(names) * (width + 0.95) + 0.3, height + 0.8)
-    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)
+    size = panel_size(fields.plane, 11.2 / len(names) - BAR, 2.9)
+    figure, panels = new_figure(size, [BAR] * len(names))
     sizes = []
     for ax, name in zip(panels.flat, names, strict=True):
         values, label = fields.picture(f"residual/{name}", frame), name.replace("_", " ")
         norm, beyond = symmetric_range(values)
         drawn = draw_field(ax, fields.plane, values, ERROR_MAP, norm)
         ax.set_title(label, color=INK, fontsize=11, weight="bold")
-        add_colorbar(figure, drawn, [ax], "", "both" if beyond else "neither")
+        add_colorbar(figure, drawn, ax, "", "both" if beyond else "neither")
         sizes.append(f"{label} {number(np.sqrt(np.nanmean(values**2)))}")
     name_outer_axes(panels)
     where, size = _where(fields, frame), f"Root mean square over the picture: {', '.join(sizes)}."
@@ -87,10 +88,9 @@ def draw_residuals(fields: RunFields) -> Picture | None:
 
 def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, alt: str) -> Picture:
     """Maps two in a row, each with its title, quantity and frame."""
-    width, height = panel_size(fields.plane, 4.4, 3.4)
-    num_rows = (len(panels) + 1) // 2
-    figure = new_figure(2 * (width + 0.95) + 0.3, num_rows * (height + 0.45) + 0.3)
-    axes = figure.subplots(num_rows, 2, squeeze=False, sharex=True, sharey=True)
+    size = panel_size(fields.plane, 4.4, 3.4)
+    figure, axes = new_figure(size, [BAR] * 2, (len(panels) + 1) // 2, down=0.45)
+    name_outer_axes(axes)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax, (title, name, frame) in zip(axes.flat, panels, strict=False):
@@ -98,29 +98,28 @@ def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, 
         norm, extend = range_of(values)
         drawn = draw_field(ax, fields.plane, values, FIELD_MAP, norm)
         ax.set_title(title, color=INK, fontsize=11, weight="bold")
-        add_colorbar(figure, drawn, [ax], "", extend)
-    name_outer_axes(axes)
+        add_colorbar(figure, drawn, ax, "", extend)
     return Picture(figure, caption, alt)
 
 
 def _compare(
     fields: RunFields, rows: list[tuple[str, int]], errors: Mapping[str, float], *, by_time: bool = False
 ) -> Picture:
-    width, height = panel_size(fields.plane, 3.5, 2.9)
-    figure = new_figure(3 * width + 2.6, len(rows) * (height + 0.2) + 0.6)
-    panels = figure.subplots(len(rows), 3, squeeze=False, sharex=True, sharey=True)
+    labels = [fields.time_of(frame) if by_time else name for name, frame in rows]
+    size = panel_size(fields.plane, 3.5, 2.9)
+    figure, panels = new_figure(size, [0.15, BAR, BAR], len(rows), left=0.75 + room_for(labels))
     saturated = False
-    for (left, middle, right), (name, frame) in zip(panels, rows, strict=True):
+    for (left, middle, right), label, (name, frame) in zip(panels, labels, rows, strict=True):
         found, wanted = fields.picture(name, frame), fields.picture(name, frame, reference=True)
         norm, extend = range_of(wanted)
         drawn = draw_field(middle, fields.plane, found, FIELD_MAP, norm)
-        name_row(left, fields.time_of(frame) if by_time else name)
-        add_colorbar(figure, drawn, [left, middle], "", extend)
+        name_row(left, label)
+        add_colorbar(figure, drawn, middle, "", extend)
         draw_field(left, fields.plane, wanted, FIELD_MAP, norm)
         error_norm, beyond = symmetric_range(found - wanted)
         saturated |= beyond
         difference = draw_field(right, fields.plane, found - wanted, ERROR_MAP, error_norm)
-        add_colorbar(figure, difference, [right], "", "both" if beyond else "neither")
+        add_colorbar(figure, difference, right, "", "both" if beyond else "neither")
     for ax, text in zip(panels[0], ("reference", "reconstruction", "error"), strict=True):
         ax.set_title(text, color=INK, fontsize=11, weight="bold")
     name_outer_axes(panels)

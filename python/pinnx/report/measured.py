@@ -42,8 +42,8 @@ def _misfits(at: AtSensors) -> dict[str, float]:
 
 def _against_each_other(at: AtSensors) -> tuple[Figure, str]:
     """One panel for each quantity: reconstructed over measured values, and the diagonal."""
-    figure = new_figure(3.4 * len(at.names) + 0.4, 3.2)
-    panels = figure.subplots(1, len(at.names), squeeze=False)
+    gaps = [0.85] * (len(at.names) - 1) + [0.25]
+    figure, panels = new_figure((2.5, 2.5), gaps, top=0.15)
     for ax, name, wanted, got in zip(panels.flat, at.names, at.measured.T, at.reconstructed.T, strict=True):
         rows = _thinned(np.flatnonzero(np.isfinite(wanted)))
         ax.plot(wanted[rows], got[rows], "o", ms=4.5, color=CURVES[0][0], mec="white", mew=0.5)
@@ -60,8 +60,7 @@ def _over_time(at: AtSensors, times: NDArray[np.float64]) -> tuple[Figure, str]:
     squares = np.nansum((at.reconstructed - at.measured) ** 2, axis=1)
     worst = np.argsort(-np.bincount(place_of, weights=squares) / np.bincount(place_of), kind="stable")[:MOST_PLACES]
     num_rows = (len(worst) + 1) // 2
-    figure = new_figure(10.0, 2.1 * num_rows + 0.5)
-    panels = figure.subplots(num_rows, 2, squeeze=False, sharex=True)
+    figure, panels = new_figure((4.2, 1.6), [0.6, 0.25], num_rows, top=0.65, down=0.5)
     for ax in panels.flat[len(worst) :]:
         ax.set_axis_off()
     most = 0

@@ -7,7 +7,7 @@ pyplot nor the global rcParams are touched.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pinnx.report.plane import Plane
 
 __all__ = [
+    "BAR",
     "CURVES",
     "ERROR_MAP",
     "FIELD_MAP",
@@ -37,6 +38,7 @@ __all__ = [
     "new_figure",
     "panel_size",
     "range_of",
+    "room_for",
     "style_curves",
     "symmetric_range",
     "to_png",
@@ -44,6 +46,7 @@ __all__ = [
 
 INK = "#1d2733"
 GRAY = "#6b7683"
+BAR = 0.85  # inches for a colour bar and its numbers
 FIELD_MAP = "viridis"  # perceptually uniform, also in grey
 ERROR_MAP = "RdBu_r"  # diverging, white at zero
 
@@ -79,11 +82,40 @@ class Picture:
     alt: str
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty white figure, width and height in inches."""
-    figure = Figure(figsize=(width, height), facecolor="white", layout="compressed")
+def new_figure(
+    size: tuple[float, float],
+    gaps: Sequence[float],
+    rows: int = 1,
+    *,
+    left: float = 0.85,
+    bottom: float = 0.55,
+    top: float = 0.4,
+    down: float = 0.3,
+) -> tuple[Figure, NDArray[np.object_]]:
+    """A white figure with panels at fixed places; an engine that looks for places takes longer than the drawing.
+
+    Args:
+        size: width and height of a panel; likewise below in inches.
+        gaps: to the right of each column of panels, for a colour bar or a legend.
+        rows: of panels.
+        left: for the names beside the first column.
+        bottom: below the last row.
+        top: above the first row.
+        down: between two rows.
+
+    Returns:
+        The figure and its panels ``[rows, columns]``.
+    """
+    (width, height), columns = size, len(gaps)
+    whole = left + columns * width + sum(gaps), bottom + rows * height + (rows - 1) * down + top
+    figure = Figure(figsize=whole, facecolor="white")
     FigureCanvasAgg(figure)
-    return figure
+    panels = np.empty((rows, columns), dtype=object)
+    for row, column in np.ndindex(rows, columns):
+        x = left + column * width + sum(gaps[:column])
+        y = bottom + (rows - 1 - row) * (height + down)
+        panels[row, column] = figure.add_axes((x / whole[0], y / whole[1], width / whole[0], height / whole[1]))
+    return figure, panels
 
 
 def to_png(figure: Figure, dpi: int) -> bytes:
@@ -91,9 +123,7 @@ def to_png(figure: Figure, dpi: int) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Software": None}  # the version of matplotlib, which changes from machine to machine
     options = {"compress_level": 4}  # of 9: three quarters of the default's time, a tenth more bytes
-    figure.savefig(
-        buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.06, metadata=metadata, pil_kwargs=options
-    )
+    figure.savefig(buffer, format="png", dpi=dpi, metadata=metadata, pil_kwargs=options)
     return buffer.getvalue()
 
 
@@ -151,12 +181,12 @@ def figure_with_map(
         The figure, its axes, and the typographic points to one unit of x and of y, ``[2]``.
     """
     width, height = panel_size(plane, 7.0, 5.6)
-    figure = new_figure(width + 1.3, height + 0.7)
-    ax = figure.add_subplot()
+    figure, panels = new_figure((width, height), [BAR + 0.2])
+    ax = panels[0, 0]
     norm, extend = range_of(values)
     drawn = draw_field(ax, plane, values, FIELD_MAP, norm)
-    name_outer_axes(np.array([[ax]]))
-    add_colorbar(figure, drawn, [ax], label, extend)
+    name_outer_axes(panels)
+    add_colorbar(figure, drawn, ax, label, extend)
     ax.set_title(title, color=INK, fontsize=11)
     x0, x1, y0, y1 = plane.extent
     return figure, ax, 72 * np.array([width / (x1 - x0), height / (y1 - y0)])
@@ -189,25 +219,22 @@ def draw_streamlines(ax: Axes, plane: Plane, u: NDArray[np.float64], v: NDArray[
     ax.set(xlim=(x0, x1), ylim=(y0, y1))
 
 
-def add_colorbar(
-    figure: Figure, drawn: ScalarMappable, axes: Sequence[Axes], label: str, extend: str = "neither"
-) -> None:
-    """One colour bar to the right of the given panels."""
+def add_colorbar(figure: Figure, drawn: ScalarMappable, ax: Axes, label: str, extend: str = "neither") -> None:
+    """A colour bar to the right of a panel, as high as that."""
     formatter = ScalarFormatter()
     formatter.set_powerlimits((-3, 4))  # 0.02 rather than 2 and a power of ten in the corner
-    bar = figure.colorbar(
-        drawn,
-        ax=list(axes),
-        extend=extend,
-        fraction=0.05,
-        pad=0.02,
-        aspect=24,
-        ticks=MaxNLocator(5, steps=_STEPS),
-        format=formatter,
-    )
+    box, inch = ax.get_position(), 1.0 / figure.get_figwidth()
+    place = figure.add_axes((box.x1 + 0.1 * inch, box.y0, 0.13 * inch, box.height))
+    ticks = MaxNLocator(5, steps=_STEPS)
+    bar = figure.colorbar(drawn, cax=place, extend=extend, ticks=ticks, format=formatter)
     bar.set_label(label, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, colors=INK, length=2)
+
+
+def room_for(names: Iterable[str]) -> float:
+    """Inches that the longest of some names in bold takes."""
+    return 0.1 * max(map(len, names), default=0)
 
 
 def name_row(ax: Axes, label: str) -> None:
@@ -217,7 +244,11 @@ def name_row(ax: Axes, label: str) -> None:
 
 
 def name_outer_axes(panels: NDArray[np.object_]) -> None:
-    """Names x under the lowest panels ``[rows, columns]`` and y left of the leftmost ones."""
+    """Names x under the lowest panels ``[rows, columns]`` and y left of the leftmost ones; others have no numbers."""
+    for ax in panels[:-1].flat:
+        ax.tick_params(labelbottom=False)
+    for ax in panels[:, 1:].flat:
+        ax.tick_params(labelleft=False)
     for ax in panels[-1]:
         ax.set_xlabel("x", color=INK)
     for ax in panels[:, 0]:

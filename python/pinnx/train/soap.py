@@ -15,6 +15,7 @@ read back from the device, but for the first eigenvectors.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,6 +28,11 @@ from pinnx.threads import on_one_thread
 from pinnx.train.soap_stack import SoapStack, first_state, state_shapes
 
 __all__ = ["Soap"]
+
+# Torch wraps these methods, so that they are never compiled, and the wrapper imports the compiler: a second of each start.
+_add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+_state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+_load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
 
 class Soap(torch.optim.Optimizer):
@@ -58,7 +64,7 @@ class Soap(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group of parameters, with options of its own or those of the optimiser."""
-        super().add_param_group(param_group)
+        _add_param_group(self, param_group)
         _check(self.param_groups[-1])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -66,13 +72,17 @@ class Soap(torch.optim.Optimizer):
         super().__setstate__(state)
         self._stacks = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` takes."""
+        return _state_dict(self)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes back to where ``state_dict()`` was taken, to the bit.
 
         Raises:
             ValueError: a state of other parameters, or of another optimiser.
         """
-        super().load_state_dict(state_dict)
+        _load_state_dict(self, state_dict)
         for p, state in self.state.items():
             wanted = state_shapes(p)
             got = {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}

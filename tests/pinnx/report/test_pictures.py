@@ -69,8 +69,7 @@ def test_marks_are_spread_and_free_ones_stay() -> None:
 
 
 def test_a_mark_that_moved_points_to_its_place() -> None:
-    figure = new_figure(3.0, 3.0)
-    ax = figure.add_subplot()
+    _, ((ax,),) = new_figure((3.0, 3.0), [0.0])
     mark_sensors(ax, np.array([[0.5, 0.5]]), np.array([100.0, 100.0]))
     assert len(ax.lines) == 1
     mark_sensors(ax, np.array([[0.5, 0.5], [0.5, 0.51]]), np.array([100.0, 100.0]))
@@ -81,7 +80,7 @@ def test_a_mark_that_moved_points_to_its_place() -> None:
 def test_many_sensors_are_dots(reported: Reported) -> None:
     """One artist, however many: a mark with a number takes ten milliseconds, of 500 places five seconds."""
     places = np.random.default_rng(0).uniform(0.0, 4.0, (500, 2))
-    ax = new_figure(3.0, 3.0).add_subplot()
+    _, ((ax,),) = new_figure((3.0, 3.0), [0.0])
     mark_sensors(ax, places, np.array([50.0, 50.0]))
     assert (len(ax.lines), len(ax.texts)) == (1, 0)
     with open_fields(reported("steady_grid") / "fields.h5") as fields:

@@ -74,7 +74,7 @@ def draw_residuals(fields: RunFields) -> Picture | None:
         values, label = fields.picture(f"residual/{name}", frame), name.replace("_", " ")
         norm, beyond = symmetric_range(values)
         drawn = draw_field(ax, fields.plane, values, ERROR_MAP, norm)
-        ax.set_title(label, color=INK, fontsize=11, weight="bold")
+        ax.set_title(label, y=1.0, color=INK, fontsize=11, weight="bold")
         add_colorbar(figure, drawn, ax, "", "both" if beyond else "neither")
         sizes.append(f"{label} {number(np.sqrt(np.nanmean(values**2)))}")
     name_outer_axes(panels)
@@ -97,7 +97,7 @@ def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, 
         values = fields.picture(name, frame)
         norm, extend = range_of(values)
         drawn = draw_field(ax, fields.plane, values, FIELD_MAP, norm)
-        ax.set_title(title, color=INK, fontsize=11, weight="bold")
+        ax.set_title(title, y=1.0, color=INK, fontsize=11, weight="bold")
         add_colorbar(figure, drawn, ax, "", extend)
     return Picture(figure, caption, alt)
 
@@ -121,7 +121,7 @@ def _compare(
         difference = draw_field(right, fields.plane, found - wanted, ERROR_MAP, error_norm)
         add_colorbar(figure, difference, right, "", "both" if beyond else "neither")
     for ax, text in zip(panels[0], ("reference", "reconstruction", "error"), strict=True):
-        ax.set_title(text, color=INK, fontsize=11, weight="bold")
+        ax.set_title(text, y=1.0, color=INK, fontsize=11, weight="bold")
     name_outer_axes(panels)
     return _describe_comparison(figure, fields, rows, errors, saturated, by_time)
 

@@ -73,7 +73,7 @@ def _over_time(at: AtSensors, times: NDArray[np.float64]) -> tuple[Figure, str]:
             ax.plot(times[rows], at.reconstructed[rows, column], "-", color=color, lw=1.3, label=name)
             ax.plot(times[marks], at.measured[marks, column], "o", ms=3.0, color=color, mec="white", mew=0.4)
         style_curves(ax, "time t" if ax in panels[-1] else "", "")
-        ax.set_title(f"at ({', '.join(f'{c:.4g}' for c in places[place])})", color=INK, fontsize=10)
+        ax.set_title(f"at ({', '.join(f'{c:.4g}' for c in places[place])})", y=1.0, color=INK, fontsize=10)
     panels[0, 0].legend(frameon=False, ncols=len(at.names), loc="lower left", bbox_to_anchor=(0, 1.12))
     shown = "All places" if len(worst) == len(places) else f"{len(worst)} of {plural(len(places), 'place')}"
     return figure, (

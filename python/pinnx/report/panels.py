@@ -187,7 +187,7 @@ def figure_with_map(
     drawn = draw_field(ax, plane, values, FIELD_MAP, norm)
     name_outer_axes(panels)
     add_colorbar(figure, drawn, ax, label, extend)
-    ax.set_title(title, color=INK, fontsize=11)
+    ax.set_title(title, y=1.0, color=INK, fontsize=11)
     x0, x1, y0, y1 = plane.extent
     return figure, ax, 72 * np.array([width / (x1 - x0), height / (y1 - y0)])
 

@@ -16,7 +16,9 @@ starts; Efraimidis and Spirakis, Inf. Process. Lett. 97 (2006) 181, for random p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +112,9 @@ def coverage_points(
     """
     masses, centres, _ = gathered(points, weights, min(CELLS_PER_SENSOR * count, MAX_CELLS))
     rng = np.random.default_rng(seed)
-    found = [_lloyd(masses, centres, _start(masses, centres, count, rng)) for _ in range(STARTS)]
+    starts = [_start(masses, centres, count, rng) for _ in range(STARTS)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the search for the nearest holds no lock
+        found = list(pool.map(lambda start: _lloyd(masses, centres, start), starts))
     lowest = min(cost for _, cost in found)
     means = next(means for means, cost in found if cost <= lowest * (1.0 + 1e-9))
     nearest = _pick(points, count, allowed, min_distance, lambda rank, _: np.linalg.norm(points - means[rank], axis=1))

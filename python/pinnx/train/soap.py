@@ -29,7 +29,7 @@ from pinnx.train.soap_stack import SoapStack, first_state, state_shapes
 
 __all__ = ["Soap"]
 
-# Torch wraps these methods, so that they are never compiled, and the wrapper imports the compiler: a second of each start.
+# Torch wraps these methods, so that they are never compiled; the wrapper imports the compiler, a second of each start.
 _add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
 _state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
 _load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)

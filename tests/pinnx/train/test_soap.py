@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import io
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -276,6 +278,18 @@ def test_the_closure_is_called_with_gradients() -> None:
 
     assert [float(optimizer.step(closure)) for _ in range(2)] == [4.0, 4.0], "the first step moves nothing"
     assert p.item() < 2.0
+
+
+def test_the_compiler_of_torch_stays_unloaded() -> None:
+    """Its import is a second of each start."""
+    code = (
+        "import sys, torch\n"
+        "from pinnx.train.soap import Soap\n"
+        "optimizer = Soap([torch.nn.Parameter(torch.zeros(2, 2))])\n"
+        "optimizer.load_state_dict(optimizer.state_dict())\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("other", ["adam", "published", "transposed"])

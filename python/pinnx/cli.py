@@ -1,7 +1,7 @@
 """The command ``pinnx``.
 
     pinnx reconstruct PRESET|CONFIG.yaml --out DIR [--data FILE] [key=value ...]
-    pinnx reconstruct --resume DIR
+    pinnx resume DIR [--step N]
     pinnx demo [--out DIR] [key=value ...]
     pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [key=value ...]
     pinnx doctor
@@ -76,12 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sort_words(options: argparse.Namespace, rest: Sequence[str]) -> None:
-    """Separates the one other word (a configuration, a file) from the overrides, which have an = and are no file."""
+    """Separates the one other word (a configuration, a folder) from the overrides: they have an = and are no file."""
     name = options.word
     first = None if name is None else getattr(options, name)
     words = [*([] if first is None else [first]), *options.overrides, *rest]
-    # Not Path.is_file, which raises where a value is longer than any name of a file.
-    options.overrides = [word for word in words if "=" in word and not os.path.isfile(word)]
+    # Not Path.exists, which raises where a value is longer than any name of a file.
+    options.overrides = [word for word in words if "=" in word and not os.path.exists(word)]
     others = [word for word in words if word not in options.overrides]
     if name is not None:
         setattr(options, name, others.pop(0) if others else None)
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     job.add_argument("--sensors", metavar="FILE", help="positions of the sensors (the .csv that pinnx sensors writes)")
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
-    job.add_argument("--resume", metavar="DIR", help="continue the interrupted run in this folder, and nothing else")
+    job.add_argument("--resume", metavar="DIR", help="the same as pinnx resume DIR")
     job.add_argument("--quiet", action="store_true", help="show no progress")
     job.set_defaults(run=_reconstruct, word="config")
 
@@ -160,6 +160,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
     demo.add_argument("--quiet", action="store_true", help="show no progress")
     demo.set_defaults(run=_demo, word=None)
+
+    again = commands.add_parser(
+        "resume",
+        help="continue a run that was interrupted",
+        description="Continues a run from its newest whole checkpoint, with the settings that it has.",
+    )
+    again.add_argument("folder", nargs="?", metavar="DIR", help="folder of the run")
+    again.add_argument(
+        "--step", type=int, metavar="N", help="continue from the checkpoint of this step; later ones are removed"
+    )
+    again.add_argument("--quiet", action="store_true", help="show no progress")
+    again.set_defaults(run=_resume, word="folder", overrides=[])
 
     _add_sensors(commands)
 
@@ -285,8 +297,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
                 "--resume: expected no other options, as a resumed run keeps its settings; got "
                 + (", ".join(extra) or "overrides")
             )
-        console = _console(options)
-        return _done(job.resume(options.resume, console=console, command=options.command_line), options.resume, console)
+        return _continued(job, options.resume, None, options)
     if options.config is None or options.out is None:
         missing = "a preset or a configuration" if options.config is None else "--out DIR"
         raise PinnxError(f"reconstruct: expected {missing}, got none (see pinnx reconstruct --help)")
@@ -298,6 +309,19 @@ def _reconstruct(options: argparse.Namespace) -> int:
     if options.sensors is not None:
         overrides += _placed(options.sensors)
     return _run(job, load_config(options.config, overrides), options)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    if options.folder is None or options.overrides:
+        got = f"the setting {options.overrides[0]}" if options.overrides else "none"
+        raise PinnxError(f"resume: expected the folder of a run and no setting, as a run keeps its own; got {got}")
+    return _continued(_job(), options.folder, options.step, options)
+
+
+def _continued(job: ModuleType, folder: str, step: int | None, options: argparse.Namespace) -> int:
+    console = _console(options)
+    metrics = job.resume(folder, step=step, console=console, command=options.command_line)
+    return _done(metrics, folder, console)
 
 
 def _placed(path: str) -> list[str | tuple[str, Any]]:

@@ -163,7 +163,7 @@ def test_a_folder_that_holds_a_run(refused: Refused) -> None:
     said = refused(*words)
     assert said == (
         "run: expected a folder without a run, found config.yaml, checkpoints; choose another --out, "
-        "or continue this run: pinnx reconstruct --resume run"
+        "or continue this run: pinnx resume run"
     )
     assert (Path("run") / "config.yaml").read_text() == "precious"
     assert "expected a folder for the run, got a file" in refused(*words, "--out", "vortices.npz")
@@ -175,6 +175,11 @@ def test_resume_stands_alone(refused: Refused) -> None:
         assert refused("reconstruct", "--resume", "run", *extra) == wanted
     assert "found no config.yaml in it" in refused("reconstruct", "--resume", "run")
     assert "argument --resume: expected one argument" in refused("reconstruct", "--resume")
+    wanted = "resume: expected the folder of a run and no setting, as a run keeps its own; got "
+    assert refused("resume") == f"{wanted}none"
+    assert refused("resume", "run", "train.steps=9") == f"{wanted}the setting train.steps=9"
+    Path("a=b").mkdir()
+    assert "a=b: expected the folder of an interrupted run" in refused("resume", "a=b", "--step", "3")
 
 
 def test_verdicts_are_listed_by_name() -> None:
@@ -199,7 +204,7 @@ def test_a_run_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
     ):
         assert part in shown.out
     assert sorted(p.name for p in Path("run").iterdir()) == sorted(RunFolder.FILES)
-    assert main(["reconstruct", "--resume", "run"]) == 2, "it has ended"
+    assert main(["resume", "run"]) == main(["reconstruct", "--resume", "run"]) == 2, "it has ended"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +248,7 @@ def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert said.startswith("The velocity is uniform")
 
 
-@pytest.mark.parametrize("command", [[], ["reconstruct"], ["demo"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["reconstruct"], ["resume"], ["demo"], ["doctor"]])
 def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])

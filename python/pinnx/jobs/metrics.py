@@ -17,8 +17,9 @@ from pinnx.jobs.baseline import gappy_pod_baseline
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_description import flow_description
 from pinnx.jobs.held_out import HeldOut
-from pinnx.jobs.outputs import peak_memory_gib, versions
+from pinnx.jobs.outputs import versions
 from pinnx.physics.term import Measured
+from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 

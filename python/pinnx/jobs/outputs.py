@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import platform
-import resource
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from pinnx.jobs.output_points import OutputPoints
 from pinnx.runs.files import atomic_write
 from pinnx.train.problem import Problem
 
-__all__ = ["evaluate_output", "peak_memory_gib", "versions", "write_fields"]
+__all__ = ["evaluate_output", "versions", "write_fields"]
 
 
 def evaluate_output(
@@ -135,14 +133,6 @@ def _write_sensors(file: h5py.File, case: Case, fields: NDArray[np.float64]) -> 
     group["coordinates"] = case.coordinates
     measured, reconstructed = (np.column_stack(pair) for pair in zip(*columns.values(), strict=True))
     group["measured"], group["reconstructed"] = measured, reconstructed
-
-
-def peak_memory_gib() -> float:
-    """The most memory that this process has held, on the CPU, or on the GPU where that is more."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB elsewhere
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-    return float(max(host, device)) / 2**30
 
 
 def versions(device: torch.device) -> Mapping[str, Any]:

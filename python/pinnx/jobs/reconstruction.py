@@ -92,19 +92,23 @@ def reconstruct(
         return _train_and_finish(run, recorder)
 
 
-def resume(out: str | Path, *, console: Console | None = None, command: str = "pinnx.resume") -> dict[str, Any]:
+def resume(
+    out: str | Path, *, step: int | None = None, console: Console | None = None, command: str = "pinnx.resume"
+) -> dict[str, Any]:
     """Continues a run that was interrupted, to the same result, bitwise on the CPU.
 
-    From the newest checkpoint that is whole; a warning says why a newer one is not used.
+    From the newest checkpoint that is whole; a warning says why a newer one is not used. From an earlier ``step`` the
+    checkpoints and the rows of the history after it are removed.
 
     Args:
         out: the folder of the run.
+        step: of the checkpoint to continue from; None: the newest.
         console: where progress is shown; None: nowhere.
         command: what is recorded as the command.
 
     Raises:
-        PinnxError: no run that could be resumed: no configuration, no whole checkpoint, a finished run, or one that
-            another process writes.
+        PinnxError: no run that could be resumed: no configuration, no whole checkpoint, none of ``step``, a finished
+            run, or one that another process writes.
         Interrupted: Ctrl-C or SIGTERM.
     """
     watch = Stopwatch()
@@ -120,7 +124,7 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
     with folder.locked():
         config = load_config(str(folder.config), [])
         checkpoints = CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints)
-        state = _newest_state(checkpoints, folder, console)
+        state = _state_of(checkpoints, step, folder, console)
         run = _prepare(config, folder, console, command, watch)
         earlier = {"stopwatch": state.pop("stopwatch")} if "stopwatch" in state else {}
         run.trainer.load_state_dict(state)
@@ -128,16 +132,23 @@ def resume(out: str | Path, *, console: Console | None = None, command: str = "p
         recorder = _recorder(run, checkpoints)
         recorder.saved_step = run.trainer.step
         with folder.writing(f"free some space, then continue with: {folder.resume_command}"):
+            if removed := checkpoints.remove_after(run.trainer.step) if step is not None else []:
+                _say(console)(f"removed the checkpoints of later steps: {', '.join(map(str, removed))}")
             rewind(folder.history, run.trainer.step)
             run.case.sensors.write_csv(folder.sensors)
         return _train_and_finish(run, recorder)
 
 
-def _newest_state(checkpoints: CheckpointFolder, folder: RunFolder, console: Console | None) -> dict[str, Any]:
-    try:
-        path, state, refused = checkpoints.latest()
-    except PinnxError as error:
-        raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
+def _state_of(
+    checkpoints: CheckpointFolder, step: int | None, folder: RunFolder, console: Console | None
+) -> dict[str, Any]:
+    if step is not None:
+        path, state, refused = checkpoints.of_step(step)
+    else:
+        try:
+            path, state, refused = checkpoints.latest()
+        except PinnxError as error:
+            raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
     for reason in refused:
         warnings.warn(f"{reason}; {path.name} is used instead", stacklevel=3)
     _say(console)(f"continuing from {path}")

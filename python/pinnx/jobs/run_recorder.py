@@ -13,6 +13,7 @@ from typing import Any
 
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import append_row, flush_rows
+from pinnx.runs.memory import memory_now
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
 
@@ -56,6 +57,7 @@ class RunRecorder(Hook):
 
     Attributes:
         saved_step: of the last checkpoint that was written; None before.
+        watchers: called with each row of the history.
     """
 
     def __init__(self, folder: RunFolder, checkpoints: CheckpointFolder, watch: Stopwatch, found: Found) -> None:
@@ -63,10 +65,14 @@ class RunRecorder(Hook):
         self._loss: float | None = None
         self._rows: list[dict[str, float]] = []  # not written yet
         self.saved_step: int | None = None
+        self.watchers: list[Callable[[Mapping[str, float]], None]] = []
 
     def on_log(self, logged: LoggedStep) -> None:
         self._loss = logged.comparable
-        self._rows.append({**logged.as_row(), **self._found()})
+        row = {**logged.as_row(), **memory_now(), **self._found()}
+        self._rows.append(row)
+        for show in self.watchers:
+            show(row)
         try:
             while self._rows:
                 append_row(self._folder.history, self._rows[0])

@@ -16,7 +16,7 @@ from pinnx.errors import Interrupted
 from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.runs.progress import TrainingProgress
-from pinnx.train.hooks import Hook, LoggedStep
+from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import sigterm_interrupts
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
@@ -43,9 +43,6 @@ class _Shown(Hook):
 
     def on_step(self, step: int) -> None:
         self._progress.step(step)
-
-    def on_log(self, logged: LoggedStep) -> None:
-        self._progress.losses(logged.step, logged.total, logged.columns, logged.steps_per_s)
 
 
 def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float]) -> Trainer:
@@ -111,6 +108,7 @@ def interruptible_training(
         with sigterm_interrupts():
             with TrainingProgress(trainer.steps, console) as progress:
                 trainer.hooks += [recorder, _Shown(progress)]
+                recorder.watchers.append(progress.row)
                 with _threads(trainer, threads, progress):
                     trainer.run()
             trainer.save()

@@ -43,7 +43,7 @@ class RunFolder:
     @property
     def resume_command(self) -> str:
         """The command that continues an interrupted run."""
-        return shlex.join(["pinnx", "reconstruct", "--resume", str(self.path)])
+        return shlex.join(["pinnx", "resume", str(self.path)])
 
     @property
     def restart_command(self) -> str:

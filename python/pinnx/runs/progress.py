@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-__all__ = ["ProgressBar", "TrainingProgress"]
+__all__ = ["ProgressBar", "TrainingProgress", "training_line"]
+
+# Least time from one line to the next. In a log it is also a hundredth of the time so far: a day makes 700 lines.
+LINE_SECONDS, LINE_SHARE = 1.0, 0.01
+# Names of a row -> what is said behind their GiB.
+MEMORY = {"memory_gib": "", "gpu_memory_gib": " on the GPU"}
+
+
+class _Bar(Progress):
+    """A bar with a text below it, which wraps where the terminal is narrow."""
+
+    text = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.text:
+            yield Text(self.text)
 
 
 class ProgressBar:
@@ -22,20 +42,19 @@ class ProgressBar:
 
     def __init__(self, console: Console | None, *, transient: bool) -> None:
         self._console = console
-        self._bar: Progress | None = None
+        self._bar: _Bar | None = None
         if console is not None and console.is_terminal and not console.quiet:
-            self._bar = Progress(
+            self._bar = _Bar(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=20),
                 TaskProgressColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[info]}"),
                 console=console,
                 transient=transient,
             )
             self._name = "starting"
-            self._task = self._bar.add_task(self._name, total=None, info="")
+            self._task = self._bar.add_task(self._name, total=None)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -73,40 +92,62 @@ class ProgressBar:
         self._bar.update(self._task, completed=done)
 
     def info(self, text: str) -> None:
-        """Shows a text behind the bar."""
+        """Shows a text below the bar."""
         if self._bar is not None:
-            self._bar.update(self._task, info=text)
+            self._bar.text = text
 
     def _begin(self, name: str, total: int | None) -> None:
         # A new task in place of the last: rich cannot remove a task's total.
         assert self._bar is not None
         self._bar.remove_task(self._task)
-        self._task, self._name = self._bar.add_task(name, total=total, info=""), name
+        self._task, self._name = self._bar.add_task(name, total=total), name
 
 
 class TrainingProgress(ProgressBar):
-    """Step, losses, steps per second and time left; without a terminal a line for every tenth of the steps.
+    """How far a training is, and the numbers of its logged steps, at most one line a second.
 
     Args:
         total: number of steps.
         console: where to write; None: nothing is written.
+        clock: seconds that have passed.
     """
 
-    def __init__(self, total: int, console: Console | None) -> None:
+    def __init__(self, total: int, console: Console | None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(console, transient=False)
-        self._total = total
-        self._next_line = 0
+        self._total, self._clock = total, clock
+        self._started, self._shown = clock(), -math.inf
 
     def step(self, step: int) -> None:
         """Shows that ``step`` steps are done."""
         self.advance("training", step, self._total)
 
-    def losses(self, step: int, total: float, terms: Mapping[str, float], steps_per_s: float) -> None:
-        """Shows the losses of a logged step."""
-        parts = "  ".join(f"{name} {value:.1e}" for name, value in terms.items())
-        text = f"step {step}/{self._total}  {steps_per_s:.0f} steps/s  loss {total:.2e}  ({parts})"
+    def row(self, row: Mapping[str, float]) -> None:
+        """Shows a row of history.jsonl: the first, the last, and those between that are far enough apart."""
+        now = self._clock()
+        pause = LINE_SECONDS if self._bar is not None else max(LINE_SECONDS, LINE_SHARE * (now - self._started))
+        if now - self._shown < pause and row["step"] < self._total:
+            return
+        self._shown = now
+        text = training_line(row, self._total)
         self.info(text)
-        if self._bar is None and step >= self._next_line:
+        if self._bar is None:
             self.line(text)
-            tenth = max(1, self._total // 10)
-            self._next_line = min(self._total, (step // tenth + 1) * tenth)
+
+
+def training_line(row: Mapping[str, float], total: int) -> str:
+    """The numbers of a logged step in one line.
+
+    Args:
+        row: of history.jsonl.
+        total: number of steps.
+    """
+    step, speed = int(row["step"]), row["steps_per_s"]
+    parts = [f"step {step}/{total}", f"{speed:.0f} steps/s", f"loss {row['loss/total']:.2e}"]
+    for title, prefix, form in (("", "loss/", ".1e"), ("weights ", "weight/", ".3g")):
+        columns = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+        shown = [f"{name} {value:{form}}" for name, value in columns.items() if name != "total"]
+        parts += [f"{title}({'  '.join(shown)})"] if shown else []
+    parts += [f"nu {row['nu']:.4g}"] if "nu" in row else []
+    parts += [f"{row[name]:.2f} GiB{where}" for name, where in MEMORY.items() if name in row]
+    parts += [f"{timedelta(seconds=round((total - step) / speed))} left"] if speed > 0 else []
+    return "  ".join(parts)

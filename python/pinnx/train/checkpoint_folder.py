@@ -75,8 +75,7 @@ class CheckpointFolder:
             PinnxError: there is none.
         """
         refused: list[str] = []
-        steps = sorted(int(match[1]) for item in self.path.iterdir() if (match := NAME.fullmatch(item.name)))
-        for step in reversed(steps):
+        for step in reversed(self._steps()):
             path = self._file(step)
             try:
                 return Latest(path, load_checkpoint(path), refused)
@@ -84,6 +83,34 @@ class CheckpointFolder:
                 self._losses.pop(step, None)
                 refused.append(str(error))
         raise PinnxError("; ".join([f"{self.path}: expected a whole checkpoint, found none", *refused]))
+
+    def of_step(self, step: int) -> Latest:
+        """Reads the checkpoint of a step.
+
+        Raises:
+            PinnxError: there is none, with the steps of those that are there; or it is damaged.
+        """
+        steps = self._steps()
+        others = f"there are those of {', '.join(str(other) for other in steps if other != step) or 'no step'}"
+        if step not in steps:
+            raise PinnxError(f"{self.path}: expected a checkpoint of step {step}; {others}")
+        path = self._file(step)
+        try:
+            return Latest(path, load_checkpoint(path), [])
+        except PinnxError as error:
+            raise PinnxError(f"{error}; {others}") from None
+
+    def remove_after(self, step: int) -> list[int]:
+        """Removes the checkpoints of later steps, which a training from here on makes anew. Returns their steps."""
+        removed = [later for later in self._steps() if later > step]
+        for later in removed:
+            self._file(later).unlink()
+            self._losses.pop(later, None)
+        return removed
+
+    def _steps(self) -> list[int]:
+        """Of all files, damaged ones too, rising."""
+        return sorted(int(match[1]) for item in self.path.iterdir() if (match := NAME.fullmatch(item.name)))
 
     def _file(self, step: int) -> Path:
         return self.path / f"step-{step:08d}.safetensors"

@@ -18,7 +18,7 @@ from pinnx.jobs import outputs
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
-from pinnx.jobs.outputs import evaluate_output, peak_memory_gib, versions, write_fields
+from pinnx.jobs.outputs import evaluate_output, versions, write_fields
 
 Tiny = Callable[..., Config]
 SHAPES = {
@@ -140,7 +140,6 @@ def test_a_failure_while_writing_leaves_nothing(tiny: Tiny, tmp_path: Path, monk
 
 
 def test_numbers_of_the_machine() -> None:
-    assert 0.01 < peak_memory_gib() < 1000.0
     found = versions(torch.device("cpu"))
     assert set(found) == {"pinn_ext", "python", "torch", "numpy", "instruction_set", "threads", "device", "machine"}
     assert all(found.values())

@@ -92,7 +92,7 @@ def test_history_has_every_term_at_its_steps(finished: Finished) -> None:
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 4, 6]
     terms = {"momentum_x", "momentum_y", "continuity", "data", "boundary", "total"}
-    assert set(rows[0]) == {"step", "time_s", "lr", "steps_per_s"} | {f"loss/{term}" for term in terms}
+    assert set(rows[0]) == {"step", "time_s", "lr", "steps_per_s", "memory_gib"} | {f"loss/{term}" for term in terms}
 
 
 def test_the_configuration_is_everything_that_ran(finished: Finished, tmp_path: Path, no_report: None) -> None:

@@ -91,7 +91,7 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
     with pytest.raises(Interrupted) as caught:
         reconstruct(config, tmp_path / "run")
     assert str(caught.value) == (
-        f"interrupted after step {stop} of 6; saved. Continue with: pinnx reconstruct --resume {tmp_path / 'run'}"
+        f"interrupted after step {stop} of 6; saved. Continue with: pinnx resume {tmp_path / 'run'}"
     )
     assert last_state(tmp_path / "run")["clock"]["step"] == stop
     assert not (tmp_path / "run" / "metrics.json").exists()
@@ -106,6 +106,7 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
         ["train.balance.method=relobralo"],
         ["train.balance.method=gradnorm", "train.balance.every=2"],
         ["train.balance.method=ntk", "train.balance.every=3"],
+        ["train.balance.method=lagrangian", "train.balance.memory=0.5", "train.balance.growth=0.5"],
         ["train.causal.tolerance=1.0", "train.causal.every=3", "train.physics_ramp=[0.1, 0.9]"],
         ["train.data_loss=huber", "flow.learn_nu=true", "train.dtype=float64"],
     ],
@@ -155,7 +156,7 @@ def test_ctrl_c_says_how_to_continue_and_exits_with_130(tiny: Tiny, tmp_path: Pa
     config = tiny("unsteady_grid")
     done = command("once", config, tmp_path)
     run = tmp_path / "run"
-    wanted = f"pinnx: interrupted after step 3 of 6; saved. Continue with: pinnx reconstruct --resume {run}\n"
+    wanted = f"pinnx: interrupted after step 3 of 6; saved. Continue with: pinnx resume {run}\n"
     assert (done.returncode, done.stderr) == (130, wanted)
     assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "config.yaml", "history.jsonl", "sensors.csv"]
     reconstruct(config, tmp_path / "whole")
@@ -181,9 +182,9 @@ def test_sigterm_saves_and_exits_with_143(
         else:
             press(patch, after=2, number=signal.SIGTERM)
         assert main(["reconstruct", str(tmp_path / "c.yaml"), "--out", str(run)]) == 143
-    said = "stopped by SIGTERM after step 3 of 6; saved. Continue with: pinnx reconstruct --resume"
+    said = "stopped by SIGTERM after step 3 of 6; saved. Continue with: pinnx resume"
     if evaluating:
-        said = "stopped by SIGTERM. Continue from the last checkpoint with: pinnx reconstruct --resume"
+        said = "stopped by SIGTERM. Continue from the last checkpoint with: pinnx resume"
     assert capsys.readouterr().err == f"pinnx: {said} {run}\n"
     assert last_state(run)["clock"]["step"] == (6 if evaluating else 3)
     assert signal.getsignal(signal.SIGTERM) == before
@@ -207,7 +208,7 @@ def test_a_second_ctrl_c_does_not_save_half_a_step(tiny: Tiny, tmp_path: Path, m
     config = tiny("unsteady_grid", "train.checkpoint_every=2")
     reconstruct(config, tmp_path / "whole")
     press(monkeypatch, after=3, times=2)
-    with pytest.raises(Interrupted, match=r"^interrupted\. Continue from the last checkpoint with: pinnx reconstruct"):
+    with pytest.raises(Interrupted, match=r"^interrupted\. Continue from the last checkpoint with: pinnx resume"):
         reconstruct(config, tmp_path / "run")
     assert last_state(tmp_path / "run")["clock"]["step"] == 2
     resume(tmp_path / "run")
@@ -242,7 +243,7 @@ def test_stopped_while_it_evaluates_it_goes_on_without_training(
 
     with monkeypatch.context() as patch:
         patch.setattr(reconstruction, "evaluate_output", stop)
-        with pytest.raises(Interrupted, match="pinnx reconstruct --resume"):
+        with pytest.raises(Interrupted, match="pinnx resume"):
             reconstruct(config, tmp_path / "run")
     monkeypatch.setattr(Trainer, "train_step", stop)
     resume(tmp_path / "run")
@@ -297,6 +298,37 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
         resume(run, console=shown)
     assert f"continuing from {files[-2]}\n" in shown.file.getvalue()
     files[-1].unlink()  # it is damaged still
+    assert_same_run(tmp_path / "whole", run)
+
+
+def test_an_earlier_step_is_chosen_by_its_number(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came after it is removed, as the training makes it anew; a step that is not there changes nothing."""
+    run, config = tmp_path / "run", tiny("unsteady_grid", "train.checkpoint_every=1", "train.keep_checkpoints=9")
+    reconstruct(config, tmp_path / "whole")
+    press(monkeypatch, after=4)
+    with pytest.raises(Interrupted):
+        reconstruct(config, run)
+    files = sorted((run / "checkpoints").iterdir())
+    history = (run / "history.jsonl").read_bytes()
+    with pytest.raises(PinnxError) as caught:
+        resume(run, step=9)
+    wanted = f"{run / 'checkpoints'}: expected a checkpoint of step 9; there are those of 0, 1, 2, 3, 4, 5"
+    assert str(caught.value) == wanted
+    damaged = run / "checkpoints" / "step-00000003.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(PinnxError, match=r"3\.safetensors: expected a whole .*; there are those of 0, 1, 2, 4, 5$"):
+        resume(run, step=3)
+    assert (sorted((run / "checkpoints").iterdir()), (run / "history.jsonl").read_bytes()) == (files, history)
+    press(monkeypatch, after=2)
+    assert main(["resume", str(run), "--step", "2"]) == 130
+    shown = capsys.readouterr()
+    assert "step-00000002.safetensors\n" in shown.out
+    assert "\nremoved the checkpoints of later steps: 3, 4, 5\n" in shown.out
+    assert "interrupted after step 3 of 6" in shown.err
+    assert last_state(run)["clock"]["step"] == 3, "not one of the earlier training"
+    resume(run)
     assert_same_run(tmp_path / "whole", run)
 
 
@@ -383,7 +415,7 @@ def test_a_full_disk_at_the_end_leaves_a_run_that_can_be_resumed(
         with pytest.raises(PinnxError) as caught:
             reconstruct(config, run)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    remedy = f"free some space, then continue with: pinnx reconstruct --resume {run}"
+    remedy = f"free some space, then continue with: pinnx resume {run}"
     assert str(caught.value) == f"{run}: could not be written: File too large; {remedy}"
     assert (run / "fields.h5").exists() == (last == "run_metrics")
     resume(run)
@@ -421,6 +453,6 @@ def test_an_interrupt_on_a_full_disk_says_where_the_run_continues(
     ):
         reconstruct(config, run)
     assert str(caught.value) == (
-        f"interrupted after step 3 of 6; not saved. Continue from step 2 with: pinnx reconstruct --resume {run}"
+        f"interrupted after step 3 of 6; not saved. Continue from step 2 with: pinnx resume {run}"
     )
     assert last_state(run)["clock"]["step"] == 2

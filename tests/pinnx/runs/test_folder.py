@@ -28,7 +28,7 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, name: str) -> None
     for call in (RunFolder(tmp_path).require_free, RunFolder(tmp_path).create):
         with pytest.raises(PinnxError) as caught:
             call()
-        hint = f", or continue this run: pinnx reconstruct --resume {tmp_path}" if name == "config.yaml" else ""
+        hint = f", or continue this run: pinnx resume {tmp_path}" if name == "config.yaml" else ""
         wanted = f"{tmp_path}: expected a folder without a run, found {name}; choose another --out{hint}"
         assert str(caught.value) == wanted
     assert (tmp_path / name).read_text() == "precious"
@@ -50,7 +50,7 @@ def test_a_link_to_nowhere_counts_as_a_file_of_a_run(tmp_path: Path) -> None:
 
 def test_the_command_to_resume_is_ready_for_a_shell(tmp_path: Path) -> None:
     path = tmp_path / "my run; really"
-    assert RunFolder(path).resume_command == f"pinnx reconstruct --resume '{path}'"
+    assert RunFolder(path).resume_command == f"pinnx resume '{path}'"
 
 
 def test_places_that_are_no_folder_are_refused(tmp_path: Path) -> None:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from pinnx.runs.progress import ProgressBar, TrainingProgress
+from pinnx.runs.progress import ProgressBar, TrainingProgress, training_line
 
-TERMS = {"momentum_x": 1.0, "continuity": 2e-3, "data": 4e-5}
+ROW = {
+    "step": 0,
+    "time_s": 1.0,
+    "lr": 1e-3,
+    "loss/total": 1.25,
+    "loss/momentum_x": 1.0,
+    "loss/continuity": 2e-3,
+    "loss/data": 4e-5,
+    "steps_per_s": 20.0,
+    "memory_gib": 0.314,
+}
 
 
-def terminal(**options: Any) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=160, _environ={"TERM": "xterm"}, **options)
+def terminal(width: int = 160, **options: Any) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, _environ={"TERM": "xterm"}, **options)
 
 
 def written(console: Console) -> str:
@@ -23,12 +34,25 @@ def written(console: Console) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())
 
 
-def train(console: Console | None, steps: int = 100) -> None:
-    with TrainingProgress(steps, console) as progress:
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def train(console: Console | None, steps: int = 100, seconds: float = 0.3) -> None:
+    """A training that logs every fifth step, each of which takes ``seconds``."""
+    clock = Clock()
+    with TrainingProgress(steps, console, clock) as progress:
         for step in range(1, steps + 1):
+            clock.now += seconds
             progress.step(step)
             if step % 5 == 0 or step == 1:
-                progress.losses(step, 1.25, TERMS, 57.0)
+                progress.row({**ROW, "step": step})
 
 
 def select(console: Console | None) -> None:
@@ -38,19 +62,49 @@ def select(console: Console | None) -> None:
         progress.status("comparing with random places")
 
 
-def test_a_log_gets_a_line_for_every_tenth_of_the_training() -> None:
+def steps_shown(seconds: float, steps: int = 100) -> list[int]:
+    console = Console(file=io.StringIO(), width=60)
+    train(console, steps, seconds)
+    return [int(line.split()[1].split("/")[0]) for line in written(console).splitlines()]
+
+
+def test_a_log_gets_a_line_a_second_at_most() -> None:
+    """The first and the last step are always shown."""
+    assert steps_shown(0.3) == [1, *range(5, 101, 5)], "each logged step, 1.5 s apart"
+    assert steps_shown(0.125) == [1, *range(10, 101, 10)]
+    assert steps_shown(0.001) == [1, 100]
+
+
+def test_lines_of_a_long_run_become_rarer() -> None:
+    """One more per cent of the time from line to line: a day at a logged step a second makes 700 lines."""
+    shown = steps_shown(10.0, steps=3000)
+    assert len(shown) < 300
+    assert max(b - a for a, b in pairwise(shown[:-1])) == 30
+
+
+def test_a_line_has_every_number() -> None:
+    assert training_line({**ROW, "step": 40}, 100) == (
+        "step 40/100  20 steps/s  loss 1.25e+00  (momentum_x 1.0e+00  continuity 2.0e-03  data 4.0e-05)  "
+        "0.31 GiB  0:00:03 left"
+    )
+    adapted = {**ROW, "weight/momentum_x": 1.0, "weight/data": 12.5, "nu": 0.01, "gpu_memory_gib": 2.0}
+    assert training_line(adapted, 72100).endswith(
+        "  weights (momentum_x 1  data 12.5)  nu 0.01  0.31 GiB  2.00 GiB on the GPU  1:00:05 left"
+    )
+    assert training_line({**ROW, "steps_per_s": 0.0}, 100).endswith("0.31 GiB"), "no speed, no time"
+
+
+def test_a_line_in_a_log_is_not_wrapped() -> None:
     console = Console(file=io.StringIO(), width=60)
     train(console)
-    lines = written(console).splitlines()
-    assert [line.split()[1] for line in lines] == [f"{s}/100" for s in (1, *range(10, 101, 10))]
-    wanted = "57 steps/s  loss 1.25e+00  (momentum_x 1.0e+00  continuity 2.0e-03  data 4.0e-05)"
-    assert all(line.endswith(wanted) for line in lines), "not wrapped at the width of a terminal that is not there"
+    assert all(line.endswith(" left") for line in written(console).splitlines())
 
 
-def test_a_terminal_gets_a_bar_with_step_speed_losses_and_time_left() -> None:
-    console = terminal()
+@pytest.mark.parametrize("width", [60, 160])
+def test_a_terminal_gets_a_bar_with_every_number_below(width: int) -> None:
+    console = terminal(width=width)
     train(console)
-    for part in ("training", "100%", "step 100/100", "57 steps/s", "loss 1.25e+00", "continuity 2.0e-03", "0:00:00"):
+    for part in ("training", "100%", "step 100/100", "20 steps/s", "continuity 2.0e-03", "0.31 GiB", "0:00:00"):
         assert part in written(console)
 
 

@@ -1,0 +1,28 @@
+"""The memory that the process holds, against memory that a test takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinnx.runs import memory
+from pinnx.runs.memory import memory_now, peak_memory_gib
+
+
+def test_memory_that_is_taken_shows_and_goes_again() -> None:
+    if not memory.RESIDENT.exists():
+        pytest.skip("the system has no /proc")
+    before = memory_now()["memory_gib"]
+    taken = np.ones(2**25)  # 0.25 GiB, more than the allocator keeps
+    during = memory_now()["memory_gib"]
+    del taken
+    assert during - before == pytest.approx(0.25, abs=0.02)
+    assert memory_now()["memory_gib"] < during - 0.2
+    assert peak_memory_gib() >= during - 0.02
+
+
+def test_without_proc_the_peak_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "RESIDENT", Path("/no/such/file"))
+    assert memory_now()["memory_gib"] == pytest.approx(peak_memory_gib(), rel=0.01)

@@ -16,6 +16,7 @@ from torch import Tensor
 from pinn_ext._impl.checks import check_coordinates, check_mlp, check_spec_fits
 from pinn_ext._impl.jet_operator import jet_operator
 from pinn_ext._impl.network import interleaved, invariant_parts
+from pinn_ext._impl.product import Products, check_products
 from pinn_ext.activation import Activation
 from pinn_ext.jet import Jet, JetSpec
 
@@ -31,6 +32,7 @@ def mlp_jet(
     activation: Activation,
     *,
     thread_invariant: bool | int = False,
+    products: Products = "ieee",
 ) -> Jet:
     """The jet of a multilayer perceptron behind Fourier features, in one pass.
 
@@ -45,6 +47,9 @@ def mlp_jet(
         thread_invariant: gradients with the same bits on any number of threads, at up to 32 gradients' worth of
             memory; a number, 1 to 32, is that of the parts whose gradients are added, and so of the threads that find
             work. Without it they are the same for the same number of threads.
+        products: precision of the operands of the matrix products: "ieee", that of the tensors; "bfloat16", "float16",
+            and on CUDA "tf32", for float32 alone: layer by layer, with sums, activations and all streams in float32,
+            and less accurate (``docs/performance.md``).
 
     Returns:
         A jet of ``[spec.num_streams, n, c]``, differentiable once in ``B``, ``weights`` and ``biases``, not in ``x``.
@@ -58,6 +63,7 @@ def mlp_jet(
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
+    check_products(products, x)
     parts = invariant_parts(thread_invariant, B, weights)
     streams = spec.first, spec.laplacian_weights, spec.has_laplacian
-    return Jet(jet_operator(x, B, interleaved(weights, biases), *streams, activation, parts), spec)
+    return Jet(jet_operator(x, B, interleaved(weights, biases), *streams, activation, products, parts), spec)

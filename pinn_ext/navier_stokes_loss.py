@@ -21,6 +21,7 @@ from pinn_ext._impl.checks import (
 from pinn_ext._impl.loss_operator import loss_operator
 from pinn_ext._impl.network import interleaved, invariant_parts
 from pinn_ext._impl.operator import transforms_active
+from pinn_ext._impl.product import Products, check_products
 from pinn_ext.activation import Activation
 from pinn_ext.jet import JetSpec
 from pinn_ext.navier_stokes import check_flow
@@ -44,6 +45,7 @@ def navier_stokes_loss(
     count: float | None = None,
     return_residual: bool = False,
     thread_invariant: bool | int = False,
+    products: Products = "ieee",
 ) -> tuple[Tensor, ...]:
     """``total = sum_i term_weights[i] term_i`` with ``term_i = sum_points point_weight residual_i^2 / count``.
 
@@ -65,6 +67,7 @@ def navier_stokes_loss(
         count: what the sums are divided by, > 0: the points of the whole step, where these are a part of them. None: n.
         return_residual: give the residual of every point too.
         thread_invariant: as for `mlp_jet`.
+        products: as for `mlp_jet`.
 
     Returns:
         ``(total, terms)`` or ``(total, terms, residual)``: ``total`` a scalar, differentiable once in ``B``,
@@ -78,6 +81,7 @@ def navier_stokes_loss(
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
     check_spec_fits(spec, x.shape[1])
+    check_products(products, x)
     n, outputs = x.shape[0], biases[-1].shape[0]
     if n == 0:
         raise ValueError("x: expected at least one point, as a mean over none is no loss, got 0")
@@ -103,6 +107,7 @@ def navier_stokes_loss(
         spec.first,
         spec.laplacian_weights,
         activation,
+        products,
         steady,
         None if count is None else float(count),
         return_residual,

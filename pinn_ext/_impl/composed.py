@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from pinn_ext._impl.product import product
 from pinn_ext.activation import activation_jet_backward_kernel, activation_jet_kernel
 from pinn_ext.fourier import fourier_jet_backward_kernel, fourier_jet_kernel
 from pinn_ext.linear import linear_jet_kernel
@@ -45,6 +46,7 @@ class Network(NamedTuple):
     lap_weights: Sequence[float]
     laplacian: bool
     activation: str
+    products: str = "ieee"
 
     @property
     def streams(self) -> tuple[Sequence[int], Sequence[float], bool]:
@@ -92,11 +94,11 @@ class Network(NamedTuple):
         keep(data)
         *hidden, last = self.layers
         for weight, bias in hidden:
-            data = linear_jet_kernel(data, weight, bias)
+            data = linear_jet_kernel(data, weight, bias, self.products)
             keep(data)
             data = activation_jet_kernel(data, *self.streams, self.activation)
             keep(data)
-        return linear_jet_kernel(data, *last)
+        return linear_jet_kernel(data, *last, self.products)
 
     def backward(self, v_out: Tensor, x: Tensor, tape: list[Tensor], gradient: list[Tensor]) -> None:
         """Adds a chunk's share to the views ``gradient``, B's where there is one for it. Uses the tape up."""
@@ -104,12 +106,12 @@ class Network(NamedTuple):
         for layer in reversed(range(len(layers))):
             inputs = tape.pop()
             columns, rows = inputs.view(-1, inputs.shape[2]), v_out.view(-1, v_out.shape[2])
-            gradient[2 * layer].addmm_(rows.t(), columns)
+            product(rows.t(), columns, self.products, out=gradient[2 * layer], add=True)
             gradient[2 * layer + 1].add_(v_out[0].sum(0))
             if layer == 0 and len(gradient) == 2 * len(layers):
                 return
             # The inputs have been used: their cotangent takes their place.
-            v_out = torch.mm(rows, layers[layer][0], out=columns).view_as(inputs)
+            v_out = product(rows, layers[layer][0], self.products, out=columns).view_as(inputs)
             if layer > 0:
                 v_out = activation_jet_backward_kernel(v_out, tape.pop(), *self.streams, self.activation)
         _, v_B = fourier_jet_backward_kernel(v_out, x, self.B, *self.streams, False)

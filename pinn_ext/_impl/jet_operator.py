@@ -24,8 +24,8 @@ __all__ = ["gradient_operator", "jet_operator"]
 
 def _kernel(x: Tensor, *options: Any) -> Tensor:
     network = composed.Network(*options[:-1])
-    shape = shape_of(x, *network)
-    if not fused_supports(shape, x):
+    shape = shape_of(x, *network[:-1])
+    if network.products != "ieee" or not fused_supports(shape, x):
         return composed.mlp_jet(x, network)
     x, network = x.contiguous(), network.contiguous()
     out = network.empty_jet(x)
@@ -60,8 +60,8 @@ def _autograd(ctx: Any, v_out: Tensor) -> tuple[Any, ...]:
 def _backward_kernel(v_out: Tensor, x: Tensor, *options: Any) -> Tensor:
     *described, want_B, parts = options
     network = composed.Network(*described)
-    shape = shape_of(x, *network)
-    if not fused_supports(shape, x):
+    shape = shape_of(x, *network[:-1])
+    if network.products != "ieee" or not fused_supports(shape, x):
         return composed.mlp_jet_gradient(v_out, x, network, want_B)
     gradient = _backward_fake(v_out, x, *options)
     if v_out.numel() == 0:
@@ -86,7 +86,7 @@ def _backward_fake(v_out: Tensor, x: Tensor, B: Tensor, parameters: list[Tensor]
     return x.new_empty(num_parameters(parameters) + (B.numel() if want_B else 0))
 
 
-_STREAMS = "int[] first, float[] weights, bool laplacian, str activation"
+_STREAMS = "int[] first, float[] weights, bool laplacian, str activation, str products"
 
 jet_operator = register_operator(
     f"mlp_jet(Tensor x, Tensor B, Tensor[] parameters, {_STREAMS}, int parts) -> Tensor",

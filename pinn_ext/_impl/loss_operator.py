@@ -47,6 +47,7 @@ class LossArguments:
     first: Sequence[int]
     weights: Sequence[float]  # of the Laplacian
     activation: str
+    products: str
     steady: bool
     count: float | None  # None: n
     want_residual: bool
@@ -88,7 +89,7 @@ class LossArguments:
 def _kernel(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     a = LossArguments(*arguments)
     shape = shape_of(a.x, a.B, a.parameters, a.first, a.weights, True, a.activation)
-    if not fused_supports(shape, a.x):
+    if a.products != "ieee" or not fused_supports(shape, a.x):
         return composed_loss(a)
     a.make_contiguous()
     total, terms, residual, gradient = a.results()
@@ -145,7 +146,7 @@ class _NavierStokes(NamedTuple):
 
 def composed_loss(a: LossArguments) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The results of the operator, layer by layer."""
-    network = composed.Network(a.B, a.parameters, a.first, a.weights, True, a.activation)
+    network = composed.Network(a.B, a.parameters, a.first, a.weights, True, a.activation, a.products)
     _, _, residual, flat = a.results()
     views, v_nu = None, None
     if a.want_gradient:
@@ -198,8 +199,8 @@ def _backward_fake(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> T
 
 loss_operator = register_operator(
     "navier_stokes_loss(Tensor x, Tensor B, Tensor[] parameters, Tensor nu, Tensor term_weights, "
-    "Tensor? point_weights, Tensor? forcing, int[] first, float[] weights, str activation, bool steady, float? count, "
-    "bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts) "
+    "Tensor? point_weights, Tensor? forcing, int[] first, float[] weights, str activation, str products, "
+    "bool steady, float? count, bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _kernel,
     _fake,

@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--sensors", metavar="FILE", help="positions of the sensors (the .csv that pinnx sensors writes)")
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
     job.add_argument("--resume", metavar="DIR", help="the same as pinnx resume DIR")
-    job.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_showing(job)
     job.set_defaults(run=_reconstruct, word="config")
 
     demo = commands.add_parser(
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings, as for reconstruct")
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
-    demo.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_showing(demo)
     demo.set_defaults(run=_demo, word=None)
 
     again = commands.add_parser(
@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--step", type=int, metavar="N", help="continue from the checkpoint of this step; later ones are removed"
     )
-    again.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_showing(again)
     again.set_defaults(run=_resume, word="folder", overrides=[])
 
     _add_sensors(commands)
@@ -182,6 +182,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_showing(command: argparse.ArgumentParser) -> None:
+    """What is shown of a training."""
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--quiet", action="store_true", help="show no progress")
+    how.add_argument("--live", action="store_true", help="show curves of the losses and the checks, on a terminal")
+    command.add_argument(
+        "--profile", action="store_true", help="record a few steps: profile.txt and profile.json in the run's folder"
+    )
+
+
+def _shown(options: argparse.Namespace) -> dict[str, Any]:
+    """What a job is given of these options."""
+    return {
+        "console": _console(options),
+        "live": options.live,
+        "profile": options.profile,
+        "command": options.command_line,
+    }
 
 
 def _add_sensors(commands: Any) -> None:
@@ -319,9 +339,8 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _continued(job: ModuleType, folder: str, step: int | None, options: argparse.Namespace) -> int:
-    console = _console(options)
-    metrics = job.resume(folder, step=step, console=console, command=options.command_line)
-    return _done(metrics, folder, console)
+    shown = _shown(options)
+    return _done(job.resume(folder, step=step, **shown), folder, shown["console"])
 
 
 def _placed(path: str) -> list[str | tuple[str, Any]]:
@@ -341,9 +360,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _run(job: ModuleType, config: Any, options: argparse.Namespace) -> int:
-    console = _console(options)
-    metrics = job.reconstruct(config, options.out, console=console, command=options.command_line)
-    return _done(metrics, options.out, console)
+    shown = _shown(options)
+    return _done(job.reconstruct(config, options.out, **shown), options.out, shown["console"])
 
 
 def _done(metrics: dict[str, Any], out: str, console: Console) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pinnx.config import Config
 from pinnx.evals.accuracy import field_errors, worst_component
-from pinnx.evals.checks import verify
+from pinnx.evals.checks import Check, verify
 from pinnx.evals.evaluation import Evaluation, measure
 from pinnx.evals.settling import last_change
 from pinnx.jobs.baseline import gappy_pod_baseline
@@ -23,7 +23,7 @@ from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 
-__all__ = ["run_metrics"]
+__all__ = ["checks_at_points", "run_metrics"]
 
 SETTLED = "viscosity_settled"
 
@@ -52,7 +52,7 @@ def run_metrics(
     """
     problem, errors, learned = trainer.problem, _errors(case, flow), config.problem.learn_nu
     worst = _worst(case, errors)
-    measured = _at_points(config, case, problem)
+    measured = _at_points(config, case, problem, config.evals.points)
     if learned:
         change = last_change(*(history[name] for name in ("step", "lr", "nu")))
         measured.append(Measured(SETTLED, change, f"{nu:.4g}, from the guess {case.nu:.4g}"))
@@ -90,14 +90,20 @@ def run_metrics(
     }
 
 
-def _at_points(config: Config, case: Case, problem: Problem) -> list[Measured]:
+def checks_at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Check]:
+    """The checks of the fields as they are now, but for those that need a reference or a second training."""
+    limits = config.evals.limits.model_dump()
+    return verify(_at_points(config, case, problem, num_points), limits=limits)
+
+
+def _at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Measured]:
     """The numbers of all terms and of the periodic axes."""
     return measure(
         problem.model,
         problem.terms,
         case.bounds,
         periodic=tuple(case.periods),
-        num_points=config.evals.points,
+        num_points=num_points,
         seed=config.train.seed,
     )
 

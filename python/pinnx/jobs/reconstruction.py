@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
-from pinnx.jobs.metrics import run_metrics
+from pinnx.jobs.metrics import checks_at_points, run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.training import interruptible_training, make_trainer
@@ -30,13 +31,28 @@ from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns, rewind
-from pinnx.runs.progress import ProgressBar
+from pinnx.runs.live_view import LiveView
+from pinnx.runs.progress import ProgressBar, TrainingProgress
 from pinnx.train.checkpoint import FORMAT
 from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.profiling import StepProfile
 from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 
 __all__ = ["reconstruct", "resume"]
+
+
+# Points of the residuals in the checks of the live view: as many as a step has, or so.
+LIVE_POINTS = 1000
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of a run while it trains, and where."""
+
+    console: Console | None
+    live: bool = False
+    profile: bool = False
 
 
 @dataclass
@@ -48,13 +64,19 @@ class _Run:
     flow: FlowProblem
     trainer: Trainer
     folder: RunFolder
-    console: Console | None
+    shown: _Shown
     command: str
     watch: Stopwatch
 
 
 def reconstruct(
-    config: Config, out: str | Path, *, console: Console | None = None, command: str = "pinnx.reconstruct"
+    config: Config,
+    out: str | Path,
+    *,
+    console: Console | None = None,
+    live: bool = False,
+    profile: bool = False,
+    command: str = "pinnx.reconstruct",
 ) -> dict[str, Any]:
     """Reconstructs a flow and writes the folder of the run.
 
@@ -62,6 +84,8 @@ def reconstruct(
         config: everything that decides the run.
         out: the folder, which must not hold a run yet.
         console: where progress is shown; None: nowhere.
+        live: show curves of the losses and the checks on the console, which is a terminal.
+        profile: record a few steps, and write profile.txt and profile.json.
         command: what is recorded as the command.
 
     Returns:
@@ -71,11 +95,11 @@ def reconstruct(
         PinnxError: bad input; nothing has been written then.
         Interrupted: Ctrl-C or SIGTERM, after the folder was made; ``resume`` continues the run.
     """
-    watch = Stopwatch()
+    watch, shown = Stopwatch(), _shown(console, live=live, profile=profile)
     config = _with_absolute_paths(config)
     folder = RunFolder(out)
     folder.require_free()
-    run = _prepare(config, folder, console, command, watch)
+    run = _prepare(config, folder, shown, command, watch)
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
         run.trainer.loss()
@@ -93,7 +117,13 @@ def reconstruct(
 
 
 def resume(
-    out: str | Path, *, step: int | None = None, console: Console | None = None, command: str = "pinnx.resume"
+    out: str | Path,
+    *,
+    step: int | None = None,
+    console: Console | None = None,
+    live: bool = False,
+    profile: bool = False,
+    command: str = "pinnx.resume",
 ) -> dict[str, Any]:
     """Continues a run that was interrupted, to the same result, bitwise on the CPU.
 
@@ -104,6 +134,8 @@ def resume(
         out: the folder of the run.
         step: of the checkpoint to continue from; None: the newest.
         console: where progress is shown; None: nowhere.
+        live: as for ``reconstruct``.
+        profile: as for ``reconstruct``.
         command: what is recorded as the command.
 
     Raises:
@@ -111,7 +143,7 @@ def resume(
             run, or one that another process writes.
         Interrupted: Ctrl-C or SIGTERM.
     """
-    watch = Stopwatch()
+    watch, shown = Stopwatch(), _shown(console, live=live, profile=profile)
     folder = RunFolder(out)
     if not os.path.isfile(folder.config):
         raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
@@ -125,7 +157,7 @@ def resume(
         config = load_config(str(folder.config), [])
         checkpoints = CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints)
         state = _state_of(checkpoints, step, folder, console)
-        run = _prepare(config, folder, console, command, watch)
+        run = _prepare(config, folder, shown, command, watch)
         earlier = {"stopwatch": state.pop("stopwatch")} if "stopwatch" in state else {}
         run.trainer.load_state_dict(state)
         load_state({"stopwatch": run.watch}, earlier)
@@ -155,6 +187,12 @@ def _state_of(
     return state
 
 
+def _shown(console: Console | None, *, live: bool, profile: bool) -> _Shown:
+    if live and (console is None or not console.is_terminal):
+        raise PinnxError("--live: expected a terminal, got a file or a pipe; leave --live out")
+    return _Shown(console, live, profile)
+
+
 def _say(console: Console | None) -> Any:
     if console is None:
         return lambda text: None
@@ -172,13 +210,13 @@ def _with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=update)})
 
 
-def _prepare(config: Config, folder: RunFolder, console: Console | None, command: str, watch: Stopwatch) -> _Run:
-    case = load_case(config, progress=_say(console))
+def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch) -> _Run:
+    case = load_case(config, progress=_say(shown.console))
     for note in case.notes:
-        _say(console)(f"note: {note}")
+        _say(shown.console)(f"note: {note}")
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
-    return _Run(config, case, flow, trainer, folder, console, command, watch)
+    return _Run(config, case, flow, trainer, folder, shown, command, watch)
 
 
 def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
@@ -187,18 +225,34 @@ def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunReco
 
 
 def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
-    command = run.folder.resume_command
+    command, progress = run.folder.resume_command, _progress(run)
     with (
         run.folder.writing(f"free some space, then continue with: {command}"),
-        interruptible_training(run.trainer, recorder, run.console, command, run.config.train.threads),
+        interruptible_training(
+            run.trainer, recorder, progress, command, run.config.train.threads, _profiled(run, progress.line)
+        ),
     ):
         return _finish(run)
+
+
+def _progress(run: _Run) -> TrainingProgress:
+    steps, console = run.trainer.steps, run.shown.console
+    if not run.shown.live or console is None:
+        return TrainingProgress(steps, console)
+    return LiveView(steps, console, lambda: checks_at_points(run.config, run.case, run.flow.problem, LIVE_POINTS))
+
+
+def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:
+    if not run.shown.profile:
+        return None
+    folder, trainer = run.folder, run.trainer
+    return StepProfile(folder.trace, folder.profile, first=trainer.step, last=trainer.steps, report=report)
 
 
 def _finish(run: _Run) -> dict[str, Any]:
     case, flow, folder = run.case, run.flow, run.folder
     times = "" if case.steady else f" at {plural(case.output.num_frames, 'time')}"
-    with ProgressBar(run.console, transient=True) as bar:
+    with ProgressBar(run.shown.console, transient=True) as bar:
         bar.status(f"evaluating the fields{times} and the checks")
         evaluation = evaluate_output(
             case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
@@ -207,7 +261,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         at_sensors = flow.problem.model.predict(case.coordinates)
         write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors)
         history = history_columns(folder.history)
-    left_out = held_out_sensors(run.config, case, run.console)
+    left_out = held_out_sensors(run.config, case, run.shown.console)
     metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history, left_out)
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")

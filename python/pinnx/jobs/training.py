@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from pinnx.config import Config
 from pinnx.config.method import Train
@@ -22,6 +21,7 @@ from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
+from pinnx.train.profiling import StepProfile
 from pinnx.train.step_method import FirstOrder
 from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
@@ -85,9 +85,10 @@ def _first_order(settings: Train, objective: Objective) -> FirstOrder:
 def interruptible_training(
     trainer: Trainer,
     recorder: RunRecorder,
-    console: Console | None,
+    progress: TrainingProgress,
     resume_command: str,
     threads: int | None = None,
+    profiled: StepProfile | None = None,
 ) -> Iterator[None]:
     """Trains to the end and saves the last state; the block is what follows.
 
@@ -96,9 +97,10 @@ def interruptible_training(
     Args:
         trainer: what trains.
         recorder: writes the files of the run.
-        console: where progress is shown; None: nowhere.
+        progress: shows how far the training is.
         resume_command: what continues the run.
         threads: of a step on the CPU; None: the number that measured steps find the fastest.
+        profiled: records some of the steps; None: none are.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM, in the training or in the block.
@@ -106,11 +108,10 @@ def interruptible_training(
     trained = False
     try:
         with sigterm_interrupts():
-            with TrainingProgress(trainer.steps, console) as progress:
-                trainer.hooks += [recorder, _Shown(progress)]
+            with progress, _threads(trainer, threads, progress), profiled or nullcontext():
+                trainer.hooks += [recorder, _Shown(progress), *([profiled] if profiled else [])]
                 recorder.watchers.append(progress.row)
-                with _threads(trainer, threads, progress):
-                    trainer.run()
+                trainer.run()
             trainer.save()
             trained = True
             yield

@@ -2,6 +2,7 @@
 
 config.yaml sensors.csv history.jsonl checkpoints/       from the start of the training on
 metrics.json fields.h5 report.html                       when it has ended
+profile.txt profile.json                                 where a profile was wanted
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class RunFolder:
     """
 
     FILES = ("config.yaml", "metrics.json", "history.jsonl", "sensors.csv", "fields.h5", "checkpoints", "report.html")
+    OPTIONAL = ("profile.txt", "profile.json")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -39,6 +41,8 @@ class RunFolder:
         self.fields = self.path / "fields.h5"
         self.checkpoints = self.path / "checkpoints"
         self.report = self.path / "report.html"
+        self.profile = self.path / "profile.txt"
+        self.trace = self.path / "profile.json"
 
     @property
     def resume_command(self) -> str:
@@ -58,7 +62,7 @@ class RunFolder:
         """
         if os.path.lexists(self.path) and not os.path.isdir(self.path):
             raise PinnxError(f"{self.path}: expected a folder for the run, got a file")
-        held = [name for name in self.FILES if os.path.lexists(self.path / name)]
+        held = [name for name in (*self.FILES, *self.OPTIONAL) if os.path.lexists(self.path / name)]
         if held:
             unfinished = self.config.name in held and self.report.name not in held
             raise PinnxError(

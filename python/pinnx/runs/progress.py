@@ -17,19 +17,21 @@ __all__ = ["ProgressBar", "TrainingProgress", "training_line"]
 
 # Least time from one line to the next. In a log it is also a hundredth of the time so far: a day makes 700 lines.
 LINE_SECONDS, LINE_SHARE = 1.0, 0.01
+# Of the names of a row: what is said before them, how they begin, how their numbers are written.
+GROUPS = (("", "loss/", ".1e"), ("weights ", "weight/", ".3g"), ("", "method/", ".2g"))
 # Names of a row -> what is said behind their GiB.
 MEMORY = {"memory_gib": "", "gpu_memory_gib": " on the GPU"}
 
 
 class _Bar(Progress):
-    """A bar with a text below it, which wraps where the terminal is narrow."""
+    """A bar with something below it; a text wraps where the terminal is narrow."""
 
-    text = ""
+    below: RenderableType = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        if self.text:
-            yield Text(self.text)
+        if self.below:
+            yield self.below
 
 
 class ProgressBar:
@@ -91,10 +93,10 @@ class ProgressBar:
             self._begin(name, total)
         self._bar.update(self._task, completed=done)
 
-    def info(self, text: str) -> None:
-        """Shows a text below the bar."""
+    def info(self, below: RenderableType) -> None:
+        """Shows something below the bar."""
         if self._bar is not None:
-            self._bar.text = text
+            self._bar.below = below
 
     def _begin(self, name: str, total: int | None) -> None:
         # A new task in place of the last: rich cannot remove a task's total.
@@ -128,24 +130,28 @@ class TrainingProgress(ProgressBar):
         if now - self._shown < pause and row["step"] < self._total:
             return
         self._shown = now
+        self._show(row)
+
+    def _show(self, row: Mapping[str, float]) -> None:
         text = training_line(row, self._total)
-        self.info(text)
+        self.info(Text(text))
         if self._bar is None:
             self.line(text)
 
 
-def training_line(row: Mapping[str, float], total: int) -> str:
+def training_line(row: Mapping[str, float], total: int, *, columns: bool = True) -> str:
     """The numbers of a logged step in one line.
 
     Args:
         row: of history.jsonl.
         total: number of steps.
+        columns: those of the loss, and their weights, as well.
     """
     step, speed = int(row["step"]), row["steps_per_s"]
     parts = [f"step {step}/{total}", f"{speed:.0f} steps/s", f"loss {row['loss/total']:.2e}"]
-    for title, prefix, form in (("", "loss/", ".1e"), ("weights ", "weight/", ".3g")):
-        columns = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
-        shown = [f"{name} {value:{form}}" for name, value in columns.items() if name != "total"]
+    for title, prefix, form in GROUPS if columns else GROUPS[2:]:
+        group = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+        shown = [f"{name} {value:{form}}" for name, value in group.items() if name != "total"]
         parts += [f"{title}({'  '.join(shown)})"] if shown else []
     parts += [f"nu {row['nu']:.4g}"] if "nu" in row else []
     parts += [f"{row[name]:.2f} GiB{where}" for name, where in MEMORY.items() if name in row]

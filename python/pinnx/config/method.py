@@ -89,6 +89,11 @@ class Model(Section):
         "1/length, 1/time",
     )
     activation: Activation = setting("tanh", "activation function")
+    corner_flow: Switch = setting(
+        True,
+        "add the Stokes flow next to corners where two sides prescribe different velocities, in two dimensions; the "
+        "network learns the rest",
+    )
     seed: Seed | None = setting(None, "seed of the frequencies and of the first weights; null = that at the top")
 
 

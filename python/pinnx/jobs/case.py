@@ -12,8 +12,10 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.output_points import OutputPoints
-from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
+from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
+from pinnx.physics.corners import discontinuity_corners
 from pinnx.physics.scales import Scales
+from pinnx.report.formatting import plural
 from pinnx.sensors.sensor_set import SensorSet
 
 __all__ = ["Case", "make_case"]
@@ -127,7 +129,12 @@ def make_case(
         reference=reference,
         source=measured.source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
-        notes=(*measured.notes, *_notes(config, data_nu, bounds), *scale_notes(scales, bounds, nu, times)),
+        notes=(
+            *measured.notes,
+            *_notes(config, data_nu, bounds),
+            *_corner_notes(config, conditions, bounds, scales),
+            *scale_notes(scales, bounds, nu, times),
+        ),
         speed=measured.speed,
         pressure=measured.pressure,
     )
@@ -142,6 +149,24 @@ def _notes(config: Config, data_nu: float | None, bounds: dict[str, tuple[float,
         if getattr(config.domain, axis) is None:
             low, high = bounds[axis]
             notes.append(f"domain.{axis} is not given: the period in {axis} is that of the data, {high - low:g}.")
+    return notes
+
+
+def _corner_notes(
+    config: Config, conditions: tuple[BoundaryCondition, ...], bounds: dict[str, tuple[float, float]], scales: Scales
+) -> list[str]:
+    """Where the Stokes flow of corners is added to the network, and where it is not."""
+    if not config.model.corner_flow:
+        return []
+    corners = discontinuity_corners(conditions, bounds, scales=scales.of_fields(component_names(bounds)))
+    known = sum(corner.step is not None for corner in corners)
+    notes, left = [], len(corners) - known
+    if known:
+        where = f"At {plural(known, 'corner')} two sides prescribe different velocities"
+        notes.append(f"{where}: the Stokes flow there is added to the network.")
+    if left:
+        where = f"At {plural(left, 'corner')} two sides disagree, and no Stokes flow is added"
+        notes.append(f"{where}: that takes two dimensions, and constant velocities on both sides.")
     return notes
 
 

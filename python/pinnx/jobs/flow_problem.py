@@ -17,8 +17,10 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
 from pinnx.losses import huber
+from pinnx.models.added_field import AddedField
 from pinnx.models.fourier_network import FourierNetwork, random_frequencies
 from pinnx.physics.boundary_values import BoundaryValues
+from pinnx.physics.corner_flow import CornerFlow, corner_flow
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
@@ -106,7 +108,10 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     weights = train.weights
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
     configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
-    problem = Problem(_network(config, case, equations.fields).to(device), terms, fields=equations.fields)
+    network = _network(config, case, equations.fields)
+    field = _corner_flow(config, case, corners, equations)
+    model = network if field is None else AddedField(network, field)
+    problem = Problem(model.to(device), terms, fields=equations.fields)
     return FlowProblem(
         problem,
         {name: configured[name] for name in configured if name in problem.names},
@@ -132,6 +137,15 @@ def _corner_weights(
     if not corners or radius is None:
         return None
     return lambda x: corner_weights(x, corners, tuple(case.bounds), radius)
+
+
+def _corner_flow(config: Config, case: Case, corners: Sequence[Corner], equations: NavierStokes) -> CornerFlow | None:
+    """What is added to the network where sides disagree."""
+    if not config.model.corner_flow:
+        return None
+    dtype = DTYPES[config.train.dtype]
+    # The viscosity as it is in each step, with its gradient: the Stokes terms of this field cancel for any of them.
+    return corner_flow(corners, case.bounds, case.scales, lambda: equations.scaled_nu, dtype=dtype)
 
 
 def _network(config: Config, case: Case, fields: tuple[str, ...]) -> FourierNetwork:

@@ -17,11 +17,11 @@ field has that side's value. Random points never meet it, so it is given points 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
@@ -34,6 +34,7 @@ __all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners
 SAME_VALUE = 1e-9
 # Places along an edge at which the two sides are compared (edges of 3-D boxes, and in time).
 PROBES_PER_AXIS = 17
+PLANE_FIELDS = 3  # u, v, p
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,17 @@ class Corner:
         position: their coordinates, units of length.
         jump: the largest difference of a component that both sides prescribe, in units of its scale.
         owner: number of the condition to which it belongs, the first of the two.
+        step: velocity of the side along the first axis less that of the side along the second, [2], in units of its
+            scale; None where it is not known in both components, or not the same all along an edge.
+        owner_along_first: whether the condition to which it belongs is that of the side along the first axis.
     """
 
     axes: tuple[str, str]
     position: tuple[float, float]
     jump: float
     owner: int
+    step: tuple[float, float] | None = field(default=None, compare=False)
+    owner_along_first: bool = field(default=False, compare=False)
 
     def points(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Return points [n, D] of the corner; along an edge, parameters [n, D] in [0, 1] choose."""
@@ -92,7 +98,12 @@ def discontinuity_corners(
         jump = float(np.abs((values_a - values_b) / scales)[:, both].max(initial=0.0))
         if jump > SAME_VALUE:
             low, high = sorted((a.axis, b.axis))
-            corners.append(Corner((low, high), (place[low], place[high]), jump, owner))
+            step = _step((values_a - values_b) / scales, both)
+            first_along = a.axis == high  # the side that fixes y is the one along x
+            if step is not None and not first_along:
+                step = (-step[0], -step[1])
+            position = (place[low], place[high])
+            corners.append(Corner((low, high), position, jump, owner, step, owner_along_first=first_along))
     return tuple(corners)
 
 
@@ -142,6 +153,15 @@ def corner_weights(
 def left_out(corners: Sequence[Corner], radius: float) -> str:
     """The note of a check that leaves out the surroundings of corners."""
     return f"without r <= {radius:g} of {len(corners)} corners where sides disagree"
+
+
+def _step(differences: NDArray[np.float64], both: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """The velocity by which two sides of a plane differ, where both prescribe all of it, the same at all points."""
+    velocity = differences[:, :2]
+    constant = np.ptp(velocity, axis=0).max() <= SAME_VALUE
+    if differences.shape[1] != PLANE_FIELDS or not (constant and both[:2].all() and velocity[0].any()):
+        return None
+    return float(velocity[0, 0]), float(velocity[0, 1])
 
 
 def _edge_points(place: dict[str, float], bounds: Bounds) -> np.ndarray:

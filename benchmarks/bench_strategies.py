@@ -1,0 +1,174 @@
+"""What each strategy of the training buys: errors of the cases of docs/training.md, with one setting changed at a time.
+
+    PINNX_DATA=FOLDER python benchmarks/bench_strategies.py [--quick] [--cases NAME ...] [--strategies NAME ...]
+        [--seeds 3] [--out FILE.json]
+
+A seed draws sensors, network and points. Errors are relative L2. Cavities are read from and judged on the converged
+fields, the length of the velocity without the row of the lid, where it is given; the wake and the demo by their
+velocity vector. Of an unknown viscosity the error is |found / true - 1|, from a guess ten times too large. Runs in a
+file given by --out are not made again, so that a long benchmark can be interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from machine import describe_machine, describe_versions
+
+from pinnx.config import load_config
+from pinnx.errors import PinnxError
+from pinnx.jobs import reconstruct
+
+__all__ = ["main"]
+
+RE1000, RE3200 = "ldc_re1000_converged.npz", "ldc_re3200_converged.npz"
+WAKE = "cylinder_wake_re100.h5"
+# Name: preset, file, settings, what is judged.
+CASES: dict[str, tuple[str, str | None, list[str], str]] = {
+    "cavity re1000": ("cavity", RE1000, [], "speed"),
+    "cavity re3200": ("cavity", RE3200, [], "speed"),
+    "cavity re1000, no sensors": ("cavity", RE1000, ["train.weights.data=0"], "speed"),
+    "cavity re1000, nu unknown": ("cavity", RE1000, ["flow.learn_nu=true", "flow.nu=0.01"], "nu"),
+    "wake re100": ("wake", WAKE, [], "velocity"),
+    "wake re100, nu unknown": ("wake", WAKE, ["flow.learn_nu=true", "flow.nu=0.1"], "nu"),
+    "demo": ("demo", None, [], "velocity"),
+}
+TRUE_NU = {RE1000: 1e-3, RE3200: 1 / 3200, WAKE: 0.01}
+# The preset, and one thing about it that is changed.
+STRATEGIES: dict[str, list[str]] = {
+    "preset": [],
+    "without the corners' flow": ["model.corner_flow=false"],
+    "without weights at corners": ["train.corner_radius=null"],
+    "Adam": ["train.optimizer=adam"],
+    "ReLoBRaLo": ["train.balance.method=relobralo"],
+    "GradNorm": ["train.balance.method=gradnorm"],
+    "NTK": ["train.balance.method=ntk"],
+    "augmented Lagrangian": ["train.balance.method=lagrangian"],
+    "physics ramp": ["train.physics_ramp=[0.3, 0.7]"],
+    "Huber": ["train.data_loss=huber"],
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark from the command line."""
+    options = _parser().parse_args(arguments)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    cases = options.cases or (["demo"] if options.quick else list(CASES))
+    strategies = options.strategies or (["preset", "Adam"] if options.quick else list(STRATEGIES))
+    seeds, settings = (1, ["train.steps=20"]) if options.quick else (options.seeds, [])
+    runs = _earlier(options.out)
+    done = {(run["case"], run["strategy"], run["seed"]) for run in runs}
+    for seed in range(seeds):  # all of a table is there, with one seed, before the second one starts
+        for case in cases:
+            for strategy in strategies:
+                if (case, strategy, seed) in done:
+                    continue
+                runs.append(_run(case, strategy, seed, settings))
+                print(f"{case}, {strategy}, seed {seed}: {_shown(runs[-1])}", flush=True)
+                if options.out is not None:
+                    _write(options.out, runs, arguments or sys.argv[1:])
+    print("\n".join(_table(runs)))
+
+
+def _run(case: str, strategy: str, seed: int, settings: list[str]) -> dict[str, Any]:
+    """One reconstruction; its error is None where the strategy does not fit the case or the training failed."""
+    preset, file, own, judged = CASES[case]
+    path = [] if file is None else [("data.path", str(Path(os.environ["PINNX_DATA"]) / file))]
+    changed = [*own, *STRATEGIES[strategy], *settings]
+    config = load_config(preset, [*path, *changed, f"seed={seed}", "train.device=cpu"])
+    run: dict[str, Any] = {"case": case, "strategy": strategy, "seed": seed, "settings": changed}
+    started = time.process_time()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            metrics = reconstruct(config, Path(folder) / "run")
+            errors = {"velocity": _field_error(Path(folder) / "run" / "fields.h5", judged)}
+    except PinnxError as error:
+        return run | {"error": None, "reason": str(error)}
+    if judged == "nu" and file is not None:
+        errors["nu"] = abs(metrics["nu"] / TRUE_NU[file] - 1)
+    found = {"error": errors["nu" if judged == "nu" else "velocity"], "field_error": errors["velocity"]}
+    times = {name: metrics[name] for name in ("steps", "train_s", "steps_per_s")}
+    gates = {check["name"]: check for check in metrics["checks"]}
+    return run | found | times | {"cpu_s": time.process_time() - started, "checks": gates}
+
+
+def _field_error(path: Path, judged: str) -> float:
+    """The relative L2 error of the velocity, or of its length away from the row y = max (a lid)."""
+    with h5py.File(path) as file:
+        found, wanted = (
+            np.stack([file[of + name][:] for name in "uv"]).astype(np.float64) for of in ("", "reference/")
+        )
+    if judged == "speed":
+        found, wanted = (np.hypot(*field)[None, ..., :-1] for field in (found, wanted))
+    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+
+
+def _table(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Markdown: a row for each strategy, a column for each case; mean (least to largest) of the seeds in per cent."""
+    cases, strategies = (list(dict.fromkeys(run[key] for run in runs)) for key in ("case", "strategy"))
+    yield "| strategy | " + " | ".join(cases) + " |"
+    yield "|---|" + "---|" * len(cases)
+    for strategy in strategies:
+        cells = []
+        for case in cases:
+            of = [run for run in runs if (run["case"], run["strategy"]) == (case, strategy)]
+            values = [100 * run["error"] for run in of if run["error"] is not None]
+            spread = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+            cells.append(f"{mean(values):.3g}{spread}" if values else ("failed" if of else ""))
+        yield f"| {strategy} | " + " | ".join(cells) + " |"
+
+
+def _shown(run: dict[str, Any]) -> str:
+    if run["error"] is None:
+        return run["reason"]
+    return f"{run['error']:.4f} after {run['steps']} steps, {run['cpu_s']:.0f} s of CPU"
+
+
+def _earlier(path: Path | None) -> list[dict[str, Any]]:
+    """The runs of a file that is there already."""
+    if path is None or not path.exists():
+        return []
+    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    return runs
+
+
+def _write(path: Path, runs: list[dict[str, Any]], arguments: Sequence[str]) -> None:
+    report = {
+        "benchmark": "strategies",
+        "command": " ".join(["python benchmarks/bench_strategies.py", *arguments]),
+        "machine": describe_machine(torch.device("cpu")),
+        "versions": describe_versions(),
+        "runs": runs,
+    }
+    path.with_suffix(".part").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".part").replace(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="What each strategy of the training buys.")
+    parser.add_argument("--quick", action="store_true", help="the demo, two strategies, 20 steps: whether it works")
+    parser.add_argument("--cases", nargs="+", choices=CASES, help="default: all; all but the demo need PINNX_DATA")
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, help="default: all")
+    parser.add_argument("--seeds", type=int, default=3, help="of sensors, network and points")
+    parser.add_argument("--threads", type=int, help="of torch and the kernels")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.json", help="where to write every run, and what is done already"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

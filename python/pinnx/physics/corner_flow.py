@@ -1,0 +1,149 @@
+"""The flow next to a corner where two sides prescribe different velocities: Taylor's scraper, in closed form.
+
+Close to such a corner viscosity outweighs inertia, and the flow is a Stokes flow without a length: the velocity depends
+on the direction alone. With s along the side at phi = 0 and d along the side at phi = pi/2, both from the corner,
+
+    psi = A s + B d + phi (C s + D d),   u_s = dpsi/dd,   u_d = -dpsi/ds,   p = 2 nu (C s + D d) / r^2
+
+solves the Stokes equations for all A to D. These are such that the velocity is the difference of the two sides at
+phi = 0 and zero at phi = pi/2. A network that is added to it has no jump to fit: what it has to prescribe at the two
+sides is continuous. The pressure takes the viscosity as it is at the time, so a viscosity may be learned.
+
+With c, n = cos phi, sin phi, i = 1/r, g = C c + D n, h = D c - C n:
+
+    u_s = B + phi D + c g      du_s/ds = -2 i c n h      du_s/dd = 2 i c^2 h      lap u_s = -2 i^2 (c g + n h)
+    u_d = -A - phi C + n g     du_d/ds = -2 i n^2 h      du_d/dd = 2 i c n h      lap u_d =  2 i^2 (c h - n g)
+    p = 2 nu i g               grad p = nu (lap u_s, lap u_d)                     lap p = 0
+
+Source: Taylor, "On scraping viscous fluid from a plane surface", 1962; Batchelor, An Introduction to Fluid Dynamics,
+section 4.8. Subtracted from a computed cavity: Botella and Peyret, Computers and Fluids 27 (1998).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import pinn_ext
+from pinnx.errors import PinnxError
+from pinnx.physics.corners import Corner
+from pinnx.physics.geometry import Bounds
+from pinnx.physics.scales import Scales
+
+__all__ = ["CornerFlow", "corner_flow"]
+
+
+class CornerFlow(nn.Module):
+    """The sum of the flows next to some corners of a plane domain, a fixed field of (u, v, p).
+
+    Args:
+        positions: of the corners, in the inputs of the model, [k, 2].
+        inward: the signs of x and y that lead from each into the domain, [k, 2].
+        jumps: velocity of the side along x less that of the side along y, in units of its scale, [k, 2].
+        along_x: [k] bool, whether the corner itself belongs to the side along x.
+        axes: names of the model's inputs.
+        nu: gives the dimensionless viscosity, a scalar tensor.
+        dtype: of the model.
+    """
+
+    def __init__(
+        self,
+        positions: np.ndarray,
+        inward: np.ndarray,
+        jumps: np.ndarray,
+        along_x: np.ndarray,
+        *,
+        axes: Sequence[str],
+        nu: Callable[[], Tensor],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        along, across = (inward * jumps).T
+        a = -across
+        c = (along + a * math.pi / 2) / (1 - math.pi**2 / 4)
+        d = a + c * math.pi / 2
+        of_corner = np.stack([along_x, ~along_x], axis=1)
+        constants = {"position": positions, "inward": inward, "stream": np.stack([a, -d * math.pi / 2, c, d])}
+        for name, values in {**constants, "own_side": of_corner}.items():
+            # No part of a checkpoint: the configuration says what they are.
+            self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
+        self._names, self._nu = dict(enumerate(axes)), nu
+        self._plane = slice(axes.index("x"), axes.index("y") + 1)
+
+    def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
+        """The fields and their derivatives at inputs [n, D]; at a corner those of the side to which it belongs.
+
+        Raises:
+            PinnxError: a Laplacian other than that of x and y.
+        """
+        if spec.has_laplacian and (
+            {self._names[i] for i in spec.laplacian} != {"x", "y"} or set(spec.weights or (1.0,)) != {1.0}
+        ):
+            raise PinnxError(f"corner flow: expected the Laplacian in x and y, got {spec}")
+        offset = (x[:, None, self._plane] - self.position) * self.inward
+        r = torch.linalg.vector_norm(offset, dim=-1)
+        nearest = torch.finfo(x.dtype).eps  # of the inputs' unit: no point but the corner itself is nearer
+        offset = torch.where(r[..., None] < nearest, nearest * self.own_side, offset)
+        i = 1 / r.clamp_min(nearest)
+        cos, sin = offset[..., 0] * i, offset[..., 1] * i
+        added, zero = self._streams(cos, sin, i, derivatives=bool(spec.first)), torch.zeros_like(i)
+        names = ["value", *(self._names[axis] for axis in spec.first), *(["laplacian"] if spec.has_laplacian else [])]
+        streams = [torch.stack(added.get(name, (zero, zero, zero)), dim=-1) for name in names]
+        return pinn_ext.Jet(torch.stack(streams).sum(2), spec)
+
+    def _streams(self, cos: Tensor, sin: Tensor, i: Tensor, *, derivatives: bool) -> dict[str, tuple[Tensor, ...]]:
+        """Value, derivatives and Laplacian of (u, v, p) of each corner, [n, k], from directions and 1 / r."""
+        a, b, c, d = self.stream
+        nu, (sign_x, sign_y) = self._nu(), self.inward.T
+        angle = torch.atan2(sin, cos)
+        g, h = c * cos + d * sin, d * cos - c * sin
+        value = (sign_x * (b + angle * d + cos * g), sign_y * (sin * g - a - angle * c), 2 * nu * i * g)
+        if not derivatives:
+            return {"value": value}
+        turning = 2 * i * h
+        bending_x = -2 * sign_x * i * i * (cos * g + sin * h)
+        bending_y = 2 * sign_y * i * i * (cos * h - sin * g)
+        stretching, shearing = turning * cos * sin, sign_x * sign_y * turning
+        return {
+            "value": value,
+            "x": (-stretching, -shearing * sin * sin, nu * bending_x),
+            "y": (shearing * cos * cos, stretching, nu * bending_y),
+            "laplacian": (bending_x, bending_y, torch.zeros_like(i)),
+        }
+
+
+def corner_flow(
+    corners: Sequence[Corner],
+    bounds: Bounds,
+    scales: Scales,
+    nu: Callable[[], Tensor],
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> CornerFlow | None:
+    """The flows next to the corners that have one; None where no corner has.
+
+    Args:
+        corners: where two sides disagree (`pinnx.physics.corners`).
+        bounds: axis name -> (low, high) of the domain, time first; its low ends are the origin of the inputs.
+        scales: of the case.
+        nu: gives the dimensionless viscosity, a scalar tensor.
+        dtype: of the model.
+    """
+    known = [corner for corner in corners if corner.step is not None]
+    if not known:
+        return None
+    low = np.array([bounds["x"][0], bounds["y"][0]])
+    positions = np.array([corner.position for corner in known])
+    return CornerFlow(
+        (positions - low) / scales.length,
+        np.where(positions == low, 1.0, -1.0),
+        np.array([corner.step for corner in known]),
+        np.array([corner.owner_along_first for corner in known]),
+        axes=tuple(bounds),
+        nu=nu,
+        dtype=dtype,
+    )

@@ -1,0 +1,62 @@
+"""The table of the strategies' benchmark: mean and spread over seeds, a strategy that failed, runs that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bench_strategies
+import h5py
+import numpy as np
+import pytest
+from bench_strategies import CASES, STRATEGIES, _table
+
+from pinnx.config import load_config
+
+
+def test_cells_have_means_and_spreads_in_per_cent() -> None:
+    errors = {"preset": [0.01, 0.02, 0.03], "Adam": [0.2], "NTK": [None]}
+    runs = [
+        {"case": "demo", "strategy": strategy, "seed": seed, "error": error}
+        for strategy, values in errors.items()
+        for seed, error in enumerate(values)
+    ]
+    runs.append({"case": "wake", "strategy": "preset", "seed": 0, "error": 0.5})
+    assert list(_table(runs))[2:] == ["| preset | 2 (1 to 3) | 50 |", "| Adam | 20 |  |", "| NTK | failed |  |"]
+
+
+def test_each_case_and_strategy_is_a_configuration() -> None:
+    for preset, file, own, judged in CASES.values():
+        assert judged in ("speed", "velocity", "nu")
+        for changed in STRATEGIES.values():
+            load_config(preset, [*([("data.path", file)] if file else []), *own, *changed])
+
+
+def test_runs_of_a_file_are_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[tuple[str, int]] = []
+
+    def run(case: str, strategy: str, seed: int, settings: list[str]) -> dict:
+        made.append((strategy, seed))
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return {"case": case, "strategy": strategy, "seed": seed, "error": 0.1, "steps": 1, "cpu_s": 1.0}
+
+    monkeypatch.setattr(bench_strategies, "_run", run)
+    words = ["--cases", "demo", "--strategies", "preset", "Adam", "--seeds", "2", "--out", str(tmp_path / "runs.json")]
+    with pytest.raises(KeyboardInterrupt):
+        bench_strategies.main(words)
+    bench_strategies.main(words)
+    assert made == [("preset", 0), ("Adam", 0), ("preset", 1), ("preset", 1), ("Adam", 1)]
+    assert "| preset | 10 (10 to 10) |" in capsys.readouterr().out
+
+
+def test_the_row_of_the_lid_does_not_count(tmp_path: Path) -> None:
+    wanted = np.ones((4, 5))
+    found = wanted.copy()
+    found[:, -1] = 7.0
+    with h5py.File(tmp_path / "fields.h5", "w") as file:
+        for name in "uv":
+            file[name], file[f"reference/{name}"] = found[None], wanted[None]
+    assert bench_strategies._field_error(tmp_path / "fields.h5", "speed") == 0.0
+    assert bench_strategies._field_error(tmp_path / "fields.h5", "velocity") > 1.0

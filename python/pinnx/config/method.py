@@ -205,6 +205,9 @@ class Train(Section):
         "length",
     )
     seed: Seed | None = setting(None, "seed of the points; null = that at the top")
+    track: tuple[Literal["tensorboard", "mlflow"], ...] = setting(
+        (), "programs that follow the training as well, by pip install 'pinn-ext[tracking]'; see docs/reconstruction.md"
+    )
     log_every: Count = setting(10, "steps from one line of history.jsonl to the next")
     checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
     keep_checkpoints: Count = setting(2, "how many of the last checkpoints are kept, beside the one of the least loss")

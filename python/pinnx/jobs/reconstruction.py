@@ -25,6 +25,7 @@ from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import checks_at_points, run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
+from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
@@ -67,6 +68,7 @@ class _Run:
     shown: _Shown
     command: str
     watch: Stopwatch
+    trackers: list[Tracker]
 
 
 def reconstruct(
@@ -214,9 +216,10 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
     case = load_case(config, progress=_say(shown.console))
     for note in case.notes:
         _say(shown.console)(f"note: {note}")
+    trackers = make_trackers(config.train.track)
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
-    return _Run(config, case, flow, trainer, folder, shown, command, watch)
+    return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers)
 
 
 def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
@@ -225,14 +228,19 @@ def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunReco
 
 
 def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
-    command, progress = run.folder.resume_command, _progress(run)
+    command, progress, trackers = run.folder.resume_command, _progress(run), run.trackers
+    recorder.watchers += [tracker.row for tracker in trackers]
     with (
         run.folder.writing(f"free some space, then continue with: {command}"),
+        tracked(trackers, run.folder, run.config, run.trainer.step),
         interruptible_training(
             run.trainer, recorder, progress, command, run.config.train.threads, _profiled(run, progress.line)
         ),
     ):
-        return _finish(run)
+        metrics = _finish(run)
+        for tracker in trackers:
+            tracker.finish(metrics)
+        return metrics
 
 
 def _progress(run: _Run) -> TrainingProgress:

@@ -31,6 +31,7 @@ except ImportError as error:
         f"pinn_ext has no usable compiled module ({error}). Reinstall it: pip install --force-reinstall pinn-ext"
     ) from error
 
+from pinn_ext._impl.product import Products, hardware_products
 from pinn_ext.activation import ACTIVATIONS, Activation, activation_jet
 from pinn_ext.build_info import BuildInfo, build_info
 from pinn_ext.fourier import fourier_features, fourier_jet
@@ -52,11 +53,13 @@ __all__ = [
     "Jet",
     "JetSpec",
     "PivotedQR",
+    "Products",
     "RowGram",
     "activation_jet",
     "build_info",
     "fourier_features",
     "fourier_jet",
+    "hardware_products",
     "linear_jet",
     "mlp_jet",
     "navier_stokes_loss",

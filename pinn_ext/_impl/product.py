@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pinn_ext._impl.checks import describe
 
-__all__ = ["PRODUCTS", "Products", "check_products", "product", "rounds_in_hardware"]
+__all__ = ["PRODUCTS", "Products", "check_products", "hardware_products", "product"]
 
 Products = Literal["ieee", "tf32", "bfloat16", "float16"]
 PRODUCTS: tuple[str, ...] = get_args(Products)
@@ -48,12 +48,22 @@ def check_products(products: str, like: Tensor) -> None:
 
 
 @cache
-def rounds_in_hardware(products: str, device_type: str) -> bool:
-    """Whether a device takes products of such operands faster than those of float32."""
-    if device_type == "cuda" or products != "bfloat16" or not CHOOSES:
-        return device_type == "cuda" and CHOOSES
+def hardware_products(device_type: str = "cpu") -> tuple[Products, ...]:
+    """Which precisions of ``products`` a device multiplies in; others are rounded before a product in float32.
+
+    Args:
+        device_type: "cpu", or "cuda" for the current CUDA device.
+
+    Returns:
+        On a CPU none or bfloat16; on CUDA tf32, bfloat16 and float16, or what an old device has of them.
+    """
+    if not CHOOSES:
+        return ()
+    if device_type == "cuda":
+        major, _ = torch.cuda.get_device_capability()
+        return ("tf32", "bfloat16", "float16") if major >= 8 else ("float16",) * (major == 7)
     operand = torch.full((64, 64), 1 + 2.0**-12)
-    return bool(_multiplied(operand, operand, None, False, "bf16")[0, 0] == 64)
+    return ("bfloat16",) * bool(_multiplied(operand, operand, None, False, "bf16")[0, 0] == 64)
 
 
 def product(a: Tensor, b: Tensor, products: str = "ieee", *, out: Tensor | None = None, add: bool = False) -> Tensor:
@@ -74,7 +84,7 @@ def product(a: Tensor, b: Tensor, products: str = "ieee", *, out: Tensor | None 
         if out is None:
             return result
         return out.add_(result) if add else out.copy_(result)
-    if rounds_in_hardware(products, "cpu"):
+    if products in hardware_products():
         return _multiplied(a, b, out, add, "bf16")
     return _multiplied(a.to(rounded).to(a.dtype), b.to(rounded).to(b.dtype), out, add, "ieee")
 

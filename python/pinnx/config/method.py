@@ -6,7 +6,7 @@ is in its kind (kinds.py).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import create_model, model_validator
 
@@ -14,11 +14,13 @@ from pinn_ext.activation import Activation
 from pinnx.config.kinds import (
     Count,
     Factor,
+    Natural,
     NonNegative,
     Number,
     Positive,
     Ramp,
     Resolution,
+    Says,
     Section,
     Seed,
     Share,
@@ -31,6 +33,12 @@ __all__ = ["Evals", "Model", "Report", "Sensors", "Train"]
 
 
 Choosing = Literal["interpolation", "qr", "randomized", "coverage", "lattice", "farthest", "random", "positions"]
+
+
+Precisions = Annotated[
+    tuple[tuple[Natural, Literal["float64", "float32", "tf32", "bfloat16", "float16"]], ...],
+    Says("a list of [step, precision] with float64, float32, tf32, bfloat16 or float16"),
+]
 
 
 class Sensors(Section):
@@ -212,6 +220,11 @@ class Train(Section):
     checkpoint_every: Count = setting(500, "steps from one checkpoint to the next")
     keep_checkpoints: Count = setting(2, "how many of the last checkpoints are kept, beside the one of the least loss")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the training")
+    precision: Precisions | Literal["auto"] | None = setting(
+        None,
+        "precision of the matrix products, each from a step on, [[0, float32], [1000, bfloat16], [4000, float32]] for "
+        "example; auto: a cheaper one is tried where it pays; null = that of dtype; see docs/training.md",
+    )
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train; auto: CUDA if found")
     threads: Count | None = setting(
         None, "threads of a step on the CPU; null = what measured steps find the fastest; the result is the same"

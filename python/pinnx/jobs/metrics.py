@@ -83,7 +83,7 @@ def run_metrics(
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in verify(measured, limits=config.evals.limits.model_dump())],
         "source": case.source,
-        "notes": list(case.notes),
+        "notes": [*case.notes, *trainer.precision.messages],
         "command": command,
         **flow_description(case, nu, learned=learned),
         "versions": versions(problem.model.frequencies.device),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from pinnx.config import Config
 from pinnx.config.method import Train
-from pinnx.errors import Interrupted
+from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.runs.progress import TrainingProgress
@@ -44,6 +44,9 @@ class _Shown(Hook):
     def on_step(self, step: int) -> None:
         self._progress.step(step)
 
+    def on_note(self, text: str) -> None:
+        self._progress.line(f"note: {text}")
+
 
 def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float]) -> Trainer:
     """The trainer of a configuration.
@@ -62,7 +65,17 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
         log_every=settings.log_every,
         checkpoint_every=settings.checkpoint_every,
         cuda_graph=settings.cuda_graph,
+        precision=_precision(settings),
     )
+
+
+def _precision(settings: Train) -> Mapping[int, str] | Literal["auto"]:
+    """Of the products of a step, as the trainer takes it."""
+    if settings.precision is None:
+        return {0: "float32"}
+    if settings.dtype != "float32":
+        raise PinnxError(f"train.precision: expected train.dtype float32 beside it, got {settings.dtype}")
+    return "auto" if settings.precision == "auto" else dict(settings.precision)
 
 
 def _first_order(settings: Train, objective: Objective) -> FirstOrder:
@@ -144,7 +157,8 @@ def _threads(trainer: Trainer, threads: int | None, progress: TrainingProgress) 
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
-    elif not trainer.problem.model.frequencies.is_cuda:
+    elif not trainer.problem.model.frequencies.is_cuda and not trainer.precision.rounds:
+        # The sums of rounded products are torch's, whose bits depend on the threads.
         trainer.hooks.append(ThreadChoice(before, progress.line))
     try:
         yield

@@ -10,6 +10,7 @@ small, and float32 does not lose them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +55,7 @@ class FieldModel(nn.Module):
         frequencies: B, [d, m]; its dtype and device are the model's.
         fused: whether one kernel takes the model, and its equations' loss; else it is composed of jets.
         thread_invariant: whether its bits do not depend on the number of threads.
+        products: precision of the matrix products of its jets, as for `pinn_ext.mlp_jet`; see `multiplying`.
 
     Raises:
         PinnxError: an origin or scales of the wrong length, scales <= 0.
@@ -62,6 +64,7 @@ class FieldModel(nn.Module):
     frequencies: Tensor
     fused = False
     thread_invariant = False
+    products: pinn_ext.Products = "ieee"
 
     def __init__(
         self,
@@ -127,6 +130,18 @@ class FieldModel(nn.Module):
             PinnxError: inputs of another shape or dtype than the model's.
         """
         raise NotImplementedError
+
+    @contextmanager
+    def multiplying(self, products: pinn_ext.Products) -> Iterator[None]:
+        """Inside, jets of this model and of those in it take their matrix products in a precision; then IEEE again."""
+        models = [module for module in self.modules() if isinstance(module, FieldModel)]
+        for model in models:
+            model.products = products
+        try:
+            yield
+        finally:
+            for model in models:
+                model.products = "ieee"
 
     def equations_loss(self, equations: StatedEquations, x: Tensor, weights: Tensor, **options: Any) -> Any:
         """The loss of equations at inputs [n, d], as they give it; here from the jet."""

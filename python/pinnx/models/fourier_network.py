@@ -164,7 +164,8 @@ class FourierNetwork(FieldModel):
         Raises:
             PinnxError: inputs of another shape or dtype than the network's.
         """
-        return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation, thread_invariant=self.partitions)
+        options = {"thread_invariant": self.partitions, "products": self.products}
+        return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation, **options)
 
     def equations_loss(self, equations: StatedEquations, x: Tensor, weights: Tensor, **options: Any) -> Any:
         """As `FieldModel.equations_loss`; equations with a fused loss take one pass over the points."""

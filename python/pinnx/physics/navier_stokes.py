@@ -115,6 +115,7 @@ class NavierStokes(Equations):
                 return_residual=with_residual,
                 steady=self.steady,
                 thread_invariant=network.partitions,
+                products=network.products,
             )
         )
 

@@ -45,5 +45,8 @@ class Hook:
     def on_log(self, logged: LoggedStep) -> None:
         """At logged steps."""
 
+    def on_note(self, text: str) -> None:
+        """At a change of the method that the training decides: a sentence about it."""
+
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         """At the steps of checkpoints, and at the end: the state of the trainer."""

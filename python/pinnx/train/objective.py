@@ -6,9 +6,13 @@ that a captured CUDA graph reads those of the step, and all evaluations of a lin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
+import pinn_ext
 from pinnx.losses.weighting import LossWeights
 from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.problem import Batch, Problem
@@ -28,6 +32,9 @@ class Objective:
         problem: what is minimised.
         parameters: those of the model, then those of terms.
         weights: of the step at hand, [c], in the problem's dtype.
+        products: precision of the matrix products of a first-order step; any other evaluation is IEEE.
+        loss_scale: [], factor on the loss in float16, so that small cotangents stay in its range; gradients are
+            divided by it.
     """
 
     def __init__(self, problem: Problem, weights: LossWeights, *, cuda_graph: UseCudaGraph = "off") -> None:
@@ -36,29 +43,45 @@ class Objective:
         self.parameters = problem.parameters()
         self.weights = weights.values.to(like, copy=True)
         self._source = weights
-        replayed = use_cuda_graph(cuda_graph, like.device)
-        self._evaluate = StepGraph(self.eager_gradients, self.parameters) if replayed else self.eager_gradients
+        self.products: pinn_ext.Products = "ieee"
+        self.loss_scale = like.new_ones(())
+        self._replayed = use_cuda_graph(cuda_graph, like.device)
+        self._evaluate: dict[str, Callable[[Batch], Tensor]] = {}  # by precision of the products
 
     def take_weights(self) -> None:
         """Takes the weights as they are now, for the step at hand."""
         self.weights.copy_(self._source.values)
 
-    def gradients(self, batch: Batch) -> Tensor:
+    def gradients(self, batch: Batch, products: pinn_ext.Products = "ieee") -> Tensor:
         """Sets the parameters' ``grad`` at a batch.
+
+        Args:
+            batch: the points.
+            products: precision of the matrix products.
 
         Returns:
             Total, columns and the sum of the gradient, [c + 2], on the device and without a graph.
         """
-        return self._evaluate(batch)
+        if products not in self._evaluate:
+            step = partial(self.eager_gradients, products=products)
+            self._evaluate[products] = StepGraph(step, self.parameters) if self._replayed else step
+        return self._evaluate[products](batch)
 
-    def eager_gradients(self, batch: Batch) -> Tensor:
+    def eager_gradients(self, batch: Batch, products: pinn_ext.Products = "ieee") -> Tensor:
         """As `gradients`, operation by operation."""
-        total, columns = self.problem.loss(batch, self.weights)
+        scale = self.loss_scale if products == "float16" else None
         for parameter in self.parameters:
             parameter.grad = None
-        total.backward()
-        entries = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None])
-        return torch.cat([total.detach().reshape(1), columns, entries.sum().reshape(1)])
+        with self.problem.model.multiplying(products):
+            total, columns = self.problem.loss(batch, self.weights if scale is None else self.weights * scale)
+            total.backward()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        total = total.detach()
+        if scale is not None:
+            torch._foreach_div_(gradients, scale)
+            total = total / scale
+        summed = torch.cat([gradient.reshape(-1) for gradient in gradients]).sum()
+        return torch.cat([total.reshape(1), columns, summed.reshape(1)])
 
     @torch.no_grad()
     def total(self, batch: Batch) -> Tensor:

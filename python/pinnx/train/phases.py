@@ -82,33 +82,44 @@ class Phases:
         self._enter(self.number + 1, step)
         return True
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters and points."""
+        return self._problem.model.frequencies.dtype
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Has parameters, points and the state of the method in another dtype, float32 or float64, from now on."""
+        self.load_state_dict({**self.state_dict(), "dtype": str(dtype)})
+
     def drawn(self, step: int) -> int:
         """The number of the draw of points with which a step of this phase is taken."""
         points_for = self._phases[self.number].points_for
         return self._since + (step - self._since) // points_for * points_for
 
     def state_dict(self) -> dict[str, Any]:
-        """The phase, its first step, and the state of its method."""
-        return {"number": self.number, "since": self._since, "method": self.method.state_dict()}
+        """The phase, its first step, the dtype, and the state of its method."""
+        method = self.method.state_dict()
+        return {"number": self.number, "since": self._since, "dtype": str(self.dtype), "method": method}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave; parameters have the dtype of that phase then.
+        """Takes what ``state_dict`` gave; parameters have that dtype then.
 
         Raises:
-            ValueError: a phase that is not there.
+            ValueError: a phase or a dtype that is not there.
         """
+        dtypes = {str(dtype): dtype for dtype in (torch.float32, torch.float64)}
+        if state["dtype"] not in dtypes:
+            raise ValueError(f"phase: expected one of {', '.join(dtypes)}, got {state['dtype']}")
         number = int(state["number"])
         if not 0 <= number < len(self._phases):
             raise ValueError(f"phase: expected one of {len(self._phases)}, got number {number + 1}")
-        self._enter(number, int(state["since"]))
+        self._enter(number, int(state["since"]), dtypes[state["dtype"]])
         self.method.load_state_dict(state["method"])
 
-    def _enter(self, number: int, step: int) -> None:
+    def _enter(self, number: int, step: int, dtype: torch.dtype | None = None) -> None:
         phase = self._phases[number]
         self.number, self._since = number, step
-        # A state may be of an earlier phase: the dtype is that of the last phase up to it that names one.
-        dtypes = [earlier.dtype for earlier in self._phases[: number + 1] if earlier.dtype is not None]
-        if dtypes:
-            self._problem.to_dtype(dtypes[-1])
+        if dtype := dtype or phase.dtype:
+            self._problem.to_dtype(dtype)
         self.objective = Objective(self._problem, self._weights, cuda_graph=self._cuda_graph)
         self.method = phase.make(self.objective)

@@ -79,7 +79,7 @@ class FirstOrder:
         self._lr = schedule.get_last_lr()[0]  # of the last step
 
     def evaluate(self, batch: Batch) -> Tensor:
-        return self._objective.gradients(batch)
+        return self._objective.gradients(batch, self._objective.products)
 
     def update(self, batch: Batch) -> None:
         self._lr = self.schedule.get_last_lr()[0]

@@ -17,7 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from pinnx.train.graph import UseCudaGraph
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.phases import Phase, Phases
+from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
 from pinnx.train.step_method import Method
@@ -79,6 +81,7 @@ class Trainer:
         cuda_graph: "on" or "off": replay loss and gradients as a CUDA graph; "auto": on a CUDA device.
         check_every: steps from one check of the flag to the next; 1: each step before the optimiser uses it. None: 1 on
             the CPU, 100 on a CUDA device.
+        precision: step -> precision of its matrix products, or "auto"; see `PrecisionPolicy`.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -97,15 +100,19 @@ class Trainer:
         checkpoint_every: int = 500,
         cuda_graph: UseCudaGraph = "auto",
         check_every: int | None = None,
+        precision: Mapping[int, object] | Literal["auto"] = MappingProxyType({0: "float32"}),
     ) -> None:
         like = problem.model.frequencies
         self.problem = problem
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
         self.phases = Phases(phases, problem, self.weights, cuda_graph=cuda_graph)
+        self.precision = PrecisionPolicy(precision, problem.model)
+        self.precision.report = self._note
         self.clock = Clock()
         # The phases first: parameters have the dtype of their phase before they take a state.
         self.parts: dict[str, Stateful] = {
             "phases": self.phases,
+            "precision": self.precision,
             **problem.parts(),
             "weights": self.weights,
             "clock": self.clock,
@@ -167,11 +174,9 @@ class Trainer:
         if due and self._check_every > 1:
             self.require_finite()
             self._kept = copy_of(self.state_dict())
-        batch = self._evaluate()
+        batch = self._evaluate(checked=self._check_every == 1)
         if self._check_every > 1:
             self._finite.logical_and_(torch.isfinite(self.numbers).all())
-        else:
-            self._refuse_non_finite(self.numbers)
         self._update(batch)
 
     def require_finite(self) -> None:
@@ -186,9 +191,7 @@ class Trainer:
         self.load_state_dict(self._kept)
         self._finite.fill_(True)
         while self.step < stop:
-            batch = self._evaluate()
-            self._refuse_non_finite(self.numbers)
-            self._update(batch)
+            self._update(self._evaluate(checked=True))
 
     def loss(self) -> Tensor:
         """The weighted total at the points of the next step, with its graph.
@@ -221,12 +224,24 @@ class Trainer:
         for hook in self.hooks:
             hook.on_checkpoint(state)
 
-    def _evaluate(self) -> Batch:
-        """Loss and gradients of the step at hand, at the parameters as they are. Returns its points."""
+    def _evaluate(self, *, checked: bool) -> Batch:
+        """Loss and gradients of the step at hand, at the parameters as they are. Returns its points.
+
+        Raises:
+            NonFiniteLossError: checked, they are not finite, and in IEEE precision they are not either.
+        """
         self.phases.advance(self.step)
+        self.precision.begin(self.step, self.phases)
         batch = self.problem.batch(self.phases.drawn(self.step))
         self.phases.objective.take_weights()
+        self.precision.trial(self.step, self.phases.objective, batch)
         self.numbers = self.method.evaluate(batch)
+        checked |= self.precision.unsure
+        while checked and not torch.isfinite(self.numbers).all():
+            if not self.precision.steps_back(self.step, self.phases.objective):
+                self._refuse_non_finite(self.numbers)
+            self.numbers = self.method.evaluate(batch)
+        self.precision.took(self.numbers, self.weights.configured)
         return batch
 
     def _update(self, batch: Batch) -> None:
@@ -248,6 +263,10 @@ class Trainer:
                 partial(at.residual, batch),
             )
             self.weights.adapt(self.step, self.numbers[1:-1].to(like), probes)
+
+    def _note(self, text: str) -> None:
+        for hook in self.hooks:
+            hook.on_note(text)
 
     def _refuse_non_finite(self, numbers: Tensor) -> None:
         if torch.isfinite(numbers).all():

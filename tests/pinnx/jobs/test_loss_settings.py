@@ -58,6 +58,7 @@ def bits(trainer: Trainer) -> list[bytes]:
         ([], "train.data_loss=huber"),
         (["train.data_loss=huber"], "train.huber_delta=0.01"),
         (["train.physics_ramp=[0.3, 0.7]"], "train.physics_ramp=[0.3, 0.9]"),
+        ([], "train.precision=[[0, float32], [2, float16]]"),
     ],
 )
 def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
@@ -65,6 +66,14 @@ def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: st
     reference = bits(trained(without))
     assert bits(trained(with_it)) != reference
     assert bits(trained(without)) == reference, "nothing else did"
+
+
+def test_precision_as_the_configuration_has_it(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    metrics = reconstruct(tiny("unsteady_grid", "train.precision=auto"), tmp_path / "run")
+    (note,) = [note for note in metrics["notes"] if note.startswith("Precision")]
+    assert "no cheaper precision pays" in note
+    with pytest.raises(PinnxError, match=r"^train\.precision: expected train\.dtype float32 beside it, got float64$"):
+        trained(tiny("unsteady_grid", "train.precision=auto", "train.dtype=float64"))
 
 
 def test_the_ramp_holds_back_the_equations_alone(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

@@ -43,6 +43,7 @@ def make_problem() -> Callable[..., Problem]:
         parts_measured: bool = False,
         corner_radius: float | None = None,
         seed: int = 0,
+        width: int = 8,
     ) -> Problem:
         rng = np.random.default_rng(0)
         conditions = [BoundaryCondition(Side(side), VALUES[side], bounds, stream=1 + i) for i, side in enumerate(sides)]
@@ -52,7 +53,7 @@ def make_problem() -> Callable[..., Problem]:
             near = lambda x: corner_weights(x, corners, tuple(bounds), corner_radius)  # noqa: E731
         equations = NavierStokes(2, steady=False, nu=0.1, learn_nu=learn_nu, dtype=dtype)
         network = FourierNetwork(
-            random_frequencies((1.0, 1.0, 1.0), 0.5, 4, seed=0), 3, width=8, layers=2, seed=1, dtype=dtype
+            random_frequencies((1.0, 1.0, 1.0), 0.5, 4, seed=0), 3, width=width, layers=2, seed=1, dtype=dtype
         )
         values, lengths = rng.normal(size=(6, 3 if parts_measured else 2)), None
         if parts_measured:  # a component, a pressure or a speed at each place

@@ -207,6 +207,15 @@ def test_weights_that_adapt_between_steps_give_the_steps_of_eager(make_trainer: 
 
 
 @pytest.mark.usefixtures("recorded")
+@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="torch before 2.9 has no choice of products")
+def test_a_precision_that_changes_gives_the_steps_of_eager(make_trainer: Build) -> None:
+    schedule = {0: "float32", 3: "float16", 6: "float64", 9: "float16"}
+    eager, replayed = (make_trainer(cuda_graph=setting, precision=schedule) for setting in ("off", "on"))
+    assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert set(replayed.phases.objective._evaluate) == {"float16"}, "the graphs of float64 were those of another dtype"
+
+
+@pytest.mark.usefixtures("recorded")
 def test_a_batch_stays_its_owners(make_trainer: Build) -> None:
     trainer = make_trainer()
     problem = trainer.problem
@@ -241,7 +250,10 @@ def test_who_gets_a_graph(make_trainer: Build) -> None:
         use_cuda_graph("on", CPU)
     with pytest.raises(PinnxError, match=refusal):
         make_trainer(cuda_graph="on")
-    assert not isinstance(make_trainer().phases.objective._evaluate, StepGraph)
+    trainer = make_trainer()
+    trainer.train_step()
+    (evaluate,) = trainer.phases.objective._evaluate.values()
+    assert not isinstance(evaluate, StepGraph)
 
 
 def test_a_run_that_asks_for_a_graph_on_the_cpu_is_refused_before_it_begins(tmp_path: Path) -> None:
@@ -289,8 +301,30 @@ def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str)
         make_trainer(optimizer=optimizer, problem=problem, cuda_graph=setting)
         for problem, setting in zip(problems, ("off", "auto"), strict=True)
     )
-    assert isinstance(replayed.phases.objective._evaluate, StepGraph)
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert isinstance(replayed.phases.objective._evaluate["ieee"], StepGraph)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+def test_cuda_steps_with_weights_and_precisions_that_change(
+    make_problem: Build, make_trainer: Build, optimizer: str
+) -> None:
+    schedule = {0: "float32", 40: "bfloat16", 80: "float16", 120: "tf32", 160: "float64", 180: "float32"}
+
+    def build(setting: str) -> Trainer:
+        problem = on(make_problem(width=64), CUDA)
+        trainer = make_trainer(problem=problem, cuda_graph=setting, optimizer=optimizer, steps=200, precision=schedule)
+        configured = trainer.weights.configured
+        ramp = ProgressivePhysics([True, True, True, False, False], 200, (0.2, 0.6), configured)
+        trainer.weights.adapt_by(GradNorm(configured, every=5), ramp)
+        return trainer
+
+    eager, replayed = build("off"), build("on")
+    assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert torch.equal(eager.weights.values, replayed.weights.values)
+    assert len(replayed.precision.messages) == 5
 
 
 @pytest.mark.gpu

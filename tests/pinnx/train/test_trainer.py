@@ -250,7 +250,7 @@ def test_a_part_with_a_state_joins_the_checkpoint(make_trainer: Build) -> None:
             self.count = state["count"]
 
     trainer, resumed = make_trainer(), make_trainer()
-    names = ["phases", "model", "term equations", "weights", "clock"]
+    names = ["phases", "precision", "model", "term equations", "weights", "clock"]
     assert list(trainer.state_dict()) == names
     trainer.parts["pool"], resumed.parts["pool"] = Counter(), Counter()
     trainer.parts["pool"].count = 3

@@ -1,0 +1,279 @@
+"""In which precision the matrix products of a step are taken: by a schedule, or by trial.
+
+Parameters, derivative streams and sums are float32, whatever the products are (`pinn_ext`); in float64 everything is.
+A schedule names a precision from each of some steps on. By trial, a cheaper precision is taken where one gradient
+agrees with that of IEEE float32, and every ``TRIAL_EVERY`` steps it is held against it again. It is left where
+
+- a loss or a gradient is not finite, which float32 then computes anew,
+- the gradient differs by more than ``GRADIENT_TOLERANCE`` of its length,
+- more than ``UNDERFLOW`` of its entries have become zero, or
+- the mean loss since the last trial is more than ``RISE`` times that before.
+
+A precision that was left is not tried again: late in a training gradients are smaller, and rounding counts more.
+
+Sources: Micikevicius et al., "Mixed precision training", ICLR 2018 (products in float16 with sums in float32, loss
+scale).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+import pinn_ext
+from pinnx.errors import PinnxError
+from pinnx.models.field_model import FieldModel
+from pinnx.train.objective import Objective
+from pinnx.train.phases import Phases
+from pinnx.train.problem import Batch
+
+__all__ = ["PRECISIONS", "Precision", "PrecisionPolicy", "precision_name"]
+
+Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = ("float64", "float32", "tf32", "bfloat16", "float16")
+FULL = {"float64": torch.float64, "float32": torch.float32}
+
+TRIAL_EVERY = 200  # two or three gradients more in 200 steps: about 1 % of their time
+# Fresh points alone turn the gradient of a step by more: on the cavity by 0.1 to 1 of its length.
+GRADIENT_TOLERANCE = 0.05
+UNDERFLOW = 1e-3
+RISE = 1.2
+# As torch's GradScaler: the first scale, and the steps without an overflow after which it doubles.
+FIRST_SCALE = 2.0**16
+DOUBLED_AFTER = 2000
+LARGEST_SCALE = 2.0**24
+# Hidden layers from which the products of bfloat16 save more than fused kernels do, on a CPU (docs/performance.md);
+# models that go layer by layer anyway gain earlier. Fused CUDA kernels end at 256.
+PAYS_FROM = {("cpu", True): 512, ("cpu", False): 128, ("cuda", True): 257, ("cuda", False): 128}
+
+
+def precision_name(value: object) -> Precision:
+    """The name of a precision given by name or as a torch dtype.
+
+    Raises:
+        PinnxError: another one.
+    """
+    name = str(value).removeprefix("torch.")
+    for known in PRECISIONS:
+        if name == known:
+            return known
+    raise PinnxError(f"train.precision: expected one of {', '.join(PRECISIONS)}, got {value!r}")
+
+
+class PrecisionPolicy:
+    """Chooses the precision of each step; a part of a training.
+
+    Args:
+        schedule: step, from 0 -> precision from then on, by name or as a torch dtype; or "auto".
+        model: whose products these are.
+
+    Attributes:
+        precision: of the step at hand.
+        messages: sentences about each change, with its step and its reason.
+        report: called with each of them.
+
+    Raises:
+        PinnxError: no entry at step 0, an unknown precision, or one that the device does not have.
+    """
+
+    def __init__(self, schedule: Mapping[int, object] | Literal["auto"], model: FieldModel) -> None:
+        like = model.frequencies
+        self._device = like.device.type
+        self._hardware = pinn_ext.hardware_products(self._device)
+        self._pays = _width(model) >= PAYS_FROM[self._device, model.fused]
+        self._schedule = None if schedule == "auto" else self._checked(schedule)
+        self._left: list[str] = []  # precisions that failed: for good, or until the next entry of the schedule
+        self._since = -1  # the entry of the schedule at hand
+        self._widened = False  # whether the policy has cast to float64
+        self._scale, self._good = FIRST_SCALE, 0
+        self._losses, self._count = torch.zeros((), dtype=torch.float64, device=like.device), 0
+        self._before = math.inf
+        self.precision: Precision = "float32"
+        self.messages: list[str] = []
+        self.report: Callable[[str], None] = lambda text: None
+
+    @property
+    def rounds(self) -> bool:
+        """Whether some step may round operands of its products."""
+        return self._schedule is None or any(name not in FULL for name in self._schedule.values())
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the loss scale is new, so that a step must be checked before the optimiser uses it."""
+        return self.precision == "float16" and self._good % DOUBLED_AFTER == 0
+
+    def begin(self, step: int, phases: Phases) -> None:
+        """Sets the precision of a step, from 0, before its points are drawn: these have its dtype."""
+        if self._schedule is not None:
+            self._follow(step)
+        if self.precision == "float64":
+            self._widened = True
+            if phases.dtype != torch.float64:
+                phases.cast(torch.float64)
+        elif self._widened:
+            self._widened = False
+            phases.cast(torch.float32)
+        self._set(phases.objective)
+
+    def trial(self, step: int, objective: Objective, batch: Batch) -> None:
+        """Holds the precision, or a cheaper one, against float32 at the points of a step where it is due."""
+        if self._schedule is None:
+            self._try(step, objective, batch)
+            self._set(objective)
+
+    def took(self, numbers: Tensor, configured: Tensor) -> None:
+        """Counts the loss of a step: its numbers (`Objective.gradients`), with the configured weights [c]."""
+        if self.precision == "float16":
+            self._good += 1
+            if self._good % DOUBLED_AFTER == 0:
+                self._scale = min(2 * self._scale, LARGEST_SCALE)
+        if self._schedule is None:
+            self._losses.add_(torch.dot(numbers[1:-1].to(configured), configured).double().log())
+            self._count += 1
+
+    def steps_back(self, step: int, objective: Objective) -> bool:
+        """Chooses what is safer after a loss or a gradient that is not finite; False: there is nothing safer."""
+        if objective.products == "ieee":
+            return False
+        if objective.products == "float16" and self._scale > 1.0:
+            self._scale, self._good = self._scale / 2, 0
+            objective.loss_scale.fill_(self._scale)
+            return True
+        self._leave(step, "a loss or a gradient is not finite")
+        objective.products = "ieee"
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The precision, what was left, the loss scale and the trend of the loss."""
+        return {
+            "precision": self.precision,
+            "left": list(self._left),
+            "since": self._since,
+            "widened": self._widened,
+            "scale": self._scale,
+            "good": self._good,
+            "losses": self._losses,
+            "count": self._count,
+            "before": self._before if math.isfinite(self._before) else None,
+            "messages": list(self.messages),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what ``state_dict`` gave."""
+        self.precision = precision_name(state["precision"])
+        self._left, self.messages = list(state["left"]), list(state["messages"])
+        self._since, self._widened = int(state["since"]), bool(state["widened"])
+        self._scale, self._good = float(state["scale"]), int(state["good"])
+        self._losses.copy_(state["losses"])
+        self._count = int(state["count"])
+        self._before = math.inf if state["before"] is None else float(state["before"])
+
+    def _checked(self, schedule: Mapping[int, object]) -> dict[int, Precision]:
+        if 0 not in schedule or any(step < 0 for step in schedule):
+            raise PinnxError(f"train.precision: expected steps >= 0 and one of them 0, got {sorted(schedule)}")
+        found = {step: precision_name(schedule[step]) for step in sorted(schedule)}
+        rounded = [name for name in found.values() if name not in FULL]
+        if "tf32" in rounded and self._device != "cuda":
+            raise PinnxError(
+                f"train.precision: expected a CUDA device for tf32, got {self._device}; bfloat16 is for CPUs"
+            )
+        if rounded and not hasattr(torch.backends.mkldnn, "matmul"):
+            raise PinnxError(f"train.precision: expected torch 2.9 or later for {rounded[0]}, got {torch.__version__}")
+        return found
+
+    def _follow(self, step: int) -> None:
+        since = max(first for first in self._schedule if first <= step)
+        if since != self._since:
+            self._since, self._left = since, []
+        planned, before = self._schedule[since], self.precision
+        self.precision = "float32" if planned in self._left else planned
+        if before != self.precision:
+            self._say(step, f"{self.precision} in place of {before}{self._cost()}")
+
+    def _try(self, step: int, objective: Objective, batch: Batch) -> None:
+        if step == 0 and not self._candidates():
+            self._say(step, f"float32 throughout: no cheaper precision pays {self._here()}")
+        if step % TRIAL_EVERY or not self._count or objective.weights.dtype != torch.float32:
+            return
+        mean, before = float(self._losses) / self._count, self._before
+        self._before, self._count = mean, 0
+        self._losses.zero_()
+        if self.precision != "float32":
+            risen = mean > before + math.log(RISE)
+            rise = f"the mean loss rose from {math.exp(before):.3g} to {math.exp(mean):.3g}" if risen else None
+            if reason := rise or self._differs(objective, batch, self.precision)[0]:
+                self._leave(step, reason)
+        for candidate in self._candidates() if self.precision == "float32" else ():
+            reason, error = self._differs(objective, batch, candidate)
+            if reason is None:
+                self._say(step, f"{candidate} is tried: its gradient differs by {error:.1e} of that of float32")
+                self.precision = candidate
+                return
+            self._left.append(candidate)
+            self._say(step, f"{candidate} is not used: {reason}")
+
+    def _candidates(self) -> tuple[Precision, ...]:
+        """What may be tried, the cheapest first; float16 rounds less than bfloat16 at the same cost."""
+        wanted: tuple[Precision, ...] = ("float16", "bfloat16", "tf32")
+        return tuple(name for name in wanted if self._pays and name in self._hardware and name not in self._left)
+
+    def _differs(self, objective: Objective, batch: Batch, name: pinn_ext.Products) -> tuple[str | None, float]:
+        """What is wrong with the gradient of a precision at a batch, None if nothing; and its distance from float32."""
+        objective.gradients(batch)
+        wanted = _gradient(objective)
+        while True:
+            objective.loss_scale.fill_(self._scale)
+            objective.gradients(batch, name)
+            got = _gradient(objective)
+            if torch.isfinite(got).all() or name != "float16" or self._scale <= 1.0:
+                break
+            self._scale /= 2
+        error = float(torch.linalg.vector_norm(got - wanted) / torch.linalg.vector_norm(wanted))
+        lost = float(((got == 0) & (wanted != 0)).double().mean())
+        if not math.isfinite(error):
+            return "its gradient is not finite", error
+        if lost > UNDERFLOW:
+            return f"{lost:.1%} of the gradient has become zero", error
+        if error > GRADIENT_TOLERANCE:
+            return f"its gradient differs by {error:.1e} of that of float32, more than {GRADIENT_TOLERANCE}", error
+        return None, error
+
+    def _leave(self, step: int, reason: str) -> None:
+        self._left.append(self.precision)
+        self._say(step, f"float32 in place of {self.precision}: {reason}")
+        self.precision = "float32"
+
+    def _set(self, objective: Objective) -> None:
+        rounded = self.precision not in FULL and objective.weights.dtype == torch.float32  # a phase in float64 is IEEE
+        objective.products = self.precision if rounded else "ieee"
+        if objective.products == "float16":
+            objective.loss_scale.fill_(self._scale)
+
+    def _cost(self) -> str:
+        """Words about a precision that costs time, at the step where it begins."""
+        if self.precision in FULL or (self._pays and self.precision in self._hardware):
+            return ""
+        return f", which saves no time {self._here()}"
+
+    def _here(self) -> str:
+        kind = "CPU" if self._device == "cpu" else "GPU"
+        has = ", ".join(self._hardware) or "none"
+        return f"with this network on this {kind}, whose hardware has {has}"
+
+    def _say(self, step: int, text: str) -> None:
+        self.messages.append(f"Precision at step {step + 1}: {text}.")
+        self.report(self.messages[-1])
+
+
+def _gradient(objective: Objective) -> Tensor:
+    """The gradient that was evaluated last, in one piece of its own."""
+    return torch.cat([p.grad.reshape(-1) for p in objective.parameters if p.grad is not None])
+
+
+def _width(model: FieldModel) -> int:
+    """Features of the widest hidden layer."""
+    return max((min(p.shape) for p in model.parameters() if p.dim() == 2), default=1)

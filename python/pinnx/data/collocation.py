@@ -1,25 +1,36 @@
-"""Uniform random points in a box, drawn by counter: point i depends on (seed, step, stream, i).
+"""Random points in a box, drawn by counter: point i depends on (seed, step, stream, i).
 
-    x_i = lo + (hi - lo) * U_i,    U_i = words 0 .. d-1 of Philox4x64-10, 53 bits each
+    x_i = lo + (hi - lo) * U_i
+
+    uniform          U_i = words 0 .. d-1 of Philox4x64-10, 53 bits each
+    sobol            U_i = point i of the Sobol sequence, with a digital shift (exclusive or) that each step draws
+    latin_hypercube  U_i = (order_i + V_i) / num, a permutation of 0 .. num-1 for each axis; V_i is uniform
 
 One counter block holds four words and serves one point, so a point does not depend on how many
 others are drawn, nor on who draws them: ranks, micro-batches and a resumed run agree bitwise.
 Counter (index + 1, 0, 0, stream), key (seed, step); the + 1 is NumPy's, which counts up before it
-draws.
+draws. Points of one step are even over the box with the two others, and steps are independent of one another. The
+permutations of a Latin hypercube sort words number num to 2 num - 1, so they depend on num, the points of all ranks.
 
-Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+Sources: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Matousek, "On the
+L2-discrepancy for anchored boxes", J. Complexity 14 (1998), digital shifts. McKay, Beckman, Conover, Technometrics 21
+(1979), Latin hypercubes.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from pinnx.errors import PinnxError
 
-__all__ = ["BoxPoints", "UniformPoints", "uniform_points"]
+__all__ = ["BoxPoints", "Sampling", "UniformPoints", "uniform_points"]
+
+Sampling = Literal["uniform", "latin_hypercube", "sobol"]
 
 WORDS_PER_POINT = 4  # one Philox4x64 block
 # The top 53 bits fill the mantissa of a float64: values k / 2^53 in [0, 1).
@@ -105,19 +116,53 @@ class UniformPoints:
             PinnxError: a step out of its range.
         """
         _require_word("step", step)
-        self._key[1] = step
-        self._generator.state = self._start
-        words = self._generator.random_raw(WORDS_PER_POINT * self._n).reshape(self._n, WORDS_PER_POINT)
-        # Column by column: a loop over n at a time, not over d.
-        np.right_shift(words.T[: len(self._words)], DROPPED_BITS, out=self._words)
-        points = self._words * UNIT
+        points = self._unit(step)
         points *= self._width
         points += self._low
         return points.T
 
+    def words(self, step: int) -> np.ndarray:
+        """The random words of a step, [d, n] uint64 below 2^53, until the next call."""
+        self._key[1] = step
+        self._generator.state = self._start
+        words = self._generator.random_raw(WORDS_PER_POINT * self._n).reshape(self._n, WORDS_PER_POINT)
+        # Column by column: a loop over n at a time, not over d.
+        return np.right_shift(words.T[: len(self._words)], DROPPED_BITS, out=self._words)
+
+    def _unit(self, step: int) -> np.ndarray:
+        """The points of a step in the unit cube, [d, n]."""
+        return self.words(step) * UNIT
+
+
+class _SobolPoints(UniformPoints):
+    """As `UniformPoints`, on the Sobol sequence: torch has it, and imports nothing for it as SciPy would (0.7 s)."""
+
+    def __init__(self, lo: ArrayLike, hi: ArrayLike, rows: range, *, seed: int, stream: int) -> None:
+        super().__init__(lo, hi, len(rows), seed=seed, first_index=rows.start, stream=stream)
+        engine = torch.quasirandom.SobolEngine(len(self._low))
+        sequence = engine.draw(max(rows.stop, 1), dtype=torch.float64).numpy()[rows.start : rows.stop]
+        self._sequence = np.ascontiguousarray((sequence / UNIT).astype(np.uint64).T)
+        self._shift = UniformPoints(lo, hi, 1, seed=seed, stream=stream)
+
+    def _unit(self, step: int) -> np.ndarray:
+        return (self._sequence ^ self._shift.words(step)) * UNIT
+
+
+class _LatinPoints(UniformPoints):
+    """As `UniformPoints`, one point of ``num`` in each of ``num`` equal slices of each axis."""
+
+    def __init__(self, lo: ArrayLike, hi: ArrayLike, rows: range, num: int, *, seed: int, stream: int) -> None:
+        super().__init__(lo, hi, len(rows), seed=seed, first_index=rows.start, stream=stream)
+        self._sorted_by = UniformPoints(lo, hi, num, seed=seed, first_index=num, stream=stream)
+        self._slices, self._num = slice(rows.start, rows.stop), num
+
+    def _unit(self, step: int) -> np.ndarray:
+        orders = np.argsort(self._sorted_by.words(step), axis=1)[:, self._slices]
+        return (orders + super()._unit(step)) / self._num
+
 
 class BoxPoints:
-    """Uniform points of a box, fresh in each step, of which a rank or a micro-batch draws its own rows.
+    """Points of a box, fresh in each step, of which a rank or a micro-batch draws its own rows.
 
     Args:
         lo: [d] lower corner.
@@ -125,13 +170,22 @@ class BoxPoints:
         num: points of a step.
         seed: key of the whole run.
         stream: separates uses within a step.
+        sampling: how they are spread over the box; see the file's head.
     """
 
-    def __init__(self, lo: ArrayLike, hi: ArrayLike, num: int, *, seed: int, stream: int = 0) -> None:
+    def __init__(
+        self, lo: ArrayLike, hi: ArrayLike, num: int, *, seed: int, stream: int = 0, sampling: Sampling = "uniform"
+    ) -> None:
         self.num = num
-        self._made = functools.lru_cache(maxsize=8)(
-            lambda rows: UniformPoints(lo, hi, len(rows), seed=seed, first_index=rows.start, stream=stream)
-        )
+
+        def make(rows: range) -> UniformPoints:
+            if sampling == "sobol":
+                return _SobolPoints(lo, hi, rows, seed=seed, stream=stream)
+            if sampling == "latin_hypercube":
+                return _LatinPoints(lo, hi, rows, num, seed=seed, stream=stream)
+            return UniformPoints(lo, hi, len(rows), seed=seed, first_index=rows.start, stream=stream)
+
+        self._made = functools.lru_cache(maxsize=8)(make)
         self._made(range(num))  # refuses now what is out of range
 
     def draw(self, step: int, rows: range) -> np.ndarray:

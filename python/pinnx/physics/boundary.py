@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnx.data.collocation import UniformPoints
+from pinnx.data.collocation import BoxPoints, Sampling
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, axes_of
@@ -96,20 +96,24 @@ class BoundaryCondition:
         """
         return self.sampler(n, seed=seed, first_index=first_index)(step)
 
-    def sampler(self, n: int, *, seed: int, first_index: int = 0) -> Callable[[int], np.ndarray]:
+    def sampler(
+        self, n: int, *, seed: int, first_index: int = 0, sampling: Sampling = "uniform"
+    ) -> Callable[[int], np.ndarray]:
         """Return a function that draws the points of a step; what all steps share is made once.
 
         Args:
             n: number of points, >= 0.
             seed: key of the run.
             first_index: number of the first point.
+            sampling: how points are spread over the place.
 
         Returns:
             step -> [n, D] float64, as `points` draws them.
         """
         q = self.where.num_parameters(self.bounds)
-        parameters = UniformPoints(np.zeros(q), np.ones(q), n, seed=seed, first_index=first_index, stream=self.stream)
-        return lambda step: self.where.at(parameters.at(step), self.bounds)
+        rows = range(first_index, first_index + n)
+        drawn = BoxPoints(np.zeros(q), np.ones(q), rows.stop, seed=seed, stream=self.stream, sampling=sampling)
+        return lambda step: self.where.at(drawn.draw(step, rows), self.bounds)
 
     def validation_points(self, num: int) -> np.ndarray:
         """Return at least `num` regular points [n, D] that reach the ends of the place.

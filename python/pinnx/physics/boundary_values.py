@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.collocation import UniformPoints
+from pinnx.data.collocation import Sampling, UniformPoints
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import BoundaryCondition
@@ -58,6 +58,7 @@ class BoundaryValues(JetTerm):
         seed: key of the points.
         scales: [c], what a field of one is in the user's units.
         check_radius: corners where sides disagree are not checked up to this distance: no field is right there.
+        sampling: how points are spread over a place.
 
     Attributes:
         corners: where two sides disagree.
@@ -79,6 +80,7 @@ class BoundaryValues(JetTerm):
         seed: int,
         scales: ArrayLike = 1.0,
         check_radius: float = 0.0,
+        sampling: Sampling = "uniform",
     ) -> None:
         if not conditions:
             raise PinnxError("boundary: expected at least one boundary condition, got none")
@@ -86,7 +88,9 @@ class BoundaryValues(JetTerm):
         self.scales = np.asarray(scales, dtype=np.float64)
         self.corners = discontinuity_corners(conditions, bounds, scales=scales)
         self.check_radius = check_radius
-        places = [_Place(c, num_points, c.sampler(num_points, seed=seed), fixed=False) for c in conditions]
+        places = [
+            _Place(c, num_points, c.sampler(num_points, seed=seed, sampling=sampling), fixed=False) for c in conditions
+        ]
         places += _corner_places(conditions, self.corners, bounds, math.ceil(CORNER_SHARE * num_points), seed)
         self.num_points = sum(place.num for place in places)
         # What all steps have in common is computed once: masks, prescribed numbers, corners that are one place.

@@ -7,7 +7,7 @@ import pytest
 import tolerances
 
 from pinnx.data import uniform_points
-from pinnx.data.collocation import UniformPoints
+from pinnx.data.collocation import BoxPoints, UniformPoints
 from pinnx.errors import PinnxError
 
 MASK = 2**64 - 1
@@ -84,6 +84,55 @@ def test_points_fill_the_box_evenly(seed: int):
     assert np.abs(correlation).max() < limit
     counts = np.stack([np.histogram(column, bins=20, range=(0, 1))[0] for column in unit.T])
     assert np.abs(counts / n - 0.05).max() < limit * np.sqrt(0.05 * 0.95)
+
+
+def largest_counts(points: np.ndarray) -> tuple[int, int]:
+    """Of 256 points in the unit cube: the most in one of 256 slices of an axis, and in one of 16 x 16 columns."""
+    slices = max(np.bincount((column * 256).astype(int), minlength=256).max() for column in points.T)
+    x, y = (points[:, :2] * 16).astype(int).T
+    return int(slices), int(np.bincount(16 * x + y, minlength=256).max())
+
+
+def test_even_samplings_leave_no_slice_empty(seed: int):
+    """A Latin hypercube has one point in each slice of each axis, Sobol points one in each cell of a plane too."""
+    counts = {}
+    for sampling in ("uniform", "latin_hypercube", "sobol"):
+        drawn = BoxPoints([0.0] * 3, [1.0] * 3, 256, seed=seed, sampling=sampling)
+        counts[sampling] = [largest_counts(drawn.draw(step, range(256))) for step in range(3)]
+    assert counts["sobol"] == [(1, 1)] * 3
+    assert all(slices == 1 and cells > 1 for slices, cells in counts["latin_hypercube"])
+    assert all(slices > 1 and cells > 1 for slices, cells in counts["uniform"]), "random points do neither"
+
+
+@pytest.mark.parametrize("sampling", ["latin_hypercube", "sobol"])
+def test_even_samplings_depend_on_seed_step_and_number_alone(sampling: str):
+    box = {"lo": [-1.0, 0.0], "hi": [2.0, 0.5], "num": 100, "sampling": sampling}
+    drawn = BoxPoints(seed=1, stream=3, **box)
+    whole = drawn.draw(7, range(100)).copy()
+    again = BoxPoints(seed=1, stream=3, **box)
+    parts = [again.draw(7, rows) for rows in (range(60, 100), range(0), range(60))]
+    assert np.array_equal(np.concatenate([parts[2], parts[1], parts[0]]), whole)
+    assert ((whole >= box["lo"]) & (whole <= box["hi"])).all()
+    others = [
+        drawn.draw(8, range(100)),
+        *(BoxPoints(**key, **box).draw(7, range(100)) for key in ({"seed": 1}, {"seed": 2})),
+    ]
+    assert len(np.unique(np.concatenate([whole, *others])[:, 0])) == 400
+
+
+@pytest.mark.parametrize("sampling", ["latin_hypercube", "sobol"])
+def test_even_samplings_estimate_a_mean_without_bias_and_better(sampling: str, seed: int):
+    """Of a smooth function over the box; steps are independent, so their means scatter about the integral."""
+
+    def means(kind: str) -> np.ndarray:
+        drawn = BoxPoints([0.0] * 3, [1.0] * 3, 128, seed=seed, sampling=kind)
+        x = np.stack([drawn.draw(step, range(128)) for step in range(100)])
+        return (np.exp(x[..., 0]) * (1 + x[..., 1] ** 2) + np.sin(3 * x[..., 2])).mean(axis=1)
+
+    integral = (np.e - 1) * 4 / 3 + (1 - np.cos(3)) / 3
+    even, random = means(sampling), means("uniform")
+    assert abs(even.mean() - integral) < 4 * even.std() / 10
+    assert even.std() < 0.5 * random.std()
 
 
 def test_an_axis_without_width_samples_a_face():

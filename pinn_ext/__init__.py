@@ -42,6 +42,7 @@ from pinn_ext.mlp import mlp_jet
 from pinn_ext.navier_stokes import navier_stokes_residual
 from pinn_ext.navier_stokes_loss import navier_stokes_loss
 from pinn_ext.pivoted_qr import PivotedQR, pivoted_qr
+from pinn_ext.residual_jacobian import residual_jacobian
 from pinn_ext.sketch import sketch_rows
 
 __version__: str = _core.build_info()["version"]
@@ -66,6 +67,7 @@ __all__ = [
     "navier_stokes_residual",
     "pivoted_qr",
     "project_rows",
+    "residual_jacobian",
     "row_gram",
     "sketch_rows",
 ]

@@ -157,6 +157,16 @@ def mlp_jet_backward(
     want_B: bool,
     parts: int,
 ) -> None: ...
+def mlp_jacobian(
+    float64: bool,
+    stream: int | None,
+    *,
+    network: Network,
+    v_out: Array,
+    rows: Array,
+    columns: int,
+    stride: int,
+) -> None: ...
 def navier_stokes_loss(
     float64: bool,
     stream: int | None,

@@ -68,4 +68,16 @@ void run_typed(bool float64, Handle handle, Make&& make) {
     run(make(float{}), stream);
 }
 
+// As run_typed, without a stream: there are no kernels for CUDA.
+template <typename Make>
+void run_on_this_cpu(bool float64, Make&& make) {
+  py::gil_scoped_release release;
+  with_active_isa([&](auto isa) {
+    if (float64)
+      run_on_cpu(isa, make(double{}));
+    else
+      run_on_cpu(isa, make(float{}));
+  });
+}
+
 }  // namespace pinn

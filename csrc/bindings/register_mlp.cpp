@@ -68,6 +68,22 @@ void register_mlp(py::module_& m) {
              return op;
            });
          });
+  define(
+      m, "mlp_jacobian", {"network", "v_out", "rows", "columns", "stride"},
+      [](bool float64, Handle, const Network& network, const Array& v_out, const Array& rows, std::int64_t columns,
+         std::int64_t stride) {
+        const MlpShape& shape = network.shape;
+        if (stride < shape.num_parameters())
+          throw std::invalid_argument("stride: expected at least " + std::to_string(shape.num_parameters()) +
+                                      " numbers, got " + std::to_string(stride));
+        run_on_this_cpu(float64, [&](auto t) {
+          using T = decltype(t);
+          return MlpJacobian<T>{
+              network.mlp<T>(), pointer<T>("v_out", v_out, columns * shape.streams.count() * shape.n * shape.outputs()),
+              columns,          pointer<T>("rows", rows, shape.n * columns * stride),
+              stride,           {}};
+        });
+      });
   m.def(
       "cuda_fused_supports",
       [](const MlpShape& shape, bool float64) {

@@ -91,18 +91,6 @@ void register_sketch(py::module_& m) {
          });
 }
 
-// As run_typed, without a stream: there are no kernels for CUDA.
-template <typename Make>
-void run_on_this_cpu(bool float64, Make&& make) {
-  py::gil_scoped_release release;
-  with_active_isa([&](auto isa) {
-    if (float64)
-      run_on_cpu(isa, make(double{}));
-    else
-      run_on_cpu(isa, make(float{}));
-  });
-}
-
 void register_gram(py::module_& m) {
   define(m, "row_gram", {"a", "gram", "mean", "along_mean", "mean_square", "r", "n", "stride", "in_double"},
          [](bool float64, Handle, const Array& a, const Array& gram, const Array& mean, const Array& along_mean,

@@ -12,6 +12,7 @@
 namespace pinn {
 
 inline constexpr int kMaxCoordinates = 8;
+inline constexpr int kMaxStreams = kMaxCoordinates + 2;
 
 struct JetStreams {
   int num_first;

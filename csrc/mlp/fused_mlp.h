@@ -48,6 +48,11 @@ class FusedMlp {
 
   void run(const Head<Layout>& head);
 
+  // The gradient of each point by itself, [n, columns] rows of num_parameters() numbers that lie `stride` apart;
+  // head(column, ...) is called for each column. A template, as PanelLayout alone has what it takes.
+  template <typename Panels = Layout>
+  void run_rows(int64_t columns, T* rows, int64_t stride, const Head<Layout>& head);
+
   // The sum over the parts, in the order of mlp.h.
   void write_gradient(T* out) const;
 
@@ -62,10 +67,15 @@ class FusedMlp {
   bool back() const { return wanted_ != Wanted::value; }
   bool back_through(int l) const { return l > 0 ? back() : wanted_ == Wanted::gradient_with_B; }
 
+  // f(part, its memory, tile, whether it is the part's first), on all threads.
+  template <typename F>
+  void for_each_tile(const F& f);
   void lay_out();
   void pack();
   void forward(T* memory, const Tile& tile) const;
   void backward(T* memory, T* gradient, const Tile& tile, bool add) const;
+  template <typename Panels>
+  void backward_rows(T* memory, T* rows, int64_t stride, const Tile& tile) const;
   void sum_parts(int64_t at, int64_t count, T* out) const;
 
   Mlp<T> mlp_;

@@ -43,21 +43,45 @@ FusedMlp<Layout>::FusedMlp(const Mlp<T>& mlp, Wanted wanted, Partition partition
 }
 
 template <typename Layout>
-void FusedMlp<Layout>::run(const Head<Layout>& head) {
+template <typename F>
+void FusedMlp<Layout>::for_each_tile(const F& f) {
   parallel_for(parts_, parts_ > 1, [&](int64_t part) {
     T* memory = tiles_ + thread_index() * tile_size_;
-    T* gradient = gradients_ + part * gradient_size_;
     const int64_t begin = cut<Layout>(shape_.n, parts_, part), points = cut<Layout>(shape_.n, parts_, part + 1) - begin;
     const int64_t count = (points + tile_points_ - 1) / tile_points_;
-    if (count == 0) std::fill_n(gradient, gradient_size_, T(0));  // there is no first tile to store it
-    if (wanted_ == Wanted::gradient_with_B)
-      std::fill_n(gradient + v_B_, shape_.d * Layout::v_frequency_size(shape_.m), T(0));
     for (int64_t i = 0; i < count; ++i) {
       const int64_t first = cut<Layout>(points, count, i);
-      const Tile tile = Layout::tile(begin + first, cut<Layout>(points, count, i + 1) - first, shape_.streams.count());
-      forward(memory, tile);
-      head(part, tile, memory + output_, memory + v_);
-      if (back()) backward(memory, gradient, tile, i > 0);
+      f(part, memory, Layout::tile(begin + first, cut<Layout>(points, count, i + 1) - first, shape_.streams.count()),
+        i == 0);
+    }
+  });
+}
+
+template <typename Layout>
+void FusedMlp<Layout>::run(const Head<Layout>& head) {
+  for (int64_t part = 0; part < parts_; ++part) {
+    T* gradient = gradients_ + part * gradient_size_;
+    // A part without points has no first tile to store it.
+    if (cut<Layout>(shape_.n, parts_, part + 1) == cut<Layout>(shape_.n, parts_, part))
+      std::fill_n(gradient, gradient_size_, T(0));
+    if (wanted_ == Wanted::gradient_with_B)
+      std::fill_n(gradient + v_B_, shape_.d * Layout::v_frequency_size(shape_.m), T(0));
+  }
+  for_each_tile([&](int64_t part, T* memory, const Tile& tile, bool first) {
+    forward(memory, tile);
+    head(part, tile, memory + output_, memory + v_);
+    if (back()) backward(memory, gradients_ + part * gradient_size_, tile, !first);
+  });
+}
+
+template <typename Layout>
+template <typename Panels>
+void FusedMlp<Layout>::run_rows(int64_t columns, T* rows, int64_t stride, const Head<Layout>& head) {
+  for_each_tile([&](int64_t, T* memory, const Tile& tile, bool) {
+    forward(memory, tile);
+    for (int64_t column = 0; column < columns; ++column) {
+      head(column, tile, memory + output_, memory + v_);
+      backward_rows<Panels>(memory, rows + (tile.first * columns + column) * stride, columns * stride, tile);
     }
   });
 }
@@ -156,6 +180,23 @@ void FusedMlp<Layout>::backward(T* memory, T* gradient, const Tile& tile, bool a
   Layout::features_backward(mlp_, tile, v, gradient + v_B_);
 }
 
+// From the cotangent of the outputs in v_. The layers' gradients stand behind one another in a row; `next` is from one
+// point's row to the next one's.
+template <typename Layout>
+template <typename Panels>
+void FusedMlp<Layout>::backward_rows(T* memory, T* rows, int64_t next, const Tile& tile) const {
+  T *v = memory + v_, *v_next = memory + v_next_;
+  rows += shape_.num_parameters();
+  for (int l = shape_.num_linear - 1; l >= 0; --l) {
+    const Layer& layer = layers_[l];
+    rows -= layer.linear.out * (layer.linear.in + 1);
+    Panels::point_gradients(shape_, tile, layer.linear, v, memory + layer.hidden, rows, next);
+    if (l == 0) return;
+    Panels::input_gradient(shape_, tile, layer.linear, v, memory + layer.kept, memory + layer.hidden, v_next);
+    std::swap(v, v_next);
+  }
+}
+
 template <typename Layout>
 void FusedMlp<Layout>::sum_parts(int64_t at, int64_t count, T* out) const {
   for (int64_t q = 0; q < count; q += V::size) {
@@ -183,6 +224,10 @@ template class FusedMlp<PanelLayout<kIsa, float>>;
 template class FusedMlp<PanelLayout<kIsa, double>>;
 template class FusedMlp<PointLayout<kIsa, float>>;
 template class FusedMlp<PointLayout<kIsa, double>>;
+template void FusedMlp<PanelLayout<kIsa, float>>::run_rows<PanelLayout<kIsa, float>>(
+    int64_t, float*, int64_t, const Head<PanelLayout<kIsa, float>>&);
+template void FusedMlp<PanelLayout<kIsa, double>>::run_rows<PanelLayout<kIsa, double>>(
+    int64_t, double*, int64_t, const Head<PanelLayout<kIsa, double>>&);
 template bool prefers_points<kIsa, float>(const MlpShape&);
 template bool prefers_points<kIsa, double>(const MlpShape&);
 

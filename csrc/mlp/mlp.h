@@ -69,10 +69,25 @@ struct MlpJetBackward {
   void* workspace;  // CUDA: cuda_workspace_bytes(...) bytes; CPU: null
 };
 
+// The gradient of the parameters for each point by itself, once for each cotangent of its jet: the rows of a Jacobian.
+// On the CPU alone.
+template <typename T>
+struct MlpJacobian {
+  Mlp<T> mlp;
+  const T* v_out;        // [columns, streams, n, c]
+  std::int64_t columns;  // cotangents of each point
+  // outputs
+  T* rows;              // [n, columns], each num_parameters() numbers in the order above,
+  std::int64_t stride;  // from one row to the next, >= num_parameters()
+  Partition partition;
+};
+
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const MlpJet<T>&);
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const MlpJetBackward<T>&);
+template <Isa isa, typename T>
+void run_on_cpu(IsaConstant<isa>, const MlpJacobian<T>&);
 
 // Whether the fused CUDA kernels take this network on the current device.
 bool cuda_fused_supports(const MlpShape&, bool float64);

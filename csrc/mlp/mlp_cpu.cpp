@@ -1,4 +1,4 @@
-// The jet of a whole network on the CPU, and its backward pass, which computes each tile forward again.
+// The jet of a whole network on the CPU, its backward pass, which computes each tile forward again, and its Jacobian.
 #include <algorithm>
 
 #include "mlp/fused_mlp.h"
@@ -43,9 +43,24 @@ void run_on_cpu(IsaConstant<isa>, const MlpJetBackward<T>& a) {
   });
 }
 
+// Features in vectors whatever the widths: with points in vectors each number would go to another point's row.
+template <Isa isa, typename T>
+void run_on_cpu(IsaConstant<isa>, const MlpJacobian<T>& a) {
+  using Layout = PanelLayout<isa, T>;
+  const MlpShape& shape = a.mlp.shape;
+  FusedMlp<Layout> fused(a.mlp, Wanted::gradient, a.partition);
+  fused.run_rows(a.columns, a.rows, a.stride, [&](int64_t column, const Tile& tile, const T*, T* v_y) {
+    const T* from = a.v_out + column * shape.streams.count() * shape.n * shape.outputs();
+    std::fill_n(v_y, Layout::jet_size(shape.outputs(), tile.rows), T(0));
+    for_each_output<Layout>(shape, tile, [&](int64_t out, int64_t at) { v_y[at] = from[out]; });
+  });
+}
+
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJet<float>&);
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJetBackward<float>&);
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJet<double>&);
 template void run_on_cpu(IsaConstant<kIsa>, const MlpJetBackward<double>&);
+template void run_on_cpu(IsaConstant<kIsa>, const MlpJacobian<float>&);
+template void run_on_cpu(IsaConstant<kIsa>, const MlpJacobian<double>&);
 
 }  // namespace pinn

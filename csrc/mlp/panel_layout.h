@@ -151,6 +151,19 @@ struct PanelLayout {
       }
   }
 
+  // The same for each point by itself: weight [out, in], then bias [out], `next` numbers from one point to the next.
+  static void point_gradients(const MlpShape& shape, const Tile& tile, const Linear<T>& layer, const T* v, const T* x,
+                              T* rows, int64_t next) {
+    with_streams<T>(shape.streams, [&](const auto& streams) {
+      const int count = streams.num_first + 1 + streams.has_laplacian;
+      for (int64_t i = 0; i < tile.t; ++i, rows += next) {
+        for (int64_t j = 0; j < num_panels<V>(layer.in); ++j)
+          outer_of_point(count, tile, layer, j, v + i * P, x + (j * tile.rows + i) * P, rows);
+        for (int64_t o = 0; o < layer.out; ++o) rows[layer.out * layer.in + o] = v[output_at(tile, 0, o, i)];
+      }
+    });
+  }
+
   // v_x = v W, and through the activation that made x where its jet `h` and what it kept are given.
   static void input_gradient(const MlpShape& shape, const Tile& tile, const Linear<T>& layer, const T* v, const T* kept,
                              const T* h, T* v_x) {
@@ -202,6 +215,30 @@ struct PanelLayout {
   }
 
  private:
+  // Panel j of d[o] = sum_s v[s][o] x[s], o over all outputs; v and x are those of one point.
+  PINN_INLINE static void outer_of_point(int streams, const Tile& tile, const Linear<T>& layer, int64_t j, const T* v,
+                                         const T* x, T* d) {
+    // Where the two vectors begin in the panel, how many numbers of each there are, and their columns of the weight.
+    const int64_t waves = layer.m > 0 ? frequencies_of(layer.m, j) : 0, width = panel_width<V>(layer.in, j);
+    const int64_t begin = layer.m > 0 ? waves : V::size;
+    const int64_t num[] = {std::min(begin, width), width - std::min(begin, width)};
+    T* to[] = {d + column(layer, j * P), num[1] > 0 ? d + column(layer, j * P + begin) : nullptr};
+    const int64_t step = tile.stride * P;
+    V inputs[kMaxStreams][2];
+    for (int s = 0; s < streams; ++s) {
+      inputs[s][0] = V::load(x + s * step);
+      inputs[s][1] = V::load(x + s * step + begin);
+    }
+    for (int64_t o = 0; o < layer.out; ++o) {
+      const T* from = v + o / P * tile.rows * P + o % P;
+      V sum[2] = {V(T(0)), V(T(0))};
+      for (int s = 0; s < streams; ++s)
+        for (int w = 0; w < 2; ++w) sum[w] += V(from[s * step]) * inputs[s][w];
+      for (int w = 0; w < 2; ++w)
+        if (num[w] > 0) sum[w].store(to[w] + o * layer.in, num[w]);
+    }
+  }
+
   PINN_INLINE static Wave<V> wave_at(const T* x, const V* b, int64_t d) {
     V turns(T(0));
     for (int64_t j = 0; j < d; ++j) turns += V(x[j]) * b[j];

@@ -26,7 +26,7 @@ from pinn_ext.activation import activation_jet_backward_kernel, activation_jet_k
 from pinn_ext.fourier import fourier_jet_backward_kernel, fourier_jet_kernel
 from pinn_ext.linear import linear_jet_kernel
 
-__all__ = ["Network", "Residual", "gradient_views", "mean_square", "mlp_jet", "mlp_jet_gradient"]
+__all__ = ["Network", "Residual", "gradient_views", "mean_square", "mlp_jacobian", "mlp_jet", "mlp_jet_gradient"]
 
 MAX_NUMBERS = 2**25
 """Numbers that a chunk of points may hold: 128 MiB in float32, 256 MiB in float64, which every GPU has to spare.
@@ -117,6 +117,20 @@ class Network(NamedTuple):
         _, v_B = fourier_jet_backward_kernel(v_out, x, self.B, *self.streams, False)
         gradient[-1].add_(v_B)
 
+    def backward_rows(self, v_out: Tensor, tape: list[Tensor], rows: Tensor) -> None:
+        """Writes the gradient of each point by itself, rows [n, p]. Leaves the tape as it is."""
+        stop = rows.shape[1]
+        for layer in reversed(range(len(self.layers))):
+            weight, inputs = self.layers[layer][0], tape[2 * layer]
+            out, width = weight.shape
+            rows[:, stop - out : stop] = v_out[0]
+            stop -= out * (width + 1)
+            here = rows[:, stop : stop + out * width].view(-1, out, width)
+            here.copy_(torch.einsum("sno,snk->nok", v_out, inputs))
+            if layer > 0:
+                v_out = torch.mm(v_out.reshape(-1, out), weight).view_as(inputs)
+                v_out = activation_jet_backward_kernel(v_out, tape[2 * layer - 1], *self.streams, self.activation)
+
 
 def _forget(tensor: Tensor) -> None:
     """Keeps nothing."""
@@ -145,6 +159,18 @@ def mlp_jet_gradient(v_out: Tensor, x: Tensor, network: Network, want_B: bool) -
         network.jet(x[chunk], tape)
         network.backward(v_out[:, chunk].contiguous(), x[chunk], tape, gradient)
     return flat
+
+
+def mlp_jacobian(v_out: Tensor, x: Tensor, network: Network, rows: Tensor) -> None:
+    """Writes the gradient of each point for each cotangent of its jet: v_out [columns, s, n, c], rows [n, columns, p].
+
+    Products of one point's few streams: the memory of the rows bounds it, not the arithmetic.
+    """
+    for chunk in network.chunks(x.shape[0], kept=True):
+        tape: list[Tensor] = []
+        network.jet(x[chunk], tape)
+        for column, v in enumerate(v_out):
+            network.backward_rows(v[:, chunk].contiguous(), tape, rows[chunk, column])
 
 
 class Residual(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pinn_ext.reference.jacobian import residual_jacobian
 from pinn_ext.reference.jets import (
     ACTIVATIONS,
     activation_jet,
@@ -24,4 +25,5 @@ __all__ = [
     "mlp",
     "mlp_jet",
     "navier_stokes_residual",
+    "residual_jacobian",
 ]

@@ -52,6 +52,32 @@ MlpShape make_shape(int64_t n, int64_t m, const std::vector<int64_t>& widths, co
   return shape;
 }
 
+// The rows of a Jacobian add up to the gradient; for two cotangents, the second one the negative of the first.
+template <typename T, typename RunOp>
+void check_rows(const RunOp& run_op, const MlpJetBackward<T>& back, const std::vector<T>& v,
+                const std::vector<T>& gradient) {
+  std::vector<T> both(v), sums(gradient.size());
+  for (T value : v) both.push_back(-value);
+  const int64_t size = static_cast<int64_t>(gradient.size());
+  std::vector<T> rows(static_cast<std::size_t>(2 * back.mlp.shape.n * size));
+  run_op(MlpJacobian<T>{back.mlp, both.data(), 2, rows.data(), size, back.partition});
+  double error = 0, largest = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const bool second = i / gradient.size() % 2 == 1;
+    if (!second) sums[i % gradient.size()] += rows[i];
+    if (second) error += std::abs(static_cast<double>(rows[i] + rows[i - gradient.size()]));
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    error = std::max(error, static_cast<double>(std::abs(sums[i] - gradient[i])));
+    largest = std::max(largest, static_cast<double>(std::abs(gradient[i])));
+  }
+  ++num_checks;
+  if (!(error <= (sizeof(T) == sizeof(double) ? 1e-12 : 1e-4) * (1 + largest))) {
+    std::fprintf(stderr, "mlp_jacobian: expected rows that add up to the gradient, got %g away\n", error);
+    std::exit(1);
+  }
+}
+
 template <typename T, typename RunOp>
 void check_jet(const RunOp& run_op, const MlpShape& shape, int64_t parts) {
   const Network<T> network(shape);
@@ -77,6 +103,7 @@ void check_jet(const RunOp& run_op, const MlpShape& shape, int64_t parts) {
   back.gradient = without_B.data();
   back.want_B = false;
   run_op(back);
+  check_rows(run_op, back, v, without_B);
 }
 
 template <int dim, typename T, typename RunOp>

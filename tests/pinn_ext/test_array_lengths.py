@@ -79,6 +79,16 @@ def test_the_jet_and_its_gradient() -> None:
             _core.mlp_jet_backward(False, None, network=network, **(backward | {name: numbers(1)}))
 
 
+def test_the_jacobian() -> None:
+    network = _core.Network(**NETWORK)
+    given: dict[str, Any] = {"v_out": numbers(96), "rows": numbers(4 * 2 * 54), "columns": 2, "stride": 54}
+    for name in ("v_out", "rows"):
+        with pytest.raises(ValueError, match=f"{name}: expected {given[name][1]} numbers, got 1"):
+            _core.mlp_jacobian(False, None, network=network, **(given | {name: numbers(1)}))
+    with pytest.raises(ValueError, match="stride: expected at least 53 numbers, got 52"):
+        _core.mlp_jacobian(False, None, network=network, **(given | {"stride": 52}))
+
+
 def test_the_residual() -> None:
     arrays = {"jet": numbers(48), "nu": numbers(4), "forcing": numbers(8), "out": numbers(12)}
     size = {"n": 4, "outputs": 3, "time_stream": False, "steady": True}

@@ -118,8 +118,8 @@ def test_sums_on_every_path(isa: str, folder: Path) -> None:
     """Tiles and vectors differ from path to path: each has the tests of its own way to cut rows and columns."""
     which = [
         "-k",
-        "cpu and is_that_of_float64 or threads",
-        *(str(HERE / f"test_{name}.py") for name in ("gram", "sketch")),
+        "cpu and is_that_of_float64 or threads or of_the_tiles",
+        *(str(HERE / f"test_{name}.py") for name in ("gram", "residual_jacobian", "sketch")),
     ]
     done = run_python(["-m", "pytest", "-q", "-p", "no:cacheprovider", *which], isa, folder)
     if "PINN_EXT_ISA: expected one of" in done.stdout + done.stderr:

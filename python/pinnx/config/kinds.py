@@ -29,6 +29,7 @@ __all__ = [
     "Positive",
     "Ramp",
     "Resolution",
+    "Says",
     "Section",
     "Seed",
     "Share",

@@ -6,9 +6,11 @@ is in its kind (kinds.py).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import create_model, model_validator
+from annotated_types import Gt, Lt
+from pydantic import Strict, create_model, model_validator
 
 from pinn_ext.activation import Activation
 from pinnx.config.kinds import (
@@ -175,6 +177,17 @@ class Causal(Section):
         return self
 
 
+class Stage(Section):
+    """A part of the training in which the equations have other numbers; after the last stage they have their own."""
+
+    until: Annotated[float, Strict(), Gt(0), Lt(1), Says("a number > 0 and < 1")] = setting(
+        ..., "share of the steps up to which the stage holds"
+    )
+    numbers: dict[str, Number] = setting(
+        ..., "number of the equations -> its value: nu, forcing_x, forcing_y, forcing_z", "that of the number"
+    )
+
+
 class Train(Section):
     """The optimisation."""
 
@@ -206,6 +219,7 @@ class Train(Section):
         "the weights of the equations are 0 up to the first of these shares of the steps, grow linearly, and are full "
         "from the second on, [0.3, 0.7] for example; null = full from the first step",
     )
+    curriculum: tuple[Stage, ...] = setting((), "stages with easier equations, a larger viscosity for example")
     corner_radius: Positive | None = setting(
         None,
         "points nearer than this to a corner where two sides disagree count less, smoothly; null = "
@@ -232,6 +246,13 @@ class Train(Section):
     cuda_graph: Literal["auto", "on", "off"] = setting(
         "auto", "replay a step's loss and gradients as a CUDA graph; auto: on a CUDA device"
     )
+
+    @model_validator(mode="after")
+    def _stages_follow_one_another(self) -> Train:
+        ends = [stage.until for stage in self.curriculum]
+        if any(second <= first for first, second in pairwise(ends)):
+            raise ValueError(f"curriculum: expected rising until, got {', '.join(f'{end:g}' for end in ends)}")
+        return self
 
     @model_validator(mode="after")
     def _cosine_goes_down(self) -> Train:

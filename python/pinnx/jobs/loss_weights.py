@@ -11,6 +11,7 @@ from pinnx.config.method import Balance
 from pinnx.losses import (
     AugmentedLagrangian,
     CausalWeights,
+    Curriculum,
     GradNorm,
     LossWeights,
     ProgressivePhysics,
@@ -33,7 +34,7 @@ def loss_weights(config: Config, problem: Problem, weights: Mapping[str, float])
         weights: column of the loss -> its configured weight.
 
     Raises:
-        PinnxError: nothing to balance.
+        PinnxError: nothing to balance, or a curriculum of numbers that the equations do not have.
     """
     train, like = config.train, problem.model.frequencies
     found = LossWeights(weights, problem.names, like)
@@ -46,6 +47,9 @@ def loss_weights(config: Config, problem: Problem, weights: Mapping[str, float])
         physics = {name for term in equations for name in term.names}
         ramped = [name in physics for name in problem.names]
         strategies.append(ProgressivePhysics(ramped, train.steps, train.physics_ramp, like))
+    if train.curriculum:
+        stages = [(stage.until, stage.numbers) for stage in train.curriculum]
+        strategies += [Curriculum(term.equations, stages, train.steps, found.configured) for term in equations]
     return found.adapt_by(*strategies)
 
 

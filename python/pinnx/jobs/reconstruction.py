@@ -224,7 +224,14 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
 
 def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
     checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    return RunRecorder(run.folder, checkpoints, run.watch, run.flow.found)
+    return RunRecorder(run.folder, checkpoints, run.watch, lambda: _numbers(run))
+
+
+def _numbers(run: _Run) -> dict[str, float]:
+    """What the history says of the numbers of the equations: those that are found, and those of a curriculum."""
+    staged = {name for stage in run.config.train.curriculum for name in stage.numbers}
+    known = {name: item for name, item in run.flow.equations.numbers().items() if name in staged}
+    return run.flow.found() | {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
 
 
 def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:

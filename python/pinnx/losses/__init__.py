@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinnx.losses.balancing import GradNorm, ReLoBRaLo, TangentKernel
 from pinnx.losses.causal import CausalWeights
+from pinnx.losses.curriculum import Curriculum
 from pinnx.losses.lagrangian import AugmentedLagrangian
 from pinnx.losses.progressive import ProgressivePhysics, progressive_loss_weights
 from pinnx.losses.robust import adaptive_epsilon, adaptive_huber, adaptive_weights, clipped, huber, log_space
@@ -12,6 +13,7 @@ from pinnx.losses.weighting import LossWeights, Probes, WeightStrategy
 __all__ = [
     "AugmentedLagrangian",
     "CausalWeights",
+    "Curriculum",
     "GradNorm",
     "LossWeights",
     "Probes",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +23,19 @@ from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.corners import Corner, corner_distance, left_out
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
-__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations"]
+__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable"]
 
 # Points that no training step has drawn. Streams of the training: 0 the equations, 1, 2, ... the boundary conditions
 # (boundary.py), 1 << 20 and on the measurements and corners (measured_values.py, boundary_values.py).
 EVALUATION_STREAM = 1 << 21
+
+
+class Settable(NamedTuple):
+    """A number of the equations that may change during a training: where it is, and what one there is to the user."""
+
+    tensor: Tensor
+    unit: float
+    positive: bool
 
 
 class Equations(nn.Module):
@@ -49,6 +57,10 @@ class Equations(nn.Module):
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """Left side minus right side, dimensionless as the model is, [n, c]."""
         raise NotImplementedError
+
+    def numbers(self) -> Mapping[str, Settable]:
+        """Known numbers that may be changed in place, by name; here none. Not to be kept: ``to`` moves them."""
+        return {}
 
     def asked(self, jet: pinn_ext.Jet) -> Mapping[str, Tensor]:
         """What the fields of each point ask the numbers of the equations to be, over what they are.

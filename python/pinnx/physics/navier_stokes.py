@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.fourier_network import FourierNetwork
-from pinnx.physics.equations import Equations
+from pinnx.physics.equations import Equations, Settable
 from pinnx.physics.scales import UNIT, Scales
 from pinnx.physics.term import TermLoss
 
@@ -90,6 +90,14 @@ class NavierStokes(Equations):
     def nu(self) -> float:
         """The viscosity in the user's units."""
         return float(self.scaled_nu.detach()) * self.scales.viscosity
+
+    def numbers(self) -> dict[str, Settable]:
+        """``nu`` unless it is learned, and ``forcing_x``, ... where there is a forcing."""
+        found = {} if "log_nu" in self._parameters else {"nu": Settable(self.fixed_nu, self.scales.viscosity, True)}
+        if self.scaled_forcing is not None:
+            parts = zip("xyz", self.scaled_forcing, strict=False)
+            found |= {f"forcing_{axis}": Settable(part, self.scales.force, False) for axis, part in parts}
+        return found
 
     def network_loss(
         self,

@@ -18,7 +18,7 @@ __all__ = ["ProgressBar", "TrainingProgress", "training_line"]
 # Least time from one line to the next. In a log it is also a hundredth of the time so far: a day makes 700 lines.
 LINE_SECONDS, LINE_SHARE = 1.0, 0.01
 # Of the names of a row: what is said before them, how they begin, how their numbers are written.
-GROUPS = (("", "loss/", ".1e"), ("weights ", "weight/", ".3g"), ("", "method/", ".2g"))
+GROUPS = (("", "loss/", ".1e"), ("weights ", "weight/", ".3g"), ("", "number/", ".4g"), ("", "method/", ".2g"))
 # Names of a row -> what is said behind their GiB.
 MEMORY = {"memory_gib": "", "gpu_memory_gib": " on the GPU"}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from same_runs import last_state
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
@@ -20,6 +22,7 @@ from pinnx.train import Trainer, load_checkpoint
 from pinnx.train.checkpoint import checkpoint_loss
 
 Tiny = Callable[..., Config]
+STAGED = "train.curriculum=[{until: 0.5, numbers: {nu: 1.0}}]"
 RELOBRALO, GRADNORM = "train.balance.method=relobralo", "train.balance.method=gradnorm"
 
 
@@ -59,6 +62,10 @@ def bits(trainer: Trainer) -> list[bytes]:
         (["train.data_loss=huber"], "train.huber_delta=0.01"),
         (["train.physics_ramp=[0.3, 0.7]"], "train.physics_ramp=[0.3, 0.9]"),
         ([], "train.precision=[[0, float32], [2, float16]]"),
+        ([], "train.curriculum=[{until: 0.5, numbers: {nu: 1.0}}]"),
+        ([STAGED], "train.curriculum.0.until=0.3"),
+        ([STAGED], "train.curriculum.0.numbers.nu=2.0"),
+        (["flow.forcing=[0.1, 0.2]"], "train.curriculum=[{until: 0.5, numbers: {forcing_y: 1.0}}]"),
     ],
 )
 def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
@@ -88,6 +95,39 @@ def test_the_ramp_holds_back_the_equations_alone(tiny: Tiny, tmp_path: Path, no_
     assert set(history["weight/data"]) == set(history["weight/boundary"]) == {10.0}
 
 
+def test_a_curriculum_has_the_equations_of_its_stages(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    """The first step is that of a run with the viscosity of the stage; the end is one with that of the flow."""
+    stages = "train.curriculum=[{until: 0.3, numbers: {nu: 0.2}}, {until: 0.6, numbers: {nu: 0.1}}]"
+    one = ("train.log_every=1", "train.balance.method=lagrangian")
+    reconstruct(tiny("unsteady_grid", "flow.nu=0.05", stages, *one), tmp_path / "run")
+    reconstruct(tiny("unsteady_grid", "flow.nu=0.2", *one), tmp_path / "first")
+    history, first = (history_columns(tmp_path / name / "history.jsonl") for name in ("run", "first"))
+    # Shares of the steps to come: 1/6, 1/3, 1/2, 2/3, 5/6, 1.
+    assert history["number/nu"].tolist() == pytest.approx([0.2, 0.1, 0.1, 0.05, 0.05, 0.05], rel=1e-6)
+    assert history["loss/momentum_x"][:2].tolist() == first["loss/momentum_x"][:2].tolist()
+    assert history["loss/momentum_x"][2] != first["loss/momentum_x"][2]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["nu"] == pytest.approx(0.05)
+    state = last_state(tmp_path / "run")["term equations"]
+    plain = last_state(tmp_path / "first")["term equations"]
+    assert float(state["fixed_nu"]) * 4 == pytest.approx(float(plain["fixed_nu"]), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["flow.learn_nu=true"], r"0\.numbers: expected known numbers of the equations \(there is none\), got nu$"),
+        (
+            ["train.curriculum.0.numbers={re: 9.0}"],
+            r"0\.numbers: expected known numbers of the equations \(nu\), got re$",
+        ),
+        (["train.curriculum.0.numbers={nu: -1.0}"], r"0\.numbers\.nu: expected a number > 0, got -1$"),
+    ],
+)
+def test_a_curriculum_of_other_numbers_is_refused(tiny: Tiny, given: list[Any], message: str) -> None:
+    with pytest.raises(PinnxError, match=r"^train\.curriculum\." + message):
+        trained(tiny("unsteady_grid", STAGED, *given))
+
+
 def test_the_best_checkpoint_is_judged_by_the_configured_weights(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
     """Steps before the equations count have the least total, whatever their fields are."""
     logs = ("train.log_every=1", "train.checkpoint_every=1")
@@ -112,6 +152,11 @@ def test_the_best_checkpoint_is_judged_by_the_configured_weights(tiny: Tiny, tmp
         ([GRADNORM, "train.balance.growth=1.0"], "growth: only for method lagrangian, got method gradnorm"),
         (["train.causal.parts=3"], "parts: only with a tolerance, got tolerance null"),
         (["train.huber_delta=0.2"], "huber_delta: only for data_loss huber, got data_loss squares"),
+        (
+            [STAGED.replace("}]", "}, {until: 0.4, numbers: {nu: 0.5}}]")],
+            "curriculum: expected rising until, got 0.5, 0.4",
+        ),
+        ([STAGED, "train.curriculum.0.until=1.0"], r"curriculum\.0\.until: expected a number > 0 and < 1, got 1\.0"),
         (["train.physics_ramp=[0.7, 0.3]"], "lo < hi"),
         (["train.physics_ramp=[0.7, 1.3]"], "0 <= lo < hi <= 1"),
     ],

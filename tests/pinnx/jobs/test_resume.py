@@ -109,6 +109,7 @@ def test_resume_gives_the_bits_of_the_uninterrupted_run(
         ["train.balance.method=lagrangian", "train.balance.memory=0.5", "train.balance.growth=0.5"],
         ["train.causal.tolerance=1.0", "train.causal.every=3", "train.physics_ramp=[0.1, 0.9]"],
         ["train.data_loss=huber", "flow.learn_nu=true", "train.dtype=float64"],
+        ["train.curriculum=[{until: 0.8, numbers: {nu: 1.0}}]"],
     ],
 )
 def test_what_adapts_goes_on_to_the_same_bits(

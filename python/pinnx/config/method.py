@@ -272,7 +272,11 @@ Limits = create_model(
     "Limits",
     __base__=Section,
     __doc__="What must hold for a check to pass: the gates of `pinnx.evals`. U and L are the scales of the case.",
-    **{name: (Positive, setting(gate.limit, gate.description, gate.unit)) for name, gate in GATES.items()},
+    **{
+        name: (Positive, setting(gate.limit, gate.description, gate.unit))
+        for name, gate in GATES.items()
+        if gate.in_runs
+    },
 )
 
 

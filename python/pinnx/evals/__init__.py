@@ -11,18 +11,22 @@ from pinnx.evals.accuracy import (
 )
 from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
-from pinnx.evals.exact import Beltrami, ExactFlow, Kovasznay, TaylorGreen
+from pinnx.evals.exact import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poiseuille, TaylorGreen
 from pinnx.evals.gates import GATES, Gate
+from pinnx.evals.physics import ConservationChecker
 from pinnx.evals.settling import last_change
 
 __all__ = [
     "GATES",
     "Beltrami",
+    "BurgersVortex",
     "Check",
+    "ConservationChecker",
     "Evaluation",
     "ExactFlow",
     "Gate",
     "Kovasznay",
+    "Poiseuille",
     "TaylorGreen",
     "check",
     "evaluate",

@@ -19,14 +19,17 @@ from pinnx.physics.term import Measured
 
 __all__ = ["Check", "Status", "check", "verify"]
 
-Status = Literal["passed", "warning", "failed"]
+Status = Literal["passed", "warning", "failed", "not checked"]
 
 
 @dataclass(frozen=True)
 class Check:
     """One verdict. ``value`` is NaN where nothing could be checked; the status is "failed" then.
 
-    ``everywhere`` is the number with the places that ``value`` leaves out, where there are any.
+    ``everywhere`` is the number with the places that ``value`` leaves out, where there are any. ``scale`` is what one
+    unit of ``value`` is in the units of the data, ``num_points`` how many points it is a norm over, and
+    ``discretisation`` an estimate of the error of the check itself; None where it has no meaning. "not checked" is no
+    pass.
     """
 
     name: str
@@ -37,6 +40,9 @@ class Check:
     status: Status
     note: str = ""
     everywhere: float | None = None
+    scale: float | None = None
+    num_points: int | None = None
+    discretisation: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -55,6 +61,11 @@ class Check:
             "passed": self.passed,
             "note": self.note,
             **({} if self.everywhere is None else {"everywhere": _finite(self.everywhere)}),
+            **{
+                name: value
+                for name in ("scale", "num_points", "discretisation")
+                if (value := getattr(self, name)) is not None
+            },
         }
 
 

@@ -19,7 +19,7 @@ import torch
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Beltrami", "ExactFlow", "Kovasznay", "TaylorGreen"]
+__all__ = ["Beltrami", "BurgersVortex", "ExactFlow", "Kovasznay", "Poiseuille", "TaylorGreen"]
 
 # Either a NumPy array or a torch tensor; the functions used here exist in both under the same name.
 Array = Any
@@ -177,6 +177,97 @@ class Beltrami:
         a, d = self.a, self.d
         product = xp.sin(a * x + d * y) * xp.cos(a * z + d * x) * xp.exp(a * (y + z))
         return xp.exp(2 * a * x) + 2 * product
+
+
+@dataclass(frozen=True)
+class Poiseuille:
+    """The steady flow between two plates at y = -h and y = h, along x.
+
+        u = U (1 - (y/h)^2),   v = 0,   p = -2 nu U x / h^2
+
+    Args:
+        nu: kinematic viscosity > 0.
+        speed: U, the largest speed.
+        half_height: h > 0.
+
+    Source: G. K. Batchelor, "An Introduction to Fluid Dynamics", Cambridge 1967, section 4.2.
+    """
+
+    nu: float
+    speed: float = 1.0
+    half_height: float = 1.0
+    dim: ClassVar[int] = 2
+    steady: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require_viscosity(self.nu)
+
+    def velocity(self, t: Array, x: Array, y: Array) -> Array:
+        """Velocity ``[..., 2]``; ``t`` is ignored."""
+        u = self.speed * (1 - (y / self.half_height) ** 2) + 0 * x
+        return _namespace(x).stack((u, 0 * u), -1)
+
+    def pressure(self, t: Array, x: Array, y: Array) -> Array:
+        """Kinematic pressure ``[...]``; ``t`` is ignored."""
+        return -2 * self.nu * self.speed / self.half_height**2 * x + 0 * y
+
+
+@dataclass(frozen=True)
+class BurgersVortex:
+    """A steady vortex along z whose diffusion a strain balances.
+
+        (u, v) = -a/2 (x, y) + C h(s) (-y, x),   w = a z,   h(s) = (1 - exp(-s)) / s,   s = a r^2 / (4 nu)
+        p = -a^2 (r^2/8 + z^2/2) + 2 nu C^2 / a [F(s) - s h(s)^2],   F(s) = int_0^1 2 (exp(-s q) - exp(-2 s q)) / q dq
+
+    C = a G / (8 pi nu) for the circulation G. F is a Gauss-Legendre sum, exact to rounding up to s = 500.
+
+    Args:
+        nu: kinematic viscosity > 0.
+        strain: a > 0, one over time.
+        circulation: G, length^2 / time.
+
+    Source: J. M. Burgers, Adv. Appl. Mech. 1 (1948) 171-199; G. K. Batchelor, "An Introduction to Fluid Dynamics",
+    Cambridge 1967, section 5.2. The pressure is the integral of v_theta^2 / r, by parts.
+    """
+
+    nu: float
+    strain: float = 1.0
+    circulation: float = 1.0
+    dim: ClassVar[int] = 3
+    steady: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require_viscosity(self.nu)
+
+    @property
+    def swirl(self) -> float:
+        """C, the angular velocity of the core."""
+        return self.strain * self.circulation / (8 * math.pi * self.nu)
+
+    def velocity(self, t: Array, x: Array, y: Array, z: Array) -> Array:
+        """Velocity ``[..., 3]``; ``t`` is ignored."""
+        turn = self.swirl * self._mean_decay(x, y)
+        half = self.strain / 2
+        return _namespace(x).stack((-half * x - turn * y, -half * y + turn * x, self.strain * z + 0 * x), -1)
+
+    def pressure(self, t: Array, x: Array, y: Array, z: Array) -> Array:
+        """Kinematic pressure ``[...]``; ``t`` is ignored."""
+        xp, s = _namespace(x), self._radius(x, y)
+        nodes, weights = np.polynomial.legendre.leggauss(160)
+        q = ((nodes + 1) / 2) ** 2  # closer together where the exponentials fall
+        total = 0 * s
+        for place, weight in zip(q.tolist(), (weights * (nodes + 1) / 2).tolist(), strict=True):
+            total = total + weight / place * 2 * (xp.exp(-s * place) - xp.exp(-2 * s * place))
+        swirl = 2 * self.nu * self.swirl**2 / self.strain * (total - s * self._mean_decay(x, y) ** 2)
+        return swirl - self.strain**2 * ((x**2 + y**2) / 8 + z**2 / 2)
+
+    def _radius(self, x: Array, y: Array) -> Array:
+        return self.strain * (x**2 + y**2) / (4 * self.nu)
+
+    def _mean_decay(self, x: Array, y: Array) -> Array:
+        """h(s): without 0 / 0 on the axis, where s + tiny is as good."""
+        s = self._radius(x, y) + 1e-30
+        return -_namespace(x).expm1(-s) / s
 
 
 def _namespace(x: Array) -> Any:

@@ -30,6 +30,7 @@ class Gate:
     description: str
     inclusive: bool = False
     red: float = 1.0
+    in_runs: bool = True  # whether a reconstruction measures it, so that its limit is a setting
 
     def keeps(self, value: float, line: float) -> bool:
         """Whether a value stays on the right side of the limit or of the red line."""
@@ -40,6 +41,18 @@ GATES: Mapping[str, Gate] = MappingProxyType(
     {
         "pde_residual_l2": Gate(1e-3, "U^2/L", "L2 norm of the momentum residual", red=10.0),
         "conservation": Gate(1e-5, "U/L", "deviation from conservation of mass", red=10.0),
+        "net_flux": Gate(
+            1e-3, "relative", "net flux through the boundary, of all that enters and leaves", red=10.0, in_runs=False
+        ),
+        "momentum_balance": Gate(
+            1e-3, "U^2/L", "mean of the momentum residual over the domain", red=10.0, in_runs=False
+        ),
+        "energy_budget": Gate(
+            1e-3, "U^3/L", "L2 norm of the residual of the kinetic energy's equation", red=10.0, in_runs=False
+        ),
+        "energy_growth": Gate(
+            1e-6, "U^2", "growth of the kinetic energy where nothing drives the flow", red=10.0, in_runs=False
+        ),
         # Cavity at Re 1000, three seeds: at most 0.03 with the right viscosity, 0.13 to 0.42 with twice or half of it.
         "viscosity_misfit": Gate(
             0.05, "relative", "how far the viscosity that the fields ask for is from the one used, median", red=2.0

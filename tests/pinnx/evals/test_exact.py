@@ -10,7 +10,7 @@ import torch
 from tolerances import COMPLEX_STEP_DIVERGENCE, EXACT_FLOW, WRONG_FLOW
 
 from pinnx.errors import PinnxError
-from pinnx.evals import Beltrami, ExactFlow, Kovasznay, TaylorGreen
+from pinnx.evals import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poiseuille, TaylorGreen
 
 FLOWS = [
     TaylorGreen(nu=0.05),
@@ -19,6 +19,10 @@ FLOWS = [
     Kovasznay(nu=0.1),
     Beltrami(nu=0.1),
     Beltrami(nu=0.7, a=0.5, d=1.1),
+    Poiseuille(nu=0.1),
+    Poiseuille(nu=0.02, speed=3.0, half_height=1.5),
+    BurgersVortex(nu=0.1),
+    BurgersVortex(nu=0.02, strain=1.5, circulation=2.0),
 ]
 
 
@@ -42,7 +46,7 @@ def residual(flow: ExactFlow, *, nu: float, pressure_sign: float = 1.0) -> torch
     for i, component in enumerate(velocity):
         first = grad(component)
         convection = sum(v * g for v, g in zip(velocity, first[1:], strict=True))
-        laplacian = sum(grad(g)[1 + j] if g.requires_grad else g for j, g in enumerate(first[1:]))
+        laplacian = sum(grad(g)[1 + j] if g.requires_grad else torch.zeros_like(g) for j, g in enumerate(first[1:]))
         terms += [first[0], convection, grad_p[1 + i], nu * laplacian, *first[1:]]
         rows.append(first[0] + convection + grad_p[1 + i] - nu * laplacian)
         divergence = divergence + first[1 + i]

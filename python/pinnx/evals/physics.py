@@ -1,0 +1,319 @@
+"""Conservation of mass, momentum and kinetic energy of a flow given as numbers, with the error of the check itself.
+
+    mass       div u,  and the net flux through the boundary
+    momentum   du/dt + (u . grad) u + grad p - nu lap u - f,  of each component, and its mean: the balance of the whole
+    energy     dk/dt + div(u (k + p)) - nu lap k + nu |grad u|^2 - u . f,  with k = |u|^2 / 2
+
+All are root mean squares over domain and times, in units of the scales U/L, U^2/L and U^3/L. Derivatives of two orders
+are compared: their difference estimates what the check itself gets wrong. A number beyond its limit, but within
+`RESOLVED` times that, is "not checked": the points are too coarse, or the numbers too rough, to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.errors import PinnxError
+from pinnx.evals.checks import Check, check
+from pinnx.evals.derivatives import ORDERS, Derivatives, GridDerivatives, ScatteredDerivatives
+
+__all__ = ["RESOLVED", "ConservationChecker"]
+
+# The error of a derivative is estimated within such a factor.
+RESOLVED = 3.0
+_COMPONENTS = "xyz"
+
+Array = NDArray[np.float64]
+Measure = Callable[[Derivatives], Array]  # a field, or one number for each frame
+
+
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """Fields ``[T, ...]`` with the derivatives of two orders."""
+
+    velocity: tuple[Array, ...]
+    coarse: Derivatives
+    fine: Derivatives
+    where: Array  # 1.0 or 0.0 for each point
+    speed: float
+    length: float
+    note: str
+
+
+class ConservationChecker:
+    """Checks flows on grids and at scattered points, as arrays of NumPy or torch.
+
+    Fields are ``[nx, ny]`` or ``[nx, ny, nz]``, index [i, j] = (x_i, y_j), or ``[n]`` where ``points`` are given; times
+    come first where there are any. All are in one system of units.
+
+    Args:
+        axes: lines of the grid, x, y[, z]; or
+        spacing: the distance of its points, one number or one for each axis. Without both the longest side is one unit
+            of length, and the note of each check says so.
+        points: ``[n, d]``, scattered.
+        periods: of each axis of a grid, whose last line is not the first one again; None: not periodic.
+        where: which points count, a bool for each: without the corners of a lid, say, where the true flow is singular.
+        times: ``[T]``, rising; None: a steady flow, or one frame.
+        order: 2 or 4, of the derivatives. That of the comparison is 2 higher.
+        spectral: Fourier transforms along periodic axes.
+        speed, length: scales; None: the largest speed, and the longest side.
+        limits: limits that replace those of `GATES`, by name.
+
+    Raises:
+        PinnxError: what is given does not belong together.
+
+    Example:
+        >>> verdicts = ConservationChecker(axes=(x, y)).verify_mass_conservation(u, v)
+        >>> all(verdict.passed for verdict in verdicts)
+    """
+
+    def __init__(
+        self,
+        *,
+        axes: Sequence[Any] | None = None,
+        spacing: float | Sequence[float] | None = None,
+        points: Any = None,
+        periods: Sequence[float | None] | None = None,
+        where: Any = None,
+        times: Any = None,
+        order: int = 4,
+        spectral: bool = False,
+        speed: float | None = None,
+        length: float | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
+        if sum(given is not None for given in (axes, spacing, points)) > 1:
+            raise PinnxError("checker: expected one of axes, spacing and points, got several")
+        if order not in ORDERS[:-1]:
+            raise PinnxError(f"order: expected one of {', '.join(map(str, ORDERS[:-1]))}, got {order}")
+        self._axes = None if axes is None else [_array("axes", axis) for axis in axes]
+        self._spacing, self._periods, self._spectral = spacing, periods, spectral
+        self._points = None if points is None else _array("points", points)
+        self._where = None if where is None else np.asarray(where, dtype=bool)
+        self._times = None if times is None else _array("times", times)
+        self._order, self._speed, self._length, self._limits = order, speed, length, dict(limits or {})
+        self._made: dict[tuple[int, ...], tuple[Derivatives, Derivatives, str]] = {}  # by shape: fits take seconds
+
+    def verify_mass_conservation(self, u: Any, v: Any, w: Any = None) -> list[Check]:
+        """``conservation``: the divergence; and ``net_flux`` on a grid without periods, of all that enters and leaves.
+
+        Args:
+            u: velocity along x.
+            v: along y.
+            w: along z; None: two dimensions.
+
+        Raises:
+            PinnxError: fields that have other shapes than the points, or are not finite.
+        """
+        flow = self._flow(u, v, w)
+        found = [self._verdict("conservation", flow, flow.speed / flow.length, lambda d: _divergence(d, flow.velocity))]
+        if isinstance(flow.coarse, GridDerivatives) and not any(flow.coarse.periods):
+            net, gross = _fluxes(flow.coarse, flow.velocity)
+            share = float(np.abs(net / np.maximum(gross, np.finfo(float).tiny)).max()) if gross.any() else 0.0
+            found.append(check("net_flux", share, limits=self._limits, note=flow.note))
+        return found
+
+    def verify_momentum_conservation(
+        self,
+        u: Any,
+        v: Any,
+        p: Any,
+        viscosity: float,
+        *,
+        w: Any = None,
+        forcing: Sequence[float] | None = None,
+    ) -> list[Check]:
+        """``pde_residual_l2`` of each component of the momentum, and ``momentum_balance``, its mean over the domain.
+
+        Args:
+            u: velocity along x.
+            v: along y.
+            w: along z; None: two dimensions.
+            p: the kinematic pressure, length^2 / time^2.
+            viscosity: kinematic, length^2 / time.
+            forcing: body force per unit mass, [d]; None: none.
+        """
+        flow = self._flow(u, v, w)
+        (pressure,) = self._fields(flow, p)
+        scale = flow.speed**2 / flow.length
+        force = _force(forcing, flow)
+        found = []
+        for i, name in zip(range(len(flow.velocity)), _COMPONENTS, strict=False):
+            residual = self._momentum(flow, pressure, viscosity, force, i)
+            found.append(self._verdict("pde_residual_l2", flow, scale, residual, f"momentum_{name}"))
+            balance = _averaged(residual, flow.where)
+            found.append(self._verdict("momentum_balance", flow, scale, balance, f"momentum_{name}"))
+        return found
+
+    def verify_energy_conservation(
+        self, u: Any, v: Any, p: Any, viscosity: float, *, w: Any = None, forcing: Sequence[float] | None = None
+    ) -> list[Check]:
+        """``energy_budget``, the equation of the kinetic energy, and ``energy_growth`` where nothing drives the flow.
+
+        Nothing does on a periodic grid without a force; the energy falls from frame to frame there. Arguments as for
+        the momentum.
+        """
+        flow = self._flow(u, v, w)
+        (pressure,) = self._fields(flow, p)
+        force = _force(forcing, flow)
+        energy = sum((part**2 for part in flow.velocity), np.zeros_like(pressure)) / 2
+        scale = flow.speed**3 / flow.length
+        found = [
+            self._verdict(
+                "energy_budget", flow, scale, self._energy(flow, pressure, energy, viscosity, force), "budget"
+            )
+        ]
+        grid = flow.coarse
+        if self._times is not None and isinstance(grid, GridDerivatives) and all(grid.periods) and forcing is None:
+            growth = np.diff(grid.mean(energy)).max() / flow.speed**2
+            found.append(check("energy_growth", max(float(growth), 0.0), limits=self._limits, note=flow.note))
+        return found
+
+    def _momentum(self, flow: _Flow, p: Array, viscosity: float, force: Array, i: int) -> Measure:
+        part = flow.velocity[i]
+        rate = self._rate(flow, part)
+
+        def residual(d: Derivatives) -> Array:
+            convection = sum(carrier * d.first(part, axis) for axis, carrier in enumerate(flow.velocity))
+            laplacian = sum(d.second(part, axis) for axis in range(len(flow.velocity)))
+            return rate(d) + convection + d.first(p, i) - viscosity * laplacian - force[i]
+
+        return residual
+
+    def _energy(self, flow: _Flow, p: Array, energy: Array, viscosity: float, force: Array) -> Measure:
+        space = range(len(flow.velocity))
+        rate = self._rate(flow, energy)
+
+        def residual(d: Derivatives) -> Array:
+            transport = sum(d.first(part * (energy + p), axis) for axis, part in enumerate(flow.velocity))
+            diffusion = sum(d.second(energy, axis) for axis in space)
+            dissipation = sum(d.first(part, axis) ** 2 for part in flow.velocity for axis in space)
+            work = sum(part * f for part, f in zip(flow.velocity, force, strict=True))
+            return rate(d) + transport - viscosity * diffusion + viscosity * dissipation - work
+
+        return residual
+
+    def _rate(self, flow: _Flow, field: Array) -> Measure:
+        """The derivative in time, of the order of those in space; zero where there are no times."""
+        if self._times is None:
+            return lambda d: np.zeros_like(field)
+        lines = [GridDerivatives((self._times,), order) for order in (self._order, self._order + 2)]
+        return lambda d: np.moveaxis(lines[d is flow.fine].first(np.moveaxis(field, 0, -1), 0), -1, 0)
+
+    def _verdict(self, gate: str, flow: _Flow, scale: float, measure: Measure, what: str = "") -> Check:
+        coarse, fine = measure(flow.coarse) / scale, measure(flow.fine) / scale
+        value, error = (_norm(flow, part) for part in (fine, fine - coarse))
+        note = "; ".join(filter(None, (what, flow.note)))
+        found = replace(
+            check(gate, value, limits=self._limits, note=note),
+            scale=scale,
+            num_points=int(flow.where.sum()) * len(flow.velocity[0]),
+            discretisation=error,
+        )
+        if found.passed or not value <= RESOLVED * error:
+            return found
+        reason = f"the check's own error is about {error:.2g}: finer points or smoother numbers are needed"
+        return replace(found, status="not checked", note="; ".join(filter(None, (reason, note))))
+
+    def _flow(self, u: Any, v: Any, w: Any) -> _Flow:
+        names, given = ("u", "v", "w"), [part for part in (u, v, w) if part is not None]
+        velocity = [_array(name, part) for name, part in zip(names, given, strict=False)]
+        if self._times is None:
+            velocity = [part[None] for part in velocity]
+        shape = velocity[0].shape
+        for name, part in zip(names, velocity, strict=False):
+            if part.shape != shape:
+                raise PinnxError(f"{name}: expected the shape of u, {list(shape)}, got {list(part.shape)}")
+        if self._times is not None and self._times.shape != shape[:1]:
+            raise PinnxError(f"times: expected one for each of {shape[0]} frames, got {list(self._times.shape)}")
+        if shape not in self._made:
+            self._made[shape] = self._derivatives(shape[1:], len(velocity))
+        coarse, fine, note = self._made[shape]
+        speed = self._speed or float(np.sqrt(sum((part**2 for part in velocity), np.zeros(shape)).max()))
+        if not speed > 0:
+            raise PinnxError("velocity: expected a flow that moves, got zero everywhere (give the scale speed)")
+        where = np.ones(shape[1:]) if self._where is None else self._where.astype(np.float64)
+        if where.shape != shape[1:] or not where.any():
+            raise PinnxError(
+                f"where: expected shape {list(shape[1:])} with a point that counts, got {list(where.shape)}"
+            )
+        return _Flow(tuple(velocity), coarse, fine, where, speed, self._length or float(coarse.lengths.max()), note)
+
+    def _derivatives(self, shape: tuple[int, ...], dim: int) -> tuple[Derivatives, Derivatives, str]:
+        if self._points is not None:
+            if self._points.shape != (*shape, dim):
+                raise PinnxError(f"points: expected shape {[*shape, dim]}, got {list(self._points.shape)}")
+            return *(ScatteredDerivatives(self._points, order) for order in (2, 3)), ""
+        if len(shape) != dim:
+            raise PinnxError(f"u: expected a grid of {dim} dimensions (or points), got shape {list(shape)}")
+        axes, note = self._axes, ""
+        if axes is None:
+            step = self._spacing if self._spacing is not None else 1.0 / (max(shape) - 1)
+            steps = np.broadcast_to(np.asarray(step, dtype=np.float64), dim)
+            axes = [np.arange(n) * h for n, h in zip(shape, steps, strict=True)]
+            note = "" if self._spacing is not None else "neither axes nor spacing: the longest side is taken as 1"
+        if tuple(axis.size for axis in axes) != shape:
+            raise PinnxError(f"u: expected shape {[axis.size for axis in axes]} of the axes, got {list(shape)}")
+        options: dict[str, Any] = {"periods": self._periods, "spectral": self._spectral}
+        return *(GridDerivatives(axes, order, **options) for order in (self._order, self._order + 2)), note
+
+    def _fields(self, flow: _Flow, *fields: Any) -> list[Array]:
+        arrays = [_array("p", field) for field in fields]
+        arrays = [part[None] for part in arrays] if self._times is None else arrays
+        for part in arrays:
+            if part.shape != flow.velocity[0].shape:
+                raise PinnxError(f"p: expected the shape of u, got {list(part.shape)}")
+        return arrays
+
+
+def _array(name: str, values: Any) -> Array:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0 or not np.isfinite(array).all():
+        raise PinnxError(f"{name}: expected finite numbers, got {array.size} with NaN, infinity or none")
+    return array
+
+
+def _force(forcing: Sequence[float] | None, flow: _Flow) -> Array:
+    dim = len(flow.velocity)
+    force = np.zeros(dim) if forcing is None else np.asarray(forcing, dtype=np.float64)
+    if force.shape != (dim,):
+        raise PinnxError(f"forcing: expected {dim} numbers, got shape {list(force.shape)}")
+    return force
+
+
+def _divergence(d: Derivatives, velocity: Sequence[Array]) -> Array:
+    return sum((d.first(part, axis) for axis, part in enumerate(velocity)), np.zeros_like(velocity[0]))
+
+
+def _averaged(residual: Measure, where: Array) -> Measure:
+    return lambda d: d.mean(residual(d) * where) / d.mean(where)
+
+
+def _norm(flow: _Flow, values: Array) -> float:
+    """Root mean square over points and frames; of one number a frame, over the frames."""
+    squares = values**2
+    if values.ndim > 1:
+        squares = flow.coarse.mean(squares * flow.where) / flow.coarse.mean(flow.where)
+    return float(np.sqrt(squares.mean()))
+
+
+def _fluxes(grid: GridDerivatives, velocity: Sequence[Array]) -> tuple[Array, Array]:
+    """Net and gross flux through the boundary of a box, of each frame: trapezoidal rule on each side."""
+    net = gross = np.zeros(len(velocity[0]))
+    weights = grid.weights()
+    for axis, part in enumerate(velocity):
+        sides = np.moveaxis(part, axis + 1, 1)[:, [0, -1]]  # [T, 2, ...]
+        across = [weights[other] for other in range(len(velocity)) if other != axis]
+        through = np.abs(sides)
+        for w in reversed(across):
+            sides, through = sides @ w, through @ w
+        net = net + sides[:, 1] - sides[:, 0]
+        gross = gross + through.sum(axis=1)
+    return net, gross

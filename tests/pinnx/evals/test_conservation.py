@@ -1,0 +1,211 @@
+"""Exact flows pass every check of conservation, and fail each when it is wrong by three times its limit."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pinnx.errors import PinnxError
+from pinnx.evals import (
+    GATES,
+    Beltrami,
+    BurgersVortex,
+    Check,
+    ConservationChecker,
+    ExactFlow,
+    Kovasznay,
+    Poiseuille,
+    TaylorGreen,
+)
+
+FLOWS = [TaylorGreen(nu=0.05), Kovasznay(nu=1 / 40), Poiseuille(nu=0.1), Beltrami(nu=0.1), BurgersVortex(nu=0.1)]
+DATA = Path(os.environ.get("PINNX_DATA", "../shared/data"))
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(),
+    reason=f"real data: neither PINNX_DATA={os.environ.get('PINNX_DATA')} nor ../shared/data is a folder",
+)
+
+
+@dataclasses.dataclass
+class Given:
+    """A flow on a box about the origin of side 1, in units of which its largest speed is U."""
+
+    flow: ExactFlow
+    axes: tuple[np.ndarray, ...]
+    times: np.ndarray | None
+    velocity: list[np.ndarray]
+    pressure: np.ndarray
+
+    @property
+    def speed(self) -> float:
+        return float(np.sqrt(sum(part**2 for part in self.velocity)).max())
+
+    def places(self) -> list[np.ndarray]:
+        return np.meshgrid(*self.axes, indexing="ij")
+
+    def verdicts(self, velocity: list[np.ndarray] | None = None, **changes: object) -> list[Check]:
+        checker = ConservationChecker(axes=self.axes, times=self.times, speed=self.speed, length=1.0)
+        u, v, *w = self.velocity if velocity is None else velocity
+        arguments = {"p": self.pressure, "viscosity": self.flow.nu, "w": w[0] if w else None, **changes}
+        return [
+            *checker.verify_mass_conservation(u, v, arguments["w"]),
+            *checker.verify_momentum_conservation(u, v, **arguments),
+            *checker.verify_energy_conservation(u, v, **arguments),
+        ]
+
+
+def given(flow: ExactFlow) -> Given:
+    n = 49 if flow.dim == 2 else 21
+    axes = (np.linspace(-0.5, 0.5, n),) * flow.dim
+    times = None if flow.steady else np.linspace(0.0, 0.1, 9)
+    places = np.meshgrid(*([] if times is None else [times]), *axes, indexing="ij")
+    places = [np.zeros(()), *places] if times is None else places
+    return Given(flow, axes, times, list(np.moveaxis(flow.velocity(*places), -1, 0)), flow.pressure(*places))
+
+
+@pytest.fixture(scope="module", params=FLOWS, ids=lambda flow: type(flow).__name__)
+def exact(request: pytest.FixtureRequest) -> Given:
+    return given(request.param)
+
+
+def statuses(checks: list[Check], gate: str) -> set[str]:
+    found = {check.status for check in checks if check.name == gate}
+    assert found, f"no check {gate}"
+    return found
+
+
+def test_exact_flows_pass_every_check(exact: Given) -> None:
+    checks = exact.verdicts()
+    assert {check.status for check in checks} == {"passed"}
+    assert all(check.num_points == exact.pressure.size for check in checks if check.discretisation is not None)
+
+
+def strained(by: float) -> Callable[[Given], list[Check]]:
+    """u + by x, whose divergence is ``by`` everywhere."""
+    return lambda exact: exact.verdicts([exact.velocity[0] + by * exact.speed * exact.places()[0], *exact.velocity[1:]])
+
+
+def pressed(by: float) -> Callable[[Given], list[Check]]:
+    """p + by x, a force along x that nothing balances."""
+    return lambda exact: exact.verdicts(p=exact.pressure + by * exact.speed**2 * exact.places()[0])
+
+
+def worked(by: float) -> Callable[[Given], list[Check]]:
+    """A pressure whose work on the flow is ``by``, up to the share of the speed along x."""
+
+    def check(exact: Given) -> list[Check]:
+        share = np.sqrt((exact.velocity[0] ** 2).mean()) / exact.speed
+        return exact.verdicts(p=exact.pressure + by / share * exact.speed**2 * exact.places()[0])
+
+    return check
+
+
+WRONG = {"conservation": strained, "pde_residual_l2": pressed, "momentum_balance": pressed, "energy_budget": worked}
+
+
+@pytest.mark.parametrize("gate", WRONG)
+def test_three_times_the_limit_fails(exact: Given, gate: str) -> None:
+    checks = WRONG[gate](3.0 * GATES[gate].limit)(exact)
+    assert statuses(checks, gate) & {"failed", "warning"}
+    assert statuses(WRONG[gate](0.3 * GATES[gate].limit)(exact), gate) == {"passed"}
+
+
+@pytest.mark.parametrize("gate", ["pde_residual_l2", "energy_budget"])
+def test_another_viscosity_fails(gate: str) -> None:
+    # Of Kovasznay's flow friction is a tenth of the other terms; TaylorGreen's decays by friction alone.
+    for flow in (Kovasznay(nu=1 / 40), TaylorGreen(nu=0.05)):
+        assert statuses(given(flow).verdicts(viscosity=2 * flow.nu), gate) & {"failed", "warning"}
+
+
+def test_net_flux_through_the_boundary() -> None:
+    axis = np.linspace(0.0, 1.0, 33)
+    x, y = np.meshgrid(axis, axis, indexing="ij")
+    checker = ConservationChecker(axes=(axis, axis))
+    assert statuses(checker.verify_mass_conservation(4 * y * (1 - y), 0 * x), "net_flux") == {"passed"}
+    leaking = 4 * y * (1 - y) * (1 + 0.05 * x)
+    assert statuses(checker.verify_mass_conservation(leaking, 0 * x), "net_flux") == {"failed"}
+
+
+def test_energy_falls_where_nothing_drives_the_flow() -> None:
+    axis, times, flow = np.arange(24) * 2 * np.pi / 24, np.linspace(0.0, 1.0, 9), TaylorGreen(nu=0.05)
+    places = np.meshgrid(times, axis, axis, indexing="ij")
+    (u, v), p = np.moveaxis(flow.velocity(*places), -1, 0), flow.pressure(*places)
+    checker = ConservationChecker(axes=(axis, axis), periods=(2 * np.pi,) * 2, times=times, spectral=True)
+    assert {check.status for check in checker.verify_energy_conservation(u, v, p, flow.nu)} == {"passed"}
+    back = checker.verify_energy_conservation(u[::-1], v[::-1], p[::-1], flow.nu)
+    assert statuses(back, "energy_growth") == {"failed"}
+
+
+def test_a_coarse_grid_is_not_bad_physics_and_bad_physics_is_no_coarse_grid() -> None:
+    flow, rng = Kovasznay(nu=1 / 40), np.random.default_rng(0)
+    axes = (np.linspace(-0.5, 0.5, 13), np.sort(rng.uniform(-0.5, 0.5, 15)))
+    x, y = np.meshgrid(*axes, indexing="ij")
+    u, v = np.moveaxis(flow.velocity(0.0 * x, x, y), -1, 0)
+    coarse = ConservationChecker(axes=axes).verify_mass_conservation(u, v)[0]
+    assert (coarse.status, coarse.passed) == ("not checked", False)
+    assert coarse.note.startswith("the check's own error is about")
+    assert ConservationChecker(axes=axes).verify_mass_conservation(v, u)[0].status == "failed"
+
+
+def test_scattered_points_and_torch() -> None:
+    flow, points = Kovasznay(nu=1 / 40), np.random.default_rng(1).uniform(-0.5, 0.5, (1500, 2))
+    u, v = torch.tensor(flow.velocity(np.zeros(()), *points.T)).T
+    p = torch.tensor(flow.pressure(np.zeros(()), *points.T), requires_grad=True)
+    checker = ConservationChecker(points=points, limits={"conservation": 2e-2, "pde_residual_l2": 2e-2})
+    right = [*checker.verify_mass_conservation(u, v), *checker.verify_momentum_conservation(u, v, p, flow.nu)]
+    assert {check.status for check in right} == {"passed"}
+    wrong = [*checker.verify_mass_conservation(v, u), *checker.verify_momentum_conservation(u, v, -p, flow.nu)]
+    assert {wrong[0].status, wrong[1].status} == {"failed"}
+
+
+def test_units_and_the_choice_of_a_grid_change_no_verdict() -> None:
+    exact = given(Kovasznay(nu=1 / 40))
+    wanted = ConservationChecker(axes=exact.axes).verify_mass_conservation(*exact.velocity)[0]
+    in_mm = ConservationChecker(axes=[1e3 * axis for axis in exact.axes])
+    got = in_mm.verify_mass_conservation(*(1e3 * part for part in exact.velocity))[0]
+    assert got.value == pytest.approx(wanted.value, rel=1e-6)  # of differences of 1e-9 that rounding shifts by 1e-15
+    guessed = ConservationChecker().verify_mass_conservation(*exact.velocity)[0]
+    assert "the longest side is taken as 1" in guessed.note
+    assert guessed.value == pytest.approx(wanted.value, rel=1e-6)
+
+
+BAD = [
+    (
+        lambda a, u: ConservationChecker(axes=(a, a), spacing=0.1),
+        "expected one of axes, spacing and points, got several",
+    ),
+    (lambda a, u: ConservationChecker(order=3), "order: expected one of 2, 4, got 3"),
+    (lambda a, u: ConservationChecker(axes=(a, a)).verify_mass_conservation(u, u[1:]), "expected the shape of u"),
+    (lambda a, u: ConservationChecker(axes=(a, a[:-1])).verify_mass_conservation(u, u), "of the axes, got"),
+    (lambda a, u: ConservationChecker(axes=(a[:4], a)).verify_mass_conservation(u[:4], u[:4]), "at least 7 points"),
+    (lambda a, u: ConservationChecker(axes=(a[::-1], a)).verify_mass_conservation(u, u), "coordinates that rise"),
+    (lambda a, u: ConservationChecker().verify_mass_conservation(0 * u, 0 * u), "expected a flow that moves"),
+    (lambda a, u: ConservationChecker().verify_mass_conservation(u * np.nan, u), "u: expected finite numbers"),
+    (lambda a, u: ConservationChecker(where=u < 0).verify_mass_conservation(u, u), "a point that counts"),
+    (lambda a, u: ConservationChecker(points=u).verify_mass_conservation(u, u), "points: expected shape"),
+    (lambda a, u: ConservationChecker(periods=(0.5, None)).verify_mass_conservation(u, u), "more than the extent"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message for _, message in BAD])
+def test_what_does_not_belong_together_is_refused(call: Callable[..., object], message: str) -> None:
+    axis = np.linspace(0.0, 1.0, 12)
+    with pytest.raises(PinnxError, match=message):
+        call(axis, np.ones((12, 12)))
+
+
+@needs_data
+def test_the_cavity_and_the_cylinder() -> None:
+    with np.load(DATA / "ldc_re100_converged.npz") as cavity:
+        axes, u, v = (cavity["x"], cavity["y"]), cavity["u"], cavity["v"]
+    x, y = np.meshgrid(*axes, indexing="ij")
+    away = np.minimum(np.hypot(x, 1 - y), np.hypot(1 - x, 1 - y)) > 0.15  # from the corners of the lid, where u jumps
+    checker = ConservationChecker(axes=axes, where=away)
+    assert {check.status for check in checker.verify_mass_conservation(u, v)} == {"passed"}
+    assert {check.status for check in checker.verify_mass_conservation(u.T, v.T)} == {"failed"}

@@ -15,6 +15,7 @@ from pinnx.evals.exact import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poi
 from pinnx.evals.gates import GATES, Gate
 from pinnx.evals.physics import ConservationChecker
 from pinnx.evals.settling import last_change
+from pinnx.evals.stability import NumericalStabilityChecker, verify_numerical_stability
 
 __all__ = [
     "GATES",
@@ -26,6 +27,7 @@ __all__ = [
     "ExactFlow",
     "Gate",
     "Kovasznay",
+    "NumericalStabilityChecker",
     "Poiseuille",
     "TaylorGreen",
     "check",
@@ -38,5 +40,6 @@ __all__ = [
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",
     "verify",
+    "verify_numerical_stability",
     "worst_component",
 ]

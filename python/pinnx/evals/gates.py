@@ -53,6 +53,17 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "energy_growth": Gate(
             1e-6, "U^2", "growth of the kinetic energy where nothing drives the flow", red=10.0, in_runs=False
         ),
+        "gradient_finite": Gate(1.0, "", "numbers of loss and gradients that are not finite", in_runs=False),
+        # Shares of layers: networks of 2 to 8 layers, 16 to 256 wide, begin with 0.3 to 35. float32
+        # resolves shares of 1e-6.
+        "gradient_explosion": Gate(1e3, "relative", "largest share of a layer in the gradient", in_runs=False),
+        "gradient_vanishing": Gate(1e5, "relative", "one over the smallest share of a layer", in_runs=False),
+        "spectral_norm": Gate(1e2, "", "largest singular value of a layer", in_runs=False),
+        "sensitivity": Gate(
+            1e3, "relative", "largest relative change of the fields by that of the place", in_runs=False
+        ),
+        "rounding": Gate(1e-4, "relative", "fields in float32 against float64", red=10.0, in_runs=False),
+        "constant_field": Gate(1e3, "relative", "one over the variation of the fields", in_runs=False),
         # Cavity at Re 1000, three seeds: at most 0.03 with the right viscosity, 0.13 to 0.42 with twice or half of it.
         "viscosity_misfit": Gate(
             0.05, "relative", "how far the viscosity that the fields ask for is from the one used, median", red=2.0

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 
 from pinnx.config import Config
+from pinnx.config.method import Train
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
+from pinnx.jobs.flow_model import flow_model
 from pinnx.losses import huber
-from pinnx.models.added_field import AddedField
-from pinnx.models.fourier_network import FourierNetwork, random_frequencies
 from pinnx.physics.boundary_values import BoundaryValues
-from pinnx.physics.corner_flow import CornerFlow, corner_flow
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
@@ -83,22 +82,16 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             check_radius=radius or 0.0,
             time_weights=_time_weights(config, case, device),
         ),
-        MeasuredValues(
-            case.coordinates,
-            case.velocity if case.pressure is None else np.column_stack([case.velocity, case.pressure]),
-            lengths=case.speed,
-            vector=case.dim,
-            scales=field_scales if case.pressure is not None else field_scales[: case.dim],
-            num_points=train.data_points,
-            seed=train.seed,
-            rho=torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta),
-        ),
+        _measured(case, train, field_scales),
     ]
+    model, held = flow_model(config.model, case, equations, corners, DTYPES[train.dtype])
+    checks: list[Term] = []
     if case.conditions:
-        terms.append(
+        nums = [0 if i in held else train.boundary_points for i in range(len(case.conditions))]
+        (terms if any(nums) else checks).append(
             BoundaryValues(
                 case.conditions,
-                train.boundary_points,
+                nums,
                 bounds=case.bounds,
                 seed=train.seed,
                 scales=field_scales,
@@ -108,15 +101,26 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     weights = train.weights
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
     configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
-    network = _network(config, case, equations.fields)
-    field = _corner_flow(config, case, corners, equations)
-    model = network if field is None else AddedField(network, field)
-    problem = Problem(model.to(device), terms, fields=equations.fields)
+    problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
     return FlowProblem(
         problem,
         {name: configured[name] for name in configured if name in problem.names},
         equations,
         config.problem.learn_nu,
+    )
+
+
+def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValues:
+    """What was measured, of the velocity, the pressure and the speed."""
+    return MeasuredValues(
+        case.coordinates,
+        case.velocity if case.pressure is None else np.column_stack([case.velocity, case.pressure]),
+        lengths=case.speed,
+        vector=case.dim,
+        scales=scales if case.pressure is not None else scales[: case.dim],
+        num_points=train.data_points,
+        seed=train.seed,
+        rho=torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta),
     )
 
 
@@ -137,41 +141,3 @@ def _corner_weights(
     if not corners or radius is None:
         return None
     return lambda x: corner_weights(x, corners, tuple(case.bounds), radius)
-
-
-def _corner_flow(config: Config, case: Case, corners: Sequence[Corner], equations: NavierStokes) -> CornerFlow | None:
-    """What is added to the network where sides disagree."""
-    if not config.model.corner_flow:
-        return None
-    dtype = DTYPES[config.train.dtype]
-    # The viscosity as it is in each step, with its gradient: the Stokes terms of this field cancel for any of them.
-    return corner_flow(corners, case.bounds, case.scales, lambda: equations.scaled_nu, dtype=dtype)
-
-
-def _network(config: Config, case: Case, fields: tuple[str, ...]) -> FourierNetwork:
-    axes, model = tuple(case.bounds), config.model
-    scale = model.input_scale or tuple(1.0 / (high - low) for low, high in case.bounds.values())
-    if len(scale) != len(axes):
-        raise PinnxError(
-            f"model.input_scale: expected {len(axes)} numbers, one for each of {', '.join(axes)}, got {len(scale)}"
-        )
-    coordinate_scales = case.scales.of_coordinates(axes)
-    frequencies = random_frequencies(
-        (np.array(scale) * coordinate_scales).tolist(),
-        model.sigma,
-        model.frequencies,
-        seed=model.seed,
-        periods={axes.index(axis): period / case.scales.length for axis, period in case.periods.items()},
-    )
-    return FourierNetwork(
-        frequencies,
-        len(fields),
-        width=model.width,
-        layers=model.layers,
-        activation=model.activation,
-        origin=[low for low, _ in case.bounds.values()],
-        coordinate_scales=coordinate_scales,
-        field_scales=case.scales.of_fields(fields),
-        seed=model.seed + 1,  # the weights' draw is another than the frequencies'
-        dtype=DTYPES[config.train.dtype],
-    )

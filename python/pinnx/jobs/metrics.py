@@ -16,6 +16,7 @@ from pinnx.evals.settling import last_change
 from pinnx.jobs.baseline import gappy_pod_baseline
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_description import flow_description
+from pinnx.jobs.flow_model import described
 from pinnx.jobs.held_out import HeldOut
 from pinnx.jobs.outputs import versions
 from pinnx.physics.term import Measured
@@ -77,6 +78,7 @@ def run_metrics(
         "num_sensors": len(case.sensors),
         "seed": config.seed,
         "nu": nu,
+        "network": described(config.model, problem.model),
         "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
         "held_out": None if left_out is None else left_out.facts,
         "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if learned else {},
@@ -100,7 +102,7 @@ def _at_points(config: Config, case: Case, problem: Problem, num_points: int) ->
     """The numbers of all terms and of the periodic axes."""
     return measure(
         problem.model,
-        problem.terms,
+        problem.checked,
         case.bounds,
         periodic=tuple(case.periods),
         num_points=num_points,

@@ -105,7 +105,7 @@ def reconstruct(
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
         run.trainer.loss()
-    for term in run.flow.problem.terms:
+    for term in run.flow.problem.checked:
         term.measure(run.flow.problem.model, num_points=1, seed=config.train.seed)
     folder.create()
     with folder.locked():

@@ -151,14 +151,19 @@ def _verb(stop: KeyboardInterrupt) -> str:
     return "stopped by SIGTERM" if _number(stop) == signal.SIGTERM else "interrupted"
 
 
+def _any_threads(trainer: Trainer) -> bool:
+    """Whether the bits of a step are the same on any number of threads; sums of torch's products are not."""
+    model = trainer.problem.model
+    return model.thread_invariant and not model.frequencies.is_cuda and not trainer.precision.rounds
+
+
 @contextmanager
 def _threads(trainer: Trainer, threads: int | None, progress: TrainingProgress) -> Iterator[None]:
     """Steps on that many threads; what follows has as many as before."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
-    elif not trainer.problem.model.frequencies.is_cuda and not trainer.precision.rounds:
-        # The sums of rounded products are torch's, whose bits depend on the threads.
+    elif _any_threads(trainer):
         trainer.hooks.append(ThreadChoice(before, progress.line))
     try:
         yield

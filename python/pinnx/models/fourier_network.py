@@ -10,8 +10,6 @@ Source: Tancik et al., NeurIPS 2020 (features); VS-PINN, Ko and Park, J. Comput.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,47 +23,7 @@ from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel, StatedEquations
 from pinnx.threads import num_partitions
 
-__all__ = ["FourierNetwork", "random_frequencies"]
-
-
-def random_frequencies(
-    scale: Sequence[float],
-    sigma: float | Sequence[float],
-    num_frequencies: int,
-    *,
-    seed: int,
-    periods: Mapping[int, float] | None = None,
-) -> Tensor:
-    """Gaussian frequencies: ``B[i, j] = sigma_i scale_i g_ij``, rounded to whole waves on periodic axes.
-
-    Args:
-        scale: factor on each input, [d], > 0; one over the domain's extent makes sigma a number of waves.
-        sigma: standard deviation in scaled coordinates, one number or one per coordinate, > 0.
-        num_frequencies: m >= 1.
-        seed: names the draw.
-        periods: input -> period; the network is then exactly periodic along it.
-
-    Returns:
-        [d, m] float64, cycles per unit of each input.
-
-    Raises:
-        PinnxError: numbers of the wrong count or sign.
-    """
-    d = len(scale)
-    sigmas = [float(sigma)] * d if isinstance(sigma, int | float) else [float(s) for s in sigma]
-    if len(sigmas) != d:
-        raise PinnxError(f"model.sigma: expected one number or {d}, one per coordinate, got {len(sigmas)}")
-    if not all(math.isfinite(s) and s > 0 for s in (*scale, *sigmas)) or num_frequencies < 1:
-        raise PinnxError(
-            f"frequencies: expected scale, sigma and their number > 0, got {list(scale)}, {sigmas}, {num_frequencies}"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    frequencies = torch.randn(d, num_frequencies, generator=generator, dtype=torch.float64)
-    frequencies *= torch.tensor(sigmas, dtype=torch.float64)[:, None]
-    frequencies *= torch.tensor(scale, dtype=torch.float64)[:, None]
-    for axis, period in (periods or {}).items():
-        frequencies[axis] = torch.round(frequencies[axis] * period) / period
-    return frequencies
+__all__ = ["FourierNetwork"]
 
 
 class FourierNetwork(FieldModel):

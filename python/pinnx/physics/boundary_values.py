@@ -53,7 +53,7 @@ class BoundaryValues(JetTerm):
 
     Args:
         conditions: at least one.
-        num_points: points of each condition.
+        num_points: points of each condition, one number or one for each; 0: it is checked and not trained.
         bounds: axis name -> (low, high) of the domain.
         seed: key of the points.
         scales: [c], what a field of one is in the user's units.
@@ -74,7 +74,7 @@ class BoundaryValues(JetTerm):
     def __init__(
         self,
         conditions: Sequence[BoundaryCondition],
-        num_points: int,
+        num_points: int | Sequence[int],
         *,
         bounds: Bounds,
         seed: int,
@@ -88,10 +88,10 @@ class BoundaryValues(JetTerm):
         self.scales = np.asarray(scales, dtype=np.float64)
         self.corners = discontinuity_corners(conditions, bounds, scales=scales)
         self.check_radius = check_radius
-        places = [
-            _Place(c, num_points, c.sampler(num_points, seed=seed, sampling=sampling), fixed=False) for c in conditions
-        ]
-        places += _corner_places(conditions, self.corners, bounds, math.ceil(CORNER_SHARE * num_points), seed)
+        nums = [num_points] * len(conditions) if isinstance(num_points, int) else list(num_points)
+        draws = [c.sampler(n, seed=seed, sampling=sampling) for c, n in zip(conditions, nums, strict=True)]
+        places = [_Place(c, n, draw, fixed=False) for c, n, draw in zip(conditions, nums, draws, strict=True)]
+        places += _corner_places(conditions, self.corners, bounds, [math.ceil(CORNER_SHARE * n) for n in nums], seed)
         self.num_points = sum(place.num for place in places)
         # What all steps have in common is computed once: masks, prescribed numbers, corners that are one place.
         num_fields = len(conditions[0].mask)
@@ -156,11 +156,12 @@ class BoundaryValues(JetTerm):
 
 
 def _corner_places(
-    conditions: Sequence[BoundaryCondition], corners: Sequence[Corner], bounds: Bounds, num: int, seed: int
+    conditions: Sequence[BoundaryCondition], corners: Sequence[Corner], bounds: Bounds, nums: Sequence[int], seed: int
 ) -> Iterator[_Place]:
     """Corners are edges where the domain has more axes than the two that they fix: points are drawn along them."""
     origin, unit = np.zeros(len(bounds)), np.ones(len(bounds))
     for number, corner in enumerate(corners):
+        num = nums[corner.owner]
         along = UniformPoints(origin, unit, num, seed=seed, first_index=number * num, stream=CORNER_STREAM)
 
         def draw(step: int, corner: Corner = corner, along: UniformPoints = along) -> NDArray[np.float64]:

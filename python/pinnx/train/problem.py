@@ -72,18 +72,22 @@ class Problem:
         model: coordinates -> fields.
         terms: at least one, with different names.
         fields: names of the model's outputs.
+        checks: terms that hold by the form of the model: measured and not trained.
 
     Raises:
         PinnxError: no terms, or two terms or columns of one name.
     """
 
-    def __init__(self, model: FieldModel, terms: Sequence[Term], *, fields: Sequence[str]) -> None:
+    def __init__(
+        self, model: FieldModel, terms: Sequence[Term], *, fields: Sequence[str], checks: Sequence[Term] = ()
+    ) -> None:
         keys = [term.name for term in terms]
         if not terms or len(set(keys)) != len(keys):
             raise PinnxError(f"problem: expected terms with names of their own, got {keys}")
         self.model = model
         self.terms = tuple(terms)
         self.fields = tuple(fields)
+        self.checked = (*terms, *checks)
         self.names = tuple(chain.from_iterable(term.names for term in terms))
         if len(set(self.names)) != len(self.names):
             raise PinnxError(f"problem: expected columns with names of their own, got {', '.join(self.names)}")

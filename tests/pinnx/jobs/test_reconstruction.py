@@ -31,7 +31,17 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
-BESIDE |= {"worst_component", "found", "held_out", "equations", "measured", "descriptions", "notes", "scales"}
+BESIDE |= {
+    "worst_component",
+    "found",
+    "held_out",
+    "equations",
+    "measured",
+    "descriptions",
+    "notes",
+    "scales",
+    "network",
+}
 
 
 def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:

@@ -1,0 +1,137 @@
+"""Every setting of the network acts, resumes to the bit, and is refused where it would do nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from pinnx.config import Config, load_config
+from pinnx.errors import PinnxError
+from pinnx.jobs import reconstruct, training
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.training import make_trainer
+from pinnx.train import Trainer, load_checkpoint, save_checkpoint
+
+Tiny = Callable[..., Config]
+PERIODIC = "domain={x: [0.0, 2.0], periodic: [x]}"
+SIREN = ["model.architecture=siren", "model.activation=sine"]
+PIRATE = ["model.architecture=piratenet"]
+FACTORIZED = "model.factorization.mean=1.0"
+HARD = "model.hard_boundaries=true"
+
+
+def made(config: Config) -> Trainer:
+    flow = flow_problem(config, load_case(config))
+    return make_trainer(config, flow.problem, flow.weights)
+
+
+def bits(trainer: Trainer) -> list[bytes]:
+    return [p.detach().numpy().tobytes() for p in trainer.problem.parameters()]
+
+
+def trained(trainer: Trainer) -> Trainer:
+    trainer.run()
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        ([], SIREN),
+        (SIREN, ["model.omega=10.0"]),
+        (SIREN, ["model.sigma=1.0"]),
+        ([], PIRATE),
+        (PIRATE, ["model.layers=2"]),
+        (PIRATE, ["model.activation=gelu"]),
+        ([], ["model.bands=[1.0, 3.0]"]),
+        ([PERIODIC], ["model.harmonics=2"]),
+        ([], ["model.train_frequencies=true"]),
+        (PIRATE, ["model.train_frequencies=true"]),
+        ([], [FACTORIZED]),
+        (PIRATE, [FACTORIZED]),
+        ([FACTORIZED], ["model.factorization.mean=0.5"]),
+        ([FACTORIZED], ["model.factorization.deviation=0.3"]),
+        ([], [HARD]),
+        (PIRATE, [HARD]),
+    ],
+)
+def test_each_setting_acts_and_resumes_to_the_bit(
+    tiny: Tiny, tmp_path: Path, base: list[str], change: list[str]
+) -> None:
+    without, with_it = tiny("unsteady_grid", *base), tiny("unsteady_grid", *base, *change)
+    whole = trained(made(with_it))
+    assert bits(whole) != bits(trained(made(without)))
+    half, rest = made(with_it), made(with_it)
+    for _ in range(3):
+        half.train_step()
+    save_checkpoint(tmp_path / "half.safetensors", half.state_dict())
+    rest.load_state_dict(load_checkpoint(tmp_path / "half.safetensors"))
+    assert bits(trained(rest)) == bits(whole)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["model.omega=10.0"], "omega: only for a siren, got mlp"),
+        (["model.architecture=siren"], "activation: expected sine for a siren, got tanh"),
+        ([*SIREN, "model.train_frequencies=true"], "train_frequencies: those of a siren always are; set it to false"),
+        (
+            [*SIREN, FACTORIZED],
+            "factorization.mean: not for a siren, whose omega does the same; set it to null",
+        ),
+        (["model.factorization.deviation=0.3"], "deviation: only with a mean, got mean null"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(given: list[Any], message: str) -> None:
+    with pytest.raises(PinnxError, match=message):
+        load_config("demo", given)
+
+
+@pytest.mark.parametrize(
+    ("flow", "given", "message"),
+    [
+        (
+            "unsteady_grid",
+            [*PIRATE, "model.width=9"],
+            "model.width: expected the 8 features for a piratenet, got 9",
+        ),
+        ("unsteady_grid", ["model.harmonics=2"], "model.harmonics: expected a periodic axis, got none for 2 harmonics"),
+        ("unsteady_csv", [HARD], "model.hard_boundaries: expected a boundary with numbers at a side or a circle"),
+    ],
+)
+def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: list[str], message: str) -> None:
+    with pytest.raises(PinnxError, match=f"^{message}"):
+        made(tiny(flow, *given))
+
+
+def test_what_is_held_leaves_the_loss_and_is_checked(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    """All sides held: no column of the loss; one formula among them stays, and is what the largest error is of."""
+    sides = '[{"where": {"side": "left"}, "u": 0.3}, {"where": {"side": "right"}, "u": 0.7, "v": 0.1}]'
+    metrics = reconstruct(tiny("unsteady_grid", HARD, f"boundaries={sides}"), tmp_path / "held")
+    assert metrics["terms"] == ["momentum_x", "momentum_y", "continuity", "data"]
+    assert metrics["boundary_error_max"] < 1e-6
+    assert metrics["network"] == "mlp, 99 parameters, composed of jets, boundaries held by its form"
+    with h5py.File(tmp_path / "held" / "fields.h5") as file:
+        np.testing.assert_allclose(file["u"][:, -1], 0.7, rtol=0, atol=1e-6)
+        assert np.ptp(file["u"][:, 2]) > 1e-3
+    mixed = sides.replace("0.3", '"0.3*y"')
+    metrics = reconstruct(tiny("unsteady_grid", HARD, f"boundaries={mixed}"), tmp_path / "mixed")
+    assert metrics["terms"][-1] == "boundary"
+    assert metrics["boundary_error_max"] > 1e-3
+    rows = (tmp_path / "mixed" / "history.jsonl").read_text().splitlines()
+    assert json.loads(rows[-1])["loss/boundary"] > 0
+
+
+@pytest.mark.parametrize(("given", "chosen"), [([], 1), ([HARD], 1), (PIRATE, 0)])
+def test_threads_are_not_chosen_by_time_where_bits_depend_on_them(tiny: Tiny, given: list[str], chosen: int) -> None:
+    trainer = made(tiny("unsteady_grid", *given))
+    with training._threads(trainer, None, SimpleNamespace(line=print)):
+        assert len(trainer.hooks) == chosen

@@ -1,0 +1,197 @@
+"""Steady plane flow in a box with known velocities along its sides: stream function, vorticity, Newton.
+
+    -lap psi = omega,    div (u omega - nu grad omega) = 0,    u = psi_y,  v = -psi_x
+
+Vorticity is balanced over the cell around each node. This balance is the circulation of the momentum equation
+
+    B_x = v omega - nu omega_y,    B_y = -(u omega - nu omega_x),    B = p + (u^2 + v^2) / 2
+
+along the edges of that cell. Where it vanishes, one B at the middles of the grid's cells satisfies all discrete
+momentum equations (box_fields.py). Mass is conserved by construction. omega at a side is from psi one cell inside.
+
+Layout: nodes [n_x, n_y] in C order; unknowns psi, then omega, at the m inner ones. All is dimensionless. Coefficients a
+[1 + K], a_0 = 1, multiply what walls 0 ... K prescribe.
+Source of the wall formula (Thom's) and its order: E and Liu, J. Comput. Phys. 124 (1996) 368-382.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import SuperLU, splu
+
+from pinnx.errors import PinnxError
+from pinnx.solvers.box_grid import differences, dissection_order, first_derivative, means, middles
+from pinnx.solvers.walls import Walls
+
+__all__ = ["BoxFlow", "NoSteadyFlowError", "Solved"]
+
+Array = NDArray[np.float64]
+
+# A step of Newton's method is tried so often, halved each time; then another guess is better.
+MOST_HALVINGS = 5
+MOST_STEPS = 20
+# Changes of psi, over U L, below which whole steps are taken.
+CLOSE = 1e-6
+# Steps with the last factors, which take out their rounding: balances of momentum fall from 1e-9 to 1e-12.
+REFINEMENTS = 2
+# Pivots stay on the diagonal unless they are this much smaller than the largest of their column.
+DIAGONAL_PIVOTS = 0.01
+COMPLEX_STEP = 1e-30
+
+
+class NoSteadyFlowError(PinnxError):
+    """Newton's method found no steady flow from its guess."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A discrete flow: its unknowns [2 m], nu, a [1 + K]; steps and last factors of Newton's method."""
+
+    state: Array
+    nu: float
+    a: Array
+    steps: int = 0
+    factors: SuperLU | None = None
+
+
+class BoxFlow:
+    """The discrete equations on one grid.
+
+    Args:
+        x: nodes, [n_x], rising.
+        y: nodes, [n_y], rising.
+        walls: what the sides prescribe, and what each further coefficient adds to it.
+        close: see ``Walls.stream_function``.
+    """
+
+    def __init__(self, x: Array, y: Array, walls: Sequence[Walls], *, close: bool = False) -> None:
+        self.x, self.y, self.shape = x, y, (len(x), len(y))
+        nodes = np.arange(len(x) * len(y)).reshape(self.shape)
+        inner = nodes[1:-1, 1:-1]
+        order = np.concatenate(dissection_order(np.arange(inner.size).reshape(inner.shape)))
+        self._order = np.column_stack([order, order + inner.size]).ravel()  # omega of a node beside its psi
+        self._wall_psi = np.column_stack([w.stream_function(x, y, close=close).ravel() for w in walls])
+        self._wall_velocity = np.stack([w.velocity(x, y).reshape(-1, 2) for w in walls], axis=-1)
+        self._inside = sp.csr_array(sp.identity(nodes.size, format="csr")[:, inner.ravel()])
+        self._from_psi, self._from_walls = self._wall_vorticity(nodes)
+
+        def kron(along_x: Any, along_y: Any) -> sp.csr_array:
+            return sp.csr_array(sp.kron(along_x, along_y, format="csr"))
+
+        at_x, at_y = (sp.identity(n, format="csr")[1:-1] for n in self.shape)
+        # From nodes to edges across x [n_x - 1, n_y - 2] and across y [n_x - 2, n_y - 1]: the velocity through them,
+        # the vorticity, its slope; and back to the balance of inner nodes.
+        self._through = kron(means(len(x)), first_derivative(y)), -kron(first_derivative(x), means(len(y)))
+        self._mean = kron(means(len(x)), at_y), kron(at_x, means(len(y)))
+        self._slope = kron(differences(x), at_y), kron(at_x, differences(y))
+        back_x, back_y = differences(middles(x)), differences(middles(y))
+        self._back = kron(back_x, sp.identity(len(y) - 2)), kron(sp.identity(len(x) - 2), back_y)
+        self._laplacian = sum(back @ slope for back, slope in zip(self._back, self._slope, strict=True))
+
+    def _wall_vorticity(self, nodes: NDArray[np.intp]) -> tuple[sp.csr_array, Array]:
+        """omega at the sides: a matrix on psi at inner nodes, [N, m], and what coefficients add, [N, 1 + K]."""
+        from_nodes, from_walls = sp.lil_array((nodes.size, nodes.size)), np.zeros_like(self._wall_psi)
+        for line, along, across, slip in (
+            (self.x, self.y, nodes, -self._wall_velocity[:, 1]),
+            (self.y, self.x, nodes.T, self._wall_velocity[:, 0]),
+        ):
+            curvature = differences(middles(along)) @ differences(along)
+            for wall, next_in, h in (
+                (across[0], across[1], line[1] - line[0]),
+                (across[-1], across[-2], line[-2] - line[-1]),
+            ):
+                at = wall[1:-1]
+                from_nodes[at, next_in[1:-1]] = -2.0 / h**2
+                from_walls[at] = 2.0 / h**2 * (self._wall_psi[at] + h * slip[at]) - curvature @ self._wall_psi[wall]
+        return sp.csr_array(from_nodes.tocsr() @ self._inside), from_walls
+
+    def newton(self, start: Solved | None, nu: float, a: Array, *, tol: float) -> Solved:
+        """The flow, from a guess on this grid; None: from rest.
+
+        Raises:
+            NoSteadyFlowError: no steady flow was found with changes of psi below ``tol``, over U L.
+        """
+        state = np.zeros(len(self._order)) if start is None else start.state
+        residual = self._residual(state, nu, a)
+        for step in range(1, MOST_STEPS + 1):
+            factors = self._factored(state, nu, a)
+            change = self._solved(factors, residual)
+            size = float(np.abs(change[: len(change) // 2]).max())
+            if not np.isfinite(size):
+                break
+            # Near the solution a whole step is right, and residuals are rounding, which no search can lower.
+            for halving in range(1 if size < CLOSE else MOST_HALVINGS):
+                trial = state - change / 2**halving
+                left = self._residual(trial, nu, a)
+                if size < CLOSE or np.linalg.norm(self._solved(factors, left)) <= np.linalg.norm(change):
+                    break
+            else:
+                break
+            state, residual = trial, left
+            if size < tol:
+                for _ in range(REFINEMENTS):
+                    state = state - self._solved(factors, self._residual(state, nu, a))
+                return Solved(state, nu, a, step, factors)
+        raise NoSteadyFlowError(f"expected a steady flow, and Newton's method found none at nu = {nu:.3g} U L")
+
+    def sensitivities(self, flow: Solved) -> Array:
+        """Derivatives of psi at inner nodes with respect to a_1, ..., a_K and nu, [m, K + 1], by complex steps."""
+        assert flow.factors is not None
+        tries = [(flow.nu, flow.a + COMPLEX_STEP * 1j * one) for one in np.eye(len(flow.a))[1:]]
+        found = []
+        for nu, a in (*tries, (flow.nu + COMPLEX_STEP * 1j, flow.a)):
+            found.append(-self._solved(flow.factors, self._residual(flow.state, nu, a).imag / COMPLEX_STEP))
+        return np.column_stack(found)[: len(flow.state) // 2]
+
+    def nodal(self, state: Array, a: Array) -> tuple[Array, Array]:
+        """psi and omega at all nodes, [n_x n_y] each; omega at the four corners is 0."""
+        psi, omega = np.split(state, 2)
+        return (
+            self._inside @ psi + self._wall_psi @ a,
+            self._inside @ omega + self._from_psi @ psi + self._from_walls @ a,
+        )
+
+    def velocity(self, psi: Array, a: Array) -> Array:
+        """u, v at all nodes, [n_x, n_y, 2], from psi at all nodes."""
+        psi, found = psi.reshape(self.shape), (self._wall_velocity @ a).reshape(*self.shape, 2)
+        found[1:-1, 1:-1, 0] = (first_derivative(self.y) @ psi[1:-1].T).T
+        found[1:-1, 1:-1, 1] = -(first_derivative(self.x) @ psi[:, 1:-1])
+        return found
+
+    def fluxes(self, state: Array, nu: Any, a: Array) -> tuple[Array, Array]:
+        """u omega - nu omega_x on edges across x; v omega - nu omega_y on edges across y."""
+        psi, omega = self.nodal(state, a)
+        through, mean = [m @ psi for m in self._through], [m @ omega for m in self._mean]
+        across_x, across_y = (t * w - nu * (m @ omega) for t, w, m in zip(through, mean, self._slope, strict=True))
+        return across_x, across_y
+
+    def _residual(self, state: Array, nu: Any, a: Array) -> Array:
+        across_x, across_y = self.fluxes(state, nu, a)
+        poisson = self._laplacian @ self.nodal(state, a)[0] + state[len(state) // 2 :]
+        return np.concatenate([poisson, self._back[0] @ across_x + self._back[1] @ across_y])
+
+    def _factored(self, state: Array, nu: float, a: Array) -> SuperLU:
+        """Factors of the Jacobian, its unknowns in the order of nested dissection."""
+        psi, omega = self.nodal(state, a)
+        to_psi = to_omega = 0
+        for through, mean, slope, back in zip(self._through, self._mean, self._slope, self._back, strict=True):
+            by_omega = back @ (sp.diags_array(through @ psi) @ mean - nu * slope)
+            by_psi = back @ (sp.diags_array(mean @ omega) @ through)
+            to_psi, to_omega = (
+                to_psi + by_psi @ self._inside + by_omega @ self._from_psi,
+                to_omega + by_omega @ self._inside,
+            )
+        rows = [[self._laplacian @ self._inside, sp.identity(len(state) // 2)], [to_psi, to_omega]]
+        ordered = sp.block_array(rows, format="csr")[self._order][:, self._order].tocsc()
+        return splu(ordered, permc_spec="NATURAL", diag_pivot_thresh=DIAGONAL_PIVOTS, options={"SymmetricMode": True})
+
+    def _solved(self, factors: SuperLU, right: Array) -> Array:
+        found = np.empty_like(right)
+        found[self._order] = factors.solve(right[self._order])
+        return found

@@ -1,0 +1,181 @@
+"""A flow in a box on three grids, each 1.5 times finer: its fields, extrapolated, and how far they are from converged.
+
+    extrapolated = f_3 + (f_3 - f_2) / (r^2 - 1)                      Richardson, r = 1.5, errors of order h^2
+    order p      = log(|f_2 - f_1| / |f_3 - f_2|) / log r             observed, of the velocity
+    GCI          = 1.25 |f_3 - f_2| / ((r^p - 1) |f_3|)               with p kept in [1, 2]
+
+The grid-convergence index is a bound of the error of the finest grid, before the extrapolation (Roache, J. Fluids Eng.
+116 (1994) 405-413).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RectBivariateSpline
+
+from pinnx.errors import PinnxError
+from pinnx.physics.geometry import Bounds
+from pinnx.physics.scales import Scales
+from pinnx.solvers.box_fields import GridFields, grid_fields
+from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
+from pinnx.solvers.box_grid import clustered_line
+from pinnx.solvers.walls import Walls
+
+__all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "solve_box"]
+
+Array = NDArray[np.float64]
+
+RATIO, SAFETY = 1.5, 1.25
+# Cells of the grids along a side of mean length, in ninths of the finest.
+SEQUENCE = (4, 6, 9)
+LEAST_CELLS = 18
+# The first Reynolds number of the coarsest grid, and the factor by which it grows while Newton's method converges.
+FIRST_REYNOLDS, GROWTH, LEAST_GROWTH = 100.0, 4.0, 1.1
+ROUGH, FINE = 1e-3, 1e-8  # tolerances on the path there, and at its end
+
+
+@dataclass(frozen=True, eq=False)
+class BoxProblem:
+    """A steady plane flow in a box, in the user's units.
+
+    Args:
+        bounds: "x" and "y" -> (low, high).
+        nu: kinematic viscosity, > 0.
+        walls: velocities along the sides, and what each coefficient that may be fitted adds.
+        scales: units in which it is solved.
+        forcing: constant force; it changes the pressure alone.
+        close: spread evenly over the sides whatever flows in and not out.
+    """
+
+    bounds: Bounds
+    nu: float
+    walls: Sequence[Walls]
+    scales: Scales
+    forcing: Sequence[float] = (0.0, 0.0)
+    close: bool = False
+
+    def on_grid(self, num_cells: int, ninths: int = SEQUENCE[-1]) -> BoxFlow:
+        """The discrete equations on one of the grids of which the finest has ``num_cells`` on a side of mean length."""
+        sides = [(self.bounds[axis][1] - self.bounds[axis][0]) / self.scales.length for axis in "xy"]
+        units = [max(1, round(num_cells / SEQUENCE[-1] * math.sqrt(s / o))) for s, o in (sides, sides[::-1])]
+        lines = [clustered_line(side, ninths * unit) for side, unit in zip(sides, units, strict=True)]
+        return BoxFlow(*lines, [walls.scaled(self.bounds, self.scales) for walls in self.walls], close=self.close)
+
+    def fields(self, flow: BoxFlow, solved: Solved) -> GridFields:
+        """The fields of a solution."""
+        return grid_fields(flow, solved, self.scales, [self.bounds[axis][0] for axis in "xy"], self.forcing)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A flow on three grids: its fields there, coarsest first, and what they say of one another.
+
+    Args:
+        grids: the fields.
+        nu: viscosity, given or fitted; numbers that were fitted are extrapolated too.
+        a: coefficients of the walls, [1 + K].
+        order: observed, of the velocity; None where nothing changes.
+        gci: of the velocity on the finest grid, relative.
+        seconds: that it took.
+    """
+
+    grids: Sequence[GridFields]
+    nu: float
+    a: Array
+    order: float | None
+    gci: float
+    seconds: float
+
+    def at(self, points: Array) -> Array:
+        """u, v, p at points [n, 2], extrapolated, [n, 3]."""
+        return _extrapolated(*(grid.at(points) for grid in self.grids[-2:]))
+
+
+def default_cells(reynolds: float) -> int:
+    """Cells of the finest grid that leave the cavity an extrapolated error below 1e-3, but for its corners."""
+    return SEQUENCE[-1] * max(6, min(24, round(2.2 * reynolds**0.25)))
+
+
+def solve_box(problem: BoxProblem, num_cells: int | None = None) -> Study:
+    """The flow on three grids; the finest has ``num_cells`` along a side of mean length, None: as many as needed.
+
+    Raises:
+        NotApplicableError: more flows in than out.
+        NoSteadyFlowError: no steady flow was found.
+    """
+    nu, a = problem.nu / problem.scales.viscosity, np.eye(1, len(problem.walls))[0]
+    cells = num_cells or default_cells(1 / nu)
+    return grid_sequence(problem, lambda flow, start: continued(flow, start, nu, a), cells)
+
+
+def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None], Solved], num_cells: int) -> Study:
+    """Solves on three grids: ``solve`` gets the equations and a guess, None on the coarsest.
+
+    Raises:
+        PinnxError: too few cells.
+    """
+    if num_cells < LEAST_CELLS:
+        raise PinnxError(f"solver.cells: expected {LEAST_CELLS} or more, got {num_cells}")
+    began, flows, solved = time.perf_counter(), [], []
+    for ninths in SEQUENCE:
+        flows.append(problem.on_grid(num_cells, ninths))
+        solved.append(solve(flows[-1], _on_finer(flows[-2], solved[-1], flows[-1]) if solved else None))
+    grids = [problem.fields(*pair) for pair in zip(flows, solved, strict=True)]
+    order, gci = _convergence(grids)
+    numbers = _extrapolated(*(np.append(s.a, s.nu * problem.scales.viscosity) for s in solved[-2:]))
+    return Study(grids, float(numbers[-1]), numbers[:-1], order, gci, time.perf_counter() - began)
+
+
+def continued(flow: BoxFlow, start: Solved | None, nu: float, a: Array) -> Solved:
+    """The flow from a guess; None: from rest, at Reynolds numbers that grow to the one wanted.
+
+    Raises:
+        NoSteadyFlowError: no steady flow was found at some of them.
+    """
+    at, growth = max(nu, 1 / FIRST_REYNOLDS) if start is None else nu, GROWTH
+    while True:
+        try:
+            solved = flow.newton(start, at, a, tol=ROUGH if at > nu else FINE)
+        except NoSteadyFlowError:
+            growth = math.sqrt(growth)
+            if growth < LEAST_GROWTH or (start is not None and start.nu <= nu):
+                raise
+            if start is None:
+                at *= GROWTH**2  # slower: without inertia the equations are linear
+                continue
+        else:
+            if at == nu:
+                return solved
+            start = solved
+        at = max(nu, start.nu / growth)
+
+
+def _extrapolated(coarse: Array, fine: Array) -> Array:
+    return fine + (fine - coarse) / (RATIO**2 - 1.0)
+
+
+def _on_finer(coarse: BoxFlow, solved: Solved, fine: BoxFlow) -> Solved:
+    """The solution on a coarser grid as a guess; omega is singular at corners, which a cubic would carry inside."""
+    guess = []
+    for values, degree in zip(coarse.nodal(solved.state, solved.a), (3, 1), strict=True):
+        spline = RectBivariateSpline(coarse.x, coarse.y, values.reshape(coarse.shape), kx=degree, ky=degree)
+        guess.append(spline(fine.x, fine.y)[1:-1, 1:-1].ravel())
+    return Solved(np.concatenate(guess), solved.nu, solved.a)
+
+
+def _convergence(grids: Sequence[GridFields]) -> tuple[float | None, float]:
+    """The observed order and the grid-convergence index of the velocity."""
+    x, y = grids[-1].x, grids[-1].y
+    points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)[1:-1, 1:-1].reshape(-1, 2)
+    weight = np.sqrt(np.outer(np.gradient(x), np.gradient(y)))[1:-1, 1:-1].reshape(-1, 1)
+    fields = [weight * grid.at(points, ("u", "v")) for grid in grids]
+    first, last, size = (float(np.linalg.norm(f)) for f in (fields[1] - fields[0], fields[2] - fields[1], fields[2]))
+    order = math.log(first / last) / math.log(RATIO) if first > 0 and last > 0 else None
+    used = 2.0 if order is None else min(max(order, 1.0), 2.0)
+    return order, SAFETY * last / ((RATIO**used - 1.0) * (size or 1.0))

@@ -1,0 +1,90 @@
+"""Velocities along the sides of a box, as the stream function and the velocity at the nodes of a grid.
+
+psi_y = u,   -psi_x = v:   along a side psi is the integral of the velocity through it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.errors import PinnxError
+from pinnx.physics.geometry import SIDES, Bounds
+from pinnx.physics.scales import Scales
+
+__all__ = ["WALLS", "NotApplicableError", "Profile", "Walls"]
+
+Array = NDArray[np.float64]
+# Coordinates along a side [n] -> velocities there [n, 2].
+Profile = Callable[[Array], Array]
+
+WALLS = ("left", "right", "bottom", "top")
+# What flows in less what flows out, over all that crosses the sides: rounding of measured profiles passes.
+NET_FLUX = 1e-3
+# Nodes and weights in each cell for the integral of a velocity: exact for polynomials of degree 7.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
+
+
+class NotApplicableError(PinnxError):
+    """The problem is none that these solvers solve; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walls:
+    """Velocities along the four sides of a box.
+
+    Args:
+        profiles: name of each side -> the velocity there.
+        order: sides by precedence: a corner has the velocity of the one that comes first.
+    """
+
+    profiles: Mapping[str, Profile]
+    order: Sequence[str] = WALLS
+
+    def scaled(self, bounds: Bounds, scales: Scales) -> Walls:
+        """The same in units of scales, with the low corner of the box at 0."""
+
+        def profile(side: str) -> Profile:
+            low, given = bounds["y" if SIDES[side][0] == "x" else "x"][0], self.profiles[side]
+            return lambda along: given(low + scales.length * along) / scales.velocity
+
+        return Walls({side: profile(side) for side in self.profiles}, self.order)
+
+    def stream_function(self, x: Array, y: Array, *, close: bool) -> Array:
+        """psi at the nodes of the sides, 0 inside, [n_x, n_y]; a net flux is spread evenly over the sides.
+
+        Raises:
+            NotApplicableError: more than rounding flows in and not out, and ``close`` is false.
+        """
+        left, right = (_integral(self.profiles[side], y, 0) for side in ("left", "right"))
+        bottom, top = (-_integral(self.profiles[side], x, 1) for side in ("bottom", "top"))
+        gap = bottom[-1] + right[-1] - left[-1] - top[-1]
+        crossing = sum(float(np.abs(np.diff(side)).sum()) for side in (left, right, bottom, top))
+        if abs(gap) > NET_FLUX * crossing and not close:
+            raise NotApplicableError(f"of what flows through the sides {abs(gap) / crossing:.1%} flows in and not out")
+        along_x, along_y = x - x[0], y - y[0]
+        slope = gap / 2 / (along_x[-1] + along_y[-1])
+        psi = np.zeros((len(x), len(y)))
+        psi[:, 0], psi[0] = bottom - slope * along_x, left + slope * along_y
+        psi[-1], psi[:, -1] = psi[-1, 0] + right - slope * along_y, psi[0, -1] + top + slope * along_x
+        return psi
+
+    def velocity(self, x: Array, y: Array) -> Array:
+        """Velocity at the nodes of the sides, 0 inside, [n_x, n_y, 2]."""
+        found = np.zeros((len(x), len(y), 2))
+        for side in reversed(self.order):
+            axis, end = SIDES[side]
+            nodes = found[-end] if axis == "x" else found[:, -end]
+            nodes[:] = self.profiles[side](y if axis == "x" else x)
+        return found
+
+
+def _integral(profile: Profile, along: Array, component: int) -> Array:
+    """The integral of a component from the first node to each, [n]."""
+    half = np.diff(along)[:, None] / 2
+    places = along[:-1, None] + half * (1 + _NODES)
+    values = profile(places.ravel())[:, component].reshape(places.shape)
+    return np.append(0.0, np.cumsum((half * values) @ _WEIGHTS))

@@ -1,0 +1,148 @@
+"""The flow in a box: exact where the formulas are, of second order elsewhere, balanced, and the literature's cavity."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tolerances
+from box_flows import UNIT_BOX, cavity, grid_points, relative, walls_of
+
+from pinnx.errors import PinnxError
+from pinnx.evals.exact import Kovasznay
+from pinnx.physics.scales import Scales
+from pinnx.solvers import BoxProblem, NoSteadyFlowError, NotApplicableError, Study, Walls, solve_box
+
+KOVASZNAY_BOX = {"x": (-0.5, 0.5), "y": (-0.5, 0.5)}
+DATA = Path(os.environ.get("PINNX_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+SHARED = [name for name in ("ldc_re100", "ldc_re1000") if (DATA / f"{name}_converged.npz").is_file()]
+
+
+def kovasznay(num_cells: int) -> Study:
+    flow = Kovasznay(nu=1 / 40)
+    walls = walls_of(lambda x, y: flow.velocity(0.0, x, y), KOVASZNAY_BOX)
+    return solve_box(BoxProblem(KOVASZNAY_BOX, flow.nu, [walls], Scales()), num_cells)
+
+
+@pytest.fixture(scope="module")
+def cavity_1000() -> Study:
+    return solve_box(cavity(1e-3), 72)
+
+
+def test_a_velocity_that_is_linear_is_exact() -> None:
+    """Couette: psi is quadratic, for which every formula is exact, also at the sides."""
+    walls = walls_of(lambda x, y: np.column_stack([3.0 * y, 0 * y]), UNIT_BOX)
+    study = solve_box(BoxProblem(UNIT_BOX, 0.1, [walls], Scales(1.0, 3.0)), 18)
+    fine = study.grids[-1]
+    np.testing.assert_allclose(fine.columns["u"], 3.0 * np.broadcast_to(fine.y, fine.columns["u"].shape), atol=1e-12)
+    np.testing.assert_allclose(fine.columns["v"], 0.0, atol=1e-12)
+    np.testing.assert_allclose(fine.columns["omega"][1:-1, 1:-1], -3.0, atol=1e-10)
+
+
+def test_a_channel_has_its_pressure_gradient() -> None:
+    """Poiseuille, in other units: u = 4 U (y/h) (1 - y/h), p_x = -8 nu U / h^2, and a force adds to it."""
+    size, speed, nu = 1e-3, 0.2, 1e-6
+    bounds = {"x": (2 * size, 4 * size), "y": (0.0, size)}
+    walls = walls_of(lambda x, y: np.column_stack([4 * speed * y / size * (1 - y / size), 0 * y]), bounds)
+    problem = BoxProblem(bounds, nu, [walls], Scales(size, speed))
+    points = np.random.default_rng(0).uniform((2 * size, 0.0), (4 * size, size), (200, 2))
+    found = solve_box(problem, 36).at(points)
+    wanted = 4 * speed * points[:, 1] / size * (1 - points[:, 1] / size)
+    slope = -8 * nu * speed / size**2
+    assert relative(found[:, 0], wanted) < 5e-4
+    assert relative(found[:, 2], slope * (points[:, 0] - 3 * size)) < 5e-3
+    forced = solve_box(replace(problem, forcing=(slope, 0.0)), 36).at(points)
+    np.testing.assert_array_equal(forced[:, :2], found[:, :2])
+    assert relative(forced[:, 2], 2 * slope * (points[:, 0] - 3 * size)) < 5e-3
+
+
+def test_errors_fall_with_the_square_of_the_cells_and_the_index_bounds_them() -> None:
+    flow, errors, studies = Kovasznay(nu=1 / 40), [], []
+    points = np.random.default_rng(1).uniform((-0.5, -0.5), (0.5, 0.5), (300, 2))
+    velocity, pressure = flow.velocity(0.0, *points.T), flow.pressure(0.0, *points.T)
+    for cells in (27, 54):
+        study = kovasznay(cells)
+        fields = [study.grids[-1].at(points), study.at(points)]
+        pressures = [relative(f[:, 2] - f[:, 2].mean(), pressure - pressure.mean()) for f in fields]
+        errors.append([relative(f[:, :2], velocity) for f in fields] + pressures)
+        studies.append(study)
+    (fine, extrapolated, _, _), (finer, better, fine_pressure, pressure_error) = errors
+    order = np.log2(fine / finer)
+    assert abs(order - 2.0) < tolerances.CONVERGENCE_ORDER
+    assert studies[1].order == pytest.approx(2.0, abs=tolerances.CONVERGENCE_ORDER)
+    assert better < finer / 10
+    assert extrapolated < fine / 4
+    assert pressure_error < fine_pressure / 10
+    for study, error in zip(studies, (fine, finer), strict=True):
+        assert error < study.gci < 4 * error
+
+
+def test_mass_and_momentum_are_conserved_and_a_field_that_is_no_solution_shows() -> None:
+    study = kovasznay(27)
+    assert study.grids[-1].mass < 1e-13
+    assert study.grids[-1].momentum < 1e-11
+    problem = cavity(1e-2)
+    flow = problem.on_grid(18)
+    solved = flow.newton(None, 1e-2, np.ones(1), tol=1e-8)
+    assert problem.fields(flow, solved).momentum < 1e-13
+    bent = replace(solved, state=solved.state * (1 + 1e-6))
+    assert problem.fields(flow, bent).momentum > 1e-9
+
+
+def test_the_cavity_is_that_of_the_literature(cavity_1000: Study) -> None:
+    """Botella and Peyret, Computers & Fluids 27 (1998) 421-433, spectral, on both middle lines."""
+    line = np.linspace(0.0, 1.0, 2001)
+    u = cavity_1000.at(np.column_stack([0 * line + 0.5, line]))[:, 0]
+    v = cavity_1000.at(np.column_stack([line, 0 * line + 0.5]))[:, 1]
+    assert u.min() == pytest.approx(-0.3885698, abs=5e-4)
+    assert line[u.argmin()] == pytest.approx(0.1717, abs=2e-3)
+    assert v.max() == pytest.approx(0.3769447, abs=5e-4)
+    assert v.min() == pytest.approx(-0.5270771, abs=1e-3)
+    assert line[v.argmin()] == pytest.approx(0.9092, abs=2e-3)
+    assert cavity_1000.grids[-1].columns["psi"].min() == pytest.approx(-0.1189366, abs=2e-3)
+
+
+@pytest.mark.skipif(not SHARED, reason="no converged cavities: set PINNX_DATA")
+@pytest.mark.parametrize("name", SHARED or ["none"])
+def test_it_agrees_with_converged_fields(name: str, cavity_1000: Study) -> None:
+    with np.load(DATA / f"{name}_converged.npz") as file:
+        truth = {key: file[key].astype(np.float64) for key in file.files}
+    study = cavity_1000 if name == "ldc_re1000" else solve_box(cavity(1e-2), 54)
+    found = study.at(grid_points(truth["x"], truth["y"])).reshape(*truth["u"].shape, 3)
+    inside = (slice(4, -4), slice(4, -4))  # next to the lid's corners the velocity jumps
+    wanted = np.stack([truth["u"], truth["v"]], axis=-1)[inside]
+    assert relative(found[inside][..., :2], wanted) < 2.5e-3
+    assert relative(study.grids[-1].at(grid_points(truth["x"], truth["y"]))[:, 0], truth["u"].ravel()) > 5e-3
+
+
+def test_units_do_not_matter() -> None:
+    """The same cavity in millimetres, at the same Reynolds number."""
+    one, other = solve_box(cavity(1e-2), 18), solve_box(cavity(2e-6, lid=0.2, size=1e-3), 18)
+    np.testing.assert_allclose(other.grids[-1].columns["u"] / 0.2, one.grids[-1].columns["u"], atol=1e-12)
+    np.testing.assert_allclose(other.grids[-1].columns["p"] / 0.04, one.grids[-1].columns["p"], atol=1e-10)
+    assert other.gci == pytest.approx(one.gci)
+
+
+def test_what_flows_in_must_flow_out() -> None:
+    filling = walls_of(lambda x, y: np.column_stack([np.where(x == 0.0, 1.0, 0.9), 0 * y]), UNIT_BOX)
+    with pytest.raises(NotApplicableError, match=r"of what flows through the sides 5\.3% flows in and not out"):
+        solve_box(BoxProblem(UNIT_BOX, 0.1, [filling], Scales()), 18)
+    closed = solve_box(BoxProblem(UNIT_BOX, 0.1, [filling], Scales(), close=True), 18)
+    assert closed.grids[-1].mass < 1e-13
+
+
+def test_corners_belong_to_the_first_side() -> None:
+    profiles = cavity(1e-2).walls[0].profiles
+    line = np.linspace(0.0, 1.0, 5)
+    for order, speed in ((("left", "right", "bottom", "top"), 0.0), (("top", "left", "right", "bottom"), 1.0)):
+        assert Walls(profiles, order).velocity(line, line)[0, -1, 0] == speed
+
+
+def test_messages() -> None:
+    with pytest.raises(PinnxError, match=r"solver\.cells: expected 18 or more, got 9"):
+        solve_box(cavity(1e-2), 9)
+    with pytest.raises(NoSteadyFlowError, match="expected a steady flow, and Newton's method found none at nu = "):
+        solve_box(cavity(1e-7), 18)

@@ -47,6 +47,11 @@ class Arrays(Section):
     nu: Positive | Text | None = setting(
         None, "kinematic viscosity: a number, or the name of an array or attribute", "length^2/time"
     )
+    error: Positive | Text | None = setting(
+        None,
+        "relative error of the velocity itself, below which no error can be judged: a number, or the name of an array "
+        "or attribute; null = reference_error where the file has it",
+    )
 
 
 Column = Text | Count

@@ -12,6 +12,7 @@ from pinnx.config.data_section import Data
 from pinnx.config.flow_section import Boundary, Domain, Flow
 from pinnx.config.kinds import Section, Seed, setting
 from pinnx.config.method import Evals, Model, Report, Sensors, Train
+from pinnx.config.solver_section import Solver
 
 __all__ = ["PROBLEMS", "SEEDED", "Config", "fields_of"]
 
@@ -35,6 +36,7 @@ class Config(Section):
     sensors: Sensors = setting(Sensors(), "where the velocity is measured")
     model: Model = setting(Model(), "the network")
     train: Train = setting(Train(), "the optimisation")
+    solver: Solver = setting(Solver(), "a classical solver beside the network")
     evals: Evals = setting(Evals(), "the checks after the training")
     report: Report = setting(Report(), "the pictures of the report")
 

@@ -31,6 +31,7 @@ class DataMapping:
         mask: 0 where the velocity is missing, in each frame or once for all; "~mask" for one that is 0 where it is
             known (flags, masks of NumPy). None: NaN and the marks of the file alone say it.
         nu: kinematic viscosity: a number, or the name of an array or attribute that holds one.
+        error: relative error of the velocity itself, in the same form; None: `reference_error` where the file has it.
         axes: axes of the field arrays, slowest first: out of x, y[, z] and t on a grid, e.g.
             ("t", "y", "x"); ("t", "n"), ("n", "t") or ("n",) for scattered points. None takes the
             only order that fits the shapes; where several fit, reading asks for a choice.
@@ -54,6 +55,7 @@ class DataMapping:
     p: str | None = None
     mask: str | None = None
     nu: str | float | None = None
+    error: str | float | None = None
     axes: tuple[str, ...] | None = None
     pressure_frame: str | int | None = None
     index_sets: Mapping[str, str] = field(default_factory=dict)

@@ -36,6 +36,8 @@ __all__ = ["open_fields", "read_fields", "read_snapshots"]
 
 # Where coordinates are looked for when they are not named: one array of points, else one for each axis.
 POINT_ARRAYS = ("xy", "xyz", "points")
+# Where a reference says how far it is from the truth.
+OWN_ERROR = "reference_error"
 # Largest number of a flow: its square must be a float32. Larger ones mark what is missing.
 LARGEST = 1e18
 
@@ -79,6 +81,8 @@ def read_snapshots(
             for name, reference in mapping.index_sets.items()
         }
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
+        known = mapping.error or (OWN_ERROR if OWN_ERROR in file.arrays else None)
+        own_error = file.scalar("error", known) if isinstance(known, str) else known
     notes = _odd(mapping, layout, velocity, pressure, times)
     if grid_shape is not None and check_orientation:
         lines = [layout.coordinates[axis] for axis in mapping.spatial_axes]
@@ -90,6 +94,7 @@ def read_snapshots(
         pressure=None if pressure is None else _rising(pressure, falling).reshape(-1, len(points)),
         pressure_frames=frames,
         nu=None if nu is None else float(nu),
+        error=own_error,
         grid_shape=grid_shape,
         index_sets=index_sets,
         source=str(Path(path)),

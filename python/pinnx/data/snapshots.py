@@ -38,6 +38,7 @@ class Snapshots:
         pressure: [len(pressure_frames), n] float64, kinematic; None where unknown.
         pressure_frames: [F] int64, the frames (indices into the times) at which it is known.
         nu: kinematic viscosity, > 0; None where unknown.
+        error: relative error of the velocity itself, as its source gives it; None where unknown.
         grid_shape: numbers of points along x, y[, z]; None where the points are scattered.
         index_sets: named int64 indices into the points, e.g. ``{"wall_index": ...}``.
         holes: [n] bool, places without values at any time, such as a body in the flow: values and pressure are 0
@@ -55,6 +56,7 @@ class Snapshots:
     pressure: np.ndarray | None = None
     pressure_frames: np.ndarray | None = None
     nu: float | None = None
+    error: float | None = None
     grid_shape: tuple[int, ...] | None = None
     index_sets: Mapping[str, np.ndarray] = field(default_factory=dict)
     holes: np.ndarray | None = None

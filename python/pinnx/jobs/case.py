@@ -131,7 +131,7 @@ def make_case(
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
         notes=(
             *measured.notes,
-            *_notes(config, data_nu, bounds),
+            *_notes(config, data_nu, bounds, reference),
             *_corner_notes(config, conditions, bounds, scales),
             *scale_notes(scales, bounds, nu, times),
         ),
@@ -140,9 +140,16 @@ def make_case(
     )
 
 
-def _notes(config: Config, data_nu: float | None, bounds: dict[str, tuple[float, float]]) -> list[str]:
+def _notes(
+    config: Config, data_nu: float | None, bounds: dict[str, tuple[float, float]], reference: Snapshots | None
+) -> list[str]:
     """What the configuration overrides in the data, and what it leaves to a default."""
     notes, given = [], config.problem.nu
+    if reference is not None and reference.error is not None:
+        notes.append(
+            f"The reference has a relative error of {reference.error:.2g} of its own: an error near it or below says "
+            "nothing of the reconstruction."
+        )
     if given is not None and data_nu is not None and given != data_nu:
         notes.append(f"The viscosity is flow.nu = {given:g}; that of the data, {data_nu:g}, is not used.")
     for axis in config.domain.periodic:

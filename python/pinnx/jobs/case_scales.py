@@ -125,7 +125,7 @@ def _largest_speed(measured: Sequence[NDArray[np.float64] | None], conditions: S
         values, mask = condition.targets(condition.validation_points(SPEED_POINTS))
         columns = mask & (np.array(component_names(condition.bounds)) != "p")
         found.append(_longest(values[:, columns]))
-    return max(found)
+    return max(found, default=0.0)
 
 
 def _longest(vectors: NDArray[np.float64]) -> float:

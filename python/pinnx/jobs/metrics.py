@@ -63,6 +63,7 @@ def run_metrics(
     baseline = gappy_pod_baseline(case)
     return {
         "relative_l2": errors,
+        "reference_error": None if case.reference is None else case.reference.error,
         "worst_component": {"name": worst, "relative_l2": errors[worst]} if errors and worst else None,
         "baseline": baseline.errors or None,
         "baseline_note": baseline.note,

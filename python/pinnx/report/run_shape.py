@@ -52,6 +52,7 @@ class RunMetrics(_Loose):
 
     checks: list[_Check] | None = None
     relative_l2: dict[str, float] | None = None
+    reference_error: Number = None
     worst_component: _Worst | None = None
     baseline: dict[str, dict[str, Number]] | None = None
     descriptions: dict[str, StrictStr] | None = None

@@ -35,6 +35,7 @@ _FACTS = {
 _ELSEWHERE = {
     *(
         "relative_l2",
+        "reference_error",
         "worst_component",
         "found",
         "held_out",
@@ -95,10 +96,14 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
         for name, value in errors.items()
     ]
     header = ("quantity", "reconstruction", *baselines)
-    note = metrics.get("baseline_note")
-    return join(
-        (table("Relative L2 error over all points and times", header, rows), tag("p", str(note)) if note else Html(""))
-    )
+    notes = [metrics.get("baseline_note"), _own_error(metrics.get("reference_error"))]
+    paragraphs = [tag("p", str(note)) for note in notes if note]
+    return join((table("Relative L2 error over all points and times", header, rows), *paragraphs))
+
+
+def _own_error(error: float | None) -> str | None:
+    """What the reference can tell apart."""
+    return None if error is None else f"The reference itself is {percent(error)} from the truth, by its own account."
 
 
 def _without_reference(metrics: Mapping[str, Any]) -> str:

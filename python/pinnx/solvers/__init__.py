@@ -3,7 +3,7 @@
 from pinnx.solvers.assimilation import Fit, fit_box
 from pinnx.solvers.box_fields import GridFields
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
-from pinnx.solvers.grid_sequence import BoxProblem, Study, solve_box
+from pinnx.solvers.grid_sequence import BoxProblem, Study, default_cells, solve_box
 from pinnx.solvers.walls import WALLS, NotApplicableError, Profile, Walls
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Solved",
     "Study",
     "Walls",
+    "default_cells",
     "fit_box",
     "solve_box",
 ]

@@ -82,6 +82,7 @@ class Study:
         a: coefficients of the walls, [1 + K].
         order: observed, of the velocity; None where nothing changes.
         gci: of the velocity on the finest grid, relative.
+        error: of the extrapolated velocity, relative: its change from the one that the first two grids give.
         seconds: that it took.
     """
 
@@ -90,6 +91,7 @@ class Study:
     a: Array
     order: float | None
     gci: float
+    error: float
     seconds: float
 
     def at(self, points: Array) -> Array:
@@ -127,9 +129,9 @@ def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None],
         flows.append(problem.on_grid(num_cells, ninths))
         solved.append(solve(flows[-1], _on_finer(flows[-2], solved[-1], flows[-1]) if solved else None))
     grids = [problem.fields(*pair) for pair in zip(flows, solved, strict=True)]
-    order, gci = _convergence(grids)
+    order, gci, error = _convergence(grids)
     numbers = _extrapolated(*(np.append(s.a, s.nu * problem.scales.viscosity) for s in solved[-2:]))
-    return Study(grids, float(numbers[-1]), numbers[:-1], order, gci, time.perf_counter() - began)
+    return Study(grids, float(numbers[-1]), numbers[:-1], order, gci, error, time.perf_counter() - began)
 
 
 def continued(flow: BoxFlow, start: Solved | None, nu: float, a: Array) -> Solved:
@@ -169,13 +171,14 @@ def _on_finer(coarse: BoxFlow, solved: Solved, fine: BoxFlow) -> Solved:
     return Solved(np.concatenate(guess), solved.nu, solved.a)
 
 
-def _convergence(grids: Sequence[GridFields]) -> tuple[float | None, float]:
-    """The observed order and the grid-convergence index of the velocity."""
+def _convergence(grids: Sequence[GridFields]) -> tuple[float | None, float, float]:
+    """The observed order of the velocity, its grid-convergence index, the error of the extrapolated one."""
     x, y = grids[-1].x, grids[-1].y
     points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)[1:-1, 1:-1].reshape(-1, 2)
     weight = np.sqrt(np.outer(np.gradient(x), np.gradient(y)))[1:-1, 1:-1].reshape(-1, 1)
-    fields = [weight * grid.at(points, ("u", "v")) for grid in grids]
-    first, last, size = (float(np.linalg.norm(f)) for f in (fields[1] - fields[0], fields[2] - fields[1], fields[2]))
+    one, two, three = (weight * grid.at(points, ("u", "v")) for grid in grids)
+    norms = (np.linalg.norm(f) for f in (two - one, three - two, _extrapolated(two, three) - _extrapolated(one, two)))
+    first, last, moved = (float(norm) / (float(np.linalg.norm(three)) or 1.0) for norm in norms)
     order = math.log(first / last) / math.log(RATIO) if first > 0 and last > 0 else None
     used = 2.0 if order is None else min(max(order, 1.0), 2.0)
-    return order, SAFETY * last / ((RATIO**used - 1.0) * (size or 1.0))
+    return order, SAFETY * last / (RATIO**used - 1.0), moved

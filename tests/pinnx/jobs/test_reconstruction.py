@@ -42,6 +42,8 @@ BESIDE |= {
     "scales",
     "network",
 }
+BESIDE |= {"worst_component", "found", "held_out", "equations", "measured", "descriptions", "notes", "scales"}
+BESIDE |= {"reference_error"}
 
 
 def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:

@@ -44,7 +44,7 @@ def test_noise_gives_a_spread_that_covers_the_truth(truth: Study, seed: int) -> 
     clean = truth.at(PLACES)[:, :2]
     noisy = clean + 0.01 * np.random.default_rng(seed).normal(size=clean.shape)
     fit = fit_box(cavity(NU, unknown_lid=True), PLACES, noisy, learn_nu=True, guess=[1.0], num_cells=CELLS)
-    assert np.all(np.isfinite(fit.errors)) and fit.errors.shape == (2,)
+    assert fit.errors.shape == (2,)
     assert abs(fit.study.a[1] - 1.0) < 5 * fit.errors[0] < 0.2
     assert abs(np.log(fit.study.nu / NU)) < 5 * fit.errors[1] < 1.5
 

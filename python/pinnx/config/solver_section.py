@@ -1,0 +1,35 @@
+"""Settings of the classical solver that stands beside the network where it applies."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from pinnx.config.kinds import Count, Section, Switch, setting
+
+__all__ = ["Solver"]
+
+
+class Solver(Section):
+    """A classical solver, for steady flows in a box whose sides all have a prescribed velocity."""
+
+    beside: Switch = setting(
+        True, "solve the flow on a grid as well where that is possible, and show the answer beside that of the network"
+    )
+    cells: Count | None = setting(
+        None, "cells of its finest grid along a side of mean length, 18 or more; null = by the Reynolds number"
+    )
+    unknown: tuple[Literal["left", "right", "bottom", "top"], ...] = setting(
+        (), "sides whose velocity along the side is known up to a factor, which is fitted to the sensors"
+    )
+    polish: Switch = setting(
+        True,
+        "solve from the network's field as well, and store the answer, which conserves mass and momentum, beside it",
+    )
+
+    @model_validator(mode="after")
+    def _each_side_once(self) -> Solver:
+        if len(set(self.unknown)) != len(self.unknown):
+            raise ValueError(f"unknown: expected each side once, got {list(self.unknown)}")
+        return self

@@ -1,0 +1,95 @@
+"""From the conditions of a case to a flow in a box that `pinnx.solvers` can solve, or a sentence on why it cannot.
+
+It solves steady flows in the plane, without bodies, with a prescribed velocity along all four sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.config import Config
+from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.geometry import SIDES, Bounds, Side
+from pinnx.physics.scales import Scales
+from pinnx.solvers import WALLS, BoxProblem, NotApplicableError, Profile, Walls
+
+__all__ = ["box_problem"]
+
+Array = NDArray[np.float64]
+
+
+def box_problem(
+    config: Config,
+    conditions: Sequence[BoundaryCondition],
+    bounds: Bounds,
+    *,
+    nu: float,
+    scales: Scales,
+    has_holes: bool = False,
+) -> BoxProblem:
+    """The flow in a box of a case; the velocity along each side of ``solver.unknown`` has a coefficient of its own.
+
+    Args:
+        config: the sections domain, problem and solver are used.
+        conditions: what is prescribed; of two that prescribe one component of a side, the first counts.
+        bounds: axis name -> (low, high) of the domain.
+        nu: kinematic viscosity.
+        scales: of the case.
+        has_holes: whether the data has places without flow.
+
+    Raises:
+        NotApplicableError: a flow in time or space, a body, or sides without a velocity.
+    """
+    if "t" in bounds:
+        raise NotApplicableError("it solves steady flows, and this one changes in time")
+    if "z" in bounds:
+        raise NotApplicableError("it solves flows in the plane, and this one has three dimensions")
+    if config.domain.periodic:
+        raise NotApplicableError(
+            f"it needs the velocity along all four sides, and {config.domain.periodic[0]} is periodic"
+        )
+    bodies = [str(c.where) for c in conditions if not isinstance(c.where, Side)] + ["a hole in the data"] * has_holes
+    if bodies:
+        raise NotApplicableError(f"it solves flows in a box without bodies, and here is something inside: {bodies[0]}")
+    by_side = {side: [c for c in conditions if str(c.where) == side] for side in WALLS}
+    for side, given in by_side.items():
+        missing = [name for i, name in enumerate("uv") if not any(c.mask[i] for c in given)]
+        if missing:
+            raise NotApplicableError(
+                f"it needs the velocity along all four sides, and there is no {' and no '.join(missing)} on the {side}"
+            )
+    order = list(dict.fromkeys(str(condition.where) for condition in conditions))
+    profiles = {side: _profile(side, given, bounds) for side, given in by_side.items()}
+    unknown = config.solver.unknown
+    known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
+    walls = [Walls(known, order)]
+    for side in unknown:
+        still = dict.fromkeys(WALLS, _at_rest)
+        walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
+    return BoxProblem(bounds, nu, walls, scales, config.problem.forcing or (0.0, 0.0))
+
+
+def _profile(side: str, given: Sequence[BoundaryCondition], bounds: Bounds) -> Profile:
+    """The velocity along a side, each component from the first condition that prescribes it."""
+    axis, end = SIDES[side]
+    firsts = [next(c for c in given if c.mask[component]) for component in (0, 1)]
+
+    def velocity(along: Array) -> Array:
+        across = np.full(len(along), bounds[axis][end])
+        places = np.column_stack([across, along] if axis == "x" else [along, across])
+        return np.column_stack([condition.targets(places)[0][:, i] for i, condition in enumerate(firsts)])
+
+    return velocity
+
+
+def _part(profile: Profile, side: str, *, along: bool = True, through: bool = True) -> Profile:
+    """The velocity along a side, the one through it, or both."""
+    kept = np.array([through, along] if SIDES[side][0] == "x" else [along, through], dtype=np.float64)
+    return lambda s: profile(s) * kept
+
+
+def _at_rest(along: Array) -> Array:
+    return np.zeros((len(along), 2))

@@ -1,0 +1,115 @@
+"""``pinnx reference``: a flow with its own error, which a run reads and is judged against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flow_files import TINY
+
+from pinnx.cli import main
+from pinnx.config import Config, load_config
+from pinnx.errors import PinnxError
+from pinnx.evals.exact import Kovasznay
+from pinnx.jobs import reconstruct
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.reference import make_reference
+
+EXACT = Kovasznay(nu=0.05)
+# The flow behind a row of bodies, by formulas of its exact velocity on all four sides.
+U = f"1 - exp({EXACT.decay!r}*x)*cos(2*pi*y)"
+V = f"{EXACT.decay / (2 * np.pi)!r}*exp({EXACT.decay!r}*x)*sin(2*pi*y)"
+SIDES = "".join(f"  - {{where: {{side: {side}}}, u: '{U}', v: '{V}'}}\n" for side in ("left", "right", "bottom", "top"))
+TEXT = f"""
+data: {{axes: [x, y], arrays: {{p: p, nu: nu}}}}
+domain: {{x: [-0.5, 0.5], y: [-0.5, 0.5]}}
+flow: {{nu: 0.05}}
+boundaries:
+{SIDES}
+solver: {{cells: 27}}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The configuration, and the reference that the command makes of it."""
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "case.yaml").write_text(TEXT)
+    out = folder / "reference.npz"
+    assert main(["reference", str(folder / "case.yaml"), "--out", str(out), "evals.grid=21", "--quiet"]) == 0
+    return folder / "case.yaml", out
+
+
+def config_of(made: tuple[Path, Path], *overrides: str | tuple[str, object]) -> Config:
+    return load_config(made[0], [*TINY, ("data.path", str(made[1])), "sensors.method=random", *overrides])
+
+
+def test_its_error_is_below_what_it_says(made: tuple[Path, Path]) -> None:
+    with np.load(made[1]) as file:
+        stored = {name: file[name] for name in file.files}
+    x, y = np.meshgrid(stored["x"], stored["y"], indexing="ij")
+    assert x.shape == (21, 21)
+    wanted = EXACT.velocity(0.0, x, y)
+    found = np.stack([stored["u"], stored["v"]], axis=-1)
+    error = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+    assert error < stored["reference_error"] < 0.01 < 3 * stored["gci"]
+    pressure, exact = stored["p"] - stored["p"].mean(), EXACT.pressure(0.0, x, y)
+    assert np.linalg.norm(pressure - exact + exact.mean()) < 0.01 * np.linalg.norm(pressure)
+    assert stored["nu"] == 0.05
+    assert stored["order"] == pytest.approx(2.0, abs=0.5)
+
+
+def test_a_run_is_judged_against_it_and_says_how_good_it_is(made: tuple[Path, Path], tmp_path: Path) -> None:
+    metrics = reconstruct(config_of(made), tmp_path / "run")
+    with np.load(made[1]) as file:
+        error = float(file["reference_error"])
+    assert metrics["reference_error"] == error
+    assert set(metrics["relative_l2"]) == {"velocity", "u", "v", "speed", "p"}
+    assert any(note.startswith("The reference has a relative error of") for note in metrics["notes"])
+    assert "by its own account" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_error_may_have_another_name_or_be_a_number(made: tuple[Path, Path]) -> None:
+    named = load_case(config_of(made, "data.arrays.error=gci")).reference
+    number = load_case(config_of(made, "data.arrays.error=0.03")).reference
+    assert named is not None
+    assert number is not None
+    with np.load(made[1]) as file:
+        assert named.error == float(file["gci"])
+    assert number.error == 0.03
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("flow.nu=null", "flow.nu: expected the kinematic viscosity"),
+        ("domain.x=null", r"domain\.x: expected \[lo, hi\]"),
+        ("domain.t=[0, 1]", "does not apply: it solves steady flows, and this one changes in time"),
+        ("domain.z=[0, 1]", "does not apply: it solves flows in the plane, and this one has three dimensions"),
+        ("domain.periodic=[y]", "does not apply: it needs the velocity along all four sides, and y is periodic"),
+        ("boundaries.1.v=null", "does not apply: .* there is no v on the right"),
+        ("boundaries.1.where={circle: {center: [0, 0], radius: 0.1}}", "without bodies, .* inside: circle at"),
+        ("boundaries.1.u=0", "does not apply: of what flows through the sides .* flows in and not out"),
+        ("solver.unknown=[top]", "solver.unknown: expected none for a reference, got top"),
+        ("solver.cells=5", "solver.cells: expected 18 or more, got 5"),
+    ],
+)
+def test_messages(made: tuple[Path, Path], tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(PinnxError, match=message):
+        make_reference(config_of(made, override), tmp_path / "other.npz")
+    assert not (tmp_path / "other.npz").exists()
+
+
+def test_files(made: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match="expected a file that does not exist yet"):
+        make_reference(config_of(made), made[1])
+    with pytest.raises(PinnxError, match=r"expected a file that ends in \.npz"):
+        make_reference(config_of(made), tmp_path / "other.mat")
+    with pytest.raises(PinnxError, match="expected to write it, got: No such file"):
+        make_reference(config_of(made), tmp_path / "nowhere" / "other.npz")
+
+
+def test_the_command_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reference", "cavity"]) == 2
+    assert "reference: expected --out FILE.npz, got none" in capsys.readouterr().err

@@ -8,7 +8,7 @@ integer.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -35,6 +35,7 @@ __all__ = [
     "Share",
     "Switch",
     "Text",
+    "only_for_method",
     "phrase_of",
     "setting",
 ]
@@ -72,6 +73,23 @@ class Says:
 def setting(default: Any, description: str, unit: str = "") -> Any:
     """Declare a setting: its default, what it means, and its unit ("" where it has none)."""
     return Field(default, description=description, json_schema_extra={"unit": unit})
+
+
+def only_for_method(section: Section, methods: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse settings of other methods than the one that is chosen: they would be read and do nothing.
+
+    Args:
+        section: with the setting ``method``.
+        methods: name of a setting -> the methods that use it.
+
+    Raises:
+        ValueError: such a setting with another value than its default.
+    """
+    chosen = getattr(section, "method")  # noqa: B009
+    for name, used_by in methods.items():
+        changed = getattr(section, name) != type(section).model_fields[name].default
+        if changed and chosen not in used_by:
+            raise ValueError(f"{name}: only for method {' and '.join(used_by)}, got method {chosen}")
 
 
 def _increasing(interval: tuple[float, float]) -> tuple[float, float]:

@@ -27,8 +27,10 @@ from pinnx.config.kinds import (
     Seed,
     Share,
     Switch,
+    only_for_method,
     setting,
 )
+from pinnx.config.points_section import PointSettings
 from pinnx.evals.gates import GATES
 
 __all__ = ["Evals", "Model", "Report", "Sensors", "Train"]
@@ -184,10 +186,7 @@ class Balance(Section):
 
     @model_validator(mode="after")
     def _settings_of_the_method_alone(self) -> Balance:
-        for name, methods in BALANCE_SETTINGS.items():
-            changed = getattr(self, name) != type(self).model_fields[name].default
-            if changed and self.method not in methods:
-                raise ValueError(f"{name}: only for method {' and '.join(methods)}, got method {self.method}")
+        only_for_method(self, BALANCE_SETTINGS)
         return self
 
 
@@ -248,6 +247,7 @@ class Train(Section):
     precondition_frequency: Count = setting(5, "steps from one preconditioner of SOAP to the next")
     collocation_points: Count = setting(2048, "points for the residuals, fresh in each step")
     boundary_points: Count = setting(256, "points for each boundary condition, fresh in each step")
+    points: PointSettings = setting(PointSettings(), "how these points are spread over the domain")
     data_points: Count | None = setting(None, "measurements used in each step, drawn at random; null = all")
     data_loss: Literal["squares", "huber"] = setting(
         "squares",

@@ -14,6 +14,7 @@ from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
 from pinnx.physics.corners import discontinuity_corners
+from pinnx.physics.inner_points import bodies_of
 from pinnx.physics.scales import Scales
 from pinnx.report.formatting import plural
 from pinnx.sensors.sensor_set import SensorSet
@@ -64,6 +65,17 @@ class Case:
         """Names of what was measured anywhere: out of u, v[, w], p, speed."""
         columns = dict(zip("uvw", self.velocity.T, strict=False)) | {"p": self.pressure, "speed": self.speed}
         return tuple(name for name, column in columns.items() if column is not None and np.isfinite(column).any())
+
+    @property
+    def in_flow(self) -> np.ndarray:
+        """[n] bool, which of the output's places are in no hole of the data and in no body."""
+        if self.reference is not None:
+            return self.reference.in_flow
+        space = {axis: extent for axis, extent in self.bounds.items() if axis != "t"}
+        outside = np.ones(len(self.output.points), dtype=bool)
+        for body in bodies_of(self.conditions):
+            outside &= ~body.contains(self.output.points, space)
+        return outside
 
     @property
     def dim(self) -> int:
@@ -133,6 +145,7 @@ def make_case(
             *measured.notes,
             *_notes(config, data_nu, bounds, reference),
             *_corner_notes(config, conditions, bounds, scales),
+            *(f"The {body} is a body: the equations do not hold inside." for body in bodies_of(conditions)),
             *scale_notes(scales, bounds, nu, times),
         ),
         speed=measured.speed,

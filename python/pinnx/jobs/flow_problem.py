@@ -18,6 +18,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flow_model import flow_model
+from pinnx.jobs.flow_points import flow_points, flow_pool
 from pinnx.losses import huber
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
@@ -52,6 +53,11 @@ class FlowProblem:
         """Numbers that the training finds, by name, as they are now."""
         return {"nu": self.equations.nu} if self.learns_nu else {}
 
+    def logged(self) -> dict[str, float]:
+        """Numbers for each line of the history: those found, and how many points a pool has."""
+        pools = [term.pool for term in self.problem.terms if isinstance(term, EquationTerm) and term.pool is not None]
+        return self.found() | ({"pool_points": float(sum(len(pool.points) for pool in pools))} if pools else {})
+
 
 def flow_problem(config: Config, case: Case) -> FlowProblem:
     """The network and the terms: the equations inside, the measurements, the boundary conditions.
@@ -71,6 +77,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     ).to(device)
     field_scales = case.scales.of_fields(equations.fields)
     corners, radius = discontinuity_corners(case.conditions, case.bounds, scales=field_scales), train.corner_radius
+    points = flow_points(config, case)
     terms: list[Term] = [
         EquationTerm(
             equations,
@@ -81,6 +88,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             corners=corners,
             check_radius=radius or 0.0,
             time_weights=_time_weights(config, case, device),
+            points=points,
+            pool=flow_pool(config, points),
         ),
         _measured(case, train, field_scales),
     ]
@@ -96,6 +105,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 seed=train.seed,
                 scales=field_scales,
                 check_radius=radius or 0.0,
+                sampling=train.points.sampling,
             )
         )
     weights = train.weights

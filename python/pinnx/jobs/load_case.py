@@ -17,6 +17,7 @@ from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case, make_case
 from pinnx.jobs.output_points import OutputPoints, output_grid, output_times
+from pinnx.physics.geometry import Circle
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
@@ -100,13 +101,27 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
     if data.times is not None:
         limits["t"] = data.times
     # What is missing outside the window does not count.
-    part = (snapshots.window(**limits) if limits else snapshots).with_holes()
+    part = _without_bodies(config, snapshots.window(**limits) if limits else snapshots).with_holes()
     part.validate()
     counts = {
         "places": (part.num_points, snapshots.num_points),
         "times": (part.num_times, snapshots.num_times),
     }
     return replace(part, notes=(*part.notes, *_window_notes(limits, counts)))
+
+
+def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
+    """The snapshots without values inside bodies of the boundaries: simulations often store zeros there."""
+    space = {axis: extent for axis, extent in snapshots.bounds.items() if axis != "t"}
+    components = ("u", "v", "w")[: snapshots.dim]
+    inside = np.zeros(snapshots.num_points, dtype=bool)
+    for entry in config.boundaries:
+        circle = entry.where.circle
+        if circle is not None and all(getattr(entry, name) is not None for name in components):
+            inside |= Circle(circle.center, circle.radius).contains(snapshots.points, space)
+    if not inside.any():
+        return snapshots
+    return replace(snapshots, values=np.where(inside[:, None], np.nan, snapshots.values))
 
 
 def _window_notes(limits: dict[str, tuple[float, float]], counts: dict[str, tuple[int, int]]) -> list[str]:

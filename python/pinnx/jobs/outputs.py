@@ -104,8 +104,7 @@ def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], 
     if case.reference is not None:
         velocity = case.reference.velocity.reshape(-1, dim)
         store |= {f"reference/{name}": velocity[:, i].reshape(shape) for i, name in enumerate(names[:dim])}
-    # A hole of the data, such as a body, is none of the flow.
-    known = True if case.reference is None else case.reference.in_flow.reshape(place)
+    known = case.in_flow.reshape(place)
     for name, values in store.items():
         stored = np.where(known, values, np.nan).astype(np.float32)
         file.create_dataset(name, data=stored, compression="gzip", compression_opts=1)

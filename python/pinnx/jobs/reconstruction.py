@@ -228,10 +228,10 @@ def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunReco
 
 
 def _numbers(run: _Run) -> dict[str, float]:
-    """What the history says of the numbers of the equations: those that are found, and those of a curriculum."""
+    """What the history says beside the losses: numbers that are found, those of a curriculum, the size of a pool."""
     staged = {name for stage in run.config.train.curriculum for name in stage.numbers}
     known = {name: item for name, item in run.flow.equations.numbers().items() if name in staged}
-    return run.flow.found() | {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
+    return run.flow.logged() | {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
 
 
 def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:

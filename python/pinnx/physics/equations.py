@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import pinn_ext
-from pinnx.data.collocation import BoxPoints, uniform_points
+from pinnx.data.collocation import uniform_points
+from pinnx.data.point_pool import PointPool
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.corners import Corner, corner_distance, left_out
+from pinnx.physics.inner_points import InnerPoints
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
 __all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable"]
@@ -111,6 +113,11 @@ class EquationTerm:
         check_radius: the checks leave out points up to this distance of a corner, units of length.
         name: of the term.
         time_weights: [parts], of points in equal parts of the time, read in each step; None: all times count alike.
+        points: other ones than uniform points of the box; ``num_points`` is theirs then.
+        pool: of points where the residual is large, from which some of each step come; None: none.
+
+    Attributes:
+        pool: that pool.
     """
 
     def __init__(
@@ -125,19 +132,24 @@ class EquationTerm:
         check_radius: float = 0.0,
         name: str = "equations",
         time_weights: Tensor | None = None,
+        points: InnerPoints | None = None,
+        pool: PointPool | None = None,
     ) -> None:
         self.equations = equations
         self.time_weights = time_weights
         self.name = name
         self.names = equations.names
         self._low, self._high = np.array(list(bounds.values())).T
-        self._points = BoxPoints(self._low, self._high, num_points, seed=seed)
+        self._points = points or InnerPoints(bounds, num_points, seed=seed)
+        self.pool = pool
         self._point_weights = point_weights
         self._axes, self._corners, self._check_radius = tuple(bounds), tuple(corners), check_radius
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
         """Inner points, with their weights, and the part of the time in which they are, where these matter."""
-        x = self._points.draw(step, share.rows(self._points.num))
+        return self._with_weights((self.pool or self._points).draw(step, share.rows(self._points.num)))
+
+    def _with_weights(self, x: NDArray[np.float64]) -> Points:
         drawn = {"x": x}
         if self._point_weights is not None:
             drawn["weights"] = self._point_weights(x)
@@ -145,6 +157,21 @@ class EquationTerm:
             elapsed = (x[:, 0] - self._low[0]) / (self._high[0] - self._low[0])
             drawn["part"] = np.clip(np.floor(elapsed * len(self.time_weights)), 0, len(self.time_weights) - 1)
         return drawn
+
+    def adapt(self, model: FourierNetwork, step: int) -> None:
+        """Refines the pool before a step, where it is due; that reads the residual of the pool's candidates back."""
+        if self.pool is not None:
+            self.pool.refine(step, lambda x: self.residual_lengths(model, x))
+
+    def residual_lengths(self, model: FourierNetwork, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The length of the residual at [n, D] coordinates, times the root of what its square counts, [n]."""
+        squares = np.square(_at(model, self.equations, x)[0]).sum(axis=1)
+        drawn = self._with_weights(x)
+        if "weights" in drawn:
+            squares *= drawn["weights"]
+        if self.time_weights is not None:
+            squares *= self.time_weights.double().cpu().numpy()[drawn["part"].astype(np.intp)]
+        return np.sqrt(squares)
 
     def loss(
         self, model: FieldModel, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
@@ -181,6 +208,7 @@ class EquationTerm:
         if num_points < 1:
             raise PinnxError(f"{self.name}: expected at least one point to check, got {num_points}")
         points = uniform_points(self._low, self._high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
+        points = points[self._points.in_flow(points)]
         away = corner_distance(points, self._corners, self._axes) > self._check_radius
         residual, asked = _at(model, self.equations, points)
         columns = dict(zip(self.names, residual.T, strict=True))
@@ -204,12 +232,15 @@ class EquationTerm:
         """The numbers of the equations that are learned."""
         return list(self.equations.parameters())
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The numbers of the equations."""
-        return self.equations.state_dict()
+    def state_dict(self) -> dict[str, Any]:
+        """The numbers of the equations, and the pool."""
+        return {**self.equations.state_dict(), **({} if self.pool is None else {"pool": self.pool.state_dict()})}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what ``state_dict`` gave."""
+        if self.pool is not None:
+            self.pool.load_state_dict(state["pool"])
+            state = {name: value for name, value in state.items() if name != "pool"}
         self.equations.load_state_dict(state)
 
 

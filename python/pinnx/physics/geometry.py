@@ -110,6 +110,12 @@ class Side:
             points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
         return points
 
+    def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Move points [n, D] of the side by distances [n] into the domain."""
+        moved = points.copy()
+        moved[:, axes_of(bounds).index(self.axis)] += distance if SIDES[self.name][1] == 0 else -distance
+        return moved
+
     def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
         return _unit_grid(num, self.num_parameters(bounds))
 
@@ -159,6 +165,21 @@ class Circle:
         for axis, parameter in zip(others, parameters.T[1:], strict=True):
             columns[axis] = _stretch(parameter, bounds[axis])
         return _assemble(columns, bounds)
+
+    def contains(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return which of [n, D] points are inside, [n] bool; those on the circle to rounding of float32 are not."""
+        away = points[:, self._columns(bounds)] - self.center
+        inside: np.ndarray = np.hypot(*away.T) < self.radius * (1.0 - 1e-6)
+        return inside
+
+    def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Move points [n, D] of the circle by distances [n] outwards."""
+        moved, columns = points.copy(), self._columns(bounds)
+        moved[:, columns] += (distance / self.radius)[:, None] * (points[:, columns] - self.center)
+        return moved
+
+    def _columns(self, bounds: Bounds) -> list[int]:
+        return [axes_of(bounds).index(axis) for axis in ("x", "y")]
 
     def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
         return _unit_grid(num, self.num_parameters(bounds))

@@ -135,6 +135,12 @@ class Problem:
             return Batch(pinned.to(like.device, non_blocking=True), layout)
         return Batch(flat.to(like), layout)
 
+    def adapt(self, step: int) -> None:
+        """Has terms with points that follow the training adapt them, before a step."""
+        for term in self.terms:
+            if isinstance(term, EquationTerm):
+                term.adapt(self.model, step)
+
     def loss(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted total, and its columns without a graph, [len(names)].
 

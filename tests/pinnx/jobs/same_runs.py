@@ -1,4 +1,4 @@
-"""Whether two runs ended with the same bits."""
+"""Trainings and runs, and whether two of them ended with the same bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,22 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pinnx.train import CheckpointFolder
+from pinnx.config import Config
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.training import make_trainer
+from pinnx.train import CheckpointFolder, Trainer
+
+
+def trained(config: Config) -> Trainer:
+    flow = flow_problem(config, load_case(config))
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    trainer.run()
+    return trainer
+
+
+def parameter_bytes(trainer: Trainer) -> list[bytes]:
+    return [parameter.detach().numpy().tobytes() for parameter in trainer.problem.parameters()]
 
 
 def last_state(folder: Path) -> dict[str, Any]:

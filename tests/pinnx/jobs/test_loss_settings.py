@@ -9,32 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from same_runs import last_state
+from same_runs import last_state, parameter_bytes, trained
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.training import make_trainer
 from pinnx.runs.history import history_columns
-from pinnx.train import Trainer, load_checkpoint
+from pinnx.train import load_checkpoint
 from pinnx.train.checkpoint import checkpoint_loss
 
 Tiny = Callable[..., Config]
 STAGED = "train.curriculum=[{until: 0.5, numbers: {nu: 1.0}}]"
 RELOBRALO, GRADNORM = "train.balance.method=relobralo", "train.balance.method=gradnorm"
-
-
-def trained(config: Config) -> Trainer:
-    flow = flow_problem(config, load_case(config))
-    trainer = make_trainer(config, flow.problem, flow.weights)
-    trainer.run()
-    return trainer
-
-
-def bits(trainer: Trainer) -> list[bytes]:
-    return [parameter.detach().numpy().tobytes() for parameter in trainer.problem.parameters()]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +56,9 @@ def bits(trainer: Trainer) -> list[bytes]:
 )
 def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
     without, with_it = tiny("unsteady_grid", *base), tiny("unsteady_grid", *base, change)
-    reference = bits(trained(without))
-    assert bits(trained(with_it)) != reference
-    assert bits(trained(without)) == reference, "nothing else did"
+    reference = parameter_bytes(trained(without))
+    assert parameter_bytes(trained(with_it)) != reference
+    assert parameter_bytes(trained(without)) == reference, "nothing else did"
 
 
 def test_precision_as_the_configuration_has_it(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

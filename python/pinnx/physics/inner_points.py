@@ -1,0 +1,158 @@
+"""Points at which equations are imposed: a box less the bodies in it, denser at walls, in a window of the time.
+
+    x = lo + (hi - lo) U                                      inside
+    x = wall(U_1, ..., U_{D-1}) + layer U_0^2 normal          the last ones of a step: a share of all, in equal parts
+                                                              for the walls
+
+U are points of the unit cube (pinnx.data.collocation). The density of a wall's points falls with the root of their
+distance to it. A point inside a body is drawn anew, uniformly. The window reaches from the first time to a share of the
+whole that may grow from step to step: so equations are learned from the start of the time on, with one network
+(the sampling in time of Wight and Zhao, Commun. Comput. Phys. 29, 2021). No point is weighed by its density.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.data.collocation import BoxPoints, Sampling, uniform_points
+from pinnx.errors import PinnxError
+from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.geometry import Bounds, Circle, Side
+
+__all__ = ["InnerPoints", "bodies_of", "growing_window", "walls_of"]
+
+# Of candidates for a pool, and of points in place of those inside a body: one for each time that they are drawn.
+CANDIDATE_STREAM = 1 << 24
+AGAIN_STREAM = CANDIDATE_STREAM + 16
+# Points that are looked at to see whether the bodies leave any room.
+PROBES = 4096
+
+Array = NDArray[np.float64]
+
+
+def bodies_of(conditions: Sequence[BoundaryCondition]) -> tuple[Circle, ...]:
+    """The circles on which all of the velocity is prescribed: inside there is no flow."""
+    return tuple(c.where for c in conditions if isinstance(c.where, Circle) and c.mask[:-1].all())
+
+
+def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Side | Circle, ...]:
+    """The bodies, and the sides on which all of the velocity is prescribed and none crosses them."""
+    normal = {"x": "u", "y": "v", "z": "w"}
+    sides = (c for c in conditions if isinstance(c.where, Side) and c.mask[:-1].all())
+    found = (c.where for c in sides if isinstance(c.where, Side) and c.values[normal[c.where.axis]] == 0)
+    return (*bodies_of(conditions), *found)
+
+
+def growing_window(step: int, *, windows: int, last_step: float) -> float:
+    """The share of the time in a step: 1 / windows at first, one more each, all from ``last_step`` on."""
+    grown = windows if step >= last_step else 1 + int(step / last_step * (windows - 1))
+    return grown / windows
+
+
+class InnerPoints:
+    """Points of a box, fresh in each step; see the file's head.
+
+    Args:
+        bounds: axis name -> (low, high) of the box, time first.
+        num: points of a step.
+        seed: key of the points.
+        sampling: how they are spread.
+        bodies: where none is drawn.
+        walls: where points are denser.
+        wall_share: of a step's points that belong to walls.
+        wall_layer: how far from a wall these are at most, units of length.
+        window: step -> share of the time that is drawn from; None: all of it.
+
+    Attributes:
+        num: points of a step.
+
+    Raises:
+        PinnxError: no walls for a share of them; bodies that leave no room.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        num: int,
+        *,
+        seed: int,
+        sampling: Sampling = "uniform",
+        bodies: Sequence[Circle] = (),
+        walls: Sequence[Side | Circle] = (),
+        wall_share: float = 0.0,
+        wall_layer: float = 0.0,
+        window: Callable[[int], float] | None = None,
+    ) -> None:
+        if wall_share > 0.0 and not walls:
+            raise PinnxError("walls: expected a side or circle with a velocity that does not cross it, got none")
+        self.num = num
+        self._bounds, self._seed, self._bodies, self._window = bounds, seed, tuple(bodies), window
+        self._low, self._high = np.array(list(bounds.values())).T
+        self._layer = wall_layer
+        self._drawn = self._cube(num, 0, sampling)
+        self._again = functools.lru_cache(maxsize=8)(lambda time: self._cube(num, AGAIN_STREAM + time))
+        first, many = num - round(wall_share * num), max(len(walls), 1)
+        stops = [first + (num - first) * part // many for part in range(many + 1)]
+        self._blocks = [(range(*stops[part : part + 2]), wall) for part, wall in enumerate(walls)]
+        if bodies and not self.in_flow(uniform_points(self._low, self._high, PROBES, seed=0, step=0)).any():
+            raise PinnxError("bodies: expected room for the flow beside them, got none in the domain")
+
+    def draw(self, step: int, rows: range) -> Array:
+        """Points number ``rows`` of a step, [len(rows), D] float64."""
+        bounds = self._bounds_at(step)
+        cube = self._drawn.draw(step, rows)
+        points = _stretched(cube, bounds)
+        for block, wall in self._blocks:
+            start, stop = (min(max(number - rows.start, 0), len(rows)) for number in (block.start, block.stop))
+            if start < stop:
+                at, away = wall.at(cube[start:stop, 1:], bounds), self._layer * cube[start:stop, 0] ** 2
+                points[start:stop] = np.clip(wall.off(at, away, bounds), self._low, self._high)
+        return self._outside(points, lambda time: _stretched(self._again(time).draw(step, rows), bounds))
+
+    def candidates(self, step: int, num: int) -> Array:
+        """Uniform points of the same domain and window, none of which ``draw`` gives, [num, D] float64."""
+        bounds = self._bounds_at(step)
+
+        def uniform(stream: int) -> Array:
+            return _stretched(self._cube(num, stream).draw(step, range(num)), bounds)
+
+        # Streams of the second half: those before are the replacements of `draw`.
+        points = uniform(CANDIDATE_STREAM)
+        return self._outside(points, lambda time: uniform(AGAIN_STREAM + (1 << 20) + time))
+
+    def in_flow(self, points: Array) -> NDArray[np.bool_]:
+        """Which of [n, D] points are in no body, [n]."""
+        outside = np.ones(len(points), dtype=bool)
+        for body in self._bodies:
+            outside &= ~body.contains(points, self._bounds)
+        return outside
+
+    def _cube(self, num: int, stream: int, sampling: Sampling = "uniform") -> BoxPoints:
+        d = len(self._low)
+        return BoxPoints(np.zeros(d), np.ones(d), num, seed=self._seed, stream=stream, sampling=sampling)
+
+    def _bounds_at(self, step: int) -> Bounds:
+        if self._window is None:
+            return self._bounds
+        first, last = self._bounds["t"]
+        return {**self._bounds, "t": (first, first + self._window(step) * (last - first))}
+
+    def _outside(self, points: Array, again: Callable[[int], Array]) -> Array:
+        """Points with those inside a body drawn again until none is: each by its own number."""
+        for time in count():
+            inside = ~self.in_flow(points)
+            if not inside.any():
+                break
+            points[inside] = again(time)[inside]
+        return points
+
+
+def _stretched(cube: Array, bounds: Bounds) -> Array:
+    low, high = np.array(list(bounds.values())).T
+    points: Array = low + cube * (high - low)
+    return points

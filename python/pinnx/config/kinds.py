@@ -22,6 +22,7 @@ __all__ = [
     "Count",
     "Factor",
     "Formula",
+    "Inner",
     "Interval",
     "Natural",
     "NonNegative",
@@ -117,6 +118,7 @@ Positive = Annotated[float, Strict(), AllowInfNan(False), Gt(0)]
 Factor = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Lt(1)]
 Interval = Annotated[tuple[Number, Number], AfterValidator(_increasing), Says("two numbers [lo, hi], lo < hi")]
 Share = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1)]
+Inner = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Lt(1)]
 Ramp = Annotated[tuple[Share, Share], AfterValidator(_increasing), Says("two numbers [lo, hi], 0 <= lo < hi <= 1")]
 Formula = Annotated[Text, AfterValidator(_parsed), Says("an expression in x, y, z, t")]
 Condition = Annotated[Text, AfterValidator(_parsed), Says("a condition in x, y, z, t")]

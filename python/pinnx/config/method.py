@@ -30,6 +30,7 @@ from pinnx.config.kinds import (
     only_for_method,
     setting,
 )
+from pinnx.config.optimisation import FIRST_ORDER, Optimizer, Phase, QuasiNewton
 from pinnx.config.points_section import PointSettings
 from pinnx.evals.gates import GATES
 
@@ -237,9 +238,26 @@ class Train(Section):
     """The optimisation."""
 
     steps: Count = setting(3000, "number of steps")
-    optimizer: Literal["soap", "adam"] = setting("soap", "optimiser")
-    lr: Positive = setting(3e-3, "learning rate at the start; a cosine leads to final_lr")
+    optimizer: Optimizer = setting(
+        "soap",
+        "soap: Adam in the eigenbasis of Shampoo's preconditioner; adam; lbfgs: limited-memory BFGS with a line "
+        "search; ssbroyden: self-scaled Broyden with a matrix of all parameters, for small networks",
+    )
+    lr: Positive = setting(3e-3, "soap, adam: learning rate at the start; a cosine leads to final_lr")
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
+    warm_up: Natural = setting(0, "steps at the start in which the learning rate grows linearly to lr")
+    clip: Positive | None = setting(
+        None, "soap, adam: a gradient that is longer, over all parameters, is scaled to this length; null = none is"
+    )
+    phases: tuple[Phase, ...] = setting(
+        (), "later parts of the training, each with its optimiser, precision and learning rate, in their order"
+    )
+    quasi_newton: QuasiNewton = setting(QuasiNewton(), "lbfgs and ssbroyden")
+    retries: Natural = setting(
+        3,
+        "how often the training returns to a state before a loss that is not finite, each time with steps half as "
+        "large, before it gives up",
+    )
     lr_nu: Positive | None = setting(
         None, "learning rate at the start of the logarithm of a viscosity that is fitted; null = ten times lr"
     )
@@ -304,6 +322,33 @@ class Train(Section):
     def _cosine_goes_down(self) -> Train:
         if self.final_lr > self.lr:
             raise ValueError(f"final_lr: expected at most lr = {self.lr:g}, got {self.final_lr:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_in_order(self) -> Train:
+        starts = [phase.start for phase in self.phases]
+        if any(a >= b for a, b in pairwise(starts)):
+            raise ValueError(f"phases: expected each start to be later than the one before, got {starts}")
+        for number, phase in enumerate(self.phases):
+            if phase.lr is not None and phase.lr < self.final_lr:
+                raise ValueError(
+                    f"phases.{number}.lr: expected at least final_lr = {self.final_lr:g}, got {phase.lr:g}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_the_optimizers(self) -> Train:
+        if self.optimizer not in FIRST_ORDER and self.dtype == "float32":
+            raise ValueError(f"dtype: expected float64 for {self.optimizer}, which compares losses, got float32")
+        used = {self.optimizer, *(phase.optimizer for phase in self.phases)}
+        if self.warm_up and self.optimizer not in FIRST_ORDER:
+            raise ValueError(f"warm_up: only for optimizer soap and adam, got {self.optimizer}")
+        if self.clip is not None and used.isdisjoint(FIRST_ORDER):
+            raise ValueError(f"clip: only for soap and adam, got {' and '.join(sorted(used))}")
+        for name, wanted in {"pairs": {"lbfgs"}, "points_for": {"lbfgs", "ssbroyden"}}.items():
+            changed = getattr(self.quasi_newton, name) != QuasiNewton.model_fields[name].default
+            if changed and used.isdisjoint(wanted):
+                raise ValueError(f"quasi_newton.{name}: only for {' and '.join(sorted(wanted))}, which no phase uses")
         return self
 
     @model_validator(mode="after")

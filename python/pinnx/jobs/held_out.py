@@ -26,7 +26,7 @@ from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.term import Measured
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.hooks import Hook
-from pinnx.train.trainer import NonFiniteLossError
+from pinnx.train.last_good import NonFiniteLossError
 
 __all__ = ["HeldOut", "held_out_sensors"]
 

@@ -86,7 +86,7 @@ def run_metrics(
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in verify(measured, limits=config.evals.limits.model_dump())],
         "source": case.source,
-        "notes": [*case.notes, *trainer.precision.messages],
+        "notes": [*case.notes, *trainer.clock.notes],
         "command": command,
         **flow_description(case, nu, learned=learned),
         "versions": versions(problem.model.frequencies.device),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import append_row, flush_rows
+from pinnx.runs.history import append_row, flush_rows, rewind
 from pinnx.runs.memory import memory_now
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
@@ -80,6 +80,13 @@ class RunRecorder(Hook):
         except OSError as error:
             if len(self._rows) == 1:  # the first of those that wait
                 self._warn(self._folder.history, f"written later from step {logged.step} on", error)
+
+    def on_return(self, step: int) -> None:
+        self._rows = [row for row in self._rows if row["step"] <= step]
+        try:
+            rewind(self._folder.history, step)
+        except OSError as error:
+            self._warn(self._folder.history, f"rows after step {step} could not be removed", error)
 
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         try:

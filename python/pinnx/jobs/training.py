@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -13,26 +13,17 @@ from pinnx.config import Config
 from pinnx.config.method import Train
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs.loss_weights import loss_weights
+from pinnx.jobs.phases_of_training import phases_of
 from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.runs.progress import TrainingProgress
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import sigterm_interrupts
-from pinnx.train.objective import Objective
-from pinnx.train.optimizers import cosine_schedule, make_optimizer
-from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
-from pinnx.train.step_method import FirstOrder
 from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
 __all__ = ["interruptible_training", "make_trainer"]
-
-
-# A number of the equations moves by its learning rate in a step, where it is far from its goal. At the network's rate a
-# guess 50 times off does not arrive in 1200 steps: three seeds of the demo found 0.17 in place of 0.02. With ten times
-# the rate they found 0.021, from guesses of a quarter of it too.
-NUMBERS_FASTER = 10.0
 
 
 class _Shown(Hook):
@@ -59,13 +50,14 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
     settings = config.train
     return Trainer(
         problem,
-        [Phase(lambda objective: _first_order(settings, objective), name=settings.optimizer)],
+        phases_of(settings),
         weights=loss_weights(config, problem, weights),
         steps=settings.steps,
         log_every=settings.log_every,
         checkpoint_every=settings.checkpoint_every,
         cuda_graph=settings.cuda_graph,
         precision=_precision(settings),
+        retries=settings.retries,
     )
 
 
@@ -76,22 +68,6 @@ def _precision(settings: Train) -> Mapping[int, str] | Literal["auto"]:
     if settings.dtype != "float32":
         raise PinnxError(f"train.precision: expected train.dtype float32 beside it, got {settings.dtype}")
     return "auto" if settings.precision == "auto" else dict(settings.precision)
-
-
-def _first_order(settings: Train, objective: Objective) -> FirstOrder:
-    weights_of_model = list(objective.problem.model.parameters())
-    numbers = objective.parameters[len(weights_of_model) :]
-    groups: list[dict[str, Any]] = [{"params": weights_of_model}]
-    if numbers:
-        groups.append({"params": numbers, "lr": settings.lr_nu or NUMBERS_FASTER * settings.lr})
-    optimizer = make_optimizer(
-        settings.optimizer,
-        groups,
-        lr=settings.lr,
-        betas=settings.betas,
-        precondition_frequency=settings.precondition_frequency,
-    )
-    return FirstOrder(objective, optimizer, cosine_schedule(optimizer, settings.steps, settings.final_lr))
 
 
 @contextmanager

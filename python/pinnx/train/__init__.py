@@ -5,13 +5,14 @@ from __future__ import annotations
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
+from pinnx.train.last_good import NonFiniteLossError
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.phases import Phase
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.stateful import Stateful
 from pinnx.train.step_method import FirstOrder, Method
-from pinnx.train.trainer import NonFiniteLossError, StoppedBetweenSteps, Trainer
+from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
 __all__ = [
     "Batch",

@@ -46,7 +46,10 @@ class Hook:
         """At logged steps."""
 
     def on_note(self, text: str) -> None:
-        """At a change of the method that the training decides: a sentence about it."""
+        """Where something happens that a reader of the run should know: one sentence."""
+
+    def on_return(self, step: int) -> None:
+        """Where the training returns to an earlier state, of so many steps: those after it do not count."""
 
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         """At the steps of checkpoints, and at the end: the state of the trainer."""

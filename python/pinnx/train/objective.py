@@ -48,6 +48,11 @@ class Objective:
         self._replayed = use_cuda_graph(cuda_graph, like.device)
         self._evaluate: dict[str, Callable[[Batch], Tensor]] = {}  # by precision of the products
 
+    @property
+    def constant(self) -> bool:
+        """Whether the weights of columns and points stay from step to step."""
+        return not self._source.strategies
+
     def take_weights(self) -> None:
         """Takes the weights as they are now, for the step at hand."""
         self.weights.copy_(self._source.values)

@@ -4,7 +4,7 @@ soap    Adam in the eigenbasis of Shampoo's preconditioner: Vyas et al., "SOAP: 
         using Adam", ICLR 2025. For PINNs: Wang et al., "Gradient alignment in physics-informed neural networks",
         2025. In soap.py.
 adam    Kingma and Ba, ICLR 2015. From torch.
-cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2
+cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2, behind a linear warm-up if there is one
 """
 
 from __future__ import annotations
@@ -49,7 +49,24 @@ def make_optimizer(
 
 
 def cosine_schedule(
-    optimizer: torch.optim.Optimizer, steps: int, final_lr: float
+    optimizer: torch.optim.Optimizer, steps: int, final_lr: float, *, warm_up: int = 0
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Half a cosine from the optimiser's lr down to ``final_lr`` over ``steps`` steps."""
-    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, eta_min=final_lr)
+    """Half a cosine from the optimiser's lr down to ``final_lr``.
+
+    Args:
+        optimizer: each of its groups has an lr of its own.
+        steps: of both together.
+        final_lr: after ``steps`` steps, of all groups.
+        warm_up: steps before the cosine, in which the rate grows linearly: lr / warm_up in the first, lr in the last.
+
+    Raises:
+        PinnxError: no step is left for the cosine.
+    """
+    if warm_up >= steps:
+        raise PinnxError(f"train.warm_up: expected less than the {steps} steps, got {warm_up}")
+    schedulers = torch.optim.lr_scheduler
+    if not warm_up:
+        return schedulers.CosineAnnealingLR(optimizer, T_max=steps, eta_min=final_lr)
+    cosine = schedulers.CosineAnnealingLR(optimizer, T_max=steps - warm_up, eta_min=final_lr)
+    rising = schedulers.LinearLR(optimizer, start_factor=1.0 / warm_up, total_iters=warm_up - 1)
+    return schedulers.SequentialLR(optimizer, [rising, cosine], milestones=[warm_up])

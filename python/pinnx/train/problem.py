@@ -111,8 +111,8 @@ class Problem:
 
     def to_dtype(self, dtype: torch.dtype) -> None:
         """Has parameters, points and residuals in another precision from now on, float32 or float64."""
-        owned = chain.from_iterable(vars(term).values() for term in self.terms)
-        for module in (self.model, *self.terms, *owned):
+        owned = chain.from_iterable(vars(term).values() for term in self.checked)
+        for module in (self.model, *self.checked, *owned):
             if isinstance(module, nn.Module):
                 module.to(dtype)
 

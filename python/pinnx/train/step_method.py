@@ -62,7 +62,8 @@ class FirstOrder:
     Args:
         objective: loss and gradients.
         optimizer: over the objective's parameters.
-        schedule: of its learning rate, stepped once a step.
+        schedule: of its learning rates, stepped once a step.
+        clip: a gradient that is longer, over all parameters, is scaled to this length; None: none is.
     """
 
     searches: ClassVar[bool] = False
@@ -73,29 +74,44 @@ class FirstOrder:
         objective: Objective,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
+        *,
+        clip: float | None = None,
     ) -> None:
         self.optimizer, self.schedule = optimizer, schedule
-        self._objective = objective
+        self._objective, self._clip = objective, clip
+        self._scale = 1.0  # of all learning rates: smaller behind a loss that was not finite
         self._lr = schedule.get_last_lr()[0]  # of the last step
 
     def evaluate(self, batch: Batch) -> Tensor:
         return self._objective.gradients(batch, self._objective.products)
 
     def update(self, batch: Batch) -> None:
-        self._lr = self.schedule.get_last_lr()[0]
+        if self._clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._objective.parameters, self._clip)
+        groups = self.optimizer.param_groups
+        rates = [group["lr"] for group in groups]
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate * self._scale
         self.optimizer.step()
+        self._lr = groups[0]["lr"]
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
         self.schedule.step()
 
     def shrink(self, factor: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] *= factor
+        self._scale *= factor
 
     def logged(self) -> dict[str, float]:
         return {"lr": self._lr}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scale": self._scale,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self._scale = float(state["scale"])

@@ -8,6 +8,7 @@ A step reads nothing back from a CUDA device. Whether losses and gradients are f
 is read every ``check_every`` steps and before anything is logged or saved. Where a step was not finite, the parts take
 the state that they had at a check before, and the steps are taken again, each with a check of its own: so the step is
 named, and the parameters are those of the last good one. On the CPU, where reading is free, each step is checked.
+``run`` then returns to the state of a check before, and takes smaller steps from there (`last_good.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -23,11 +24,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pinnx.errors import PinnxError
 from pinnx.losses.weighting import LossWeights, Probes
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import deferred_interrupt
+from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finite
 from pinnx.train.phases import Phase, Phases
 from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Batch, Problem
@@ -36,12 +37,9 @@ from pinnx.train.step_method import Method
 
 __all__ = ["NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
 
-# Steps from one copy of all parts to the next, on a CUDA device: as many are taken again where one was not finite.
-CHECK_EVERY = 100
-
-
-class NonFiniteLossError(PinnxError):
-    """The loss or a gradient is NaN or infinite; the parameters are those of the last good step."""
+# Steps from one copy of all parts to the next: at most as many are taken again where one was not finite. On a CUDA
+# device the flag is read as often.
+KEEP_EVERY = 100
 
 
 class StoppedBetweenSteps(KeyboardInterrupt):
@@ -53,18 +51,19 @@ class StoppedBetweenSteps(KeyboardInterrupt):
 
 @dataclass
 class Clock:
-    """How far a training is."""
+    """How far a training is, and what has happened."""
 
     step: int = 0  # steps done
     train_s: float = 0.0  # time spent in steps, by earlier parts of a resumed run too
+    notes: list[str] = field(default_factory=list)  # a phase that began, a return to an earlier state, an early end
 
     def state_dict(self) -> dict[str, Any]:
-        """Both numbers."""
+        """All three."""
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what ``state_dict`` gave."""
-        self.step, self.train_s = int(state["step"]), float(state["train_s"])
+        self.step, self.train_s, self.notes = int(state["step"]), float(state["train_s"]), list(state["notes"])
 
 
 class Trainer:
@@ -82,6 +81,7 @@ class Trainer:
         check_every: steps from one check of the flag to the next; 1: each step before the optimiser uses it. None: 1 on
             the CPU, 100 on a CUDA device.
         precision: step -> precision of its matrix products, or "auto"; see `PrecisionPolicy`.
+        retries: how often ``run`` takes the steps before a loss that is not finite again, each time half as large.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -101,11 +101,12 @@ class Trainer:
         cuda_graph: UseCudaGraph = "auto",
         check_every: int | None = None,
         precision: Mapping[int, object] | Literal["auto"] = MappingProxyType({0: "float32"}),
+        retries: int = 3,
     ) -> None:
         like = problem.model.frequencies
         self.problem = problem
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
-        self.phases = Phases(phases, problem, self.weights, cuda_graph=cuda_graph)
+        self.phases = Phases(phases, problem, self.weights, steps=steps, cuda_graph=cuda_graph)
         self.precision = PrecisionPolicy(precision, problem.model)
         self.precision.report = self._note
         self.clock = Clock()
@@ -121,9 +122,10 @@ class Trainer:
         self.hooks = list(hooks)
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
         self._last_log = (0, 0.0)
-        self._check_every = check_every or (CHECK_EVERY if like.is_cuda else 1)
+        self._check_every = check_every or (KEEP_EVERY if like.is_cuda else 1)
+        self._keep_every = self._check_every if self._check_every > 1 else KEEP_EVERY
         self._finite = torch.ones((), dtype=torch.bool, device=like.device)
-        self._kept: dict[str, Any] | None = None
+        self._last_good = LastGood(retries)
 
     @property
     def method(self) -> Method:
@@ -141,27 +143,35 @@ class Trainer:
         return self.clock.train_s
 
     def run(self) -> None:
-        """Trains up to ``steps``.
+        """Trains up to ``steps``, or until no method of its phases can do more.
 
         Raises:
-            NonFiniteLossError: a loss or a gradient that is not finite; the state is that of the last good step.
+            NonFiniteLossError: a loss or a gradient that is not finite, with smaller steps too; the state is that of
+                the last good step of the first try.
             StoppedBetweenSteps: Ctrl-C or SIGTERM, after the step at hand.
             KeyboardInterrupt: a second one, at once; the state may be that of half a step.
         """
         clock = self.clock
         with deferred_interrupt() as interrupted:
-            while clock.step < self.steps:
+            while clock.step < self.steps and not self.phases.ended(clock.step):
                 started = time.perf_counter()
-                self.train_step()
-                logged = clock.step % self._log_every == 0 or clock.step in (1, self.steps)
-                saved = clock.step % self._checkpoint_every == 0
-                if logged or saved:
-                    self.require_finite()
+                try:
+                    self.train_step()
+                    ended = self.phases.ended(clock.step)
+                    logged = clock.step % self._log_every == 0 or clock.step in (1, self.steps) or bool(ended)
+                    saved = clock.step % self._checkpoint_every == 0
+                    if logged or saved:
+                        self.require_finite()
+                except NonFiniteLossError as error:
+                    self._return(error)
+                    continue
                 clock.train_s += time.perf_counter() - started
                 for hook in self.hooks:
                     hook.on_step(clock.step)
                 if logged:
                     self._log()
+                if ended:
+                    self._note(f"the training ended after step {clock.step} of {self.steps}: {ended}")
                 if saved:
                     self.save()
                 if number := interrupted():
@@ -169,12 +179,18 @@ class Trainer:
                     raise StoppedBetweenSteps(number)
 
     def train_step(self) -> None:
-        """One step: fresh points, loss and gradients, update."""
-        due = self._kept is None or self.step - self._kept["clock"]["step"] >= self._check_every
-        if due and self._check_every > 1:
+        """One step: points, loss and gradients, update.
+
+        Raises:
+            NonFiniteLossError: see ``require_finite``.
+        """
+        due = self._last_good.state is None or self.step - self._last_good.step >= self._keep_every
+        if due:
             self.require_finite()
-            self._kept = copy_of(self.state_dict())
-        batch = self._evaluate(checked=self._check_every == 1)
+            kept = copy_of(self.state_dict())
+        batch = self._evaluate(checked=due or self._check_every == 1)
+        if due:
+            self._last_good.keep(kept)
         if self._check_every > 1:
             self._finite.logical_and_(torch.isfinite(self.numbers).all())
         self._update(batch)
@@ -185,10 +201,10 @@ class Trainer:
         Raises:
             NonFiniteLossError: one was not; the state is that of the last good step.
         """
-        if self._check_every == 1 or self._kept is None or bool(self._finite):
+        if self._check_every == 1 or self._last_good.state is None or bool(self._finite):
             return
         stop = self.step
-        self.load_state_dict(self._kept)
+        self.load_state_dict(self._last_good.state)
         self._finite.fill_(True)
         while self.step < stop:
             self._update(self._evaluate(checked=True))
@@ -202,7 +218,8 @@ class Trainer:
         objective = self.phases.objective
         objective.take_weights()
         total, columns = self.problem.loss(self.problem.batch(self.step), objective.weights)
-        self._refuse_non_finite(torch.cat([total.detach().reshape(1), columns, total.new_zeros(1)]))
+        numbers = torch.cat([total.detach().reshape(1), columns, total.new_zeros(1)])
+        refuse_non_finite(self.step, self.problem.names, numbers)
         return total
 
     def state_dict(self) -> dict[str, Any]:
@@ -230,16 +247,17 @@ class Trainer:
         Raises:
             NonFiniteLossError: checked, they are not finite, and in IEEE precision they are not either.
         """
-        self.phases.advance(self.step)
+        if begun := self.phases.advance(self.step):
+            self._note(begun)
         self.precision.begin(self.step, self.phases)
-        batch = self.problem.batch(self.phases.drawn(self.step))
+        batch = self.phases.batch(self.step)
         self.phases.objective.take_weights()
         self.precision.trial(self.step, self.phases.objective, batch)
         self.numbers = self.method.evaluate(batch)
         checked |= self.precision.unsure
         while checked and not torch.isfinite(self.numbers).all():
             if not self.precision.steps_back(self.step, self.phases.objective):
-                self._refuse_non_finite(self.numbers)
+                refuse_non_finite(self.step, self.problem.names, self.numbers)
             self.numbers = self.method.evaluate(batch)
         self.precision.took(self.numbers, self.weights.configured)
         return batch
@@ -266,20 +284,30 @@ class Trainer:
             )
             self.weights.adapt(self.step, self.numbers[1:-1].to(like), probes)
 
+    def _return(self, error: NonFiniteLossError) -> None:
+        """Returns to the last good state, with smaller steps.
+
+        Raises:
+            NonFiniteLossError: there is none, or that was tried often enough.
+        """
+        again = self._last_good.next_try(self.state_dict(), error)
+        if again is None:
+            state, error = self._last_good.given_up()
+            self.load_state_dict(state)
+            raise error
+        state, factor = again
+        notes, train_s = self.clock.notes, self.clock.train_s
+        self.load_state_dict(state)
+        self.clock.notes, self.clock.train_s = notes, train_s
+        self.method.shrink(factor)
+        for hook in self.hooks:
+            hook.on_return(self.step)
+        self._note(f"{error}; again from step {self.step}, in steps of {factor:g} of their size")
+
     def _note(self, text: str) -> None:
+        self.clock.notes.append(text)
         for hook in self.hooks:
             hook.on_note(text)
-
-    def _refuse_non_finite(self, numbers: Tensor) -> None:
-        if torch.isfinite(numbers).all():
-            return
-        total, *columns, _ = numbers.tolist()
-        shown = ", ".join(f"{name} {value:g}" for name, value in zip(self.problem.names, columns, strict=True))
-        advice = "; try a smaller train.lr in a new --out, resuming repeats it" if self.step else ""
-        wanted = f"a finite loss, got {total:g}"
-        if torch.isfinite(numbers[0]):
-            wanted = f"finite gradients, got NaN or infinity at a loss of {total:g}"
-        raise NonFiniteLossError(f"step {self.step + 1}: expected {wanted} ({shown}){advice}")
 
     def _adapted(self, total: float, columns: list[float]) -> dict[str, Any]:
         """Of a logged step, what differs where weights adapt."""
@@ -310,5 +338,6 @@ class Trainer:
             **self._adapted(total, columns),
         )
         self._last_log = (self.step, self.clock.train_s)
+        self.phases.trend.add(self.step, logged.comparable)
         for hook in self.hooks:
             hook.on_log(logged)

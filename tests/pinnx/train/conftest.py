@@ -80,7 +80,7 @@ def make_trainer(make_problem: Callable[..., Problem]) -> Callable[..., Trainer]
     ) -> Trainer:
         problem = problem or make_problem()
 
-        def method(objective: Objective) -> FirstOrder:
+        def method(objective: Objective, steps: int) -> FirstOrder:
             # Every 3 steps: 12 steps meet the preconditioner in every phase.
             given = {"lr": lr, "betas": (0.95, 0.95), "precondition_frequency": 3}
             chosen = make_optimizer(optimizer, objective.parameters, **given)

@@ -111,7 +111,7 @@ def make_trainer(steps: int) -> Trainer:
     places = np.random.default_rng(1).uniform([0.0, 0.0], [0.2, 1.0], (20, 2))
     problem = Problem(network, [heat, Slope(), Known(), MeasuredValues(places, exact(places))], fields=["f"])
 
-    def method(objective: Objective) -> FirstOrder:
+    def method(objective: Objective, steps: int) -> FirstOrder:
         optimizer = make_optimizer("soap", objective.parameters, lr=1e-2, betas=(0.95, 0.95), precondition_frequency=5)
         return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
 

@@ -234,7 +234,7 @@ def test_steps_between_two_checks_read_nothing_back(make_trainer: Build) -> None
         with Reads() as reads:
             trainer.train_step()
         counts.append(reads.count)
-    assert counts == [1, *[0] * 19, 1], "the flag, at steps 20 and 40"
+    assert counts == [2, *[0] * 19, 2], "the flag and the numbers of the step, at steps 20 and 40"
 
 
 def test_a_part_with_a_state_joins_the_checkpoint(make_trainer: Build) -> None:

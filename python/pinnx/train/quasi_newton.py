@@ -1,0 +1,185 @@
+"""Steps along H times the gradient, H an approximation of the inverse Hessian (curvature.py), by a line search.
+
+    x <- x - alpha H g,    alpha by the strong Wolfe conditions (Nocedal and Wright, algorithms 3.5, 3.6; SciPy's)
+
+A step takes one evaluation of loss and gradient, or a few, all at the same points. Where points change, H stays and the
+pairs (s, y) are still of one set of points each. Where no step lowers the loss, H is cleared and the gradient itself is
+tried; where that does not help either, the method has stopped, and says why.
+
+It compares losses, so it reads numbers back from the device, and needs float64: in float32 the loss is known to seven
+digits, and the search ends long before the minimum.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import line_search
+from torch import Tensor
+
+from pinnx.threads import on_one_thread
+from pinnx.train.curvature import Curvature
+from pinnx.train.objective import Objective
+from pinnx.train.problem import Batch
+
+__all__ = ["QuasiNewton"]
+
+# Sufficient decrease and curvature: those of Nocedal and Wright for quasi-Newton directions.
+DECREASE, CURVATURE = 1e-4, 0.9
+# Of s . y: one over it is still a number.
+SMALLEST = 1e-300
+
+
+class _Point(NamedTuple):
+    """One evaluation: numbers [c + 2] of `Objective.gradients`, total and gradient [n]."""
+
+    numbers: Tensor
+    total: float
+    gradient: Tensor
+
+
+class QuasiNewton:
+    """L-BFGS or self-scaled Broyden, by the curvature that it is given.
+
+    Args:
+        objective: loss and gradients.
+        curvature: of as many unknowns as the objective has.
+    """
+
+    searches: ClassVar[bool] = True
+
+    def __init__(self, objective: Objective, curvature: Curvature) -> None:
+        self.stopped = ""
+        self._objective, self._curvature = objective, curvature
+        self._scale = 1.0  # of all steps: smaller behind a loss that was not finite
+        self._lr, self._evaluations = 0.0, 0
+        self._batch: Batch | None = None  # at which _here was evaluated
+        self._here: _Point | None = None
+
+    def evaluate(self, batch: Batch) -> Tensor:
+        self._evaluations = 0
+        if batch is not self._batch:
+            self._here, self._batch, self.stopped = None, batch, ""
+        if self._here is None or not self._objective.constant:
+            self._here = self._evaluated(batch)
+        return self._here.numbers
+
+    def update(self, batch: Batch) -> None:
+        assert self._here is not None, "evaluate comes first"
+        here, start = self._here, self._unknowns()
+        if not float(here.gradient.abs().max()) > 0:
+            self.stopped = "the gradient is zero"
+            return
+        while not self._moved(batch, here, start):
+            with torch.no_grad():
+                self._place(start)
+            if self._curvature.empty:
+                self._here, self._lr = here, 0.0
+                self.stopped = f"no step lowers the loss of {here.total:.6g}, in this precision"
+                return
+            self._curvature.clear()
+
+    def shrink(self, factor: float) -> None:
+        self._curvature.clear()
+        self._scale *= factor
+        self._here = None
+
+    def logged(self) -> dict[str, float]:
+        return {"lr": self._lr, "evaluations": float(self._evaluations)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The curvature, the scale of steps, and the reason for stopping."""
+        return {"curvature": self._curvature.state_dict(), "scale": self._scale, "stopped": self.stopped}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what ``state_dict`` gave."""
+        self._curvature.load_state_dict(state["curvature"])
+        self._scale, self.stopped = float(state["scale"]), str(state["stopped"])
+        self._here = None
+
+    def _moved(self, batch: Batch, here: _Point, start: Tensor) -> bool:
+        """Whether a step lowered the loss; the parameters and ``_here`` are behind it then, and H has the pair."""
+        length = self._scale
+        if self._curvature.empty:  # the gradient has no scale of its own
+            length *= min(1.0, 1.0 / float(here.gradient.abs().sum()))
+        with on_one_thread():  # sums of a vector then do not depend on how many threads there are
+            direction = self._curvature.times(here.gradient).mul_(-length)
+        slope = _dot(direction, here.gradient)
+        found = self._search(batch, here, start, direction, slope) if slope < 0 else None
+        if found is None:
+            return False
+        alpha, there = found
+        step, change = alpha * direction, there.gradient - here.gradient
+        rounding = torch.finfo(step.dtype).eps * math.sqrt(_dot(step, step) * _dot(change, change))
+        if _dot(step, change) > max(rounding, SMALLEST):
+            with on_one_thread():  # s = -alpha length H g, so s . H^-1 s = -alpha length (s . g)
+                self._curvature.add(step, change, -alpha * length * alpha * slope)
+        self._lr, self._here = alpha * length, there
+        return True
+
+    def _search(
+        self, batch: Batch, here: _Point, start: Tensor, direction: Tensor, slope: float
+    ) -> tuple[float, _Point] | None:
+        """The step length with its point, where the parameters are then; None where none lowers the loss."""
+        seen: dict[float, _Point] = {}
+
+        def at(x: np.ndarray) -> _Point:
+            alpha = float(x[0])
+            if alpha not in seen:
+                with torch.no_grad():
+                    self._place(torch.add(start, direction, alpha=alpha))
+                seen[alpha] = self._evaluated(batch)
+            return seen[alpha]
+
+        with warnings.catch_warnings():  # it warns where it finds none; what is left then is judged below
+            warnings.simplefilter("ignore")
+            alpha, *_ = line_search(
+                lambda x: at(x).total,
+                lambda x: np.array([_dot(at(x).gradient, direction)]),
+                np.zeros(1),
+                np.ones(1),
+                np.array([slope]),
+                here.total,
+                c1=DECREASE,
+                c2=CURVATURE,
+                amax=None if self._scale == 1.0 else 1.0,  # steps that are to be smaller are not made longer
+            )
+        found = min(seen, key=lambda length: seen[length].total) if alpha is None else float(alpha)
+        if not seen[found].total < here.total:
+            return None
+        with torch.no_grad():
+            self._place(torch.add(start, direction, alpha=found))
+        return found, seen[found]
+
+    def _evaluated(self, batch: Batch) -> _Point:
+        """Loss and gradient at the parameters as they are; a loss that is not finite counts as infinite."""
+        numbers = self._objective.gradients(batch)
+        self._evaluations += 1
+        gradient = torch.cat(
+            [
+                torch.zeros_like(p).reshape(-1) if p.grad is None else p.grad.reshape(-1)
+                for p in self._objective.parameters
+            ]
+        )
+        total = float(numbers[0]) if bool(torch.isfinite(numbers).all()) else math.inf
+        return _Point(numbers, total, gradient)
+
+    def _unknowns(self) -> Tensor:
+        return torch.cat([p.detach().reshape(-1) for p in self._objective.parameters])
+
+    def _place(self, unknowns: Tensor) -> None:
+        """Sets the parameters, where they are."""
+        parameters = self._objective.parameters
+        pieces = unknowns.split([p.numel() for p in parameters])
+        for parameter, piece in zip(parameters, pieces, strict=True):
+            parameter.copy_(piece.view_as(parameter))
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    with on_one_thread():
+        return float(a.dot(b))

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import history_columns, rewind
+from pinnx.runs.history import history_columns, read_rows, rewind
 from pinnx.runs.live_view import LiveView
 from pinnx.runs.progress import ProgressBar, TrainingProgress
 from pinnx.train.checkpoint import FORMAT
@@ -254,7 +255,9 @@ def _progress(run: _Run) -> TrainingProgress:
     steps, console = run.trainer.steps, run.shown.console
     if not run.shown.live or console is None:
         return TrainingProgress(steps, console)
-    return LiveView(steps, console, lambda: checks_at_points(run.config, run.case, run.flow.problem, LIVE_POINTS))
+    earlier = read_rows(run.folder.history, interrupted=True)
+    checks = partial(checks_at_points, run.config, run.case, run.flow.problem, LIVE_POINTS)
+    return LiveView(steps, console, checks, earlier)
 
 
 def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:

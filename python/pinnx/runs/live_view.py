@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -69,6 +69,7 @@ class LiveView(TrainingProgress):
         total: number of steps.
         console: a terminal.
         checks: the checks of the fields as they are now.
+        earlier: rows of the history, of a run that is resumed.
         clock: seconds that have passed.
     """
 
@@ -77,18 +78,24 @@ class LiveView(TrainingProgress):
         total: int,
         console: Console,
         checks: Callable[[], Sequence[Verdict]],
+        earlier: Iterable[Mapping[str, float]] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(total, console, clock)
         self._checks, self._curves = checks, dict[str, Curve]()
         self._verdicts: Sequence[Verdict] = ()
         self._next_check = -math.inf
+        for row in earlier:
+            self._add(row)
 
     def row(self, row: Mapping[str, float]) -> None:
+        self._add(row)
+        super().row(row)
+
+    def _add(self, row: Mapping[str, float]) -> None:
         for name, value in row.items():
             if name.startswith("loss/"):
                 self._curves.setdefault(name.removeprefix("loss/"), Curve()).add(value)
-        super().row(row)
 
     def _show(self, row: Mapping[str, float]) -> None:
         started = self._clock()

@@ -51,10 +51,13 @@ def test_a_long_training_has_as_many_blocks(count: int) -> None:
 
 def test_the_view_has_curves_weights_and_checks() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, _environ={"TERM": "xterm"})
-    with LiveView(20, console, lambda: [Verdict()]) as view:
-        for step in (1, 10, 20):
-            row = {"step": step, "steps_per_s": 10.0, "loss/total": 2.0 / step, "loss/data": 1.0 / step}
-            view.row({**row, "weight/data": 12.5})
+    rows = [
+        {"step": step, "steps_per_s": 10.0, "loss/total": 2.0 / step, "loss/data": 1.0 / step, "weight/data": 12.5}
+        for step in (1, 10, 20)
+    ]
+    with LiveView(20, console, lambda: [Verdict()], earlier=rows[:1]) as view:  # resumed after step 1
+        for row in rows[1:]:
+            view.row(row)
     assert isinstance(console.file, io.StringIO)
     last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).split("\n")[-8:]
     shown = [" ".join(line.split()) for line in last]
@@ -72,7 +75,7 @@ def test_checks_take_a_twentieth_of_the_time() -> None:
         now[0] += 1.0
         return []
 
-    view = LiveView(1000, Console(file=io.StringIO(), force_terminal=True), checks, lambda: now[0])
+    view = LiveView(1000, Console(file=io.StringIO(), force_terminal=True), checks, clock=lambda: now[0])
     for step in range(1, 1001):
         now[0] += 0.1
         view.row({"step": step, "steps_per_s": 10.0, "loss/total": 1.0})

@@ -4,17 +4,19 @@
     pinnx resume DIR [--step N]
     pinnx demo [--out DIR] [key=value ...]
     pinnx reference PRESET|CONFIG.yaml --out FILE.npz [key=value ...]
+    pinnx verify RUN|CHECKPOINT|DATA [--conservation] [--boundary] [--pde-residual] [--verbose] [--json] [key=value ...]
     pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [key=value ...]
     pinnx doctor
 
-Exit status: 0 done, 1 the doctor found something missing, 2 bad input (one line on standard error), 130 interrupted
-(143 by SIGTERM).
+Exit status: 0 done, 1 the doctor found something missing or a check did not pass, 2 bad input (one line on standard
+error), 130 interrupted (143 by SIGTERM).
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import shlex
 import sys
@@ -174,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_showing(again)
     again.set_defaults(run=_resume, word="folder", overrides=[])
 
+    _add_verify(commands)
     _add_sensors(commands)
 
     reference = commands.add_parser(
@@ -217,6 +220,57 @@ def _shown(options: argparse.Namespace) -> dict[str, Any]:
         "profile": options.profile,
         "command": options.command_line,
     }
+
+
+def _add_verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="check the physics of a run or of a file",
+        description="Checks the model of a run, or the flow of a file, anew; without an option all checks. The exit "
+        "status is 0 where all passed, else 1.",
+        epilog="Settings are for files: those of the section data, flow.nu and evals.limits, such as data.arrays.u=U "
+        "flow.nu=0.01; docs/verification.md explains each check.",
+    )
+    add = verify.add_argument
+    add("target", nargs="?", metavar="RUN|CHECKPOINT|DATA", help="folder of a run, .safetensors in it, or snapshots")
+    add("overrides", nargs="*", metavar="key=value", help="which array of the file is what")
+    add("--full", action="store_true", help="all checks (default)")
+    add("--conservation", action="append_const", dest="groups", const="conservation", help="mass, momentum, energy")
+    add("--boundary", action="append_const", dest="groups", const="boundary", help="boundary conditions, periods")
+    add("--pde-residual", action="append_const", dest="groups", const="pde-residual", help="residuals of the equations")
+    add("--verbose", action="store_true", help="points and error of each check, and all that it says")
+    add("--json", action="store_true", help="print the verdicts as JSON and nothing else")
+    add("--quiet", action="store_true", help="show nothing but errors")
+    verify.set_defaults(run=_verify, word="target", groups=[])
+
+
+def _verify(options: argparse.Namespace) -> int:
+    if options.target is None:
+        raise PinnxError("verify: expected a run, a checkpoint or a file, got none (see pinnx verify --help)")
+    _job()
+    from pinnx.config import load_config
+    from pinnx.jobs.verification import is_run, verdicts_table, verify_flow, verify_run
+
+    path, console = Path(options.target), _console(options)
+    console.quiet |= options.json
+    groups = set() if options.full else set(options.groups)
+    if not path.exists():
+        raise PinnxError(f"{path}: expected a run, a checkpoint or a file, found nothing there")
+    if is_run(path):
+        if options.overrides:
+            raise PinnxError(f"verify: expected no settings, as a run has its own, got {', '.join(options.overrides)}")
+        checks = verify_run(path, groups, console.print)
+    else:
+        # A wrong order of the axes is a verdict here.
+        given = [("data.check_orientation", False), *options.overrides, ("data.path", options.target)]
+        checks = verify_flow(load_config(None, given), groups, console.print)
+    if options.json:
+        print(json.dumps([item.as_dict() for item in checks], allow_nan=False, indent=1))
+    console.print(verdicts_table(checks, verbose=options.verbose))
+    for item in checks:
+        if item.note and (options.verbose or not item.passed):
+            console.print(f"{item.name}: {item.note}", soft_wrap=True)
+    return 0 if checks and all(item.passed for item in checks) else 1
 
 
 def _add_sensors(commands: Any) -> None:

@@ -9,6 +9,7 @@ outputs          fields.h5
 held_out         the error at sensors that a second, shorter training leaves out
 baseline         what a linear method makes of the same measurements
 metrics          the numbers and checks of metrics.json
+verification     a run, a checkpoint or snapshots, checked anew
 sensors          sensors and figures of their choice; its input and output beside it
 """
 

@@ -244,8 +244,9 @@ def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert main([*words, "--data", "uniform.npz", "--quiet"]) == 0
     assert capsys.readouterr().err == "pinnx: warning: odd\n"
     # What is odd about the input is no warning: it is kept.
-    (said,) = json.loads(Path("run", "metrics.json").read_text())["notes"]
+    said, corner = json.loads(Path("run", "metrics.json").read_text())["notes"]
     assert said.startswith("The velocity is uniform")
+    assert "no Stokes flow is added" in corner
 
 
 @pytest.mark.parametrize("command", [[], ["reconstruct"], ["resume"], ["demo"], ["doctor"]])

@@ -23,9 +23,10 @@ class Solver(Section):
     unknown: tuple[Literal["left", "right", "bottom", "top"], ...] = setting(
         (), "sides whose velocity along the side is known up to a factor, which is fitted to the sensors"
     )
-    polish: Switch = setting(
-        True,
-        "solve from the network's field as well, and store the answer, which conserves mass and momentum, beside it",
+    polish: Switch | None = setting(
+        None,
+        "solve from the network's field as well; the answer conserves mass and momentum and stands beside the field; "
+        "true: with the network's velocity along sides that have none; null: where all sides have one",
     )
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ It solves steady flows in the plane, without bodies, with a prescribed velocity 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ def box_problem(
     nu: float,
     scales: Scales,
     has_holes: bool = False,
+    otherwise: Callable[[Array], Array] | None = None,
 ) -> BoxProblem:
     """The flow in a box of a case; the velocity along each side of ``solver.unknown`` has a coefficient of its own.
 
@@ -39,6 +40,7 @@ def box_problem(
         nu: kinematic viscosity.
         scales: of the case.
         has_holes: whether the data has places without flow.
+        otherwise: velocity at places [n, 2], for sides that have none; None: there must be one along all four.
 
     Raises:
         NotApplicableError: a flow in time or space, a body, or sides without a velocity.
@@ -57,30 +59,35 @@ def box_problem(
     by_side = {side: [c for c in conditions if str(c.where) == side] for side in WALLS}
     for side, given in by_side.items():
         missing = [name for i, name in enumerate("uv") if not any(c.mask[i] for c in given)]
-        if missing:
+        if missing and otherwise is None:
             raise NotApplicableError(
                 f"it needs the velocity along all four sides, and there is no {' and no '.join(missing)} on the {side}"
             )
     order = list(dict.fromkeys(str(condition.where) for condition in conditions))
-    profiles = {side: _profile(side, given, bounds) for side, given in by_side.items()}
+    order += [side for side in WALLS if side not in order]
+    profiles = {side: _profile(side, given, bounds, otherwise) for side, given in by_side.items()}
     unknown = config.solver.unknown
     known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
     walls = [Walls(known, order)]
     for side in unknown:
         still = dict.fromkeys(WALLS, _at_rest)
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
-    return BoxProblem(bounds, nu, walls, scales, config.problem.forcing or (0.0, 0.0))
+    force = config.problem.forcing or (0.0, 0.0)
+    return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None)
 
 
-def _profile(side: str, given: Sequence[BoundaryCondition], bounds: Bounds) -> Profile:
+def _profile(
+    side: str, given: Sequence[BoundaryCondition], bounds: Bounds, otherwise: Callable[[Array], Array] | None
+) -> Profile:
     """The velocity along a side, each component from the first condition that prescribes it."""
     axis, end = SIDES[side]
-    firsts = [next(c for c in given if c.mask[component]) for component in (0, 1)]
+    firsts = [next((c for c in given if c.mask[component]), None) for component in (0, 1)]
 
     def velocity(along: Array) -> Array:
         across = np.full(len(along), bounds[axis][end])
         places = np.column_stack([across, along] if axis == "x" else [along, across])
-        return np.column_stack([condition.targets(places)[0][:, i] for i, condition in enumerate(firsts)])
+        values = [otherwise(places) if condition is None else condition.targets(places)[0] for condition in firsts]
+        return np.column_stack([column[:, i] for i, column in enumerate(values)])
 
     return velocity
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 
-__all__ = ["checks_at_points", "run_metrics"]
+if TYPE_CHECKING:  # it loads SciPy's sparse solvers
+    from pinnx.jobs.second_opinion import SecondOpinion
+
+__all__ = ["checks_at_points", "errors_against", "run_metrics"]
 
 SETTLED = "viscosity_settled"
 
@@ -38,6 +41,7 @@ def run_metrics(
     command: str,
     history: Mapping[str, NDArray[np.float64]],
     left_out: HeldOut | None,
+    opinion: SecondOpinion | None = None,
 ) -> dict[str, Any]:
     """Everything that metrics.json says of a finished run, but for ``wall_s``, which the caller sets last.
 
@@ -50,8 +54,9 @@ def run_metrics(
         command: what was typed.
         history: columns of history.jsonl.
         left_out: what a training without some of the sensors found there; None: none was made.
+        opinion: what a classical solver makes of the case; None: it was not tried.
     """
-    problem, errors, learned = trainer.problem, _errors(case, flow), config.problem.learn_nu
+    problem, errors, learned = trainer.problem, errors_against(case, flow.fields), config.problem.learn_nu
     worst = _worst(case, errors)
     measured = _at_points(config, case, problem, config.evals.points)
     if learned:
@@ -61,12 +66,15 @@ def run_metrics(
     measured += [] if errors is None else _reconstruction(errors, worst)
     numbers = {item.gate: item.value for item in measured}
     baseline = gappy_pod_baseline(case)
+    beside = {**baseline.errors, **(opinion.errors if opinion else {})}
     return {
         "relative_l2": errors,
         "reference_error": None if case.reference is None else case.reference.error,
         "worst_component": {"name": worst, "relative_l2": errors[worst]} if errors and worst else None,
-        "baseline": baseline.errors or None,
+        "baseline": beside or None,
         "baseline_note": baseline.note,
+        "solver": opinion.facts if opinion else None,
+        "solver_note": opinion.note if opinion else None,
         "wall_s": 0.0,
         "train_s": trainer.train_s,
         "steps": trainer.step,
@@ -125,12 +133,12 @@ def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Meas
     return found if worst is None else [*found, Measured("worst_component", errors[worst], worst)]
 
 
-def _errors(case: Case, flow: Evaluation) -> Mapping[str, float] | None:
-    """Relative L2 errors against the reference; None where there is none."""
+def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, float] | None:
+    """Relative L2 errors of fields at the output points, [T n, c], against the reference; None where there is none."""
     reference = case.reference
     if reference is None:
         return None
-    fields = flow.fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
+    fields = fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
     fields, inside = fields[:, reference.in_flow], reference.in_flow
     frames, pressure = reference.pressure_frames, reference.pressure
     return field_errors(

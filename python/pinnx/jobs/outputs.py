@@ -11,7 +11,7 @@ import io
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -26,6 +26,9 @@ from pinnx.jobs.flow_description import field_roles
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.runs.files import atomic_write
 from pinnx.train.problem import Problem
+
+if TYPE_CHECKING:  # it loads SciPy's sparse solvers
+    from pinnx.jobs.second_opinion import SecondOpinion
 
 __all__ = ["evaluate_output", "versions", "write_fields"]
 
@@ -52,7 +55,13 @@ def evaluate_output(
 
 
 def write_fields(
-    path: Path, case: Case, flow: Evaluation, names: Sequence[str], nu: float, at_sensors: NDArray[np.float64]
+    path: Path,
+    case: Case,
+    flow: Evaluation,
+    names: Sequence[str],
+    nu: float,
+    at_sensors: NDArray[np.float64],
+    opinion: SecondOpinion | None = None,
 ) -> None:
     """Writes fields.h5.
 
@@ -63,6 +72,7 @@ def write_fields(
         names: of the fields; the first are the components of the velocity.
         nu: the viscosity that belongs to the fields; the one found, where it was learned.
         at_sensors: [k, c] the fields at the measurements, ``case.coordinates``.
+        opinion: fields of a classical solver, which stand in groups of their own.
 
     Raises:
         OSError: it cannot be written.
@@ -71,6 +81,8 @@ def write_fields(
     with h5py.File(content, "w") as file:
         _write(file, case, flow, names, nu)
         _write_sensors(file, case, at_sensors)
+        if opinion is not None:
+            _write_opinion(file, case, opinion)
     with atomic_write(path) as partial:
         partial.write_bytes(content.getbuffer())
 
@@ -116,6 +128,19 @@ def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], 
         else:
             file["reference/p"] = pressure.astype(np.float32)
             file["reference/p_frames"] = case.reference.pressure_frames
+
+
+def _write_opinion(file: h5py.File, case: Case, opinion: SecondOpinion) -> None:
+    """The solver's fields at the output points, and those solved from the network's field, on a grid of their own."""
+    if opinion.fields is not None:
+        shape = case.output.grid_shape or (len(case.output.points),)
+        for name, column in zip("uvp", opinion.fields.T, strict=True):
+            file[f"solver/{name}"] = column.reshape(shape).astype(np.float32)
+    if opinion.polished is not None:
+        polished = opinion.polished
+        for name, values in {"x": polished.x, "y": polished.y, **polished.columns}.items():
+            file[f"polished/{name}"] = values
+        file["polished"].attrs.update(mass=polished.mass, momentum=polished.momentum)
 
 
 def _write_sensors(file: h5py.File, case: Case, fields: NDArray[np.float64]) -> None:

@@ -268,6 +268,8 @@ def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:
 
 
 def _finish(run: _Run) -> dict[str, Any]:
+    from pinnx.jobs.second_opinion import second_opinion  # SciPy's sparse solvers: not while the training starts
+
     case, flow, folder = run.case, run.flow, run.folder
     times = "" if case.steady else f" at {plural(case.output.num_frames, 'time')}"
     with ProgressBar(run.shown.console, transient=True) as bar:
@@ -277,10 +279,12 @@ def _finish(run: _Run) -> dict[str, Any]:
         )
         nu = flow.found().get("nu", case.nu)
         at_sensors = flow.problem.model.predict(case.coordinates)
-        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors)
+        bar.status("solving the flow on a grid, as far as it can be")
+        opinion = second_opinion(run.config, case, flow.problem.model, evaluation.fields, nu)
+        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors, opinion)
         history = history_columns(folder.history)
     left_out = held_out_sensors(run.config, case, run.shown.console)
-    metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history, left_out)
+    metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history, left_out, opinion)
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

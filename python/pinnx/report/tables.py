@@ -42,6 +42,8 @@ _ELSEWHERE = {
         "checks",
         "baseline",
         "baseline_note",
+        "solver",
+        "solver_note",
         "versions",
         "descriptions",
         "equations",
@@ -85,7 +87,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     """The relative L2 errors, beside those of the baselines where there are any, and what these were given."""
     errors: Mapping[str, float] = metrics.get("relative_l2") or {}
     if not errors:
-        return tag("p", _without_reference(metrics))
+        return join(_paragraphs(_without_reference(metrics), metrics.get("solver_note")))
     baselines, descriptions = metrics.get("baseline") or {}, metrics.get("descriptions") or {}
     rows = [
         (
@@ -96,9 +98,12 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
         for name, value in errors.items()
     ]
     header = ("quantity", "reconstruction", *baselines)
-    notes = [metrics.get("baseline_note"), _own_error(metrics.get("reference_error"))]
-    paragraphs = [tag("p", str(note)) for note in notes if note]
-    return join((table("Relative L2 error over all points and times", header, rows), *paragraphs))
+    notes = (metrics.get("baseline_note"), metrics.get("solver_note"), _own_error(metrics.get("reference_error")))
+    return join((table("Relative L2 error over all points and times", header, rows), *_paragraphs(*notes)))
+
+
+def _paragraphs(*notes: str | None) -> list[Html]:
+    return [tag("p", str(note)) for note in notes if note]
 
 
 def _own_error(error: float | None) -> str | None:

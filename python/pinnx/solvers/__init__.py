@@ -3,7 +3,7 @@
 from pinnx.solvers.assimilation import Fit, fit_box
 from pinnx.solvers.box_fields import GridFields
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
-from pinnx.solvers.grid_sequence import BoxProblem, Study, default_cells, solve_box
+from pinnx.solvers.grid_sequence import BoxProblem, Study, default_cells, polish, solve_box
 from pinnx.solvers.walls import WALLS, NotApplicableError, Profile, Walls
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Walls",
     "default_cells",
     "fit_box",
+    "polish",
     "solve_box",
 ]

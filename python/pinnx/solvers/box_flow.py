@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.integrate import cumulative_trapezoid
 from scipy.sparse.linalg import SuperLU, splu
 
 from pinnx.errors import PinnxError
@@ -139,6 +140,13 @@ class BoxFlow:
                     state = state - self._solved(factors, self._residual(state, nu, a))
                 return Solved(state, nu, a, step, factors)
         raise NoSteadyFlowError(f"expected a steady flow, and Newton's method found none at nu = {nu:.3g} U L")
+
+    def guess(self, velocity: Array, nu: float, a: Array) -> Solved:
+        """A guess from the velocity at all nodes, [n_x, n_y, 2]: psi by integrals along y, omega by differences."""
+        u, v = velocity[..., 0], velocity[..., 1]
+        psi = (self._wall_psi @ a).reshape(self.shape)[:, :1] + cumulative_trapezoid(u, self.y, axis=1, initial=0)
+        omega = first_derivative(self.x) @ v[:, 1:-1] - (first_derivative(self.y) @ u[1:-1].T).T
+        return Solved(np.concatenate([psi[1:-1, 1:-1].ravel(), omega.ravel()]), nu, a)
 
     def sensitivities(self, flow: Solved) -> Array:
         """Derivatives of psi at inner nodes with respect to a_1, ..., a_K and nu, [m, K + 1], by complex steps."""

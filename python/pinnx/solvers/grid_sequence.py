@@ -27,7 +27,7 @@ from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
 from pinnx.solvers.box_grid import clustered_line
 from pinnx.solvers.walls import Walls
 
-__all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "solve_box"]
+__all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "polish", "solve_box"]
 
 Array = NDArray[np.float64]
 
@@ -114,6 +114,28 @@ def solve_box(problem: BoxProblem, num_cells: int | None = None) -> Study:
     nu, a = problem.nu / problem.scales.viscosity, np.eye(1, len(problem.walls))[0]
     cells = num_cells or default_cells(1 / nu)
     return grid_sequence(problem, lambda flow, start: continued(flow, start, nu, a), cells)
+
+
+def polish(
+    problem: BoxProblem, velocity: Callable[[Array], Array], num_cells: int | None = None
+) -> tuple[GridFields, int]:
+    """The flow on one grid by Newton's method from a given field, and the steps that it took.
+
+    Args:
+        problem: what is solved; all coefficients of the walls are 1.
+        velocity: u, v at places [n, 2], [n, 2] or with further columns.
+        num_cells: as for ``solve_box``.
+
+    Raises:
+        NoSteadyFlowError: no steady flow was found from that field.
+    """
+    nu, a = problem.nu / problem.scales.viscosity, np.ones(len(problem.walls))
+    flow = problem.on_grid(num_cells or default_cells(1 / nu))
+    lines = [problem.bounds[axis][0] + problem.scales.length * line for axis, line in (("x", flow.x), ("y", flow.y))]
+    places = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
+    given = velocity(places)[:, :2].reshape(*flow.shape, 2) / problem.scales.velocity
+    solved = flow.newton(flow.guess(given, nu, a), nu, a, tol=FINE)
+    return problem.fields(flow, solved), solved.steps
 
 
 def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None], Solved], num_cells: int) -> Study:

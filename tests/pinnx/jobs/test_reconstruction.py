@@ -42,8 +42,7 @@ BESIDE |= {
     "scales",
     "network",
 }
-BESIDE |= {"worst_component", "found", "held_out", "equations", "measured", "descriptions", "notes", "scales"}
-BESIDE |= {"reference_error"}
+BESIDE |= {"reference_error", "solver", "solver_note"}
 
 
 def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:

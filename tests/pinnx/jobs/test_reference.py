@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from box_files import BOX, EXACT
 from flow_files import TINY
 
 from pinnx.cli import main
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
-from pinnx.evals.exact import Kovasznay
 from pinnx.jobs import reconstruct
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.reference import make_reference
-
-EXACT = Kovasznay(nu=0.05)
-# The flow behind a row of bodies, by formulas of its exact velocity on all four sides.
-U = f"1 - exp({EXACT.decay!r}*x)*cos(2*pi*y)"
-V = f"{EXACT.decay / (2 * np.pi)!r}*exp({EXACT.decay!r}*x)*sin(2*pi*y)"
-SIDES = "".join(f"  - {{where: {{side: {side}}}, u: '{U}', v: '{V}'}}\n" for side in ("left", "right", "bottom", "top"))
-TEXT = f"""
-data: {{axes: [x, y], arrays: {{p: p, nu: nu}}}}
-domain: {{x: [-0.5, 0.5], y: [-0.5, 0.5]}}
-flow: {{nu: 0.05}}
-boundaries:
-{SIDES}
-solver: {{cells: 27}}
-"""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The configuration, and the reference that the command makes of it."""
     folder = tmp_path_factory.mktemp("reference")
-    (folder / "case.yaml").write_text(TEXT)
+    (folder / "case.yaml").write_text(BOX)
     out = folder / "reference.npz"
     assert main(["reference", str(folder / "case.yaml"), "--out", str(out), "evals.grid=21", "--quiet"]) == 0
     return folder / "case.yaml", out
 
 
 def config_of(made: tuple[Path, Path], *overrides: str | tuple[str, object]) -> Config:
-    return load_config(made[0], [*TINY, ("data.path", str(made[1])), "sensors.method=random", *overrides])
+    return load_config(made[0], [*TINY, ("data.path", str(made[1])), *overrides])
 
 
 def test_its_error_is_below_what_it_says(made: tuple[Path, Path]) -> None:
@@ -60,14 +48,45 @@ def test_its_error_is_below_what_it_says(made: tuple[Path, Path]) -> None:
     assert stored["order"] == pytest.approx(2.0, abs=0.5)
 
 
-def test_a_run_is_judged_against_it_and_says_how_good_it_is(made: tuple[Path, Path], tmp_path: Path) -> None:
-    metrics = reconstruct(config_of(made), tmp_path / "run")
+@pytest.fixture(scope="module")
+def run(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A tiny run that reads the reference, and its metrics."""
+    folder = tmp_path_factory.mktemp("judged") / "run"
+    return folder, reconstruct(config_of(made), folder)
+
+
+def test_a_run_is_judged_against_it_and_says_how_good_it_is(
+    made: tuple[Path, Path], run: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, metrics = run
     with np.load(made[1]) as file:
         error = float(file["reference_error"])
     assert metrics["reference_error"] == error
     assert set(metrics["relative_l2"]) == {"velocity", "u", "v", "speed", "p"}
     assert any(note.startswith("The reference has a relative error of") for note in metrics["notes"])
-    assert "by its own account" in (tmp_path / "run" / "report.html").read_text()
+    assert "by its own account" in (folder / "report.html").read_text()
+
+
+def test_the_solver_stands_beside_the_network(run: tuple[Path, dict[str, Any]]) -> None:
+    """Also in the report; the network's field is its own, and the polished one in a group of its own."""
+    folder, metrics = run
+    assert set(metrics["baseline"]) == {"solver", "polished"}
+    assert metrics["baseline"]["solver"]["velocity"] < 1e-3 < 0.1 < metrics["relative_l2"]["velocity"]
+    assert metrics["baseline"]["solver"]["p"] < 0.01
+    assert metrics["baseline"]["polished"]["velocity"] < 0.03
+    page = (folder / "report.html").read_text()
+    assert "polished</th>" in page
+    assert metrics["solver_note"].replace("'", "&#x27;") in page
+    with h5py.File(folder / "fields.h5") as file:
+        assert file["solver/u"].shape == file["u"].shape == (21, 21)
+        assert np.linalg.norm(file["solver/u"][:] - file["reference/u"][:]) < 0.01
+        assert np.linalg.norm(file["polished/u"][:]) > 0
+        assert max(file["polished"].attrs["mass"], file["polished"].attrs["momentum"]) < 1e-10
+        own = np.stack([file["u"][:], file["v"][:]], axis=-1)
+        wanted = np.stack([file["reference/u"][:], file["reference/v"][:]], axis=-1)
+    assert np.linalg.norm(own - wanted) / np.linalg.norm(wanted) == pytest.approx(
+        metrics["relative_l2"]["velocity"], rel=1e-5
+    )
 
 
 def test_the_error_may_have_another_name_or_be_a_number(made: tuple[Path, Path]) -> None:

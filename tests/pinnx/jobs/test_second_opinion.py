@@ -1,0 +1,110 @@
+"""The classical solver beside the network: what it finds, which of them to believe, and where it does not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from box_files import BOX, EXACT, U, exact_fields
+from flow_files import TINY
+
+from pinnx.config import Config, load_config
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.second_opinion import SecondOpinion, second_opinion
+
+Tiny = Callable[..., Config]
+Ask = Callable[..., SecondOpinion]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """The opinion on the exact flow beside a network that is as wrong as is said."""
+    x, y = np.linspace(-0.5, 0.5, 17), np.linspace(-0.5, 0.5, 16)
+    u, v, p = exact_fields(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)).T.reshape(3, 17, 16)
+    np.savez(tmp_path / "flow.npz", x=x, y=y, u=u, v=v, p=p, nu=EXACT.nu)
+    (tmp_path / "box.yaml").write_text(BOX)
+
+    def opinion(*overrides: str | tuple[str, Any], wrong: float = 0.02) -> SecondOpinion:
+        source = ("data.path", str(tmp_path / "flow.npz"))
+        config = load_config(tmp_path / "box.yaml", [*TINY, source, "solver.polish=false", *overrides])
+        case = load_case(config)
+        network: Any = SimpleNamespace(predict=lambda points: (1 + wrong) * exact_fields(points))
+        return second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+
+    return opinion
+
+
+def test_it_solves_what_is_stated_and_is_to_be_believed(ask: Ask) -> None:
+    opinion = ask()
+    assert opinion.facts is not None
+    assert opinion.errors["solver"]["velocity"] < 1e-3
+    assert opinion.facts["network_apart"] == pytest.approx(0.02, abs=1e-3)
+    assert opinion.facts["sensor_misfit"] < 1e-3
+    assert opinion.facts["cells"] == [27, 27]
+    assert "It was given the equations and the sides alone." in opinion.note
+    assert opinion.note.endswith(", without having seen them.")
+    assert "Believe the solver: it matches the sensors to" in opinion.note
+
+
+def test_a_network_that_agrees_may_be_believed_too(ask: Ask) -> None:
+    assert "Both may be believed: they agree within its error" in ask(wrong=1e-4).note
+
+
+def test_where_the_stated_viscosity_is_wrong_the_sensors_say_so(ask: Ask) -> None:
+    opinion = ask("flow.nu=0.5")
+    assert opinion.errors["solver"]["velocity"] > 0.05
+    assert "Look at viscosity, sides and units before believing either: it misses the sensors by" in opinion.note
+
+
+def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found(ask: Ask) -> None:
+    doubled = ("boundaries.3.u", f"2*({U})")
+    opinion = ask("flow.nu=0.2", "flow.learn_nu=true", doubled, "solver.unknown=[top]")
+    assert opinion.facts is not None
+    found = opinion.facts["found"]
+    assert found["nu"]["value"] == pytest.approx(0.05, rel=0.05)
+    assert found["speed of the top side"]["value"] == pytest.approx(0.5, rel=0.05)
+    assert 0 < found["nu"]["standard_error"] < 0.02
+    assert opinion.errors["solver"]["velocity"] < 0.01
+    assert "and found from these speed of the top side = " in opinion.note
+    assert "with no more than these numbers fitted" in opinion.note
+    # Without the search the doubled speed is another flow.
+    assert ask(doubled).errors["solver"]["velocity"] > 0.1
+
+
+def test_the_networks_field_is_polished_also_with_its_own_velocity_along_sides(ask: Ask) -> None:
+    for given in ((), (("boundaries", []),)):
+        opinion = ask("solver.beside=false", "solver.polish=true", *given, wrong=0.0)
+        assert opinion.facts is not None
+        assert opinion.polished is not None
+        assert opinion.facts["polished"]["steps"] <= 4
+        assert max(opinion.polished.mass, opinion.polished.momentum) < 1e-10
+        assert opinion.errors["polished"]["velocity"] < 0.01
+        assert "Solver: not used, as solver.beside is false. Polished: " in opinion.note
+    assert ask("solver.beside=false").polished is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("unsteady_grid", "it solves steady flows, and this one changes in time"),
+        ("scattered_3d", "it solves steady flows, and this one changes in time"),
+        ("steady_csv", "it needs the velocity along all four sides, and there is no v on the left"),
+        ("steady_grid", "it needs the velocity along all four sides, and there is no u and no v on the right"),
+    ],
+)
+def test_where_it_does_not_apply_one_sentence_says_why(tiny: Tiny, name: str, why: str) -> None:
+    config = tiny(name)
+    case = load_case(config)
+    network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))
+    opinion = second_opinion(config, case, network, np.zeros((len(case.output.points), 3)), case.nu)
+    assert opinion.note == f"Solver: does not apply: {why}."
+    assert opinion.facts is None
+    assert not opinion.errors
+
+
+def test_a_solver_without_an_answer_says_so(ask: Ask) -> None:
+    assert ask("solver.cells=9").note == "Solver: no answer: solver.cells: expected 18 or more, got 9."

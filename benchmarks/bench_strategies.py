@@ -58,6 +58,13 @@ STRATEGIES: dict[str, list[str]] = {
     "augmented Lagrangian": ["train.balance.method=lagrangian"],
     "physics ramp": ["train.physics_ramp=[0.3, 0.7]"],
     "Huber": ["train.data_loss=huber"],
+    "Latin hypercube": ["train.points.sampling=latin_hypercube"],
+    "Sobol": ["train.points.sampling=sobol"],
+    "points at walls": ["train.points.walls=0.3"],
+    "windows of the time": ["train.points.time_windows=4"],
+    "RAR": ["train.points.refine.method=rar"],
+    "RAD": ["train.points.refine.method=rad"],
+    "R3": ["train.points.refine={method: r3, every: 10}"],
 }
 
 

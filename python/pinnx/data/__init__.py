@@ -9,6 +9,8 @@
     Columns             which column of the table is what                        measurements
     relative_divergence is a gridded field read with its axes in order?          orientation
     uniform_points      random points that depend on (seed, step, index) alone   collocation
+    PointPool           points that follow the residual, by a Refinement         point_pool
+    largest_residuals   which of some points to refine at                        point_pool
     periodic_flow       synthetic snapshots of decaying vortices                 synthetic
     solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
 
@@ -24,6 +26,7 @@ from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.measurements import Columns, read_measurements
 from pinnx.data.orientation import check_orientation, relative_divergence
+from pinnx.data.point_pool import PointPool, Refinement, largest_residuals
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.synthetic import periodic_flow
@@ -34,8 +37,11 @@ __all__ = [
     "DataMapping",
     "Measurements",
     "PeriodicGrid",
+    "PointPool",
+    "Refinement",
     "Snapshots",
     "check_orientation",
+    "largest_residuals",
     "periodic_flow",
     "read_measurements",
     "read_snapshots",

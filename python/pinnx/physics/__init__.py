@@ -8,6 +8,7 @@ from pinnx.physics.corners import Corner, corner_distance, corner_weights, disco
 from pinnx.physics.equations import Equations, EquationTerm
 from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Circle, Place, PointSet, Side
+from pinnx.physics.inner_points import InnerPoints
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.scales import Scales
@@ -22,6 +23,7 @@ __all__ = [
     "EquationTerm",
     "Equations",
     "Expression",
+    "InnerPoints",
     "JetTerm",
     "Measured",
     "MeasuredValues",

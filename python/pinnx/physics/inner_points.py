@@ -144,11 +144,10 @@ class InnerPoints:
 
     def _outside(self, points: Array, again: Callable[[int], Array]) -> Array:
         """Points with those inside a body drawn again until none is: each by its own number."""
-        for time in count():
-            inside = ~self.in_flow(points)
-            if not inside.any():
-                break
-            points[inside] = again(time)[inside]
+        inside, times = np.flatnonzero(~self.in_flow(points)), count()
+        while len(inside):
+            points[inside] = again(next(times))[inside]
+            inside = inside[~self.in_flow(points[inside])]
         return points
 
 

@@ -64,6 +64,17 @@ def test_resume_equals_the_uninterrupted_run(make_refined: Build, tmp_path: Path
     assert state(late) == state(whole), "steps that are taken again refine again"
 
 
+def test_a_growing_pool_changes_no_shape(make_refined: Build) -> None:
+    """A captured CUDA graph is given the points of the first step's shapes, and no others."""
+    trainer, sizes, layouts = make_refined(), set(), set()
+    for step in range(8):
+        layouts.add(trainer.problem.batch(step).layout)
+        sizes.add(len(trainer.problem.terms[0].pool.points))
+        trainer.train_step()
+    assert sizes == {0, 100, 200}
+    assert len(layouts) == 1
+
+
 def test_shares_draw_the_points_of_the_step(make_refined: Build) -> None:
     trainer = make_refined("rad")
     trainer.run()

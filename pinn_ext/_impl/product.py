@@ -61,9 +61,11 @@ def hardware_products(device_type: str = "cpu") -> tuple[Products, ...]:
         return ()
     if device_type == "cuda":
         major, _ = torch.cuda.get_device_capability()
-        return ("tf32", "bfloat16", "float16") if major >= 8 else ("float16",) * (major == 7)
+        if major >= 8:
+            return ("tf32", "bfloat16", "float16")
+        return ("float16",) if major == 7 else ()
     operand = torch.full((64, 64), 1 + 2.0**-12)
-    return ("bfloat16",) * bool(_multiplied(operand, operand, None, False, "bf16")[0, 0] == 64)
+    return ("bfloat16",) if _multiplied(operand, operand, None, False, "bf16")[0, 0] == 64 else ()
 
 
 def product(a: Tensor, b: Tensor, products: str = "ieee", *, out: Tensor | None = None, add: bool = False) -> Tensor:

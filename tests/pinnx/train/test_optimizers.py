@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tolerances import EPS64
 from torch import nn
 
 from pinnx.errors import PinnxError
-from pinnx.train import cosine_schedule, make_optimizer
+from pinnx.train import FirstOrder, cosine_schedule, make_optimizer
 
 
 def bowl(name: str, steps: int, *, lr: float = 0.05) -> float:
@@ -71,6 +72,52 @@ def test_cosine_is_its_formula(steps: int) -> None:
         p.grad = torch.ones(1)
         optimizer.step()
         schedule.step()
+
+
+@pytest.mark.parametrize("warm_up", [1, 3])
+def test_a_warm_up_rises_to_the_cosine(warm_up: int) -> None:
+    """lr / n, 2 lr / n, ... lr, for each group from a rate of its own; then the cosine over what is left."""
+    p, q = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+    groups = [{"params": [p]}, {"params": [q], "lr": 1.0}]
+    optimizer = make_optimizer("adam", groups, lr=1e-2, betas=(0.9, 0.99), precondition_frequency=1)
+    schedule = cosine_schedule(optimizer, 8, 1e-4, warm_up=warm_up)
+    for step in range(9):
+        for lr, found in zip((1e-2, 1.0), schedule.get_last_lr(), strict=True):
+            share = math.pi * max(step - warm_up, 0) / (8 - warm_up)
+            wanted = lr * (step + 1) / warm_up if step < warm_up else 1e-4 + (lr - 1e-4) * (1 + math.cos(share)) / 2
+            assert found == pytest.approx(wanted, rel=1e3 * EPS64)
+        p.grad, q.grad = torch.ones(1), torch.ones(1)
+        optimizer.step()
+        schedule.step()
+
+
+def test_a_warm_up_leaves_steps_to_the_cosine() -> None:
+    optimizer = make_optimizer(
+        "adam", [nn.Parameter(torch.zeros(1))], lr=1.0, betas=(0.9, 0.9), precondition_frequency=1
+    )
+    with pytest.raises(PinnxError, match=r"^train\.warm_up: expected less than the 4 steps, got 4$"):
+        cosine_schedule(optimizer, 4, 1e-4, warm_up=4)
+
+
+@pytest.mark.parametrize(("clip", "length"), [(None, 5.0), (10.0, 5.0), (0.5, 0.5)])
+def test_a_gradient_longer_than_the_clip_is_scaled(clip: float | None, length: float) -> None:
+    """The step of gradient descent with rate 1 is the gradient: (3, 4) over two parameters, or scaled to the clip."""
+    p, q = (nn.Parameter(torch.zeros(1, dtype=torch.float64)) for _ in range(2))
+
+    class Line:
+        parameters = (p, q)
+
+        def gradients(self, batch: Any, products: str) -> torch.Tensor:
+            p.grad, q.grad = torch.tensor([3.0], dtype=p.dtype), torch.tensor([4.0], dtype=p.dtype)
+            return torch.zeros(2)
+
+        products = "ieee"
+
+    optimizer = torch.optim.SGD([p, q], lr=1.0)
+    method = FirstOrder(Line(), optimizer, cosine_schedule(optimizer, 5, 0.1), clip=clip)
+    method.evaluate(None)
+    method.update(None)
+    assert (-p.item() / 3, -q.item() / 4) == pytest.approx((length / 5, length / 5), rel=1e-5)
 
 
 def test_another_name_is_refused() -> None:

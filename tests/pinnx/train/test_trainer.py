@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,8 @@ class Recorder(Hook):
         self.steps: list[int] = []
         self.logged: list[LoggedStep] = []
         self.saved: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        self.returns: list[int] = []
         self._press = press
 
     def on_step(self, step: int) -> None:
@@ -48,6 +51,12 @@ class Recorder(Hook):
 
     def on_log(self, logged: LoggedStep) -> None:
         self.logged.append(logged)
+
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def on_return(self, step: int) -> None:
+        self.returns.append(step)
 
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         self.saved.append(state)
@@ -130,6 +139,56 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(
     assert same(before, parameters(trainer))
     assert torch.equal(state, trainer.method.optimizer.state_dict()["state"][0]["exp_avg"])
     assert all(torch.isfinite(p).all() for p in parameters(trainer))
+
+
+class Overflows:
+    """A term's loss that is not finite once the network has moved too far from where it was."""
+
+    def __init__(self, trainer: Trainer, limit: float) -> None:
+        self._start, self._limit = parameters(trainer), limit
+        self._term = trainer.problem.terms[1]
+        self._columns, self._term.columns = self._term.columns, self
+
+    def __call__(self, residual: torch.Tensor, points: Any) -> torch.Tensor:
+        return self._columns(residual, points) / (self.far() < self._limit)
+
+    def far(self) -> float:
+        return max(float((p - q).abs().max()) for p, q in zip(self._now(), self._start, strict=True))
+
+    def follow(self, trainer: Trainer) -> Overflows:
+        self._now = lambda: parameters(trainer)
+        return self
+
+
+@pytest.mark.parametrize("check_every", [1, 4])
+def test_a_loss_that_is_not_finite_is_tried_again_in_smaller_steps(make_trainer: Build, check_every: int) -> None:
+    """From the last good state; hooks hear of it, and rows of steps that are taken back do not count."""
+    trainer = make_trainer(check_every=check_every, hooks=[seen := Recorder()], log_every=1, lr=2e-2)
+    overflows = Overflows(trainer, 0.1).follow(trainer)
+    trainer.run()
+    assert trainer.step == 12
+    assert overflows.far() < 0.1, "steps were smaller"
+    (note, *_) = trainer.clock.notes
+    step = int(note.split()[1].removesuffix(":"))
+    assert note.startswith(f"step {step}: expected a finite loss, got inf (momentum_x ")
+    assert re.search(r"data inf.*\); again from step \d+, in steps of 0\.5 of their size$", note)
+    assert seen.notes == trainer.clock.notes
+    back = seen.returns[0]
+    assert 0 <= back < step
+    first, again = ([item for item in seen.logged if item.step == back + 1][k] for k in (0, 1))
+    assert (first.total, again.lr) == (again.total, first.lr / 2), "the same points and parameters, half the step"
+    assert trainer.train_s >= seen.logged[-2].time_s
+
+
+def test_how_often_it_is_tried(make_trainer: Build) -> None:
+    for retries, tried in ((0, ""), (2, "tried 2 times again from step 0, at last in steps of 0.25 of their size")):
+        trainer = make_trainer(retries=retries, lr=2e-2, hooks=[seen := Recorder()])
+        Overflows(trainer, 1e-4).follow(trainer)
+        with pytest.raises(NonFiniteLossError) as caught:
+            trainer.run()
+        assert len(seen.returns) == retries
+        assert str(caught.value).startswith("step 3: expected a finite loss, got inf (")
+        assert str(caught.value).partition("); ")[2] == tried
 
 
 def test_first_and_last_steps_are_logged(make_trainer: Build) -> None:

@@ -1,0 +1,166 @@
+"""Every setting of the optimisation acts: the training takes another course; one that would do nothing is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from same_runs import assert_same_run
+
+from pinnx.config import Config, load_config
+from pinnx.errors import Interrupted, PinnxError
+from pinnx.jobs import reconstruct, resume
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.training import make_trainer
+from pinnx.runs.history import history_columns
+from pinnx.train import Trainer
+
+Tiny = Callable[..., Config]
+DOUBLE = ["train.dtype=float64"]
+LBFGS = "train.phases=[{optimizer: lbfgs, start: 0.5}]"
+THREE = "train.phases=[{optimizer: soap, dtype: float64, start: 0.3}, {optimizer: ssbroyden, start: 0.6}]"
+
+
+def trained(config: Config) -> list[bytes]:
+    flow = flow_problem(config, load_case(config))
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    trainer.run()
+    assert trainer.step == config.train.steps
+    return [parameter.detach().numpy().tobytes() for parameter in trainer.problem.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        ([], "train.warm_up=2"),
+        ([], "train.clip=0.1"),
+        ([], LBFGS),
+        ([LBFGS], "train.phases=[{optimizer: lbfgs, start: 0.7}]"),
+        ([LBFGS], "train.phases=[{optimizer: ssbroyden, start: 0.5}]"),
+        ([LBFGS], "train.quasi_newton.pairs=1"),
+        ([LBFGS], "train.quasi_newton.points_for=2"),
+        ([], "train.phases=[{optimizer: soap, start: 0.5}]"),
+        ([], "train.phases=[{optimizer: adam, start: 0.5}]"),
+        (["train.phases=[{optimizer: soap, start: 0.5}]"], "train.phases=[{optimizer: soap, start: 0.5, lr: 0.01}]"),
+        (
+            ["train.phases=[{optimizer: soap, start: 0.5}]"],
+            "train.phases=[{optimizer: soap, start: 0.5, dtype: float64}]",
+        ),
+        (
+            ["train.lr=1e-8", "train.final_lr=0.0", "train.log_every=1", LBFGS.replace("0.5", "0.9")],
+            "train.phases=[{optimizer: lbfgs, start: 0.9, patience: 1}]",
+        ),
+        (DOUBLE, "train.optimizer=lbfgs"),
+        ([*DOUBLE, "train.optimizer=lbfgs"], "train.optimizer=ssbroyden"),
+    ],
+)
+def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
+    reference = trained(tiny("unsteady_grid", *base))
+    assert trained(tiny("unsteady_grid", *base, change)) != reference
+    assert trained(tiny("unsteady_grid", *base)) == reference, "nothing else did"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["train.optimizer=lbfgs"], "train.dtype: expected float64 for lbfgs, which compares losses, got float32"),
+        (
+            ["train.phases=[{optimizer: ssbroyden, start: 0.5, dtype: float32}]"],
+            "train.phases.0.dtype: expected float64 for ssbroyden, which compares losses, got float32",
+        ),
+        (
+            ["train.phases=[{optimizer: lbfgs, start: 0.5, lr: 1.0}]"],
+            "train.phases.0.lr: only for soap and adam, got optimizer lbfgs, which finds its own",
+        ),
+        (["train.phases=[{optimizer: soap}]"], "train.phases.0.start: expected a number > 0 and < 1, got nothing"),
+        (["train.phases=[{start: 1.0}]"], "train.phases.0.start: expected a number > 0 and < 1, got 1.0"),
+        (
+            ["train.phases=[{start: 0.5}, {start: 0.5}]"],
+            "train.phases: expected each start to be later than the one before, got [0.5, 0.5]",
+        ),
+        (
+            ["train.phases=[{optimizer: adam, start: 0.5, lr: 1e-6}]"],
+            "train.phases.0.lr: expected at least final_lr = 1e-05, got 1e-06",
+        ),
+        (["train.quasi_newton.pairs=3"], "train.quasi_newton.pairs: only for lbfgs, which no phase uses"),
+        (
+            ["train.quasi_newton.points_for=3"],
+            "train.quasi_newton.points_for: only for lbfgs and ssbroyden, which no phase uses",
+        ),
+        ([*DOUBLE, "train.optimizer=lbfgs", "train.clip=1.0"], "train.clip: only for soap and adam, got lbfgs"),
+        ([*DOUBLE, "train.optimizer=lbfgs", "train.warm_up=1"], "train.warm_up: only for optimizer soap and adam"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(given: list[str], message: str) -> None:
+    with pytest.raises(PinnxError) as caught:
+        load_config("demo", given)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_a_run_in_phases_resumes_to_the_same_bits(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None, after: int
+) -> None:
+    """Before and behind a change of precision, and of the optimiser."""
+    config = tiny("unsteady_grid", THREE, "train.log_every=1", "train.quasi_newton.points_for=2")
+    reconstruct(config, tmp_path / "whole")
+    original = Trainer.train_step
+
+    def pressed(trainer: Trainer) -> None:
+        original(trainer)
+        if trainer.step == after:
+            monkeypatch.setattr(Trainer, "train_step", original)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "train_step", pressed)
+    with pytest.raises(Interrupted):
+        reconstruct(config, tmp_path / "run")
+    resume(tmp_path / "run")
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    notes = json.loads((tmp_path / "run" / "metrics.json").read_text())["notes"]
+    assert notes[-2:] == ["soap from step 3 on", "ssbroyden from step 5 on"]
+
+
+def test_rows_of_steps_that_were_taken_back_are_gone(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    """Each step stands once in the history, with the learning rate that counted."""
+    config, original = tiny("unsteady_grid", "train.log_every=1"), Trainer.train_step
+    spoilt = [4]
+
+    def spoil(trainer: Trainer) -> None:
+        parameter = trainer.problem.parameters()[0]
+        hook = None
+        if spoilt and trainer.step == spoilt[0]:
+            del spoilt[0]
+            hook = parameter.register_hook(lambda gradient: gradient * float("nan"))
+        try:
+            original(trainer)
+        finally:
+            if hook is not None:
+                hook.remove()
+
+    monkeypatch.setattr(Trainer, "train_step", spoil)
+    metrics = reconstruct(config, tmp_path / "run")
+    history = history_columns(tmp_path / "run" / "history.jsonl")
+    assert history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert history["lr"][0] == pytest.approx(config.train.lr / 2)
+    (note,) = [note for note in metrics["notes"] if "again from step 0" in note]
+    assert note.startswith("step 5: expected finite gradients, got NaN or infinity at a loss of ")
+
+
+def test_a_training_that_ends_early_says_so(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    """One column, exactly zero from the start: nothing is left to lower."""
+    zero = [f"train.weights.{name}=0.0" for name in ("momentum", "continuity", "boundary", "data")]
+    config = tiny("unsteady_grid", *zero, *DOUBLE, "train.optimizer=lbfgs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metrics = reconstruct(config, tmp_path / "run")
+    assert metrics["steps"] == 1
+    assert metrics["notes"][-1] == "the training ended after step 1 of 6: the gradient is zero"

@@ -1,0 +1,69 @@
+"""Runs with the Stokes flow at corners: said, acting, right in the viscosity, the same for any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pinnx.config import Config
+from pinnx.jobs.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.training import make_trainer
+from pinnx.models import AddedField
+
+Tiny = Callable[..., Config]
+WALLS: tuple[str, Any] = (
+    "boundaries",
+    [{"where": {"side": side}, "u": float(side == "top"), "v": 0.0} for side in ("left", "right", "bottom", "top")],
+)
+
+
+def test_a_note_says_where_it_is_added_and_where_it_cannot_be(tiny: Tiny) -> None:
+    (note,) = [note for note in load_case(tiny("steady_grid", WALLS)).notes if "Stokes" in note]
+    assert note.startswith("At 2\N{NO-BREAK SPACE}corners two sides prescribe different velocities: the Stokes flow there is added")
+    moving = [*WALLS[1][:3], {"where": {"side": "top"}, "u": "t + 1", "v": 0.0}]
+    (note,) = [note for note in load_case(tiny("unsteady_grid", ("boundaries", moving))).notes if "Stokes" in note]
+    assert note.startswith("At 2\N{NO-BREAK SPACE}corners two sides disagree, and no Stokes flow is added")
+    off = load_case(tiny("steady_grid", WALLS, "model.corner_flow=false"))
+    assert not [note for note in off.notes if "Stokes" in note]
+
+
+def trained(config: Config, threads: int = 1) -> FlowProblem:
+    flow = flow_problem(config, load_case(config))
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    torch.set_num_threads(threads)
+    try:
+        trainer.run()
+    finally:
+        torch.set_num_threads(1)
+    return flow
+
+
+def bits(flow: FlowProblem) -> list[bytes]:
+    return [parameter.detach().numpy().tobytes() for parameter in flow.problem.parameters()]
+
+
+def test_it_acts_and_threads_do_not(tiny: Tiny) -> None:
+    config = tiny("steady_grid", WALLS, "flow.learn_nu=true", "train.collocation_points=2048")
+    with_it = trained(config)
+    assert isinstance(with_it.problem.model, AddedField)
+    assert bits(trained(config, threads=3)) == bits(with_it)
+    assert bits(trained(tiny("steady_grid", WALLS, "flow.learn_nu=true", "model.corner_flow=false"))) != bits(with_it)
+
+
+def test_the_gradient_of_the_viscosity_is_that_of_the_whole_loss(tiny: Tiny) -> None:
+    """The added pressure follows the viscosity: its Stokes terms cancel in the loss and in the gradient alike."""
+    config = tiny("steady_grid", WALLS, "flow.learn_nu=true", "train.dtype=float64")
+    flow = flow_problem(config, load_case(config))
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    log_nu, step = flow.equations.log_nu, 1e-6
+    trainer.loss().backward()
+    found, at = float(log_nu.grad), log_nu.detach().clone()
+    losses = []
+    for sign in (1, -1):
+        log_nu.data.copy_(at + sign * step)
+        losses.append(float(trainer.loss().detach()))
+    assert found == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-6)

@@ -22,13 +22,20 @@ WALLS: tuple[str, Any] = (
 
 
 def test_a_note_says_where_it_is_added_and_where_it_cannot_be(tiny: Tiny) -> None:
-    (note,) = [note for note in load_case(tiny("steady_grid", WALLS)).notes if "Stokes" in note]
-    assert note.startswith("At 2\N{NO-BREAK SPACE}corners two sides prescribe different velocities: the Stokes flow there is added")
+    assert stokes_note(tiny("steady_grid", WALLS)).startswith(
+        "At 2\N{NO-BREAK SPACE}corners two sides prescribe different velocities: the Stokes flow there is added"
+    )
     moving = [*WALLS[1][:3], {"where": {"side": "top"}, "u": "t + 1", "v": 0.0}]
-    (note,) = [note for note in load_case(tiny("unsteady_grid", ("boundaries", moving))).notes if "Stokes" in note]
-    assert note.startswith("At 2\N{NO-BREAK SPACE}corners two sides disagree, and no Stokes flow is added")
+    assert stokes_note(tiny("unsteady_grid", ("boundaries", moving))).startswith(
+        "At 2\N{NO-BREAK SPACE}corners two sides disagree, and no Stokes flow is added"
+    )
     off = load_case(tiny("steady_grid", WALLS, "model.corner_flow=false"))
     assert not [note for note in off.notes if "Stokes" in note]
+
+
+def stokes_note(config: Config) -> str:
+    (note,) = [note for note in load_case(config).notes if "Stokes" in note]
+    return note
 
 
 def trained(config: Config, threads: int = 1) -> FlowProblem:

@@ -8,7 +8,7 @@ import bench_strategies
 import h5py
 import numpy as np
 import pytest
-from bench_strategies import CASES, STRATEGIES, _table
+from bench_strategies import CASES, ONLY, STRATEGIES, _table
 
 from pinnx.config import load_config
 
@@ -22,6 +22,22 @@ def test_cells_have_means_and_spreads_in_per_cent() -> None:
     ]
     runs.append({"case": "wake", "strategy": "preset", "seed": 0, "error": 0.5})
     assert list(_table(runs))[2:] == ["| preset | 2 (1 to 3) | 50 |", "| Adam | 20 |  |", "| NTK | failed |  |"]
+
+
+def test_strategies_that_change_nothing_in_a_case_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def run(case: str, strategy: str, seed: int, settings: list[str]) -> dict:
+        made.append(case)
+        return {"case": case, "strategy": strategy, "seed": seed, "error": 0.1, "steps": 1, "cpu_s": 1.0}
+
+    monkeypatch.setattr(bench_strategies, "_run", run)
+    words = ["--cases", "demo", "wake re100", "cavity re1000", "--seeds", "1", "--strategies"]
+    for strategy in ONLY:
+        bench_strategies.main([*words, strategy])
+    assert made == [*["cavity re1000"] * 3, "demo", "wake re100", "cavity re1000"]
+    assert set(ONLY) <= set(STRATEGIES)
+    assert all(any(case.startswith(begin) for case in CASES) for begins in ONLY.values() for begin in begins)
 
 
 def test_each_case_and_strategy_is_a_configuration() -> None:

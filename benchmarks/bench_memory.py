@@ -62,28 +62,29 @@ def probe(name: str, n: int, width: int, num_hidden: int, limit_bytes: int) -> d
         candidate.run()  # compiles for this size
     ctypes.CDLL(None).malloc_trim(0)
     resource.setrlimit(resource.RLIMIT_AS, (_status_bytes("VmSize") + limit_bytes, resource.RLIM_INFINITY))
-    before, method = _watch()
+    before, method = watch_memory()
     start = time.perf_counter()
     candidate.run()
     seconds = time.perf_counter() - start
-    result = {"bytes": max(0, _peak(method) - before), "seconds": seconds, "method": method}
+    result = {"bytes": max(0, peak_memory(method) - before), "seconds": seconds, "method": method}
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     few = draw_network(FEW_POINTS, width, num_hidden)
     validate(name, MAKERS[name](few).result(), flow_oracle(few), TOLERANCE)
     return result
 
 
-def _watch() -> tuple[int, str]:
+def watch_memory() -> tuple[int, str]:
     """Resident bytes now, and how their largest will be found."""
     try:
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from the resident set of this moment
     except OSError:
         # Cannot fall below an earlier peak, that of loading the libraries, and then tells too little.
-        return _peak("ru_maxrss"), "ru_maxrss"
+        return peak_memory("ru_maxrss"), "ru_maxrss"
     return _status_bytes("VmRSS"), "VmHWM"
 
 
-def _peak(method: str) -> int:
+def peak_memory(method: str) -> int:
+    """The most resident bytes since `watch_memory`, found as it says."""
     if method == "VmHWM":
         return _status_bytes("VmHWM")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -307,6 +307,9 @@ class Train(Section):
     threads: Count | None = setting(
         None, "threads of a step on the CPU; null = what measured steps find the fastest; the result is the same"
     )
+    streams: Count = setting(
+        1, "CUDA streams for the copy of the points and for terms of the loss side by side; 1 = all in order"
+    )
     cuda_graph: Literal["auto", "on", "off"] = setting(
         "auto", "replay a step's loss and gradients as a CUDA graph; auto: on a CUDA device"
     )

@@ -48,6 +48,7 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
         weights: column of the loss -> its weight.
     """
     settings = config.train
+    problem.use_streams(settings.streams)
     return Trainer(
         problem,
         phases_of(settings),

@@ -73,8 +73,7 @@ class PrecisionPolicy:
 
     Attributes:
         precision: of the step at hand.
-        messages: sentences about each change, with its step and its reason.
-        report: called with each of them.
+        report: called with a sentence about each change, with its step and its reason.
 
     Raises:
         PinnxError: no entry at step 0, an unknown precision, or one that the device does not have.
@@ -93,7 +92,6 @@ class PrecisionPolicy:
         self._losses, self._count = torch.zeros((), dtype=torch.float64, device=like.device), 0
         self._before = math.inf
         self.precision: Precision = "float32"
-        self.messages: list[str] = []
         self.report: Callable[[str], None] = lambda text: None
 
     @property
@@ -159,13 +157,12 @@ class PrecisionPolicy:
             "losses": self._losses,
             "count": self._count,
             "before": self._before if math.isfinite(self._before) else None,
-            "messages": list(self.messages),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what ``state_dict`` gave."""
         self.precision = precision_name(state["precision"])
-        self._left, self.messages = list(state["left"]), list(state["messages"])
+        self._left = list(state["left"])
         self._since, self._widened = int(state["since"]), bool(state["widened"])
         self._scale, self._good = float(state["scale"]), int(state["good"])
         self._losses.copy_(state["losses"])
@@ -265,8 +262,7 @@ class PrecisionPolicy:
         return f"with this network on this {kind}, whose hardware has {has}"
 
     def _say(self, step: int, text: str) -> None:
-        self.messages.append(f"Precision at step {step + 1}: {text}.")
-        self.report(self.messages[-1])
+        self.report(f"precision at step {step + 1}: {text}")
 
 
 def _gradient(objective: Objective) -> Tensor:

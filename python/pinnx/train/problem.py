@@ -22,6 +22,8 @@ from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
 from pinnx.train.stateful import Stateful
+from pinnx.train.streams import CUDAStreamManager
+from pinnx.train.tensor_pool import TensorPool
 
 __all__ = ["Batch", "Problem"]
 
@@ -98,6 +100,8 @@ class Problem:
             shared = isinstance(term, JetTerm) and type(term).loss is JetTerm.loss
             passes.setdefault(term.spec if shared else number, []).append(number)
         self._passes = tuple(passes.values())
+        self._workspace = TensorPool()
+        self._streams: CUDAStreamManager | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """What the optimiser trains: the model's parameters, and those of terms that have any."""
@@ -121,7 +125,7 @@ class Problem:
         drawn = [(term.name, *item) for term in self.terms for item in term.draw(step, share).items()]
         layout = tuple((term, name, array.shape) for term, name, array in drawn)
         stops = list(accumulate(array.size for *_, array in drawn))
-        flat = torch.empty(stops[-1], dtype=torch.float64)
+        flat = self._workspace.get_tensor([stops[-1]], torch.float64)
         host = flat.numpy()
         for (_, name, array), stop in zip(drawn, stops, strict=True):
             out = host[stop - array.size : stop].reshape(array.shape)
@@ -129,11 +133,9 @@ class Problem:
                 self.model.inputs(array, out=out)
             else:
                 out[...] = array
-        like = self.model.frequencies
-        if like.is_cuda:  # pinned, so that the copy waits for nothing
-            pinned = torch.empty(len(flat), dtype=like.dtype, pin_memory=True).copy_(flat)
-            return Batch(pinned.to(like.device, non_blocking=True), layout)
-        return Batch(flat.to(like), layout)
+        placed = self._on_device(flat)
+        self._workspace.return_tensor(flat)  # in float64 on the CPU it is that of the batch, and waits
+        return Batch(placed, layout)
 
     def adapt(self, step: int) -> None:
         """Has terms with points that follow the training adapt them, before a step."""
@@ -157,17 +159,55 @@ class Problem:
     def term_losses(self, batch: Batch, weights: Tensor, *, with_residual: bool = False) -> list[TermLoss]:
         """The loss of each term, in their order."""
         pieces = weights.split(self._sizes)
-        found = {}
-        for numbers in self._passes:
-            drawn = [batch[self.terms[i].name] for i in numbers]
-            if len(numbers) == 1:
-                (i,) = numbers
-                found[i] = self.terms[i].loss(self.model, drawn[0], pieces[i], with_residual=with_residual)
-                continue
-            jets = self._shared_jets([points["x"] for points in drawn], self.terms[numbers[0]].spec)
-            for i, jet, points in zip(numbers, jets, drawn, strict=True):
-                found[i] = self.terms[i].jet_loss(jet, points, pieces[i], with_residual=with_residual)
+        found: dict[int, TermLoss] = {}
+        arguments = [(numbers, batch, pieces, with_residual) for numbers in self._passes]
+        if self._streams is None:
+            passes = [self._pass(*given) for given in arguments]
+        else:
+            pending = [self._streams.run_async(self._pass, *given) for given in arguments]
+            passes = [each.result() for each in pending]
+        for losses in passes:
+            found |= losses
         return [found[i] for i in range(len(self.terms))]
+
+    def use_streams(self, n_streams: int) -> None:
+        """Copies points, and evaluates terms that share no pass, on so many CUDA streams; 1: in order.
+
+        Raises:
+            PinnxError: more than one on the CPU.
+        """
+        device = self.model.frequencies.device
+        if n_streams > 1 and device.type != "cuda":
+            raise PinnxError(
+                f"train.streams: expected 1 on the {device.type}, where terms run in order, got {n_streams}"
+            )
+        self._streams = CUDAStreamManager(n_streams, device) if n_streams > 1 else None
+
+    def _pass(
+        self, numbers: Sequence[int], batch: Batch, pieces: Sequence[Tensor], with_residual: bool
+    ) -> dict[int, TermLoss]:
+        """The losses of the terms that share a pass, or of one, by number."""
+        drawn = [batch[self.terms[i].name] for i in numbers]
+        if len(numbers) == 1:
+            (i,) = numbers
+            return {i: self.terms[i].loss(self.model, drawn[0], pieces[i], with_residual=with_residual)}
+        jets = self._shared_jets([points["x"] for points in drawn], self.terms[numbers[0]].spec)
+        return {
+            i: self.terms[i].jet_loss(jet, points, pieces[i], with_residual=with_residual)
+            for i, jet, points in zip(numbers, jets, drawn, strict=True)
+        }
+
+    def _on_device(self, flat: Tensor) -> Tensor:
+        """Points [n] float64 in the model's dtype and on its device."""
+        like = self.model.frequencies
+        if not like.is_cuda:
+            return flat.to(like)
+        # Pinned, so that the host does not wait for the copy; on a stream of its own it waits for no step before it.
+        pinned = torch.empty(len(flat), dtype=like.dtype, pin_memory=True).copy_(flat)
+        if self._streams is None:
+            return pinned.to(like.device, non_blocking=True)
+        copied = self._streams.run_async(pinned.to, like.device, non_blocking=True, after_current=False)
+        return copied.result()
 
     def gradient_norms(self, batch: Batch) -> Tensor:
         """The length of each column's gradient in the model's parameters, [len(names)], by a backward pass for each."""

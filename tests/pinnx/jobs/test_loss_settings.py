@@ -63,7 +63,7 @@ def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: st
 
 def test_precision_as_the_configuration_has_it(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
     metrics = reconstruct(tiny("unsteady_grid", "train.precision=auto"), tmp_path / "run")
-    (note,) = [note for note in metrics["notes"] if note.startswith("Precision")]
+    (note,) = [note for note in metrics["notes"] if note.startswith("precision")]
     assert "no cheaper precision pays" in note
     with pytest.raises(PinnxError, match=r"^train\.precision: expected train\.dtype float32 beside it, got float64$"):
         trained(tiny("unsteady_grid", "train.precision=auto", "train.dtype=float64"))

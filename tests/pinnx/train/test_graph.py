@@ -324,7 +324,7 @@ def test_cuda_steps_with_weights_and_precisions_that_change(
     eager, replayed = build("off"), build("on")
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
     assert torch.equal(eager.weights.values, replayed.weights.values)
-    assert len(replayed.precision.messages) == 5
+    assert len(replayed.clock.notes) == 5
 
 
 @pytest.mark.gpu

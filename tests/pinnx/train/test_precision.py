@@ -62,8 +62,8 @@ def test_a_schedule_changes_the_steps_from_its_own_on(make_trainer: Build, preci
     assert changed.problem.model.products == "ieee", "outside of the steps"
     trained(changed, 4)
     assert {p.dtype for p in changed.problem.parameters()} == {torch.float32}
-    at = [message.split(":")[0] for message in changed.precision.messages]
-    assert at == ["Precision at step 5", "Precision at step 9"]
+    at = [message.split(":")[0] for message in changed.clock.notes]
+    assert at == ["precision at step 5", "precision at step 9"]
 
 
 @pytest.mark.usefixtures("by_a_cast")
@@ -181,8 +181,8 @@ def test_what_float16_cannot_hold_is_taken_in_float32(make_trainer: Build) -> No
 
     reduced, plain = build({0: "float16"}), build({0: "float32"})
     assert torch.equal(trained(reduced, 3), trained(plain, 3))
-    assert reduced.precision.messages[1:] == [
-        "Precision at step 1: float32 in place of float16: a loss or a gradient is not finite."
+    assert reduced.clock.notes[1:] == [
+        "precision at step 1: float32 in place of float16: a loss or a gradient is not finite"
     ]
 
 
@@ -205,8 +205,8 @@ def test_a_cheaper_precision_is_tried_and_kept(make_trainer: Build) -> None:
     assert torch.equal(trained(plain, 3), trained(tried, 3))
     assert not torch.equal(trained(plain, 1), trained(tried, 1))
     trained(tried, 8)
-    (message,) = tried.precision.messages
-    assert message.startswith("Precision at step 4: bfloat16 is tried: its gradient differs by ")
+    (message,) = tried.clock.notes
+    assert message.startswith("precision at step 4: bfloat16 is tried: its gradient differs by ")
     assert tried.precision.precision == "bfloat16"
 
 
@@ -225,8 +225,8 @@ def test_each_reason_to_leave_it(
     monkeypatch.setattr(precision_policy, limit, value)
     trainer = make_trainer(precision="auto")
     trained(trainer, 12)
-    assert len(trainer.precision.messages) == len(reasons), "it is not tried again"
-    for message, reason in zip(trainer.precision.messages, reasons, strict=True):
+    assert len(trainer.clock.notes) == len(reasons), "it is not tried again"
+    for message, reason in zip(trainer.clock.notes, reasons, strict=True):
         assert reason in message
     assert trainer.precision.precision == "float32"
 
@@ -240,7 +240,7 @@ def test_a_resumed_trial(make_trainer: Build, tmp_path: Path, stop: int) -> None
     save_checkpoint(tmp_path / "c", part.state_dict())
     resumed.load_state_dict(load_checkpoint(tmp_path / "c"))
     assert torch.equal(trained(resumed, 9 - stop), wanted)
-    assert resumed.precision.messages == whole.precision.messages != []
+    assert resumed.clock.notes == whole.clock.notes != []
 
 
 def test_where_nothing_cheaper_pays_the_run_says_so(make_problem: Build) -> None:
@@ -256,5 +256,4 @@ def test_a_narrow_network_stays_in_float32(make_trainer: Build) -> None:
     said: list[str] = []
     auto.precision.report = said.append
     assert torch.equal(trained(plain, 4), trained(auto, 4))
-    assert said == auto.precision.messages
-    assert said[0].startswith("Precision at step 1: float32 throughout: no cheaper precision pays with this network on")
+    assert said[0].startswith("precision at step 1: float32 throughout: no cheaper precision pays with this network on")

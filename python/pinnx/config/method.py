@@ -9,13 +9,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Lt
-from pydantic import Strict, create_model, model_validator
+from pydantic import create_model, model_validator
 
 from pinn_ext.activation import Activation
 from pinnx.config.kinds import (
     Count,
     Factor,
+    Inner,
     Natural,
     NonNegative,
     Number,
@@ -226,9 +226,7 @@ class Causal(Section):
 class Stage(Section):
     """A part of the training in which the equations have other numbers; after the last stage they have their own."""
 
-    until: Annotated[float, Strict(), Gt(0), Lt(1), Says("a number > 0 and < 1")] = setting(
-        ..., "share of the steps up to which the stage holds"
-    )
+    until: Inner = setting(..., "share of the steps up to which the stage holds")
     numbers: dict[str, Number] = setting(
         ..., "number of the equations -> its value: nu, forcing_x, forcing_y, forcing_z", "that of the number"
     )

@@ -6,6 +6,7 @@ and written later, and the next checkpoint is tried at its step.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -68,7 +69,7 @@ class RunRecorder(Hook):
         self.watchers: list[Callable[[Mapping[str, float]], None]] = []
 
     def on_log(self, logged: LoggedStep) -> None:
-        self._loss = logged.comparable
+        self._loss = math.inf if logged.easier else logged.comparable
         row = {**logged.as_row(), **memory_now(), **self._found()}
         self._rows.append(row)
         for show in self.watchers:

@@ -33,6 +33,9 @@ class Curriculum:
         steps: of the whole training.
         like: weights of all columns, [c].
 
+    Attributes:
+        easier: whether the last step was one of a stage.
+
     Raises:
         PinnxError: a number that the equations do not have, or a value <= 0 where it must be positive.
     """
@@ -52,9 +55,11 @@ class Curriculum:
         self._equations, self._stages, self._steps = equations, tuple(stages), steps
         self._final = {name: float(known[name].tensor) for _, values in stages for name in values}
         self.factors = torch.ones_like(like)
+        self.easier = True
         self._set(0)
 
     def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
+        self.easier = step < self._stages[-1][0] * self._steps
         self._set(step + 1)
 
     def state_dict(self) -> dict[str, Any]:

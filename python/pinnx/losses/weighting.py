@@ -97,6 +97,11 @@ class LossWeights:
             strategy.adapt(step, columns, probes)
         self._multiply()
 
+    @property
+    def easier(self) -> bool:
+        """Whether the step at hand had easier equations than the last step will have."""
+        return any(getattr(strategy, "easier", False) for strategy in self.strategies)
+
     def state_dict(self) -> dict[str, Any]:
         """The values, and the state of each strategy."""
         return {"values": self.values, **{strategy.name: strategy.state_dict() for strategy in self.strategies}}

@@ -19,6 +19,7 @@ class LoggedStep:
     columns: dict[str, float]  # of the loss, by name
     steps_per_s: float  # since the last logged step
     comparable: float  # the total with the configured weights: of two steps the better one has the smaller
+    easier: bool = False  # a step of easier equations, whose loss says nothing about that of others
     weights: dict[str, float] = field(default_factory=dict)  # of the columns, where they adapt
     method: dict[str, float] = field(default_factory=dict)  # other numbers of the method that took the step
 

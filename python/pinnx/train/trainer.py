@@ -336,8 +336,10 @@ class Trainer:
             columns=dict(zip(self.problem.names, columns, strict=True)),
             steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,
             **self._adapted(total, columns),
+            easier=self.weights.easier,
         )
         self._last_log = (self.step, self.clock.train_s)
-        self.phases.trend.add(self.step, logged.comparable)
+        if not logged.easier:
+            self.phases.trend.add(self.step, logged.comparable)
         for hook in self.hooks:
             hook.on_log(logged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,13 @@ def test_the_ramp_holds_back_the_equations_alone(tiny: Tiny, tmp_path: Path, no_
 def test_a_curriculum_has_the_equations_of_its_stages(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
     """The first step is that of a run with the viscosity of the stage; the end is one with that of the flow."""
     stages = "train.curriculum=[{until: 0.3, numbers: {nu: 0.2}}, {until: 0.6, numbers: {nu: 0.1}}]"
-    one = ("train.log_every=1", "train.balance.method=lagrangian")
+    one = (
+        "train.log_every=1",
+        "train.balance.method=lagrangian",
+        "train.checkpoint_every=1",
+        "train.keep_checkpoints=9",
+        "train.phases=[{start: 0.9, optimizer: adam, patience: 50}]",
+    )
     reconstruct(tiny("unsteady_grid", "flow.nu=0.05", stages, *one), tmp_path / "run")
     reconstruct(tiny("unsteady_grid", "flow.nu=0.2", *one), tmp_path / "first")
     history, first = (history_columns(tmp_path / name / "history.jsonl") for name in ("run", "first"))
@@ -95,6 +102,11 @@ def test_a_curriculum_has_the_equations_of_its_stages(tiny: Tiny, tmp_path: Path
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["nu"] == pytest.approx(0.05)
     state = last_state(tmp_path / "run")["term equations"]
     plain = last_state(tmp_path / "first")["term equations"]
+    kept = sorted((tmp_path / "run" / "checkpoints").glob("*.safetensors"))
+    best = [math.isfinite(checkpoint_loss(path)) for path in kept]
+    assert best == [False] * 5 + [True] * 2, "a loss of an easier stage makes no checkpoint the best"
+    ((step, _),) = load_checkpoint(kept[5])["phases"]["trend"]["logged"]
+    assert step == 5, "nor is it part of the trend"
     assert float(state["fixed_nu"]) * 4 == pytest.approx(float(plain["fixed_nu"]), rel=1e-6)
 
 

@@ -28,7 +28,7 @@ class Refine(Section):
     candidates: Count = setting(2000, "rar, rad: fresh points at which the residual is looked at")
     percentile: Percentile = setting(95.0, "rar: of the residual over the candidates, from which on one may be added")
     max_new_points: Count = setting(500, "rar: points that are added at once, at most")
-    max_points: Count = setting(8000, "rar: points in the pool, at most; from then on none is added")
+    max_points: Count = setting(8000, "points in the pool, at most; rar adds none from then on")
     exponent: NonNegative = setting(1.0, "rad: of the residual; a larger one draws more where it is large")
     floor: NonNegative = setting(1.0, "rad: a larger one draws more everywhere")
 
@@ -45,7 +45,7 @@ REFINE_SETTINGS = {
     "candidates": ("rar", "rad"),
     "percentile": ("rar",),
     "max_new_points": ("rar",),
-    "max_points": ("rar",),
+    "max_points": ("rar", "rad", "r3"),
     "exponent": ("rad",),
     "floor": ("rad",),
 }

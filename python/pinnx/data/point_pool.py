@@ -117,7 +117,7 @@ class Refinement:
         candidates: rar, rad: points at which the residual is looked at.
         percentile: rar: of |r| over the candidates, from which on one may be added.
         max_new_points: rar: added at most at once.
-        max_points: rar: in the pool at most; from then on nothing is added.
+        max_points: in the pool at most; rar adds nothing from then on.
         exponent: rad: of |r| in the density.
         floor: rad: of the density.
     """
@@ -152,7 +152,7 @@ class PointPool:
     def __init__(self, source: PointSource, refinement: Refinement, *, seed: int) -> None:
         self.num = source.num
         self._source, self._refinement, self._seed = source, refinement, seed
-        self._most = round(refinement.share * source.num)
+        self._most = min(round(refinement.share * source.num), refinement.max_points)
         if refinement.method == "rad" and refinement.candidates <= self._most:
             raise PinnxError(
                 f"refine.candidates: expected more than {self._most}, the points of a step that come from the pool, "
@@ -182,7 +182,8 @@ class PointPool:
         """
         if step - self._refined >= self._refinement.every:
             self._refined = step
-            self.points = getattr(self, f"_{self._refinement.method}")(step, residual)
+            rules = {"rar": self._rar, "rad": self._rad, "r3": self._r3}
+            self.points = rules[self._refinement.method](step, residual)
 
     def _rar(self, step: int, residual: Callable[[Array], Array]) -> Array:
         given = self._refinement

@@ -138,7 +138,7 @@ class Problem:
         return Batch(placed, layout)
 
     def adapt(self, step: int) -> None:
-        """Has terms with points that follow the training adapt them, before a step."""
+        """Has terms with points that follow the training adapt them, before a step; a batch that is kept stays."""
         for term in self.terms:
             if isinstance(term, EquationTerm):
                 term.adapt(self.model, step)

@@ -271,8 +271,7 @@ class Trainer:
             self._adapt_weights(batch)
             self.method.update(batch)
         self.clock.step += 1
-        if self.phases.drawn(self.step) == self.step:  # else the points of the step before are used again
-            self.problem.adapt(self.step)
+        self.problem.adapt(self.step)
 
     def _adapt_weights(self, batch: Batch) -> None:
         if self.weights.strategies:

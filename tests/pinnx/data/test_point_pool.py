@@ -80,11 +80,14 @@ def test_rar_adds_where_the_residual_is_large_and_never_beyond_its_cap(seed: int
     assert in_bump(Square(100).candidates(0, 2000)) < 0.2, "candidates are everywhere"
 
 
-def test_the_default_cap_is_kept() -> None:
-    pool = PointPool(Square(1000), Refinement("rar", every=1, percentile=0.0), seed=0)
+@pytest.mark.parametrize("method", ["rar", "rad", "r3"])
+def test_the_cap_is_kept(method: str) -> None:
+    """Also where half of a step's points are more; rar's pool grows to it in steps of 500."""
+    pool = PointPool(Square(20_000), Refinement(method, every=1, percentile=0.0, candidates=9000), seed=0)
     for step in range(1, 20):
         pool.refine(step, lambda x: np.ones(len(x)))
-        assert len(pool.points) == min(500 * step, 8000)
+        assert len(pool.points) == (min(500 * step, 8000) if method == "rar" else 8000)
+        assert pool.draw(step, range(20_000)).shape == (20_000, 2)
 
 
 def test_rad_draws_its_pool_by_the_residual(seed: int) -> None:

@@ -62,7 +62,6 @@ class QuasiNewton:
         self._here: _Point | None = None
 
     def evaluate(self, batch: Batch) -> Tensor:
-        self._evaluations = 0
         if batch is not self._batch:
             self._here, self._batch, self.stopped = None, batch, ""
         if self._here is None or not self._objective.constant:
@@ -72,6 +71,7 @@ class QuasiNewton:
     def update(self, batch: Batch) -> None:
         assert self._here is not None, "evaluate comes first"
         here, start = self._here, self._unknowns()
+        self._evaluations = 0  # of the search: the first one of a resumed run is made again, and is not of the step
         if not float(here.gradient.abs().max()) > 0:
             self.stopped = "the gradient is zero"
             return

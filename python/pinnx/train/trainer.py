@@ -13,7 +13,6 @@ named, and the parameters are those of the last good one. On the CPU, where read
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,13 +25,14 @@ from torch import Tensor
 
 from pinnx.losses.weighting import LossWeights, Probes
 from pinnx.train.graph import UseCudaGraph
-from pinnx.train.hooks import Hook, LoggedStep
+from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finite
 from pinnx.train.phases import Phase, Phases
 from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
+from pinnx.train.step_log import StepLog
 from pinnx.train.step_method import Method
 
 __all__ = ["NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
@@ -121,7 +121,7 @@ class Trainer:
         self.steps = steps
         self.hooks = list(hooks)
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
-        self._last_log = (0, 0.0)
+        self._step_log = StepLog(problem.names, self.weights)
         self._check_every = check_every or (KEEP_EVERY if like.is_cuda else 1)
         self._keep_every = self._check_every if self._check_every > 1 else KEEP_EVERY
         self._finite = torch.ones((), dtype=torch.bool, device=like.device)
@@ -233,7 +233,7 @@ class Trainer:
             PinnxError: missing or unknown parts, or the state of another network or optimiser.
         """
         load_state(self.parts, state)
-        self._last_log = (self.step, self.clock.train_s)
+        self._step_log.begin(self.step, self.train_s)
 
     def save(self) -> None:
         """Has the hooks save a checkpoint."""
@@ -308,36 +308,9 @@ class Trainer:
         for hook in self.hooks:
             hook.on_note(text)
 
-    def _adapted(self, total: float, columns: list[float]) -> dict[str, Any]:
-        """Of a logged step, what differs where weights adapt."""
-        if not self.weights.strategies:
-            return {"comparable": total}
-        configured = self.weights.configured.tolist()
-        return {
-            "comparable": math.fsum(weight * column for weight, column in zip(configured, columns, strict=True)),
-            "weights": dict(zip(self.problem.names, self.phases.objective.weights.tolist(), strict=True)),
-        }
-
-    def _of_method(self) -> dict[str, Any]:
-        """Of a logged step, what its method says."""
-        logged = self.method.logged()
-        return {"lr": logged.pop("lr"), "method": logged}
-
     def _log(self) -> None:
-        total, *columns, _ = self.numbers.tolist()
-        last_step, last_s = self._last_log
-        elapsed = self.clock.train_s - last_s
-        logged = LoggedStep(
-            step=self.step,
-            time_s=self.clock.train_s,
-            **self._of_method(),
-            total=total,
-            columns=dict(zip(self.problem.names, columns, strict=True)),
-            steps_per_s=(self.step - last_step) / elapsed if elapsed > 0 else 0.0,
-            **self._adapted(total, columns),
-            easier=self.weights.easier,
-        )
-        self._last_log = (self.step, self.clock.train_s)
+        used = self.phases.objective.weights
+        logged = self._step_log.entry(self.step, self.train_s, self.numbers, used, self.method.logged())
         if not logged.easier:
             self.phases.trend.add(self.step, logged.comparable)
         for hook in self.hooks:

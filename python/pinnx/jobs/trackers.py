@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from pinnx.config import Config
 from pinnx.errors import Interrupted, PinnxError
@@ -28,24 +28,46 @@ MOST_METRICS, MOST_SETTINGS = 1000, 100
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
-class Tracker(Protocol):
-    """A program that follows a training."""
+class Tracker:
+    """A program that follows a training.
+
+    Attributes:
+        name: of the program.
+        errors: what it raises where it fails.
+    """
+
+    name: str
+    errors: tuple[type[Exception], ...] = (OSError,)
+
+    def __init__(self) -> None:
+        self._lost = False
 
     def start(self, folder: RunFolder, config: Config, step: int) -> None:
         """Begins, or continues after ``step``; the folder is there."""
-        ...
+        raise NotImplementedError
 
     def row(self, row: Mapping[str, float]) -> None:
         """A row of history.jsonl."""
-        ...
+        raise NotImplementedError
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """The contents of metrics.json, when all files of the run are there."""
-        ...
+        raise NotImplementedError
 
     def end(self, status: str) -> None:
         """FINISHED, KILLED (by a signal) or FAILED."""
-        ...
+        raise NotImplementedError
+
+    def _ask(self, request: Callable[..., Any], *given: Any, **more: Any) -> Any:
+        """What the program answers; None from its first error on, as then nothing more is sent."""
+        if self._lost:
+            return None
+        try:
+            return request(*given, **more)
+        except self.errors as error:
+            self._lost = True
+            warnings.warn(f"{self.name}: {_in_short(error)}; the run continues without it", stacklevel=2)
+            return None
 
 
 def make_trackers(names: Sequence[str]) -> list[Tracker]:
@@ -81,31 +103,36 @@ def tracked(trackers: Sequence[Tracker], folder: RunFolder, config: Config, step
             tracker.end(status)
 
 
-class TensorBoard:
+class TensorBoard(Tracker):
     """Event files in the folder ``tensorboard`` of the run."""
 
+    name = "TensorBoard"
+
     def __init__(self) -> None:
+        super().__init__()
         from torch.utils.tensorboard import SummaryWriter
 
         self._make = SummaryWriter
 
     def start(self, folder: RunFolder, config: Config, step: int) -> None:
         # Rows after the step are of a training that was interrupted: they will be written again.
-        self._writer = self._make(str(folder.tensorboard), purge_step=step + 1 if step else None)
+        self._writer = self._ask(self._make, str(folder.tensorboard), purge_step=step + 1 if step else None)
 
     def row(self, row: Mapping[str, float]) -> None:
-        for name, value in _numbers_of(row):
-            self._writer.add_scalar(name, value, int(row["step"]))
+        self._add(row, int(row["step"]))
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        for name, value in _results(metrics).items():
-            self._writer.add_scalar(name, value, metrics["steps"])
+        self._add(_results(metrics), metrics["steps"])
 
     def end(self, status: str) -> None:
-        self._writer.close()
+        self._ask(lambda: self._writer.close())
+
+    def _add(self, numbers: Mapping[str, float], step: int) -> None:
+        for name, value in _numbers_of(numbers):
+            self._ask(lambda name=name, value=value: self._writer.add_scalar(name, value, step))
 
 
-class MLflow:
+class MLflow(Tracker):
     """A run of MLflow, at the server and in the experiment that its variables name, else in an experiment pinnx.
 
     MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME. The run's id stands in mlflow_run.txt, so a resumed run continues it.
@@ -114,20 +141,24 @@ class MLflow:
         PinnxError: the server cannot be reached.
     """
 
+    name = "MLflow"
+
     def __init__(self) -> None:
+        super().__init__()
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
         import mlflow
 
-        self._error, self._entities = mlflow.exceptions.MlflowException, mlflow.entities
+        self._entities = mlflow.entities
+        self.errors = (mlflow.exceptions.MlflowException, OSError)  # OSError: of requests, when files are sent
         self._waiting: list[Any] = []  # metrics that were not sent yet
-        self._sent, self._lost, self._run = time.monotonic(), False, ""
+        self._sent, self._run = time.monotonic(), ""
         experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", "pinnx")
         try:
             self._client = mlflow.MlflowClient()
             found = self._client.get_experiment_by_name(experiment)
             self._experiment = found.experiment_id if found else self._client.create_experiment(experiment)
-        except self._error as error:
+        except self.errors as error:
             where = f"MLflow at {mlflow.get_tracking_uri()}"
             raise PinnxError(f"train.track: {where} cannot be reached: {_in_short(error)}") from None
 
@@ -165,17 +196,6 @@ class MLflow:
         for first in range(0, len(waiting), MOST_METRICS):
             self._ask(self._client.log_batch, self._run, metrics=waiting[first : first + MOST_METRICS])
         self._sent = time.monotonic()
-
-    def _ask(self, request: Callable[..., Any], *given: Any, **more: Any) -> Any:
-        """What the server answers; None from its first error on, as then nothing more is sent."""
-        if self._lost:
-            return None
-        try:
-            return request(*given, **more)
-        except self._error as error:
-            self._lost = True
-            warnings.warn(f"MLflow: {_in_short(error)}; the run continues without it", stacklevel=2)
-            return None
 
 
 def _numbers_of(row: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -75,6 +75,22 @@ def test_tensorboard_has_each_row_once(tiny: Tiny, tmp_path: Path, monkeypatch: 
     assert repr_bits(last_state(run)["model"]) == repr_bits(last_state(tmp_path / "plain")["model"])
 
 
+def test_a_full_disk_for_tensorboard_ends_no_training(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra: tracking)")
+    from torch.utils.tensorboard import SummaryWriter
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SummaryWriter, "add_scalar", full)
+    with pytest.warns(UserWarning, match="TensorBoard: .*No space left on device; the run continues without") as caught:
+        reconstruct(tiny("unsteady_grid", "train.track=[tensorboard]"), tmp_path / "run")
+    assert len(caught) == 1
+    assert (tmp_path / "run" / "metrics.json").exists()
+
+
 @pytest.fixture
 def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """MLflow with a store in a folder, which is faster than a database."""

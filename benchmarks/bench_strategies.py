@@ -58,6 +58,13 @@ STRATEGIES: dict[str, list[str]] = {
     "augmented Lagrangian": ["train.balance.method=lagrangian"],
     "physics ramp": ["train.physics_ramp=[0.3, 0.7]"],
     "Huber": ["train.data_loss=huber"],
+    "three scales of frequencies": ["model.bands=[0.5, 1.0, 2.0]"],
+    "trained frequencies": ["model.train_frequencies=true"],
+    "factorised weights": ["model.factorization.mean=1.0"],
+    "SIREN": ["model.architecture=siren", "model.activation=sine", "model.omega=5.0"],
+    "PirateNet, one block": ["model.architecture=piratenet", "model.layers=1"],
+    "hard boundaries": ["model.hard_boundaries=true", "model.corner_flow=false"],
+    "harmonics": ["model.harmonics=3"],
     "Latin hypercube": ["train.points.sampling=latin_hypercube"],
     "Sobol": ["train.points.sampling=sobol"],
     "points at walls": ["train.points.walls=0.3"],
@@ -79,6 +86,8 @@ ONLY = {
     "windows of the time": ("wake", "demo"),
     "a larger viscosity first": ("cavity re3200", "cavity re1000, no"),
     "8,000 steps": ("cavity",),
+    "hard boundaries": ("cavity",),
+    "harmonics": ("demo",),
 }
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "Says",
     "Section",
     "Seed",
+    "Several",
     "Share",
     "Switch",
     "Text",
@@ -109,6 +110,7 @@ Switch = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), MinLen(1)]
 Natural = Annotated[int, Strict(), Ge(0)]
 Count = Annotated[int, Strict(), Ge(1)]
+Several = Annotated[int, Strict(), Ge(2)]
 Seed = Annotated[int, Strict(), Ge(0), Lt(2**63), Says("an integer >= 0 and < 2^63")]
 # Below 20 the letters have no pixels, above 600 a picture takes gigabytes.
 Resolution = Annotated[int, Strict(), Ge(20), Le(600), Says("an integer from 20 to 600")]

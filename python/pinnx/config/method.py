@@ -25,6 +25,7 @@ from pinnx.config.kinds import (
     Says,
     Section,
     Seed,
+    Several,
     Share,
     Switch,
     only_for_method,
@@ -393,6 +394,11 @@ class Evals(Section):
         "there is no reference, else 0, which makes none",
     )
     left_out_steps: Count | None = setting(None, "steps of that training; null = three tenths of train.steps")
+    members: Several | None = setting(
+        None,
+        "networks that are trained beside the one of the run, each with other seeds and without an equal part of the "
+        "sensors; they give an interval of 90 % for the velocity, 5 for example; null = none",
+    )
     limits: Limits = setting(Limits(), "what must hold")
 
 

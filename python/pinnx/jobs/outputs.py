@@ -22,6 +22,7 @@ import pinn_ext
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.case import Case
+from pinnx.jobs.ensemble import Ensemble
 from pinnx.jobs.flow_description import field_roles
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.runs.files import atomic_write
@@ -62,6 +63,7 @@ def write_fields(
     nu: float,
     at_sensors: NDArray[np.float64],
     opinion: SecondOpinion | None = None,
+    ensemble: Ensemble | None = None,
 ) -> None:
     """Writes fields.h5.
 
@@ -73,13 +75,14 @@ def write_fields(
         nu: the viscosity that belongs to the fields; the one found, where it was learned.
         at_sensors: [k, c] the fields at the measurements, ``case.coordinates``.
         opinion: fields of a classical solver, which stand in groups of their own.
+        ensemble: what the members say; None: there are none.
 
     Raises:
         OSError: it cannot be written.
     """
     content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
     with h5py.File(content, "w") as file:
-        _write(file, case, flow, names, nu)
+        _write(file, case, flow, names, nu, {} if ensemble is None else ensemble.stored(tuple(names)))
         _write_sensors(file, case, at_sensors)
         if opinion is not None:
             _write_opinion(file, case, opinion)
@@ -87,7 +90,14 @@ def write_fields(
         partial.write_bytes(content.getbuffer())
 
 
-def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], nu: float) -> None:
+def _write(
+    file: h5py.File,
+    case: Case,
+    flow: Evaluation,
+    names: Sequence[str],
+    nu: float,
+    more: Mapping[str, NDArray[np.float32]],
+) -> None:
     output, dim = case.output, case.dim
     place = output.grid_shape or (len(output.points),)
     shape = place if output.times is None else (output.num_frames, *place)
@@ -113,6 +123,7 @@ def _write(file: h5py.File, case: Case, flow: Evaluation, names: Sequence[str], 
     store = {name: column.reshape(shape) for name, column in zip(names, flow.fields.T, strict=True)}
     residual = zip(flow.residual_names, flow.residual.T, strict=True)
     store |= {f"residual/{name}": column.reshape(shape) for name, column in residual}
+    store |= {name: column.reshape(shape) for name, column in more.items()}
     if case.reference is not None:
         velocity = case.reference.velocity.reshape(-1, dim)
         store |= {f"reference/{name}": velocity[:, i].reshape(shape) for i, name in enumerate(names[:dim])}

@@ -20,6 +20,7 @@ from rich.console import Console
 from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
+from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
@@ -217,6 +218,7 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
     case = load_case(config, progress=_say(shown.console))
     for note in case.notes:
         _say(shown.console)(f"note: {note}")
+    check_members(config, case)
     trackers = make_trackers(config.train.track)
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
@@ -267,10 +269,18 @@ def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:
     return StepProfile(folder.trace, folder.profile, first=trainer.step, last=trainer.steps, report=report)
 
 
+def _ensemble(run: _Run) -> Ensemble | None:
+    if run.config.evals.members is None:
+        return None
+    models = train_members(run.config, run.case, run.folder.members, run.shown.console)
+    return Ensemble.of(models, sensor_parts(run.config, run.case), run.case)
+
+
 def _finish(run: _Run) -> dict[str, Any]:
     from pinnx.jobs.second_opinion import second_opinion  # SciPy's sparse solvers: not while the training starts
 
     case, flow, folder = run.case, run.flow, run.folder
+    ensemble = _ensemble(run)
     times = "" if case.steady else f" at {plural(case.output.num_frames, 'time')}"
     with ProgressBar(run.shown.console, transient=True) as bar:
         bar.status(f"evaluating the fields{times} and the checks")
@@ -281,10 +291,11 @@ def _finish(run: _Run) -> dict[str, Any]:
         at_sensors = flow.problem.model.predict(case.coordinates)
         bar.status("solving the flow on a grid, as far as it can be")
         opinion = second_opinion(run.config, case, flow.problem.model, evaluation.fields, nu)
-        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors, opinion)
+        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors, opinion, ensemble)
         history = history_columns(folder.history)
     left_out = held_out_sensors(run.config, case, run.shown.console)
     metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history, left_out, opinion)
+    metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

@@ -7,6 +7,7 @@ at the 99.5 % quantile.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ from pinnx.report.panels import (
 )
 from pinnx.report.run_data import RunFields
 
-__all__ = ["draw_fields", "draw_residuals", "draw_times"]
+__all__ = ["draw_fields", "draw_residuals", "draw_spread", "draw_times"]
 
 
 def draw_fields(fields: RunFields, errors: Mapping[str, float]) -> list[Picture]:
@@ -84,6 +85,17 @@ def draw_residuals(fields: RunFields) -> Picture | None:
         f"Residuals of the equations{where}: where the reconstruction does not obey them. White is zero. {size}",
         f"Maps of the residuals{where}. {size}",
     )
+
+
+def draw_spread(fields: RunFields, facts: Mapping[str, Any]) -> Picture | None:
+    """Half the interval of each component of the vector at the main frame; None where no members were trained."""
+    if not facts:
+        return None
+    frame, names = fields.main_frame(), fields.vector
+    subject = f"half the width of the {percent(facts['level'])} interval of {enumeration(names)}{_where(fields, frame)}"
+    coverage = f"It holds {percent(facts['coverage'])} of the numbers of {facts['coverage_of']}."
+    caption = f"From {facts['members']} networks, {subject}, in the units of the data. {coverage}"
+    return _alone(fields, [(name, f"ensemble/half/{name}", frame) for name in names], caption, f"Maps: {subject}.")
 
 
 def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, alt: str) -> Picture:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pinnx.report.curves import draw_error_over_time, draw_found, draw_loss
 from pinnx.report.formatting import Html, duration, join, percent, tag
-from pinnx.report.maps import draw_fields, draw_residuals, draw_times
+from pinnx.report.maps import draw_fields, draw_residuals, draw_spread, draw_times
 from pinnx.report.measured import draw_measured
 from pinnx.report.panels import Picture, to_png
 from pinnx.report.run_data import Run, RunFields, open_fields, read_run
@@ -139,6 +139,7 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
         _section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),
         _section(
             "Where and when it is wrong",
+            figures.show(draw_spread(fields, run.metrics.get("ensemble") or {})),
             figures.show(draw_residuals(fields)),
             figures.show(draw_error_over_time(fields)),
             figures.show(draw_times(fields, int(settings.get("frames", _TIMES)), errors)),

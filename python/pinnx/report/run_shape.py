@@ -47,6 +47,13 @@ class _HeldOut(_Loose):
     num_used: int
 
 
+class _Ensemble(_Loose):
+    members: StrictInt
+    level: float
+    coverage: float
+    coverage_of: StrictStr
+
+
 class RunMetrics(_Loose):
     """metrics.json."""
 
@@ -59,6 +66,7 @@ class RunMetrics(_Loose):
     measured: list[StrictStr] | None = None
     found: dict[str, _Found] | None = None
     held_out: _HeldOut | None = None
+    ensemble: _Ensemble | None = None
     versions: dict[str, Any] | None = None
     notes: list[StrictStr] | None = None
     train_s: Number = None

@@ -2,7 +2,7 @@
 
 config.yaml sensors.csv history.jsonl checkpoints/       from the start of the training on
 metrics.json fields.h5 report.html                       when it has ended
-profile.txt profile.json tensorboard mlflow_run.txt      where they were wanted
+members/ profile.txt profile.json tensorboard mlflow_run.txt   where they were wanted
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RunFolder:
     """
 
     FILES = ("config.yaml", "metrics.json", "history.jsonl", "sensors.csv", "fields.h5", "checkpoints", "report.html")
-    OPTIONAL = ("profile.txt", "profile.json", "tensorboard", "mlflow_run.txt")
+    OPTIONAL = ("members", "profile.txt", "profile.json", "tensorboard", "mlflow_run.txt")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -41,6 +41,7 @@ class RunFolder:
         self.fields = self.path / "fields.h5"
         self.checkpoints = self.path / "checkpoints"
         self.report = self.path / "report.html"
+        self.members = self.path / "members"
         self.profile = self.path / "profile.txt"
         self.trace = self.path / "profile.json"
         self.tensorboard = self.path / "tensorboard"

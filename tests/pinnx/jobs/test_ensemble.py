@@ -1,0 +1,140 @@
+"""Members and their interval: parts of the sensors, the formula of CV+, coverage, resuming, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from test_resume import press  # isort: skip
+
+from pinnx.config import Config
+from pinnx.errors import Interrupted, PinnxError
+from pinnx.evals import TaylorGreen
+from pinnx.jobs import reconstruct, resume
+from pinnx.jobs.case import Case
+from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts
+from pinnx.jobs.load_case import load_case
+from pinnx.report import write_report
+
+Tiny = Callable[..., Config]
+FLOW = TaylorGreen(nu=0.1, wavenumber=2.0)
+PARTS = ("mean", "deviation", "low", "high")
+
+
+class Member:
+    """The exact flow with an error that all members share and a smaller one of its own, both without a pattern."""
+
+    def __init__(self, seed: int) -> None:
+        shared, own = (1e4 * np.random.default_rng(of).normal(size=(3, 3)) for of in (99, seed))
+        self._errors = [(0.1, shared), (0.03, own)]
+
+    def predict(self, coordinates: np.ndarray) -> np.ndarray:
+        fields = np.column_stack([FLOW.velocity(*coordinates.T), np.zeros(len(coordinates))])
+        return fields + sum(size * np.sin(coordinates @ directions) for size, directions in self._errors)
+
+
+def many_sensors(case: Case, places: int) -> Case:
+    """Exact readings at random places, each at one time."""
+    coordinates = np.random.default_rng(3).uniform((0, 0, 0), (1, 2, 1.5), (places, 3))
+    return replace(case, coordinates=coordinates, velocity=FLOW.velocity(*coordinates.T), speed=None, pressure=None)
+
+
+def test_the_interval_is_that_of_cv_plus(tiny: Tiny) -> None:
+    config = tiny("unsteady_grid", "evals.members=3")
+    case = many_sensors(load_case(config), 60)
+    part, members = sensor_parts(config, case), [Member(seed) for seed in range(3)]
+    assert np.bincount(part).tolist() == [20, 20, 20]
+    found = Ensemble.of(members, part, case)
+    at = case.output.coordinates(1)
+    radius = np.abs(
+        np.stack([case.velocity[i] - members[part[i]].predict(case.coordinates[i : i + 1])[0, :2] for i in range(60)])
+    )
+    fields = np.stack([members[k].predict(at)[:, :2] for k in part])
+    number = int(np.ceil(np.ceil(0.9 * 61) / 60 * 60)) - 1  # of 60 in their order
+    rows = slice(len(at), 2 * len(at))
+    high = np.sort(fields + radius[:, None], axis=0)[number]
+    low = np.sort(fields - radius[:, None], axis=0)[59 - number]
+    np.testing.assert_allclose(found.high[rows], high, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.low[rows], low, rtol=0, atol=1e-6)
+    all_fields = np.stack([member.predict(at) for member in members])
+    np.testing.assert_allclose(found.mean[rows, :2], all_fields.mean(0)[:, :2], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.deviation[rows, :2], all_fields.std(0, ddof=1)[:, :2], rtol=0, atol=1e-6)
+
+
+def test_coverage_is_as_asked_and_falls_where_sensors_flatter(tiny: Tiny) -> None:
+    """Errors at the sensors of a third of the size, as where a member has seen them, make the interval too narrow."""
+    config = tiny("unsteady_grid", "evals.members=5")
+    case = many_sensors(load_case(config), 200)
+    part = sensor_parts(config, case)
+    honest = Ensemble.of([Member(seed) for seed in range(5)], part, case).facts
+    assert 0.85 < honest["coverage"] < 0.99
+    assert honest["coverage_of"] == "the reference"
+    blind = replace(case, reference=None)
+    assert 0.85 < Ensemble.of([Member(seed) for seed in range(5)], part, blind).facts["coverage"] < 0.95
+    seen = np.array([Member(k).predict(x[None])[0, :2] for k, x in zip(part, case.coordinates, strict=True)])
+    flattered = replace(case, velocity=seen + (case.velocity - seen) / 30)
+    assert Ensemble.of([Member(seed) for seed in range(5)], part, flattered).facts["coverage"] < 0.75
+
+
+def stored(folder: Path) -> dict[str, np.ndarray]:
+    with h5py.File(folder / "fields.h5") as file:
+        names = [f"ensemble/{part}/{name}" for part in PARTS for name in "uv"] if "ensemble" in file else []
+        return {name: file[name][()] for name in ("u", "v", "p", *names)}
+
+
+def test_members_are_resumed_to_the_bit_and_leave_the_run_as_it_is(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    config = tiny("unsteady_grid", "evals.members=2", "train.checkpoint_every=2")
+    plain = tiny("unsteady_grid", "train.checkpoint_every=2")
+    facts = reconstruct(config, tmp_path / "whole")["ensemble"]
+    reconstruct(plain, tmp_path / "plain")
+    whole = stored(tmp_path / "whole")
+    for name, values in stored(tmp_path / "plain").items():
+        np.testing.assert_array_equal(values, whole[name])
+    assert (whole["ensemble/deviation/u"] > 0).all()
+    assert (whole["ensemble/low/u"] <= whole["ensemble/high/u"]).all()
+    assert facts["members"] == 2
+    assert "From 2 networks, half the width of the 90" in write_report(tmp_path / "whole").read_text()
+    reconstruct_until_member(config, tmp_path / "broken", monkeypatch)
+    assert resume(tmp_path / "broken")["ensemble"] == facts
+    for name, values in stored(tmp_path / "broken").items():
+        np.testing.assert_array_equal(values, whole[name])
+
+
+def reconstruct_until_member(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in step 4 of the second member."""
+    from pinnx.jobs import ensemble
+
+    made: list[int] = []
+
+    def pressed_in_the_second(*arguments: Any, trainer: Callable[..., Any] = ensemble._trainer) -> Any:
+        made.append(1)
+        if len(made) == 2:
+            press(monkeypatch, after=3)
+        return trainer(*arguments)
+
+    monkeypatch.setattr(ensemble, "_trainer", pressed_in_the_second)
+    with pytest.raises(Interrupted, match="Continue"):
+        reconstruct(config, folder)
+    assert sorted(p.name for p in (folder / "members").iterdir()) == ["0", "1"]
+    assert [p.name for p in (folder / "members" / "1").glob("step-*")] == ["step-00000004.safetensors"]
+    monkeypatch.undo()
+    monkeypatch.setattr("pinnx.jobs.reconstruction.write_report", lambda path: (path / "report.html").touch())
+
+
+def test_more_members_than_sensors_are_refused(tiny: Tiny) -> None:
+    config = tiny("unsteady_grid", "evals.members=5")
+    with pytest.raises(PinnxError, match=r"^evals\.members: expected at most one for each of 4 sensors, got 5$"):
+        check_members(config, load_case(config))
+    config = tiny("unsteady_grid", "evals.members=2")
+    case = load_case(config)
+    lacking = replace(case, velocity=case.velocity * [1.0, np.nan])
+    with pytest.raises(PinnxError, match=r"^evals\.members: expected measurements of v in each of 2 parts$"):
+        check_members(config, lacking)

@@ -67,7 +67,8 @@ def drawn_by_residual(
     Returns:
         [num] indices, rising.
     """
-    power = _sizes(residual) ** exponent
+    size = _sizes(residual)
+    power = (size / (size.max() or 1.0)) ** exponent  # the ratio keeps a large exponent from an overflow
     mean = power.mean()
     density = (power / mean if mean > 0.0 else np.ones_like(power)) + floor
     # Weights w and exponential numbers e: the least e / w are a draw without repetition (Efraimidis, Spirakis, 2006).

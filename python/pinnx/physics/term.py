@@ -78,7 +78,8 @@ class Term(Protocol):
         names: of its columns of the loss. Nothing else names them.
 
     A term with parameters or state of its own has ``state_dict`` and ``load_state_dict``, and ``parameters`` where the
-    optimiser is to train them.
+    optimiser is to train them. One whose points follow the training has ``adapt(model, step)``, called after each step
+    with the number of the next one.
     """
 
     name: str

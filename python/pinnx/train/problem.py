@@ -140,7 +140,7 @@ class Problem:
     def adapt(self, step: int) -> None:
         """Has terms with points that follow the training adapt them, before a step; a batch that is kept stays."""
         for term in self.terms:
-            if isinstance(term, EquationTerm):
+            if hasattr(term, "adapt"):
                 term.adapt(self.model, step)
 
     def loss(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,6 +61,8 @@ def test_a_point_is_drawn_as_often_as_its_density_says(law: dict, seed: int) -> 
     wanted = density / density.sum()
     spread = np.sqrt(wanted * (1 - wanted) / 8000)
     assert (np.abs(np.bincount(drawn, minlength=5) / 8000 - wanted) <= 4 * spread).all()
+    huge = drawn_by_residual(1e200 * residual, 1, uniform[0], exponent=200.0, floor=0.0)
+    assert huge.tolist() == [0], "no overflow"
     pairs = np.array([drawn_by_residual(residual, 2, row) for row in uniform[:50]])
     assert (pairs[:, 0] < pairs[:, 1]).all(), "no point twice"
 

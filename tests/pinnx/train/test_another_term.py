@@ -143,3 +143,10 @@ def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:
     bits: Callable[[Trainer], list[Tensor]] = lambda trainer: trainer.problem.parameters()  # noqa: E731
     assert all(torch.equal(a, b) for a, b in zip(bits(whole), bits(resumed), strict=True))
     assert "log_a" in part.state_dict()["term heat"]
+
+
+def test_a_term_may_follow_the_training() -> None:
+    trainer, seen = make_trainer(3), []
+    trainer.problem.terms[1].adapt = lambda model, step: seen.append((model is trainer.problem.model, step))
+    trainer.run()
+    assert seen == [(True, 1), (True, 2), (True, 3)]

@@ -15,7 +15,8 @@ from pinnx.runs.progress import TrainingProgress, training_line
 
 __all__ = ["Curve", "LiveView"]
 
-BLOCKS = "▁▂▃▄▅▆▇█"
+# From the least to the largest number; the second for terminals that show ASCII alone.
+BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-~+*%#"
 WIDTH = 48
 # Checks take at most this share of the time.
 CHECK_SHARE = 0.05
@@ -37,10 +38,11 @@ class Curve:
 
     Args:
         width: most blocks.
+        blocks: from the least to the largest number.
     """
 
-    def __init__(self, width: int = WIDTH) -> None:
-        self._width, self._stride, self._skipped = width, 1, 0
+    def __init__(self, width: int = WIDTH, blocks: str = BLOCKS) -> None:
+        self._width, self._blocks, self._stride, self._skipped = width, blocks, 1, 0
         self._numbers: list[float] = []
 
     def add(self, number: float) -> None:
@@ -58,8 +60,8 @@ class Curve:
         logarithms = [math.log10(number) if 0 < number < math.inf else None for number in shown]
         known = [value for value in logarithms if value is not None]
         low, high = min(known, default=0.0), max(known, default=0.0)
-        scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
-        return "".join(" " if value is None else BLOCKS[round(scale * (value - low))] for value in logarithms)
+        scale = (len(self._blocks) - 1) / (high - low) if high > low else 0.0
+        return "".join(" " if value is None else self._blocks[round(scale * (value - low))] for value in logarithms)
 
 
 class LiveView(TrainingProgress):
@@ -83,6 +85,7 @@ class LiveView(TrainingProgress):
     ) -> None:
         super().__init__(total, console, clock)
         self._checks, self._curves = checks, dict[str, Curve]()
+        self._blocks = ASCII_BLOCKS if console.options.ascii_only else BLOCKS
         self._verdicts: Sequence[Verdict] = ()
         self._next_check = -math.inf
         for row in earlier:
@@ -95,7 +98,7 @@ class LiveView(TrainingProgress):
     def _add(self, row: Mapping[str, float]) -> None:
         for name, value in row.items():
             if name.startswith("loss/"):
-                self._curves.setdefault(name.removeprefix("loss/"), Curve()).add(value)
+                self._curves.setdefault(name.removeprefix("loss/"), Curve(blocks=self._blocks)).add(value)
 
     def _show(self, row: Mapping[str, float]) -> None:
         started = self._clock()

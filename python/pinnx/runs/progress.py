@@ -47,7 +47,7 @@ class ProgressBar:
         self._bar: _Bar | None = None
         if console is not None and console.is_terminal and not console.quiet:
             self._bar = _Bar(
-                SpinnerColumn(),
+                SpinnerColumn("line" if console.options.ascii_only else "dots"),
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=20),
                 TaskProgressColumn(),

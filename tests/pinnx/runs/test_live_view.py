@@ -67,6 +67,16 @@ def test_the_view_has_curves_weights_and_checks() -> None:
     assert "conservation 2.00e-03 1e-05 U/L failed" in shown
 
 
+def test_a_terminal_of_ascii_gets_ascii() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with LiveView(2, Console(file=file, force_terminal=True, width=100), lambda: [Verdict()]) as view:
+        view.row({"step": 1, "steps_per_s": 1.0, "loss/total": 2.0})
+        view.row({"step": 2, "steps_per_s": 1.0, "loss/total": 1.0})
+    file.flush()
+    assert isinstance(file.buffer, io.BytesIO)
+    assert b"#_" in file.buffer.getvalue()
+
+
 def test_checks_take_a_twentieth_of_the_time() -> None:
     now, made = [0.0], []
 

@@ -244,6 +244,11 @@ class Train(Section):
     )
     lr: Positive = setting(3e-3, "soap, adam: learning rate at the start; a cosine leads to final_lr")
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
+    warm_start: Literal["none", "solver"] = setting(
+        "none",
+        "solver: before the first step the network is fitted to the field of a classical solver on coarse grids, where "
+        "that applies (docs/choosing.md)",
+    )
     warm_up: Natural = setting(0, "steps at the start in which the learning rate grows linearly to lr")
     clip: Positive | None = setting(
         None, "soap, adam: a gradient that is longer, over all parameters, is scaled to this length; null = none is"

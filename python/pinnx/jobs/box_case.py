@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.config import Config
+from pinnx.jobs.case import Case
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import SIDES, Bounds, Side
 from pinnx.physics.scales import Scales
-from pinnx.solvers import WALLS, BoxProblem, NotApplicableError, Profile, Walls
+from pinnx.solvers import WALLS, BoxProblem, Fit, NotApplicableError, Profile, Study, Walls, fit_box, solve_box
 
-__all__ = ["box_problem"]
+__all__ = ["box_of", "box_problem", "solve_case"]
 
 Array = NDArray[np.float64]
 
 
-def box_problem(
+def box_of(
     config: Config,
     conditions: Sequence[BoundaryCondition],
     bounds: Bounds,
@@ -74,6 +75,33 @@ def box_problem(
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
     force = config.problem.forcing or (0.0, 0.0)
     return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None)
+
+
+def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Array], Array] | None = None) -> BoxProblem:
+    """The flow in a box of a case, as ``box_of``."""
+    holes = case.reference is not None and case.reference.holes is not None
+    return box_of(config, case.conditions, case.bounds, nu=nu, scales=case.scales, has_holes=holes, otherwise=otherwise)
+
+
+def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study, Fit | None]:
+    """The flow of a case on three grids; with the viscosity, or the speed of sides, from its sensors where unknown.
+
+    Raises:
+        NotApplicableError: as ``box_of``.
+        PinnxError: no steady flow was found, or there are too few measurements.
+    """
+    problem, unknown = box_problem(config, case, case.nu), config.solver.unknown
+    if not config.problem.learn_nu and not unknown:
+        return solve_box(problem, num_cells), None
+    fit = fit_box(
+        problem,
+        case.coordinates,
+        case.velocity,
+        learn_nu=config.problem.learn_nu,
+        guess=[1.0] * len(unknown),
+        num_cells=num_cells,
+    )
+    return fit.study, fit
 
 
 def _profile(

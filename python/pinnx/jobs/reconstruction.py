@@ -104,6 +104,10 @@ def reconstruct(
     folder = RunFolder(out)
     folder.require_free()
     run = _prepare(config, folder, shown, command, watch)
+    if config.train.warm_start == "solver":
+        from pinnx.jobs.warm_start import warm_start  # SciPy's sparse solvers, which most runs need at their end only
+
+        _say(console)(warm_start(config, run.case, run.flow))
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
         run.trainer.loss()

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
-from pinnx.jobs.box_case import box_problem
+from pinnx.jobs.box_case import box_of
 from pinnx.jobs.case_scales import case_scales
 from pinnx.jobs.output_points import output_grid
 from pinnx.physics.boundary import boundary_conditions
@@ -55,7 +55,7 @@ def make_reference(config: Config, out: str | Path, *, console: Console | None =
     conditions = boundary_conditions([entry.model_dump() for entry in config.boundaries], bounds)
     scales = case_scales(config, bounds, [], conditions)
     try:
-        problem = box_problem(config, conditions, bounds, nu=config.problem.nu, scales=scales)
+        problem = box_of(config, conditions, bounds, nu=config.problem.nu, scales=scales)
         study = solve_box(problem, config.solver.cells or round(FINER * default_cells(scales.viscosity / problem.nu)))
     except NotApplicableError as error:
         raise PinnxError(f"reference: the solver does not apply: {error}") from None

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
-from pinnx.jobs.box_case import box_problem
+from pinnx.jobs.box_case import box_problem, solve_case
 from pinnx.jobs.case import Case
 from pinnx.jobs.metrics import errors_against
 from pinnx.models.field_model import FieldModel
 from pinnx.report.formatting import duration, enumeration, number, percent
-from pinnx.solvers import Fit, GridFields, NotApplicableError, Study, fit_box, polish, solve_box
+from pinnx.solvers import Fit, GridFields, NotApplicableError, Study, polish
 
 __all__ = ["SecondOpinion", "second_opinion"]
 
@@ -84,7 +84,7 @@ def _solver(
         return None, "Solver: not used, as solver.beside is false.", None
     began = time.perf_counter()
     try:
-        study, fit = _answer(config, case)
+        study, fit = solve_case(config, case, config.solver.cells)
         answer = study.at(case.output.points)
     except NotApplicableError as error:
         return None, f"Solver: does not apply: {error}.", None
@@ -108,26 +108,6 @@ def _solver(
         "found": {} if fit is None else _found(config, study, fit),
     }
     return answer, f"{_said(facts, study)} {_verdict(config, facts, misfits[1])}", facts
-
-
-def _answer(config: Config, case: Case) -> tuple[Study, Fit | None]:
-    problem = _problem(config, case, case.nu)
-    if not config.problem.learn_nu and not config.solver.unknown:
-        return solve_box(problem, config.solver.cells), None
-    fit = fit_box(
-        problem,
-        case.coordinates,
-        case.velocity,
-        learn_nu=config.problem.learn_nu,
-        guess=[1.0] * len(config.solver.unknown),
-        num_cells=config.solver.cells,
-    )
-    return fit.study, fit
-
-
-def _problem(config: Config, case: Case, nu: float, **more: Any) -> Any:
-    holes = case.reference is not None and case.reference.holes is not None
-    return box_problem(config, case.conditions, case.bounds, nu=nu, scales=case.scales, has_holes=holes, **more)
 
 
 def _found(config: Config, study: Study, fit: Fit) -> dict[str, Any]:
@@ -181,7 +161,7 @@ def _polished(
         return None, "", None
     began = time.perf_counter()
     try:
-        problem = _problem(config, case, nu, otherwise=model.predict if wanted else None)
+        problem = box_problem(config, case, nu, otherwise=model.predict if wanted else None)
         fields, steps = polish(problem, model.predict, config.solver.cells)
     except NotApplicableError as error:
         return None, f"Polished: does not apply: {error}." if wanted else "", None

@@ -240,7 +240,8 @@ class Train(Section):
     optimizer: Optimizer = setting(
         "soap",
         "soap: Adam in the eigenbasis of Shampoo's preconditioner; adam; lbfgs: limited-memory BFGS with a line "
-        "search; ssbroyden: self-scaled Broyden with a matrix of all parameters, for small networks",
+        "search; ssbroyden: self-scaled Broyden with a matrix of all parameters, for small networks; gauss_newton: "
+        "damped least squares with the Jacobian of all residuals, for small networks",
     )
     lr: Positive = setting(3e-3, "soap, adam: learning rate at the start; a cosine leads to final_lr")
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
@@ -352,6 +353,8 @@ class Train(Section):
             raise ValueError(f"warm_up: only for optimizer soap and adam, got {self.optimizer}")
         if self.clip is not None and used.isdisjoint(FIRST_ORDER):
             raise ValueError(f"clip: only for soap and adam, got {' and '.join(sorted(used))}")
+        if "gauss_newton" in used and self.data_loss != "squares":
+            raise ValueError(f"data_loss: expected squares for optimizer gauss_newton, got {self.data_loss}")
         for name, wanted in {"pairs": {"lbfgs"}, "points_for": {"lbfgs", "ssbroyden"}}.items():
             changed = getattr(self.quasi_newton, name) != QuasiNewton.model_fields[name].default
             if changed and used.isdisjoint(wanted):

@@ -10,7 +10,7 @@ from pinnx.config.kinds import Count, Inner, Positive, Section, setting
 
 __all__ = ["FIRST_ORDER", "Optimizer", "Phase", "QuasiNewton"]
 
-Optimizer = Literal["soap", "adam", "lbfgs", "ssbroyden"]
+Optimizer = Literal["soap", "adam", "lbfgs", "ssbroyden", "gauss_newton"]
 FIRST_ORDER = ("soap", "adam")
 
 
@@ -30,7 +30,7 @@ class Phase(Section):
     start: Inner = setting(..., "it begins at the latest after this share of train.steps")
     optimizer: Optimizer = setting("lbfgs", "what takes its steps, as for train.optimizer")
     dtype: Literal["float32", "float64"] | None = setting(
-        None, "precision; null = float64 for lbfgs and ssbroyden, else as before"
+        None, "precision; null = float64 for lbfgs, ssbroyden and gauss_newton, else as before"
     )
     lr: Positive | None = setting(
         None, "soap, adam: learning rate at its start, from which a cosine leads to train.final_lr; null = train.lr"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pinnx.config.method import Train
 from pinnx.config.optimisation import FIRST_ORDER
+from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.phases import Phase
@@ -48,6 +49,8 @@ def _phase(settings: Train, name: str, *, lr: float, warm_up: int = 0, **given: 
         return Phase(
             lambda objective, steps: _first_order(settings, name, lr, warm_up, objective, steps), name=name, **given
         )
+    if name == "gauss_newton":
+        return Phase(lambda objective, steps: GaussNewton(objective), name=name, **given)
     return Phase(
         lambda objective, steps: _quasi_newton(settings, name, objective),
         name=name,

@@ -131,7 +131,8 @@ def _verb(stop: KeyboardInterrupt) -> str:
 def _any_threads(trainer: Trainer) -> bool:
     """Whether the bits of a step are the same on any number of threads; sums of torch's products are not."""
     model = trainer.problem.model
-    return model.thread_invariant and not model.frequencies.is_cuda and not trainer.precision.rounds
+    torchs = trainer.precision.rounds or "gauss_newton" in trainer.phases.names
+    return model.thread_invariant and not model.frequencies.is_cuda and not torchs
 
 
 @contextmanager

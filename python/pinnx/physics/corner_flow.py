@@ -98,7 +98,7 @@ class CornerFlow(nn.Module):
     def _streams(self, cos: Tensor, sin: Tensor, i: Tensor, *, derivatives: bool) -> dict[str, tuple[Tensor, ...]]:
         """Value, derivatives and Laplacian of (u, v, p) of each corner, [n, k], from directions and 1 / r."""
         a, b, c, d = self.stream
-        nu, (sign_x, sign_y) = self._nu(), self.inward.T
+        nu, (sign_x, sign_y) = self._nu().reshape(-1, 1), self.inward.T  # one, or one for each point
         angle = torch.atan2(sin, cos)
         g, h = c * cos + d * sin, d * cos - c * sin
         value = (sign_x * (b + angle * d + cos * g), sign_y * (sin * g - a - angle * c), 2 * nu * i * g)

@@ -145,6 +145,11 @@ class EquationTerm:
         self._point_weights = point_weights
         self._axes, self._corners, self._check_radius = tuple(bounds), tuple(corners), check_radius
 
+    @property
+    def spec(self) -> pinn_ext.JetSpec:
+        """Which derivatives the residual needs."""
+        return self.equations.spec
+
     def draw(self, step: int, share: Share = WHOLE) -> Points:
         """Inner points, with their weights, and the part of the time in which they are, where these matter."""
         return self._with_weights((self.pool or self._points).draw(step, share.rows(self._points.num)))

@@ -107,6 +107,11 @@ class Phases:
         return self._spent(step) if self.number + 1 == len(self._phases) else ""
 
     @property
+    def names(self) -> list[str]:
+        """Of the methods of all phases."""
+        return [phase.name for phase in self._phases]
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of parameters and points."""
         return self._problem.model.frequencies.dtype

@@ -59,6 +59,7 @@ def trained(config: Config) -> list[bytes]:
         ),
         (DOUBLE, "train.optimizer=lbfgs"),
         ([*DOUBLE, "train.optimizer=lbfgs"], "train.optimizer=ssbroyden"),
+        ([*DOUBLE, "train.optimizer=lbfgs"], "train.optimizer=gauss_newton"),
     ],
 )
 def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
@@ -101,6 +102,10 @@ def test_nothing_else_changes_the_course(tiny: Tiny) -> None:
             "train.quasi_newton.points_for: only for lbfgs and ssbroyden, which no phase uses",
         ),
         ([*DOUBLE, "train.optimizer=lbfgs", "train.clip=1.0"], "train.clip: only for soap and adam, got lbfgs"),
+        (
+            ["train.data_loss=huber", "train.phases=[{optimizer: gauss_newton, start: 0.5}]"],
+            "train.data_loss: expected squares for optimizer gauss_newton, got huber",
+        ),
         ([*DOUBLE, "train.optimizer=lbfgs", "train.warm_up=1"], "train.warm_up: only for optimizer soap and adam"),
     ],
 )

@@ -19,6 +19,7 @@ from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import WHOLE, JetTerm, Measured, Points, Share
 from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
 from pinnx.train.curvature import Curvature, LimitedMemory, SelfScaledBroyden, broyden_numbers
+from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.quasi_newton import QuasiNewton
 
 CURVATURES: dict[str, Callable[[Tensor], Curvature]] = {
@@ -246,6 +247,8 @@ def poisson_error(name: str, evaluations: int) -> float:
     problem = Problem(network, [Poisson()], fields=["u"])
 
     def method(objective: Objective, steps: int) -> Any:
+        if name == "gauss_newton":
+            return GaussNewton(objective)
         if name in CURVATURES:
             like = torch.cat([p.detach().flatten() for p in objective.parameters])
             return QuasiNewton(objective, CURVATURES[name](like))
@@ -266,3 +269,4 @@ def test_curvature_beats_first_order_at_equal_evaluations() -> None:
     """The claim of the papers at small scale: one to three orders of accuracy."""
     errors = {name: poisson_error(name, 150) for name in ("adam", "soap", *CURVATURES)}
     assert errors["ssbroyden"] < 0.5 * errors["lbfgs"] < 0.1 * min(errors["adam"], errors["soap"])
+    assert poisson_error("gauss_newton", 40) < errors["ssbroyden"], "at fresh points, in a quarter of the steps"

@@ -1,0 +1,129 @@
+"""Gauss-Newton with the damping of Levenberg and Marquardt, at fresh points in each step.
+
+    (J' J + mu 1) d = -J' r,    parameters += s d,    s = 1, 1/2, 1/4, 1/10, 1/30: the first that lowers the loss
+
+r are the weighted residuals whose squares add up to the loss, J their Jacobian. mu is `damping` times the mean of the
+diagonal of J' J. It halves after a whole step, grows by a fifth after a shorter one, and fourfold where none lowers the
+loss, or where the loss at fresh points is higher than it was at those before: the step has fitted its own points alone.
+Float64: the condition of J' J is the square of J's, and float32 has no digits left for it.
+
+Levenberg, Q. Appl. Math. 2 (1944), 164-168; Marquardt, J. SIAM 11 (1963), 431-441. For networks of PDEs this is energy
+natural gradient descent on least squares: Müller and Zeinhofer, ICML 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pinnx.errors import PinnxError
+from pinnx.train.normal_equations import NormalEquations
+from pinnx.train.objective import Objective
+from pinnx.train.problem import Batch
+from pinnx.train.residual_rows import ResidualRows
+
+__all__ = ["GaussNewton"]
+
+LENGTHS = (1.0, 0.5, 0.25, 0.1, 1 / 30)
+SMALLEST, LARGEST, FIRMER = 1e-14, 1e12, 4.0
+# Draws of the points in a row at which no step lowered the loss: then none will.
+GIVES_UP = 20
+# The loss has to be the sum of the rows' squares, to rounding; a robust loss is not.
+SAME = 1e-6
+
+
+class GaussNewton:
+    """Steps of damped Gauss-Newton.
+
+    Args:
+        objective: float64; its loss is a sum of squares.
+        damping: at the start.
+
+    Attributes:
+        stopped: see `Method`.
+
+    Raises:
+        PinnxError: float32; a network or a term that has no rows (`ResidualRows`).
+    """
+
+    searches: ClassVar[bool] = True
+    stopped = ""
+
+    def __init__(self, objective: Objective, *, damping: float = 1e-2) -> None:
+        dtype = objective.problem.model.frequencies.dtype
+        if dtype != torch.float64:
+            raise PinnxError(f"train.optimizer gauss_newton: expected a phase in float64, got {dtype}")
+        self._objective, self._rows = objective, ResidualRows(objective.problem)
+        self._damping, self._length, self._steps, self._failures, self._products = damping, 0.0, 0, 0, 0
+        self._equations: NormalEquations | None = None
+        self._total = math.inf
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> Tensor:
+        objective = self._objective
+        total, columns = objective.problem.loss(batch, objective.weights)
+        residual, blocks = self._rows.at(batch, objective.weights)
+        squares, before, self._total = float(residual.square().sum()), self._total, float(total)
+        if abs(squares - self._total) > SAME * abs(self._total):
+            raise PinnxError(
+                "train.optimizer gauss_newton: expected a loss that is a sum of squares (train.data_loss: squares), "
+                f"got {self._total:g} where the squares add up to {squares:g}"
+            )
+        if self._total > before:
+            self._damping = min(FIRMER * self._damping, LARGEST)
+        self._equations = NormalEquations(blocks, residual, seed=self._steps, memory=self._equations)
+        return torch.cat([total.reshape(1), columns, self._equations.gradient.sum().reshape(1)])
+
+    @torch.no_grad()
+    def update(self, batch: Batch) -> None:
+        equations = self._equations
+        if equations is None:
+            raise RuntimeError("update: expected evaluate at the same batch before it")
+        step = equations.solve(self._damping)
+        while step is None and self._damping < LARGEST:
+            self._damping *= 10.0
+            step = equations.solve(self._damping)
+        self._length = 0.0 if step is None else self._searched(batch, step)
+        self._products = equations.products
+        growth = {1.0: 0.5, 0.0: FIRMER}.get(self._length, 1.2)
+        self._damping = min(max(growth * self._damping, SMALLEST), LARGEST)
+        self._failures = self._failures + 1 if self._length == 0.0 else 0
+        self._steps += 1
+        if self._failures == GIVES_UP:
+            self.stopped = f"no step lowered the loss at {GIVES_UP} draws of the points"
+
+    def _searched(self, batch: Batch, step: Tensor) -> float:
+        """Moves along the step as far as the loss falls. Returns how far; 0: it fell nowhere, and nothing has moved."""
+        unknowns = self._rows.unknowns
+        before = [unknown.detach().clone() for unknown in unknowns]
+        pieces = [p.view_as(u) for p, u in zip(step.split([u.numel() for u in unknowns]), unknowns, strict=True)]
+        for length in LENGTHS:
+            for unknown, start, piece in zip(unknowns, before, pieces, strict=True):
+                unknown.copy_(start + length * piece)
+            if float(self._objective.total(batch)) < self._total:  # not where it is NaN
+                return length
+        for unknown, start in zip(unknowns, before, strict=True):
+            unknown.copy_(start)
+        return 0.0
+
+    def shrink(self, factor: float) -> None:
+        self._damping /= factor
+
+    def logged(self) -> dict[str, float]:
+        """``lr`` is the length of the step, 0 where none was taken; ``damping`` that of the next one."""
+        found = {"lr": self._length, "damping": self._damping}
+        return found | ({"products": float(self._products)} if self._products else {})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _STATE}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name in _STATE:
+            setattr(self, name, type(getattr(self, name))(state[name]))
+
+
+_STATE = ("_damping", "_length", "_steps", "_failures", "_products", "_total", "stopped")

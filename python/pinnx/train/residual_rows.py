@@ -1,0 +1,155 @@
+"""The residuals whose squares add up to a problem's loss, and their Jacobian: the rows of nonlinear least squares.
+
+    loss = sum_k r_k^2,    r_k = sqrt(weight of its column x what its square counts) residual at a point
+
+Each term gives its residuals with a graph to the jet of the network (``weighed_residual``), and
+`pinn_ext.residual_jacobian` takes them back through the network, all columns in one pass over the points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import pinn_ext
+from pinnx.errors import PinnxError
+from pinnx.models.field_model import FieldModel
+from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.equations import EquationTerm
+from pinnx.physics.term import JetTerm
+from pinnx.train.problem import Batch, Problem
+
+__all__ = ["ResidualRows"]
+
+
+class ResidualRows:
+    """The rows of a problem.
+
+    Args:
+        problem: its model is a Fourier network, alone or with something fixed around it.
+
+    Attributes:
+        unknowns: what the columns of the Jacobian belong to: weight and bias of each layer in turn, then the numbers of
+            the equations.
+
+    Raises:
+        PinnxError: another network, a term without ``weighed_residual``, or an unknown that is not one number.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._network = _network_of(problem.model)
+        self._places = [place for term in problem.terms for place in _unknown_numbers(term)]
+        layers = zip(self._network.weights, self._network.biases, strict=True)
+        self.unknowns = [tensor for pair in layers for tensor in pair]
+        self.unknowns += [module._parameters[name] for module, name in self._places]
+        known = {id(unknown) for unknown in self.unknowns}
+        others = [name for name, p in problem.model.named_parameters() if id(p) not in known]
+        if others:
+            raise PinnxError(
+                "train.optimizer gauss_newton: expected a network whose parameters are the weights and biases of its "
+                f"layers, got {', '.join(others)} (model.kind, model.train_frequencies, ...)"
+            )
+        self._memory: dict[str, Tensor] = {}  # of each term's rows: new memory costs as much as filling it
+
+    def at(self, batch: Batch, weights: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Residuals [rows] and the Jacobian in blocks of rows [rows of a term, p], at the points of a batch.
+
+        The next call writes to the memory of the blocks.
+
+        Args:
+            batch: the points.
+            weights: one for each column of the loss.
+        """
+        sizes = [len(term.names) for term in self._problem.terms]
+        found = [
+            self._of_term(term, batch[term.name], scale)
+            for term, scale in zip(self._problem.terms, weights.sqrt().split(sizes), strict=True)
+        ]
+        return torch.cat([values.flatten() for values, _ in found]), [rows.flatten(0, 1) for _, rows in found]
+
+    def _of_term(self, term: Any, points: Mapping[str, Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
+        x, mask = points["x"], points.get("mask")
+        # A field that is prescribed or measured nowhere has no rows.
+        kept = slice(None) if mask is None else mask.any(0).nonzero()[:, 0]
+
+        def residual(jet: pinn_ext.Jet, *numbers: Tensor) -> Tensor:
+            with _giving(self._network, x, jet), _standing_in(self._places, numbers):
+                columns = term.weighed_residual(self._problem.model, points)
+            pieces = [s * column.reshape(len(x), -1) for s, column in zip(scale, columns, strict=True)]
+            return torch.cat([piece[:, kept] for piece in pieces] if mask is not None else pieces, dim=1)
+
+        memory = self._memory.get(term.name)
+        if memory is not None and (len(memory) != len(x) or (mask is not None and memory.shape[1] != len(kept))):
+            memory = None
+        _, B, weights, biases = self._network.operands(x)
+        values, rows = pinn_ext.residual_jacobian(
+            residual,
+            x,
+            B,
+            weights,
+            biases,
+            spec=term.spec,
+            activation=self._network.activation,
+            numbers=self.unknowns[2 * len(weights) :],
+            out=memory,
+        )
+        self._memory[term.name] = rows
+        return values, rows
+
+
+def _network_of(model: FieldModel) -> FourierNetwork:
+    """The one network of a model that `pinn_ext.residual_jacobian` takes."""
+    found = [module for module in model.modules() if isinstance(module, FourierNetwork)]
+    if len(found) != 1 or not found[0].fused:
+        raise PinnxError(f"train.optimizer gauss_newton: expected one Fourier network, got {type(model).__name__}")
+    return found[0]
+
+
+def _unknown_numbers(term: object) -> list[tuple[nn.Module, str]]:
+    """The module and the name of each unknown number of a term."""
+    if isinstance(term, EquationTerm):
+        places = [
+            (m, name) for m in term.equations.modules() for name in m._parameters if m._parameters[name] is not None
+        ]
+        if all(module._parameters[name].numel() == 1 for module, name in places):
+            return places
+    elif isinstance(term, JetTerm) and not hasattr(term, "parameters"):
+        return []
+    raise PinnxError(
+        f"train.optimizer gauss_newton: expected terms of equations and jets with single unknown numbers, "
+        f"got {type(term).__name__}"
+    )
+
+
+@contextmanager
+def _giving(network: FourierNetwork, x: Tensor, jet: pinn_ext.Jet) -> Iterator[None]:
+    """Inside, the network gives this jet: whatever stands around it builds on it."""
+
+    def given(points: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
+        if points.shape != x.shape or spec != jet.spec:
+            raise PinnxError(f"gauss_newton: expected one jet {jet.spec} at the points of the term, got {spec}")
+        return jet
+
+    network.__dict__["jet"] = given
+    try:
+        yield
+    finally:
+        del network.__dict__["jet"]
+
+
+@contextmanager
+def _standing_in(places: Sequence[tuple[nn.Module, str]], numbers: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, unknown numbers are these, one for each point; equations take both."""
+    before = [module._parameters[name] for module, name in places]
+    for (module, name), number in zip(places, numbers, strict=True):
+        module._parameters[name] = number  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for (module, name), number in zip(places, before, strict=True):
+            module._parameters[name] = number

@@ -9,13 +9,18 @@ from pinnx.train.last_good import NonFiniteLossError
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
 from pinnx.train.phases import Phase
+from pinnx.train.precision import AdaptivePrecisionTrainer
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.stateful import Stateful
 from pinnx.train.step_method import FirstOrder, Method
+from pinnx.train.streams import CUDAStreamManager
+from pinnx.train.tensor_pool import TensorPool
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
 __all__ = [
+    "AdaptivePrecisionTrainer",
     "Batch",
+    "CUDAStreamManager",
     "CheckpointFolder",
     "FirstOrder",
     "Hook",
@@ -27,6 +32,7 @@ __all__ = [
     "Problem",
     "Stateful",
     "StoppedBetweenSteps",
+    "TensorPool",
     "Trainer",
     "cosine_schedule",
     "load_checkpoint",

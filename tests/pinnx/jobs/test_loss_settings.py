@@ -68,6 +68,8 @@ def test_precision_as_the_configuration_has_it(tiny: Tiny, tmp_path: Path, no_re
     assert "no cheaper precision pays" in note
     with pytest.raises(PinnxError, match=r"^train\.precision: expected train\.dtype float32 beside it, got float64$"):
         trained(tiny("unsteady_grid", "train.precision=auto", "train.dtype=float64"))
+    with pytest.raises(PinnxError, match=r"^train\.streams: expected 1 on the cpu, where terms run in order, got 2$"):
+        trained(tiny("unsteady_grid", "train.streams=2"))
 
 
 def test_the_ramp_holds_back_the_equations_alone(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

@@ -66,7 +66,7 @@ def second_opinion(config: Config, case: Case, model: FieldModel, fields: Array,
     """
     errors: dict[str, Mapping[str, float]] = {}
     answer, note, facts = _solver(config, case, model, fields)
-    polished, more, polishing = _polished(config, case, model, nu)
+    polished, more, polishing = _polished(config, case, model, fields[:, :2], nu)
     answers = {SOLVER: answer, POLISHED: None if polished is None else polished.at(case.output.points)}
     for name, found in answers.items():
         against = None if found is None else errors_against(case, found)
@@ -153,9 +153,9 @@ def _verdict(config: Config, facts: Mapping[str, Any], network: float | None) ->
 
 
 def _polished(
-    config: Config, case: Case, model: FieldModel, nu: float
+    config: Config, case: Case, model: FieldModel, network: Array, nu: float
 ) -> tuple[GridFields | None, str, dict[str, Any] | None]:
-    """The flow solved from the network's field, a sentence, and the facts."""
+    """The flow solved from the network's field, sentences, and the facts; ``network`` is its velocity, [n, 2]."""
     wanted = config.solver.polish
     if wanted is False:
         return None, "", None
@@ -168,11 +168,14 @@ def _polished(
     except PinnxError as error:
         return None, f"Polished: no answer: {error}.", None
     seconds = time.perf_counter() - began
-    facts = {"steps": steps, "mass": fields.mass, "momentum": fields.momentum, "seconds": seconds}
-    balance = number(max(fields.mass, fields.momentum), 1)
+    apart = _relative(network, fields.at(case.output.points)[:, :2])
+    facts: dict[str, Any] = {"network_apart": apart, "steps": steps, "seconds": seconds}
+    facts |= {"mass": fields.mass, "momentum": fields.momentum}
     note = (
         f"Polished: {steps} steps of Newton's method from the network's field, on one grid. In each cell mass and "
-        f"momentum balance to {balance}. It stands beside the network's field in fields.h5."
+        f"momentum balance to {number(max(fields.mass, fields.momentum), 1)}. It stands beside the network's field in "
+        f"fields.h5. The network differs from it by {percent(apart)}: an estimate of the network's error, as far as "
+        "viscosity and sides are right."
     )
     return fields, note, facts
 

@@ -87,6 +87,14 @@ def test_the_networks_field_is_polished_also_with_its_own_velocity_along_sides(a
     assert ask("solver.beside=false").polished is None
 
 
+@pytest.mark.parametrize("wrong", [0.02, 0.2])
+def test_the_distance_to_the_polished_field_estimates_the_error_of_the_network(ask: Ask, wrong: float) -> None:
+    opinion = ask("solver.beside=false", "solver.polish=null", wrong=wrong)
+    assert opinion.facts is not None
+    assert opinion.facts["polished"]["network_apart"] == pytest.approx(wrong, rel=0.3)
+    assert "an estimate of the network's error, as far as viscosity and sides are right." in opinion.note
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

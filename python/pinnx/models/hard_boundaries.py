@@ -158,8 +158,9 @@ class HardBoundaries(FieldModel):
         for number, (places, components) in enumerate(self._groups):
             near = [distances[i] for i in places]
             factor[:, :, components] = reduce(product, near).data
-            shares = torch.cat(_shares(near), dim=2)  # [s, n, places]
-            lift[:, :, components] = shares @ getattr(self, f"_values_{number}")
+            values = getattr(self, f"_values_{number}")  # [places, components]
+            # No matrix product, whose bits may depend on the number of threads.
+            lift[:, :, components] = sum(share * value for share, value in zip(_shares(near), values, strict=True))
         return lift, Jet(factor, spec)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
@@ -135,3 +136,16 @@ def test_threads_are_not_chosen_by_time_where_bits_depend_on_them(tiny: Tiny, gi
     trainer = made(tiny("unsteady_grid", *given))
     with training._threads(trainer, None, SimpleNamespace(line=print)):
         assert len(trainer.hooks) == chosen
+
+
+@pytest.mark.parametrize("given", [[HARD], [FACTORIZED, "model.train_frequencies=true"], SIREN])
+def test_bits_do_not_depend_on_threads(tiny: Tiny, given: list[str]) -> None:
+    before, found = torch.get_num_threads(), []
+    config = tiny("unsteady_grid", *given, "train.collocation_points=2048", "train.steps=3")
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(bits(trained(made(config))))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]

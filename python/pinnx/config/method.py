@@ -134,7 +134,7 @@ class Model(Section):
     factorization: Factorization = setting(Factorization(), "of the weights of all layers")
     hard_boundaries: Switch = setting(
         False,
-        "numbers at sides and circles hold exactly, by the form of the fields; formulas and other places stay in the "
+        "what is prescribed at sides and circles holds exactly, by the form of the fields; other places stay in the "
         "loss",
     )
     corner_flow: Switch = setting(

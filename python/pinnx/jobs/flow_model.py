@@ -13,22 +13,18 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.models import (
     AddedField,
-    Circle,
     FieldModel,
     FourierNetwork,
     HardBoundaries,
-    Held,
     PirateNetwork,
-    Plane,
     Siren,
     factorize_weights,
     random_frequencies,
     train_frequencies,
 )
-from pinnx.physics import geometry
-from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corner_flow import corner_flow
 from pinnx.physics.corners import Corner
+from pinnx.physics.held_places import held_place
 from pinnx.physics.navier_stokes import NavierStokes
 
 __all__ = ["described", "flow_model"]
@@ -59,12 +55,10 @@ def flow_model(
         raise PinnxError(
             "model.hard_boundaries: expected model.corner_flow=false where sides disagree, as its form has their jump"
         )
-    found = {number: _held(condition, network) for number, condition in enumerate(case.conditions)}
+    found = {number: held_place(condition, network) for number, condition in enumerate(case.conditions)}
     held = {number: place for number, place in found.items() if place is not None}
     if not held:
-        raise PinnxError(
-            "model.hard_boundaries: expected a boundary with numbers at a side or a circle, got none; set it to false"
-        )
+        raise PinnxError("model.hard_boundaries: expected a boundary at a side or a circle, got none; set it to false")
     return HardBoundaries(network, list(held.values())), tuple(held)
 
 
@@ -106,26 +100,6 @@ def _network(model: Model, case: Case, fields: tuple[str, ...], dtype: torch.dty
         middle = ((extents[:, 1] - extents[:, 0]) / 2 / coordinate_scales).tolist()
         return Siren(frequencies, len(fields), omega=model.omega, scale=scale, middle=middle, fixed=periods, **given)
     return FourierNetwork(frequencies, len(fields), activation=model.activation, **given)
-
-
-def _held(condition: BoundaryCondition, network: FieldModel) -> Held | None:
-    """A condition as the form of the fields has it; None where it has to stay in the loss."""
-    bounds, where = condition.bounds, condition.where
-    axes = tuple(bounds)
-    ends = network.inputs(np.array(list(bounds.values())).T)
-    if not condition.constant:
-        return None
-    if isinstance(where, geometry.Side):
-        axis, end = axes.index(where.axis), geometry.SIDES[where.name][1]
-        distance: Plane | Circle = Plane(axis, float(ends[end, axis]), float(ends[1 - end, axis]))
-    elif isinstance(where, geometry.Circle):
-        plane = (axes.index("x"), axes.index("y"))
-        centre = (np.array(where.center) - network.origin[list(plane)]) / network.coordinate_scales[list(plane)]
-        distance = Circle(plane, tuple(centre.tolist()), where.radius / float(network.coordinate_scales[plane[0]]))
-    else:
-        return None
-    values, mask = condition.targets(condition.validation_points(2))
-    return Held(distance, {int(i): float(values[0, i]) for i in np.flatnonzero(mask)})
 
 
 def described(model: Model, network: FieldModel) -> str:

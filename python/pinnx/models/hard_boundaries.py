@@ -2,8 +2,8 @@
 
     y = g + D N,   D = prod_i d_i,   g = sum_i w_i g_i / sum_i w_i,   w_i = prod_{j != i} d_j
 
-N is any model, d_i >= 0 is zero on place i alone, g_i is the number prescribed there; each component has the places
-where it is prescribed. So y = g_i on place i, whatever N is. Where two places with different numbers touch, g depends
+N is any model, d_i >= 0 is zero on place i alone, g_i is what is prescribed there; each component has the places
+where it is prescribed. So y = g_i on place i, whatever N is. Where two places with different values touch, g depends
 on the direction from which one comes (as the flow does at the corner of a lid), and the place listed first owns the
 corner itself. Jets of g, D and N are composed by the product rule.
 
@@ -37,6 +37,14 @@ class Distance(Protocol):
         ...
 
 
+class Prescribed(Protocol):
+    """A value that is not one number: as it is at the point of the place that is next to an input."""
+
+    def jet(self, x: Tensor, spec: JetSpec) -> Jet:
+        """At inputs [n, d], [s, n, 1], in the user's units."""
+        ...
+
+
 @dataclass(frozen=True)
 class Plane:
     """A side of a box, at one end of an axis: ``d = 2 |x - here| / |there - here|``, so that two ends make 4 s (1 - s).
@@ -58,6 +66,12 @@ class Plane:
         if self.axis in spec.first:
             data[1 + spec.first.index(self.axis)] = slope
         return Jet(data, spec)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """The points of the side next to inputs [n, d]."""
+        columns = list(x.unbind(1))
+        columns[self.axis] = torch.full_like(columns[self.axis], self.here)
+        return torch.stack(columns, dim=1)
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,15 @@ class Circle:
         far[0] += 3 * self.radius**2
         return quotient(Jet(data, spec), Jet(far, spec))
 
+    def nearest(self, x: Tensor) -> Tensor:
+        """The points of the circle next to inputs [n, d], which are not its centre."""
+        columns = list(x.unbind(1))
+        offset = torch.stack([columns[axis] - centre for axis, centre in zip(self.axes, self.centre, strict=True)])
+        unit = offset / torch.linalg.vector_norm(offset, dim=0)
+        for axis, centre, direction in zip(self.axes, self.centre, unit, strict=True):
+            columns[axis] = centre + self.radius * direction
+        return torch.stack(columns, dim=1)
+
 
 @dataclass(frozen=True)
 class Held:
@@ -96,15 +119,15 @@ class Held:
 
     Args:
         distance: from the place.
-        values: column of the outputs -> its number there, in the user's units.
+        values: column of the outputs -> what it is there, in the user's units.
     """
 
     distance: Distance
-    values: Mapping[int, float]
+    values: Mapping[int, float | Prescribed]
 
 
 class HardBoundaries(FieldModel):
-    """A model whose fields have prescribed numbers at places, exactly.
+    """A model whose fields have prescribed values at places, exactly.
 
     Args:
         model: N; its scales and origin are those of the whole.
@@ -127,7 +150,7 @@ class HardBoundaries(FieldModel):
             raise PinnxError("hard boundaries: expected a value at a side or a circle, got none")
         self.model = model
         self.thread_invariant = model.thread_invariant
-        self._distances = [place.distance for place in held]
+        self._held = tuple(held)
         # Components that are held at the same places share their distances.
         groups: dict[tuple[int, ...], list[int]] = {}
         for component in range(len(scales)):
@@ -135,9 +158,8 @@ class HardBoundaries(FieldModel):
             if places:
                 groups.setdefault(places, []).append(component)
         self._groups = list(groups.items())
-        for number, (places, components) in enumerate(self._groups):
-            values = [[held[i].values[c] / scales[c] for c in components] for i in places]
-            self.register_buffer(f"_values_{number}", torch.tensor(values).to(model.frequencies), persistent=False)
+        numbers = [[_number(place.values.get(c)) / scales[c] for c in range(len(scales))] for place in held]
+        self.register_buffer("_numbers", torch.tensor(numbers).to(model.frequencies), persistent=False)
 
     @property
     def frequencies(self) -> Tensor:  # type: ignore[override]
@@ -151,17 +173,25 @@ class HardBoundaries(FieldModel):
     @torch.no_grad()
     def _form(self, x: Tensor, spec: JetSpec) -> tuple[Tensor, Jet]:
         """g, [s, n, c], and D."""
-        distances = [distance.jet(x, spec) for distance in self._distances]
+        distances = [place.distance.jet(x, spec) for place in self._held]
         lift = x.new_zeros(spec.num_streams, len(x), len(self.field_scales))
         factor = torch.zeros_like(lift)
         factor[0] = 1
-        for number, (places, components) in enumerate(self._groups):
+        for places, components in self._groups:
             near = [distances[i] for i in places]
             factor[:, :, components] = reduce(product, near).data
-            values = getattr(self, f"_values_{number}")  # [places, components]
-            # No matrix product, whose bits may depend on the number of threads.
-            lift[:, :, components] = sum(share * value for share, value in zip(_shares(near), values, strict=True))
+            for i, share in zip(places, _shares(near), strict=True):
+                # No matrix product, whose bits may depend on the number of threads.
+                lift[:, :, components] += share * self._numbers[i, components]
+                for c in components:
+                    if not isinstance(value := self._held[i].values[c], float):
+                        added = product(Jet(share, spec), value.jet(x, spec)).data[..., 0]
+                        lift[:, :, c] += added.detach() / float(self.field_scales[c])
         return lift, Jet(factor, spec)
+
+
+def _number(value: float | Prescribed | None) -> float:
+    return value if isinstance(value, float) else 0.0
 
 
 def _shares(distances: Sequence[Jet]) -> list[Tensor]:

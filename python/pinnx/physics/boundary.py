@@ -78,6 +78,11 @@ class BoundaryCondition:
         return not any(isinstance(formula, Expression) for formula in self._formulas.values())
 
     @property
+    def formulas(self) -> Mapping[str, Expression | float]:
+        """What is prescribed, by component."""
+        return self._formulas
+
+    @property
     def mask(self) -> np.ndarray:
         """[c] bool, which of u, v[, w], p are prescribed."""
         return np.array([name in self._formulas for name in component_names(self.bounds)])

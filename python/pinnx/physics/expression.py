@@ -18,6 +18,8 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pinnx.errors import PinnxError
 
@@ -25,7 +27,7 @@ __all__ = ["VARIABLES", "Expression"]
 
 VARIABLES = ("x", "y", "z", "t")
 CONSTANTS = {"pi": np.pi, "e": np.e}
-# NumPy's functions of these names -> their number of arguments
+# NumPy's functions of these names, which torch has too -> their number of arguments
 FUNCTIONS = {
     "abs": 1,
     "arccos": 1,
@@ -66,14 +68,14 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.GtE: operator.ge,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
-    ast.And: np.logical_and,
-    ast.Or: np.logical_or,
-    ast.Not: np.logical_not,
+    ast.And: operator.and_,
+    ast.Or: operator.or_,
+    ast.Not: operator.invert,
     # Python binds & and | tighter than comparisons, so both sides must stand in brackets; a number
     # beside them is then an error ("expected a condition") and not a bit operation.
-    ast.BitAnd: np.logical_and,
-    ast.BitOr: np.logical_or,
-    ast.Invert: np.logical_not,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.Invert: operator.invert,
 }
 LOGICAL = (ast.And, ast.Or, ast.Not, ast.BitAnd, ast.BitOr, ast.Invert)
 
@@ -137,6 +139,18 @@ class Expression:
             raise PinnxError(f"expression {self.text!r}: expected finite values, got {result[first]} at {place}")
         return result
 
+    def tensor(self, coordinates: Mapping[str, Tensor]) -> Tensor:
+        """Evaluate the formula in torch, differentiable where its functions are; nothing is checked.
+
+        Args:
+            coordinates: axis name -> [n].
+
+        Returns:
+            [n].
+        """
+        like = next(iter(coordinates.values()))
+        return torch.broadcast_to(_evaluate(self._tree, coordinates, self.text, _Torch(like)), like.shape)
+
     def mask(self, coordinates: Mapping[str, np.ndarray]) -> np.ndarray:
         """Evaluate the formula as a condition at every point.
 
@@ -165,7 +179,7 @@ class Expression:
             raise PinnxError(f"coordinates: expected columns of one length, got {sorted(sizes)}")
         # What comes out is checked by the caller; a warning would only say the same less clearly.
         with np.errstate(all="ignore"):
-            result = _evaluate(self._tree, coordinates, self.text)
+            result = _evaluate(self._tree, coordinates, self.text, _NumPy())
         return np.broadcast_to(result, (sizes.pop(),)).copy()
 
 
@@ -209,17 +223,38 @@ def _names_of(node: ast.AST, text: str) -> set[str]:
     return set().union(*(_names_of(child, text) for child in children))
 
 
-def _evaluate(node: ast.AST, coordinates: Mapping[str, np.ndarray], text: str) -> Any:
+class _NumPy:
+    """What a formula is made of, in NumPy."""
+
+    functions: Any = np
+
+    def constant(self, number: float) -> Any:
+        return np.float64(number)
+
+
+class _Torch:
+    """The same in torch, in the dtype of the coordinates."""
+
+    functions: Any = torch
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+
+    def constant(self, number: float) -> Any:
+        return self._like.new_full((), float(number))
+
+
+def _evaluate(node: ast.AST, coordinates: Mapping[str, Any], text: str, library: _NumPy | _Torch) -> Any:
     def value(child: ast.AST) -> Any:
-        return _evaluate(child, coordinates, text)
+        return _evaluate(child, coordinates, text, library)
 
     match node:
         case ast.Constant(value=number):
-            return np.float64(number)  # type: ignore[arg-type]
+            return library.constant(number)  # type: ignore[arg-type]
         case ast.Name(id=name):
-            return np.float64(CONSTANTS[name]) if name in CONSTANTS else coordinates[name]
+            return library.constant(CONSTANTS[name]) if name in CONSTANTS else coordinates[name]
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return getattr(np, name)(*(value(argument) for argument in arguments))
+            return getattr(library.functions, name)(*(value(argument) for argument in arguments))
         case ast.UnaryOp(op=op, operand=operand):
             return _apply(op, [value(operand)], text)
         case ast.BinOp(left=left, op=op, right=right):
@@ -229,12 +264,12 @@ def _evaluate(node: ast.AST, coordinates: Mapping[str, np.ndarray], text: str) -
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             terms = [value(term) for term in (left, *comparators)]
             pairs = zip(ops, terms[:-1], terms[1:], strict=True)
-            return reduce(np.logical_and, (_apply(op, [a, b], text) for op, a, b in pairs))
+            return reduce(operator.and_, (_apply(op, [a, b], text) for op, a, b in pairs))
     raise AssertionError(f"{ast.dump(node)} passed the whitelist")
 
 
 def _apply(op: ast.AST, operands: list[Any], text: str) -> Any:
-    conditions = [np.asarray(operand).dtype == bool for operand in operands]
+    conditions = [operand.dtype in (np.dtype(bool), torch.bool) for operand in operands]
     if isinstance(op, LOGICAL) and not all(conditions):
         raise PinnxError(
             f"expression {text!r}: expected conditions on both sides of and, or, not, &, |, ~; "

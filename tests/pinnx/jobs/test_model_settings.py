@@ -105,7 +105,7 @@ def test_a_setting_that_would_do_nothing_is_refused(given: list[Any], message: s
             "model.width: expected the 8 features for a piratenet, got 9",
         ),
         ("unsteady_grid", ["model.harmonics=2"], "model.harmonics: expected a periodic axis, got none for 2 harmonics"),
-        ("unsteady_csv", [HARD], "model.hard_boundaries: expected a boundary with numbers at a side or a circle"),
+        ("unsteady_csv", [HARD], "model.hard_boundaries: expected a boundary at a side or a circle"),
     ],
 )
 def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: list[str], message: str) -> None:
@@ -114,7 +114,7 @@ def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: lis
 
 
 def test_what_is_held_leaves_the_loss_and_is_checked(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
-    """All sides held: no column of the loss; one formula among them stays, and is what the largest error is of."""
+    """All sides held: no column of the loss; a place without a distance stays, and is what the largest error is of."""
     sides = '[{"where": {"side": "left"}, "u": 0.3}, {"where": {"side": "right"}, "u": 0.7, "v": 0.1}]'
     metrics = reconstruct(tiny("unsteady_grid", HARD, f"boundaries={sides}"), tmp_path / "held")
     assert metrics["terms"] == ["momentum_x", "momentum_y", "continuity", "data"]
@@ -123,10 +123,12 @@ def test_what_is_held_leaves_the_loss_and_is_checked(tiny: Tiny, tmp_path: Path,
     with h5py.File(tmp_path / "held" / "fields.h5") as file:
         np.testing.assert_allclose(file["u"][:, -1], 0.7, rtol=0, atol=1e-6)
         assert np.ptp(file["u"][:, 2]) > 1e-3
-    mixed = sides.replace("0.3", '"0.3*y"')
+    mixed = sides.replace("0.3", '"0.3*y"').replace("]", ', {"where": {"expression": "t < 0.1"}, "v": 0.25}]')
     metrics = reconstruct(tiny("unsteady_grid", HARD, f"boundaries={mixed}"), tmp_path / "mixed")
     assert metrics["terms"][-1] == "boundary"
     assert metrics["boundary_error_max"] > 1e-3
+    with h5py.File(tmp_path / "mixed" / "fields.h5") as file:
+        np.testing.assert_allclose(file["u"][:, 0], 0.3 * file["y"][()] + np.zeros((4, 1)), rtol=0, atol=1e-6)
     rows = (tmp_path / "mixed" / "history.jsonl").read_text().splitlines()
     assert json.loads(rows[-1])["loss/boundary"] > 0
 

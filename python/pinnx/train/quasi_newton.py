@@ -105,9 +105,9 @@ class QuasiNewton:
     def _moved(self, batch: Batch, here: _Point, start: Tensor) -> bool:
         """Whether a step lowered the loss; the parameters and ``_here`` are behind it then, and H has the pair."""
         length = self._scale
-        if self._curvature.empty:  # the gradient has no scale of its own
-            length *= min(1.0, 1.0 / float(here.gradient.abs().sum()))
         with on_one_thread():  # sums of a vector then do not depend on how many threads there are
+            if self._curvature.empty:  # the gradient has no scale of its own
+                length *= min(1.0, 1.0 / float(here.gradient.abs().sum()))
             direction = self._curvature.times(here.gradient).mul_(-length)
         slope = _dot(direction, here.gradient)
         found = self._search(batch, here, start, direction, slope) if slope < 0 else None

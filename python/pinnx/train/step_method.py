@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from pinnx.threads import on_one_thread
 from pinnx.train.objective import Objective
 from pinnx.train.problem import Batch
 
@@ -87,7 +88,8 @@ class FirstOrder:
 
     def update(self, batch: Batch) -> None:
         if self._clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._objective.parameters, self._clip)
+            with on_one_thread():  # the length then has the same bits on any number of threads
+                torch.nn.utils.clip_grad_norm_(self._objective.parameters, self._clip)
         groups = self.optimizer.param_groups
         rates = [group["lr"] for group in groups]
         for group, rate in zip(groups, rates, strict=True):

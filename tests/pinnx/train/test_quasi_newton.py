@@ -17,6 +17,7 @@ from pinnx.data.collocation import BoxPoints
 from pinnx.errors import PinnxError
 from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import WHOLE, JetTerm, Measured, Points, Share
+from pinnx.threads import on_one_thread
 from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
 from pinnx.train.curvature import Curvature, LimitedMemory, SelfScaledBroyden, broyden_numbers
 from pinnx.train.gauss_newton import GaussNewton
@@ -193,6 +194,25 @@ def test_points_that_stay_are_evaluated_once(name: str) -> None:
     function.constant = False  # weights that adapt
     method.evaluate("second")
     assert function.calls == calls + 2
+
+
+def test_steps_do_not_depend_on_the_number_of_threads(rng: np.random.Generator) -> None:
+    """40,000 unknowns: torch adds so many in parts, one for each thread, unless it is kept from it."""
+    start, scale = rng.normal(size=40_000).tolist(), torch.from_numpy(rng.uniform(0.5, 2.0, size=40_000))
+    found, before = [], torch.get_num_threads()
+
+    def f(x: Tensor) -> Tensor:
+        with on_one_thread():
+            return (scale * (1 + x.square()).sqrt()).sum()
+
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            minimised("lbfgs", function := Function(f, start), steps=4)
+            found.append(function.x)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)
 
 
 def test_smaller_steps_are_smaller() -> None:

@@ -1,6 +1,6 @@
 """What does it buy to take the matrix products of a step in fewer bits, and what does it cost?
 
-    python benchmarks/bench_precision.py [--quick] [--device cuda] [--threads 1] [--output FILE.json]
+    python benchmarks/bench_precision.py [--quick] [--device cuda] [--threads 1 --cpu-time] [--output FILE.json]
 
 Loss and all gradients of the unsteady Navier-Stokes residual, by `navier_stokes_loss`: IEEE float32 first (fused, where
 a fused kernel takes the network), float64, and each precision of ``products``. The gradient is held against the float64
@@ -15,7 +15,7 @@ import argparse
 import ctypes
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from torch import Tensor
 
 import pinn_ext
 
-SIZES = ((2048, 64), (2048, 128), (4096, 256), (4096, 512), (4096, 1024))  # points, width
+SIZES = ((2048, 64), (2048, 128), (2048, 256), (2048, 512), (2048, 1024))  # points, width
+QUICK = Timing(budget_s=0.05, min_rounds=3)
 LAYERS = 4
 # Half a unit in the last place of an operand. A step is a chain of some 30 roundings, which add up by chance.
 UNIT = {"tf32": 2.0**-12, "float16": 2.0**-12, "bfloat16": 2.0**-9, "float32": 2.0**-24, "float64": 2.0**-53}
@@ -139,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("--device cuda: expected a CUDA device, torch finds none")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    timing = Timing(budget_s=0.05, min_rounds=3) if options.quick else Timing()
+    timing = replace(QUICK if options.quick else Timing(), cpu_time=options.cpu_time)
     sizes = [(256, 32)] if options.quick else [size for size in SIZES if size[1] <= options.widest]
     command = " ".join(["python benchmarks/bench_precision.py", *(sys.argv[1:] if arguments is None else arguments)])
     report = start_report("precision", command, device, torch.float32, timing, quick=options.quick, sizes=sizes)
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="one small size, few rounds")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, help="threads of torch and of the kernels (default: torch's choice)")
+    parser.add_argument("--cpu-time", action="store_true", help="CPU time in place of the clock, beside other work")
     parser.add_argument("--widest", type=int, default=512, help="leave out wider networks")
     parser.add_argument("--output", "--out", type=Path, metavar="FILE.json", help="all numbers, machine and versions")
     return parser

@@ -35,6 +35,7 @@ class Timing:
         min_rounds, max_rounds: bounds on their number; `min_rounds` holds also where the budget does not suffice.
         sample_s: a sample repeats the call until it lasts about this long, so that the clock's own cost vanishes.
         cold: write over the last-level cache before every sample, which then is a single call.
+        cpu_time: take the time of all threads of the process in place of the clock's: for one thread beside other work.
     """
 
     budget_s: float = 2.0
@@ -42,6 +43,7 @@ class Timing:
     max_rounds: int = 101
     sample_s: float = 1e-3
     cold: bool = False
+    cpu_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def interleaved(
     Returns:
         Seconds per call, by run and round, and the calls of one sample.
     """
-    clock = _CudaClock(device) if device.type == "cuda" else _CpuClock()
+    clock = _CudaClock(device) if device.type == "cuda" else _CpuClock(timing.cpu_time)
     flush = _flush(device) if timing.cold else None
     calls, prepare, round_s = [], [], 0.0
     for run in runs:
@@ -115,12 +117,15 @@ def _flush(device: torch.device) -> Callable[[], object]:
 
 
 class _CpuClock:
+    def __init__(self, cpu_time: bool) -> None:
+        self._now = time.process_time_ns if cpu_time else time.perf_counter_ns
+
     def seconds(self, run: Callable[[], object], count: int) -> float:
         """Seconds per call."""
-        start = time.perf_counter_ns()
+        start = self._now()
         for _ in range(count):
             run()
-        return (time.perf_counter_ns() - start) * 1e-9 / count
+        return (self._now() - start) * 1e-9 / count
 
 
 class _CudaClock:

@@ -1,23 +1,14 @@
 """In which precision the matrix products of a step are taken: by a schedule, or by trial.
 
 Parameters, derivative streams and sums are float32, whatever the products are (`pinn_ext`); in float64 everything is.
-A schedule names a precision from each of some steps on. By trial, a cheaper precision is taken where one gradient
-agrees with that of IEEE float32, before the first step and every ``TRIAL_EVERY`` steps from there. It is left where
-
-- a loss or a gradient is not finite, which float32 then computes anew,
-- the gradient differs by more than ``GRADIENT_TOLERANCE`` of its length,
-- more than ``UNDERFLOW`` of its entries have become zero, or
-- the mean loss since the last trial is more than ``RISE`` times that before.
-
-A precision that was left is not tried again: late in a training gradients are smaller, and rounding counts more.
-
-Sources: Micikevicius et al., "Mixed precision training", ICLR 2018 (products in float16 with sums in float32, loss
-scale).
+A schedule names a precision from each of some steps on. By trial, a cheaper precision is taken where it does
+(`precision_trial.py`), before the first step and every ``TRIAL_EVERY`` steps from there. Either is left where a loss
+or a gradient is not finite, which float32 then computes anew. What was left by trial is not tried again: late in a
+training gradients are smaller, and rounding counts more.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -27,8 +18,10 @@ from torch import Tensor
 import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
+from pinnx.train.loss_scale import LossScale
 from pinnx.train.objective import Objective
 from pinnx.train.phases import Phases
+from pinnx.train.precision_trial import LossTrend, gradient_difference
 from pinnx.train.problem import Batch
 
 __all__ = ["PRECISIONS", "Precision", "PrecisionPolicy", "precision_name"]
@@ -38,14 +31,6 @@ PRECISIONS: tuple[Precision, ...] = ("float64", "float32", "tf32", "bfloat16", "
 FULL = {"float64": torch.float64, "float32": torch.float32}
 
 TRIAL_EVERY = 50  # two gradients more in 50 steps, 4 % of their time, until the precision is left
-# Fresh points alone turn the gradient of a step by more: on the cavity by 0.1 to 1 of its length.
-GRADIENT_TOLERANCE = 0.05
-UNDERFLOW = 1e-3
-RISE = 1.2
-# As torch's GradScaler: the first scale, and the steps without an overflow after which it doubles.
-FIRST_SCALE = 2.0**16
-DOUBLED_AFTER = 2000
-LARGEST_SCALE = 2.0**24
 # Hidden layers from which the products of bfloat16 save more than fused kernels do, on a CPU (docs/performance.md);
 # models that go layer by layer anyway gain earlier. On CUDA nothing has been measured: beyond 256 no kernel is fused.
 PAYS_FROM = {("cpu", True): 512, ("cpu", False): 128, ("cuda", True): 257, ("cuda", False): 128}
@@ -88,9 +73,7 @@ class PrecisionPolicy:
         self._left: list[str] = []  # precisions that failed: for good, or until the next entry of the schedule
         self._since = -1  # the entry of the schedule at hand
         self._widened = False  # whether the policy has cast to float64
-        self._scale, self._good = FIRST_SCALE, 0
-        self._losses, self._count = torch.zeros((), dtype=torch.float64, device=like.device), 0
-        self._before = math.inf
+        self._scale, self._trend = LossScale(), LossTrend(like.device)
         self.precision: Precision = "float32"
         self.report: Callable[[str], None] = lambda text: None
 
@@ -102,7 +85,7 @@ class PrecisionPolicy:
     @property
     def unsure(self) -> bool:
         """Whether the loss scale is new, so that a step must be checked before the optimiser uses it."""
-        return self.precision == "float16" and self._good % DOUBLED_AFTER == 0
+        return self.precision == "float16" and self._scale.is_new
 
     def begin(self, step: int, phases: Phases) -> None:
         """Sets the precision of a step, from 0, before its points are drawn: these have its dtype."""
@@ -126,22 +109,19 @@ class PrecisionPolicy:
     def took(self, numbers: Tensor, configured: Tensor) -> None:
         """Counts the loss of a step: its numbers (`Objective.gradients`), with the configured weights [c]."""
         if self.precision == "float16":
-            self._good += 1
-            if self._good % DOUBLED_AFTER == 0:
-                self._scale = min(2 * self._scale, LARGEST_SCALE)
+            self._scale.count()
         if self._schedule is None:
-            self._losses.add_(torch.dot(numbers[1:-1].to(configured), configured).double().log())
-            self._count += 1
+            self._trend.add(numbers, configured)
 
     def steps_back(self, step: int, objective: Objective) -> bool:
         """Chooses what is safer after a loss or a gradient that is not finite; False: there is nothing safer."""
         if objective.products == "ieee":
             return False
-        if objective.products == "float16" and self._scale > 1.0:
-            self._scale, self._good = self._scale / 2, 0
-            objective.loss_scale.fill_(self._scale)
+        if objective.products == "float16" and self._scale.lower():
+            objective.loss_scale.fill_(self._scale.value)
             return True
         self._leave(step, "a loss or a gradient is not finite")
+        self._scale.reset()
         objective.products = "ieee"
         return True
 
@@ -152,11 +132,8 @@ class PrecisionPolicy:
             "left": list(self._left),
             "since": self._since,
             "widened": self._widened,
-            "scale": self._scale,
-            "good": self._good,
-            "losses": self._losses,
-            "count": self._count,
-            "before": self._before if math.isfinite(self._before) else None,
+            "scale": self._scale.state_dict(),
+            "trend": self._trend.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -164,10 +141,8 @@ class PrecisionPolicy:
         self.precision = precision_name(state["precision"])
         self._left = list(state["left"])
         self._since, self._widened = int(state["since"]), bool(state["widened"])
-        self._scale, self._good = float(state["scale"]), int(state["good"])
-        self._losses.copy_(state["losses"])
-        self._count = int(state["count"])
-        self._before = math.inf if state["before"] is None else float(state["before"])
+        self._scale.load_state_dict(state["scale"])
+        self._trend.load_state_dict(state["trend"])
 
     def _checked(self, schedule: Mapping[int, object]) -> dict[int, Precision]:
         if 0 not in schedule or any(step < 0 for step in schedule):
@@ -197,16 +172,13 @@ class PrecisionPolicy:
         tried = self.precision != "float32" or bool(self._candidates())
         if step % TRIAL_EVERY or not tried or objective.weights.dtype != torch.float32:
             return
-        mean, before = float(self._losses) / self._count if self._count else math.inf, self._before
-        self._before, self._count = mean, 0
-        self._losses.zero_()
+        risen = self._trend.risen()
         if self.precision != "float32":
-            risen = mean > before + math.log(RISE)
-            rise = f"the mean loss rose from {math.exp(before):.3g} to {math.exp(mean):.3g}" if risen else None
-            if reason := rise or self._differs(objective, batch, self.precision)[0]:
+            reason = risen or gradient_difference(objective, batch, self.precision, self._scale)[0]
+            if reason is not None:
                 self._leave(step, reason)
         for candidate in self._candidates() if self.precision == "float32" else ():
-            reason, error = self._differs(objective, batch, candidate)
+            reason, error = gradient_difference(objective, batch, candidate, self._scale)
             if reason is None:
                 self._say(step, f"{candidate} is tried: its gradient differs by {error:.1e} of that of float32")
                 self.precision = candidate
@@ -219,27 +191,6 @@ class PrecisionPolicy:
         wanted: tuple[Precision, ...] = ("float16", "bfloat16", "tf32")
         return tuple(name for name in wanted if self._pays and name in self._hardware and name not in self._left)
 
-    def _differs(self, objective: Objective, batch: Batch, name: pinn_ext.Products) -> tuple[str | None, float]:
-        """What is wrong with the gradient of a precision at a batch, None if nothing; and its distance from float32."""
-        objective.gradients(batch)
-        wanted = _gradient(objective)
-        while True:
-            objective.loss_scale.fill_(self._scale)
-            objective.gradients(batch, name)
-            got = _gradient(objective)
-            if torch.isfinite(got).all() or name != "float16" or self._scale <= 1.0:
-                break
-            self._scale /= 2
-        error = float(torch.linalg.vector_norm(got - wanted) / torch.linalg.vector_norm(wanted))
-        lost = float(((got == 0) & (wanted != 0)).double().mean())
-        if not math.isfinite(error):
-            return "its gradient is not finite", error
-        if lost > UNDERFLOW:
-            return f"{lost:.1%} of the gradient has become zero", error
-        if error > GRADIENT_TOLERANCE:
-            return f"its gradient differs by {error:.1e} of that of float32, more than {GRADIENT_TOLERANCE}", error
-        return None, error
-
     def _leave(self, step: int, reason: str) -> None:
         self._left.append(self.precision)
         self._say(step, f"float32 in place of {self.precision}: {reason}")
@@ -249,7 +200,7 @@ class PrecisionPolicy:
         rounded = self.precision not in FULL and objective.weights.dtype == torch.float32  # a phase in float64 is IEEE
         objective.products = self.precision if rounded else "ieee"
         if objective.products == "float16":
-            objective.loss_scale.fill_(self._scale)
+            objective.loss_scale.fill_(self._scale.value)
 
     def _cost(self) -> str:
         """Words about a precision that costs time, at the step where it begins."""
@@ -264,11 +215,6 @@ class PrecisionPolicy:
 
     def _say(self, step: int, text: str) -> None:
         self.report(f"precision at step {step + 1}: {text}")
-
-
-def _gradient(objective: Objective) -> Tensor:
-    """The gradient that was evaluated last, in one piece of its own."""
-    return torch.cat([p.grad.reshape(-1) for p in objective.parameters if p.grad is not None])
 
 
 def _width(model: FieldModel) -> int:

@@ -11,7 +11,16 @@ import torch
 
 import pinn_ext
 from pinnx.errors import PinnxError
-from pinnx.train import NonFiniteLossError, Problem, Trainer, load_checkpoint, precision_policy, save_checkpoint
+from pinnx.train import (
+    NonFiniteLossError,
+    Problem,
+    Trainer,
+    load_checkpoint,
+    loss_scale,
+    precision_policy,
+    precision_trial,
+    save_checkpoint,
+)
 from pinnx.train.precision import AdaptivePrecisionTrainer, PrecisionPolicy
 
 Build = Callable[..., Any]
@@ -125,13 +134,13 @@ def test_small_gradients_need_the_loss_scale(make_trainer: Build) -> None:
     objective, batch = trainer.phases.objective, trainer.problem.batch(0)
     objective.weights.fill_(1e-6)
     objective.gradients(batch)
-    exact = precision_policy._gradient(objective)
+    exact = precision_trial.flat_gradient(objective)
 
     def error(scale: float) -> float:
         objective.loss_scale.fill_(scale)
         numbers = objective.gradients(batch, "float16")
         assert torch.isfinite(numbers).all()
-        return float((precision_policy._gradient(objective) - exact).norm() / exact.norm())
+        return float((precision_trial.flat_gradient(objective) - exact).norm() / exact.norm())
 
     assert error(2.0**16) < 1e-3
     assert error(1.0) > 1e-2, "cotangents fall below the range of float16"
@@ -140,35 +149,35 @@ def test_small_gradients_need_the_loss_scale(make_trainer: Build) -> None:
 @pytest.mark.parametrize("check_every", [1, 100])
 def test_a_first_scale_that_overflows_is_lowered_before_the_optimiser(make_trainer: Build, check_every: int) -> None:
     trainer, suited = (make_trainer(precision={0: "float16"}, check_every=check_every) for _ in range(2))
-    trainer.precision._scale = 2.0**24
+    trainer.precision._scale.value = 2.0**24
     found = trained(trainer, 5)
-    assert trainer.precision._scale < 2.0**24
-    suited.precision._scale = trainer.precision._scale
+    assert trainer.precision._scale.value < 2.0**24
+    suited.precision._scale.value = trainer.precision._scale.value
     assert torch.equal(trained(suited, 5), found)
-    assert suited.precision._scale == trainer.precision._scale
+    assert suited.precision._scale.value == trainer.precision._scale.value
 
 
 def test_an_overflow_that_is_seen_some_steps_later(make_trainer: Build) -> None:
     trainer = make_trainer(precision={0: "float16"}, check_every=100)
     trained(trainer, 3)
-    scale = trainer.precision._scale
+    scale = trainer.precision._scale.value
     trainer.problem.terms[1].values *= 1e4
     trained(trainer, 3)
     assert not torch.isfinite(flat(trainer)).all(), "the scale was too large by then"
     trainer.require_finite()
-    assert trainer.precision._scale < scale
+    assert trainer.precision._scale.value < scale
     assert torch.isfinite(flat(trainer)).all()
     assert trainer.step == 6
 
 
 def test_the_loss_scale_doubles_after_good_steps(make_trainer: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision_policy, "DOUBLED_AFTER", 2)
-    monkeypatch.setattr(precision_policy, "FIRST_SCALE", 4.0)
+    monkeypatch.setattr(loss_scale, "DOUBLED_AFTER", 2)
+    monkeypatch.setattr(loss_scale, "FIRST_SCALE", 4.0)
     trainer = make_trainer(precision={0: "float16", 5: "float32"})
     scales = []
     for _ in range(7):
         trainer.train_step()
-        scales.append(trainer.precision._scale)
+        scales.append(trainer.precision._scale.value)
     assert scales == [4.0, 8.0, 8.0, 16.0, 16.0, 16.0, 16.0]
 
 
@@ -181,6 +190,7 @@ def test_what_float16_cannot_hold_is_taken_in_float32(make_trainer: Build) -> No
 
     reduced, plain = build({0: "float16"}), build({0: "float32"})
     assert torch.equal(trained(reduced, 3), trained(plain, 3))
+    assert reduced.precision._scale.value == 2.0**16, "as a later entry of the schedule finds it"
     assert reduced.clock.notes[1:] == [
         "precision at step 1: float32 in place of float16: a loss or a gradient is not finite"
     ]
@@ -221,7 +231,7 @@ def test_a_cheaper_precision_is_tried_and_kept(make_trainer: Build) -> None:
 def test_each_reason_to_leave_it(
     make_trainer: Build, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, reasons: list[str]
 ) -> None:
-    monkeypatch.setattr(precision_policy, limit, value)
+    monkeypatch.setattr(precision_trial, limit, value)
     trainer = make_trainer(precision="auto")
     trained(trainer, 12)
     assert len(trainer.clock.notes) == len(reasons), "it is not tried again"

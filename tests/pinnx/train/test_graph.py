@@ -24,9 +24,20 @@ from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
 from pinnx.losses import CausalWeights, GradNorm, ProgressivePhysics
-from pinnx.train import NonFiniteLossError, Problem, Trainer, graph
+from pinnx.train import (
+    FirstOrder,
+    NonFiniteLossError,
+    Objective,
+    Phase,
+    Problem,
+    Trainer,
+    cosine_schedule,
+    graph,
+)
+from pinnx.train.curvature import LimitedMemory
 from pinnx.train.graph import StepGraph, use_cuda_graph
 from pinnx.train.problem import Batch
+from pinnx.train.quasi_newton import QuasiNewton
 
 REFUSED = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::lift_fresh"}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -150,6 +161,30 @@ def test_loss_and_gradients_are_those_of_eager_steps(
 def test_a_trained_network_is_that_of_eager_steps(make_trainer: Build, optimizer: str) -> None:
     eager, replayed = (make_trainer(optimizer=optimizer, cuda_graph=setting) for setting in ("off", "on"))
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+
+
+@pytest.mark.usefixtures("recorded")
+def test_phases_are_those_of_eager_steps(make_problem: Build) -> None:
+    """Another precision has a graph of its own, and all evaluations of a line search replay it."""
+
+    def adam(objective: Objective, steps: int) -> FirstOrder:
+        optimizer = torch.optim.Adam(objective.parameters, lr=1e-2)
+        return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
+
+    def lbfgs(objective: Objective, steps: int) -> QuasiNewton:
+        like = torch.cat([p.detach().reshape(-1) for p in objective.parameters])
+        return QuasiNewton(objective, LimitedMemory(like, 5))
+
+    def trained(setting: str) -> list[Tensor]:
+        problem = make_problem()
+        phases = [Phase(adam), Phase(lbfgs, first=3, dtype=torch.float64, points_for=2)]
+        weights = dict.fromkeys(problem.names, 1.0)
+        Trainer(problem, phases, weights=weights, steps=8, cuda_graph=setting).run()
+        return problem.parameters()
+
+    eager, replayed = trained("off"), trained("on")
+    assert all(torch.equal(a, b) for a, b in zip(eager, replayed, strict=True))
+    assert {p.dtype for p in replayed} == {torch.float64}
 
 
 @pytest.mark.usefixtures("recorded")

@@ -163,12 +163,12 @@ class EquationTerm:
             drawn["part"] = np.clip(np.floor(elapsed * len(self.time_weights)), 0, len(self.time_weights) - 1)
         return drawn
 
-    def adapt(self, model: FourierNetwork, step: int) -> None:
+    def adapt(self, model: FieldModel, step: int) -> None:
         """Refines the pool before a step, where it is due; that reads the residual of the pool's candidates back."""
         if self.pool is not None:
             self.pool.refine(step, lambda x: self.residual_lengths(model, x))
 
-    def residual_lengths(self, model: FourierNetwork, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def residual_lengths(self, model: FieldModel, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The length of the residual at [n, D] coordinates, times the root of what its square counts, [n]."""
         squares = np.square(_at(model, self.equations, x)[0]).sum(axis=1)
         drawn = self._with_weights(x)

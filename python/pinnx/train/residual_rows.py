@@ -52,7 +52,7 @@ class ResidualRows:
         if others:
             raise PinnxError(
                 "train.optimizer gauss_newton: expected a network whose parameters are the weights and biases of its "
-                f"layers, got {', '.join(others)} (model.kind, model.train_frequencies, ...)"
+                f"layers, got {', '.join(others)} (model.architecture, model.train_frequencies, ...)"
             )
         self._memory: dict[str, Tensor] = {}  # of each term's rows: new memory costs as much as filling it
 

@@ -46,6 +46,7 @@ CASES: dict[str, tuple[str, str | None, list[str], str]] = {
     "demo": ("demo", None, [], "velocity"),
 }
 TRUE_NU = {RE1000: 1e-3, RE3200: 1 / 3200, WAKE: 0.01}
+SMALL = ["model.width=32", "model.frequencies=16"]  # for methods with a matrix of all parameters
 # The preset, and one thing about it that is changed.
 STRATEGIES: dict[str, list[str]] = {
     "preset": [],
@@ -73,6 +74,9 @@ STRATEGIES: dict[str, list[str]] = {
     "RAD": ["train.points.refine.method=rad"],
     "R3": ["train.points.refine={method: r3, every: 10}"],
     "L-BFGS at the end": ["train.phases=[{start: 0.8, optimizer: lbfgs}]"],
+    "small network": SMALL,
+    "small network, Gauss-Newton at the end": [*SMALL, "train.phases=[{start: 0.95, optimizer: gauss_newton}]"],
+    "small network, self-scaled Broyden at the end": [*SMALL, "train.phases=[{start: 0.8, optimizer: ssbroyden}]"],
     "a larger viscosity first": [
         "train.curriculum=[{until: 0.2, numbers: {nu: 0.01}}, {until: 0.4, numbers: {nu: 0.003}}]"
     ],

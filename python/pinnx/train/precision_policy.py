@@ -211,7 +211,7 @@ class PrecisionPolicy:
     def _here(self) -> str:
         kind = "CPU" if self._device == "cpu" else "GPU"
         has = ", ".join(self._hardware) or "none"
-        return f"with this network on this {kind}, whose hardware has {has}"
+        return f"with a network of this width on this {kind} (in hardware: {has})"
 
     def _say(self, step: int, text: str) -> None:
         self.report(f"precision at step {step + 1}: {text}")

@@ -265,4 +265,4 @@ def test_a_narrow_network_stays_in_float32(make_trainer: Build) -> None:
     said: list[str] = []
     auto.precision.report = said.append
     assert torch.equal(trained(plain, 4), trained(auto, 4))
-    assert said[0].startswith("precision at step 1: float32 throughout: no cheaper precision pays with this network on")
+    assert said[0].startswith("precision at step 1: float32 throughout: no cheaper precision pays with a network of")

@@ -1,0 +1,191 @@
+"""How fast are the Jacobian of all residuals and its normal matrix, against vmap(jacrev) and against the arithmetic?
+
+    python benchmarks/bench_jacobian.py [--quick] [--sizes 1500x32x4 ...] [--dtype float32] [--out FILE.json]
+
+Unsteady Navier-Stokes in two dimensions on a network of Fourier features, a row for each residual at each point. The
+rival is plain torch: the jet of one point by closed formulas, ``vmap(jacrev)`` over the points, and one product. Every
+candidate's rows, and the upper triangle of its matrix, are held against the oracle in float64 before and after they are
+timed. Operations of one triangle count; features, activations and the residual do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_step import PEAK_MS, Size
+from harness import Candidate, Case, Timing, Work, measure, rounding_tolerance
+from machine import fma_peak
+from networks import NU, SPEC, Network, draw_network
+from results import finish_report, print_table, start_report, write_json
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+import pinn_ext
+from pinn_ext import Jet, reference
+from pinnx.train.normal_equations import normal_matrix
+
+SIZES: tuple[Size, ...] = ((1500, 32, 4), (600, 64, 4))
+QUICK_SIZES: tuple[Size, ...] = ((100, 16, 2),)
+QUICK, FULL = Timing(budget_s=0.2, min_rounds=3), Timing(budget_s=20.0, min_rounds=5)
+# The rival's intermediate values grow with the points; in pieces it stays in memory, and is as fast.
+RIVAL_POINTS = 250
+PARTS = ("jacobian", "jacobian and normal matrix")
+
+
+def ours(network: Network) -> Callable[[], Tensor]:
+    """Rows [n * 3, p], into the same memory each time, as in a training."""
+    memory: list[Tensor] = []
+
+    def run() -> Tensor:
+        _, rows = pinn_ext.residual_jacobian(
+            lambda jet: pinn_ext.navier_stokes_residual(jet, NU),
+            network.x,
+            network.B,
+            network.weights,
+            network.biases,
+            spec=SPEC,
+            activation="tanh",
+            out=memory[0] if memory else None,
+        )
+        memory[:] = [rows]
+        return rows.flatten(0, 1)
+
+    return run
+
+
+def plain_torch(network: Network) -> Callable[[], Tensor]:
+    """The same rows by ``vmap(jacrev)`` of the residual of one point."""
+    k = 2.0 * math.pi * network.B
+    parameters = network.parameters()
+    rows = vmap(jacrev(partial(_residual_of_point, k)), in_dims=(None, 0))
+
+    def run() -> Tensor:
+        pieces = [rows(parameters, x) for x in network.x.split(RIVAL_POINTS)]
+        return torch.cat([torch.cat([g.flatten(2) for g in piece], dim=2).flatten(0, 1) for piece in pieces])
+
+    return run
+
+
+def _residual_of_point(k: Tensor, parameters: Sequence[Tensor], x: Tensor) -> Tensor:
+    phase = x @ k
+    cos, sin, square = torch.cos(phase), torch.sin(phase), k[1].square() + k[2].square()
+    first = [torch.cat([-sin * rate, cos * rate]) for rate in k]
+    h = torch.stack([torch.cat([cos, sin]), *first, torch.cat([-cos * square, -sin * square])])
+    *hidden, (weight, bias) = zip(parameters[::2], parameters[1::2], strict=True)
+    for w, b in hidden:
+        z = h @ w.T
+        f = torch.tanh(z[0] + b)
+        slope = 1.0 - f * f
+        bending = -2.0 * f * slope * (z[2].square() + z[3].square())
+        h = torch.cat([f[None], slope * z[1:4], (bending + slope * z[4])[None]])
+    y = h @ weight.T
+    (u, v, _), t, dx, dy, laplacian = y[0] + bias, *y[1:]
+    momentum = t[:2] + u * dx[:2] + v * dy[:2] + torch.stack([dx[2], dy[2]]) - NU * laplacian[:2]
+    return torch.cat([momentum, (dx[0] + dy[1])[None]])
+
+
+def oracle(network: Network) -> Tensor:
+    """The rows in float64 by nested derivatives."""
+
+    def residual(jet: Jet) -> Tensor:
+        return reference.navier_stokes_residual(jet, NU)
+
+    given = [network.x, network.B, list(network.weights), list(network.biases)]
+    exact = [[t.double() for t in g] if isinstance(g, list) else g.double() for g in given]
+    pieces = [
+        reference.residual_jacobian(residual, x, *exact[1:], spec=SPEC, activation="tanh")[1]
+        for x in exact[0].split(RIVAL_POINTS)
+    ]
+    return torch.cat(pieces).flatten(0, 1)
+
+
+def operations(network: Network) -> tuple[int, int]:
+    """Of the Jacobian, and of one triangle of the normal matrix.
+
+    A product of each layer forward; for each of the three columns one back to the layer's input (the first has none),
+    and one number of the row for each weight from as many numbers as there are streams.
+    """
+    sizes = [weight.numel() for weight in network.weights]
+    products = sum(sizes) + 3 * (2 * sum(sizes) - sizes[0])
+    unknowns = sum(t.numel() for t in network.parameters())
+    return 2 * SPEC.num_streams * network.num_points * products, 3 * network.num_points * unknowns * (unknowns + 1)
+
+
+def cases(network: Network, dtype: torch.dtype) -> list[Case]:
+    """The Jacobian alone, and with its normal matrix."""
+    wanted = oracle(network)
+    unknowns = wanted.shape[1]
+    rows, plain = ours(network), plain_torch(network)
+    square = wanted.new_empty((unknowns, unknowns))
+    of_rows, of_matrix = operations(network)
+
+    def product() -> Tensor:
+        found = plain()
+        return found.T @ found
+
+    def triangle(found: Any) -> list[Tensor]:
+        return [found.triu()]
+
+    def case(part: str, candidates: tuple[Candidate, ...], reference: Callable[[], list[Tensor]], flops: int) -> Case:
+        numbers = wanted.numel() if part == PARTS[0] else square.numel()
+        size = dtype.itemsize * numbers
+        # A phase of some turns is rounded in the rows; a sum over all rows in the matrix.
+        tolerance = rounding_tolerance(dtype, summands=len(wanted), amplification=100.0)
+        peak = partial(fma_peak, dtype == torch.float64, PEAK_MS)
+        work = Work(dtype.itemsize * (unknowns + network.x.numel()), size, flops)
+        return Case("residual_jacobian", part, network.size, candidates, reference, tolerance, work, "peak", peak)
+
+    alone = (Candidate("pinn_ext", lambda: [rows()]), Candidate("vmap(jacrev)", lambda: [plain()]))
+    both = (
+        Candidate("pinn_ext, product by halves", lambda: normal_matrix([rows()], out=square), triangle),
+        Candidate("vmap(jacrev), J.T @ J", product, triangle),
+    )
+    return [
+        case(PARTS[0], alone, lambda: [wanted], of_rows),
+        case(PARTS[1], both, lambda: [(wanted.T @ wanted).triu()], of_rows + of_matrix),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark from the command line."""
+    options = _parser().parse_args(arguments)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    dtype, device = getattr(torch, options.dtype), torch.device("cpu")
+    sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
+    timing = QUICK if options.quick else FULL
+    command = " ".join(["python benchmarks/bench_jacobian.py", *(sys.argv[1:] if arguments is None else arguments)])
+    report = start_report("jacobian", command, device, dtype, timing, quick=options.quick, sizes=sizes)
+    for size in sizes:
+        for case in cases(draw_network(*size, dtype=dtype), dtype):
+            report.cases.append(measure(case, device, timing, report.limits_before))
+    finish_report(report, device, dtype)
+    print_table(report)
+    if options.out is not None:
+        write_json(report, options.out)
+
+
+def _size(text: str) -> Size:
+    n, width, layers = (int(number) for number in text.split("x"))
+    return n, width, layers
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one small size, few rounds: whether it works")
+    parser.add_argument("--sizes", nargs="+", type=_size, metavar="NxWxL", help="points, width, hidden layers")
+    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    parser.add_argument("--threads", type=int, help="of torch and the kernels (default: torch's choice)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write all numbers, machine and versions")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -247,8 +247,8 @@ class Train(Section):
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
     warm_start: Literal["none", "solver"] = setting(
         "none",
-        "solver: before the first step the network is fitted to the field of a classical solver on coarse grids, where "
-        "that applies (docs/choosing.md)",
+        "solver: the network begins as a fit to the field of a classical solver on coarse grids, which guides the "
+        "training, less and less, where it applies (docs/choosing.md); with balance none",
     )
     warm_up: Natural = setting(0, "steps at the start in which the learning rate grows linearly to lr")
     clip: Positive | None = setting(
@@ -318,6 +318,12 @@ class Train(Section):
     cuda_graph: Literal["auto", "on", "off"] = setting(
         "auto", "replay a step's loss and gradients as a CUDA graph; auto: on a CUDA device"
     )
+
+    @model_validator(mode="after")
+    def _warm_start_has_its_weight(self) -> Train:
+        if self.warm_start != "none" and self.balance.method != "none":
+            raise ValueError(f"warm_start: expected balance.method none beside it, got {self.balance.method}")
+        return self
 
     @model_validator(mode="after")
     def _stages_follow_one_another(self) -> Train:

@@ -166,7 +166,9 @@ def _notes(
     if given is not None and data_nu is not None and given != data_nu:
         notes.append(f"The viscosity is flow.nu = {given:g}; that of the data, {data_nu:g}, is not used.")
     if config.train.warm_start == "solver":
-        notes.append("The network has started from the field of a classical solver on coarse grids.")
+        notes.append(
+            "The network started from the field of a classical solver on coarse grids, which also guided its training."
+        )
     for axis in config.domain.periodic:
         if getattr(config.domain, axis) is None:
             low, high = bounds[axis]

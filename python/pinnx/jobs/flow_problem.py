@@ -108,9 +108,14 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 sampling=train.points.sampling,
             )
         )
+    if train.warm_start == "solver":
+        from pinnx.jobs.warm_start import solver_values  # SciPy's sparse solvers, for these runs alone
+
+        terms.append(solver_values(config, case, field_scales))
     weights = train.weights
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
     configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
+    configured["warm_start"] = weights.data
     problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
     return FlowProblem(
         problem,

@@ -74,7 +74,7 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
     except NonFiniteLossError as error:
         return HeldOut([Measured(GATE, None, f"{note}; {error}")])
     there = _rows(case, left)
-    (data,) = (term for term in flow_problem(config, there).problem.terms if isinstance(term, MeasuredValues))
+    (data,) = (term for term in flow_problem(config, there).problem.terms if type(term) is MeasuredValues)
     measured = [item._replace(gate=GATE, note=note) for item in data.measure(model, num_points=1, seed=0)]
     fluctuation = _fluctuation_error(model, there, place_of.reshape(-1)[left])
     if fluctuation is not None:

@@ -105,9 +105,9 @@ def reconstruct(
     folder.require_free()
     run = _prepare(config, folder, shown, command, watch)
     if config.train.warm_start == "solver":
-        from pinnx.jobs.warm_start import warm_start  # SciPy's sparse solvers, which most runs need at their end only
+        from pinnx.jobs.warm_start import fit_to_solver  # SciPy's sparse solvers, for these runs alone
 
-        _say(console)(warm_start(config, run.case, run.flow))
+        _say(console)(fit_to_solver(config, run.flow))
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
         run.trainer.loss()

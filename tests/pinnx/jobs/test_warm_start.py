@@ -1,21 +1,24 @@
-"""A network that starts from the solver's field: nearer to the flow before its first step, and refused elsewhere."""
+"""A network that starts from the solver's field, which guides it less and less, and is refused where there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from box_files import BOX, EXACT, exact_fields
 from flow_files import TINY
+from same_runs import assert_same_run
 
 from pinnx.config import Config, load_config
-from pinnx.errors import PinnxError
-from pinnx.jobs import reconstruct, warm_start
-from pinnx.jobs.flow_problem import flow_problem
+from pinnx.errors import Interrupted, PinnxError
+from pinnx.jobs import reconstruct, resume, warm_start
 from pinnx.jobs.load_case import load_case
 from pinnx.runs.history import history_columns
+from pinnx.train import Trainer
 
 
 @pytest.fixture
@@ -38,19 +41,64 @@ def test_a_run_begins_near_the_flow(
         metrics = reconstruct(config, tmp_path / start)
         errors[start] = metrics["relative_l2"]
         losses[start] = history_columns(tmp_path / start / "history.jsonl")["loss/data"][0]
-        said = "The network has started from the field of a classical solver on coarse grids." in metrics["notes"]
+        said = any("started from the field of a classical solver" in note for note in metrics["notes"])
         assert said == (start == "solver")
+        assert ("warm_start" in metrics["terms"]) == (start == "solver")
     assert errors["solver"]["velocity"] < 0.2 < errors["none"]["velocity"]
     assert errors["solver"]["p"] < 0.5 * errors["none"]["p"]
     assert losses["solver"] < 0.1 * losses["none"]
 
 
-def test_it_says_what_it_did(box: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_start, "STEPS", 2)
+def test_a_run_that_was_stopped_ends_with_the_same_bits(
+    box: Config, tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start is in the first checkpoint; the field that guides is made again."""
+    monkeypatch.setattr(warm_start, "STEPS", 3)
+    config = box.model_copy(update={"train": box.train.model_copy(update={"warm_start": "solver"})})
+    reconstruct(config, tmp_path / "whole")
+    step, begun = Trainer.train_step, [0]
+
+    def stopped(trainer: Trainer) -> Any:
+        begun[0] += 1
+        if begun[0] == 3 + 4:  # of the fit, and of the run
+            raise KeyboardInterrupt
+        return step(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stopped)
+        with pytest.raises(Interrupted):
+            reconstruct(
+                config.model_copy(update={"train": config.train.model_copy(update={"checkpoint_every": 2})}),
+                tmp_path / "stopped",
+            )
+    resume(tmp_path / "stopped")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_the_solvers_field_counts_less_from_step_to_step(box: Config) -> None:
+    """The share of each step, and the loss with it; the sensors keep theirs."""
     case = load_case(box)
-    said = warm_start.warm_start(box, case, flow_problem(box, case))
-    assert said.startswith("warm start: solved on coarse grids in ")
-    assert "the network has learned that field to " in said
+    values = warm_start.solver_values(box, case, np.ones(3))
+    values.until = 4.0
+    shares = [values.draw(step)["share"] for step in (0, 1, 3, 4, 9)]
+    assert [float(share[0, 0]) for share in shares] == [1.0, 0.75, 0.25, 0.0, 0.0]
+    residual = torch.ones(warm_start.POINTS, 3, dtype=torch.float64)
+    columns = [float(values.columns(residual, {"share": torch.from_numpy(share)})) for share in shares]
+    np.testing.assert_allclose(columns, [1.0, 0.75, 0.25, 0.0, 0.0])
+    wanted = exact_fields(values.coordinates)
+    assert np.linalg.norm(values.values[:, :2] - wanted[:, :2]) < 2e-3 * np.linalg.norm(wanted[:, :2])
+
+
+def test_a_pressure_with_a_value_of_its_own_is_left_alone(box: Config) -> None:
+    prescribed = box.boundaries[0].model_copy(update={"p": 3.0})
+    config = box.model_copy(update={"boundaries": (prescribed, *box.boundaries[1:])})
+    for given, known in ((box, True), (config, False)):
+        assert warm_start.solver_values(given, load_case(given), np.ones(3)).mask[:, 2].all() == known
+
+
+def test_with_weights_that_follow_the_training_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=r"warm_start: expected balance\.method none beside it, got ntk"):
+        load_config("cavity", ["data.path=x.mat", "train.warm_start=solver", "train.balance.method=ntk"])
 
 
 def test_where_the_solver_does_not_apply_it_is_refused(tiny: Callable[..., Config], tmp_path: Path) -> None:

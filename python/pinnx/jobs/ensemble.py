@@ -40,6 +40,7 @@ __all__ = ["Ensemble", "check_members", "sensor_parts", "train_members"]
 LEVEL = 0.9
 # The errors of a part as so many of their quantiles: time does not grow with the number of measurements.
 QUANTILES = 20
+BLOCK = 8192  # points whose interval is found at once
 SEEDS_APART = 1000  # of one member and the next, so that no draw of one is a draw of another
 
 
@@ -200,17 +201,25 @@ def _frame(
 ) -> tuple[NDArray[np.float32], ...]:
     """Mean, deviation and both ends of the interval at the output points of a frame."""
     fields = np.stack([model.predict(case.output.coordinates(frame)) for model in models])
-    velocity = fields[:, None, :, : case.dim]
-    radius = spread[:, :, None]  # [members, quantiles, 1, dim]
-    count = len(models) * QUANTILES
-    last = math.ceil(level * count) - 1
-    shape = (count, *fields.shape[1:-1], case.dim)
-    high = np.partition((velocity + radius).reshape(shape), last, axis=0)[last]
-    low = np.partition((velocity - radius).reshape(shape), count - 1 - last, axis=0)[count - 1 - last]
+    velocity = fields[..., : case.dim]
+    blocks = [_interval(velocity[:, i : i + BLOCK], spread, level) for i in range(0, velocity.shape[1], BLOCK)]
+    low, high = (np.concatenate(ends) for ends in zip(*blocks, strict=True))
     if "p" not in case.measured:
         inside = slice(None) if case.reference is None else case.reference.in_flow
         fields[..., -1] -= fields[:, inside, -1].mean(axis=1, keepdims=True)
     return tuple(a.astype(np.float32) for a in (fields.mean(axis=0), fields.std(axis=0, ddof=1), low, high))
+
+
+def _interval(
+    velocity: NDArray[np.float64], spread: NDArray[np.float64], level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both ends at n points, [n, dim], of velocities [members, n, dim] and errors [members, quantiles, dim]."""
+    count = spread.shape[0] * spread.shape[1]
+    last, shape = math.ceil(level * count) - 1, (count, *velocity.shape[1:])
+    above = (velocity[:, None] + spread[:, :, None]).reshape(shape)
+    below = (velocity[:, None] - spread[:, :, None]).reshape(shape)
+    first = count - 1 - last
+    return np.partition(below, first, axis=0)[first], np.partition(above, last, axis=0)[last]
 
 
 def _coverage(

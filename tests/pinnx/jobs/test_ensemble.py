@@ -45,7 +45,8 @@ def many_sensors(case: Case, places: int) -> Case:
     return replace(case, coordinates=coordinates, velocity=FLOW.velocity(*coordinates.T), speed=None, pressure=None)
 
 
-def test_the_interval_is_that_of_cv_plus(tiny: Tiny) -> None:
+def test_the_interval_is_that_of_cv_plus(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinnx.jobs.ensemble.BLOCK", 7)  # of 30 points
     config = tiny("unsteady_grid", "evals.members=3")
     case = many_sensors(load_case(config), 60)
     part, members = sensor_parts(config, case), [Member(seed) for seed in range(3)]

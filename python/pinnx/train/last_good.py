@@ -64,10 +64,13 @@ class LastGood:
         """The state of the last good step of the first try, and what to raise."""
         assert self._first is not None
         state, error = self._first
-        if not self._tries:
-            return state, error
-        tried = f"tried {self._tries} times again from step {self.step}, at last in steps of {SMALLER**self._tries:g}"
-        return state, NonFiniteLossError(f"{error}; {tried} of their size")
+        parts = [str(error)]
+        if self._tries:
+            smallest = f"at last in steps of {SMALLER**self._tries:g} of their size"
+            parts.append(f"tried {self._tries} times again from step {self.step}, {smallest}")
+        if state["clock"]["step"]:
+            parts.append("try a smaller train.lr in a new --out, resuming repeats it")
+        return state, NonFiniteLossError("; ".join(parts))
 
 
 def refuse_non_finite(step: int, names: Sequence[str], numbers: Tensor) -> None:

@@ -181,14 +181,16 @@ def test_a_loss_that_is_not_finite_is_tried_again_in_smaller_steps(make_trainer:
 
 
 def test_how_often_it_is_tried(make_trainer: Build) -> None:
-    for retries, tried in ((0, ""), (2, "tried 2 times again from step 0, at last in steps of 0.25 of their size")):
+    tried = "tried 2 times again from step 0, at last in steps of 0.25 of their size; "
+    for retries, wanted in ((0, ""), (2, tried)):
         trainer = make_trainer(retries=retries, lr=2e-2, hooks=[seen := Recorder()])
         Overflows(trainer, 1e-4).follow(trainer)
         with pytest.raises(NonFiniteLossError) as caught:
             trainer.run()
         assert len(seen.returns) == retries
         assert str(caught.value).startswith("step 3: expected a finite loss, got inf (")
-        assert str(caught.value).partition("); ")[2] == tried
+        advice = "try a smaller train.lr in a new --out, resuming repeats it"
+        assert str(caught.value).partition("); ")[2] == wanted + advice
 
 
 def test_first_and_last_steps_are_logged(make_trainer: Build) -> None:

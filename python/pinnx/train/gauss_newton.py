@@ -3,8 +3,9 @@
     (J' J + mu 1) d = -J' r,    parameters += s d,    s = 1, 1/2, 1/4, 1/10, 1/30: the first that lowers the loss
 
 r are the weighted residuals whose squares add up to the loss, J their Jacobian. mu is `damping` times the mean of the
-diagonal of J' J. It halves after a whole step, grows by a fifth after a shorter one, and fourfold where none lowers the
-loss, or where the loss at fresh points is higher than it was at those before: the step has fitted its own points alone.
+diagonal of J' J. It shrinks after a whole and a half step, grows after shorter ones, and fourfold where none lowers the
+loss. That a step raises the loss at the next points is no reason for more: next to corners a few points make up the
+loss, and damping that follows them holds the field back elsewhere (cavity at Re 3200, 80 steps: 0.16 for 0.032).
 Float64: the condition of J' J is the square of J's, and float32 has no digits left for it.
 
 Levenberg, Q. Appl. Math. 2 (1944), 164-168; Marquardt, J. SIAM 11 (1963), 431-441. For networks of PDEs this is energy
@@ -13,7 +14,6 @@ natural gradient descent on least squares: Müller and Zeinhofer, ICML 2023.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -29,7 +29,10 @@ from pinnx.train.residual_rows import ResidualRows
 __all__ = ["GaussNewton"]
 
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 1 / 30)
-SMALLEST, LARGEST, FIRMER = 1e-14, 1e12, 4.0
+SMALLEST, LARGEST = 1e-14, 1e12
+# Of the damping, by the length of the step; 1.2 for the others. With 1.2 for halves and quarters too, which the noise
+# of fresh points asks for in most steps, 80 steps on the cavity at Re 3200 ended at 0.032 in place of 0.016.
+GROWTH = {1.0: 0.5, 0.5: 0.7, 0.25: 1.0, 0.0: 4.0}
 # Draws of the points in a row at which no step lowered the loss: then none will.
 GIVES_UP = 20
 # The loss has to be the sum of the rows' squares, to rounding; a robust loss is not.
@@ -60,21 +63,19 @@ class GaussNewton:
         self._objective, self._rows = objective, ResidualRows(objective.problem)
         self._damping, self._length, self._steps, self._failures, self._products = damping, 0.0, 0, 0, 0
         self._equations: NormalEquations | None = None
-        self._total = math.inf
+        self._total = 0.0
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> Tensor:
         objective = self._objective
         total, columns = objective.problem.loss(batch, objective.weights)
         residual, blocks = self._rows.at(batch, objective.weights)
-        squares, before, self._total = float(residual.square().sum()), self._total, float(total)
+        squares, self._total = float(residual.square().sum()), float(total)
         if abs(squares - self._total) > SAME * abs(self._total):
             raise PinnxError(
                 "train.optimizer gauss_newton: expected a loss that is a sum of squares (train.data_loss: squares), "
                 f"got {self._total:g} where the squares add up to {squares:g}"
             )
-        if self._total > before:
-            self._damping = min(FIRMER * self._damping, LARGEST)
         self._equations = NormalEquations(blocks, residual, seed=self._steps, memory=self._equations)
         return torch.cat([total.reshape(1), columns, self._equations.gradient.sum().reshape(1)])
 
@@ -89,7 +90,7 @@ class GaussNewton:
             step = equations.solve(self._damping)
         self._length = 0.0 if step is None else self._searched(batch, step)
         self._products = equations.products
-        growth = {1.0: 0.5, 0.0: FIRMER}.get(self._length, 1.2)
+        growth = GROWTH.get(self._length, 1.2)
         self._damping = min(max(growth * self._damping, SMALLEST), LARGEST)
         self._failures = self._failures + 1 if self._length == 0.0 else 0
         self._steps += 1
@@ -126,4 +127,4 @@ class GaussNewton:
             setattr(self, name, type(getattr(self, name))(state[name]))
 
 
-_STATE = ("_damping", "_length", "_steps", "_failures", "_products", "_total", "stopped")
+_STATE = ("_damping", "_length", "_steps", "_failures", "_products", "stopped")

@@ -54,14 +54,16 @@ def error(got: Tensor | None, wanted: Tensor) -> float:
 
 
 @pytest.mark.parametrize(("rows", "unknowns"), [(90, 40), (40, 90), (300, 600)])
-@pytest.mark.parametrize("damping", [1e-2, 1e-8])
-def test_the_step_is_that_of_damped_least_squares(rows: int, unknowns: int, damping: float) -> None:
+@pytest.mark.parametrize(("damping", "bound"), [(1e-2, 1e-3), (1e-8, 1e-8)])  # by float32 tiles, and in float64
+def test_the_step_is_that_of_damped_least_squares(rows: int, unknowns: int, damping: float, bound: float) -> None:
     J, r = least_squares(rows, unknowns)
     wanted = damped_solution(J, r, damping)
     equations = NormalEquations([J[: rows // 3], J[rows // 3 :]], r)
-    assert error(equations.solve(damping), wanted) < 1e-8  # the condition of J' J, 1e8, on 1e-16
+    assert error(equations.solve(damping), wanted) < bound
     assert error(equations.solve(100 * damping), wanted) > 1e-3
-    assert error(equations.solve(damping), wanted) < 1e-8  # one matrix serves one damping after the other
+    assert error(equations.solve(damping), wanted) < bound  # one matrix serves one damping after the other
+    small = damped_solution(J, r, 1e-7)
+    assert error(equations.solve(1e-7), small) < 1e-8, "in float64 again"
 
 
 def test_memory_of_an_earlier_step_is_used_and_what_is_below_the_diagonal_is_not() -> None:
@@ -70,7 +72,7 @@ def test_memory_of_an_earlier_step_is_used_and_what_is_below_the_diagonal_is_not
     earlier.solve(1.0)
     earlier._matrices[0].fill_(torch.nan)
     later = NormalEquations([J], r, memory=earlier)
-    assert error(later.solve(1e-3), damped_solution(J, r, 1e-3)) < 1e-8
+    assert error(later.solve(1e-5), damped_solution(J, r, 1e-5)) < 1e-8
     assert later._matrices[0].data_ptr() == earlier._matrices[0].data_ptr()
 
 
@@ -97,14 +99,14 @@ def test_conjugate_gradients_agree_with_the_factor(damping: float, monkeypatch: 
 
 
 def test_products_of_float32_are_added_in_float64() -> None:
-    """A sum of many rows has the error of 512 of them; all in float32 it is larger."""
-    J = torch.rand(40_000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    """A sum of many rows has the error of some thousand of them; all in float32 it is larger."""
+    J = torch.rand(400_000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     single = J.float()
     exact = single.double().T @ single.double()
     tiles = normal_matrix([single]).triu()
     naive = (single.T @ single).double().triu()
     errors = [float((found - exact.triu()).abs().max() / exact.max()) for found in (tiles, naive)]
-    assert errors[0] < 1e-7
+    assert errors[0] < 2e-7
     assert errors[0] < 0.5 * errors[1]
 
 

@@ -21,6 +21,7 @@ from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
+from pinnx.jobs.flow_model import described
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
@@ -225,6 +226,7 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
     check_members(config, case)
     trackers = make_trackers(config.train.track)
     flow = flow_problem(config, case)
+    _say(shown.console)(f"network: {described(config.model, flow.problem.model)}")
     trainer = make_trainer(config, flow.problem, flow.weights)
     return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers)
 

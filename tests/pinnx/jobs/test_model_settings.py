@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
@@ -119,7 +121,9 @@ def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: lis
 def test_what_is_held_leaves_the_loss_and_is_checked(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
     """All sides held: no column of the loss; a place without a distance stays, and is what the largest error is of."""
     sides = '[{"where": {"side": "left"}, "u": 0.3}, {"where": {"side": "right"}, "u": 0.7, "v": 0.1}]'
-    metrics = reconstruct(tiny("unsteady_grid", HARD, f"boundaries={sides}"), tmp_path / "held")
+    console = Console(file=io.StringIO(), width=200)
+    metrics = reconstruct(tiny("unsteady_grid", HARD, f"boundaries={sides}"), tmp_path / "held", console=console)
+    assert f"network: {metrics['network']}\n" in console.file.getvalue()
     assert metrics["terms"] == ["momentum_x", "momentum_y", "continuity", "data"]
     assert metrics["boundary_error_max"] < 1e-6
     assert metrics["network"] == "mlp, 99 parameters, composed of jets, boundaries held by its form"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import create_model, model_validator
+from annotated_types import Gt
+from pydantic import AllowInfNan, Strict, create_model, model_validator
 
 from pinn_ext.activation import Activation
 from pinnx.config.kinds import (
@@ -233,6 +234,15 @@ class Stage(Section):
     )
 
 
+class GuardSettings(Section):
+    """Checks at every checkpoint; a training that has lost the physics returns to the last good one."""
+
+    worse: Annotated[float, Strict(), AllowInfNan(False), Gt(1), Says("a number > 1")] = setting(
+        3.0, "a value beyond its red line counts as lost from so many times the last good one on"
+    )
+    returns: Natural = setting(3, "returns in a row before the training stops")
+
+
 class Train(Section):
     """The optimisation."""
 
@@ -263,6 +273,7 @@ class Train(Section):
         "how often the training returns to a state before a loss that is not finite, each time with steps half as "
         "large, before it gives up",
     )
+    guard: GuardSettings | None = setting(GuardSettings(), "null = no checks while it trains")
     lr_nu: Positive | None = setting(
         None, "learning rate at the start of the logarithm of a viscosity that is fitted; null = ten times lr"
     )

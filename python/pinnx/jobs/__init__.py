@@ -4,6 +4,7 @@ load_case        what is known, and where the answer is wanted   configuration -
 flow_problem     the network and the terms of a flow             configuration, Case -> FlowProblem
 training         the trainer of a run, which Ctrl-C may stop
 reconstruction   training, files, report; stopping and resuming
+run_guard        what watches the physics of a run while it trains
 trackers         TensorBoard and MLflow
 outputs          fields.h5
 held_out         the error at sensors that a second, shorter training leaves out

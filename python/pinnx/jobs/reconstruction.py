@@ -27,6 +27,7 @@ from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import checks_at_points, run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
+from pinnx.jobs.run_guard import run_guard
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
@@ -227,7 +228,7 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
     trackers = make_trackers(config.train.track)
     flow = flow_problem(config, case)
     _say(shown.console)(f"network: {described(config.model, flow.problem.model)}")
-    trainer = make_trainer(config, flow.problem, flow.weights)
+    trainer = make_trainer(config, flow.problem, flow.weights, run_guard(config, case, flow.problem))
     return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers)
 
 

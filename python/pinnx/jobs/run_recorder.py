@@ -6,15 +6,18 @@ and written later, and the next checkpoint is tried at its step.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import append_row, flush_rows, rewind
 from pinnx.runs.memory import memory_now
+from pinnx.train.checkpoint import save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
 
@@ -95,6 +98,16 @@ class RunRecorder(Hook):
         except OSError as error:
             last = "there is none" if self.saved_step is None else f"the last one is of step {self.saved_step}"
             self._warn(self._folder.checkpoints, f"step {state['clock']['step']} was not saved, {last}", error)
+
+    def on_incident(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
+        folder, name = self._folder.incidents, f"step-{incident['step']:08d}"
+        try:
+            folder.mkdir(exist_ok=True)
+            write_text(folder / f"{name}.json", json.dumps(incident, indent=1) + "\n")
+            if state is not None:
+                save_checkpoint(folder / f"{name}.safetensors", state)
+        except OSError as error:
+            self._warn(folder, f"the incident at step {incident['step']} was not saved", error)
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Writes a checkpoint.

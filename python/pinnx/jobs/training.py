@@ -16,6 +16,7 @@ from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.phases_of_training import phases_of
 from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.runs.progress import TrainingProgress
+from pinnx.train.guard import Guard
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import sigterm_interrupts
 from pinnx.train.problem import Problem
@@ -39,13 +40,14 @@ class _Shown(Hook):
         self._progress.line(f"note: {text}")
 
 
-def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float]) -> Trainer:
+def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float], guard: Guard | None = None) -> Trainer:
     """The trainer of a configuration.
 
     Args:
         config: the section train is used.
         problem: what is minimised.
         weights: column of the loss -> its weight.
+        guard: judges the training at its checkpoints; None: nothing does.
     """
     settings = config.train
     problem.use_streams(settings.streams)
@@ -59,6 +61,7 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float])
         cuda_graph=settings.cuda_graph,
         precision=_precision(settings),
         retries=settings.retries,
+        guard=guard,
     )
 
 

@@ -71,7 +71,8 @@ def verify_run(path: Path, groups: set[str], say: Callable[[str], None]) -> list
     case = load_case(config, progress=say)
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
-    state.pop("stopwatch", None)
+    for part in ("stopwatch", "guard"):
+        state.pop(part, None)
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
     found = checks_at_points(config, case, flow.problem, config.evals.points)

@@ -71,6 +71,7 @@ class LossWeights:
         configured: [c], constant.
         values: [c], as the next step takes them.
         strategies: what adapts them, by ``adapt_by``.
+        held: whether they stand still at the configured ones from now on, by ``hold``.
 
     Raises:
         PinnxError: a column without a weight, or a weight without a column.
@@ -84,6 +85,7 @@ class LossWeights:
         self.configured = like.new_tensor([weights[name] for name in names])
         self.values = self.configured.clone()
         self.strategies: tuple[WeightStrategy, ...] = ()
+        self.held = False
 
     def adapt_by(self, *strategies: WeightStrategy) -> LossWeights:
         """Has the weights adapted, from the first step on. Returns itself."""
@@ -93,6 +95,8 @@ class LossWeights:
 
     def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         """Has each strategy set its factors for the next step; see `WeightStrategy.adapt`."""
+        if self.held:
+            return
         for strategy in self.strategies:
             strategy.adapt(step, columns, probes)
         self._multiply()
@@ -102,9 +106,17 @@ class LossWeights:
         """Whether the step at hand had easier equations than the last step will have."""
         return any(getattr(strategy, "easier", False) for strategy in self.strategies)
 
+    @torch.no_grad()
+    def hold(self) -> bool:
+        """Takes the configured weights from now on. Returns whether that changes anything."""
+        changes, self.held = bool(self.strategies) and not self.held, True
+        self.values.copy_(self.configured)
+        return changes
+
     def state_dict(self) -> dict[str, Any]:
-        """The values, and the state of each strategy."""
-        return {"values": self.values, **{strategy.name: strategy.state_dict() for strategy in self.strategies}}
+        """The values, whether they are held, and the state of each strategy."""
+        strategies = {strategy.name: strategy.state_dict() for strategy in self.strategies}
+        return {"values": self.values, "held": self.held, **strategies}
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -119,6 +131,7 @@ class LossWeights:
         if state["values"].shape != self.values.shape:
             raise ValueError(f"weights: expected {list(self.values.shape)}, got {list(state['values'].shape)}")
         self.values.copy_(state["values"])
+        self.held = bool(state["held"])
         for strategy in self.strategies:
             strategy.load_state_dict(state[strategy.name])
 

@@ -30,7 +30,7 @@ class RunFolder:
     """
 
     FILES = ("config.yaml", "metrics.json", "history.jsonl", "sensors.csv", "fields.h5", "checkpoints", "report.html")
-    OPTIONAL = ("members", "profile.txt", "profile.json", "tensorboard", "mlflow_run.txt")
+    OPTIONAL = ("incidents", "members", "profile.txt", "profile.json", "tensorboard", "mlflow_run.txt")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -40,6 +40,7 @@ class RunFolder:
         self.sensors = self.path / "sensors.csv"
         self.fields = self.path / "fields.h5"
         self.checkpoints = self.path / "checkpoints"
+        self.incidents = self.path / "incidents"
         self.report = self.path / "report.html"
         self.members = self.path / "members"
         self.profile = self.path / "profile.txt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.guard import Guard, PhysicsLostError
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.last_good import NonFiniteLossError
 from pinnx.train.objective import Objective
@@ -23,12 +24,14 @@ __all__ = [
     "CUDAStreamManager",
     "CheckpointFolder",
     "FirstOrder",
+    "Guard",
     "Hook",
     "LoggedStep",
     "Method",
     "NonFiniteLossError",
     "Objective",
     "Phase",
+    "PhysicsLostError",
     "Problem",
     "Stateful",
     "StoppedBetweenSteps",

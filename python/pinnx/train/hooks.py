@@ -54,3 +54,6 @@ class Hook:
 
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         """At the steps of checkpoints, and at the end: the state of the trainer."""
+
+    def on_incident(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
+        """Where the guard had the training return: what happened, and the state that was left; None: it has ended."""

@@ -125,6 +125,13 @@ class PrecisionPolicy:
         objective.products = "ieee"
         return True
 
+    def give_up(self, step: int, reason: str) -> bool:
+        """Leaves a rounded precision for float32. Returns False where the products are not rounded."""
+        if self.precision in FULL:
+            return False
+        self._leave(step, reason)
+        return True
+
     def state_dict(self) -> dict[str, Any]:
         """The precision, what was left, the loss scale and the trend of the loss."""
         return {

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from pinnx.losses.weighting import LossWeights, Probes
 from pinnx.train.graph import UseCudaGraph
+from pinnx.train.guard import Guard
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finite
@@ -82,6 +83,7 @@ class Trainer:
             the CPU, 100 on a CUDA device.
         precision: step -> precision of its matrix products, or "auto"; see `PrecisionPolicy`.
         retries: how often ``run`` takes the steps before a loss that is not finite again, each time half as large.
+        guard: judges the physics at each checkpoint; None: nothing does.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -102,13 +104,14 @@ class Trainer:
         check_every: int | None = None,
         precision: Mapping[int, object] | Literal["auto"] = MappingProxyType({0: "float32"}),
         retries: int = 3,
+        guard: Guard | None = None,
     ) -> None:
         like = problem.model.frequencies
         self.problem = problem
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
         self.phases = Phases(phases, problem, self.weights, steps=steps, cuda_graph=cuda_graph)
         self.precision = PrecisionPolicy(precision, problem.model)
-        self.precision.report = self._note
+        self.precision.report = self.note
         self.clock = Clock()
         # The phases first: parameters have the dtype of their phase before they take a state.
         self.parts: dict[str, Stateful] = {
@@ -117,7 +120,9 @@ class Trainer:
             **problem.parts(),
             "weights": self.weights,
             "clock": self.clock,
+            **({} if guard is None else {"guard": guard}),
         }
+        self.guard = guard
         self.steps = steps
         self.hooks = list(hooks)
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
@@ -151,7 +156,9 @@ class Trainer:
             StoppedBetweenSteps: Ctrl-C or SIGTERM, after the step at hand.
             KeyboardInterrupt: a second one, at once; the state may be that of half a step.
         """
-        clock = self.clock
+        clock, guard = self.clock, self.guard
+        if guard is not None:
+            guard.begin(self)
         with deferred_interrupt() as interrupted:
             while clock.step < self.steps and not self.phases.ended(clock.step):
                 started = time.perf_counter()
@@ -170,8 +177,10 @@ class Trainer:
                     hook.on_step(clock.step)
                 if logged:
                     self._log()
+                if saved and guard is not None and not guard.holds(self):
+                    continue
                 if ended:
-                    self._note(f"the training ended after step {clock.step} of {self.steps}: {ended}")
+                    self.note(f"the training ended after step {clock.step} of {self.steps}: {ended}")
                 if saved:
                     self.save()
                 if number := interrupted():
@@ -248,7 +257,7 @@ class Trainer:
             NonFiniteLossError: checked, they are not finite, and in IEEE precision they are not either.
         """
         if begun := self.phases.advance(self.step):
-            self._note(begun)
+            self.note(begun)
         self.precision.begin(self.step, self.phases)
         batch = self.phases.batch(self.step)
         self.phases.objective.take_weights()
@@ -295,15 +304,28 @@ class Trainer:
             self.load_state_dict(state)
             raise error
         state, factor = again
+        self.go_back(state)
+        self.method.shrink(factor)
+        self.note(f"{error}; again from step {self.step}, in steps of {factor:g} of their size")
+
+    def go_back(self, state: Mapping[str, Any]) -> None:
+        """Takes an earlier state; notes, incidents and the time spent stay."""
         notes, train_s = self.clock.notes, self.clock.train_s
+        judged = None if self.guard is None else self.guard.state_dict()
         self.load_state_dict(state)
         self.clock.notes, self.clock.train_s = notes, train_s
-        self.method.shrink(factor)
+        if self.guard is not None and judged is not None:
+            self.guard.load_state_dict(judged)
         for hook in self.hooks:
             hook.on_return(self.step)
-        self._note(f"{error}; again from step {self.step}, in steps of {factor:g} of their size")
 
-    def _note(self, text: str) -> None:
+    def tell(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
+        """Gives an incident of the guard to the hooks."""
+        for hook in self.hooks:
+            hook.on_incident(incident, state)
+
+    def note(self, text: str) -> None:
+        """Says what has happened, to the hooks and in the state."""
         self.clock.notes.append(text)
         for hook in self.hooks:
             hook.on_note(text)

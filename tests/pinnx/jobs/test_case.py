@@ -174,7 +174,7 @@ def test_the_demo_is_a_whole_period() -> None:
     assert case.source.startswith("synthetic: ")
     assert case.notes[0] == "domain.x is not given: the period in x is that of the data, 6.28319."
     network = flow_problem(load_config("demo", [*demo, "train.dtype=float64"]), case).problem.model
-    waves = network.frequencies[1:] * 2 * np.pi
+    waves = network.frequencies[1:] * 2 * np.pi / torch.tensor(network.coordinate_scales[1:, None])
     torch.testing.assert_close(waves, waves.round(), rtol=0.0, atol=1e-12)
 
 

@@ -119,10 +119,10 @@ def test_resume_equals_the_uninterrupted_run(make_adaptive: Build, tmp_path: Pat
 
 def test_a_checkpoint_of_other_strategies_is_refused(make_adaptive: Build) -> None:
     state = make_adaptive("gradnorm").state_dict()
-    wanted = r"another weights: weights: expected relobralo, values, got gradnorm, values$"
+    wanted = r"another weights: weights: expected held, relobralo, values, got gradnorm, held, values$"
     with pytest.raises(PinnxError, match=wanted):
         make_adaptive("relobralo").load_state_dict(state)
-    with pytest.raises(PinnxError, match=r"another weights: weights: expected values, got gradnorm, values$"):
+    with pytest.raises(PinnxError, match=r"another weights: weights: expected held, values, got gradnorm, held, values$"):
         make_adaptive("").load_state_dict(state)
 
 

@@ -1,0 +1,68 @@
+"""The guard of a run: the checks of its case at fixed points, with the terms as they were at the start.
+
+What is trained must not judge itself: a term whose numbers change while it trains (a viscosity by accident) is held
+against a copy. Numbers that are to change, found or set by a curriculum, are those of the training.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from pinnx.config import Config
+from pinnx.evals.checks import Check, check
+from pinnx.jobs.case import Case
+from pinnx.jobs.metrics import checks_at_points
+from pinnx.physics.term import Term
+from pinnx.runs.memory import memory_now
+from pinnx.train.guard import Guard
+from pinnx.train.problem import Problem
+
+__all__ = ["run_guard"]
+
+# As many as a step has, or so: of 500 steps a check takes a hundredth of the time.
+POINTS = 1000
+# What the training itself moves towards its limit. Others compare with what it does not see, or are no residuals.
+JUDGED = (
+    "pde_residual_l2",
+    "viscosity_misfit",
+    "conservation",
+    "boundary_error_max",
+    "neumann_error_max",
+    "periodic_error_max",
+    "sensor_misfit",
+)
+
+
+def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
+    """The guard of a configuration; None where it is switched off."""
+    settings = config.train.guard
+    if settings is None:
+        return None
+    changing = bool(config.train.curriculum)
+    fixed = Problem(problem.model, [_judge(term, changing) for term in problem.terms], fields=problem.fields)
+    memory = _memory()
+
+    def checks() -> list[Check]:
+        found = checks_at_points(config, case, fixed, POINTS)
+        return [*(item for item in found if item.name in JUDGED), memory()]
+
+    return Guard(checks, worse=settings.worse, returns=settings.returns)
+
+
+def _judge(term: Term, changing: bool) -> Term:
+    """A copy of a term; the term itself where its numbers are trained or staged."""
+    trained = getattr(term, "parameters", list)()
+    return term if changing or list(trained) else copy.deepcopy(term)
+
+
+def _memory() -> Callable[[], Check]:
+    """The memory of the process by that at the first call."""
+    first: list[float] = []
+
+    def check_memory() -> Check:
+        now = max(memory_now().values())
+        first.append(now)
+        return check("memory", now / first[0])
+
+    return check_memory

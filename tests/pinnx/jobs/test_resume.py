@@ -275,7 +275,7 @@ def test_what_cannot_go_on_says_why(tiny: Tiny, tmp_path: Path, monkeypatch: pyt
     checkpoints = CheckpointFolder(run / "checkpoints")
     other = {"clock": {"step": 4}}
     checkpoints.save(other)
-    with pytest.raises(PinnxError, match="checkpoint: expected one of this configuration, got one without guard, model"):
+    with pytest.raises(PinnxError, match="expected one of this configuration, got one without guard, model"):
         resume(run)
     (run / "checkpoints" / "step-00000004.safetensors").unlink()
     resume(run)

@@ -296,7 +296,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         )
         nu = flow.found().get("nu", case.nu)
         at_sensors = flow.problem.model.predict(case.coordinates)
-        bar.status("solving the flow on a grid, as far as it can be")
+        bar.status("comparing with the classical solver, where it applies")
         opinion = second_opinion(run.config, case, flow.problem.model, evaluation.fields, nu)
         write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors, opinion, ensemble)
         history = history_columns(folder.history)

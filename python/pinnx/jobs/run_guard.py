@@ -40,10 +40,13 @@ def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
     if settings is None:
         return None
     changing = bool(config.train.curriculum)
-    fixed = Problem(problem.model, [_judge(term, changing) for term in problem.terms], fields=problem.fields)
+    judges = [_judge(term, changing) for term in problem.checked]
+    trained = len(problem.terms)
+    fixed = Problem(problem.model, judges[:trained], fields=problem.fields, checks=judges[trained:])
     memory = _memory()
 
     def checks() -> list[Check]:
+        fixed.to_dtype(problem.model.frequencies.dtype)  # that of the phase at hand
         found = checks_at_points(config, case, fixed, POINTS)
         return [*(item for item in found if item.name in JUDGED), memory()]
 

@@ -129,6 +129,15 @@ def test_the_line(make_trainer: Build, values: tuple[float, ...], alarms: int) -
     assert trainer.step == 8
 
 
+def test_a_viscosity_tells_once_it_is_near(make_trainer: Build) -> None:
+    for before, alarms in ((0.3, 0), (0.2, 1)):
+        trainer = make_trainer(
+            steps=6, checkpoint_every=2, guard=judged(before, before, 1.0, before, gate="viscosity_misfit")
+        )
+        trainer.run()
+        assert len(trainer.guard.incidents) == alarms
+
+
 def test_memory_has_a_line_of_its_own(make_trainer: Build) -> None:
     """Twice that of the start is too much, whatever it was before."""
     trainer = make_trainer(steps=8, checkpoint_every=2, guard=judged(1.0, 1.9, 2.1, 1.0, gate="memory"))

@@ -33,8 +33,8 @@ from pinnx.train.step_method import Method
 
 __all__ = ["Guard", "PhysicsLostError"]
 
-# Healthy runs of the demo and the cavity stay below 2 from one checkpoint to the next. A viscosity that is doubled shows
-# as 3 to 4 times the misfit after 30 steps, and more later.
+# Healthy runs of the demo and the cavity stay below 2 from one checkpoint to the next. A viscosity that is doubled
+# shows as 3 to 4 times the misfit after 30 steps, and more later.
 WORSE = 3.0
 RETURNS = 3
 ABSOLUTE = ("memory",)  # a ratio to the start already

@@ -46,7 +46,8 @@ CASES: dict[str, tuple[str, str | None, list[str], str]] = {
     "demo": ("demo", None, [], "velocity"),
 }
 TRUE_NU = {RE1000: 1e-3, RE3200: 1 / 3200, WAKE: 0.01}
-SMALL = ["model.width=32", "model.frequencies=16"]  # for methods with a matrix of all parameters
+PLAIN = "model.factorization.mean=null"
+SMALL = ["model.width=32", "model.frequencies=16", PLAIN]  # for methods with a matrix of all parameters
 # The preset, and one thing about it that is changed.
 STRATEGIES: dict[str, list[str]] = {
     "preset": [],
@@ -61,13 +62,14 @@ STRATEGIES: dict[str, list[str]] = {
     "Huber": ["train.data_loss=huber"],
     "three scales of frequencies": ["model.bands=[0.5, 1.0, 2.0]"],
     "trained frequencies": ["model.train_frequencies=true"],
-    "factorised weights": ["model.factorization.mean=1.0"],
-    "SIREN": ["model.architecture=siren", "model.activation=sine", "model.omega=5.0"],
+    "plain weights": [PLAIN],
+    "SIREN": ["model.architecture=siren", "model.activation=sine", "model.omega=5.0", PLAIN],
     "PirateNet, one block": ["model.architecture=piratenet", "model.layers=1"],
     "hard boundaries": ["model.hard_boundaries=true", "model.corner_flow=false"],
     "harmonics": ["model.harmonics=3"],
     "Latin hypercube": ["train.points.sampling=latin_hypercube"],
-    "Sobol": ["train.points.sampling=sobol"],
+    "uniform points": ["train.points.sampling=uniform"],
+    "plain weights, uniform points": [PLAIN, "train.points.sampling=uniform"],
     "points at walls": ["train.points.walls=0.3"],
     "windows of the time": ["train.points.time_windows=4"],
     "RAR": ["train.points.refine.method=rar"],

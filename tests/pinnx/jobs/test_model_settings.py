@@ -93,7 +93,7 @@ def test_each_setting_acts_and_resumes_to_the_bit(
             [*SIREN, FACTORIZED],
             "factorization.mean: not for a siren, whose omega does the same; set it to null",
         ),
-        (["model.factorization.deviation=0.3"], "deviation: only with a mean, got mean null"),
+        (["model.factorization={mean: null, deviation: 0.3}"], "deviation: only with a mean, got mean null"),
     ],
 )
 def test_a_setting_that_would_do_nothing_is_refused(given: list[Any], message: str) -> None:

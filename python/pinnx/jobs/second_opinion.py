@@ -146,6 +146,11 @@ def _verdict(config: Config, facts: Mapping[str, Any], network: float | None) ->
             f"Look at viscosity, sides and units before believing either: it misses the sensors by {percent(misfit)}, "
             f"the network by {percent(network)}. The stated problem is not the flow that was measured."
         )
+    if misfit > config.evals.limits.sensor_misfit:
+        return (
+            f"Believe neither yet: it misses the sensors by {percent(misfit)}, the network by {percent(network)}. "
+            "Train longer; look at viscosity, sides and units if the network comes closer than it."
+        )
     seen = "with no more than these numbers fitted" if facts["found"] else "without having seen them"
     if facts["network_apart"] <= facts["error"]:
         return f"Both may be believed: they agree within its error, and it matches the sensors to {percent(misfit)}."

@@ -58,6 +58,8 @@ def test_where_the_stated_viscosity_is_wrong_the_sensors_say_so(ask: Ask) -> Non
     opinion = ask("flow.nu=0.5")
     assert opinion.errors["solver"]["velocity"] > 0.05
     assert "Look at viscosity, sides and units before believing either: it misses the sensors by" in opinion.note
+    # A network that is as wrong makes the solver no better.
+    assert "Believe neither yet: it misses the sensors by" in ask("flow.nu=0.5", wrong=0.3).note
 
 
 def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found(ask: Ask) -> None:

@@ -261,6 +261,9 @@ def _verify(options: argparse.Namespace) -> int:
             raise PinnxError(f"verify: expected no settings, as a run has its own, got {', '.join(options.overrides)}")
         checks = verify_run(path, groups, console.print)
     else:
+        for word in options.overrides:
+            if not word.startswith(("data.", "flow.nu=", "evals.limits.")):
+                raise PinnxError(f"override {word!r}: expected a key of data, flow.nu or evals.limits")
         # A wrong order of the axes is a verdict here.
         given = [("data.check_orientation", False), *options.overrides, ("data.path", options.target)]
         checks = verify_flow(load_config(None, given), groups, console.print)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.config import Config
+from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import SIDES, Bounds, Side
@@ -71,6 +72,8 @@ def box_of(
     known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
     walls = [Walls(known, order)]
     for side in unknown:
+        if not _part(profiles[side], side, through=False)(np.linspace(*bounds[_along(side)], 101)).any():
+            raise PinnxError(f"solver.unknown: expected sides with a velocity along them, got {side}, which is at rest")
         still = dict.fromkeys(WALLS, _at_rest)
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
     force = config.problem.forcing or (0.0, 0.0)
@@ -124,6 +127,11 @@ def _part(profile: Profile, side: str, *, along: bool = True, through: bool = Tr
     """The velocity along a side, the one through it, or both."""
     kept = np.array([through, along] if SIDES[side][0] == "x" else [along, through], dtype=np.float64)
     return lambda s: profile(s) * kept
+
+
+def _along(side: str) -> str:
+    """The axis along a side."""
+    return "y" if SIDES[side][0] == "x" else "x"
 
 
 def _at_rest(along: Array) -> Array:

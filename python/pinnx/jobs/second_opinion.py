@@ -113,7 +113,7 @@ def _solver(
 def _found(config: Config, study: Study, fit: Fit) -> dict[str, Any]:
     """The numbers that were fitted, with their standard errors."""
     found = {
-        f"speed of the {side} side": {"value": float(value), "standard_error": float(error)}
+        f"factor of the velocity along the {side} side": {"value": float(value), "standard_error": float(error)}
         for side, value, error in zip(config.solver.unknown, study.a[1:], fit.errors, strict=False)
     }
     if config.problem.learn_nu:

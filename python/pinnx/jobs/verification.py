@@ -177,7 +177,7 @@ def _missing(snapshots: Snapshots, nu: float | None) -> str:
     if snapshots.pressure is None or len(snapshots.pressure) < snapshots.num_times:
         return "no pressure at each time: name its array with data.arrays.p"
     if nu is None:
-        return "no viscosity is known: set flow.nu"
+        return "no viscosity is known: set flow.nu, or name its array with data.arrays.nu"
     if snapshots.steady or snapshots.num_times >= 7:
         return ""
     return f"{snapshots.num_times} frames are too few for a derivative in time: 7 are needed"

@@ -68,10 +68,10 @@ def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found(ask: Ask) -> Non
     assert opinion.facts is not None
     found = opinion.facts["found"]
     assert found["nu"]["value"] == pytest.approx(0.05, rel=0.05)
-    assert found["speed of the top side"]["value"] == pytest.approx(0.5, rel=0.05)
+    assert found["factor of the velocity along the top side"]["value"] == pytest.approx(0.5, rel=0.05)
     assert 0 < found["nu"]["standard_error"] < 0.02
     assert opinion.errors["solver"]["velocity"] < 0.01
-    assert "and found from these speed of the top side = " in opinion.note
+    assert "and found from these factor of the velocity along the top side = " in opinion.note
     assert "with no more than these numbers fitted" in opinion.note
     # Without the search the doubled speed is another flow.
     assert ask(doubled).errors["solver"]["velocity"] > 0.1
@@ -118,3 +118,9 @@ def test_where_it_does_not_apply_one_sentence_says_why(tiny: Tiny, name: str, wh
 
 def test_a_solver_without_an_answer_says_so(ask: Ask) -> None:
     assert ask("solver.cells=9").note == "Solver: no answer: solver.cells: expected 18 or more, got 9."
+
+
+def test_a_factor_of_rest_is_no_unknown(ask: Ask) -> None:
+    rest = ("boundaries.3.u", 0.0)
+    wanted = "Solver: no answer: solver.unknown: expected sides with a velocity along them, got top, which is at rest."
+    assert ask(rest, "solver.unknown=[top]").note == wanted

@@ -92,7 +92,10 @@ def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -
     assert (status, set(unchecked)) == (1, {"pde_residual_l2", "energy_budget"})
     assert unchecked["energy_budget"]["note"] == "no pressure at each time: name its array with data.arrays.p"
     status, checks, _ = verified(stored(tmp_path), *NAMED)
-    assert (status, checks[-1]["note"]) == (1, "no viscosity is known: set flow.nu")
+    assert (status, checks[-1]["note"]) == (
+        1,
+        "no viscosity is known: set flow.nu, or name its array with data.arrays.nu",
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,7 @@ def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -
         (("nowhere",), "nowhere: expected a run, a checkpoint or a file, found nothing there"),
         ((".",), ".: expected a run, one of its checkpoints, or a file, found no config.yaml with it"),
         (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, whose configuration"),
+        (("flow.npz", "train.steps=5"), "override 'train.steps=5': expected a key of data, flow.nu or evals.limits"),
         ((".", "flow.nu=1"), "verify: expected no settings, as a run has its own, got flow.nu=1"),
     ],
 )

@@ -54,9 +54,10 @@ REFINE_SETTINGS = {
 class PointSettings(Section):
     """How the points of a step are spread over the domain."""
 
-    sampling: Literal["uniform", "latin_hypercube", "sobol"] = setting(
+    sampling: Literal["uniform", "latin_hypercube", "sobol", "grid"] = setting(
         "uniform",
-        "uniform: independent of one another; latin_hypercube, sobol: evenly, new in each step too",
+        "uniform: independent of one another; latin_hypercube, sobol: evenly, new in each step too; grid: the centres "
+        "of n^d equal cells in each step (boundary conditions then take sobol)",
     )
     walls: Factor = setting(
         0.0,
@@ -78,6 +79,8 @@ class PointSettings(Section):
             raise ValueError("wall_layer: only with walls > 0, got walls 0")
         if self.time_windows == 1 and self.windows_until != type(self).model_fields["windows_until"].default:
             raise ValueError("windows_until: only with time_windows > 1, got time_windows 1")
+        if self.sampling == "grid" and (self.walls > 0.0 or self.refine.method != "none"):
+            raise ValueError("sampling: expected walls 0 and refine.method none with grid, as they replace its points")
         if self.refine.method != "none" and self.refine.share + self.walls > 1.0:
             raise ValueError(
                 f"walls: expected at most 1 - refine.share = {1.0 - self.refine.share:g}, got {self.walls:g}"

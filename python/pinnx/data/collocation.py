@@ -1,10 +1,11 @@
-"""Random points in a box, drawn by counter: point i depends on (seed, step, stream, i).
+"""Points in a box; random ones are drawn by counter: point i depends on (seed, step, stream, i).
 
     x_i = lo + (hi - lo) * U_i
 
     uniform          U_i = words 0 .. d-1 of Philox4x64-10, 53 bits each
     sobol            U_i = point i of the Sobol sequence, with a digital shift (exclusive or) that each step draws
     latin_hypercube  U_i = (order_i + V_i) / num, a permutation of 0 .. num-1 for each axis; V_i is uniform
+    grid             U_i = (k_i + 1/2) / m, the centres of m^d = num equal cells, the last axis the fastest; no draw
 
 One counter block holds four words and serves one point, so a point does not depend on how many
 others are drawn, nor on who draws them: ranks, micro-batches and a resumed run agree bitwise.
@@ -20,6 +21,7 @@ L2-discrepancy for anchored boxes", J. Complexity 14 (1998), digital shifts. McK
 from __future__ import annotations
 
 import functools
+import math
 from typing import Literal
 
 import numpy as np
@@ -30,7 +32,7 @@ from pinnx.errors import PinnxError
 
 __all__ = ["BoxPoints", "Sampling", "UniformPoints", "uniform_points"]
 
-Sampling = Literal["uniform", "latin_hypercube", "sobol"]
+Sampling = Literal["uniform", "latin_hypercube", "sobol", "grid"]
 
 WORDS_PER_POINT = 4  # one Philox4x64 block
 # The top 53 bits fill the mantissa of a float64: values k / 2^53 in [0, 1).
@@ -161,8 +163,25 @@ class _LatinPoints(UniformPoints):
         return (orders + super()._unit(step)) / self._num
 
 
+class _GridPoints(UniformPoints):
+    """As `UniformPoints`, on a grid that is the same in each step: the midpoint rule of an integral."""
+
+    def __init__(self, lo: ArrayLike, hi: ArrayLike, rows: range, num: int) -> None:
+        super().__init__(lo, hi, 0, seed=0)
+        d = len(self._low)
+        along = round(num ** (1 / d))
+        if along**d != num:
+            above = math.ceil(num ** (1 / d))
+            raise PinnxError(f"grid: expected n^{d} points, such as {above**d}, got {num}")
+        cells = np.unravel_index(np.arange(rows.start, rows.stop), (along,) * d)
+        self._centres = (np.stack(cells) + 0.5) / along
+
+    def _unit(self, step: int) -> np.ndarray:
+        return self._centres.copy()
+
+
 class BoxPoints:
-    """Points of a box, fresh in each step, of which a rank or a micro-batch draws its own rows.
+    """Points of a box, fresh in each step but for a grid, of which a rank or a micro-batch draws its own rows.
 
     Args:
         lo: [d] lower corner.
@@ -171,6 +190,9 @@ class BoxPoints:
         seed: key of the whole run.
         stream: separates uses within a step.
         sampling: how they are spread over the box; see the file's head.
+
+    Raises:
+        PinnxError: as `uniform_points`; a grid of a number of points that is no n^d.
     """
 
     def __init__(
@@ -183,6 +205,8 @@ class BoxPoints:
                 return _SobolPoints(lo, hi, rows, seed=seed, stream=stream)
             if sampling == "latin_hypercube":
                 return _LatinPoints(lo, hi, rows, num, seed=seed, stream=stream)
+            if sampling == "grid":
+                return _GridPoints(lo, hi, rows, num)
             return UniformPoints(lo, hi, len(rows), seed=seed, first_index=rows.start, stream=stream)
 
         self._made = functools.lru_cache(maxsize=8)(make)

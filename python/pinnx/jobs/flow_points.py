@@ -40,17 +40,21 @@ def flow_points(config: Config, case: Case) -> InnerPoints:
             raise PinnxError("train.points.time_windows: expected a flow with times, got a steady one; set it to 1")
         last_step = given.windows_until * train.steps
         window = partial(growing_window, windows=given.time_windows, last_step=last_step)
-    return InnerPoints(
-        case.bounds,
-        train.collocation_points,
-        seed=train.seed,
-        sampling=given.sampling,
-        bodies=bodies_of(case.conditions),
-        walls=walls_of(case.conditions),
-        wall_share=given.walls,
-        wall_layer=layer,
-        window=window,
-    )
+    try:
+        return InnerPoints(
+            case.bounds,
+            train.collocation_points,
+            seed=train.seed,
+            sampling=given.sampling,
+            bodies=bodies_of(case.conditions),
+            walls=walls_of(case.conditions),
+            wall_share=given.walls,
+            wall_layer=layer,
+            window=window,
+        )
+    except PinnxError as error:
+        wrong_grid = given.sampling == "grid" and str(error).startswith("grid:")
+        raise PinnxError(f"train.collocation_points: {error}" if wrong_grid else str(error)) from None
 
 
 def flow_pool(config: Config, points: InnerPoints) -> PointPool | None:

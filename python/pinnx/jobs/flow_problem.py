@@ -105,7 +105,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 seed=train.seed,
                 scales=field_scales,
                 check_radius=radius or 0.0,
-                sampling=train.points.sampling,
+                # A grid of a side in time or space would need a power of n of its own.
+                sampling="sobol" if train.points.sampling == "grid" else train.points.sampling,
             )
         )
     if train.warm_start == "solver":

@@ -135,6 +135,18 @@ def test_even_samplings_estimate_a_mean_without_bias_and_better(sampling: str, s
     assert even.std() < 0.5 * random.std()
 
 
+def test_a_grid_is_the_midpoint_rule_in_each_step_and_its_rows_are_shared():
+    drawn = BoxPoints([-1.0, 0.0], [1.0, 3.0], 9, seed=1, sampling="grid")
+    whole = drawn.draw(5, range(9))
+    expected = [(x, y) for x in (-2 / 3, 0.0, 2 / 3) for y in (0.5, 1.5, 2.5)]
+    np.testing.assert_allclose(whole, expected, rtol=0, atol=tolerances.CIRCLE_RADIUS)
+    whole[:] = np.nan  # what a caller does to its points stays there
+    rest = BoxPoints([-1.0, 0.0], [1.0, 3.0], 9, seed=2, sampling="grid").draw(6, range(4, 9))
+    assert np.array_equal(drawn.draw(0, range(9))[4:], rest)
+    with pytest.raises(PinnxError, match=r"grid: expected n\^2 points, such as 16, got 10"):
+        BoxPoints([0.0, 0.0], [1.0, 1.0], 10, seed=1, sampling="grid")
+
+
 def test_an_axis_without_width_samples_a_face():
     points = uniform_points([0, 2, 0], [1, 2, 1], 10, seed=0, step=0)
     assert np.array_equal(points[:, 1], np.full(10, 2.0))

@@ -35,6 +35,7 @@ REFINED = {
     [
         ([], "train.points.sampling=sobol"),
         ([], "train.points.sampling=latin_hypercube"),
+        (["train.collocation_points=27"], "train.points.sampling=grid"),
         ([SIDES], "train.points.walls=0.25"),
         ([SIDES, "train.points.walls=0.25"], "train.points.wall_layer=0.02"),
         ([], "train.points.time_windows=3"),
@@ -153,10 +154,12 @@ def test_a_body_is_blank_where_measurements_have_no_reference(tiny: Tiny, tmp_pa
             [*REFINED["rar"], "train.points.refine.share=0.8", "train.points.walls=0.3"],
             "at most 1 - refine.share = 0.2",
         ),
+        (["train.points={sampling: grid, walls: 0.1}"], "expected walls 0 and refine.method none with grid"),
+        (["train.points={sampling: grid, refine: {method: rad}}"], "expected walls 0 and refine.method none with grid"),
         (["train.points.wall_layer=0.1"], "wall_layer: only with walls > 0, got walls 0"),
         (["train.points.windows_until=0.1"], "windows_until: only with time_windows > 1, got time_windows 1"),
         (["train.points.refine.percentile=101.0"], "expected a number >= 0 and <= 100, got 101"),
-        (["train.points.sampling=halton"], "expected one of uniform, latin_hypercube, sobol, got 'halton'"),
+        (["train.points.sampling=halton"], "expected one of uniform, latin_hypercube, sobol, grid, got 'halton'"),
     ],
 )
 def test_a_setting_that_would_do_nothing_is_refused(given: list[str], message: str) -> None:
@@ -183,8 +186,13 @@ def test_a_setting_that_would_do_nothing_is_refused(given: list[str], message: s
             "shortest side, 1.5, got 9",
         ),
         ("unsteady_grid", [*REFINED["rad"], "train.points.refine.candidates=8"], "candidates: expected more than 8, "),
+        (
+            "unsteady_grid",
+            ["train.points.sampling=grid"],
+            r"collocation_points: grid: expected n\^3 points, such as 27, got 16",
+        ),
     ],
 )
 def test_points_that_do_not_fit_the_case_are_refused(tiny: Tiny, name: str, given: list[str], message: str) -> None:
-    with pytest.raises(PinnxError, match=rf"^train\.points\..*{message}"):
+    with pytest.raises(PinnxError, match=rf"^train\..*{message}"):
         trained(tiny(name, *given))

@@ -99,9 +99,10 @@ def draw_spread(fields: RunFields, facts: Mapping[str, Any]) -> Picture | None:
 
 
 def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, alt: str) -> Picture:
-    """Maps two in a row, each with its title, quantity and frame."""
+    """Maps at most two in a row, each with its title, quantity and frame."""
     size = panel_size(fields.plane, 4.4, 3.4)
-    figure, axes = new_figure(size, [BAR] * 2, (len(panels) + 1) // 2, down=0.45)
+    columns = min(2, len(panels))
+    figure, axes = new_figure(size, [BAR] * columns, -(-len(panels) // columns), down=0.45)
     name_outer_axes(axes)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
@@ -119,7 +120,7 @@ def _compare(
 ) -> Picture:
     labels = [fields.time_of(frame) if by_time else name for name, frame in rows]
     size = panel_size(fields.plane, 3.5, 2.9)
-    figure, panels = new_figure(size, [0.15, BAR, BAR], len(rows), left=0.75 + room_for(labels))
+    figure, panels = new_figure(size, [0.35, BAR, BAR], len(rows), left=0.75 + room_for(labels))
     saturated = False
     for (left, middle, right), label, (name, frame) in zip(panels, labels, rows, strict=True):
         found, wanted = fields.picture(name, frame), fields.picture(name, frame, reference=True)

@@ -227,7 +227,7 @@ def _add_verify(commands: Any) -> None:
         "verify",
         help="check the physics of a run or of a file",
         description="Checks the model of a run, or the flow of a file, anew; without an option all checks. The exit "
-        "status is 0 where all passed, else 1.",
+        "status is 0 where all passed, 1 where one did not, 3 where none failed and one could not be checked.",
         epilog="Settings are for files: those of the section data, flow.nu and evals.limits, such as data.arrays.u=U "
         "flow.nu=0.01; docs/verification.md explains each check.",
     )
@@ -238,7 +238,8 @@ def _add_verify(commands: Any) -> None:
     add("--conservation", action="append_const", dest="groups", const="conservation", help="mass, momentum, energy")
     add("--boundary", action="append_const", dest="groups", const="boundary", help="boundary conditions, periods")
     add("--pde-residual", action="append_const", dest="groups", const="pde-residual", help="residuals of the equations")
-    add("--verbose", action="store_true", help="points and error of each check, and all that it says")
+    add("--corner-radius", type=_radius, metavar="R", help="leave out points nearer to a corner where sides disagree")
+    add("--verbose", action="store_true", help="points, own error and worst place of each check, and all that it says")
     add("--json", action="store_true", help="print the verdicts as JSON and nothing else")
     add("--quiet", action="store_true", help="show nothing but errors")
     verify.set_defaults(run=_verify, word="target", groups=[])
@@ -249,7 +250,9 @@ def _verify(options: argparse.Namespace) -> int:
         raise PinnxError("verify: expected a run, a checkpoint or a file, got none (see pinnx verify --help)")
     _job()
     from pinnx.config import load_config
-    from pinnx.jobs.verification import is_run, verdicts_table, verify_flow, verify_run
+    from pinnx.jobs.flow_verification import verify_flow
+    from pinnx.jobs.verdicts import closing_line, exit_status, notes, verdicts_table
+    from pinnx.jobs.verification import is_run, verify_run
 
     path, console = Path(options.target), _console(options)
     console.quiet |= options.json
@@ -259,21 +262,32 @@ def _verify(options: argparse.Namespace) -> int:
     if is_run(path):
         if options.overrides:
             raise PinnxError(f"verify: expected no settings, as a run has its own, got {', '.join(options.overrides)}")
-        checks = verify_run(path, groups, console.print)
+        checks = verify_run(path, groups, console.print, corner_radius=options.corner_radius)
     else:
         for word in options.overrides:
             if not word.startswith(("data.", "flow.nu=", "evals.limits.")):
                 raise PinnxError(f"override {word!r}: expected a key of data, flow.nu or evals.limits")
         # A wrong order of the axes is a verdict here.
         given = [("data.check_orientation", False), *options.overrides, ("data.path", options.target)]
-        checks = verify_flow(load_config(None, given), groups, console.print)
+        checks = verify_flow(load_config(None, given), groups, console.print, corner_radius=options.corner_radius)
     if options.json:
         print(json.dumps([item.as_dict() for item in checks], allow_nan=False, indent=1))
     console.print(verdicts_table(checks, verbose=options.verbose))
-    for item in checks:
-        if item.note and (options.verbose or not item.passed):
-            console.print(f"{item.name}: {item.note}", soft_wrap=True)
-    return 0 if checks and all(item.passed for item in checks) else 1
+    for line in notes(checks, verbose=options.verbose):
+        console.print(line, soft_wrap=True)
+    console.print(closing_line(checks), soft_wrap=True)
+    return exit_status(checks)
+
+
+def _radius(text: str) -> float:
+    """A length > 0."""
+    try:
+        radius = float(text)
+    except ValueError:
+        radius = 0.0
+    if not 0.0 < radius < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a length > 0, got {text!r}")
+    return radius
 
 
 def _add_sensors(commands: Any) -> None:
@@ -470,7 +484,11 @@ def _verdicts(metrics: dict[str, Any]) -> str:
     """Checks that failed, and those with a warning, by name."""
     parts = []
     for status, words in (("failed", "checks failed"), ("warning", "with a warning")):
-        names = dict.fromkeys(item["name"] for item in metrics["checks"] if item["status"] == status)
+        names = [
+            f"{item['name']} ({item['part']})" if "part" in item else item["name"]
+            for item in metrics["checks"]
+            if item["status"] == status
+        ]
         parts += [f"{words}: {', '.join(names)}"] if names else []
     return "; ".join(parts) or "all checks passed"
 

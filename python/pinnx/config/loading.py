@@ -148,6 +148,8 @@ def _split(override: str) -> tuple[str, Any]:
     path, separator, text = override.partition("=")
     if not separator or not path.strip():
         raise PinnxError(f"override {override!r}: expected key=value")
+    if text.startswith("@"):  # an attribute of a file; in YAML it would need quotes within those of the shell
+        return path.strip(), text
     return path.strip(), parse_yaml(text, f"override {override!r}")
 
 

@@ -26,10 +26,11 @@ Status = Literal["passed", "warning", "failed", "not checked"]
 class Check:
     """One verdict. ``value`` is NaN where nothing could be checked; the status is "failed" then.
 
-    ``everywhere`` is the number with the places that ``value`` leaves out, where there are any. ``scale`` is what one
-    unit of ``value`` is in the units of the data, ``num_points`` how many points it is a norm over, and
-    ``discretisation`` an estimate of the error of the check itself; None where it has no meaning. "not checked" is no
-    pass.
+    ``part`` says of which part of the flow it is, where several checks have one name. ``everywhere`` is the number with
+    the places that ``value`` leaves out, where there are any. ``scale`` is what one unit of ``value`` is in the units
+    of the data, ``num_points`` how many points it is a norm over, and ``discretisation`` an estimate of the error of
+    the check itself. ``worst`` is the largest number of which ``value`` is a norm, and ``worst_at`` its place, then
+    its time. All are None where they have no meaning. "not checked" is no pass.
     """
 
     name: str
@@ -43,6 +44,14 @@ class Check:
     scale: float | None = None
     num_points: int | None = None
     discretisation: float | None = None
+    part: str = ""
+    worst: float | None = None
+    worst_at: tuple[float, ...] | None = None
+
+    @property
+    def label(self) -> str:
+        """The name, and of which part of the flow: no two checks of one verdict have the same."""
+        return f"{self.name} ({self.part})" if self.part else self.name
 
     @property
     def passed(self) -> bool:
@@ -60,10 +69,11 @@ class Check:
             "status": self.status,
             "passed": self.passed,
             "note": self.note,
+            **({"part": self.part} if self.part else {}),
             **({} if self.everywhere is None else {"everywhere": _finite(self.everywhere)}),
             **{
                 name: value
-                for name in ("scale", "num_points", "discretisation")
+                for name in ("scale", "num_points", "discretisation", "worst", "worst_at")
                 if (value := getattr(self, name)) is not None
             },
         }
@@ -76,6 +86,7 @@ def check(
     limits: Mapping[str, float] | None = None,
     note: str = "",
     everywhere: float | None = None,
+    part: str = "",
 ) -> Check:
     """Holds one number, an error or a norm, against its gate.
 
@@ -85,6 +96,7 @@ def check(
         limits: limits that replace the defaults, by name.
         note: said beside the verdict.
         everywhere: the number with the places that ``value`` leaves out; shown, not judged.
+        part: of the flow, where several checks have this name.
 
     Returns:
         The verdict; failed where ``value`` is None, not finite or negative.
@@ -107,7 +119,7 @@ def check(
     elif gate.keeps(number, gate.red * gate.limit):
         status = "warning"
     note = "; ".join(filter(None, (reason, note)))
-    return Check(name, number, gate.limit, gate.red * gate.limit, gate.unit, status, note, everywhere)
+    return Check(name, number, gate.limit, gate.red * gate.limit, gate.unit, status, note, everywhere, part=part)
 
 
 def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None = None) -> list[Check]:
@@ -124,7 +136,8 @@ def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None =
     for name in limits:
         _gate(name, limits)
     checks = [
-        check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere) for item in measured
+        check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part)
+        for item in measured
     ]
     return [item for name in GATES for item in checks if item.name == name]
 

@@ -31,7 +31,7 @@ NO_FLUX = 1e-6
 _COMPONENTS = "xyz"
 
 Array = NDArray[np.float64]
-Measure = Callable[[Derivatives], Array]  # a field, or one number for each frame
+Measure = Callable[[Derivatives], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,11 @@ class _Flow:
     coarse: Derivatives
     fine: Derivatives
     where: Array  # 1.0 or 0.0 for each point
+    places: tuple[Array, ...]  # x, y[, z] of each point
     speed: float
     length: float
-    note: str
+    note: str  # of what was guessed
+    left_out: str  # which points do not count, and why
 
 
 class ConservationChecker:
@@ -60,6 +62,8 @@ class ConservationChecker:
         points: ``[n, d]``, scattered.
         periods: of each axis of a grid, whose last line is not the first one again; None: not periodic.
         where: which points count, a bool for each: without the corners of a lid, say, where the true flow is singular.
+            Both numbers are given, `value` without them and `everywhere` with them.
+        reason: why the others do not count, said in the note of each check.
         times: ``[T]``, rising; None: a steady flow, or one frame.
         order: 2 or 4, of the derivatives. That of the comparison is 2 higher.
         spectral: Fourier transforms along periodic axes.
@@ -82,6 +86,7 @@ class ConservationChecker:
         points: Any = None,
         periods: Sequence[float | None] | None = None,
         where: Any = None,
+        reason: str = "",
         times: Any = None,
         order: int = 4,
         spectral: bool = False,
@@ -97,6 +102,7 @@ class ConservationChecker:
         self._spacing, self._periods, self._spectral = spacing, periods, spectral
         self._points = None if points is None else _array("points", points)
         self._where = None if where is None else np.asarray(where, dtype=bool)
+        self._reason = reason
         self._times = None if times is None else _array("times", times)
         self._order, self._speed, self._length, self._limits = order, speed, length, dict(limits or {})
         self._made: dict[tuple[int, ...], tuple[Derivatives, Derivatives, str]] = {}  # by shape: fits take seconds
@@ -149,9 +155,10 @@ class ConservationChecker:
         found = []
         for i, name in zip(range(len(flow.velocity)), _COMPONENTS, strict=False):
             residual = self._momentum(flow, pressure, viscosity, force, i)
-            found.append(self._verdict("pde_residual_l2", flow, scale, residual, f"momentum_{name}"))
-            balance = _averaged(residual, flow.where)
-            found.append(self._verdict("momentum_balance", flow, scale, balance, f"momentum_{name}"))
+            local = self._verdict("pde_residual_l2", flow, scale, residual, name)
+            found.append(local)
+            # The mean is of the same derivatives: where these are not known, neither is what is left of their sum.
+            found.append(self._verdict("momentum_balance", flow, scale, residual, name, error=local.discretisation))
         return found
 
     def verify_energy_conservation(
@@ -167,11 +174,7 @@ class ConservationChecker:
         force = _force(forcing, flow)
         energy = sum((part**2 for part in flow.velocity), np.zeros_like(pressure)) / 2
         scale = flow.speed**3 / flow.length
-        found = [
-            self._verdict(
-                "energy_budget", flow, scale, self._energy(flow, pressure, energy, viscosity, force), "budget"
-            )
-        ]
+        found = [self._verdict("energy_budget", flow, scale, self._energy(flow, pressure, energy, viscosity, force))]
         grid = flow.coarse
         if self._times is not None and isinstance(grid, GridDerivatives) and all(grid.periods) and forcing is None:
             growth = np.diff(grid.mean(energy)).max() / flow.speed**2
@@ -209,20 +212,38 @@ class ConservationChecker:
         lines = [GridDerivatives((self._times,), order) for order in (self._order, self._order + 2)]
         return lambda d: np.moveaxis(lines[d is flow.fine].first(np.moveaxis(field, 0, -1), 0), -1, 0)
 
-    def _verdict(self, gate: str, flow: _Flow, scale: float, measure: Measure, what: str = "") -> Check:
+    def _verdict(
+        self, gate: str, flow: _Flow, scale: float, measure: Measure, part: str = "", error: float | None = None
+    ) -> Check:
+        """A norm of what is measured, or of its mean over the domain where ``error`` of the check itself is given."""
         coarse, fine = measure(flow.coarse) / scale, measure(flow.fine) / scale
-        value, error = (_norm(flow, part) for part in (fine, fine - coarse))
-        note = "; ".join(filter(None, (what, flow.note)))
+        size, whole = _norm if error is None else _mean_norm, np.ones_like(flow.where)
+        note = "; ".join(filter(None, (flow.left_out, flow.note)))
+        found = check(gate, size(flow, fine, flow.where), limits=self._limits, note=note, part=part)
+        own = size(flow, fine - coarse, flow.where) if error is None else error
+        worst, place = self._worst(flow, fine)
         found = replace(
-            check(gate, value, limits=self._limits, note=note),
+            found,
+            everywhere=None if flow.where.all() else size(flow, fine, whole),
             scale=scale,
             num_points=int(flow.where.sum()) * len(flow.velocity[0]),
-            discretisation=error,
+            discretisation=own,
+            worst=worst,
+            worst_at=place,
         )
-        if found.passed or not value <= RESOLVED * error:
+        if found.passed or not found.value <= RESOLVED * own:
             return found
-        reason = f"the check's own error is about {error:.2g}: finer points or smoother numbers are needed"
+        reason = f"the check's own error is about {own:.2g}: finer points or smoother numbers are needed"
         return replace(found, status="not checked", note="; ".join(filter(None, (reason, note))))
+
+    def _worst(self, flow: _Flow, values: Array) -> tuple[float, tuple[float, ...]]:
+        """The largest number of all that count, and its place, the time last."""
+        sizes = np.abs(values) * flow.where
+        frame, *index = np.unravel_index(int(sizes.argmax()), sizes.shape)
+        place = [float(column[tuple(index)]) for column in flow.places]
+        if self._times is not None:
+            place.append(float(self._times[frame]))
+        return float(sizes.max()), tuple(place)
 
     def _flow(self, u: Any, v: Any, w: Any) -> _Flow:
         names, given = ("u", "v", "w"), [part for part in (u, v, w) if part is not None]
@@ -246,7 +267,22 @@ class ConservationChecker:
             raise PinnxError(
                 f"where: expected shape {list(shape[1:])} with a point that counts, got {list(where.shape)}"
             )
-        return _Flow(tuple(velocity), coarse, fine, where, speed, self._length or float(coarse.lengths.max()), note)
+        return _Flow(
+            tuple(velocity),
+            coarse,
+            fine,
+            where,
+            tuple(self._points.T) if isinstance(coarse, ScatteredDerivatives) else _mesh(coarse),
+            speed,
+            self._length or float(coarse.lengths.max()),
+            note,
+            self._left_out(where),
+        )
+
+    def _left_out(self, where: Array) -> str:
+        """How many points do not count, and why."""
+        out = int(where.size - where.sum())
+        return f"without {out:,} of {where.size:,} points{' ' if self._reason else ''}{self._reason}" if out else ""
 
     def _derivatives(self, shape: tuple[int, ...], dim: int) -> tuple[Derivatives, Derivatives, str]:
         if self._points is not None:
@@ -296,16 +332,19 @@ def _divergence(d: Derivatives, velocity: Sequence[Array]) -> Array:
     return sum((d.first(part, axis) for axis, part in enumerate(velocity)), np.zeros_like(velocity[0]))
 
 
-def _averaged(residual: Measure, where: Array) -> Measure:
-    return lambda d: d.mean(residual(d) * where) / d.mean(where)
+def _mesh(grid: Derivatives) -> tuple[Array, ...]:
+    assert isinstance(grid, GridDerivatives)
+    return tuple(np.meshgrid(*grid.axes, indexing="ij"))
 
 
-def _norm(flow: _Flow, values: Array) -> float:
-    """Root mean square over points and frames; of one number a frame, over the frames."""
-    squares = values**2
-    if values.ndim > 1:
-        squares = flow.coarse.mean(squares * flow.where) / flow.coarse.mean(flow.where)
-    return float(np.sqrt(squares.mean()))
+def _norm(flow: _Flow, values: Array, where: Array) -> float:
+    """Root mean square over the points that count, and the frames."""
+    return float(np.sqrt((flow.coarse.mean(values**2 * where) / flow.coarse.mean(where)).mean()))
+
+
+def _mean_norm(flow: _Flow, values: Array, where: Array) -> float:
+    """Root mean square over the frames of the mean over the points that count."""
+    return float(np.sqrt(((flow.coarse.mean(values * where) / flow.coarse.mean(where)) ** 2).mean()))
 
 
 def _fluxes(grid: GridDerivatives, velocity: Sequence[Array]) -> tuple[Array, Array]:

@@ -78,7 +78,8 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
     measured = [item._replace(gate=GATE, note=note) for item in data.measure(model, num_points=1, seed=0)]
     fluctuation = _fluctuation_error(model, there, place_of.reshape(-1)[left])
     if fluctuation is not None:
-        measured.append(Measured(GATE, fluctuation, f"of the fluctuation about the mean over time; {note}"))
+        said = f"of the fluctuation about the mean over time; {note}"
+        measured.append(Measured(GATE, fluctuation, said, part="fluctuation"))
     facts = {"positions": places[np.sort(chosen)].tolist(), "num_used": len(places) - count, "steps": steps}
     return HeldOut(measured, facts)
 

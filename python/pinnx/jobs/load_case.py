@@ -22,7 +22,7 @@ from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
 
-__all__ = ["load_case", "load_snapshots"]
+__all__ = ["load_case", "load_snapshots", "measured_case"]
 
 
 def load_case(config: Config, progress: Callable[[str], None] = lambda text: None) -> Case:
@@ -40,7 +40,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         columns = Columns(**config.data.measurements.model_dump(exclude={"path"}))
         spatial = config.domain.z is not None
         measured = read_measurements(config.data.measurements.path, columns, plane=False if spatial else None)
-        return _measured_case(config, measured)
+        return measured_case(config, measured)
     snapshots = load_snapshots(config, progress)
     progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
     if config.evals.times is not None:
@@ -158,7 +158,12 @@ def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
     return replace(part, notes=(*part.notes, *_window_notes(limits, counts)))
 
 
-def _measured_case(config: Config, measured: Measurements) -> Case:
+def measured_case(config: Config, measured: Measurements) -> Case:
+    """The case of measurements at sensors, of which those inside data.window and data.times are used.
+
+    Raises:
+        PinnxError: as ``load_case``.
+    """
     measured = _chosen_rows(config, measured)
     places = measured.coordinates[:, -measured.dim :]
     bounds, times = {}, None

@@ -129,8 +129,10 @@ def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:
 def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Measured]:
     """The errors that are judged: of the velocity vector, of what moves of it, and of its worst component."""
     judged = {"velocity": "of the velocity vector", "fluctuation": "of the fluctuation about the mean over time"}
-    found = [Measured("reconstruction", errors[name], note) for name, note in judged.items() if name in errors]
-    return found if worst is None else [*found, Measured("worst_component", errors[worst], worst)]
+    found = [
+        Measured("reconstruction", errors[name], note, part=name) for name, note in judged.items() if name in errors
+    ]
+    return found if worst is None else [*found, Measured("worst_component", errors[worst], part=worst)]
 
 
 def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, float] | None:

@@ -1,8 +1,9 @@
 """What a run leaves behind when it has ended, fields.h5, and what it ran on.
 
 fields.h5: x, y[, z] (the lines of a grid, or [n] for scattered points), t; u, v[, w], p and the group residual with
-shape [T, *grid] or [T, n], without T where steady; the group reference with what is known. The attributes names and
-residual_names list the fields and the residuals in their order. Written whole or not at all.
+shape [T, *grid] or [T, n], without T where steady; the group reference with what is known, and the index sets of its
+points. The attributes names and residual_names list the fields and the residuals in their order. Written whole or not
+at all.
 """
 
 from __future__ import annotations
@@ -127,6 +128,8 @@ def _write(
     if case.reference is not None:
         velocity = case.reference.velocity.reshape(-1, dim)
         store |= {f"reference/{name}": velocity[:, i].reshape(shape) for i, name in enumerate(names[:dim])}
+        for name, indices in case.reference.index_sets.items():
+            file[f"index_sets/{name}"] = indices
     known = case.in_flow.reshape(place)
     for name, values in store.items():
         stored = np.where(known, values, np.nan).astype(np.float32)

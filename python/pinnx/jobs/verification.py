@@ -1,12 +1,12 @@
-"""The checks of ``pinnx verify``: of a run, of one of its checkpoints, or of a file of snapshots.
+"""The checks of a run, or of one of its checkpoints, made anew.
 
-A run is judged anew: its model is loaded and measured at points of its own; nothing is read from metrics.json. Of
-snapshots the conservation of mass is checked, and that of momentum and energy where pressure and viscosity are known.
+The model is loaded and measured at points of its own; nothing is read from metrics.json. Where the data of the run are
+gone, its own folder is enough (`pinnx.jobs.stored_case`).
 """
 
 from __future__ import annotations
 
-import math
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,61 +14,65 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.table import Table
 
 from pinnx.config import Config, load_config
 from pinnx.data.collocation import uniform_points
-from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check
-from pinnx.evals.gates import GATES
-from pinnx.evals.physics import ConservationChecker
 from pinnx.evals.stability import NumericalStabilityChecker
+from pinnx.jobs.case import Case
 from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case, load_snapshots
+from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import checks_at_points
+from pinnx.jobs.stored_case import stored_case
 from pinnx.jobs.training import make_trainer
+from pinnx.jobs.verdicts import GROUPS, of_groups
 from pinnx.physics.equations import EVALUATION_STREAM
-from pinnx.report.formatting import number
 from pinnx.runs.folder import RunFolder
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 
-__all__ = ["GROUPS", "is_run", "verdicts_table", "verify_flow", "verify_run"]
+__all__ = ["is_run", "verify_run"]
 
-# What the options of the command ask for.
-GROUPS = {
-    "conservation": ("conservation", "net_flux", "momentum_balance", "energy_budget", "energy_growth"),
-    "boundary": ("boundary_error_max", "neumann_error_max", "periodic_error_max"),
-    "pde-residual": ("pde_residual_l2", "viscosity_misfit"),
-}
 CHECKPOINT = ".safetensors"
 # Points of the checks of the network itself; none of them is a norm that more points would change.
 STABILITY_POINTS = 1000
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is the folder of a run or one of its checkpoints, and no file of snapshots."""
+    """Whether a path is the folder of a run or one of its checkpoints, and no file of snapshots.
+
+    Raises:
+        PinnxError: it is another file of a run.
+    """
+    if path.is_file() and path.name in RunFolder.FILES and RunFolder(path.parent).config.is_file():
+        remedy = shlex.join(["pinnx", "verify", str(path.parent)])
+        raise PinnxError(f"{path}: expected a run, a checkpoint or snapshots, got a file of a run; use {remedy}")
     return path.is_dir() or path.suffix == CHECKPOINT
 
 
-def verify_run(path: Path, groups: set[str], say: Callable[[str], None]) -> list[Check]:
+def verify_run(
+    path: Path, groups: set[str], say: Callable[[str], None], *, corner_radius: float | None = None
+) -> list[Check]:
     """The verdicts on the model of a run.
 
     Args:
         path: the folder of a run, of which the newest whole checkpoint is taken, or one of its checkpoints.
         groups: keys of `GROUPS`; empty: all, and the numerical stability of the network.
         say: takes a word on what is being done.
+        corner_radius: in place of train.corner_radius of the run.
 
     Raises:
-        PinnxError: no run or no checkpoint there, or data of the run that are gone.
+        PinnxError: no run or no checkpoint there, or neither its data nor its fields.h5.
     """
     folder = RunFolder(path if path.is_dir() else path.parent.parent)
     if not folder.config.is_file():
         raise PinnxError(f"{path}: expected a run, one of its checkpoints, or a file, found no config.yaml with it")
     config = load_config(str(folder.config), [])
     state = _state(path, folder)
-    case = load_case(config, progress=say)
+    if corner_radius is not None:
+        config = config.model_copy(update={"train": config.train.model_copy(update={"corner_radius": corner_radius})})
+    case = _case(config, folder, say)
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
     for part in ("stopwatch", "guard"):
@@ -83,61 +87,16 @@ def verify_run(path: Path, groups: set[str], say: Callable[[str], None]) -> list
         drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)
         points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
         return found + NumericalStabilityChecker(seed=config.seed).check_all(model, points)
-    return _of(groups, found)
+    return of_groups(groups, found)
 
 
-def verify_flow(config: Config, groups: set[str], say: Callable[[str], None]) -> list[Check]:
-    """The verdicts on the snapshots of a configuration.
-
-    Args:
-        config: the section data, the viscosity and the limits are used.
-        groups: keys of `GROUPS`; empty: all that arrays can be asked.
-        say: takes a word on what is being done.
-
-    Raises:
-        PinnxError: what is wrong with the file; a group that arrays have nothing for.
-    """
-    if "boundary" in groups:
-        raise PinnxError("--boundary: expected a run, whose configuration says what holds at the boundary, got a file")
-    snapshots = load_snapshots(config, say)
-    if snapshots.times is None and snapshots.num_times > 1:
-        raise PinnxError("data.arrays.t: expected the times of the frames, got none")
-    checker, fields = _checker(snapshots, config)
-    found = checker.verify_mass_conservation(*fields)
-    nu = config.problem.nu if config.problem.nu is not None else snapshots.nu
-    missing = _missing(snapshots, nu)
-    if missing:
-        found += [_unchecked(gate, missing) for gate in ("pde_residual_l2", "energy_budget")]
-    else:
-        assert snapshots.pressure is not None
-        assert nu is not None
-        u, v, *w = fields
-        pressure, rest = _shaped(snapshots, snapshots.pressure), {"w": w[0] if w else None}
-        found += checker.verify_momentum_conservation(u, v, pressure, nu, **rest)
-        found += checker.verify_energy_conservation(u, v, pressure, nu, **rest)
-    return found if not groups else _of(groups, found)
-
-
-def verdicts_table(checks: list[Check], *, verbose: bool) -> Table:
-    """Each verdict with value, limit and unit; with ``verbose`` its points and the error of the check too."""
-    table = Table()
-    table.add_column("check", no_wrap=True)
-    for name in ("value", "limit"):
-        table.add_column(name, justify="right")
-    table.add_column("unit")
-    table.add_column("verdict")
-    if verbose:
-        for name in ("points", "check's own error"):
-            table.add_column(name, justify="right")
-    for item in checks:
-        value = "" if math.isnan(item.value) else number(item.value)
-        row = [item.name, value, f"{item.limit:g}", item.unit, item.status]
-        if verbose:
-            error = item.discretisation
-            points = "" if item.num_points is None else f"{item.num_points:,}"
-            row += [points, "" if error is None else number(error)]
-        table.add_row(*row)
-    return table
+def _case(config: Config, folder: RunFolder, say: Callable[[str], None]) -> Case:
+    """The case of the run, from its data where they are there, else from its folder."""
+    given = config.data.path or (config.data.measurements and config.data.measurements.path)
+    if not given or Path(given).exists():
+        return load_case(config, progress=say)
+    say(f"{given} is gone: sensors, places and reference are those of {folder.fields}")
+    return stored_case(config, folder)
 
 
 def _state(path: Path, folder: RunFolder) -> dict[str, Any]:
@@ -149,48 +108,6 @@ def _state(path: Path, folder: RunFolder) -> dict[str, Any]:
     for reason in latest.refused:
         warnings.warn(f"{reason}; {latest.path.name} is used instead", stacklevel=3)
     return latest.state
-
-
-def _checker(snapshots: Snapshots, config: Config) -> tuple[ConservationChecker, list[Any]]:
-    """The checker of these places, and the components as it takes them."""
-    places: dict[str, Any] = {"points": snapshots.points[snapshots.in_flow]}
-    if _on_grid(snapshots):
-        places = {"axes": snapshots.grid_lines}
-    checker = ConservationChecker(times=snapshots.times, limits=config.evals.limits.model_dump(), **places)
-    return checker, [_shaped(snapshots, part) for part in snapshots.velocity.transpose(2, 0, 1)]
-
-
-def _shaped(snapshots: Snapshots, field: Any) -> Any:
-    """A field [T, n] as the checker takes it."""
-    shape = snapshots.grid_shape if _on_grid(snapshots) else (int(snapshots.in_flow.sum()),)
-    frames = field if _on_grid(snapshots) else field[:, snapshots.in_flow]
-    return frames.reshape(*(() if snapshots.times is None else (snapshots.num_times,)), *(shape or ()))
-
-
-def _on_grid(snapshots: Snapshots) -> bool:
-    """Whether differences along lines can be taken: not across the holes of a grid."""
-    return snapshots.grid_shape is not None and snapshots.holes is None
-
-
-def _missing(snapshots: Snapshots, nu: float | None) -> str:
-    """Why momentum and energy cannot be checked; "" where they can."""
-    if snapshots.pressure is None or len(snapshots.pressure) < snapshots.num_times:
-        return "no pressure at each time: name its array with data.arrays.p"
-    if nu is None:
-        return "no viscosity is known: set flow.nu, or name its array with data.arrays.nu"
-    if snapshots.steady or snapshots.num_times >= 7:
-        return ""
-    return f"{snapshots.num_times} frames are too few for a derivative in time: 7 are needed"
-
-
-def _unchecked(gate: str, reason: str) -> Check:
-    known = GATES[gate]
-    return Check(gate, math.nan, known.limit, known.red * known.limit, known.unit, "not checked", reason)
-
-
-def _of(groups: set[str], checks: list[Check]) -> list[Check]:
-    names = {name for group in groups for name in GROUPS[group]}
-    return [item for item in checks if item.name in names]
 
 
 def _not_there(found: list[Check], groups: set[str]) -> Iterator[Check]:

@@ -150,9 +150,8 @@ class BoundaryValues(JetTerm):
             inside.append(errors[away].max())
             everywhere.append(errors.max())
         largest, whole = float(np.max(inside)), float(np.max(everywhere))  # not max(), which would lose a NaN
-        if not self.corners:
-            return [Measured("boundary_error_max", largest)]
-        return [Measured("boundary_error_max", largest, left_out(self.corners, self.check_radius), whole)]
+        note = left_out(self.corners, self.check_radius)
+        return [Measured("boundary_error_max", largest, note, whole if self.corners else None)]
 
 
 def _corner_places(

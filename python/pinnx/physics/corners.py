@@ -151,8 +151,13 @@ def corner_weights(
 
 
 def left_out(corners: Sequence[Corner], radius: float) -> str:
-    """The note of a check that leaves out the surroundings of corners."""
-    return f"without r <= {radius:g} of {len(corners)} corners where sides disagree"
+    """The note of a check that leaves out the surroundings of corners, or could."""
+    if not corners:
+        return ""
+    named = f"the {len(corners)} corners" if len(corners) > 1 else "the corner"
+    if radius > 0.0:
+        return f"without points within {radius:g} of {named} where two sides disagree"
+    return f"with the points beside {named} where two sides disagree and no field is right: train.corner_radius is 0"
 
 
 def _step(differences: NDArray[np.float64], both: NDArray[np.bool_]) -> tuple[float, float] | None:

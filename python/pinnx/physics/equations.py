@@ -217,12 +217,12 @@ class EquationTerm:
         away = corner_distance(points, self._corners, self._axes) > self._check_radius
         residual, asked = _at(model, self.equations, points)
         columns = dict(zip(self.names, residual.T, strict=True))
-        note = left_out(self._corners, self._check_radius) if self._corners else ""
+        note, leaves_out = left_out(self._corners, self._check_radius), not away.all()
         found = []
         for gate, names in self.equations.gates.items():
             squares = np.sum([columns[name] ** 2 for name in names], axis=0)
             value = float(np.sqrt(squares[away].mean())) if away.any() else None
-            found.append(Measured(gate, value, note, float(np.sqrt(squares.mean())) if note else None))
+            found.append(Measured(gate, value, note, float(np.sqrt(squares.mean())) if leaves_out else None))
         for gate, ratio in asked.items():
             median = float(np.median(ratio[away])) if away.any() else math.nan
             if math.isfinite(median):

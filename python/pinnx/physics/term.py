@@ -61,13 +61,15 @@ class TermLoss(NamedTuple):
 class Measured(NamedTuple):
     """A number that a gate is held against; None where there is nothing to compute it from.
 
-    Where ``value`` leaves out places at which no field is right, ``everywhere`` is the number with them.
+    Where ``value`` leaves out places at which no field is right, ``everywhere`` is the number with them. ``part`` says
+    of which part of the flow it is, where several numbers have one gate.
     """
 
     gate: str
     value: float | None
     note: str = ""
     everywhere: float | None = None
+    part: str = ""
 
 
 class Term(Protocol):

@@ -30,6 +30,7 @@ class _Check(_Named):
     limit: Number = None
     red_line: Number = None
     everywhere: Number = None
+    part: StrictStr = ""
 
 
 class _Worst(_Named):

@@ -69,7 +69,7 @@ def checks_table(metrics: Mapping[str, Any]) -> Html:
         return tag("p", _verdict("failed"), " No check was made. That counts as failed.")
     rows = [
         (
-            _two_lines(_described(metrics, str(item["name"])), str(item["name"])),
+            _two_lines(_described(metrics, str(item["name"])), _named(item)),
             _verdict(status_of(item)),
             datum(item["value"]) if item.get("value") is not None else "none",
             datum(item.get("limit")),
@@ -166,6 +166,11 @@ def _note(item: Mapping[str, Any]) -> Html:
     everywhere = item.get("everywhere")
     parts = [str(item.get("note", ""))]
     return join(parts if everywhere is None else [*parts, "; with them ", datum(everywhere)])
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    """Its name, and of which part of the flow, where several checks have one name."""
+    return f"{item['name']} ({item['part']})" if item.get("part") else str(item["name"])
 
 
 def _described(metrics: Mapping[str, Any], name: str) -> str:

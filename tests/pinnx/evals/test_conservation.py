@@ -202,6 +202,37 @@ def test_what_does_not_belong_together_is_refused(call: Callable[..., object], m
         call(axis, np.ones((12, 12)))
 
 
+def test_the_worst_point_stands_beside_each_norm() -> None:
+    axis, times = np.linspace(0.0, 1.0, 21), np.arange(7.0)
+    x = np.meshgrid(times, axis, axis, indexing="ij")[1]
+    u = np.ones_like(x)
+    u[4, 12, 5] += 1e-3
+    checker = ConservationChecker(axes=(axis, axis), times=times)
+    worst = checker.verify_mass_conservation(u, 0 * u)[0]
+    assert worst.worst_at is not None
+    *place, time = worst.worst_at
+    assert time == 4.0
+    assert np.allclose(place, (axis[12], axis[5]), atol=2.5 / 20)
+    assert worst.worst is not None
+    assert worst.worst > 10 * worst.value
+    away = np.ones((21, 21), dtype=bool)
+    away[7:18, 5] = False
+    left = ConservationChecker(axes=(axis, axis), times=times, where=away, reason="beside a spike")
+    found = left.verify_mass_conservation(u, 0 * u)[0]
+    assert (found.passed, found.everywhere) == (True, worst.value)
+    assert found.note == "without 11 of 441 points beside a spike"
+
+
+def test_a_mean_is_no_better_known_than_what_it_is_the_mean_of() -> None:
+    exact = given(Kovasznay(nu=1 / 40))
+    rough = 1e-3 * np.random.default_rng(3).normal(size=exact.pressure.shape)
+    checks = exact.verdicts(p=exact.pressure + rough + 5e-3 * exact.speed**2 * exact.places()[0])
+    along_x = {item.name: item for item in checks if item.part == "x"}
+    assert along_x["momentum_balance"].value > 4 * GATES["momentum_balance"].limit
+    assert {item.status for item in along_x.values()} == {"not checked"}
+    assert len({item.discretisation for item in along_x.values()}) == 1
+
+
 @needs_data
 def test_the_cavity_and_the_cylinder() -> None:
     with np.load(DATA / "ldc_re100_converged.npz") as cavity:

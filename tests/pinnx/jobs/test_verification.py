@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,13 +91,86 @@ def test_right_files_pass_and_wrong_ones_fail(verified: Verified, tmp_path: Path
 def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -> None:
     status, checks, _ = verified(stored(tmp_path), "data.axes=[x,y]", f"flow.nu={FLOW.nu}")
     unchecked = {item["name"]: item for item in checks if item["status"] == "not checked"}
-    assert (status, set(unchecked)) == (1, {"pde_residual_l2", "energy_budget"})
+    assert (status, set(unchecked)) == (3, {"pde_residual_l2", "momentum_balance", "energy_budget"})
     assert unchecked["energy_budget"]["note"] == "no pressure at each time: name its array with data.arrays.p"
+    status, checks, _ = verified(stored(tmp_path), "data.axes=[x,y]", "--conservation")
+    assert (status, [item["status"] for item in checks]) == (3, ["passed", "passed", "not checked", "not checked"])
     status, checks, _ = verified(stored(tmp_path), *NAMED)
     assert (status, checks[-1]["note"]) == (
-        1,
+        3,
         "no viscosity is known: set flow.nu, or name its array with data.arrays.nu",
     )
+
+
+def lid(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """u = y, but for 0.4 around the upper corners, at which it is 1 along the lid and 0 along the wall."""
+    depth = 1.0 - y
+    r = np.minimum(np.hypot(x, depth), np.hypot(1.0 - x, depth))
+    return y * (1.0 - np.clip(1.0 - r / 0.4, 0.0, None) ** 3 * depth / np.maximum(r, 1e-12))
+
+
+def test_a_cavity_is_judged_away_from_the_corners_of_its_lid(
+    verified: Verified, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axis = np.linspace(0.0, 1.0, 33)
+    x, y = np.meshgrid(axis, axis, indexing="ij")
+    u = lid(x, y)
+    data = stored(tmp_path, x=axis, y=axis, u=u, v=0 * u, p=0 * u)
+    _, (whole, *_), _ = verified(data, "data.axes=[x,y]", "--conservation")
+    assert whole["status"] == "failed"
+    assert "sides disagree at (0, 1), (1, 1)" in whole["note"]
+    assert "everywhere" not in whole
+    _, (part, *_), _ = verified(data, "data.axes=[x,y]", "--conservation", "--corner-radius", "0.6")
+    assert part["everywhere"] == whole["value"] > 100 * part["value"]
+    assert part["note"].startswith("without ")
+    assert "of 1,089 points within 0.6 of the 2 corners where two sides disagree" in part["note"]
+    data = stored(tmp_path, x=axis, y=axis, u=u, v=0.01 * y * (1 - y), p=0 * u)
+    _, (part, *_), _ = verified(data, "data.axes=[x,y]", "--conservation", "--corner-radius", "0.6")
+    assert part["status"] == "failed", "what is wrong away from the corners still counts"
+    assert main(["verify", str(data), "data.axes=[x,y]", "--corner-radius", "0.6"]) == 1
+    shown = capsys.readouterr().out
+    assert "with all" in shown
+    assert "pde_residual_l2, momentum_balance, energy_budget: no pressure" in shown
+    assert "3 not checked: pde_residual_l2, momentum_balance, energy_budget." in shown
+    assert verified(stored(tmp_path), *NAMED, "--corner-radius", "0.1")[0] == 2, "no corner where sides disagree"
+
+
+def test_a_run_is_judged_from_its_folder_alone(
+    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], tmp_path: Path
+) -> None:
+    for name in ("steady_grid", "unsteady_csv", "scattered_3d"):
+        folder, _, _ = finished(name)
+        _, wanted, _ = verified(folder)
+        alone = tmp_path / name
+        shutil.copytree(folder, alone)
+        config = alone / "config.yaml"
+        config.write_text(re.sub(r"[^\s{]+\.(mat|csv|h5)", r"gone.\1", config.read_text()))
+        status, found, _ = verified(alone)
+        assert (status, found) == (1, wanted), name
+    (alone / "fields.h5").unlink()
+    status, found, said = verified(alone)
+    assert (status, found) == (2, [])
+    assert "expected the data of the run, or fields.h5 in its folder, found neither" in said
+
+
+def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(
+    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
+) -> None:
+    folder, _, _ = finished("steady_grid")
+    _, (own,), _ = verified(folder, "--boundary")
+    assert "within 0.1 of the corner" in own["note"]
+    _, (given,), _ = verified(folder, "--boundary", "--corner-radius", "0.4")
+    assert "within 0.4 of the corner" in given["note"]
+    assert given["everywhere"] == own["everywhere"]
+
+
+def test_a_file_of_a_run_is_named_as_such(
+    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
+) -> None:
+    folder, _, _ = finished("steady_grid")
+    status, _, said = verified(folder / "fields.h5")
+    assert status == 2
+    assert f"got a file of a run; use pinnx verify {folder}" in said
 
 
 @pytest.mark.parametrize(
@@ -106,6 +181,10 @@ def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -
         ((".",), ".: expected a run, one of its checkpoints, or a file, found no config.yaml with it"),
         (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, whose configuration"),
         (("flow.npz", "train.steps=5"), "override 'train.steps=5': expected a key of data, flow.nu or evals.limits"),
+        (
+            ("flow.npz", "data.pressure_frame=@frame", "data.axes=[x,y]", "data.arrays.p=p"),
+            "pressure_frame: no attribute 'frame' in flow.npz",
+        ),
         ((".", "flow.nu=1"), "verify: expected no settings, as a run has its own, got flow.nu=1"),
     ],
 )

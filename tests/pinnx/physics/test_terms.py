@@ -148,7 +148,7 @@ def test_only_the_corner_where_sides_disagree_is_left_out() -> None:
     (whole,), (part,) = (boundary(wall, bottom, radius=r).measure(made, **CHECK) for r in (0.0, 0.6))
     assert whole.value > part.value > 0.0, "what is wrong beside the corner still counts"
     assert part.everywhere == whole.everywhere == 1.0, "both figures are shown"
-    assert part.note == "without r <= 0.6 of 1 corners where sides disagree"
+    assert part.note == "without points within 0.6 of the corner where two sides disagree"
     with pytest.raises(PinnxError, match=r"expected points of .* away from the corners"):
         boundary(wall, bottom, radius=9.0).measure(made, **CHECK)
 
@@ -164,7 +164,7 @@ def test_residuals_near_such_a_corner_are_shown_and_not_judged() -> None:
     plain = equations().measure(made, **CHECK)
     for item, whole in zip(judged(0.8)[:2], plain, strict=False):
         assert item.everywhere == whole.value != item.value > 0.0
-        assert item.note == "without r <= 0.8 of 1 corners where sides disagree"
+        assert item.note == "without points within 0.8 of the corner where two sides disagree"
         assert (whole.everywhere, whole.note) == (None, "")
     assert judged(0.8)[2].value != plain[2].value
     assert [item.value for item in judged(9.0)] == [None] * 3, "nothing was left to check"

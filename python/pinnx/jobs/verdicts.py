@@ -1,0 +1,91 @@
+"""Verdicts for a reader and for a script: a table, a closing line, an exit status."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from pinnx.evals.checks import Check
+from pinnx.evals.gates import GATES
+from pinnx.report.formatting import number
+
+__all__ = ["GROUPS", "closing_line", "exit_status", "notes", "of_groups", "unchecked", "verdicts_table"]
+
+# What the options of the command ask for.
+GROUPS = {
+    "conservation": ("conservation", "net_flux", "momentum_balance", "energy_budget", "energy_growth"),
+    "boundary": ("boundary_error_max", "neumann_error_max", "periodic_error_max"),
+    "pde-residual": ("pde_residual_l2", "viscosity_misfit"),
+}
+FAILED, NOT_CHECKED = 1, 3  # 2 is bad input
+STATUSES = ("passed", "warning", "failed", "not checked")
+
+
+def of_groups(groups: set[str], checks: Iterable[Check]) -> list[Check]:
+    """The checks that these groups ask for; all where there are no groups."""
+    names = {name for group in groups for name in GROUPS[group]}
+    return [item for item in checks if not groups or item.name in names]
+
+
+def unchecked(gate: str, reason: str) -> Check:
+    """The verdict on what could not be looked at."""
+    known = GATES[gate]
+    return Check(gate, math.nan, known.limit, known.red * known.limit, known.unit, "not checked", reason)
+
+
+def exit_status(checks: list[Check]) -> int:
+    """0: all passed. 1: one did not. 3: none failed, but one could not be checked. Nothing to check is 1."""
+    found = {item.status for item in checks}
+    if not checks or found & {"failed", "warning"}:
+        return FAILED
+    return NOT_CHECKED if "not checked" in found else 0
+
+
+def closing_line(checks: list[Check]) -> str:
+    """How many checks have each status, and by name those that did not pass."""
+    parts = []
+    for status in STATUSES:
+        mine = [item.label for item in checks if item.status == status]
+        if mine:
+            parts.append(f"{len(mine)} {status}{'' if status == 'passed' else ': ' + ', '.join(mine)}")
+    return f"Of {len(checks)} checks {'; '.join(parts)}."
+
+
+def notes(checks: list[Check], *, verbose: bool) -> list[str]:
+    """A line for each note, with all checks that have it; without ``verbose`` of those alone that did not pass."""
+    names: dict[str, list[str]] = {}
+    for item in checks:
+        if item.note and (verbose or not item.passed):
+            names.setdefault(item.note, []).append(item.label)
+    return [f"{', '.join(labels)}: {note}" for note, labels in names.items()]
+
+
+def verdicts_table(checks: list[Check], *, verbose: bool) -> Table:
+    """Each verdict with value, limit and unit; with ``verbose`` points, the check's own error and the worst place."""
+    table = Table()
+    table.add_column("check", no_wrap=True)
+    whole = any(item.everywhere is not None for item in checks)
+    measured = ["value", *(["with all points"] if whole else []), "limit"]
+    for name in measured:
+        table.add_column(name, justify="right")
+    for name in ("unit", "verdict"):
+        table.add_column(name)
+    if verbose:
+        for name in ("points", "check's own error", "largest", "at"):
+            table.add_column(name, justify="right")
+    for item in checks:
+        value = "" if math.isnan(item.value) else number(item.value)
+        row = [item.label, value, *([_number(item.everywhere)] if whole else []), f"{item.limit:g}", item.unit]
+        row.append(item.status)
+        if verbose:
+            place = "" if item.worst_at is None else f"({', '.join(f'{x:.4g}' for x in item.worst_at)})"
+            points = "" if item.num_points is None else f"{item.num_points:,}"
+            row += [points, _number(item.discretisation), _number(item.worst), place]
+        table.add_row(*row)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else number(value)

@@ -13,13 +13,16 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
-from pinnx.physics.corners import discontinuity_corners
+from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.inner_points import bodies_of
 from pinnx.physics.scales import Scales
 from pinnx.report.formatting import plural
 from pinnx.sensors.sensor_set import SensorSet
 
 __all__ = ["Case", "make_case"]
+
+# Distances to a corner, over the length scale, that are rounding of coordinates stored in float32.
+SAME_PLACE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class Case:
         source: where the data came from; "synthetic: ..." for synthetic data.
         periods: axis name -> its period, of the periodic axes.
         notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
+        singular: [n] bool, which of the output's places are corners at which the network's pressure is infinite.
     """
 
     bounds: dict[str, tuple[float, float]]
@@ -59,6 +63,7 @@ class Case:
     notes: tuple[str, ...] = ()
     speed: np.ndarray | None = None
     pressure: np.ndarray | None = None
+    singular: np.ndarray | None = None
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -68,11 +73,11 @@ class Case:
 
     @property
     def in_flow(self) -> np.ndarray:
-        """[n] bool, which of the output's places are in no hole of the data and in no body."""
+        """[n] bool, which of the output's places are in no hole of the data, in no body, and at no singular corner."""
+        outside = np.ones(len(self.output.points), dtype=bool) if self.singular is None else ~self.singular
         if self.reference is not None:
-            return self.reference.in_flow
+            return outside & self.reference.in_flow
         space = {axis: extent for axis, extent in self.bounds.items() if axis != "t"}
-        outside = np.ones(len(self.output.points), dtype=bool)
         for body in bodies_of(self.conditions):
             outside &= ~body.contains(self.output.points, space)
         return outside
@@ -127,6 +132,7 @@ def make_case(
         index_sets=None if reference is None else reference.index_sets,
     )
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
+    singular, corner_notes = _corners(config, conditions, bounds, scales, output.points)
     times = None if measured.times is None else np.unique(measured.times)
     return Case(
         bounds=bounds,
@@ -144,12 +150,13 @@ def make_case(
         notes=(
             *measured.notes,
             *_notes(config, data_nu, bounds, reference),
-            *_corner_notes(config, conditions, bounds, scales),
+            *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies_of(conditions)),
             *scale_notes(scales, bounds, nu, times),
         ),
         speed=measured.speed,
         pressure=measured.pressure,
+        singular=singular,
     )
 
 
@@ -176,22 +183,33 @@ def _notes(
     return notes
 
 
-def _corner_notes(
-    config: Config, conditions: tuple[BoundaryCondition, ...], bounds: dict[str, tuple[float, float]], scales: Scales
-) -> list[str]:
-    """Where the Stokes flow of corners is added to the network, and where it is not."""
+def _corners(
+    config: Config,
+    conditions: tuple[BoundaryCondition, ...],
+    bounds: dict[str, tuple[float, float]],
+    scales: Scales,
+    places: np.ndarray,
+) -> tuple[np.ndarray | None, list[str]]:
+    """Which of the places are corners with a Stokes flow, whose pressure grows as 1/r; where it is added, where not."""
     if not config.model.corner_flow:
-        return []
+        return None, []
     corners = discontinuity_corners(conditions, bounds, scales=scales.of_fields(component_names(bounds)))
-    known = sum(corner.step is not None for corner in corners)
-    notes, left = [], len(corners) - known
+    known = [corner for corner in corners if corner.step is not None]
+    singular = corner_distance(places, known, tuple("xyz"[: places.shape[1]])) < SAME_PLACE * scales.length
+    notes, left = [], len(corners) - len(known)
     if known:
-        where = f"At {plural(known, 'corner')} two sides prescribe different velocities"
-        notes.append(f"{where}: the Stokes flow there is added to the network.")
+        note = (
+            f"At {plural(len(known), 'corner')} two sides prescribe different velocities: the Stokes flow there is added "
+            "to the network."
+        )
+        if singular.any():
+            at = plural(int(singular.sum()), "output point")
+            note += f" Its pressure is infinite at the corner itself: {at} there have no values, and no error counts them."
+        notes.append(note)
     if left:
         where = f"At {plural(left, 'corner')} two sides disagree, and no Stokes flow is added"
         notes.append(f"{where}: that takes two dimensions, and constant velocities on both sides.")
-    return notes
+    return singular, notes
 
 
 def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -205,7 +205,7 @@ def _frame(
     blocks = [_interval(velocity[:, i : i + BLOCK], spread, level) for i in range(0, velocity.shape[1], BLOCK)]
     low, high = (np.concatenate(ends) for ends in zip(*blocks, strict=True))
     if "p" not in case.measured:
-        inside = slice(None) if case.reference is None else case.reference.in_flow
+        inside = case.in_flow
         fields[..., -1] -= fields[:, inside, -1].mean(axis=1, keepdims=True)
     return tuple(a.astype(np.float32) for a in (fields.mean(axis=0), fields.std(axis=0, ddof=1), low, high))
 
@@ -227,7 +227,7 @@ def _coverage(
 ) -> tuple[float, str]:
     """The share of known components of the velocity that their interval holds, and where they are known."""
     if case.reference is not None:
-        inside, shape = case.reference.in_flow, case.reference.velocity.shape
+        inside, shape = case.in_flow, case.reference.velocity.shape
         ends = (end.reshape(shape)[:, inside] for end in (low, high))
         known = case.reference.velocity[:, inside].astype(np.float32)
         below, above = (op(known, end) for op, end in zip((np.greater_equal, np.less_equal), ends, strict=True))

@@ -123,7 +123,7 @@ def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:
     """The component with the largest error; None without a reference."""
     if errors is None or case.reference is None:
         return None
-    return worst_component(errors, case.reference.velocity[:, case.reference.in_flow])
+    return worst_component(errors, case.reference.velocity[:, case.in_flow])
 
 
 def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Measured]:
@@ -141,7 +141,8 @@ def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, floa
     if reference is None:
         return None
     fields = fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
-    fields, inside = fields[:, reference.in_flow], reference.in_flow
+    inside = case.in_flow
+    fields = fields[:, inside]
     frames, pressure = reference.pressure_frames, reference.pressure
     return field_errors(
         fields[..., : case.dim],

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
 from pinnx.config import Config
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
+from pinnx.jobs.metrics import errors_against
+from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.training import make_trainer
 from pinnx.models import AddedField
 
@@ -74,3 +79,23 @@ def test_the_gradient_of_the_viscosity_is_that_of_the_whole_loss(tiny: Tiny) -> 
         log_nu.data.copy_(at + sign * step)
         losses.append(float(trainer.loss().detach()))
     assert found == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-6)
+
+
+def test_a_corner_with_an_infinite_pressure_has_no_values_and_is_in_no_error(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("steady_grid", WALLS)
+    case, without = load_case(config), load_case(tiny("steady_grid", WALLS, "model.corner_flow=false"))
+    assert stokes_note(config).endswith("2\N{NO-BREAK SPACE}output points there have no values, and no error counts them.")
+    corners = np.isin(case.output.points[:, 0], case.bounds["x"]) & (case.output.points[:, 1] == case.bounds["y"][1])
+    assert corners.sum() == 2
+    np.testing.assert_array_equal(case.in_flow, without.in_flow & ~corners)
+    problem = flow_problem(config, case).problem
+    found = evaluate_output(case.output, problem)
+    assert np.abs(found.fields[corners, 2]).min() > 1e3 * np.abs(found.fields[~corners, 2]).max()
+    inside, whole = errors_against(case, found.fields), errors_against(without, found.fields)
+    assert inside is not None
+    assert whole is not None
+    assert inside["p"] < 1e-3 * whole["p"]
+    write_fields(tmp_path / "fields.h5", case, found, problem.fields, case.nu, problem.model.predict(case.coordinates))
+    with h5py.File(tmp_path / "fields.h5") as file:
+        for name in ("u", "p", "residual/momentum_x", "reference/u"):
+            np.testing.assert_array_equal(np.isnan(file[name][:]).ravel(), corners)

@@ -30,6 +30,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.models import FieldModel
+from pinnx.report.formatting import percent, plural
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook
@@ -103,7 +104,8 @@ def train_members(config: Config, case: Case, folder: Path, console: Console | N
             checkpoints = CheckpointFolder(own, keep=1)
             if any(own.glob("step-*")):
                 trainer.load_state_dict(checkpoints.latest().state)
-            name = f"training member {member + 1} of {config.evals.members}"
+            name = f"member {member + 1} of {config.evals.members}"
+            bar.status(f"training {name}, without {plural(int((part == member).sum()), 'measurement')} of {len(part)}")
             trainer.hooks.append(_Saved(checkpoints, bar, name, trainer.steps))
             try:
                 trainer.run()
@@ -171,6 +173,15 @@ class Ensemble:
             "width": float(np.mean(high - low) / case.scales.velocity),
         }
         return cls(mean, deviation, low, high, facts)
+
+    def __str__(self) -> str:
+        """The result in one line."""
+        facts = self.facts
+        return (
+            f"members: the {percent(facts['level'])} interval of the velocity of {facts['members']} networks holds "
+            f"{percent(facts['coverage'])} of the numbers of {facts['coverage_of']}; "
+            f"its mean width is {percent(facts['width'])} of the velocity scale"
+        )
 
     def stored(self, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
         """Columns for fields.h5 by the names of their datasets."""

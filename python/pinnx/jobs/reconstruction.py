@@ -280,7 +280,9 @@ def _ensemble(run: _Run) -> Ensemble | None:
     if run.config.evals.members is None:
         return None
     models = train_members(run.config, run.case, run.folder.members, run.shown.console)
-    return Ensemble.of(models, sensor_parts(run.config, run.case), run.case)
+    ensemble = Ensemble.of(models, sensor_parts(run.config, run.case), run.case)
+    _say(run.shown.console)(str(ensemble))
+    return ensemble
 
 
 def _finish(run: _Run) -> dict[str, Any]:

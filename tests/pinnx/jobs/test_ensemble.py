@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from rich.console import Console
 
 from test_resume import press  # isort: skip
 
@@ -21,6 +23,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts
 from pinnx.jobs.load_case import load_case
 from pinnx.report import write_report
+from pinnx.report.formatting import percent
 
 Tiny = Callable[..., Config]
 FLOW = TaylorGreen(nu=0.1, wavenumber=2.0)
@@ -94,7 +97,13 @@ def test_members_are_resumed_to_the_bit_and_leave_the_run_as_it_is(
 ) -> None:
     config = tiny("unsteady_grid", "evals.members=2", "train.checkpoint_every=2")
     plain = tiny("unsteady_grid", "train.checkpoint_every=2")
-    facts = reconstruct(config, tmp_path / "whole")["ensemble"]
+    console = Console(file=io.StringIO(), width=200)
+    facts = reconstruct(config, tmp_path / "whole", console=console)["ensemble"]
+    lines = console.file.getvalue().splitlines()
+    starts = [lines.index(f"training member {k} of 2, without 8\N{NO-BREAK SPACE}measurements of 16") for k in (1, 2)]
+    (result,) = [i for i, line in enumerate(lines) if line.startswith("members: the 90\N{NO-BREAK SPACE}% interval of")]
+    assert starts[0] < starts[1] < result
+    assert f"holds {percent(facts['coverage'])} of the numbers of the reference" in lines[result]
     reconstruct(plain, tmp_path / "plain")
     whole = stored(tmp_path / "whole")
     for name, values in stored(tmp_path / "plain").items():

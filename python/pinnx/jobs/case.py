@@ -10,19 +10,15 @@ from pinnx.config import Config
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
+from pinnx.jobs.case_notes import gap_notes, setting_notes, singular_corners
 from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.output_points import OutputPoints
-from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
-from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.inner_points import bodies_of
 from pinnx.physics.scales import Scales
-from pinnx.report.formatting import plural
 from pinnx.sensors.sensor_set import SensorSet
 
 __all__ = ["Case", "make_case"]
-
-# Distances to a corner, over the length scale, that are rounding of coordinates stored in float32.
-SAME_PLACE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +128,7 @@ def make_case(
         index_sets=None if reference is None else reference.index_sets,
     )
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
-    singular, corner_notes = _corners(config, conditions, bounds, scales, output.points)
+    singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
     times = None if measured.times is None else np.unique(measured.times)
     return Case(
         bounds=bounds,
@@ -149,67 +145,16 @@ def make_case(
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
         notes=(
             *measured.notes,
-            *_notes(config, data_nu, bounds, reference),
+            *setting_notes(config, data_nu, bounds, reference),
             *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies_of(conditions)),
-            *scale_notes(scales, bounds, nu, times),
+            *scale_notes(scales, bounds, nu, times, measured.coordinates),
+            *gap_notes(sensors.positions if reference is None else reference.points, reference, conditions, bounds),
         ),
         speed=measured.speed,
         pressure=measured.pressure,
         singular=singular,
     )
-
-
-def _notes(
-    config: Config, data_nu: float | None, bounds: dict[str, tuple[float, float]], reference: Snapshots | None
-) -> list[str]:
-    """What the configuration overrides in the data, and what it leaves to a default."""
-    notes, given = [], config.problem.nu
-    if reference is not None and reference.error is not None:
-        notes.append(
-            f"The reference has a relative error of {reference.error:.2g} of its own: an error near it or below says "
-            "nothing of the reconstruction."
-        )
-    if given is not None and data_nu is not None and given != data_nu:
-        notes.append(f"The viscosity is flow.nu = {given:g}; that of the data, {data_nu:g}, is not used.")
-    if config.train.warm_start == "solver":
-        notes.append(
-            "The network started from the field of a classical solver on coarse grids, which also guided its training."
-        )
-    for axis in config.domain.periodic:
-        if getattr(config.domain, axis) is None:
-            low, high = bounds[axis]
-            notes.append(f"domain.{axis} is not given: the period in {axis} is that of the data, {high - low:g}.")
-    return notes
-
-
-def _corners(
-    config: Config,
-    conditions: tuple[BoundaryCondition, ...],
-    bounds: dict[str, tuple[float, float]],
-    scales: Scales,
-    places: np.ndarray,
-) -> tuple[np.ndarray | None, list[str]]:
-    """Which of the places are corners with a Stokes flow, whose pressure grows as 1/r; where it is added, where not."""
-    if not config.model.corner_flow:
-        return None, []
-    corners = discontinuity_corners(conditions, bounds, scales=scales.of_fields(component_names(bounds)))
-    known = [corner for corner in corners if corner.step is not None]
-    singular = corner_distance(places, known, tuple("xyz"[: places.shape[1]])) < SAME_PLACE * scales.length
-    notes, left = [], len(corners) - len(known)
-    if known:
-        note = (
-            f"At {plural(len(known), 'corner')} two sides prescribe different velocities: the Stokes flow there is added "
-            "to the network."
-        )
-        if singular.any():
-            at = plural(int(singular.sum()), "output point")
-            note += f" Its pressure is infinite at the corner itself: {at} there have no values, and no error counts them."
-        notes.append(note)
-    if left:
-        where = f"At {plural(left, 'corner')} two sides disagree, and no Stokes flow is added"
-        notes.append(f"{where}: that takes two dimensions, and constant velocities on both sides.")
-    return singular, notes
 
 
 def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -31,6 +31,8 @@ CREEPING = 1e-2
 SCALE_FACTOR = 1e3
 # Beyond these factors two units are likely to be mixed: metres and millimetres, seconds and milliseconds.
 ODD_SIDES, ODD_PASSES = 1e3, 1e3
+# Places that span a smaller share of every side of the domain are likely to be in another unit than the domain.
+ODD_SHARE = 0.02
 # What moves by more than a domain between two times that follow one another is not seen to move.
 ODD_MOVE = 1.0
 # A coordinate needs so many steps of float64 inside the domain: with fewer, points fall onto one another.
@@ -69,7 +71,13 @@ def case_scales(
     return Scales(given.length or length, given.velocity or speed)
 
 
-def scale_notes(scales: Scales, bounds: Box, nu: float, times: NDArray[np.float64] | None = None) -> list[str]:
+def scale_notes(
+    scales: Scales,
+    bounds: Box,
+    nu: float,
+    times: NDArray[np.float64] | None = None,
+    measured_at: NDArray[np.float64] | None = None,
+) -> list[str]:
     """What is odd about the units of a case.
 
     Args:
@@ -77,6 +85,7 @@ def scale_notes(scales: Scales, bounds: Box, nu: float, times: NDArray[np.float6
         bounds: axis name -> (low, high) of the domain.
         nu: the viscosity.
         times: [T] at which something was measured, in order; None where steady or not known.
+        measured_at: [k, D], where and when; None where not known.
 
     Raises:
         PinnxError: numbers that certainly do not belong to one system of units, or that float64 does not resolve.
@@ -105,6 +114,13 @@ def scale_notes(scales: Scales, bounds: Box, nu: float, times: NDArray[np.float6
     ratio = sides[longest] / sides[shortest]
     if ratio > ODD_SIDES:
         notes.append(f"The domain is {ratio:.2g} times longer in {longest} than in {shortest}: are both in one unit?")
+    if measured_at is not None:
+        spans = np.ptp(measured_at[:, -len(sides) :], axis=0) / list(sides.values())
+        if 0 < spans.max() < ODD_SHARE:
+            notes.append(
+                f"The measurements span {spans.max():.2g} of the domain or less in each direction: are their places "
+                "and the domain in one unit?"
+            )
     if "t" in bounds:
         per_time = scales.velocity / sides[longest]
         passes = (bounds["t"][1] - bounds["t"][0]) * per_time

@@ -84,7 +84,9 @@ def test_the_gradient_of_the_viscosity_is_that_of_the_whole_loss(tiny: Tiny) -> 
 def test_a_corner_with_an_infinite_pressure_has_no_values_and_is_in_no_error(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny("steady_grid", WALLS)
     case, without = load_case(config), load_case(tiny("steady_grid", WALLS, "model.corner_flow=false"))
-    assert stokes_note(config).endswith("2\N{NO-BREAK SPACE}output points there have no values, and no error counts them.")
+    assert stokes_note(config).endswith(
+        "2\N{NO-BREAK SPACE}output points there have no values, and no error counts them."
+    )
     corners = np.isin(case.output.points[:, 0], case.bounds["x"]) & (case.output.points[:, 1] == case.bounds["y"][1])
     assert corners.sum() == 2
     np.testing.assert_array_equal(case.in_flow, without.in_flow & ~corners)

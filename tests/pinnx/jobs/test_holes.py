@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
@@ -82,3 +83,18 @@ def test_a_run_leaves_a_hole_blank_and_out_of_its_errors(tmp_path: Path) -> None
     assert all(np.isfinite(value) for value in metrics["relative_l2"].values())
     assert metrics["baseline"] is not None
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+
+def test_a_block_that_measurements_leave_out_is_a_note_but_for_a_known_body(tmp_path: Path) -> None:
+    def notes(*overrides: str, hole: bool = True) -> tuple[str, ...]:
+        kept = ((MESH_X[0] - 1) ** 2 + (MESH_Y[0] - 1) ** 2).ravel() > (0.6 if hole else -1)
+        columns = np.column_stack([MESH_X[0].ravel(), MESH_Y[0].ravel(), U[0].ravel(), V[0].ravel()])[kept]
+        np.savetxt(tmp_path / "piv.csv", columns, delimiter=",", header="x,y,u,v", comments="")
+        domain = ("domain.x=[0, 4]", "domain.y=[0, 2]", "flow.nu=0.01")
+        return load_case(load_config(None, [f"data.measurements={tmp_path / 'piv.csv'}", *domain, *overrides])).notes
+
+    (note,) = notes()
+    assert re.match(r"The data has no place within 0\.7\d* of \(\S+, \S+\), where its spacing is 0\.2\. The", note)
+    assert notes(hole=False) == ()
+    known = notes("boundaries=[{where: {circle: {center: [1, 1], radius: 0.775}}, u: 0, v: 0}]")
+    assert not any("no place" in note for note in known)

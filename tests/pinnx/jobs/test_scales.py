@@ -289,6 +289,12 @@ def test_odd_units_are_a_note(tmp_path: Path) -> None:
     (said,) = load_case(load_config(None, settings)).notes
     assert said.startswith("From one time to the next the flow crosses the domain 2")
     assert said.endswith("do the units of time, length and velocity belong together?")
+    # A domain in mm beside places in m; a domain ten times as large as what was measured is none.
+    extents = ("domain.x=[0, {0}]", "domain.y=[0, {0}]")
+    (said,) = notes(Units(), *(extent.format(4000) for extent in extents), steady=True)
+    assert said.startswith("The measurements span 0.000")
+    assert said.endswith("of the domain or less in each direction: are their places and the domain in one unit?")
+    assert notes(Units(), *(extent.format(40) for extent in extents), steady=True) == ()
 
 
 def test_a_flow_at_rest_has_no_velocity_scale(tmp_path: Path) -> None:

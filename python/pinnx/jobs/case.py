@@ -35,6 +35,7 @@ class Case:
         velocity: [k, d] float64, what was measured; NaN where a component was not.
         speed: [k] float64, lengths of the velocity that were measured without its direction, NaN where not; None: none.
         pressure: [k] float64, kinematic pressures that were measured, NaN where not; None: none.
+        selection_s: time in which the sensors were chosen, seconds; None where they were not.
         conditions: what is known at boundaries.
         output: where the fields are wanted.
         reference: the snapshots, to compare with; None for a CSV file.
@@ -60,6 +61,7 @@ class Case:
     speed: np.ndarray | None = None
     pressure: np.ndarray | None = None
     singular: np.ndarray | None = None
+    selection_s: float | None = None
 
     @property
     def measured(self) -> tuple[str, ...]:

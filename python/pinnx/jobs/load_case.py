@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -52,13 +53,15 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
             "sensors.method: expected interpolation, coverage, lattice or random for a single snapshot, whose one mode "
             f"cannot rank places, got {chosen.method}"
         )
+    started = time.perf_counter()
     sensors = select_sensors(snapshots, **chosen.model_dump(exclude={"noise"}))
+    selection_s = time.perf_counter() - started
     velocity = sample_velocity(snapshots, sensors)
     if chosen.noise > 0:
         velocity = add_noise(velocity, chosen.noise, chosen.seed)
     places = np.tile(sensors.positions, (snapshots.num_times, 1))
     times = None if snapshots.times is None else np.repeat(snapshots.times, len(sensors))
-    return make_case(
+    case = make_case(
         config,
         sensors=sensors,
         measured=Measurements(
@@ -72,6 +75,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         data_nu=snapshots.nu,
         reference=snapshots,
     )
+    return replace(case, selection_s=selection_s)
 
 
 def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text: None) -> Snapshots:

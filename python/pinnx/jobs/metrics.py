@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pinnx.jobs.flow_model import described
 from pinnx.jobs.held_out import HeldOut
 from pinnx.jobs.outputs import versions
 from pinnx.physics.term import Measured
+from pinnx.runs.convergence import Convergence
 from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
@@ -79,7 +80,11 @@ def run_metrics(
         "train_s": trainer.train_s,
         "steps": trainer.step,
         "steps_per_s": trainer.step / trainer.train_s,
+        "epochs_per_hour": 3600.0 * trainer.step / trainer.train_s,
         "peak_memory_gib": peak_memory_gib(),
+        "gpu_utilisation": float(np.nanmean(history["gpu_utilisation"])) if "gpu_utilisation" in history else None,
+        "convergence_rate": Convergence(_rows(history), window=None).rate,
+        "selection_s": case.selection_s,
         "pde_residual_l2": numbers["pde_residual_l2"],
         "continuity_l2": numbers["conservation"],
         "boundary_error_max": numbers.get("boundary_error_max"),
@@ -99,6 +104,10 @@ def run_metrics(
         **flow_description(case, nu, learned=learned),
         "versions": versions(problem.model.frequencies.device),
     }
+
+
+def _rows(history: Mapping[str, NDArray[np.float64]]) -> Iterator[dict[str, float]]:
+    return (dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True))
 
 
 def checks_at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Check]:

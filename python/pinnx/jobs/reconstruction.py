@@ -10,7 +10,6 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ from pinnx.jobs.flow_model import described
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
-from pinnx.jobs.metrics import checks_at_points, run_metrics
+from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.run_guard import run_guard
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
+from pinnx.jobs.watched_physics import WatchedPhysics
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
@@ -45,10 +45,6 @@ from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 
 __all__ = ["reconstruct", "resume"]
-
-
-# Points of the residuals in the checks of the live view: as many as a step has, or so.
-LIVE_POINTS = 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +69,7 @@ class _Run:
     command: str
     watch: Stopwatch
     trackers: list[Tracker]
+    physics: WatchedPhysics
 
 
 def reconstruct(
@@ -229,12 +226,15 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
     flow = flow_problem(config, case)
     _say(shown.console)(f"network: {described(config.model, flow.problem.model)}")
     trainer = make_trainer(config, flow.problem, flow.weights, run_guard(config, case, flow.problem))
-    return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers)
+    physics = WatchedPhysics(config, case, flow.problem)
+    return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers, physics)
 
 
 def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
     checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    return RunRecorder(run.folder, checkpoints, run.watch, lambda: _numbers(run))
+    return RunRecorder(
+        run.folder, checkpoints, run.watch, lambda: _numbers(run), run.physics.row, run.config.train.steps
+    )
 
 
 def _numbers(run: _Run) -> dict[str, float]:
@@ -265,8 +265,7 @@ def _progress(run: _Run) -> TrainingProgress:
     if not run.shown.live or console is None:
         return TrainingProgress(steps, console)
     earlier = read_rows(run.folder.history, interrupted=True)
-    checks = partial(checks_at_points, run.config, run.case, run.flow.problem, LIVE_POINTS)
-    return LiveView(steps, console, checks, earlier)
+    return LiveView(steps, console, run.physics, earlier)
 
 
 def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:

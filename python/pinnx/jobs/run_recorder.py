@@ -13,15 +13,19 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pinnx.runs.convergence import Convergence
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import append_row, flush_rows, rewind
-from pinnx.runs.memory import memory_now
+from pinnx.runs.history import append_row, flush_rows, read_rows, rewind
+from pinnx.runs.memory import gpu_utilisation, memory_now, peak_memory_gib
 from pinnx.train.checkpoint import save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
 
 __all__ = ["Found", "RunRecorder", "Stopwatch"]
+
+# Looks at the physics in a training: each takes some 20 ms.
+CHECKS = 20
 
 Found = Callable[[], Mapping[str, float]]
 
@@ -58,14 +62,27 @@ class RunRecorder(Hook):
         checkpoints: of the run.
         watch: of the job; its time is in the checkpoints.
         found: numbers that the training finds, by name, as they are now.
+        physics: numbers of the checks, by name, as they are now.
+        steps: of the whole training, over which the physics is looked at CHECKS times.
 
     Attributes:
         saved_step: of the last checkpoint that was written; None before.
         watchers: called with each row of the history.
     """
 
-    def __init__(self, folder: RunFolder, checkpoints: CheckpointFolder, watch: Stopwatch, found: Found) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        checkpoints: CheckpointFolder,
+        watch: Stopwatch,
+        found: Found,
+        physics: Found,
+        steps: int,
+    ) -> None:
         self._folder, self._checkpoints, self._watch, self._found = folder, checkpoints, watch, found
+        self._physics, self._steps = physics, steps
+        self._convergence: Convergence | None = None  # of the rows that are there, once one is added
+        self._logged = 0  # the last step that was
         self._loss: float | None = None
         self._rows: list[dict[str, float]] = []  # not written yet
         self.saved_step: int | None = None
@@ -73,7 +90,9 @@ class RunRecorder(Hook):
 
     def on_log(self, logged: LoggedStep) -> None:
         self._loss = math.inf if logged.easier else logged.comparable
-        row = {**logged.as_row(), **memory_now(), **self._found()}
+        row = {**logged.as_row(), **memory_now(), **gpu_utilisation(), **self._found()}
+        row |= {"peak_memory_gib": peak_memory_gib(), "epochs_per_hour": 3600.0 * logged.steps_per_s}
+        row |= self._watched(row)
         self._rows.append(row)
         for show in self.watchers:
             show(row)
@@ -85,7 +104,20 @@ class RunRecorder(Hook):
             if len(self._rows) == 1:  # the first of those that wait
                 self._warn(self._folder.history, f"written later from step {logged.step} on", error)
 
+    def _watched(self, row: Mapping[str, float]) -> dict[str, float]:
+        """How fast the losses fall, and the physics where another of CHECKS parts of the steps has ended."""
+        if self._convergence is None:
+            earlier = [*read_rows(self._folder.history, interrupted=True), *self._rows]
+            self._convergence = Convergence(earlier)
+            self._logged = int(earlier[-1]["step"]) if earlier else 0
+        self._convergence.add(row)
+        part, before = (step * CHECKS // self._steps for step in (int(row["step"]), self._logged))
+        self._logged = int(row["step"])
+        rate = self._convergence.rate
+        return ({} if rate is None else {"convergence_rate": rate}) | (self._physics() if part > before else {})
+
     def on_return(self, step: int) -> None:
+        self._convergence = None
         self._rows = [row for row in self._rows if row["step"] <= step]
         try:
             rewind(self._folder.history, step)

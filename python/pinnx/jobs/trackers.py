@@ -205,6 +205,7 @@ def _numbers_of(row: Mapping[str, float]) -> Iterator[tuple[str, float]]:
 def _results(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Errors and checks of a run that has ended."""
     errors = {f"relative_l2/{name}": value for name, value in (metrics["relative_l2"] or {}).items()}
+    errors |= {} if metrics["selection_s"] is None else {"selection_s": metrics["selection_s"]}
     return errors | {f"check/{item['name']}": item["value"] for item in metrics["checks"] if item["value"] is not None}
 
 

@@ -204,6 +204,12 @@ class EquationTerm:
         in_time = self.time_weights.to(points["x"].dtype)[points["part"].long()]
         return in_time if near_corners is None else in_time * near_corners
 
+    def check_points(self, num_points: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Points in the flow that no training step has drawn, [n, D], and which are away from the corners, [n]."""
+        points = uniform_points(self._low, self._high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
+        points = points[self._points.in_flow(points)]
+        return points, corner_distance(points, self._corners, self._axes) > self._check_radius
+
     def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """L2 norms (root mean square over the box) of the dimensionless residual's length, gate by gate.
 
@@ -212,9 +218,7 @@ class EquationTerm:
         """
         if num_points < 1:
             raise PinnxError(f"{self.name}: expected at least one point to check, got {num_points}")
-        points = uniform_points(self._low, self._high, num_points, seed=seed, step=0, stream=EVALUATION_STREAM)
-        points = points[self._points.in_flow(points)]
-        away = corner_distance(points, self._corners, self._axes) > self._check_radius
+        points, away = self.check_points(num_points, seed)
         residual, asked = _at(model, self.equations, points)
         columns = dict(zip(self.names, residual.T, strict=True))
         note, leaves_out = left_out(self._corners, self._check_radius), not away.all()

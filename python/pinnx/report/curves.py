@@ -1,4 +1,4 @@
-"""Curves: the error of every frame over time, the loss and its terms over the steps.
+"""Curves: the error of every frame over time; over the steps the loss and its terms, the checks, and what they took.
 
 The error of a frame is in units of the reference's root-mean-square norm over time
 (``pinnx.evals.relative_l2_per_frame``), so that the curve combines to the number in the tables.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
@@ -18,9 +18,15 @@ from pinnx.report.formatting import enumeration, number, percent
 from pinnx.report.panels import CURVES, GRAY, INK, Picture, new_figure, room_for, style_curves
 from pinnx.report.run_data import RunFields
 
-__all__ = ["draw_error_over_time", "draw_found", "draw_loss"]
+__all__ = ["draw_error_over_time", "draw_found", "draw_loss", "draw_performance", "draw_physics"]
 
-_TOTAL = "loss/total"
+_TOTAL, _PHYSICS = "loss/total", "physics/"
+_PERFORMANCE = {
+    "epochs_per_hour": "epochs per hour",
+    "memory_gib": "memory, GiB",
+    "gpu_utilisation": "use of the GPU, %",
+    "convergence_rate": "decades in 1,000 steps",
+}
 
 
 def draw_error_over_time(fields: RunFields) -> Picture | None:
@@ -124,3 +130,55 @@ def draw_loss(history: Mapping[str, NDArray[np.float64]]) -> Picture:
         first, last = columns[_TOTAL][[0, -1]]
         alt += f" The total goes from {number(first)} to {number(last)}."
     return Picture(figure, caption, alt)
+
+
+def draw_physics(history: Mapping[str, NDArray[np.float64]], descriptions: Mapping[str, str]) -> Picture | None:
+    """The checks at a few points while the network trained, on a logarithmic axis; None where none was logged.
+
+    Args:
+        history: its columns ``physics/NAME``.
+        descriptions: name of a check -> what it is.
+    """
+    columns = {name.removeprefix(_PHYSICS): values for name, values in history.items() if name.startswith(_PHYSICS)}
+    drawn = {name: values for name, values in columns.items() if (values > 0).any()}
+    if not drawn:
+        return None
+    labels = {name: name.removesuffix("_l2").replace("_", " ") for name in drawn}
+    figure, ((ax,),) = new_figure((6.9, 3.2), [0.6 + room_for(labels.values())], top=0.15)
+    styles = CURVES * (1 + len(drawn) // len(CURVES))
+    for (name, values), (color, line) in zip(drawn.items(), styles, strict=False):
+        known = values > 0
+        ax.semilogy(history["step"][known], values[known], ls=line, marker=".", color=color, lw=1.3, label=labels[name])
+    style_curves(ax, "training step", "value of the check")
+    ax.margins(x=0.01)
+    ax.legend(frameon=False, ncols=1, loc="upper left", bbox_to_anchor=(1, 1))
+    said = "; ".join(f"{labels[name]}: {descriptions[name]}" for name in drawn if name in descriptions)
+    ends = ", ".join(f"{labels[name]} {number(values[values > 0][-1])}" for name, values in drawn.items())
+    return Picture(
+        figure,
+        f"The checks at 1,000 points while the network trained, each in its unit, log scale. {said}.",
+        f"Curves of the checks over training steps, log scale. At the end: {ends}.",
+    )
+
+
+def draw_performance(history: Mapping[str, NDArray[np.float64]]) -> Picture | None:
+    """Epochs per hour, memory, convergence and use of the GPU over the steps: what of these was logged."""
+    panels = [(name, title) for name, title in _PERFORMANCE.items() if np.isfinite(history.get(name, np.nan)).any()]
+    if not panels:
+        return None
+    figure, axes = new_figure((9.4 / len(panels) - 0.75, 1.9), [0.75] * (len(panels) - 1) + [0.2], top=0.35)
+    for ax, (name, title) in zip(axes[0], panels, strict=True):
+        known = np.isfinite(history[name])
+        ax.plot(history["step"][known], history[name][known], color=CURVES[0][0], lw=1.5)
+        style_curves(ax, "training step", "")
+        ax.set_title(title, y=1.0, color=INK, fontsize=10)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        if name != "convergence_rate":
+            ax.set_ylim(0.0, 1.1 * history[name][known].max())
+    return Picture(
+        figure,
+        "What the training took, at the logged steps. An epoch is one step. Convergence: by how many powers of ten the "
+        "terms of the loss fall in 1,000 steps, over the last 20 logged ones. It ends near zero, as the learning rate "
+        "does.",
+        f"Curves of {enumeration([title for _, title in panels])} over training steps.",
+    )

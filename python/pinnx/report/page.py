@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pinnx.report.curves import draw_error_over_time, draw_found, draw_loss
+from pinnx.report.curves import draw_error_over_time, draw_found, draw_loss, draw_performance, draw_physics
 from pinnx.report.formatting import Html, duration, join, percent, tag
 from pinnx.report.maps import draw_fields, draw_residuals, draw_spread, draw_times
 from pinnx.report.measured import draw_measured
@@ -148,6 +148,8 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
             "The training",
             figures.show(draw_found(run.history, run.metrics.get("found") or {})),
             figures.show(draw_loss(run.history)),
+            figures.show(draw_physics(run.history, run.metrics.get("descriptions") or {})),
+            figures.show(draw_performance(run.history)),
             facts_table(run.metrics),
         ),
         _section(

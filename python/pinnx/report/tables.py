@@ -28,7 +28,11 @@ _FACTS = {
     "steps_per_s": "training steps per second",
     "train_s": "training time",
     "wall_s": "total time",
+    "epochs_per_hour": "epochs per hour, an epoch being a step",
     "peak_memory_gib": "peak memory",
+    "gpu_utilisation": "use of the GPU, per cent",
+    "convergence_rate": "convergence: decades that the terms of the loss fell in 1,000 steps",
+    "selection_s": "time in which the sensors were chosen",
     "seed": "random seed",
     "command": "command",
 }

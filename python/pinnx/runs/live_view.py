@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from pinnx.runs.progress import TrainingProgress, training_line
+from pinnx.runs.progress import TrainingProgress, performance_line, training_line
 
 __all__ = ["Curve", "LiveView"]
 
@@ -106,7 +106,8 @@ class LiveView(TrainingProgress):
             self._verdicts = self._checks()
             ended = self._clock()
             self._next_check = ended + (ended - started) / CHECK_SHARE
-        self.info(Group(Text(training_line(row, self._total, columns=False)), self._losses(row), self._table()))
+        line, performance = Text(training_line(row, self._total, columns=False)), Text(performance_line(row))
+        self.info(Group(line, performance, self._losses(row), self._table()))
 
     def _losses(self, row: Mapping[str, float]) -> Table:
         adapted = any(name.startswith("weight/") for name in row)

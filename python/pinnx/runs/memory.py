@@ -1,15 +1,17 @@
-"""The memory that this process holds."""
+"""What a run takes of its machine: the memory that this process holds, and how busy the GPU is."""
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import sys
+import warnings
 from pathlib import Path
 
 import torch
 
-__all__ = ["memory_now", "peak_memory_gib"]
+__all__ = ["gpu_utilisation", "memory_now", "peak_memory_gib"]
 
 RESIDENT = Path("/proc/self/statm")
 
@@ -31,6 +33,28 @@ def peak_memory_gib() -> float:
     """The most memory that this process has held, on the CPU, or on the GPU where that is more."""
     device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return float(max(_peak_bytes(), device)) / 2**30
+
+
+def gpu_utilisation() -> dict[str, float]:
+    """Per cent of the last second or so in which a GPU in use computed, ``gpu_utilisation``, as NVML has it.
+
+    Empty without a GPU, and without NVML; the latter is a warning, once.
+    """
+    if not torch.cuda.is_initialized():
+        return {}
+    try:
+        return {"gpu_utilisation": float(torch.cuda.utilization())}
+    except (ImportError, RuntimeError) as error:  # torch: no package, no driver library
+        _warn_once(str(error))
+        return {}
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"the GPU's utilisation is not recorded: {reason} (pip install 'pinn-ext[gpu]' brings nvidia-ml-py)",
+        stacklevel=3,
+    )
 
 
 def _peak_bytes() -> int:

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["ProgressBar", "TrainingProgress", "training_line"]
+__all__ = ["ProgressBar", "TrainingProgress", "performance_line", "training_line"]
 
 # Least time from one line to the next. In a log it is also a hundredth of the time so far: a day makes 700 lines.
 LINE_SECONDS, LINE_SHARE = 1.0, 0.01
@@ -21,6 +21,12 @@ LINE_SECONDS, LINE_SHARE = 1.0, 0.01
 GROUPS = (("", "loss/", ".1e"), ("weights ", "weight/", ".3g"), ("", "number/", ".4g"), ("", "method/", ".2g"))
 # Names of a row -> what is said behind their GiB.
 MEMORY = {"memory_gib": "", "gpu_memory_gib": " on the GPU"}
+PERFORMANCE = {
+    "epochs_per_hour": "{:,.0f} epochs/hour",
+    "peak_memory_gib": "peak {:.2f} GiB",
+    "gpu_utilisation": "GPU {:.0f} %",
+    "convergence_rate": "losses fall {:.2f} decades in 1,000 steps",
+}
 
 
 class _Bar(Progress):
@@ -137,6 +143,11 @@ class TrainingProgress(ProgressBar):
         self.info(Text(text))
         if self._bar is None:
             self.line(text)
+
+
+def performance_line(row: Mapping[str, float]) -> str:
+    """What the training takes and how fast it converges, in one line: what of these a row has."""
+    return "  ".join(form.format(row[name]) for name, form in PERFORMANCE.items() if name in row)
 
 
 def training_line(row: Mapping[str, float], total: int, *, columns: bool = True) -> str:

@@ -42,7 +42,7 @@ def assert_same_run(first: Path, second: Path) -> None:
             np.testing.assert_array_equal(a[name][()], b[name][()])
     rows = [[json.loads(line) for line in (f / "history.jsonl").read_text().splitlines()] for f in (first, second)]
     for mine, other in zip(*rows, strict=True):
-        timed = ("time_s", "steps_per_s", "memory_gib")
+        timed = ("time_s", "steps_per_s", "epochs_per_hour", "memory_gib", "peak_memory_gib")
         assert {k: v for k, v in mine.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
     assert (first / "sensors.csv").read_bytes() == (second / "sensors.csv").read_bytes()
     assert sorted(p.name for p in first.iterdir()) == sorted(p.name for p in second.iterdir())

@@ -31,6 +31,7 @@ NAMED = {
     *("continuity_l2", "boundary_error_max", "num_sensors", "seed"),
 }
 BESIDE = {"baseline", "baseline_note", "sensor_misfit", "nu", "terms", "checks", "source", "command", "versions"}
+BESIDE |= {"epochs_per_hour", "gpu_utilisation", "convergence_rate", "selection_s"}
 BESIDE |= {
     "worst_component",
     "found",
@@ -103,7 +104,11 @@ def test_history_has_every_term_at_its_steps(finished: Finished) -> None:
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 4, 6]
     terms = {"momentum_x", "momentum_y", "continuity", "data", "boundary", "total"}
-    assert set(rows[0]) == {"step", "time_s", "lr", "steps_per_s", "memory_gib"} | {f"loss/{term}" for term in terms}
+    taken = {"step", "time_s", "lr", "steps_per_s", "epochs_per_hour", "memory_gib", "peak_memory_gib"}
+    checks = ("pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit", "boundary_error_max")
+    physics = {f"physics/{name}" for name in (*checks, "energy_budget", "reconstruction")}
+    assert set(rows[0]) == taken | physics | {f"loss/{term}" for term in terms}
+    assert set(rows[-1]) == set(rows[0]) | {"convergence_rate"}
 
 
 def test_the_configuration_is_everything_that_ran(finished: Finished, tmp_path: Path, no_report: None) -> None:

@@ -69,6 +69,12 @@ def test_tensorboard_has_each_row_once(tiny: Tiny, tmp_path: Path, monkeypatch: 
         points = read.Scalars(name)
         assert [point.step for point in points] == [1, 2, 3, 4, 5, 6], name
         assert [point.value for point in points] == pytest.approx([row[name] for row in rows], rel=1e-6), name
+    assert {"physics/pde_residual_l2", "physics/energy_budget", "physics/reconstruction", "epochs_per_hour"} < set(
+        rows[0]
+    )
+    assert [point.step for point in read.Scalars("convergence_rate")] == [4, 5, 6]
+    (chosen,) = read.Scalars("selection_s")
+    assert chosen.value == pytest.approx(metrics["selection_s"], rel=1e-6)
     (error,) = read.Scalars("relative_l2/velocity")
     assert (error.step, error.value) == (6, pytest.approx(metrics["relative_l2"]["velocity"], rel=1e-6))
     reconstruct(tiny("unsteady_grid", *EVERY_STEP), tmp_path / "plain")

@@ -13,7 +13,7 @@ import pytest
 from tolerances import METRIC_ROUNDING
 
 from pinnx.errors import PinnxError
-from pinnx.report.curves import draw_error_over_time, draw_loss
+from pinnx.report.curves import draw_error_over_time, draw_loss, draw_performance, draw_physics
 from pinnx.report.formatting import TIMES, Html, duration, enumeration, number, percent, plural, tag
 from pinnx.report.maps import draw_fields, draw_times
 from pinnx.report.measured import draw_measured
@@ -195,6 +195,23 @@ def test_loss_draws_every_term_and_names_what_it_cannot() -> None:
     assert "Zero or absent throughout: boundary." in picture.caption
     assert "Not drawn: 1 values that are missing or not finite." in picture.caption
     assert "The total goes from 1 to not finite." in picture.alt
+
+
+def test_checks_and_what_the_training_took_are_curves_where_they_were_logged() -> None:
+    steps, gaps = np.arange(4.0), np.array([np.nan, 0.1, np.nan, 0.01])
+    history = {"step": steps, "physics/pde_residual_l2": gaps, "physics/conservation": np.zeros(4)}
+    picture = draw_physics(history, {"pde_residual_l2": "the residual"})
+    assert picture is not None
+    (line,) = picture.figure.axes[0].get_lines()
+    assert (line.get_label(), list(line.get_xdata()), list(line.get_ydata())) == ("pde residual", [1, 3], [0.1, 0.01])
+    assert "pde residual: the residual." in picture.caption
+    assert "At the end: pde residual 0.01." in picture.alt
+    taken = draw_performance(history | {"epochs_per_hour": steps, "gpu_utilisation": np.full(4, 87.0)})
+    assert taken is not None
+    assert [ax.get_title() for ax in taken.figure.axes] == ["epochs per hour", "use of the GPU, %"]
+    assert [ax.get_ylim()[0] for ax in taken.figure.axes] == [0.0, 0.0]
+    assert draw_physics({"step": steps}, {}) is None
+    assert draw_performance({"step": steps}) is None
 
 
 def test_loss_of_a_run_that_never_was_finite() -> None:

@@ -55,13 +55,16 @@ def test_the_view_has_curves_weights_and_checks() -> None:
         {"step": step, "steps_per_s": 10.0, "loss/total": 2.0 / step, "loss/data": 1.0 / step, "weight/data": 12.5}
         for step in (1, 10, 20)
     ]
+    taken = {"epochs_per_hour": 36000.0, "peak_memory_gib": 0.5, "gpu_utilisation": 87.0, "convergence_rate": 2.345}
+    rows[-1] |= taken
     with LiveView(20, console, lambda: [Verdict()], earlier=rows[:1]) as view:  # resumed after step 1
         for row in rows[1:]:
             view.row(row)
     assert isinstance(console.file, io.StringIO)
-    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).split("\n")[-8:]
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).split("\n")[-9:]
     shown = [" ".join(line.split()) for line in last]
     assert "step 20/20 10 steps/s loss 1.00e-01 0:00:00 left" in shown
+    assert "36,000 epochs/hour peak 0.50 GiB GPU 87 % losses fall 2.35 decades in 1,000 steps" in shown
     assert "total █▃▁ 1.00e-01" in shown
     assert "data █▃▁ 5.00e-02 12.5" in shown
     assert "conservation 2.00e-03 1e-05 U/L failed" in shown

@@ -1,0 +1,81 @@
+"""What is looked at while a network trains, on the exact flow of the data and on wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tolerances import EXACT_FLOW
+
+import pinn_ext
+from pinn_ext.reference import jet_of
+from pinnx.config import Config
+from pinnx.evals import TaylorGreen
+from pinnx.jobs.case import Case
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.watched_physics import WatchedPhysics
+from pinnx.models.field_model import FieldModel
+from pinnx.train.problem import Problem
+
+Tiny = Callable[..., Config]
+
+
+class Exact(FieldModel):
+    """The vortices of the data, their velocity or their pressure times a factor."""
+
+    def __init__(self, like: FieldModel, speed: float, pressure: float) -> None:
+        scales = {"coordinate_scales": like.coordinate_scales, "field_scales": like.field_scales}
+        super().__init__(3, 3, origin=like.origin, **scales)
+        self.register_buffer("frequencies", like.frequencies.double())
+        self._scale = torch.tensor([speed, speed, pressure]) / torch.from_numpy(like.field_scales)
+
+    def jet(self, x: torch.Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
+        flow, unit = TaylorGreen(nu=0.1, wavenumber=2.0), torch.from_numpy(self.coordinate_scales)
+
+        def fields(inputs: torch.Tensor) -> torch.Tensor:
+            at = (inputs * unit + torch.from_numpy(self.origin)).unbind(1)
+            return torch.column_stack([flow.velocity(*at), flow.pressure(*at)]) * self._scale
+
+        with torch.enable_grad():
+            found = jet_of(fields, x, spec)
+        return pinn_ext.Jet(found.data.detach(), spec)
+
+
+def watched(config: Config, speed: float = 1.0, pressure: float = 1.0) -> dict[str, float]:
+    case: Case = load_case(config)
+    problem = flow_problem(config, case).problem
+    exact = Problem(Exact(problem.model, speed, pressure), problem.terms, fields=problem.fields)
+    exact.to_dtype(torch.float64)
+    return {item.name: item.value for item in WatchedPhysics(config, case, exact)()}
+
+
+def test_the_exact_flow_passes_and_wrong_ones_do_not(tiny: Tiny) -> None:
+    config = tiny("unsteady_grid", "train.dtype=float64")
+    right = watched(config)
+    assert {"pde_residual_l2", "conservation", "sensor_misfit", "energy_budget", "reconstruction"} <= set(right)
+    for name in ("pde_residual_l2", "conservation", "energy_budget", "reconstruction"):
+        assert right[name] < EXACT_FLOW, name
+    assert watched(config, speed=1.1)["reconstruction"] == pytest.approx(0.1)
+    assert watched(config, speed=1.1)["energy_budget"] > 1e-3
+    without_pressure = watched(config, pressure=0.0)
+    assert without_pressure["energy_budget"] > 1e-3
+    assert without_pressure["reconstruction"] < EXACT_FLOW, "of the velocity"
+
+
+def test_holes_are_not_compared_and_measurements_have_no_reference(tiny: Tiny) -> None:
+    config = tiny("unsteady_grid")
+    case = load_case(config)
+    assert case.reference is not None
+    holes = np.arange(case.reference.num_points) % 2 == 0
+    spoiled = case.reference.values.copy()
+    spoiled[:, holes] = np.nan
+    holed = replace(case, reference=replace(case.reference, values=spoiled, holes=holes))
+    values = {item.name: item.value for item in WatchedPhysics(config, holed, flow_problem(config, case).problem)()}
+    assert np.isfinite(values["reconstruction"])
+    config = tiny("unsteady_csv")
+    case = load_case(config)
+    assert "physics/reconstruction" not in WatchedPhysics(config, case, flow_problem(config, case).problem).row()

@@ -6,6 +6,7 @@ It solves steady flows in the plane, without bodies, with a prescribed velocity 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from pinnx.physics.geometry import SIDES, Bounds, Side
 from pinnx.physics.scales import Scales
 from pinnx.solvers import WALLS, BoxProblem, Fit, NotApplicableError, Profile, Study, Walls, fit_box, solve_box
 
-__all__ = ["box_of", "box_problem", "solve_case"]
+__all__ = ["box_of", "box_problem", "solve_case", "with_found_sides"]
 
 Array = NDArray[np.float64]
 
@@ -86,6 +87,35 @@ def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Arra
     return box_of(config, case.conditions, case.bounds, nu=nu, scales=case.scales, has_holes=holes, otherwise=otherwise)
 
 
+def with_found_sides(config: Config, case: Case) -> Case:
+    """The case with the velocity along the sides of ``solver.unknown`` as its sensors say, for all that follows.
+
+    Raises:
+        PinnxError: a case that the solver does not solve, or too few measurements.
+    """
+    try:
+        study, fit = solve_case(config, case, config.solver.cells)
+    except NotApplicableError as error:
+        raise PinnxError(f"solver.unknown: the solver does not apply: {error}; leave it empty") from None
+    assert fit is not None
+    conditions, notes = list(case.conditions), []
+    for side, factor, error in zip(config.solver.unknown, study.a[1:], fit.errors, strict=False):
+        component = "u" if _along(side) == "x" else "v"
+        for number, condition in enumerate(conditions):
+            if str(condition.where) == side and condition.values.get(component) is not None:
+                values = {**condition.values, component: _times(condition.values[component], float(factor))}
+                conditions[number] = replace(condition, values=values)
+        notes.append(
+            f"The velocity along the {side} side is {factor:.4g} times the stated one (standard error {error:.1g}): "
+            "the classical solver found it from the sensors, and the network is given it."
+        )
+    return replace(case, conditions=tuple(conditions), notes=(*case.notes, *notes), solved=(study, fit))
+
+
+def _times(value: float | str | None, factor: float) -> float | str:
+    return f"{factor!r}*({value})" if isinstance(value, str) else factor * float(value or 0.0)
+
+
 def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study, Fit | None]:
     """The flow of a case on three grids; with the viscosity, or the speed of sides, from its sensors where unknown.
 
@@ -93,6 +123,8 @@ def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study
         NotApplicableError: as ``box_of``.
         PinnxError: no steady flow was found, or there are too few measurements.
     """
+    if case.solved is not None:
+        return case.solved
     problem, unknown = box_problem(config, case, case.nu), config.solver.unknown
     if not config.problem.learn_nu and not unknown:
         return solve_box(problem, num_cells), None

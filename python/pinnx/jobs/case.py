@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.inner_points import bodies_of
 from pinnx.physics.scales import Scales
 from pinnx.sensors.sensor_set import SensorSet
+
+if TYPE_CHECKING:  # it loads SciPy's sparse solvers
+    from pinnx.solvers import Fit, Study
 
 __all__ = ["Case", "make_case"]
 
@@ -42,6 +46,7 @@ class Case:
         source: where the data came from; "synthetic: ..." for synthetic data.
         periods: axis name -> its period, of the periodic axes.
         notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
+        solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
         singular: [n] bool, which of the output's places are corners at which the network's pressure is infinite.
     """
 
@@ -62,6 +67,7 @@ class Case:
     pressure: np.ndarray | None = None
     singular: np.ndarray | None = None
     selection_s: float | None = None
+    solved: tuple[Study, Fit] | None = None
 
     @property
     def measured(self) -> tuple[str, ...]:

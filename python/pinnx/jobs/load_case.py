@@ -19,6 +19,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case, make_case
 from pinnx.jobs.output_points import OutputPoints, output_grid, output_times
 from pinnx.physics.geometry import Circle
+from pinnx.report.formatting import enumeration
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
@@ -27,15 +28,25 @@ __all__ = ["load_case", "load_snapshots", "measured_case"]
 
 
 def load_case(config: Config, progress: Callable[[str], None] = lambda text: None) -> Case:
-    """Reads the data, chooses the sensors, and checks that everything fits together.
+    """Reads the data, chooses the sensors, finds the sides of ``solver.unknown``, and checks that everything fits.
 
     Args:
-        config: the sections data, domain, flow, boundaries and sensors are used.
+        config: the sections data, domain, flow, boundaries, sensors and solver are used.
         progress: called with a word on what is being done.
 
     Raises:
         PinnxError: one line that says what was wanted and what came.
     """
+    case = _read_case(config, progress)
+    if not config.solver.unknown:
+        return case
+    from pinnx.jobs.box_case import with_found_sides  # SciPy's sparse solvers, for these runs alone
+
+    progress(f"finding the velocity along {enumeration(config.solver.unknown)} from the sensors")
+    return with_found_sides(config, case)
+
+
+def _read_case(config: Config, progress: Callable[[str], None]) -> Case:
     if config.data.measurements is not None:
         progress(f"reading {config.data.measurements.path}")
         columns = Columns(**config.data.measurements.model_dump(exclude={"path"}))

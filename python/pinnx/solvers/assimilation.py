@@ -2,8 +2,8 @@
 
     minimise  sum |velocity(x_i; a_1, ..., a_K, log nu) - measured_i|^2
 
-Every field that is tried satisfies the equations. Derivatives are exact: the factors of Newton's last Jacobian serve
-all numbers. Steps are damped (Levenberg, Marquardt) until they lower the misfit.
+Every field that is tried satisfies the equations. Derivatives are exact: the factors of one Jacobian serve all numbers.
+Steps are kept in a region of trust (Branch, Coleman and Li, SIAM J. Sci. Comput. 21, 1999; in SciPy).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
+from scipy.optimize import least_squares
 
 from pinnx.errors import PinnxError
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
@@ -23,10 +24,8 @@ __all__ = ["Fit", "fit_box"]
 
 Array = NDArray[np.float64]
 
-FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-2, 1e-8, 1e4
-MOST_STEPS = 30
-# Changes of log nu and of coefficients: the longest of a step, and those that end the search.
-LONGEST, SETTLED = 0.7, 1e-4
+# Changes of log nu and of coefficients that end the search.
+SETTLED = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,32 +56,24 @@ class _Search:
 
     def solve(self, flow: BoxFlow, start: Solved | None) -> Solved:
         """The flow of the numbers that fit best on this grid."""
-        solved, damping = continued(flow, start, self.nu, self.a), FIRST_DAMPING
-        residual, slopes = self._residual(flow, solved), self._slopes(flow, solved)
-        for _ in range(MOST_STEPS):
-            damped = np.vstack([slopes, np.sqrt(damping) * np.diag(np.linalg.norm(slopes, axis=0))])
-            change = np.linalg.lstsq(damped, np.append(residual, np.zeros(len(damped) - len(residual))), rcond=None)[0]
-            change = np.clip(change, -LONGEST, LONGEST)
-            a = self.a + np.append(0.0, change[: len(self.a) - 1])
-            nu = self.nu * float(np.exp(change[-1])) if self._learn_nu else self.nu
-            try:
-                trial = continued(flow, solved, nu, a)
-                left = self._residual(flow, trial)
-            except NoSteadyFlowError:
-                left = np.full_like(residual, np.inf)
-            if np.linalg.norm(left) < np.linalg.norm(residual):
-                self.nu, self.a, solved, residual = nu, a, trial, left
-                slopes, damping = self._slopes(flow, solved), max(damping / 10, LEAST_DAMPING)
-            else:
-                damping *= 10
-            if np.abs(change).max() < SETTLED or damping > MOST_DAMPING:
-                break
-        freedom = max(1, len(residual) - slopes.shape[1])
-        self.errors = np.sqrt(np.diag(np.linalg.pinv(slopes.T @ slopes)) * (residual @ residual) / freedom)
-        return solved
+        tried: list[Solved] = [continued(flow, start, self.nu, self.a)]
 
-    def _residual(self, flow: BoxFlow, solved: Solved) -> Array:
-        return self._measured - self._seen(flow, flow.nodal(solved.state, solved.a)[0], solved.a)
+        def misfit(change: Array) -> Array:
+            log_nu = change[-1] if self._learn_nu else 0.0
+            a = self.a + np.append(0.0, change[: len(self.a) - 1])
+            try:
+                tried.append(continued(flow, tried[-1], self.nu * float(np.exp(log_nu)), a))
+            except NoSteadyFlowError:
+                return np.full_like(self._measured, np.inf)  # the step is tried again, shorter
+            return self._seen(flow, flow.nodal(tried[-1].state, a)[0], a) - self._measured
+
+        zero = np.zeros(len(self.a) - 1 + self._learn_nu)
+        found = least_squares(misfit, zero, lambda _: self._slopes(flow, tried[-1]), xtol=SETTLED, ftol=SETTLED)
+        misfit(found.x)
+        freedom = max(1, len(self._measured) - len(zero))
+        self.errors = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * 2 * found.cost / freedom)
+        self.nu, self.a = tried[-1].nu, tried[-1].a
+        return tried[-1]
 
     def _slopes(self, flow: BoxFlow, solved: Solved) -> Array:
         """Derivatives of what is seen with respect to a_1, ..., a_K and log nu, [k, K or K + 1]."""

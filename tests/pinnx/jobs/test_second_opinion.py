@@ -13,24 +13,32 @@ from box_files import BOX, EXACT, U, exact_fields
 from flow_files import TINY
 
 from pinnx.config import Config, load_config
+from pinnx.errors import PinnxError
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.second_opinion import SecondOpinion, second_opinion
 
 Tiny = Callable[..., Config]
 Ask = Callable[..., SecondOpinion]
+Box = Callable[..., Config]
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
-    """The opinion on the exact flow beside a network that is as wrong as is said."""
+def box(tmp_path: Path) -> Box:
+    """The configuration of the exact flow, with overrides."""
     x, y = np.linspace(-0.5, 0.5, 17), np.linspace(-0.5, 0.5, 16)
     u, v, p = exact_fields(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)).T.reshape(3, 17, 16)
     np.savez(tmp_path / "flow.npz", x=x, y=y, u=u, v=v, p=p, nu=EXACT.nu)
     (tmp_path / "box.yaml").write_text(BOX)
+    source = ("data.path", str(tmp_path / "flow.npz"))
+    return lambda *overrides: load_config(tmp_path / "box.yaml", [*TINY, source, "solver.polish=false", *overrides])
+
+
+@pytest.fixture
+def ask(box: Box) -> Ask:
+    """The opinion on the exact flow beside a network that is as wrong as is said."""
 
     def opinion(*overrides: str | tuple[str, Any], wrong: float = 0.02) -> SecondOpinion:
-        source = ("data.path", str(tmp_path / "flow.npz"))
-        config = load_config(tmp_path / "box.yaml", [*TINY, source, "solver.polish=false", *overrides])
+        config = box(*overrides)
         case = load_case(config)
         network: Any = SimpleNamespace(predict=lambda points: (1 + wrong) * exact_fields(points))
         return second_opinion(config, case, network, network.predict(case.output.points), case.nu)
@@ -62,7 +70,8 @@ def test_where_the_stated_viscosity_is_wrong_the_sensors_say_so(ask: Ask) -> Non
     assert "Believe neither yet: it misses the sensors by" in ask("flow.nu=0.5", wrong=0.3).note
 
 
-def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found(ask: Ask) -> None:
+def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found_for_the_whole_run(ask: Ask, box: Box) -> None:
+    """The network's condition and the polished flow have the factor as well."""
     doubled = ("boundaries.3.u", f"2*({U})")
     opinion = ask("flow.nu=0.2", "flow.learn_nu=true", doubled, "solver.unknown=[top]")
     assert opinion.facts is not None
@@ -73,8 +82,42 @@ def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found(ask: Ask) -> Non
     assert opinion.errors["solver"]["velocity"] < 0.01
     assert "and found from these factor of the velocity along the top side = " in opinion.note
     assert "with no more than these numbers fitted" in opinion.note
-    # Without the search the doubled speed is another flow.
-    assert ask(doubled).errors["solver"]["velocity"] > 0.1
+    lid = np.column_stack([np.linspace(-0.5, 0.5, 9), np.full(9, 0.5)])
+    for unknown in ((), ("solver.unknown=[top]",)):
+        is_right, case = bool(unknown), load_case(box(doubled, *unknown))
+        (top,) = [condition for condition in case.conditions if str(condition.where) == "top"]
+        error = np.abs(top.targets(lid)[0][:, 0] / exact_fields(lid)[:, 0] - 1).max()
+        assert (error < 0.05) == is_right
+        assert any("(standard error" in note for note in case.notes) == is_right
+        # With the stated factor both answers are another flow.
+        errors = ask(doubled, *unknown, "solver.polish=true", wrong=0.0).errors.values()
+        assert [item["velocity"] < 0.02 for item in errors] == [is_right, is_right]
+
+
+def test_formulas_and_numbers_are_scaled(ask: Ask, box: Box) -> None:
+    case = load_case(box(("boundaries.3.u", 3.0), "solver.unknown=[top]"))
+    (top,) = [condition for condition in case.conditions if str(condition.where) == "top"]
+    assert case.solved is not None
+    assert top.values["u"] == pytest.approx(3.0 * case.solved[0].a[1])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ((("boundaries.3.u", 0.0),), "solver.unknown: expected sides with a velocity along them, got top, .* at rest"),
+        (("boundaries.0.v=null",), "solver.unknown: the solver does not apply: .* no v on the left; leave it empty"),
+    ],
+)
+def test_a_factor_that_cannot_be_found_is_refused_before_the_training(
+    box: Box, overrides: tuple[Any, ...], why: str
+) -> None:
+    with pytest.raises(PinnxError, match=why):
+        load_case(box(*overrides, "solver.unknown=[top]"))
+
+
+def test_a_poor_network_is_judged_by_a_coarse_grid(ask: Ask) -> None:
+    cells = {wrong: ask("solver.cells=null", wrong=wrong).facts["cells"] for wrong in (0.5, 0.001)}  # type: ignore[index]
+    assert cells == {0.5: [27, 27], 0.001: [54, 54]}
 
 
 def test_the_networks_field_is_polished_also_with_its_own_velocity_along_sides(ask: Ask) -> None:
@@ -118,9 +161,3 @@ def test_where_it_does_not_apply_one_sentence_says_why(tiny: Tiny, name: str, wh
 
 def test_a_solver_without_an_answer_says_so(ask: Ask) -> None:
     assert ask("solver.cells=9").note == "Solver: no answer: solver.cells: expected 18 or more, got 9."
-
-
-def test_a_factor_of_rest_is_no_unknown(ask: Ask) -> None:
-    rest = ("boundaries.3.u", 0.0)
-    wanted = "Solver: no answer: solver.unknown: expected sides with a velocity along them, got top, which is at rest."
-    assert ask(rest, "solver.unknown=[top]").note == wanted

@@ -184,7 +184,11 @@ def test_a_kind_of_problem_has_two_spellings(tmp_path: Path, text: str, override
         ("problem: {kind: flow, nu: -1}", (), "flow.nu: expected a number > 0 or null, got -1"),
         ("", ("problem.nu=-1",), "flow.nu: expected a number > 0 or null, got -1"),
         ("", ("problem.mu=1",), "flow.mu: unknown key; did you mean flow.nu?"),
-        ("flow: 3", (), "flow: expected a section with the keys kind, nu, learn_nu, steady, forcing, scales, got 3"),
+        (
+            "flow: 3",
+            (),
+            "flow: expected a section with the keys kind, nu, learn_nu, steady, forcing, learn_forcing, scales, got 3",
+        ),
     ],
 )
 def test_a_kind_of_problem_that_is_wrong_is_one_line(

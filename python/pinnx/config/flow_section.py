@@ -70,12 +70,17 @@ class Flow(Section):
         "constant body force per component, two or three numbers; null = none",
         "length/time^2",
     )
+    learn_forcing: tuple[AxisName, ...] = setting(
+        (), "axes along which a constant force is fitted too, from forcing as the first guess"
+    )
     scales: FlowScales = setting(FlowScales(), "what lengths and velocities are divided by in the training")
 
     @model_validator(mode="after")
     def _components(self) -> Flow:
         if self.forcing is not None and len(self.forcing) not in (2, 3):
             raise ValueError(f"forcing: expected 2 or 3 numbers, got {len(self.forcing)}")
+        if len(set(self.learn_forcing)) != len(self.learn_forcing):
+            raise ValueError(f"learn_forcing: expected each axis once, got {list(self.learn_forcing)}")
         return self
 
 

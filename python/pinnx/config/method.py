@@ -277,6 +277,11 @@ class Train(Section):
     lr_nu: Positive | None = setting(
         None, "learning rate at the start of the logarithm of a viscosity that is fitted; null = ten times lr"
     )
+    lr_forcing: Positive | None = setting(
+        None,
+        "learning rate at the start of a force that is fitted, in units of its guess, or of nu U / L^2 where that is "
+        "larger; null = ten times lr",
+    )
     betas: tuple[Factor, Factor] = setting((0.95, 0.95), "decay of the first and second moments")
     precondition_frequency: Count = setting(5, "steps from one preconditioner of SOAP to the next")
     collocation_points: Count = setting(2048, "points for the residuals, fresh in each step")

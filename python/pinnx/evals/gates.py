@@ -74,6 +74,9 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "viscosity_settled": Gate(
             0.03, "relative", "change of a viscosity that is found, over the last tenth of the learning", red=10 / 3
         ),
+        "forcing_settled": Gate(
+            0.03, "relative", "change of a force that is found, over the last tenth of the learning", red=10 / 3
+        ),
         "boundary_error_max": Gate(1e-4, "U", "largest error at a boundary", red=10.0),
         "neumann_error_max": Gate(
             1e-3, "U/L", "largest error of a prescribed slope; the conditions of the package prescribe none"

@@ -1,6 +1,8 @@
 """Whether a number that the training finds has come to rest.
 
-    change = | value_end / value_then - 1 |,   then: where nine tenths of the sum of all learning rates were spent
+    change = | value_end - value_then | / max(| value_then |, floor)
+
+then: where nine tenths of the sum of all learning rates were spent.
 
 A decaying learning rate stops every number in the end, wherever it is. With a cosine the last tenth of the steps has
 less than 1 % of the sum of the learning rates: a viscosity that moves by its learning rate in each step, far from its
@@ -19,13 +21,14 @@ SHARE = 0.1
 FEWEST = 3
 
 
-def last_change(steps: ArrayLike, rates: ArrayLike, values: ArrayLike) -> float | None:
+def last_change(steps: ArrayLike, rates: ArrayLike, values: ArrayLike, *, floor: float = 0.0) -> float | None:
     """The relative change of a number over the last tenth of the sum of the learning rates.
 
     Args:
         steps: [n] logged steps, rising.
         rates: [n] learning rates at these steps.
-        values: [n] the number, > 0.
+        values: [n] the number.
+        floor: a size below which the number is as good as zero.
 
     Returns:
         NaN where a value is not finite; None where there are too few steps to tell.
@@ -35,4 +38,5 @@ def last_change(steps: ArrayLike, rates: ArrayLike, values: ArrayLike) -> float 
     begin = (1 - SHARE) * spent[-1]
     if np.count_nonzero(spent >= begin) < FEWEST:
         return None
-    return abs(float(value[-1] / np.interp(begin, spent, value)) - 1.0)
+    then = float(np.interp(begin, spent, value))
+    return abs(float(value[-1]) - then) / max(abs(then), floor)

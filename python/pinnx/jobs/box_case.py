@@ -52,6 +52,8 @@ def box_of(
         raise NotApplicableError("it solves steady flows, and this one changes in time")
     if "z" in bounds:
         raise NotApplicableError("it solves flows in the plane, and this one has three dimensions")
+    if config.problem.learn_forcing:
+        raise NotApplicableError("it knows the force, and here one is fitted")
     if config.domain.periodic:
         raise NotApplicableError(
             f"it needs the velocity along all four sides, and {config.domain.periodic[0]} is periodic"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pinnx.evals.gates import GATES
@@ -18,18 +19,21 @@ def field_roles(dim: int, *, pressure_measured: bool = False) -> dict[str, str]:
     return {"vector": vector, "vector_name": "velocity", "length_name": "speed", "up_to_constant": free}
 
 
-def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
+def flow_description(case: Case, nu: float, found: Sequence[str]) -> dict[str, Any]:
     """Entries of metrics.json: the equations, what was measured, and what each name means.
 
     Args:
         case: the flow.
         nu: the viscosity that was used or found.
-        learned: whether it was found by the training.
+        found: names of the numbers that the training found.
     """
     steady = "steady " if case.steady else ""
-    viscosity = f"an unknown {_NU}, found by the training" if learned else f"the {_NU} = {nu:.4g}"
+    viscosity = f"an unknown {_NU}, found by the training" if "nu" in found else f"the {_NU} = {nu:.4g}"
+    axes = " and ".join(name[-1] for name in found if name.startswith("forcing_"))
+    force = f" and an unknown constant force along {axes}, found by the training" if axes else ""
+    equations = f"the {steady}incompressible Navier-Stokes equations in {case.dim} dimensions"
     return {
-        "equations": f"the {steady}incompressible Navier-Stokes equations in {case.dim} dimensions, with {viscosity}",
+        "equations": f"{equations}, with {viscosity}{force}",
         "measured": list(case.measured),
         "descriptions": {
             **{name: f"velocity in {axis}" for name, axis in zip("uvw"[: case.dim], "xyz", strict=False)},
@@ -39,6 +43,7 @@ def flow_description(case: Case, nu: float, *, learned: bool) -> dict[str, Any]:
             "p": "pressure" if "p" in case.measured else "pressure, up to a constant at each time",
             "continuity_l2": "divergence of the velocity, root mean square",
             "nu": _NU,
+            **{f"forcing_{axis}": f"force along {axis}" for axis in "xyz"[: case.dim]},
             "scales": "length L and velocity U of the case, in which checks count",
             **{name: gate.description for name, gate in GATES.items()},
         },

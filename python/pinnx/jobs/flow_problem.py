@@ -19,6 +19,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flow_model import flow_model
 from pinnx.jobs.flow_points import flow_points, flow_pool
+from pinnx.jobs.found_numbers import check_forcing
 from pinnx.losses import huber
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
@@ -41,22 +42,18 @@ class FlowProblem:
         problem: the network and the terms.
         weights: column of the loss -> its configured weight.
         equations: of the flow.
-        learns_nu: whether the training finds the viscosity.
     """
 
     problem: Problem
     weights: dict[str, float]
     equations: NavierStokes
-    learns_nu: bool
-
-    def found(self) -> dict[str, float]:
-        """Numbers that the training finds, by name, as they are now."""
-        return {"nu": self.equations.nu} if self.learns_nu else {}
 
     def logged(self) -> dict[str, float]:
         """Numbers for each line of the history: those found, and how many points a pool has."""
         pools = [term.pool for term in self.problem.terms if isinstance(term, EquationTerm) and term.pool is not None]
-        return self.found() | ({"pool_points": float(sum(len(pool.points) for pool in pools))} if pools else {})
+        return self.equations.found() | (
+            {"pool_points": float(sum(len(pool.points) for pool in pools))} if pools else {}
+        )
 
 
 def flow_problem(config: Config, case: Case) -> FlowProblem:
@@ -65,6 +62,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     Raises:
         PinnxError: numbers per coordinate that are not as many as the coordinates; no device.
     """
+    check_forcing(config, case)
     train, device = config.train, choose_device(config.train.device)
     equations = NavierStokes(
         case.dim,
@@ -72,6 +70,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         nu=case.nu,
         learn_nu=config.problem.learn_nu,
         forcing=config.problem.forcing,
+        learn_forcing=config.problem.learn_forcing,
         scales=case.scales,
         dtype=DTYPES[train.dtype],
     ).to(device)
@@ -122,7 +121,6 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         problem,
         {name: configured[name] for name in configured if name in problem.names},
         equations,
-        config.problem.learn_nu,
     )
 
 

@@ -12,13 +12,14 @@ from pinnx.config import Config
 from pinnx.evals.accuracy import field_errors, worst_component
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.evaluation import Evaluation, measure
-from pinnx.evals.settling import last_change
 from pinnx.jobs.baseline import gappy_pod_baseline
 from pinnx.jobs.case import Case
 from pinnx.jobs.flow_description import flow_description
 from pinnx.jobs.flow_model import described
+from pinnx.jobs.found_numbers import found_numbers, settled
 from pinnx.jobs.held_out import HeldOut
 from pinnx.jobs.outputs import versions
+from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured
 from pinnx.runs.convergence import Convergence
 from pinnx.runs.memory import peak_memory_gib
@@ -30,15 +31,13 @@ if TYPE_CHECKING:  # it loads SciPy's sparse solvers
 
 __all__ = ["checks_at_points", "errors_against", "run_metrics"]
 
-SETTLED = "viscosity_settled"
-
 
 def run_metrics(
     config: Config,
     case: Case,
     trainer: Trainer,
+    equations: NavierStokes,
     flow: Evaluation,
-    nu: float,
     command: str,
     history: Mapping[str, NDArray[np.float64]],
     left_out: HeldOut | None,
@@ -50,19 +49,19 @@ def run_metrics(
         config: what ran.
         case: what was known.
         trainer: at the end of the training.
+        equations: with the numbers that the training found.
         flow: fields at the output points, frame by frame.
-        nu: the viscosity that belongs to the fields.
         command: what was typed.
         history: columns of history.jsonl.
         left_out: what a training without some of the sensors found there; None: none was made.
         opinion: what a classical solver makes of the case; None: it was not tried.
     """
-    problem, errors, learned = trainer.problem, errors_against(case, flow.fields), config.problem.learn_nu
+    problem, errors = trainer.problem, errors_against(case, flow.fields)
+    found = found_numbers(config, case, trainer, equations)
+    nu = equations.found().get("nu", case.nu)
     worst = _worst(case, errors)
     measured = _at_points(config, case, problem, config.evals.points)
-    if learned:
-        change = last_change(*(history[name] for name in ("step", "lr", "nu")))
-        measured.append(Measured(SETTLED, change, f"{nu:.4g}, from the guess {case.nu:.4g}"))
+    measured += settled(found, history, viscous_force=nu * case.scales.velocity / case.scales.length**2)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(errors, worst)
     numbers = {item.gate: item.value for item in measured}
@@ -95,13 +94,13 @@ def run_metrics(
         "network": described(config.model, problem.model),
         "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
         "held_out": None if left_out is None else left_out.facts,
-        "found": {"nu": {"value": nu, "guess": case.nu, "check": SETTLED}} if learned else {},
+        "found": found,
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in verify(measured, limits=config.evals.limits.model_dump())],
         "source": case.source,
         "notes": [*case.notes, *trainer.clock.notes],
         "command": command,
-        **flow_description(case, nu, learned=learned),
+        **flow_description(case, nu, list(found)),
         "versions": versions(problem.model.frequencies.device),
     }
 

@@ -61,7 +61,7 @@ def write_fields(
     case: Case,
     flow: Evaluation,
     names: Sequence[str],
-    nu: float,
+    numbers: Mapping[str, float],
     at_sensors: NDArray[np.float64],
     opinion: SecondOpinion | None = None,
     ensemble: Ensemble | None = None,
@@ -73,7 +73,7 @@ def write_fields(
         case: the output points and the reference.
         flow: fields and residuals at the output points, frame by frame.
         names: of the fields; the first are the components of the velocity.
-        nu: the viscosity that belongs to the fields; the one found, where it was learned.
+        numbers: attributes: the viscosity ``nu`` that belongs to the fields, and what else was found.
         at_sensors: [k, c] the fields at the measurements, ``case.coordinates``.
         opinion: fields of a classical solver, which stand in groups of their own.
         ensemble: what the members say; None: there are none.
@@ -83,7 +83,7 @@ def write_fields(
     """
     content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
     with h5py.File(content, "w") as file:
-        _write(file, case, flow, names, nu, {} if ensemble is None else ensemble.stored(tuple(names)))
+        _write(file, case, flow, names, numbers, {} if ensemble is None else ensemble.stored(tuple(names)))
         _write_sensors(file, case, at_sensors)
         if opinion is not None:
             _write_opinion(file, case, opinion)
@@ -96,7 +96,7 @@ def _write(
     case: Case,
     flow: Evaluation,
     names: Sequence[str],
-    nu: float,
+    numbers: Mapping[str, float],
     more: Mapping[str, NDArray[np.float32]],
 ) -> None:
     output, dim = case.output, case.dim
@@ -104,7 +104,7 @@ def _write(
     shape = place if output.times is None else (output.num_frames, *place)
     axes = AXIS_NAMES[:dim]
     file.attrs.update(
-        nu=nu,
+        **numbers,
         steady=case.steady,
         grid=output.grid_shape is not None,
         source=case.source,

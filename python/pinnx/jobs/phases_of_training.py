@@ -60,11 +60,10 @@ def _phase(settings: Train, name: str, *, lr: float, warm_up: int = 0, **given: 
 
 
 def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective: Objective, steps: int) -> FirstOrder:
-    weights_of_model = list(objective.problem.model.parameters())
-    numbers = objective.parameters[len(weights_of_model) :]
-    groups: list[dict[str, Any]] = [{"params": weights_of_model}]
-    if numbers:
-        groups.append({"params": numbers, "lr": settings.lr_nu or NUMBERS_FASTER * lr})
+    groups: list[dict[str, Any]] = [{"params": list(objective.problem.model.parameters())}]
+    for unknown, number in objective.problem.unknown_numbers():
+        rate = settings.lr_forcing if unknown.startswith("force_") else settings.lr_nu
+        groups.append({"params": [number], "lr": rate or NUMBERS_FASTER * lr})
     frequency = settings.precondition_frequency
     optimizer = make_optimizer(name, groups, lr=lr, betas=settings.betas, precondition_frequency=frequency)
     schedule = cosine_schedule(optimizer, steps, settings.final_lr, warm_up=warm_up)

@@ -295,14 +295,19 @@ def _finish(run: _Run) -> dict[str, Any]:
         evaluation = evaluate_output(
             case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
         )
-        nu = flow.found().get("nu", case.nu)
+        found = flow.equations.found()
+        nu = found.get("nu", case.nu)
         at_sensors = flow.problem.model.predict(case.coordinates)
         bar.status("comparing with the classical solver, where it applies")
         opinion = second_opinion(run.config, case, flow.problem.model, evaluation.fields, nu)
-        write_fields(folder.fields, case, evaluation, flow.problem.fields, nu, at_sensors, opinion, ensemble)
+        write_fields(
+            folder.fields, case, evaluation, flow.problem.fields, {"nu": nu, **found}, at_sensors, opinion, ensemble
+        )
         history = history_columns(folder.history)
     left_out = held_out_sensors(run.config, case, run.shown.console)
-    metrics = run_metrics(run.config, case, run.trainer, evaluation, nu, run.command, history, left_out, opinion)
+    metrics = run_metrics(
+        run.config, case, run.trainer, flow.equations, evaluation, run.command, history, left_out, opinion
+    )
     metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")

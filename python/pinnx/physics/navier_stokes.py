@@ -25,9 +25,10 @@ __all__ = ["NavierStokes"]
 
 
 class NavierStokes(Equations):
-    """The equations with their numbers; the viscosity may be learned.
+    """The equations with their numbers; the viscosity and a constant force may be learned.
 
-    A learned viscosity is ``exp`` of the parameter, which keeps it positive and makes a step relative.
+    A learned viscosity is ``exp`` of the parameter, which keeps it positive and makes a step relative. A learned force
+    is a parameter times its first guess, or times the viscous force nu U / L^2 where that is larger.
 
     Args:
         dim: space dimensions, 2 or 3.
@@ -35,6 +36,7 @@ class NavierStokes(Equations):
         nu: kinematic viscosity, > 0, units length^2/time; the first guess where it is learned.
         learn_nu: make it a parameter.
         forcing: constant body force per unit mass, [dim], units length/time^2; None: none.
+        learn_forcing: axes along which the force is a parameter, its value the first guess.
         scales: of the case; nu and forcing are in the user's units.
         dtype: of the viscosity and the forcing.
 
@@ -42,7 +44,7 @@ class NavierStokes(Equations):
         fields: names of the model's outputs.
 
     Raises:
-        PinnxError: nu <= 0, another dim, a forcing of the wrong length.
+        PinnxError: nu <= 0, another dim, a forcing of the wrong length, an axis that is not there.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class NavierStokes(Equations):
         nu: float,
         learn_nu: bool = False,
         forcing: Sequence[float] | None = None,
+        learn_forcing: Sequence[str] = (),
         scales: Scales = UNIT,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -63,6 +66,8 @@ class NavierStokes(Equations):
             raise PinnxError(f"flow.nu: expected a viscosity > 0, got {nu}")
         if forcing is not None and len(forcing) != dim:
             raise PinnxError(f"flow.forcing: expected {dim} numbers, got {len(forcing)}")
+        if not set(learn_forcing) <= set("xyz"[:dim]):
+            raise PinnxError(f"flow.learn_forcing: expected axes out of {', '.join('xyz'[:dim])}, got {learn_forcing}")
         momentum = ("momentum_x", "momentum_y", "momentum_z")[:dim]
         first_space = 0 if steady else 1
         space = tuple(range(first_space, first_space + dim))
@@ -78,8 +83,16 @@ class NavierStokes(Equations):
             self.log_nu = nn.Parameter(torch.tensor(math.log(nu / scales.viscosity), dtype=dtype))
         else:
             self.register_buffer("fixed_nu", torch.tensor(nu / scales.viscosity, dtype=dtype))
-        force = None if forcing is None else torch.tensor([f / scales.force for f in forcing], dtype=dtype)
-        self.register_buffer("scaled_forcing", force)
+        guess = (0.0,) * dim if forcing is None else tuple(forcing)
+        self._force_units = {}  # of each parameter, in the user's units
+        for axis, force in zip("xyz", guess, strict=False):
+            if axis in learn_forcing:
+                unit = max(abs(force), nu * scales.velocity / scales.length**2)
+                self._force_units[f"force_{axis}"] = unit
+                self.register_parameter(f"force_{axis}", nn.Parameter(torch.tensor(force / unit, dtype=dtype)))
+        known = [0.0 if f"force_{axis}" in self._force_units else f for axis, f in zip("xyz", guess, strict=False)]
+        scaled = None if forcing is None and not learn_forcing else torch.tensor(known, dtype=dtype) / scales.force
+        self.register_buffer("fixed_forcing", scaled)
 
     @property
     def scaled_nu(self) -> Tensor:
@@ -87,15 +100,37 @@ class NavierStokes(Equations):
         return self.log_nu.exp() if "log_nu" in self._parameters else self.fixed_nu
 
     @property
+    def scaled_forcing(self) -> Tensor | None:
+        """The force in units of U^2 / L: [dim], or [n, dim] where a parameter stands for n points; None: none."""
+        if not self._force_units:
+            return self.fixed_forcing
+        parts = list(self.fixed_forcing)
+        for name, unit in self._force_units.items():
+            parts["xyz".index(name[-1])] = self._parameters[name] * (unit / self.scales.force)
+        return torch.stack(torch.broadcast_tensors(*parts), dim=-1)
+
+    @property
     def nu(self) -> float:
         """The viscosity in the user's units."""
         return float(self.scaled_nu.detach()) * self.scales.viscosity
 
+    def found(self) -> dict[str, float]:
+        """The numbers that are learned, by name, in the user's units: ``nu``, ``forcing_x``, ..."""
+        return dict(self.in_user_units(name, float(number.detach())) for name, number in self.named_parameters())
+
+    def in_user_units(self, parameter: str, number: float) -> tuple[str, float]:
+        """The name and the value of what a parameter stands for, where the parameter is this number."""
+        if parameter == "log_nu":
+            return "nu", math.exp(number) * self.scales.viscosity
+        return parameter.replace("force", "forcing"), number * self._force_units[parameter]
+
     def numbers(self) -> dict[str, Settable]:
-        """``nu`` unless it is learned, and ``forcing_x``, ... where there is a forcing."""
+        """``nu``, and ``forcing_x``, ... where there is a forcing; those that are learned are not among them."""
         found = {} if "log_nu" in self._parameters else {"nu": Settable(self.fixed_nu, self.scales.viscosity, True)}
-        if self.scaled_forcing is not None:
-            parts = zip("xyz", self.scaled_forcing, strict=False)
+        if self.fixed_forcing is not None:
+            parts = [
+                (a, f) for a, f in zip("xyz", self.fixed_forcing, strict=False) if f"force_{a}" not in self._force_units
+            ]
             found |= {f"forcing_{axis}": Settable(part, self.scales.force, False) for axis, part in parts}
         return found
 
@@ -109,23 +144,31 @@ class NavierStokes(Equations):
         count: int | None = None,
         with_residual: bool = False,
     ) -> TermLoss:
-        """As `Equations.network_loss`; loss and gradients come out of one pass over the points."""
-        return TermLoss(
-            *pinn_ext.navier_stokes_loss(
-                *network.operands(x),
-                self.scaled_nu,
-                spec=self.spec,
-                activation=network.activation,
-                term_weights=weights,
-                point_weights=point_weights,
-                forcing=self.scaled_forcing,
-                count=count,
-                return_residual=with_residual,
-                steady=self.steady,
-                thread_invariant=network.partitions,
-                products=network.products,
-            )
+        """As `Equations.network_loss`; loss and gradients come out of one pass over the points.
+
+        The gradient by a force that is learned follows from the residual: d loss / d f = -2 weight mean(residual).
+        """
+        force = self.scaled_forcing
+        total, columns, *residual = pinn_ext.navier_stokes_loss(
+            *network.operands(x),
+            self.scaled_nu,
+            spec=self.spec,
+            activation=network.activation,
+            term_weights=weights,
+            point_weights=point_weights,
+            forcing=None if force is None else force.detach(),
+            count=count,
+            return_residual=with_residual or bool(self._force_units),
+            steady=self.steady,
+            thread_invariant=network.partitions,
+            products=network.products,
         )
+        if self._force_units:
+            momentum = residual[0][:, : self.dim]
+            sums = momentum.sum(0) if point_weights is None else point_weights @ momentum
+            slope = -2 * weights[: self.dim] * sums / (len(x) if count is None else count)
+            total = total + torch.dot(slope, force - force.detach())  # adds nothing but its gradient
+        return TermLoss(total, columns, residual[0] if with_residual else None)
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """The residual of the equations, [n, dim + 1], from the jet of (u, v[, w], p)."""

@@ -74,14 +74,16 @@ def _errors_over_time(fields: RunFields) -> dict[str, tuple[NDArray[np.float64],
 
 
 def draw_found(history: Mapping[str, NDArray[np.float64]], found: Mapping[str, Mapping[str, float]]) -> Picture | None:
-    """The numbers that the training finds over the steps, on a logarithmic axis; None where it finds none."""
+    """The numbers that the training finds over the steps, on a logarithmic axis where all are > 0; None without any."""
     curves = {name: history[name] for name in found if name in history and np.isfinite(history[name]).any()}
     if not curves:
         return None
     figure, ((ax,),) = new_figure((7.9, 2.1), [0.25], top=0.15)
     for (name, values), (color, line) in zip(curves.items(), CURVES, strict=False):
-        ax.semilogy(history["step"], values, ls=line, color=color, lw=2.0, label=name)
+        ax.plot(history["step"], values, ls=line, color=color, lw=2.0, label=name)
         ax.axhline(found[name]["guess"], color=GRAY, lw=0.8, ls=(0, (2, 3)))
+    logarithmic = all(found[name]["guess"] > 0 and values.min() > 0 for name, values in curves.items())
+    ax.set_yscale("log" if logarithmic else "linear")
     style_curves(ax, "training step", ", ".join(curves))
     ax.margins(x=0.01)
     ends = "; ".join(f"{name} from {number(values[0])} to {number(values[-1])}" for name, values in curves.items())
@@ -89,7 +91,7 @@ def draw_found(history: Mapping[str, NDArray[np.float64]], found: Mapping[str, M
         figure,
         f"What the training found: {ends}. The dotted line is the first guess. The learning rate falls, so the end of "
         "a curve is flat in any case: look at where it bends.",
-        f"Curve of {enumeration(list(curves))} over training steps, log scale: {ends}.",
+        f"Curve of {enumeration(list(curves))} over training steps{', log scale' * logarithmic}: {ends}.",
     )
 
 

@@ -37,9 +37,17 @@ class _Worst(_Named):
     relative_l2: float
 
 
+class _Estimate(_Loose):
+    value: float
+    low: float
+    high: float
+
+
 class _Found(_Loose):
     value: float
     guess: float
+    estimate: _Estimate | None = None
+    note: StrictStr = ""
 
 
 class _HeldOut(_Loose):

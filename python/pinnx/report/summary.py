@@ -84,8 +84,17 @@ def found_numbers(run: Run) -> list[str]:
     }
     for name, item in (run.metrics.get("found") or {}).items():
         value = f"{descriptions.get(name, name)} = {number(item['value'])}, from the guess {number(item['guess'])}"
-        sentences.append(f"Found by the training: {value}. {settled[found_status(run, item)]}")
+        sentences.append(f"Found by the training: {value}. {settled[found_status(run, item)]}{_estimate(item)}")
     return sentences
+
+
+def _estimate(item: Mapping[str, Any]) -> str:
+    """Where the loss would take a number, and its interval, or why there is none."""
+    if item.get("estimate"):
+        value, low, high = (number(item["estimate"][name]) for name in ("value", "low", "high"))
+        return f" Estimate: {value}, interval {low} to {high}."
+    note = str(item.get("note") or "")
+    return f" {note[:1].upper()}{note[1:]}." if note else ""
 
 
 def lead(run: Run, fields: RunFields) -> str:

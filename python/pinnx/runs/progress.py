@@ -164,7 +164,7 @@ def training_line(row: Mapping[str, float], total: int, *, columns: bool = True)
         group = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
         shown = [f"{name} {value:{form}}" for name, value in group.items() if name != "total"]
         parts += [f"{title}({'  '.join(shown)})"] if shown else []
-    parts += [f"nu {row['nu']:.4g}"] if "nu" in row else []
+    parts += [f"{name} {row[name]:.4g}" for name in row if name == "nu" or name.startswith("forcing_")]
     parts += [f"{row[name]:.2f} GiB{where}" for name, where in MEMORY.items() if name in row]
     parts += [f"{timedelta(seconds=round((total - step) / speed))} left"] if speed > 0 else []
     return "  ".join(parts)

@@ -61,6 +61,7 @@ class GaussNewton:
         if dtype != torch.float64:
             raise PinnxError(f"train.optimizer gauss_newton: expected a phase in float64, got {dtype}")
         self._objective, self._rows = objective, ResidualRows(objective.problem)
+        self._unknowns = self._rows.unknowns()
         self._damping, self._length, self._steps, self._failures, self._products = damping, 0.0, 0, 0, 0
         self._equations: NormalEquations | None = None
         self._total = 0.0
@@ -99,7 +100,7 @@ class GaussNewton:
 
     def _searched(self, batch: Batch, step: Tensor) -> float:
         """Moves along the step as far as the loss falls. Returns how far; 0: it fell nowhere, and nothing has moved."""
-        unknowns = self._rows.unknowns
+        unknowns = self._unknowns
         before = [unknown.detach().clone() for unknown in unknowns]
         pieces = [p.view_as(u) for p, u in zip(step.split([u.numel() for u in unknowns]), unknowns, strict=True)]
         for length in LENGTHS:

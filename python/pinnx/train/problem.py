@@ -108,6 +108,11 @@ class Problem:
         own = [term.parameters() for term in self.terms if hasattr(term, "parameters")]
         return [*self.model.parameters(), *chain.from_iterable(own)]
 
+    def unknown_numbers(self) -> list[tuple[str, nn.Parameter]]:
+        """The numbers that terms learn, by the names of their parameters."""
+        modules = [term.equations for term in self.terms if isinstance(term, EquationTerm)]
+        return [item for module in modules for item in module.named_parameters()]
+
     def parts(self) -> dict[str, Stateful]:
         """The model, and the terms that have a state."""
         terms = {f"term {term.name}": term for term in self.terms if isinstance(term, Stateful)}

@@ -33,8 +33,8 @@ class ResidualRows:
         problem: its model is a Fourier network, alone or with something fixed around it.
 
     Attributes:
-        unknowns: what the columns of the Jacobian belong to: weight and bias of each layer in turn, then the numbers of
-            the equations.
+        numbers: unknown numbers of the equations: the last columns of the Jacobian.
+        names_of_numbers: of their parameters.
 
     Raises:
         PinnxError: another network, a term without ``weighed_residual``, or an unknown that is not one number.
@@ -44,19 +44,28 @@ class ResidualRows:
         self._problem = problem
         self._network = _network_of(problem.model)
         self._places = [place for term in problem.terms for place in _unknown_numbers(term)]
+        self.numbers = [module._parameters[name] for module, name in self._places]
+        self.names_of_numbers = [name for _, name in self._places]
+        self._memory: dict[str, Tensor] = {}  # of each term's rows: new memory costs as much as filling it
+
+    def unknowns(self) -> list[nn.Parameter]:
+        """What the columns belong to: weight and bias of each layer in turn, then the numbers of the equations.
+
+        Raises:
+            PinnxError: weights that are formed of other parameters; the columns belong to what is formed.
+        """
         layers = zip(self._network.weights, self._network.biases, strict=True)
-        self.unknowns = [tensor for pair in layers for tensor in pair]
-        self.unknowns += [module._parameters[name] for module, name in self._places]
-        known = {id(unknown) for unknown in self.unknowns}
-        others = [name for name, p in problem.model.named_parameters() if id(p) not in known]
+        unknowns = [*(tensor for pair in layers for tensor in pair), *self.numbers]
+        known = {id(unknown) for unknown in unknowns}
+        others = [name for name, p in self._problem.model.named_parameters() if id(p) not in known]
         if others:
             raise PinnxError(
                 "train.optimizer gauss_newton: expected a network whose parameters are the weights and biases of its "
                 f"layers, got {', '.join(others)} (model.architecture, model.train_frequencies, ...)"
             )
-        self._memory: dict[str, Tensor] = {}  # of each term's rows: new memory costs as much as filling it
+        return unknowns
 
-    def at(self, batch: Batch, weights: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def at(self, batch: Batch, weights: Tensor, *, most: int | None = None) -> tuple[Tensor, list[Tensor]]:
         """Residuals [rows] and the Jacobian in blocks of rows [rows of a term, p], at the points of a batch.
 
         The next call writes to the memory of the blocks.
@@ -64,10 +73,11 @@ class ResidualRows:
         Args:
             batch: the points.
             weights: one for each column of the loss.
+            most: points of each term, drawn from its own, that stand for all of them; None: all.
         """
         sizes = [len(term.names) for term in self._problem.terms]
         found = [
-            self._of_term(term, batch[term.name], scale)
+            self._of_term(term, *_thinned(batch[term.name], scale, most))
             for term, scale in zip(self._problem.terms, weights.sqrt().split(sizes), strict=True)
         ]
         return torch.cat([values.flatten() for values, _ in found]), [rows.flatten(0, 1) for _, rows in found]
@@ -95,11 +105,20 @@ class ResidualRows:
             biases,
             spec=term.spec,
             activation=self._network.activation,
-            numbers=self.unknowns[2 * len(weights) :],
+            numbers=self.numbers,
             out=memory,
         )
         self._memory[term.name] = rows
         return values, rows
+
+
+def _thinned(points: Mapping[str, Tensor], scale: Tensor, most: int | None) -> tuple[Mapping[str, Tensor], Tensor]:
+    """At most so many of the points, each of which counts for more, and the weights of their residuals."""
+    total = len(points["x"])
+    if most is None or total <= most:
+        return points, scale
+    kept = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:most].to(scale.device)
+    return {name: values[kept] for name, values in points.items()}, scale * (total / most) ** 0.5
 
 
 def _network_of(model: FieldModel) -> FourierNetwork:

@@ -41,3 +41,11 @@ def test_too_few_steps_tell_nothing() -> None:
     assert check("viscosity_settled", None).status == "failed"
     values = np.full(120, math.nan)
     assert math.isnan(last_change(STEPS, COSINE, values))
+
+
+def test_a_number_near_zero_is_judged_by_a_size_of_its_own() -> None:
+    """A force that is 1e-6 of what matters moves by more than itself, and has settled all the same."""
+    noise = 1e-6 * np.sin(STEPS)
+    assert check("forcing_settled", last_change(STEPS, COSINE, noise)).status == "failed"
+    assert check("forcing_settled", last_change(STEPS, COSINE, noise, floor=1.0)).status == "passed"
+    assert last_change(STEPS, COSINE, -2.0 - spent()) == pytest.approx(last_change(STEPS, COSINE, 2.0 + spent()))

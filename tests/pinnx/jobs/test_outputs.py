@@ -35,7 +35,7 @@ def written(tiny: Tiny, name: str, path: Path) -> tuple[Case, Evaluation]:
     case = load_case(config)
     problem = flow_problem(config, case).problem
     flow = evaluate_output(case.output, problem)
-    write_fields(path, case, flow, problem.fields, 0.125, problem.model.predict(case.coordinates))
+    write_fields(path, case, flow, problem.fields, {"nu": 0.125}, problem.model.predict(case.coordinates))
     return case, flow
 
 
@@ -83,7 +83,9 @@ def test_what_was_measured_stands_beside_what_was_reconstructed(tiny: Tiny, tmp_
     case = replace(whole, velocity=velocity, pressure=pressure, speed=np.full(15, 2.0))
     problem = flow_problem(config, case).problem
     fields = problem.model.predict(case.coordinates)
-    write_fields(tmp_path / "fields.h5", case, evaluate_output(case.output, problem), problem.fields, 0.1, fields)
+    write_fields(
+        tmp_path / "fields.h5", case, evaluate_output(case.output, problem), problem.fields, {"nu": 0.1}, fields
+    )
     with h5py.File(tmp_path / "fields.h5") as file:
         group = file["sensors"]
         assert group.attrs["names"] == "u,p,speed"

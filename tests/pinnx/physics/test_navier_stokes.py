@@ -12,7 +12,9 @@ import pinn_ext
 from pinn_ext.reference import jet_of
 from pinnx.errors import PinnxError
 from pinnx.evals import Beltrami, ExactFlow, Kovasznay, TaylorGreen
+from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.scales import Scales
 
 FLOWS = [TaylorGreen(nu=0.05, amplitude=1.7, wavenumber=2.0), Kovasznay(nu=1 / 40), Beltrami(nu=0.1)]
 NUM_POINTS = 64
@@ -111,6 +113,26 @@ def test_viscosity_is_a_parameter_only_if_learned() -> None:
     for model, name in ((fixed, "fixed_nu"), (learned, "log_nu")):
         assert model.nu == pytest.approx(0.02, rel=LOG_NU_FLOAT32)
         assert set(model.state_dict()) == {name}
+
+
+def test_a_learned_force_has_the_gradient_of_the_residual(rng: np.random.Generator) -> None:
+    """Of the fused loss, which holds it constant, against autograd through the residual; weights and counts too."""
+    given = {"nu": 0.1, "forcing": [0.5, -3.0], "learn_forcing": ["y"], "dtype": torch.float64}
+    model = NavierStokes(2, steady=False, scales=Scales(length=2.0, velocity=3.0), **given)
+    network = FourierNetwork(random_frequencies((1.0,) * 3, 0.5, 4, seed=0), 3, width=8, layers=2, dtype=torch.float64)
+    x, weights = torch.from_numpy(rng.uniform(size=(20, 3))), torch.tensor([1.0, 5.0, 2.0], dtype=torch.float64)
+    for options in ({}, {"point_weights": torch.from_numpy(rng.uniform(size=20)), "count": 31}):
+        losses = (
+            model.network_loss(network, x, weights, **options),
+            model.jet_loss(network.jet(x, model.spec), weights, **options),
+        )
+        slopes = [torch.autograd.grad(loss.total, [model.force_y, *network.parameters()]) for loss in losses]
+        torch.testing.assert_close(losses[0].total, losses[1].total)
+        assert abs(float(slopes[1][0])) > 1e-3
+        for fused, through in zip(*slopes, strict=True):
+            torch.testing.assert_close(fused, through)
+    assert model.found() == {"forcing_y": pytest.approx(-3.0)}
+    assert set(model.numbers()) == {"nu", "forcing_x"}
 
 
 @pytest.mark.parametrize("nu", [0.0, -1.0, float("nan"), float("inf")])

@@ -140,7 +140,10 @@ def test_the_error_at_left_out_sensors_is_explained(copied: Path) -> None:
     ("change", "verdict"), [(0.17, "has not settled"), (0.05, "moving a little"), (0.01, "has settled")]
 )
 def test_a_number_that_was_found_stands_on_top(copied: Path, change: float, verdict: str) -> None:
-    found = {"nu": {"value": 0.172, "guess": 1.0, "check": "viscosity_settled"}}
+    estimate = {"value": 0.16, "low": 0.15, "high": 0.17} if verdict == "has settled" else None
+    found = {
+        "nu": {"value": 0.172, "guess": 1.0, "check": "viscosity_settled", "estimate": estimate, "note": "no data"}
+    }
     edit_metrics(copied, found=found, checks=[check("viscosity_settled", change).as_dict()])
     rows = [json.loads(line) for line in (copied / "history.jsonl").read_text().splitlines()]
     lines = (json.dumps({**row, "nu": 1.0 - 0.8 * row["step"] / 3000}) for row in rows)
@@ -149,6 +152,7 @@ def test_a_number_that_was_found_stands_on_top(copied: Path, change: float, verd
     header = page.source[: page.source.index("</header>")]
     assert "Found by the training: viscosity = 0.172, from the guess 1. It" in header
     assert verdict in header
+    assert ("Estimate: 0.16, interval 0.15 to 0.17." if estimate else ". No data.") in header
     assert '<dt>Found: nu</dt><dd class="{}"'.format(check("viscosity_settled", change).status) in header
     assert len(page.all("img")) == FIGURES["steady_grid"] + 1
     assert "What the training found: nu from 1 to 0.2." in page.text

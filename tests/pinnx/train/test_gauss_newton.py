@@ -140,11 +140,11 @@ def test_rows_are_the_loss_and_its_gradient(make_problem: MakeProblem, name: str
         batch = problem.batch(step)
         residual, blocks = rows.at(batch, weights)
         total, _ = problem.loss(batch, weights)
-        wanted = torch.autograd.grad(total, rows.unknowns)
+        wanted = torch.autograd.grad(total, rows.unknowns())
         found = 2 * torch.cat(blocks).T @ residual
         assert float(residual.square().sum()) == pytest.approx(total.item(), rel=1e-12)
         assert error(found, torch.cat([g.flatten() for g in wanted])) < 1e-10
-    assert {id(p) for p in rows.unknowns} == {id(p) for p in problem.parameters()}
+    assert {id(p) for p in rows.unknowns()} == {id(p) for p in problem.parameters()}
     assert not any("jet" in vars(module) for module in problem.model.modules())
 
 
@@ -231,7 +231,7 @@ def test_parameters_beside_those_of_layers_are_refused(make_problem: MakeProblem
     problem = make_problem(dtype=torch.float64)
     train_frequencies(problem.model)
     with pytest.raises(PinnxError, match="expected a network whose parameters are the weights and biases"):
-        ResidualRows(problem)
+        ResidualRows(problem).unknowns()
 
 
 def test_another_network_is_refused(make_problem: MakeProblem) -> None:

@@ -6,8 +6,9 @@ is in its kind (kinds.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
 from pydantic import AllowInfNan, Strict, create_model, model_validator
@@ -91,7 +92,7 @@ class Factorization(Section):
     """Random weight factorisation: each row of a weight matrix is a learned length times a learned direction."""
 
     mean: Number | None = setting(
-        None, "mean of the logarithm of the lengths at the start, 0.5 to 1 for example; null = plain weights"
+        1.0, "mean of the logarithm of the lengths at the start; null = plain weights, as in a siren without a mean"
     )
     deviation: NonNegative = setting(0.1, "its standard deviation")
 
@@ -144,6 +145,14 @@ class Model(Section):
         "network learns the rest",
     )
     seed: Seed | None = setting(None, "seed of the frequencies and of the first weights; null = that at the top")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_weights_of_a_siren(cls, given: Any) -> Any:
+        """A siren whose factorisation is not given has none."""
+        if isinstance(given, Mapping) and given.get("architecture") == "siren" and "factorization" not in given:
+            return {**given, "factorization": {"mean": None}}
+        return given
 
     @model_validator(mode="after")
     def _settings_of_the_architecture_alone(self) -> Model:

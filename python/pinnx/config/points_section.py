@@ -55,7 +55,7 @@ class PointSettings(Section):
     """How the points of a step are spread over the domain."""
 
     sampling: Literal["uniform", "latin_hypercube", "sobol", "grid"] = setting(
-        "uniform",
+        "sobol",
         "uniform: independent of one another; latin_hypercube, sobol: evenly, new in each step too; grid: the centres "
         "of n^d equal cells in each step (boundary conditions then take sobol)",
     )

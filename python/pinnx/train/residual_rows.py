@@ -61,7 +61,8 @@ class ResidualRows:
         if others:
             raise PinnxError(
                 "train.optimizer gauss_newton: expected a network whose parameters are the weights and biases of its "
-                f"layers, got {', '.join(others)} (model.architecture, model.train_frequencies, ...)"
+                f"layers, got {', '.join(others)}; set model.factorization.mean to null and model.train_frequencies to "
+                "false"
             )
         return unknowns
 

@@ -32,7 +32,7 @@ RELOBRALO, GRADNORM = "train.balance.method=relobralo", "train.balance.method=gr
         ([RELOBRALO], "train.balance.decay=0.5"),
         ([RELOBRALO], "train.balance.lookback=0.0"),
         ([], GRADNORM),
-        ([GRADNORM, "train.balance.every=1"], "train.balance.asymmetry=0.0"),
+        ([GRADNORM, "train.balance.every=1", "train.balance.lr=1.0"], "train.balance.asymmetry=0.0"),
         ([GRADNORM], "train.balance.lr=0.1"),
         ([GRADNORM], "train.balance.every=2"),
         ([], "train.physics_ramp=[0.3, 0.7]"),

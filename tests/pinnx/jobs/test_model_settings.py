@@ -27,7 +27,7 @@ Tiny = Callable[..., Config]
 PERIODIC = "domain={x: [0.0, 2.0], periodic: [x]}"
 SIREN = ["model.architecture=siren", "model.activation=sine"]
 PIRATE = ["model.architecture=piratenet"]
-FACTORIZED = "model.factorization.mean=1.0"
+FACTORIZED, PLAIN = "model.factorization.mean=1.0", "model.factorization.mean=null"
 HARD = "model.hard_boundaries=true"
 REFERENCES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a change, trained once
 
@@ -59,10 +59,10 @@ def trained(trainer: Trainer) -> Trainer:
         ([PERIODIC], ["model.harmonics=2"]),
         ([], ["model.train_frequencies=true"]),
         (PIRATE, ["model.train_frequencies=true"]),
-        ([], [FACTORIZED]),
-        (PIRATE, [FACTORIZED]),
-        ([FACTORIZED], ["model.factorization.mean=0.5"]),
-        ([FACTORIZED], ["model.factorization.deviation=0.3"]),
+        ([], [PLAIN]),
+        (PIRATE, [PLAIN]),
+        ([], ["model.factorization.mean=0.5"]),
+        ([], ["model.factorization.deviation=0.3"]),
         ([], [HARD]),
         (PIRATE, [HARD]),
     ],
@@ -101,6 +101,13 @@ def test_a_setting_that_would_do_nothing_is_refused(given: list[Any], message: s
         load_config("demo", given)
 
 
+def test_weights_are_factorised_unless_they_may_not_be(tiny: Tiny) -> None:
+    """Without a word of it: lengths and directions in a network of tanh, plain weights in a siren."""
+    for given, factorised in ([], True), ([PLAIN], False), (SIREN, False), (PIRATE, True):
+        parameters = dict(made(tiny("unsteady_grid", *given)).problem.model.named_parameters())
+        assert any("parametrizations.weight_" in name for name in parameters) == factorised, given
+
+
 @pytest.mark.parametrize(
     ("flow", "given", "message"),
     [
@@ -126,7 +133,7 @@ def test_what_is_held_leaves_the_loss_and_is_checked(tiny: Tiny, tmp_path: Path,
     assert f"network: {metrics['network']}\n" in console.file.getvalue()
     assert metrics["terms"] == ["momentum_x", "momentum_y", "continuity", "data"]
     assert metrics["boundary_error_max"] < 1e-6
-    assert metrics["network"] == "mlp, 99 parameters, composed of jets, boundaries held by its form"
+    assert metrics["network"] == "mlp, 110 parameters, composed of jets, boundaries held by its form"
     with h5py.File(tmp_path / "held" / "fields.h5") as file:
         np.testing.assert_allclose(file["u"][:, -1], 0.7, rtol=0, atol=1e-6)
         assert np.ptp(file["u"][:, 2]) > 1e-3

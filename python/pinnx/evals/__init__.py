@@ -9,7 +9,9 @@ from pinnx.evals.accuracy import (
     relative_l2_up_to_constant,
     worst_component,
 )
+from pinnx.evals.boundaries import BoundaryChecker
 from pinnx.evals.checks import Check, check, verify
+from pinnx.evals.error_estimate import dual_norm, residual_estimate
 from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poiseuille, TaylorGreen
 from pinnx.evals.gates import GATES, Gate
@@ -20,6 +22,7 @@ from pinnx.evals.stability import NumericalStabilityChecker, verify_numerical_st
 __all__ = [
     "GATES",
     "Beltrami",
+    "BoundaryChecker",
     "BurgersVortex",
     "Check",
     "ConservationChecker",
@@ -31,6 +34,7 @@ __all__ = [
     "Poiseuille",
     "TaylorGreen",
     "check",
+    "dual_norm",
     "evaluate",
     "field_errors",
     "last_change",
@@ -39,6 +43,7 @@ __all__ = [
     "relative_l2",
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",
+    "residual_estimate",
     "verify",
     "verify_numerical_stability",
     "worst_component",

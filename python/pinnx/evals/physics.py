@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check
 from pinnx.evals.derivatives import ORDERS, Derivatives, GridDerivatives, ScatteredDerivatives
+from pinnx.evals.numbers import as_array
 
 __all__ = ["RESOLVED", "ConservationChecker"]
 
@@ -98,12 +99,12 @@ class ConservationChecker:
             raise PinnxError("checker: expected one of axes, spacing and points, got several")
         if order not in ORDERS[:-1]:
             raise PinnxError(f"order: expected one of {', '.join(map(str, ORDERS[:-1]))}, got {order}")
-        self._axes = None if axes is None else [_array("axes", axis) for axis in axes]
+        self._axes = None if axes is None else [as_array("axes", axis) for axis in axes]
         self._spacing, self._periods, self._spectral = spacing, periods, spectral
-        self._points = None if points is None else _array("points", points)
+        self._points = None if points is None else as_array("points", points)
         self._where = None if where is None else np.asarray(where, dtype=bool)
         self._reason = reason
-        self._times = None if times is None else _array("times", times)
+        self._times = None if times is None else as_array("times", times)
         self._order, self._speed, self._length, self._limits = order, speed, length, dict(limits or {})
         self._made: dict[tuple[int, ...], tuple[Derivatives, Derivatives, str]] = {}  # by shape: fits take seconds
 
@@ -247,7 +248,7 @@ class ConservationChecker:
 
     def _flow(self, u: Any, v: Any, w: Any) -> _Flow:
         names, given = ("u", "v", "w"), [part for part in (u, v, w) if part is not None]
-        velocity = [_array(name, part) for name, part in zip(names, given, strict=False)]
+        velocity = [as_array(name, part) for name, part in zip(names, given, strict=False)]
         if self._times is None:
             velocity = [part[None] for part in velocity]
         shape = velocity[0].shape
@@ -303,21 +304,12 @@ class ConservationChecker:
         return *(GridDerivatives(axes, order, **options) for order in (self._order, self._order + 2)), note
 
     def _fields(self, flow: _Flow, *fields: Any) -> list[Array]:
-        arrays = [_array("p", field) for field in fields]
+        arrays = [as_array("p", field) for field in fields]
         arrays = [part[None] for part in arrays] if self._times is None else arrays
         for part in arrays:
             if part.shape != flow.velocity[0].shape:
                 raise PinnxError(f"p: expected the shape of u, got {list(part.shape)}")
         return arrays
-
-
-def _array(name: str, values: Any) -> Array:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    array = np.asarray(values, dtype=np.float64)
-    if array.size == 0 or not np.isfinite(array).all():
-        raise PinnxError(f"{name}: expected finite numbers, got {array.size} with NaN, infinity or none")
-    return array
 
 
 def _force(forcing: Sequence[float] | None, flow: _Flow) -> Array:

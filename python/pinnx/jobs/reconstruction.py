@@ -20,6 +20,7 @@ from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
+from pinnx.jobs.error_estimates import error_estimates
 from pinnx.jobs.flow_model import described
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
@@ -309,6 +310,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         run.config, case, run.trainer, flow.equations, evaluation, run.command, history, left_out, opinion
     )
     metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
+    metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

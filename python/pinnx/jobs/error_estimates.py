@@ -1,0 +1,68 @@
+"""What a run says of its error without looking at a reference: three estimates, none of them a bound.
+
+    residual            the dual norm of the residual at all points (`pinnx.evals.error_estimate`)
+    left-out sensors    the error at sensors that a shorter training did not see (`pinnx.jobs.held_out`)
+    ensemble spread     the standard deviation of networks trained without a part of the sensors (`pinnx.jobs.ensemble`)
+
+docs/verification.md has their rank correlation with true errors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinnx.evals.error_estimate import residual_estimate
+from pinnx.evals.evaluation import evaluate
+from pinnx.jobs.case import Case
+from pinnx.jobs.ensemble import Ensemble
+from pinnx.jobs.held_out import HeldOut
+from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.inner_points import bodies_of
+from pinnx.train.problem import Problem
+
+__all__ = ["error_estimates", "estimate_from_residual"]
+
+POINTS = {2: 63, 3: 23}  # along each axis: one below a power of two times three or less, fast for sine transforms
+FRAMES = 3  # of an unsteady flow: begin, middle, end
+# Of the shortest side, around corners where sides disagree and the residual has no norm; used where the run sets none.
+CORNER = 0.05
+
+
+def error_estimates(
+    case: Case, problem: Problem, corner_radius: float | None, left_out: HeldOut | None, ensemble: Ensemble | None
+) -> dict[str, float]:
+    """Estimates of the relative L2 error of the velocity, by name; those that the run did not pay for are absent."""
+    found = {"residual": estimate_from_residual(case, problem, corner_radius)}
+    if left_out is not None and left_out.facts is not None and left_out.measured[0].value is not None:
+        found["left-out sensors"] = left_out.measured[0].value
+    if ensemble is not None:
+        mean, deviation = ensemble.mean[:, : case.dim], ensemble.deviation[:, : case.dim]
+        known = np.tile(case.in_flow, case.output.num_frames)
+        found["ensemble spread"] = float(np.linalg.norm(deviation[known]) / np.linalg.norm(mean[known]))
+    return found
+
+
+def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float:
+    """The estimate from the residual on a regular grid of the box; the root mean square over a few times."""
+    space = {axis: extent for axis, extent in case.bounds.items() if axis != "t"}
+    n, sides = POINTS[case.dim], np.array(list(space.values()))
+    spacing = (sides[:, 1] - sides[:, 0]) / (n + 1)
+    lines = [low + h * np.arange(1, n + 1) for low, h in zip(sides[:, 0], spacing, strict=True)]
+    points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, case.dim)
+    asked = np.ones(len(points), dtype=bool)
+    for body in bodies_of(case.conditions):
+        asked &= ~body.contains(points, space)
+    corners = discontinuity_corners(case.conditions, case.bounds)
+    radius = corner_radius or CORNER * float((sides[:, 1] - sides[:, 0]).min())
+    corners = tuple(corner for corner in corners if "t" not in corner.axes)
+    asked &= corner_distance(points, corners, tuple(space)) > radius
+    times = [None] if case.steady else np.linspace(*case.bounds["t"], FRAMES).tolist()
+    found = []
+    for time in times:
+        at = points if time is None else np.column_stack([np.full(len(points), time), points])
+        flow = evaluate(problem.model, problem.terms, at)
+        grid = (n,) * case.dim
+        residual = np.where(asked[:, None], flow.residual, 0.0).reshape(*grid, -1)
+        velocity = np.where(asked[:, None], flow.fields[:, : case.dim], 0.0).reshape(*grid, -1)
+        found.append(residual_estimate(residual[..., : case.dim], residual[..., case.dim], velocity, spacing.tolist()))
+    return float(np.sqrt(np.mean(np.square(found))))

@@ -470,6 +470,8 @@ def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
         listed = "  ".join(f"{name} {value:.4f}" for name, value in errors.items())
         beside = f"; worst component: {worst['name']} {worst['relative_l2']:.4f}" if worst else ""
         console.print(f"relative L2 error: {listed}{beside}", soft_wrap=True)
+    estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
+    console.print(f"estimates of the error without a reference: {estimates}", soft_wrap=True)
     if metrics.get("solver"):
         console.print(metrics["solver_note"], soft_wrap=True)
     console.print(

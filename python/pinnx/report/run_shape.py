@@ -75,6 +75,7 @@ class RunMetrics(_Loose):
     measured: list[StrictStr] | None = None
     found: dict[str, _Found] | None = None
     held_out: _HeldOut | None = None
+    error_estimates: dict[str, Number] | None = None
     ensemble: _Ensemble | None = None
     versions: dict[str, Any] | None = None
     notes: list[StrictStr] | None = None

@@ -91,7 +91,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     """The relative L2 errors, beside those of the baselines where there are any, and what these were given."""
     errors: Mapping[str, float] = metrics.get("relative_l2") or {}
     if not errors:
-        return join(_paragraphs(_without_reference(metrics), metrics.get("solver_note")))
+        return join(_paragraphs(_without_reference(metrics), _estimates(metrics), metrics.get("solver_note")))
     baselines, descriptions = metrics.get("baseline") or {}, metrics.get("descriptions") or {}
     rows = [
         (
@@ -102,7 +102,8 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
         for name, value in errors.items()
     ]
     header = ("quantity", "reconstruction", *baselines)
-    notes = (metrics.get("baseline_note"), metrics.get("solver_note"), _own_error(metrics.get("reference_error")))
+    own_error = _own_error(metrics.get("reference_error"))
+    notes = (metrics.get("baseline_note"), metrics.get("solver_note"), own_error, _estimates(metrics))
     return join((table("Relative L2 error over all points and times", header, rows), *_paragraphs(*notes)))
 
 
@@ -113,6 +114,15 @@ def _paragraphs(*notes: str | None) -> list[Html]:
 def _own_error(error: float | None) -> str | None:
     """What the reference can tell apart."""
     return None if error is None else f"The reference itself is {percent(error)} from the truth, by its own account."
+
+
+def _estimates(metrics: Mapping[str, Any]) -> str | None:
+    """What the run says of its error without looking at a reference."""
+    found = metrics.get("error_estimates") or {}
+    if not found:
+        return None
+    listed = ", ".join(f"{percent(value)} ({name})" for name, value in found.items() if value is not None)
+    return f"Estimates of the error of the velocity that use no reference, none of them a bound: {listed}."
 
 
 def _without_reference(metrics: Mapping[str, Any]) -> str:

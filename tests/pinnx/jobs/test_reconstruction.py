@@ -36,6 +36,7 @@ BESIDE |= {
     "worst_component",
     "found",
     "held_out",
+    "error_estimates",
     "equations",
     "measured",
     "descriptions",
@@ -308,3 +309,12 @@ def test_a_wrong_viscosity_shows(tiny: Tiny, tmp_path: Path, no_report: None, nu
     metrics = reconstruct(tiny("unsteady_grid", *TRAINED, balance, f"flow.nu={nu}"), tmp_path / "run")
     (check,) = (item for item in metrics["checks"] if item["name"] == "viscosity_misfit")
     assert check["status"] == status
+
+
+def test_estimates_of_the_error_use_no_reference(finished: Finished) -> None:
+    for name in KINDS:
+        estimates = finished(name)[2]["error_estimates"]
+        csv = name in ("unsteady_csv", "steady_csv")
+        assert set(estimates) == {"residual"} | ({"left-out sensors"} if csv else set())
+        assert all(0.0 < value < 1e6 for value in estimates.values())
+    assert "Estimates of the error" in (finished("unsteady_csv")[0] / "report.html").read_text()

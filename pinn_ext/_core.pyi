@@ -174,6 +174,7 @@ def navier_stokes_loss(
     network: Network,
     nu: Array,
     forcing: Array,
+    base: Array,
     steady: bool,
     term_weights: Array,
     point_weights: Array,

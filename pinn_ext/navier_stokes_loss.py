@@ -41,6 +41,7 @@ def navier_stokes_loss(
     term_weights: Sequence[float] | Tensor,
     point_weights: Tensor | None = None,
     forcing: Tensor | Sequence[float] | None = None,
+    base: Tensor | None = None,
     steady: bool | None = None,
     count: float | None = None,
     return_residual: bool = False,
@@ -63,6 +64,8 @@ def navier_stokes_loss(
         term_weights: ``[d + 1]``, one for each column of the residual. Pass a tensor where a CUDA graph is captured.
         point_weights: ``[n]``, None: ones.
         forcing: body force per unit mass, ``[n, d]``, ``[d]`` or d numbers; None: none.
+        base: velocity U of a base flow that is added to the network's and its gradient, ``[n, 1 + d, d]``: ``U`` in
+            row 0, ``dU/dx_j`` in row ``1 + j``. It is steady and a Stokes flow, ``grad P = nu lap U``. None: none.
         steady: leave the time derivative out. None: steady unless ``spec`` has the time.
         count: what the sums are divided by, > 0: the points of the whole step, where these are a part of them. None: n.
         return_residual: give the residual of every point too.
@@ -75,8 +78,8 @@ def navier_stokes_loss(
         Memory does not grow with ``n`` but for the residual. A NaN in the input is one in the total.
 
     Raises:
-        TypeError, ValueError: wrong type, shape, dtype or device; no points; ``x``, ``point_weights``, ``forcing`` or
-            ``term_weights`` that require a gradient; a spec that does not carry what the equations need.
+        TypeError, ValueError: wrong type, shape, dtype or device; no points; ``x``, ``point_weights``, ``forcing``,
+            ``base`` or ``term_weights`` that require a gradient; a spec that does not carry what the equations need.
     """
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
@@ -88,6 +91,10 @@ def navier_stokes_loss(
     nu, forcing, steady = check_flow(spec, outputs, n, nu, forcing, steady, "spec", "x", x)
     term_weights = _checked_weights(term_weights, point_weights, count, n, outputs, x)
     _refuse_gradient("forcing", forcing)
+    if base is not None:
+        check_tensor("base", base, (n, outputs, outputs - 1))
+        check_same("base", base, "x", x)
+        _refuse_gradient("base", base)
 
     parameters = interleaved(weights, biases)
     with_graph = torch.is_grad_enabled()
@@ -104,6 +111,7 @@ def navier_stokes_loss(
         term_weights,
         point_weights,
         forcing,
+        base,
         spec.first,
         spec.laplacian_weights,
         activation,

@@ -82,18 +82,20 @@ void register_navier_stokes(py::module_& m) {
            });
          });
   define(m, "navier_stokes_loss",
-         {"network", "nu", "forcing", "steady", "term_weights", "point_weights", "count", "total", "terms", "residual",
-          "gradient", "workspace", "want_B", "want_nu", "parts"},
-         [](bool float64, Handle stream, const Network& network, const Array& nu, const Array& forcing, bool steady,
-            const Array& term_weights, const Array& point_weights, double count, const Array& total, const Array& terms,
-            const Array& residual, const Array& gradient, const Array& workspace, bool want_B, bool want_nu,
-            int64_t parts) {
+         {"network", "nu", "forcing", "base", "steady", "term_weights", "point_weights", "count", "total", "terms",
+          "residual", "gradient", "workspace", "want_B", "want_nu", "parts"},
+         [](bool float64, Handle stream, const Network& network, const Array& nu, const Array& forcing,
+            const Array& base, bool steady, const Array& term_weights, const Array& point_weights, double count,
+            const Array& total, const Array& terms, const Array& residual, const Array& gradient,
+            const Array& workspace, bool want_B, bool want_nu, int64_t parts) {
            const int64_t n = network.shape.n, outputs = network.shape.outputs();
            with_dim(outputs, [&](auto dim_constant) {
              constexpr int dim = decltype(dim_constant)::value;
              run_typed(float64, stream, [&](auto t) {
                using T = decltype(t);
                auto op = make_loss<dim, T>(network, nu, forcing, steady);
+               constexpr int columns = NavierStokes<dim, T>::kBaseColumns;
+               op.equation.base = {optional_pointer<T>("base", base, n * columns), columns, true};
                op.term_weights = pointer<T>("term_weights", term_weights, outputs);
                op.point_weights = optional_pointer<T>("point_weights", point_weights, n);
                op.count = count;

@@ -2,6 +2,9 @@
 //
 //   momentum_i = du_i/dt + sum_j u_j du_i/dx_j + dp/dx_i - nu lap u_i - f_i,     continuity = sum_j du_j/dx_j
 //
+// The velocity is that of the network and of a base flow, where there is one: a steady Stokes flow, whose own pressure
+// and viscous terms cancel, so that it enters by its value and gradient alone.
+//
 // The network's outputs are u, v[, w], p; the streams are the value, [d/dt,] d/dx, d/dy[, d/dz] and the Laplacian. The
 // pressure is kinematic. N is float or double on the device and a Vec of points on the host; dim is 2 or 3.
 #pragma once
@@ -30,10 +33,13 @@ struct NavierStokes {
   template <typename N>
   struct Coefficients {
     N nu, force[dim];
+    N value[dim], gradient[dim][dim];  // of the base flow, [j][i]: dU_i / dx_j
   };
 
   PerPoint<T> nu, forcing;
-  bool steady;  // leave d/dt out
+  bool steady;         // leave d/dt out
+  PerPoint<T> base{};  // of each point U_i, then dU_i / dx_j, j slower than i; null: none
+  static constexpr int kBaseColumns = dim * (dim + 1);
 
   template <typename Streams>
   static constexpr bool supports =
@@ -45,7 +51,11 @@ struct NavierStokes {
   PINN_HD Coefficients<N> coefficients(const Read& read) const {
     Coefficients<N> k;
     k.nu = read(nu, 0);
-    for (int i = 0; i < dim; ++i) k.force[i] = read(forcing, i);
+    for (int i = 0; i < dim; ++i) {
+      k.force[i] = read(forcing, i);
+      k.value[i] = read(base, i);
+      for (int j = 0; j < dim; ++j) k.gradient[j][i] = read(base, dim + dim * j + i);
+    }
     return k;
   }
 
@@ -63,11 +73,11 @@ struct NavierStokes {
 
   template <typename N>
   PINN_HD static void point(const FlowJet<dim, N>& q, const Coefficients<N>& k, N (&residual)[dim + 1]) {
-    residual[dim] = q.gradient[0][0];
-    for (int j = 1; j < dim; ++j) residual[dim] = residual[dim] + q.gradient[j][j];
+    residual[dim] = q.gradient[0][0] + k.gradient[0][0];
+    for (int j = 1; j < dim; ++j) residual[dim] = residual[dim] + (q.gradient[j][j] + k.gradient[j][j]);
     for (int i = 0; i < dim; ++i) {
       N r = q.rate[i] + q.gradient[i][dim] - k.nu * q.laplacian[i] - k.force[i];
-      for (int j = 0; j < dim; ++j) r = r + q.value[j] * q.gradient[j][i];
+      for (int j = 0; j < dim; ++j) r = r + (q.value[j] + k.value[j]) * (q.gradient[j][i] + k.gradient[j][i]);
       residual[i] = r;
     }
   }
@@ -78,9 +88,9 @@ struct NavierStokes {
     v_nu[0] = -v[0] * q.laplacian[0];
     for (int i = 1; i < dim; ++i) v_nu[0] = v_nu[0] - v[i] * q.laplacian[i];
     for (int j = 0; j < dim; ++j) {
-      v_q.value[j] = v[0] * q.gradient[j][0];
-      for (int i = 1; i < dim; ++i) v_q.value[j] = v_q.value[j] + v[i] * q.gradient[j][i];
-      for (int i = 0; i < dim; ++i) v_q.gradient[j][i] = v[i] * q.value[j];
+      v_q.value[j] = v[0] * (q.gradient[j][0] + k.gradient[j][0]);
+      for (int i = 1; i < dim; ++i) v_q.value[j] = v_q.value[j] + v[i] * (q.gradient[j][i] + k.gradient[j][i]);
+      for (int i = 0; i < dim; ++i) v_q.gradient[j][i] = v[i] * (q.value[j] + k.value[j]);
       v_q.gradient[j][j] = v_q.gradient[j][j] + v[dim];
       v_q.gradient[j][dim] = v[j];
       v_q.rate[j] = v[j];

@@ -44,6 +44,7 @@ class LossArguments:
     term_weights: Tensor  # [c]
     point_weights: Tensor | None  # [n]
     forcing: Tensor | None  # [d_space] or [n, d_space]
+    base: Tensor | None  # [n, 1 + d_space, d_space]
     first: Sequence[int]
     weights: Sequence[float]  # of the Laplacian
     activation: str
@@ -83,6 +84,7 @@ class LossArguments:
         self.term_weights = self.term_weights.contiguous()
         self.point_weights = None if self.point_weights is None else self.point_weights.contiguous()
         self.forcing = None if self.forcing is None else self.forcing.contiguous()
+        self.base = None if self.base is None else self.base.contiguous()
         self.parameters = [p.contiguous() for p in self.parameters]
 
 
@@ -100,6 +102,7 @@ def _kernel(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             network=network_of(a.x, a.B, a.parameters, shape),
             nu=array(a.nu),
             forcing=array(a.forcing),
+            base=array(a.base),
             steady=a.steady,
             term_weights=array(a.term_weights),
             point_weights=array(a.point_weights),
@@ -129,15 +132,24 @@ class _NavierStokes(NamedTuple):
     def _nu(self, chunk: slice) -> Tensor:
         return self.arguments.nu if self.arguments.nu.numel() == 1 else self.arguments.nu[chunk]
 
+    def _with_base(self, data: Tensor, chunk: slice) -> Tensor:
+        base, space = self.arguments.base, 1 + self.arguments.has_time
+        if base is None:
+            return data
+        data, dim = data.clone(), base.shape[2]
+        data[0, :, :dim] += base[chunk, 0]
+        data[space : space + dim, :, :dim] += base[chunk, 1:].transpose(0, 1)
+        return data
+
     def forward(self, data: Tensor, chunk: slice) -> Tensor:
-        a = self.arguments
+        a, data = self.arguments, self._with_base(data, chunk)
         forcing = a.forcing[chunk] if a.forcing is not None and a.forcing.dim() == 2 else a.forcing
         return navier_stokes_residual_kernel(data, self._nu(chunk), forcing, a.has_time, a.steady)
 
     def backward(self, v_residual: Tensor, data: Tensor, chunk: slice) -> Tensor:
         a, nu, v_nu = self.arguments, self._nu(chunk), self.v_nu
         v_data, v_here = navier_stokes_residual_backward_kernel(
-            v_residual, data, nu, a.has_time, a.steady, v_nu is not None
+            v_residual, self._with_base(data, chunk), nu, a.has_time, a.steady, v_nu is not None
         )
         if v_nu is not None:
             (v_nu if v_nu.numel() == 1 else v_nu[chunk]).add_(v_here)
@@ -199,7 +211,7 @@ def _backward_fake(v_total: Tensor, inputs: list[Tensor], gradient: Tensor) -> T
 
 loss_operator = register_operator(
     "navier_stokes_loss(Tensor x, Tensor B, Tensor[] parameters, Tensor nu, Tensor term_weights, "
-    "Tensor? point_weights, Tensor? forcing, int[] first, float[] weights, str activation, str products, "
+    "Tensor? point_weights, Tensor? forcing, Tensor? base, int[] first, float[] weights, str activation, str products, "
     "bool steady, float? count, bool want_residual, bool want_gradient, bool want_B, bool want_nu, int parts) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _kernel,

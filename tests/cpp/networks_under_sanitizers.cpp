@@ -115,11 +115,13 @@ void check_loss(const RunOp& run_op, int64_t n, bool time, bool per_point, int64
   }
   const Network<T> network(make_shape(n, 5, {9, 20, dim + 1}, streams, Activation::tanh));
   const std::vector<T> nu = random_array<T>(per_point ? n : 1), forcing = random_array<T>(per_point ? n * dim : dim);
+  const std::vector<T> base = random_array<T>(n * dim * (dim + 1));
   const std::vector<T> point_weights = random_array<T>(n), term_weights = random_array<T>(dim + 1);
   std::vector<T> gradient(network.parameters.size() + nu.size()), residual(static_cast<std::size_t>(n * (dim + 1)));
   std::vector<T> terms(static_cast<std::size_t>(dim + 1)), total(1);
   MeanSquare<NavierStokes<dim, T>> op{};
   op.equation = {{nu.data(), 1, per_point}, {forcing.data(), dim, per_point}, !time};
+  if (per_point) op.equation.base = {base.data(), dim * (dim + 1), true};
   op.term_weights = term_weights.data();
   op.point_weights = per_point ? point_weights.data() : nullptr;
   op.count = static_cast<double>(n);

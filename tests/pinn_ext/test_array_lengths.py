@@ -28,6 +28,7 @@ NETWORK: dict[str, Any] = {
 LOSS: dict[str, Any] = {
     "nu": numbers(1),
     "forcing": numbers(2),
+    "base": numbers(24),
     "steady": True,
     "term_weights": numbers(3),
     "point_weights": numbers(4),

@@ -130,6 +130,36 @@ def test_residuals_of_the_points(dtype: torch.dtype) -> None:
     assert relative_error(total, (terms * problem.term_weights).sum()) <= bound
 
 
+@pytest.mark.parametrize("products", ["ieee", "bfloat16"])
+@pytest.mark.parametrize("spec", ["unsteady2d", "steady2d", "unsteady3d"])
+def test_a_base_flow_is_added_to_the_velocity(spec: str, products: pinn_ext.Products) -> None:
+    """Held against the residual of the sum of both jets, where the Stokes terms of the base flow cancel."""
+    dtype = torch.float32 if products == "bfloat16" else torch.float64
+    generator, spec_of = torch.Generator().manual_seed(4), SPECS[spec]
+    dim, time = len(spec_of.laplacian), len(spec_of.first) - len(spec_of.laplacian)
+    x = uniform(generator, 37, time + dim).to(dtype)
+    B, *layers = (leaf(t, dtype) for t in network_inputs(generator, (5, 20, dim + 1), time + dim))
+    nu, base = leaf(torch.tensor(0.3), dtype), normal(generator, 37, 1 + dim, dim).to(dtype)
+    given = {"spec": spec_of, "activation": "tanh", "term_weights": [2.0] * (dim + 1), "products": products}
+
+    def found(at: Tensor | None) -> list[Tensor]:
+        total, _, residual = pinn_ext.navier_stokes_loss(
+            x, B, layers[::2], layers[1::2], nu, **given, base=at, return_residual=True
+        )
+        return [residual, total.detach(), *torch.autograd.grad(total, [B, *layers, nu])]
+
+    jet = pinn_ext.mlp_jet(x, B, layers[::2], layers[1::2], spec_of, "tanh", products=products)
+    data = jet.data.clone()
+    data[0, :, :dim] += base[:, 0]
+    data[1 + time : 1 + time + dim, :, :dim] += base[:, 1:].transpose(0, 1)
+    residual = pinn_ext.navier_stokes_residual(pinn_ext.Jet(data, spec_of), nu)
+    total = 2.0 * residual.square().mean(0).sum()
+    wanted = [residual.detach(), total.detach(), *torch.autograd.grad(total, [B, *layers, nu])]
+    bound = KERNEL_FLOAT64 if dtype == torch.float64 else kernel_float32(37, 1.0)
+    assert largest_error(found(base), wanted) <= bound
+    assert largest_error(found(None), wanted) > 1e-2
+
+
 def test_what_carries_a_graph() -> None:
     problem = Problem.draw(20, seed=2)
     total, terms, residual = problem.loss(return_residual=True)

@@ -199,6 +199,12 @@ WRONG_LOSS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         r"nu: expected numbers or one tensor, got a list with a tensor that requires a gradient",
     ),
     "forcing does not fit": ({"forcing": [1.0, 2.0, 3.0]}, ValueError, r"forcing: expected shape \[2\] or \[4, 2\]"),
+    "base does not fit": (
+        {"base": torch.zeros(4, 2, 2)},
+        ValueError,
+        r"base: expected shape \[4, 3, 2\] float32 or float64, got ",
+    ),
+    "base requires a gradient": ({"base": wanting(4, 3, 2)}, ValueError, r"base: expected .* without requires_grad"),
     "forcing is a number": ({"forcing": 1.0}, ValueError, r"forcing: expected shape \[2\] or \[4, 2\], got \[\]"),
     "forcing requires a gradient": ({"forcing": wanting(2)}, ValueError, r"forcing: expected .* without requires_grad"),
     "too few term weights": ({"term_weights": [1.0]}, ValueError, r"term_weights: expected shape \[3\], got \[1\]"),

@@ -29,6 +29,7 @@ WHOLE = _core.Network(numbers(8), numbers(6), LAYERS, NETWORK)
 LOSS: dict[str, Any] = {
     "nu": numbers(1),
     "forcing": None,
+    "base": None,
     "steady": True,
     "term_weights": numbers(3),
     "point_weights": None,

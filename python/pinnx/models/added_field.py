@@ -8,12 +8,12 @@ derivatives and all that is made of them, losses and checks, are those of the su
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 import pinn_ext
-from pinnx.models.field_model import FieldModel
+from pinnx.models.field_model import FieldModel, StatedEquations
 
 __all__ = ["AddedField", "FixedField"]
 
@@ -23,6 +23,10 @@ class FixedField(Protocol):
 
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
         """The field and its derivatives at inputs [n, d], as `FieldModel.jet`."""
+        ...
+
+    def base_flow(self, x: Tensor) -> Tensor:
+        """Its velocity and the gradient of it, as `pinn_ext.navier_stokes_loss` takes a base flow."""
         ...
 
 
@@ -38,7 +42,7 @@ class AddedField(FieldModel):
         scales = {"coordinate_scales": network.coordinate_scales, "field_scales": network.field_scales}
         super().__init__(len(network.origin), len(network.field_scales), origin=network.origin, **scales)
         self.network, self.field = network, field
-        self.thread_invariant = network.thread_invariant
+        self.thread_invariant, self.fused = network.thread_invariant, network.fused
 
     @property
     def frequencies(self) -> Tensor:
@@ -48,3 +52,9 @@ class AddedField(FieldModel):
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
         """As `FieldModel.jet`."""
         return pinn_ext.Jet(self.network.jet(x, spec).data + self.field.jet(x, spec).data, spec)
+
+    def equations_loss(self, equations: StatedEquations, x: Tensor, weights: Tensor, **options: Any) -> Any:
+        """As `FieldModel.equations_loss`; a fused loss of the network takes the field as a base flow."""
+        if not (self.fused and equations.takes_base_flow):
+            return super().equations_loss(equations, x, weights, **options)
+        return equations.network_loss(self.network, x, weights, base=self.field.base_flow(x), **options)

@@ -31,6 +31,7 @@ class StatedEquations(Protocol):
     """What a model asks of equations whose loss it takes (`pinnx.physics.Equations`)."""
 
     spec: pinn_ext.JetSpec
+    takes_base_flow: bool
 
     def jet_loss(self, jet: pinn_ext.Jet, weights: Tensor, **options: Any) -> Any:
         """The loss from the jet of any model."""

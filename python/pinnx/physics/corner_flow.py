@@ -95,6 +95,12 @@ class CornerFlow(nn.Module):
         streams = [torch.stack(added.get(name, (zero, zero, zero)), dim=-1) for name in names]
         return pinn_ext.Jet(torch.stack(streams).sum(2), spec)
 
+    @torch.no_grad()
+    def base_flow(self, x: Tensor) -> Tensor:
+        """Velocity and its gradient at inputs [n, D], [n, 3, 2]: as a Stokes flow it needs no more in the equations."""
+        x_axis = self._plane.start
+        return self.jet(x, pinn_ext.JetSpec(first=(x_axis, x_axis + 1))).data[..., :2].transpose(0, 1)
+
     def _streams(self, cos: Tensor, sin: Tensor, i: Tensor, *, derivatives: bool) -> dict[str, tuple[Tensor, ...]]:
         """Value, derivatives and Laplacian of (u, v, p) of each corner, [n, k], from directions and 1 / r."""
         a, b, c, d = self.stream

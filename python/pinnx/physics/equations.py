@@ -48,6 +48,7 @@ class Equations(nn.Module):
         gates: the gate of each group of columns: name of the gate -> names of the columns.
         spec: which derivatives the residual needs.
         residual_scales: what a residual of one is in the user's units, by name of the column; one where it is missing.
+        takes_base_flow: whether ``network_loss`` has an argument ``base``, a Stokes flow beside the network.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class Equations(nn.Module):
     spec: pinn_ext.JetSpec
     short_names: Mapping[str, str] = {}
     residual_scales: Mapping[str, float] = {}
+    takes_base_flow = False
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """Left side minus right side, dimensionless as the model is, [n, c]."""

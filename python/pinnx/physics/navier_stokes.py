@@ -47,6 +47,8 @@ class NavierStokes(Equations):
         PinnxError: nu <= 0, another dim, a forcing of the wrong length, an axis that is not there.
     """
 
+    takes_base_flow = True
+
     def __init__(
         self,
         dim: int,
@@ -143,10 +145,13 @@ class NavierStokes(Equations):
         point_weights: Tensor | None = None,
         count: int | None = None,
         with_residual: bool = False,
+        base: Tensor | None = None,
     ) -> TermLoss:
         """As `Equations.network_loss`; loss and gradients come out of one pass over the points.
 
-        The gradient by a force that is learned follows from the residual: d loss / d f = -2 weight mean(residual).
+        ``base``, [n, 1 + dim, dim], is a Stokes flow that is added, as for `pinn_ext.navier_stokes_loss`. The gradient
+        by a force that is learned follows from the residual:
+        d loss / d f = -2 weight mean(residual).
         """
         force = self.scaled_forcing
         total, columns, *residual = pinn_ext.navier_stokes_loss(
@@ -157,6 +162,7 @@ class NavierStokes(Equations):
             term_weights=weights,
             point_weights=point_weights,
             forcing=None if force is None else force.detach(),
+            base=base,
             count=count,
             return_residual=with_residual or bool(self._force_units),
             steady=self.steady,

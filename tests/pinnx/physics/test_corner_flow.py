@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import tolerances
@@ -10,20 +13,29 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
+from pinnx.models import AddedField, FieldModel, FourierNetwork
 from pinnx.physics.boundary import boundary_conditions
 from pinnx.physics.corner_flow import CornerFlow, corner_flow
 from pinnx.physics.corners import discontinuity_corners
+from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.scales import Scales
+from pinnx.physics.term import TermLoss
 
 BOX = {"x": (-1.0, 2.0), "y": (0.5, 2.0)}
 SCALES, NU = Scales(1.5, 2.0), 0.03
 STEADY = pinn_ext.JetSpec(first=(0, 1), laplacian=(0, 1))
 
 
-def flow_of(sides: dict[str, tuple[float, float]], bounds: dict = BOX) -> CornerFlow | None:
+def fixed_nu() -> Tensor:
+    return torch.tensor(NU, dtype=torch.float64)
+
+
+def flow_of(
+    sides: dict[str, tuple[float, float]], bounds: dict = BOX, nu: Callable[[], Tensor] = fixed_nu
+) -> CornerFlow | None:
     entries = [{"where": {"side": side}, "u": u, "v": v} for side, (u, v) in sides.items()]
     corners = discontinuity_corners(boundary_conditions(entries, bounds), bounds, scales=[2.0, 2.0, 4.0])
-    return corner_flow(corners, bounds, SCALES, lambda: torch.tensor(NU, dtype=torch.float64), dtype=torch.float64)
+    return corner_flow(corners, bounds, SCALES, nu, dtype=torch.float64)
 
 
 CASES = {
@@ -95,3 +107,26 @@ def test_another_laplacian_is_refused() -> None:
     flow = flow_of(CASES["lid"])
     with pytest.raises(PinnxError, match="expected the Laplacian in x and y"):
         flow.jet(torch.rand(3, 2, dtype=torch.float64), pinn_ext.JetSpec(first=(0, 1), laplacian=(0,)))
+
+
+@pytest.mark.parametrize("axes", [("x", "y"), ("t", "x", "y")], ids=str)
+def test_the_fused_loss_takes_it_as_a_base_flow(axes: tuple[str, ...]) -> None:
+    """Loss and gradients, that of a learned viscosity too, are those of the sum of both jets."""
+    bounds = {axis: {"t": (0.0, 1.0), **BOX}[axis] for axis in axes}
+    equations = NavierStokes(2, steady="t" not in axes, nu=NU, learn_nu=True, scales=SCALES, dtype=torch.float64)
+    flow = flow_of(CASES["lid"], bounds, lambda: equations.scaled_nu)
+    generator = torch.Generator().manual_seed(2)
+    frequencies = torch.randn(len(axes), 4, generator=generator, dtype=torch.float64)
+    model = AddedField(FourierNetwork(frequencies, 3, width=8, layers=2, dtype=torch.float64), flow)
+    x = torch.rand(40, len(axes), dtype=torch.float64, generator=generator)
+    weights = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+
+    def found(loss: Callable[..., TermLoss]) -> list[Tensor]:
+        total, columns, _ = loss(equations, x, weights)
+        return [total.detach(), columns, *torch.autograd.grad(total, [*model.parameters(), equations.log_nu])]
+
+    fused, composed = found(model.equations_loss), found(partial(FieldModel.equations_loss, model))
+    without = found(model.network.equations_loss)
+    for got, wanted, network_alone in zip(fused, composed, without, strict=True):
+        close(got, wanted)
+        assert (got - network_alone).abs().max() > 1e-3 * wanted.abs().max()

@@ -1,6 +1,7 @@
 """From the conditions of a case to a flow in a box that `pinnx.solvers` can solve, or a sentence on why it cannot.
 
-It solves steady flows in the plane, without bodies, with a prescribed velocity along all four sides.
+It solves steady flows in the plane, without bodies, with a prescribed velocity along all four sides, or along three and
+a constant pressure on the right.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pinnx.physics.geometry import SIDES, Bounds, Side
 from pinnx.physics.scales import Scales
 from pinnx.solvers import WALLS, BoxProblem, Fit, NotApplicableError, Profile, Study, Walls, fit_box, solve_box
 
-__all__ = ["box_of", "box_problem", "solve_case", "with_found_sides"]
+__all__ = ["box_of", "box_problem", "is_open", "solve_case", "with_found_sides"]
 
 Array = NDArray[np.float64]
 
@@ -62,11 +63,14 @@ def box_of(
     if bodies:
         raise NotApplicableError(f"it solves flows in a box without bodies, and here is something inside: {bodies[0]}")
     by_side = {side: [c for c in conditions if str(c.where) == side] for side in WALLS}
+    if is_open(conditions):
+        del by_side["right"]
     for side, given in by_side.items():
         missing = [name for i, name in enumerate("uv") if not any(c.mask[i] for c in given)]
         if missing and otherwise is None:
             raise NotApplicableError(
-                f"it needs the velocity along all four sides, and there is no {' and no '.join(missing)} on the {side}"
+                "it needs the velocity along all four sides, or a constant pressure on the right, and there is no "
+                f"{' and no '.join(missing)} on the {side}"
             )
     order = list(dict.fromkeys(str(condition.where) for condition in conditions))
     order += [side for side in WALLS if side not in order]
@@ -75,12 +79,22 @@ def box_of(
     known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
     walls = [Walls(known, order)]
     for side in unknown:
-        if not _part(profiles[side], side, through=False)(np.linspace(*bounds[_along(side)], 101)).any():
+        if (
+            side not in profiles
+            or not _part(profiles[side], side, through=False)(np.linspace(*bounds[_along(side)], 101)).any()
+        ):
             raise PinnxError(f"solver.unknown: expected sides with a velocity along them, got {side}, which is at rest")
-        still = dict.fromkeys(WALLS, _at_rest)
+        still = dict.fromkeys(profiles, _at_rest)
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
     force = config.problem.forcing or (0.0, 0.0)
     return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None)
+
+
+def is_open(conditions: Sequence[BoundaryCondition]) -> bool:
+    """Whether the right side has a constant pressure and no velocity but v = 0: the flow leaves there in parallel."""
+    given = [c for c in conditions if str(c.where) == "right"]
+    fixed = {name: value for c in given for name, value in c.values.items() if value is not None}
+    return set(fixed) in ({"p"}, {"p", "v"}) and not isinstance(fixed["p"], str) and fixed.get("v", 0.0) == 0.0
 
 
 def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Array], Array] | None = None) -> BoxProblem:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
-from pinnx.jobs.box_case import box_problem, solve_case
+from pinnx.jobs.box_case import box_problem, is_open, solve_case
 from pinnx.jobs.case import Case
 from pinnx.jobs.metrics import errors_against
 from pinnx.models.field_model import FieldModel
@@ -114,7 +114,8 @@ def _solver(
         "network_apart": apart,
         "found": {} if fit is None else _found(config, study, fit),
     }
-    return answer, f"{_said(facts, study)} {_verdict(config, facts, misfit(model.predict(case.coordinates)))}", facts
+    said = _said(facts, study, is_open(case.conditions))
+    return answer, f"{said} {_verdict(config, facts, misfit(model.predict(case.coordinates)))}", facts
 
 
 def _cells(config: Config, case: Case) -> tuple[int, ...]:
@@ -134,7 +135,7 @@ def _found(config: Config, study: Study, fit: Fit) -> dict[str, Any]:
     return found
 
 
-def _said(facts: Mapping[str, Any], study: Study) -> str:
+def _said(facts: Mapping[str, Any], study: Study, leaves: bool) -> str:
     """What the solver was given and how far it is converged."""
     cells, given = " x ".join(map(str, facts["cells"])), "It was given the equations and the sides alone."
     if facts["found"]:
@@ -143,6 +144,8 @@ def _said(facts: Mapping[str, Any], study: Study) -> str:
             for name, item in facts["found"].items()
         ]
         given = f"It was given equations, sides and sensors, and found from these {enumeration(listed)}."
+    if leaves:
+        given += " On the right the flow leaves in parallel, at a constant pressure."
     return (
         f"Solver: Newton's method on {cells} cells, extrapolated, in {duration(facts['seconds'])}. {given} By its "
         f"grids its error is {percent(study.error)}; the network differs from it by {percent(facts['network_apart'])}."

@@ -6,20 +6,5 @@ from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
 from pinnx.solvers.grid_sequence import BoxProblem, Study, default_cells, polish, solve_box
 from pinnx.solvers.walls import WALLS, NotApplicableError, Profile, Walls
 
-__all__ = [
-    "WALLS",
-    "BoxFlow",
-    "BoxProblem",
-    "Fit",
-    "GridFields",
-    "NoSteadyFlowError",
-    "NotApplicableError",
-    "Profile",
-    "Solved",
-    "Study",
-    "Walls",
-    "default_cells",
-    "fit_box",
-    "polish",
-    "solve_box",
-]
+__all__ = ["WALLS", "BoxFlow", "BoxProblem", "Fit", "GridFields", "NoSteadyFlowError", "NotApplicableError", "Profile"]
+__all__ += ["Solved", "Study", "Walls", "default_cells", "fit_box", "polish", "solve_box"]

@@ -86,7 +86,7 @@ class _Search:
     def _seen(self, flow: BoxFlow, psi: Array, a: Array) -> Array:
         """The velocity at the sensors, where it was measured."""
         columns = np.moveaxis(flow.velocity(psi, a), -1, 0)
-        splines = [RectBivariateSpline(flow.x, flow.y, values) for values in columns]
+        splines = [RectBivariateSpline(flow.x, flow.y, values, kx=flow.degree, ky=flow.degree) for values in columns]
         return np.column_stack([spline.ev(*self._points.T) for spline in splines])[self._known]
 
 

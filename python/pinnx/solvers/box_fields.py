@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
 
 from pinnx.physics.scales import Scales
 from pinnx.solvers.box_flow import BoxFlow, Solved
-from pinnx.solvers.box_grid import middles
+from pinnx.solvers.box_grid import differences, middles
 
 __all__ = ["GridFields", "grid_fields"]
 
@@ -28,6 +32,7 @@ class GridFields:
         columns: u, v, p, psi, omega -> [n_x, n_y]; the pressure has the mean 0 over the box.
         mass: the largest net flow out of a cell, over U times its longer side.
         momentum: the largest net force between the middles of two cells, over U^2.
+        degree: of the splines between nodes; 1 where blocks bend the fields.
     """
 
     x: Array
@@ -35,10 +40,12 @@ class GridFields:
     columns: Mapping[str, Array]
     mass: float
     momentum: float
+    degree: int = 3
 
     def at(self, points: Array, names: Sequence[str] = ("u", "v", "p")) -> Array:
-        """Fields at points [n, 2] in the box by bicubic splines, [n, c]."""
-        splines = [RectBivariateSpline(self.x, self.y, self.columns[name]) for name in names]
+        """Fields at points [n, 2] in the box by splines, [n, c]."""
+        degrees = {"kx": self.degree, "ky": self.degree}
+        splines = [RectBivariateSpline(self.x, self.y, self.columns[name], **degrees) for name in names]
         return np.column_stack([spline.ev(*points.T) for spline in splines])
 
 
@@ -54,24 +61,34 @@ def grid_fields(
     pressure -= np.trapezoid(np.trapezoid(pressure, y), x) / ((x[-1] - x[0]) * (y[-1] - y[0]))
     columns = {"u": scales.velocity * u, "v": scales.velocity * v, "p": pressure}
     columns |= {"psi": scales.viscosity * psi, "omega": scales.rate * omega}
-    return GridFields(x, y, columns, mass, momentum)
+    return GridFields(x, y, columns, mass, momentum, flow.degree)
 
 
 def _balanced(flow: BoxFlow, solved: Solved, psi: Array) -> tuple[Array, float, float]:
     """The pressure at nodes, [n_x, n_y], and what is left of the balances of mass and momentum."""
     across_x, across_y = flow.fluxes(solved.state, solved.nu, solved.a)
     x, y = middles(flow.x), middles(flow.y)
-    rise_x = across_y.reshape(len(x) - 1, len(y)) * np.diff(x)[:, None]
-    rise_y = -across_x.reshape(len(x), len(y) - 1) * np.diff(y)
-    # Added up along the lowest row, and from there along each column; the other rises are a check.
-    head = np.zeros((len(x), len(y)))
-    head[1:, 0] = np.cumsum(rise_x[:, 0])
-    head[:, 1:] = head[:, :1] + np.cumsum(rise_y, axis=1)
-    momentum = float(np.abs(np.diff(head, axis=0) - rise_x).max())
+    rise_x = across_y.reshape(-1, len(y))[: len(x) - 1] * np.diff(x)[:, None]
+    rise_y = -across_x.reshape(-1, len(y) - 1)[: len(x)] * np.diff(y)
+    steps = [differences(np.arange(float(len(line)))) for line in (x, y)]
+    beside = flow.inner[1:-1, :-1] | flow.inner[1:-1, 1:], flow.inner[:-1, 1:-1] | flow.inner[1:, 1:-1]
+    edges = np.concatenate([part.ravel() for part in beside])
+    rises = np.append(rise_x, rise_y)[edges]
+    up = sp.vstack([sp.kron(steps[0], sp.identity(len(y))), sp.kron(sp.identity(len(x)), steps[1])]).tocsr()[edges]
+    graph = up.T @ up
+    component = connected_components(graph)[1]  # of the flow, and each cell of a block
+    fixed = np.zeros(len(component))
+    fixed[np.unique(component, return_index=True)[1]] = 1.0
+    found = splu((graph + sp.diags_array(fixed)).tocsc(), permc_spec="MMD_AT_PLUS_A").solve(up.T @ rises)
+    momentum = float(np.abs(up @ found - rises).max())
+    head = found.reshape(len(x), len(y))
     h_x, h_y = np.diff(flow.x)[:, None], np.diff(flow.y)
     u, v = np.diff(psi, axis=1) / h_y, -np.diff(psi, axis=0) / h_x  # through the edges of the grid's cells
     net = np.diff(u, axis=0) * h_y + np.diff(v, axis=1) * h_x
     pressure = head - ((u[1:] + u[:-1]) / 2) ** 2 / 2 - ((v[:, 1:] + v[:, :-1]) / 2) ** 2 / 2
+    solid = (np.bincount(component)[component] == 1).reshape(head.shape)
+    if solid.any():  # a number for splines, of the nearest cell with flow
+        pressure = pressure[tuple(distance_transform_edt(solid, return_distances=False, return_indices=True))]
     pressure = _to_ends(_to_ends(pressure, x, flow.x).T, y, flow.y).T
     spline = RectBivariateSpline(np.r_[flow.x[0], x, flow.x[-1]], np.r_[flow.y[0], y, flow.y[-1]], pressure)
     return spline(flow.x, flow.y), float(np.abs(net / np.maximum(h_x, h_y)).max()), momentum

@@ -7,10 +7,11 @@ Vorticity is balanced over the cell around each node. This balance is the circul
     B_x = v omega - nu omega_y,    B_y = -(u omega - nu omega_x),    B = p + (u^2 + v^2) / 2
 
 along the edges of that cell. Where it vanishes, one B at the middles of the grid's cells satisfies all discrete
-momentum equations (box_fields.py). Mass is conserved by construction. omega at a side is from psi one cell inside.
+momentum equations (box_fields.py). Mass is conserved by construction. omega at a wall is from psi one cell inside, at a
+corner of a block from the mean of two.
 
-Layout: nodes [n_x, n_y] in C order; unknowns psi, then omega, at the m inner ones. All is dimensionless. Coefficients a
-[1 + K], a_0 = 1, multiply what walls 0 ... K prescribe.
+Layout: nodes [n_x, n_y] in C order; unknowns psi, then omega, at the m inner ones, to which those of an open side
+belong. All is dimensionless. Coefficients a [1 + K], a_0 = 1, multiply what walls 0 ... K prescribe.
 Source of the wall formula (Thom's) and its order: E and Liu, J. Comput. Phys. 124 (1996) 368-382.
 """
 
@@ -68,50 +69,81 @@ class BoxFlow:
     Args:
         x: nodes, [n_x], rising.
         y: nodes, [n_y], rising.
-        walls: what the sides prescribe, and what each further coefficient adds to it.
+        walls: what the sides prescribe, and what each further coefficient adds to it; the right side is open where the
+            first has none.
         close: see ``Walls.stream_function``.
+        solid: [n_x, n_y] bool, nodes in blocks and on their faces; each block touches a side.
     """
 
-    def __init__(self, x: Array, y: Array, walls: Sequence[Walls], *, close: bool = False) -> None:
-        self.x, self.y, self.shape = x, y, (len(x), len(y))
+    def __init__(
+        self, x: Array, y: Array, walls: Sequence[Walls], *, close: bool = False, solid: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.x, self.y, self.shape, is_open = x, y, (len(x), len(y)), "right" not in walls[0].profiles
+        self.degree = 3 if solid is None else 1  # of splines: fields are bent at a block
         nodes = np.arange(len(x) * len(y)).reshape(self.shape)
-        inner = nodes[1:-1, 1:-1]
-        order = np.concatenate(dissection_order(np.arange(inner.size).reshape(inner.shape)))
-        self._order = np.column_stack([order, order + inner.size]).ravel()  # omega of a node beside its psi
-        self._wall_psi = np.column_stack([w.stream_function(x, y, close=close).ravel() for w in walls])
+        box = np.zeros(self.shape, dtype=bool)
+        box[1 : len(x) - 1 + is_open, 1:-1] = True
+        self.inner = box if solid is None else box & ~solid
+        rows, number = np.flatnonzero(self.inner), np.full(self.shape, -1)
+        number[self.inner] = np.arange(len(rows))
+        order = np.concatenate(dissection_order(number))
+        order = order[order >= 0]
+        self._order = np.column_stack([order, order + len(rows)]).ravel()  # omega of a node beside its psi
+        self._wall_psi = np.column_stack([w.stream_function(x, y, close=close, solid=solid).ravel() for w in walls])
+        self._wall_psi[rows] = 0.0
         self._wall_velocity = np.stack([w.velocity(x, y).reshape(-1, 2) for w in walls], axis=-1)
-        self._inside = sp.csr_array(sp.identity(nodes.size, format="csr")[:, inner.ravel()])
+        if solid is not None:
+            self._wall_velocity[solid.ravel()] = 0.0
+        self._inside = sp.csr_array(sp.identity(nodes.size, format="csr")[:, rows])
         self._from_psi, self._from_walls = self._wall_vorticity(nodes)
+        self._make_balances(self.inner[box], is_open)
+
+    def _make_balances(self, kept: NDArray[np.bool_], is_open: bool) -> None:
+        """Matrices from nodes to edges across x and across y, and back to the balances of the kept nodes of the box.
+
+        To edges: the velocity through them, the vorticity, its slope. An open side is a face of half a cell. There
+        v = 0 and p is constant, so that B_y = u u_y: instead of omega, -u_y is carried through it.
+        """
+        x, y = self.x, self.y
 
         def kron(along_x: Any, along_y: Any) -> sp.csr_array:
             return sp.csr_array(sp.kron(along_x, along_y, format="csr"))
 
-        at_x, at_y = (sp.identity(n, format="csr")[1:-1] for n in self.shape)
-        # From nodes to edges across x [n_x - 1, n_y - 2] and across y [n_x - 2, n_y - 1]: the velocity through them,
-        # the vorticity, its slope; and back to the balance of inner nodes.
-        self._through = kron(means(len(x)), first_derivative(y)), -kron(first_derivative(x), means(len(y)))
-        self._mean = kron(means(len(x)), at_y), kron(at_x, means(len(y)))
-        self._slope = kron(differences(x), at_y), kron(at_x, differences(y))
-        back_x, back_y = differences(middles(x)), differences(middles(y))
-        self._back = kron(back_x, sp.identity(len(y) - 2)), kron(sp.identity(len(x) - 2), back_y)
+        eye_x, eye_y = (sp.identity(n, format="csr") for n in self.shape)
+        face = eye_x[len(x) - is_open :]
+        last, at_x, at_y = 0 * face, eye_x[1 : len(x) - 1 + is_open], eye_y[1:-1]
+        faces_x = np.append(middles(x), x[len(x) - is_open :])
+        mean_x, slope_x = sp.vstack([means(len(x)), face]), sp.vstack([differences(x), last])
+        turning = sp.vstack([first_derivative(x), last])
+        self._through = kron(mean_x, first_derivative(y)), -kron(turning, means(len(y)))
+        self._mean = kron(sp.vstack([means(len(x)), last]), at_y), kron(at_x, means(len(y)))
+        self._slope = kron(slope_x, at_y), kron(at_x, differences(y))
+        back_y = differences(middles(y))
+        self._carried = -kron(sp.vstack([0 * means(len(x)), face]), back_y @ differences(y))
+        backs = kron(differences(faces_x), at_y[:, 1:-1]), kron(at_x[:, 1 : len(x) - 1 + is_open], back_y)
+        self._back = tuple(sp.csr_array(back[kept]) for back in backs)
         self._laplacian = sum(back @ slope for back, slope in zip(self._back, self._slope, strict=True))
 
     def _wall_vorticity(self, nodes: NDArray[np.intp]) -> tuple[sp.csr_array, Array]:
-        """omega at the sides: a matrix on psi at inner nodes, [N, m], and what coefficients add, [N, 1 + K]."""
+        """omega at walls: a matrix on psi at inner nodes, [N, m], and what coefficients add, [N, 1 + K]."""
         from_nodes, from_walls = sp.lil_array((nodes.size, nodes.size)), np.zeros_like(self._wall_psi)
-        for line, along, across, slip in (
-            (self.x, self.y, nodes, -self._wall_velocity[:, 1]),
-            (self.y, self.x, nodes.T, self._wall_velocity[:, 0]),
+        count = np.zeros((nodes.size, 1))
+        for line, along, across, inner, slip in (
+            (self.x, self.y, nodes, self.inner, -self._wall_velocity[:, 1]),
+            (self.y, self.x, nodes.T, self.inner.T, self._wall_velocity[:, 0]),
         ):
             curvature = differences(middles(along)) @ differences(along)
-            for wall, next_in, h in (
-                (across[0], across[1], line[1] - line[0]),
-                (across[-1], across[-2], line[-2] - line[-1]),
-            ):
-                at = wall[1:-1]
-                from_nodes[at, next_in[1:-1]] = -2.0 / h**2
-                from_walls[at] = 2.0 / h**2 * (self._wall_psi[at] + h * slip[at]) - curvature @ self._wall_psi[wall]
-        return sp.csr_array(from_nodes.tocsr() @ self._inside), from_walls
+            for here, there, sign in ((slice(-1), slice(1, None), 1), (slice(1, None), slice(-1), -1)):
+                at = ~inner[here] & inner[there]  # of a corner of a block both neighbours count
+                wall, h = across[here][at], np.broadcast_to(sign * np.diff(line)[:, None], at.shape)[at][:, None]
+                from_nodes[wall, across[there][at]] = -2.0 / h[:, 0] ** 2
+                from_walls[wall] += 2.0 / h**2 * (self._wall_psi[wall] + h * slip[wall])
+                count[wall] += 1
+            for end in (0, -1):
+                if not inner[end].any():
+                    from_walls[across[end][1:-1]] -= curvature @ self._wall_psi[across[end]]
+        share = 1.0 / np.maximum(count, 1)
+        return sp.csr_array(from_nodes.tocsr().multiply(share) @ self._inside), from_walls * share
 
     def newton(self, start: Solved | None, nu: float, a: Array, *, tol: float) -> Solved:
         """The flow, from a guess on this grid; None: from rest.
@@ -151,8 +183,8 @@ class BoxFlow:
         """A guess from the velocity at all nodes, [n_x, n_y, 2]: psi by integrals along y, omega by differences."""
         u, v = velocity[..., 0], velocity[..., 1]
         psi = (self._wall_psi @ a).reshape(self.shape)[:, :1] + cumulative_trapezoid(u, self.y, axis=1, initial=0)
-        omega = first_derivative(self.x) @ v[:, 1:-1] - (first_derivative(self.y) @ u[1:-1].T).T
-        return Solved(np.concatenate([psi[1:-1, 1:-1].ravel(), omega.ravel()]), nu, a)
+        omega = np.gradient(v, self.x, axis=0) - np.gradient(u, self.y, axis=1)
+        return Solved(np.concatenate([psi[self.inner], omega[self.inner]]), nu, a)
 
     def sensitivities(self, flow: Solved) -> Array:
         """Derivatives of psi at inner nodes with respect to a_1, ..., a_K and nu, [m, K + 1], by complex steps."""
@@ -174,14 +206,16 @@ class BoxFlow:
     def velocity(self, psi: Array, a: Array) -> Array:
         """u, v at all nodes, [n_x, n_y, 2], from psi at all nodes."""
         psi, found = psi.reshape(self.shape), (self._wall_velocity @ a).reshape(*self.shape, 2)
-        found[1:-1, 1:-1, 0] = (first_derivative(self.y) @ psi[1:-1].T).T
-        found[1:-1, 1:-1, 1] = -(first_derivative(self.x) @ psi[:, 1:-1])
-        return found
+        inside = np.zeros_like(found)
+        inside[:, 1:-1, 0] = (first_derivative(self.y) @ psi.T).T
+        inside[1:-1, :, 1] = -(first_derivative(self.x) @ psi)
+        return np.where(self.inner[..., None], inside, found)
 
     def fluxes(self, state: Array, nu: Any, a: Array) -> tuple[Array, Array]:
         """u omega - nu omega_x on edges across x; v omega - nu omega_y on edges across y."""
         psi, omega = self.nodal(state, a)
         through, mean = [m @ psi for m in self._through], [m @ omega for m in self._mean]
+        mean[0] = mean[0] + self._carried @ psi
         across_x, across_y = (t * w - nu * (m @ omega) for t, w, m in zip(through, mean, self._slope, strict=True))
         return across_x, across_y
 
@@ -193,10 +227,14 @@ class BoxFlow:
     def _factored(self, state: Array, nu: float, a: Array) -> SuperLU:
         """Factors of the Jacobian, its unknowns in the order of nested dissection."""
         psi, omega = self.nodal(state, a)
+        carried = self._carried, 0 * self._through[1]
         to_psi = to_omega = 0
-        for through, mean, slope, back in zip(self._through, self._mean, self._slope, self._back, strict=True):
-            by_omega = back @ (sp.diags_array(through @ psi) @ mean - nu * slope)
-            by_psi = back @ (sp.diags_array(mean @ omega) @ through)
+        for through, mean, more, slope, back in zip(
+            self._through, self._mean, carried, self._slope, self._back, strict=True
+        ):
+            velocity = sp.diags_array(through @ psi)
+            by_omega = back @ (velocity @ mean - nu * slope)
+            by_psi = back @ (sp.diags_array(mean @ omega + more @ psi) @ through + velocity @ more)
             to_psi, to_omega = (
                 to_psi + by_psi @ self._inside + by_omega @ self._from_psi,
                 to_omega + by_omega @ self._inside,

@@ -10,6 +10,7 @@ The grid-convergence index is a bound of the error of the finest grid, before th
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ RATIO, SAFETY = 1.5, 1.25
 # Cells of the grids along a side of mean length, in ninths of the finest.
 SEQUENCE = (4, 6, 9)
 LEAST_CELLS = 18
+TINY = 1e-9  # of lengths that are one
 # The first Reynolds number of the coarsest grid, and the factor by which it grows while Newton's method converges.
 FIRST_REYNOLDS, GROWTH, LEAST_GROWTH = 100.0, 4.0, 1.1
 ROUGH, FINE = 1e-3, 1e-8  # tolerances on the path there, and at its end
@@ -51,6 +53,7 @@ class BoxProblem:
         scales: units in which it is solved.
         forcing: constant force; it changes the pressure alone.
         close: spread evenly over the sides whatever flows in and not out.
+        blocks: solid rectangles, ((x low, high), (y low, high)) each, that touch a side.
     """
 
     bounds: Bounds
@@ -59,13 +62,24 @@ class BoxProblem:
     scales: Scales
     forcing: Sequence[float] = (0.0, 0.0)
     close: bool = False
+    blocks: Sequence[tuple[tuple[float, float], tuple[float, float]]] = ()
 
     def on_grid(self, num_cells: int, ninths: int = SEQUENCE[-1]) -> BoxFlow:
         """The discrete equations on one of the grids of which the finest has ``num_cells`` on a side of mean length."""
         sides = [(self.bounds[axis][1] - self.bounds[axis][0]) / self.scales.length for axis in "xy"]
         units = [max(1, round(num_cells / SEQUENCE[-1] * math.sqrt(s / o))) for s, o in (sides, sides[::-1])]
-        lines = [clustered_line(side, ninths * unit) for side, unit in zip(sides, units, strict=True)]
-        return BoxFlow(*lines, [walls.scaled(self.bounds, self.scales) for walls in self.walls], close=self.close)
+        origin = np.array([[self.bounds[axis][0]] for axis in "xy"])
+        blocks = [(np.array(block) - origin) / self.scales.length for block in self.blocks]
+        ends = np.concatenate([np.empty((2, 0)), *blocks], axis=1)
+        lines = [_line(*given, ninths) for given in zip(sides, ends, units, strict=True)]
+        solid = np.zeros([len(line) for line in lines], dtype=bool) if blocks else None
+        for block in blocks:
+            within = [
+                (line > low - TINY) & (line < high + TINY) for line, (low, high) in zip(lines, block, strict=True)
+            ]
+            solid |= np.logical_and.outer(*within)
+        walls = [walls.scaled(self.bounds, self.scales) for walls in self.walls]
+        return BoxFlow(*lines, walls, close=self.close, solid=solid)
 
     def fields(self, flow: BoxFlow, solved: Solved) -> GridFields:
         """The fields of a solution."""
@@ -180,6 +194,16 @@ def continued(flow: BoxFlow, start: Solved | None, nu: float, a: Array) -> Solve
         at = max(nu, start.nu / growth)
 
 
+def _line(side: float, ends: Array, unit: int, ninths: int) -> Array:
+    """Nodes along a side, finer at its ends and at those of blocks, which are nodes."""
+    cuts = [0.0, *np.unique(ends[(ends > TINY) & (ends < side - TINY)]), side]
+    pieces = [
+        low + clustered_line(high - low, ninths * max(1, round(unit * (high - low) / side)))[1:]
+        for low, high in itertools.pairwise(cuts)
+    ]
+    return np.concatenate([[0.0], *pieces])
+
+
 def _extrapolated(coarse: Array, fine: Array) -> Array:
     return fine + (fine - coarse) / (RATIO**2 - 1.0)
 
@@ -189,7 +213,7 @@ def _on_finer(coarse: BoxFlow, solved: Solved, fine: BoxFlow) -> Solved:
     guess = []
     for values, degree in zip(coarse.nodal(solved.state, solved.a), (3, 1), strict=True):
         spline = RectBivariateSpline(coarse.x, coarse.y, values.reshape(coarse.shape), kx=degree, ky=degree)
-        guess.append(spline(fine.x, fine.y)[1:-1, 1:-1].ravel())
+        guess.append(spline(fine.x, fine.y)[fine.inner])
     return Solved(np.concatenate(guess), solved.nu, solved.a)
 
 

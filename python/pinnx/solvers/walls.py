@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from pinnx.errors import PinnxError
 from pinnx.physics.geometry import SIDES, Bounds
@@ -53,14 +54,21 @@ class Walls:
 
         return Walls({side: profile(side) for side in self.profiles}, self.order)
 
-    def stream_function(self, x: Array, y: Array, *, close: bool) -> Array:
-        """psi at the nodes of the sides, 0 inside, [n_x, n_y]; a net flux is spread evenly over the sides.
+    def stream_function(self, x: Array, y: Array, *, close: bool, solid: NDArray[np.bool_] | None = None) -> Array:
+        """psi at the nodes of the sides and of solid blocks, 0 inside, [n_x, n_y]; a net flux is spread over the sides.
 
         Raises:
-            NotApplicableError: more than rounding flows in and not out, and ``close`` is false.
+            NotApplicableError: more than rounding flows in and not out, and ``close`` is false; a block that touches no
+                side, or with a flow through a side that it covers.
         """
-        left, right = (_integral(self.profiles[side], y, 0) for side in ("left", "right"))
-        bottom, top = (-_integral(self.profiles[side], x, 1) for side in ("bottom", "top"))
+        left, bottom, top = (
+            _integral(self.profiles["left"], y, 0),
+            *(-_integral(self.profiles[side], x, 1) for side in ("bottom", "top")),
+        )
+        if "right" in self.profiles:
+            right = _integral(self.profiles["right"], y, 0)
+        else:  # open: what is left over flows out
+            right = (left[-1] + top[-1] - bottom[-1]) * (y - y[0]) / (y[-1] - y[0])
         gap = bottom[-1] + right[-1] - left[-1] - top[-1]
         crossing = sum(float(np.abs(np.diff(side)).sum()) for side in (left, right, bottom, top))
         if abs(gap) > NET_FLUX * crossing and not close:
@@ -70,12 +78,19 @@ class Walls:
         psi = np.zeros((len(x), len(y)))
         psi[:, 0], psi[0] = bottom - slope * along_x, left + slope * along_y
         psi[-1], psi[:, -1] = psi[-1, 0] + right - slope * along_y, psi[0, -1] + top + slope * along_x
+        blocks, num = label(np.zeros(psi.shape, dtype=bool) if solid is None else solid)
+        border = np.pad(np.zeros((len(x) - 2, len(y) - 2), dtype=bool), 1, constant_values=True)
+        for block in range(1, num + 1):
+            touched = psi[border & (blocks == block)]
+            if not touched.size or np.ptp(touched) > NET_FLUX * max(crossing, np.finfo(float).tiny):
+                raise NotApplicableError("it takes blocks that touch a side through which nothing flows there")
+            psi[blocks == block] = touched.mean()
         return psi
 
     def velocity(self, x: Array, y: Array) -> Array:
         """Velocity at the nodes of the sides, 0 inside, [n_x, n_y, 2]."""
         found = np.zeros((len(x), len(y), 2))
-        for side in reversed(self.order):
+        for side in filter(self.profiles.__contains__, reversed(self.order)):
             axis, end = SIDES[side]
             nodes = found[-end] if axis == "x" else found[:, -end]
             nodes[:] = self.profiles[side](y if axis == "x" else x)

@@ -20,6 +20,7 @@ from pinnx.jobs.second_opinion import SecondOpinion, second_opinion
 Tiny = Callable[..., Config]
 Ask = Callable[..., SecondOpinion]
 Box = Callable[..., Config]
+FOUR_SIDES = "it needs the velocity along all four sides, or a constant pressure on the right, and there is no"
 
 
 @pytest.fixture
@@ -115,6 +116,27 @@ def test_a_factor_that_cannot_be_found_is_refused_before_the_training(
         load_case(box(*overrides, "solver.unknown=[top]"))
 
 
+CHANNEL = [
+    *({"where": {"side": side}, "u": 0.0, "v": 0.0} for side in ("bottom", "top")),
+    {"where": {"side": "left"}, "u": "1 - 4*y*y", "v": 0.0},
+]
+
+
+@pytest.mark.parametrize(("right", "leaves"), [({"p": 0.0}, True), ({"p": 0, "v": 0}, True), ({"p": "y"}, False)])
+def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: dict[str, Any], leaves: bool) -> None:
+    config = box(("boundaries", [*CHANNEL, {"where": {"side": "right"}, **right}]))
+    case = load_case(config)
+    network: Any = SimpleNamespace(predict=lambda points: np.column_stack([1 - 4 * points[:, 1] ** 2, 0 * points]))
+    opinion = second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+    if not leaves:
+        assert f"{FOUR_SIDES} u and no v on the right" in opinion.note
+        return
+    assert opinion.fields is not None
+    np.testing.assert_allclose(opinion.fields[:, 0], 1 - 4 * case.output.points[:, 1] ** 2, atol=3e-3)
+    np.testing.assert_allclose(opinion.fields[:, 2], -8 * case.nu * case.output.points[:, 0], atol=2e-3)
+    assert "On the right the flow leaves in parallel, at a constant pressure." in opinion.note
+
+
 def test_a_poor_network_is_judged_by_a_coarse_grid(ask: Ask) -> None:
     cells = {wrong: ask("solver.cells=null", wrong=wrong).facts["cells"] for wrong in (0.5, 0.001)}  # type: ignore[index]
     assert cells == {0.5: [27, 27], 0.001: [54, 54]}
@@ -145,8 +167,8 @@ def test_the_distance_to_the_polished_field_estimates_the_error_of_the_network(a
     [
         ("unsteady_grid", "it solves steady flows, and this one changes in time"),
         ("scattered_3d", "it solves steady flows, and this one changes in time"),
-        ("steady_csv", "it needs the velocity along all four sides, and there is no v on the left"),
-        ("steady_grid", "it needs the velocity along all four sides, and there is no u and no v on the right"),
+        ("steady_csv", f"{FOUR_SIDES} v on the left"),
+        ("steady_grid", f"{FOUR_SIDES} u and no v on the right"),
     ],
 )
 def test_where_it_does_not_apply_one_sentence_says_why(tiny: Tiny, name: str, why: str) -> None:

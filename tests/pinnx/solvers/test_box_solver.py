@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tolerances
 from box_flows import UNIT_BOX, cavity, grid_points, relative, walls_of
+from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
 from pinnx.evals.exact import Kovasznay
 from pinnx.physics.scales import Scales
-from pinnx.solvers import BoxProblem, NoSteadyFlowError, NotApplicableError, Study, Walls, solve_box
+from pinnx.solvers import BoxProblem, NoSteadyFlowError, NotApplicableError, Profile, Study, Walls, solve_box
 
+Array = NDArray[np.float64]
 KOVASZNAY_BOX = {"x": (-0.5, 0.5), "y": (-0.5, 0.5)}
 DATA = Path(os.environ.get("PINNX_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 SHARED = [name for name in ("ldc_re100", "ldc_re1000") if (DATA / f"{name}_converged.npz").is_file()]
@@ -146,3 +150,60 @@ def test_messages() -> None:
         solve_box(cavity(1e-2), 9)
     with pytest.raises(NoSteadyFlowError, match="expected a steady flow, and Newton's method found none at nu = "):
         solve_box(cavity(1e-7), 18)
+
+
+STEP = {"x": (0.0, 4.0), "y": (0.0, 2.0)}
+BLOCK = ((0.0, 2.0), (1.0, 2.0))
+
+
+def step(*, blocks: Sequence[Any] = (BLOCK,), right: Profile | None = None) -> BoxProblem:
+    """A channel of height 1 that widens to 2 at x = 2; None: the flow leaves on the right at a constant pressure."""
+
+    def rest(along: Array) -> Array:
+        return np.zeros((len(along), 2))
+
+    def inlet(y: Array) -> Array:
+        return np.column_stack([np.where(y < 1, 4 * y * (1 - y), 0.0), 0 * y])
+
+    sides = {"left": inlet, "bottom": rest, "top": rest} | ({} if right is None else {"right": right})
+    return BoxProblem(STEP, 0.01, [Walls(sides)], Scales(2.0, 1.0), close=right is not None, blocks=blocks)
+
+
+def test_a_flow_over_a_step_leaves_in_parallel_and_is_balanced() -> None:
+    study = solve_box(step(), 36)
+    fine = study.grids[-1]
+    assert fine.mass < 1e-14
+    assert fine.momentum < 1e-12
+    inside = np.logical_and.outer(fine.x < 2, fine.y > 1)
+    assert not fine.columns["u"][inside].any()
+    flux = np.trapezoid(fine.columns["u"], fine.y, axis=1)
+    np.testing.assert_allclose(flux, 2 / 3, atol=0.02)  # by trapezoids over 18 cells
+    np.testing.assert_array_equal(fine.columns["v"][-1], 0.0)
+    pressure = fine.columns["p"]
+    assert np.ptp(pressure[-1]) < 0.05 * np.ptp(pressure)
+    assert fine.columns["u"][:, fine.y > 1].min() < -0.01  # behind the step it flows back
+    # Without the block there is no step.
+    assert np.abs(solve_box(step(blocks=()), 36).at(np.array([[1.9, 1.1]]))[0, 0]) > 0.01
+
+
+@pytest.mark.skipif(not (DATA / "backward_step_re100.npz").is_file(), reason="no backward step: set PINNX_DATA")
+def test_it_agrees_with_the_finite_elements_behind_a_step() -> None:
+    """Given the velocity of the file on the right; at a constant pressure there (which it has not) as far as x < 3."""
+    with np.load(DATA / "backward_step_re100.npz") as file:
+        places, wanted = (np.column_stack([file[name] for name in names]).astype(float) for names in ("xy", "uv"))
+    places = np.clip(places, [0, 0], [4, 2])
+    at_end = places[:, 0] > 4 - 1e-6
+    order = np.argsort(places[at_end, 1])
+    y, u = places[at_end, 1][order], wanted[at_end, 0][order]
+    given = solve_box(step(right=lambda s: np.column_stack([np.interp(s, y, u), 0 * s])), 54)
+    error = relative(given.at(places)[:, :2], wanted)
+    assert error < 0.01 < given.gci < 0.06
+    before = places[:, 0] < 3
+    found = solve_box(step(), 54).at(places[before])[:, :2]
+    assert relative(found, wanted[before]) < 0.02
+
+
+def test_a_block_that_cannot_be_solved_is_refused() -> None:
+    for block in (((1.0, 2.0), (0.5, 1.5)), ((0.0, 1.0), (0.0, 0.5))):
+        with pytest.raises(NotApplicableError, match="blocks that touch a side through which nothing flows there"):
+            solve_box(step(blocks=(block,)), 18)

@@ -10,10 +10,13 @@ from pinnx.evals.accuracy import (
     worst_component,
 )
 from pinnx.evals.boundaries import BoundaryChecker
+from pinnx.evals.budgets import verify_budgets
 from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.error_estimate import dual_norm, residual_estimate
 from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poiseuille, TaylorGreen
+from pinnx.evals.fields_apart import Apart, apart, energy_spectrum, resolved_wavenumber
+from pinnx.evals.forces import box_force, circle_force, scattered_flow, wall_shear
 from pinnx.evals.gates import GATES, Gate
 from pinnx.evals.physics import ConservationChecker
 from pinnx.evals.settling import last_change
@@ -21,6 +24,7 @@ from pinnx.evals.stability import NumericalStabilityChecker, verify_numerical_st
 
 __all__ = [
     "GATES",
+    "Apart",
     "Beltrami",
     "BoundaryChecker",
     "BurgersVortex",
@@ -33,8 +37,12 @@ __all__ = [
     "NumericalStabilityChecker",
     "Poiseuille",
     "TaylorGreen",
+    "apart",
+    "box_force",
     "check",
+    "circle_force",
     "dual_norm",
+    "energy_spectrum",
     "evaluate",
     "field_errors",
     "last_change",
@@ -44,7 +52,11 @@ __all__ = [
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",
     "residual_estimate",
+    "resolved_wavenumber",
+    "scattered_flow",
     "verify",
+    "verify_budgets",
     "verify_numerical_stability",
+    "wall_shear",
     "worst_component",
 ]

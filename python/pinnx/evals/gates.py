@@ -47,6 +47,12 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "momentum_balance": Gate(
             1e-3, "U^2/L", "mean of the momentum residual over the domain", red=10.0, in_runs=False
         ),
+        "mass_budget": Gate(
+            1.0, "%", "net flux of mass of the worst sub-box, of U times its face", red=5.0, in_runs=False
+        ),
+        "momentum_budget": Gate(
+            1.0, "%", "imbalance of momentum of the worst sub-box, of U^2 times its face", red=5.0, in_runs=False
+        ),
         "energy_budget": Gate(
             1e-3, "U^3/L", "L2 norm of the residual of the kinetic energy's equation", red=10.0, in_runs=False
         ),

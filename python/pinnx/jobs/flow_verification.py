@@ -11,6 +11,7 @@ import numpy as np
 from pinnx.config import Config
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
+from pinnx.evals.budgets import verify_budgets
 from pinnx.evals.checks import Check
 from pinnx.evals.jumps import corner_jumps
 from pinnx.evals.physics import ConservationChecker
@@ -19,6 +20,8 @@ from pinnx.jobs.verdicts import of_groups, unchecked
 from pinnx.physics.corners import Corner, corner_distance, left_out
 
 __all__ = ["verify_flow"]
+
+BOXES = 4  # sub-boxes along each axis whose budgets are drawn up
 
 
 def verify_flow(
@@ -55,24 +58,35 @@ def verify_flow(
 def _checks(
     snapshots: Snapshots, config: Config, corners: tuple[Corner, ...], corner_radius: float | None
 ) -> list[Check]:
-    checker, fields = _checker(snapshots, config, corners, corner_radius)
+    checker, fields, away = _checker(snapshots, config, corners, corner_radius)
     found = checker.verify_mass_conservation(*fields)
     nu = config.problem.nu if config.problem.nu is not None else snapshots.nu
     missing = _missing(snapshots, nu)
+    budgets: dict[str, Any] = {"where": away, "times": snapshots.times, "limits": config.evals.limits.model_dump()}
     if missing:
-        return found + [unchecked(gate, missing) for gate in ("pde_residual_l2", "momentum_balance", "energy_budget")]
+        found += _budgets(snapshots, fields, budgets)
+        gates = ("pde_residual_l2", "momentum_balance", *(("momentum_budget",) if _on_grid(snapshots) else ()))
+        return found + [unchecked(gate, missing) for gate in (*gates, "energy_budget")]
     assert snapshots.pressure is not None
     assert nu is not None
     u, v, *w = fields
     pressure, rest = _shaped(snapshots, snapshots.pressure), {"w": w[0] if w else None}
+    found += _budgets(snapshots, fields, budgets | {"pressure": pressure, "viscosity": nu})
     found += checker.verify_momentum_conservation(u, v, pressure, nu, **rest)
     return found + checker.verify_energy_conservation(u, v, pressure, nu, **rest)
 
 
+def _budgets(snapshots: Snapshots, fields: list[Any], given: dict[str, Any]) -> list[Check]:
+    """The budgets of sub-boxes; none where there is no grid, or one that is too coarse for them."""
+    if not _on_grid(snapshots) or min(snapshots.grid_shape or (0,)) < 4 * BOXES + 1:
+        return []
+    return verify_budgets(fields, snapshots.grid_lines, boxes=BOXES, **given)
+
+
 def _checker(
     snapshots: Snapshots, config: Config, corners: tuple[Corner, ...], corner_radius: float | None
-) -> tuple[ConservationChecker, list[Any]]:
-    """The checker of these places, and the components as it takes them."""
+) -> tuple[ConservationChecker, list[Any], Any]:
+    """The checker of these places, the components as it takes them, and which points count; None: all."""
     places: dict[str, Any] = {"points": snapshots.points[snapshots.in_flow]}
     if _on_grid(snapshots):
         places = {"axes": snapshots.grid_lines}
@@ -82,7 +96,8 @@ def _checker(
         places["where"] = away.reshape(shape) if _on_grid(snapshots) and shape else away[snapshots.in_flow]
         places["reason"] = left_out(corners, corner_radius).removeprefix("without points ")
     checker = ConservationChecker(times=snapshots.times, limits=config.evals.limits.model_dump(), **places)
-    return checker, [_shaped(snapshots, part) for part in snapshots.velocity.transpose(2, 0, 1)]
+    components = [_shaped(snapshots, part) for part in snapshots.velocity.transpose(2, 0, 1)]
+    return checker, components, places.get("where")
 
 
 def _shaped(snapshots: Snapshots, field: Any) -> Any:

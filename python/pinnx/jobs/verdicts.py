@@ -15,7 +15,10 @@ __all__ = ["GROUPS", "closing_line", "exit_status", "notes", "of_groups", "unche
 
 # What the options of the command ask for.
 GROUPS = {
-    "conservation": ("conservation", "net_flux", "momentum_balance", "energy_budget", "energy_growth"),
+    "conservation": (
+        *("conservation", "net_flux", "mass_budget", "momentum_balance", "momentum_budget"),
+        *("energy_budget", "energy_growth"),
+    ),
     "boundary": ("boundary_error_max", "neumann_error_max", "periodic_error_max"),
     "pde-residual": ("pde_residual_l2", "viscosity_misfit"),
 }

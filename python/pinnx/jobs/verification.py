@@ -18,16 +18,19 @@ import torch
 from pinnx.config import Config, load_config
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
+from pinnx.evals.budgets import verify_budgets
 from pinnx.evals.checks import Check, check
 from pinnx.evals.stability import NumericalStabilityChecker
 from pinnx.jobs.case import Case
-from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import checks_at_points
 from pinnx.jobs.stored_case import stored_case
 from pinnx.jobs.training import make_trainer
 from pinnx.jobs.verdicts import GROUPS, of_groups
+from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
+from pinnx.physics.inner_points import bodies_of
 from pinnx.runs.folder import RunFolder
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
@@ -37,6 +40,7 @@ __all__ = ["is_run", "verify_run"]
 CHECKPOINT = ".safetensors"
 # Points of the checks of the network itself; none of them is a norm that more points would change.
 STABILITY_POINTS = 1000
+BUDGET_LINES = 129  # of the grid on which budgets are drawn up: 32 intervals along each side of a sub-box
 
 
 def is_run(path: Path) -> bool:
@@ -80,6 +84,7 @@ def verify_run(
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
     found = checks_at_points(config, case, flow.problem, config.evals.points)
+    found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
     found += _not_there(found, groups)
     if not groups:
         model = flow.problem.model
@@ -88,6 +93,34 @@ def verify_run(
         points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
         return found + NumericalStabilityChecker(seed=config.seed).check_all(model, points)
     return of_groups(groups, found)
+
+
+def _budgets(config: Config, case: Case, flow: FlowProblem, corner_radius: float) -> list[Check]:
+    """The budgets of sub-boxes of the fields on a regular grid: of mass, and of momentum where the flow is steady.
+
+    Of an unsteady flow at the middle of its times. None in three dimensions, or where a body cuts boxes.
+    """
+    if case.dim != 2 or bodies_of(case.conditions):
+        return []
+    axes = [np.linspace(*case.bounds[axis], BUDGET_LINES) for axis in ("x", "y")]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    time = () if case.steady else (np.full(len(points), np.mean(case.bounds["t"])),)
+    fields = flow.problem.model.predict(np.column_stack([*time, points])).reshape(BUDGET_LINES, BUDGET_LINES, -1)
+    u, v, p = np.moveaxis(fields, -1, 0)
+    corners = discontinuity_corners(case.conditions, case.bounds)
+    force = flow.equations.scaled_forcing
+    steady: dict[str, Any] = (
+        {"pressure": p, "viscosity": flow.equations.found().get("nu", case.nu)} if case.steady else {}
+    )
+    return verify_budgets(
+        (u, v),
+        axes,
+        **steady,
+        forcing=None if force is None else (force.detach().cpu().numpy() * case.scales.force).tolist(),
+        where=(corner_distance(points, corners, ("x", "y")) > corner_radius).reshape(u.shape),
+        speed=case.scales.velocity,
+        limits=config.evals.limits.model_dump(),
+    )
 
 
 def _case(config: Config, folder: RunFolder, say: Callable[[str], None]) -> Case:

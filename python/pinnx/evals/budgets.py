@@ -1,0 +1,154 @@
+"""Budgets of mass and momentum of sub-boxes of a grid, in per cent of a reference flux.
+
+    mass        sum over faces of the integral of u . n
+    momentum    d/dt of the integral of u_i, + sum over faces of u_i (u . n) + p n_i - nu (d_n u_i + d_i u_n),
+                - the integral of f_i
+
+What is left, over U (of momentum U^2) times the face of a cube of the sub-box's volume. A residual is local, and noise
+spoils it; a budget is an integral, and tells where mass and momentum are made or lost. Integrals are trapezoidal sums
+on the lines of the grid; those on every second line give the error of the check itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import cumulative_trapezoid
+
+from pinnx.errors import PinnxError
+from pinnx.evals.checks import Check, check
+from pinnx.evals.derivatives import GridDerivatives
+from pinnx.evals.numbers import as_array
+from pinnx.evals.physics import RESOLVED
+
+__all__ = ["verify_budgets"]
+
+Array = NDArray[np.float64]
+Terms = tuple[Sequence[Array], Array]  # flux density through each axis, source density: [T, *grid]
+
+
+def verify_budgets(
+    velocity: Sequence[Any],
+    axes: Sequence[Any],
+    *,
+    pressure: Any = None,
+    viscosity: float | None = None,
+    forcing: Sequence[float] | None = None,
+    times: Any = None,
+    boxes: int = 4,
+    where: Any = None,
+    speed: float | None = None,
+    limits: Mapping[str, float] | None = None,
+) -> list[Check]:
+    """``mass_budget``, and with a pressure and a viscosity ``momentum_budget`` of each component: the worst sub-box.
+
+    Args:
+        velocity: d components [nx, ny[, nz]], with times [T, nx, ny[, nz]].
+        axes: lines of the grid.
+        pressure: kinematic, of the same shape; None: mass alone.
+        viscosity: kinematic.
+        forcing: body force per unit mass, [d].
+        times: [T], of an unsteady flow.
+        boxes: along each axis.
+        where: which points count, a bool for each; a sub-box with one that does not is left out.
+        speed: U; None: the largest speed.
+        limits: limits that replace those of `GATES`, by name.
+
+    Raises:
+        PinnxError: too few lines for so many boxes, shapes that differ, no sub-box that counts.
+    """
+    lines = [as_array("axes", axis) for axis in axes]
+    lead = slice(None) if times is not None else None
+    parts = [as_array("velocity", part)[lead] for part in velocity]
+    if any(part.shape[1:] != tuple(line.size for line in lines) for part in parts) or len(parts) != len(lines):
+        raise PinnxError(f"velocity: expected {len(lines)} components on the axes, got {[p.shape[1:] for p in parts]}")
+    if min(line.size for line in lines) < 4 * boxes + 1:
+        raise PinnxError(f"boxes: expected at most {(min(line.size for line in lines) - 1) // 4}, got {boxes}")
+    u = speed or float(np.sqrt(sum((part**2 for part in parts), np.zeros(()))).max())
+    if not u > 0:
+        raise PinnxError("velocity: expected a flow that moves, got zero everywhere (give the scale speed)")
+    counted = _Boxes(lines, boxes, where, times)
+    nothing = np.zeros_like(parts[0])
+    found = [counted.verdict("mass_budget", (parts, nothing), u, "", limits)]
+    if pressure is None or viscosity is None:
+        return found
+    p, grid = as_array("p", pressure)[lead], GridDerivatives(lines, 4)
+    rate = _rate(times)
+    for i, name in zip(range(len(parts)), "xyz", strict=False):
+        fluxes = []
+        for a, carrier in enumerate(parts):
+            friction = viscosity * (grid.first(parts[i], a) + grid.first(carrier, i))
+            fluxes.append(parts[i] * carrier - friction + (p if a == i else 0.0))
+        source = rate(parts[i]) - (0.0 if forcing is None else float(forcing[i]))
+        found.append(counted.verdict("momentum_budget", (fluxes, source), u**2, name, limits))
+    return found
+
+
+class _Boxes:
+    """Sub-boxes whose edges are lines of the grid, an even number apart."""
+
+    def __init__(self, lines: Sequence[Array], boxes: int, where: Any, times: Any) -> None:
+        self.lines, self.times = lines, None if times is None else as_array("times", times)
+        self.edges = [2 * np.rint(np.linspace(0, (line.size - 1) // 2, boxes + 1)).astype(int) for line in lines]
+        self.sides = np.meshgrid(*(np.diff(x[e]) for x, e in zip(lines, self.edges, strict=True)), indexing="ij")
+        self.centres = np.meshgrid(
+            *((x[e][1:] + x[e][:-1]) / 2 for x, e in zip(lines, self.edges, strict=True)), indexing="ij"
+        )
+        self.counts = np.ones(self.sides[0].shape, dtype=bool)
+        if where is not None:
+            for index in np.ndindex(self.counts.shape):
+                block = tuple(slice(e[i], e[i + 1] + 1) for e, i in zip(self.edges, index, strict=True))
+                self.counts[index] = bool(np.asarray(where, dtype=bool)[block].all())
+        if not self.counts.any():
+            raise PinnxError("where: expected a sub-box all of whose points count, got none")
+
+    def verdict(self, gate: str, terms: Terms, unit: float, part: str, limits: Mapping[str, float] | None) -> Check:
+        face = np.prod(self.sides, axis=0) ** ((len(self.lines) - 1) / len(self.lines))
+        share = [100.0 * self._net(terms, step) / (unit * face) for step in (1, 2)]
+        sizes = np.where(self.counts, np.abs(share[0]), 0.0)
+        frame, *box = np.unravel_index(int(sizes.argmax()), sizes.shape)
+        own = float(np.where(self.counts, np.abs(share[0] - share[1]), 0.0).max()) / 3  # of second order
+        value, out = float(sizes.max()), int((~self.counts).sum())
+        note = f"without {out} of {self.counts.size} sub-boxes" if out else ""
+        place = [float(centre[tuple(box)]) for centre in self.centres]
+        found = replace(
+            check(gate, value, limits=limits, note=note, part=part),
+            num_points=int(self.counts.sum()) * len(share[0]),
+            discretisation=own,
+            worst=value,
+            worst_at=tuple(place if self.times is None else [*place, float(self.times[frame])]),
+        )
+        if found.passed or value > RESOLVED * own:
+            return found
+        reason = f"the check's own error is about {own:.2g} %: finer points are needed"
+        return replace(found, status="not checked", note="; ".join(filter(None, (reason, note))))
+
+    def _net(self, terms: Terms, step: int) -> Array:
+        """What leaves each sub-box, and what its source takes, on every ``step``-th line: [T, *boxes]."""
+        fluxes, source = terms
+        net = self._over(source, range(len(self.lines)), step)
+        for axis, flux in enumerate(fluxes):
+            others = [i for i in range(len(self.lines)) if i != axis]
+            at = np.take(flux, self.edges[axis], axis=axis + 1)
+            net = net + np.diff(self._over(at, others, step), axis=axis + 1)
+        return net
+
+    def _over(self, field: Array, along: Sequence[int], step: int) -> Array:
+        """The integral over each sub-box along some axes."""
+        for axis in along:
+            every = np.take(field, np.arange(0, self.lines[axis].size, step), axis=axis + 1)
+            sums = cumulative_trapezoid(every, self.lines[axis][::step], axis=axis + 1, initial=0.0)
+            field = np.diff(np.take(sums, self.edges[axis] // step, axis=axis + 1), axis=axis + 1)
+        return field
+
+
+def _rate(times: Any) -> Callable[[Array], Array]:
+    """The derivative in time; zero where there are no times."""
+    if times is None:
+        return np.zeros_like
+    line = GridDerivatives((as_array("times", times),), 4)
+    return lambda field: np.moveaxis(line.first(np.moveaxis(field, 0, -1), 0), -1, 0)

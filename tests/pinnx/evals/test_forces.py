@@ -1,0 +1,83 @@
+"""Wall shear, drag and lift: exact where the flow is, from the wall as from a box, and the literature's at Re 40."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from flow_cases import DATA, needs_data
+
+from pinnx.errors import PinnxError
+from pinnx.evals import Poiseuille
+from pinnx.evals.forces import FlowAt, box_force, circle_force, scattered_flow, wall_shear
+
+NU = 0.1
+
+
+def poiseuille(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    flow, gradient = Poiseuille(nu=NU), np.zeros((len(points), 2, 2))
+    gradient[:, 0, 1] = -2 * points[:, 1]
+    return flow.velocity(0.0, *points.T), flow.pressure(0.0, *points.T), gradient
+
+
+def swirl(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A steady vortex (-y, x) / r^2 with p = -1 / (2 r^2), which obeys the equations without any force."""
+    x, y = points.T
+    r2 = x**2 + y**2
+    gradient = np.array([[2 * x * y, y**2 - x**2], [y**2 - x**2, -2 * x * y]]) / r2**2
+    return np.stack([-y, x], axis=1) / r2[:, None], -0.5 / r2, np.moveaxis(gradient, -1, 0)
+
+
+def test_the_shear_of_a_channel_and_no_force_on_what_is_not_there() -> None:
+    at = np.array([[0.3, -1.0], [0.3, 1.0]])
+    shear = wall_shear(poiseuille, at, np.array([[0.0, 1.0], [0.0, -1.0]]), NU)
+    assert np.allclose(shear, [[2 * NU, 0.0], [2 * NU, 0.0]])
+    for flow in (poiseuille, swirl):
+        assert np.allclose(box_force(flow, (0.2, -0.5), (1.0, 0.7), NU), 0.0, atol=1e-12)
+    assert np.allclose(circle_force(poiseuille, (0.1, 0.2), 0.3, NU), 0.0, atol=1e-12)
+
+
+def test_a_pressure_that_nothing_balances_is_a_force() -> None:
+    def pushed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        velocity, pressure, gradient = poiseuille(points)
+        return velocity, pressure - 0.5 * points[:, 0], gradient
+
+    # Of p = -x / 2 alone: half of the area, along x.
+    assert np.allclose(box_force(pushed, (0.2, -0.5), (1.0, 0.7), NU), [0.5 * 0.8 * 1.2, 0.0])
+    assert np.allclose(circle_force(pushed, (0.1, 0.2), 0.3, NU), [0.5 * np.pi * 0.09, 0.0])
+
+
+def test_scattered_points_and_bad_input() -> None:
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (500, 2))
+    velocity, pressure, _ = poiseuille(points)
+    flow = scattered_flow(points, velocity, pressure)
+    found, wanted = flow(points[:40]), poiseuille(points[:40])
+    assert all(np.allclose(a, b, atol=1e-9) for a, b in zip(found, wanted, strict=True)), "quadratic: exact"
+    with pytest.raises(PinnxError, match="points: expected at least 30"):
+        scattered_flow(points[:9], velocity[:9], pressure[:9])
+    with pytest.raises(PinnxError, match="box: expected low < high"):
+        box_force(poiseuille, (1.0, 0.0), (0.0, 1.0), NU)
+
+
+@pytest.fixture(scope="module")
+def cylinder() -> tuple[FlowAt, float]:
+    with np.load(DATA / "steady_cylinder_re40.npz") as file:
+        points = np.stack([file["x"], file["y"]], axis=1)
+        return scattered_flow(points, np.stack([file["u"], file["v"]], axis=1), file["p"]), float(file["nu"])
+
+
+@needs_data
+def test_the_drag_of_the_cylinder_is_that_of_the_literature(cylinder: tuple[FlowAt, float]) -> None:
+    flow, nu = cylinder
+    drag, lift = 2 * circle_force(flow, (0.0, 0.0), 0.5, nu)
+    # Dennis and Chang, J. Fluid Mech. 42 (1970) 471-489, have 1.522 in an unbounded stream; this box is 12 D wide.
+    assert drag == pytest.approx(1.522, rel=0.03)
+    assert abs(lift) < 1e-4
+    for low, high in (((-1.5, -1.5), (1.5, 1.5)), ((-3.0, -3.0), (6.0, 3.0))):
+        assert box_force(flow, low, high, nu)[0] * 2 == pytest.approx(drag, rel=5e-3), (
+            "what the wall feels, the box loses"
+        )
+    assert abs(2 * box_force(flow, (-3.0, -3.0), (6.0, 3.0), 2 * nu)[0] - drag) < 0.01 * drag, (
+        "far away friction is small"
+    )
+    other = 2 * circle_force(flow, (0.0, 0.0), 0.5, 2 * nu)[0]
+    assert other > 1.2 * drag, "with twice the viscosity wall and box disagree"

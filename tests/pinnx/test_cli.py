@@ -15,7 +15,8 @@ import pytest
 from flow_files import TINY, prepare
 
 from pinnx import __version__
-from pinnx.cli import _verdicts, main
+from pinnx.cli import main
+from pinnx.cli.reconstruct_command import _verdicts
 from pinnx.data import Snapshots, read_snapshots
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction

@@ -1,0 +1,56 @@
+"""What several commands need: the console, and the package of the jobs.
+
+The jobs are imported where they are used, so that help and the doctor work where a package is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pinnx.errors import PinnxError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console_of", "load_jobs"]
+
+
+def console_of(options: argparse.Namespace) -> Console:
+    from rich.console import Console
+
+    # No markup: a path such as run[1] is shown as it is.
+    return Console(quiet=options.quiet, markup=False, emoji=False, highlight=False)
+
+
+def load_jobs() -> ModuleType:
+    """The package of the jobs.
+
+    Raises:
+        PinnxError: a package is missing, or the kernels cannot run here.
+    """
+    try:
+        with _no_collection():
+            from pinnx import jobs
+    except (ImportError, RuntimeError) as error:
+        raise PinnxError(f"{error} (run pinnx doctor for details)") from error
+    return jobs
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps the garbage collector away from what is imported, now and later: a tenth of the time of a start."""
+    imported, enabled = "pinnx.jobs" in sys.modules, gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not imported:
+            gc.freeze()
+        if enabled:
+            gc.enable()

@@ -12,7 +12,7 @@ __all__ = ["Solver"]
 
 
 class Solver(Section):
-    """A classical solver, for steady flows in a box whose sides all have a prescribed velocity."""
+    """A classical solver of steady flow in a box: a velocity along all sides, or a constant pressure on the right."""
 
     beside: Switch = setting(
         True, "solve the flow on a grid as well where that is possible, and show the answer beside that of the network"
@@ -21,7 +21,8 @@ class Solver(Section):
         None, "cells of its finest grid along a side of mean length, 18 or more; null = by the Reynolds number"
     )
     unknown: tuple[Literal["left", "right", "bottom", "top"], ...] = setting(
-        (), "sides whose velocity along the side is known up to a factor, which is fitted to the sensors"
+        (),
+        "sides whose velocity along the side is known up to a factor, found from the sensors before the training",
     )
     polish: Switch | None = setting(
         None,

@@ -297,3 +297,12 @@ def test_arguments_of_any_length(refused: Refused, size: int) -> None:
     assert name in refused(*(name if word == "run" else word for word in words))
     assert name in refused("reconstruct", "--resume", name)
     assert name in refused("sensors", "no.npz", "--plot", f"{name}/a.png")
+
+
+def test_a_training_that_failed_shows_in_the_exit_status(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinnx.jobs.metrics.YOUNG", 6)
+    assert main([*case("steady_grid"), "train.lr=0.3", "--quiet"]) == 1
+    assert capsys.readouterr().err.startswith("pinnx: the training has failed: at the sensors the network is ")
+    assert (Path("run") / "metrics.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,9 @@ def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
         soft_wrap=True,
     )
     console.print(f"report: {Path(out) / 'report.html'}", soft_wrap=True)
-    return 0
+    if metrics["failure"]:
+        print(f"pinnx: {metrics['failure']}", file=sys.stderr)
+    return 1 if metrics["failure"] else 0
 
 
 def _verdicts(metrics: dict[str, Any]) -> str:

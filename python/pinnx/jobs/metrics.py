@@ -31,6 +31,10 @@ if TYPE_CHECKING:  # it loads SciPy's sparse solvers
 
 __all__ = ["checks_at_points", "errors_against", "run_metrics"]
 
+# Of what varies between the sensors, the share that a network which has learned nothing leaves: one by its mean alone.
+UNLEARNED = 0.9
+YOUNG = 200  # steps of a training of which nothing is said yet
+
 
 def run_metrics(
     config: Config,
@@ -98,7 +102,8 @@ def run_metrics(
         "terms": list(problem.names),
         "checks": [item.as_dict() for item in verify(measured, limits=config.evals.limits.model_dump())],
         "source": case.source,
-        "notes": [*case.notes, *trainer.clock.notes],
+        "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
+        "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],
         "command": command,
         **flow_description(case, nu, list(found)),
         "versions": versions(problem.model.frequencies.device),
@@ -107,6 +112,28 @@ def run_metrics(
 
 def _rows(history: Mapping[str, NDArray[np.float64]]) -> Iterator[dict[str, float]]:
     return (dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True))
+
+
+def _failure(config: Config, case: Case, trainer: Trainer, misfit: float | None) -> str | None:
+    """A sentence where the network does not even have the velocities that it was trained on; else None.
+
+    It has them no better than one velocity for all sensors: a step that was too large left it constant or wild.
+    """
+    if misfit is None or misfit <= config.evals.limits.sensor_misfit or config.train.weights.data == 0.0:
+        return None
+    known = np.isfinite(case.velocity)
+    if trainer.step < YOUNG or not known.any(axis=0).all():
+        return None
+    found = trainer.problem.model.predict(case.coordinates)[:, : case.dim]
+    left, varies = (
+        float(np.linalg.norm((case.velocity - of)[known])) for of in (found, np.nanmean(case.velocity, axis=0))
+    )
+    if left < UNLEARNED * varies:
+        return None
+    return (
+        f"the training has failed: at the sensors the network is {left / varies:.2g} times as far off as their mean; "
+        f"try a smaller train.lr than {config.train.lr:g}"
+    )
 
 
 def checks_at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Check]:

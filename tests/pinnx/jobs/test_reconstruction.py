@@ -18,6 +18,7 @@ from tolerances import LEARNED_VISCOSITY
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
+from pinnx.jobs import metrics as job_metrics
 from pinnx.jobs import reconstruct
 from pinnx.runs.folder import RunFolder
 from pinnx.train import CheckpointFolder
@@ -44,7 +45,7 @@ BESIDE |= {
     "scales",
     "network",
 }
-BESIDE |= {"reference_error", "solver", "solver_note"}
+BESIDE |= {"reference_error", "solver", "solver_note", "failure"}
 
 
 def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
@@ -208,7 +209,7 @@ def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_re
         config = tiny("steady_grid", "train.dtype=float64", f"model.activation={activation}", "train.optimizer=adam")
         reconstruct(config, tmp_path / f"run{number}")
         state = CheckpointFolder(tmp_path / f"run{number}" / "checkpoints").latest().state
-        assert state["model"]["weight_0"].dtype == torch.float64
+        assert state["model"]["bias_0"].dtype == torch.float64
 
 
 def test_sensors_that_measured_nothing_fail_their_check(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
@@ -318,3 +319,19 @@ def test_estimates_of_the_error_use_no_reference(finished: Finished) -> None:
         assert set(estimates) == {"residual"} | ({"left-out sensors"} if csv else set())
         assert all(0.0 < value < 1e6 for value in estimates.values())
     assert "Estimates of the error" in (finished("unsteady_csv")[0] / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("given", "failed"), [(["train.lr=0.3"], True), (["train.lr=0.01", "train.steps=300"], False)])
+def test_a_training_that_has_learned_nothing_has_failed(
+    tiny: Tiny, tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch, given: list[str], failed: bool
+) -> None:
+    monkeypatch.setattr(job_metrics, "YOUNG", 6)
+    metrics = reconstruct(tiny("steady_grid", *given, "sensors.count=3"), tmp_path / "run")
+    assert (metrics["failure"] is not None) == failed, metrics["sensor_misfit"]
+    if failed:
+        assert metrics["failure"] in metrics["notes"]
+        assert metrics["failure"].endswith("try a smaller train.lr than 0.3")
+
+
+def test_nothing_is_said_of_a_young_network(finished: Finished) -> None:
+    assert all(finished(name)[2]["failure"] is None for name in KINDS)

@@ -115,7 +115,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     weights = train.weights
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
     configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
-    configured["warm_start"] = weights.data
+    configured["warm_start"] = max(weights.data, weights.boundary)  # also where no sensor counts
     problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
     return FlowProblem(
         problem,

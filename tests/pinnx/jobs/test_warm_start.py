@@ -16,6 +16,7 @@ from same_runs import assert_same_run
 from pinnx.config import Config, load_config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct, resume, warm_start
+from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
@@ -87,6 +88,14 @@ def test_the_solvers_field_counts_less_from_step_to_step(box: Config) -> None:
     np.testing.assert_allclose(columns, [1.0, 0.75, 0.25, 0.0, 0.0])
     wanted = exact_fields(values.coordinates)
     assert np.linalg.norm(values.values[:, :2] - wanted[:, :2]) < 2e-3 * np.linalg.norm(wanted[:, :2])
+
+
+@pytest.mark.parametrize(("data", "boundary", "wanted"), [(0.0, 3.0, 3.0), (5.0, 3.0, 5.0)])
+def test_it_guides_where_no_sensor_counts(box: Config, data: float, boundary: float, wanted: float) -> None:
+    """Its weight is that of what is known: of the boundary where the sensors' is zero."""
+    weights = box.train.weights.model_copy(update={"data": data, "boundary": boundary})
+    config = box.model_copy(update={"train": box.train.model_copy(update={"weights": weights, "warm_start": "solver"})})
+    assert flow_problem(config, load_case(config)).weights["warm_start"] == wanted
 
 
 def test_a_pressure_with_a_value_of_its_own_is_left_alone(box: Config) -> None:

@@ -30,7 +30,7 @@ import torch
 from machine import describe_machine, describe_versions
 
 from pinnx.config import load_config
-from pinnx.errors import PinnxError
+from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct
 
 __all__ = ["main"]
@@ -138,6 +138,8 @@ def _run(case: str, strategy: str, seed: int, settings: list[str]) -> dict[str, 
         with tempfile.TemporaryDirectory() as folder:
             metrics = reconstruct(config, Path(folder) / "run")
             errors = {"velocity": _field_error(Path(folder) / "run" / "fields.h5", judged)}
+    except Interrupted:
+        raise
     except PinnxError as error:
         return run | {"error": None, "reason": str(error)}
     if judged == "nu" and file is not None:

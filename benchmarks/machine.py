@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 
 import pinn_ext
+from pinnx.runs.machine import describe_machine as machine_of
+from pinnx.runs.machine import file_field
 
 # Variables that change how fast threads and allocations are.
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_TUNABLES", "THP_MEM_ALLOC", "PINN_EXT_ISA", "PYTORCH_")
@@ -117,28 +119,18 @@ def last_level_cache_bytes(device: torch.device) -> int:
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Processor, cores, threads, memory and, where it is the device, the GPU."""
-    info = pinn_ext.build_info()
+    """The machine, its cache, and what tunes it."""
     machine: dict[str, Any] = {
-        "device": device.type,
-        "cpu": _field("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "kernel_threads": info.threads,
-        "memory_gib": round(int(_field("/proc/meminfo", r"MemTotal:\s*(\d+) kB") or 0) / 2**20, 1) or None,
+        **machine_of(device),
         "last_level_cache_mib": last_level_cache_bytes(torch.device("cpu")) / 2**20,
-        "instruction_set": info.active_instruction_set,
         "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "system": f"{platform.system()} {platform.release()}",
         "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(TUNING)},
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         machine |= {
-            "gpu": properties.name,
-            "gpu_memory_gib": round(properties.total_memory / 2**30, 1),
             "gpu_multiprocessors": properties.multi_processor_count,
-            "gpu_driver": _field("/proc/driver/nvidia/version", r"Kernel Module.*?\s(\d+(?:\.\d+)+)"),
+            "gpu_driver": file_field("/proc/driver/nvidia/version", r"Kernel Module.*?\s(\d+(?:\.\d+)+)"),
         }
     return machine
 
@@ -155,14 +147,6 @@ def describe_versions() -> dict[str, Any]:
         "cuda": info.cuda_version,
         "cuda_architectures": list(info.cuda_architectures),
     }
-
-
-def _field(path: str, pattern: str) -> str | None:
-    try:
-        match = re.search(pattern, Path(path).read_text())
-    except OSError:
-        return None
-    return match[1].strip() if match else None
 
 
 _SOURCE = Path(__file__).with_name("fma_peak.cpp")

@@ -6,9 +6,10 @@
     pinnx reference PRESET|CONFIG.yaml --out FILE.npz [key=value ...]
     pinnx verify RUN|CHECKPOINT|DATA [--conservation] [--boundary] [--pde-residual] [--verbose] [--json] [key=value ...]
     pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [key=value ...]
+    pinnx benchmark --output REPORT.json [--scales small,medium,large] [--quick] [--profile] [--baseline REPORT.json]
     pinnx doctor
 
-Exit status: 0 done, 1 the doctor found something missing or a check did not pass, 2 bad input (one line on standard
+Exit status: 0 done, 1 something is missing, did not pass or is worse, 2 bad input (one line on standard
 error), 3 none failed and one could not be checked, 130 interrupted (143 by SIGTERM).
 """
 
@@ -23,7 +24,14 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from pinnx import __version__
-from pinnx.cli import doctor_command, reconstruct_command, reference_command, sensors_command, verify_command
+from pinnx.cli import (
+    benchmark_command,
+    doctor_command,
+    reconstruct_command,
+    reference_command,
+    sensors_command,
+    verify_command,
+)
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.threads import wait_passively
 
@@ -87,7 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pinnx", description="Flow fields from a handful of sensors, with physics-informed networks.")
     parser.add_argument("--version", action="version", version=f"pinnx {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    families = (reconstruct_command, verify_command, sensors_command, reference_command, doctor_command)
+    families = (
+        reconstruct_command,
+        verify_command,
+        sensors_command,
+        reference_command,
+        benchmark_command,
+        doctor_command,
+    )
     for family in families:
         family.add_to(commands)
     return parser

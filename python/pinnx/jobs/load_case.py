@@ -67,6 +67,7 @@ def _read_case(config: Config, progress: Callable[[str], None]) -> Case:
     started = time.perf_counter()
     sensors = select_sensors(snapshots, **chosen.model_dump(exclude={"noise"}))
     selection_s = time.perf_counter() - started
+    progress(f"{len(sensors)} sensors chosen in {selection_s:.2g} s")
     velocity = sample_velocity(snapshots, sensors)
     if chosen.noise > 0:
         velocity = add_noise(velocity, chosen.noise, chosen.seed)

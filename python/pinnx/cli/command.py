@@ -9,8 +9,9 @@
     pinnx benchmark --output REPORT.json [--scales small,medium,large] [--quick] [--profile] [--baseline REPORT.json]
     pinnx doctor
 
-Exit status: 0 done, 1 something is missing, did not pass or is worse, 2 bad input (one line on standard
-error), 3 none failed and one could not be checked, 130 interrupted (143 by SIGTERM).
+Exit status: 0 done, 1 something is missing (doctor), a check did not pass (verify), a limit was missed or a figure is
+worse (benchmark), 2 bad input (one line on standard error), 3 no check failed and one could not be made, 130
+interrupted (143 by SIGTERM).
 """
 
 from __future__ import annotations

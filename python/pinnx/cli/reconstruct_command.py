@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -141,14 +142,27 @@ def _run(job: ModuleType, config: Any, options: argparse.Namespace) -> int:
     return _done(job.reconstruct(config, options.out, **shown), options.out, shown["console"])
 
 
+def _beside_norms(metrics: dict[str, Any]) -> Iterator[str]:
+    """The worst place of the error, the forces on bodies, the estimates of the error."""
+    beside = metrics["beside_norms"]
+    if beside is not None:
+        place = ", ".join(f"{x:.4g}" for x in beside["worst_at"])
+        yield f"largest error of the velocity: {beside['largest']:.3g} at ({place})"
+    for body in metrics["forces"]:
+        box = f", {body['drag_of_box']:.3g} from a box around it" if "drag_of_box" in body else ""
+        yield f"drag of the body: {body['drag']:.3g}{box}; lift: {body['lift']:.3g}"
+    estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
+    yield f"estimates of the error without a reference: {estimates}"
+
+
 def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
     errors, worst = metrics["relative_l2"], metrics["worst_component"]
     if errors is not None:
         listed = "  ".join(f"{name} {value:.4f}" for name, value in errors.items())
         beside = f"; worst component: {worst['name']} {worst['relative_l2']:.4f}" if worst else ""
         console.print(f"relative L2 error: {listed}{beside}", soft_wrap=True)
-    estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
-    console.print(f"estimates of the error without a reference: {estimates}", soft_wrap=True)
+    for line in _beside_norms(metrics):
+        console.print(line, soft_wrap=True)
     if metrics.get("solver"):
         console.print(metrics["solver_note"], soft_wrap=True)
     console.print(

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import cumulative_trapezoid
 
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check
@@ -140,9 +139,10 @@ class _Boxes:
     def _over(self, field: Array, along: Sequence[int], step: int) -> Array:
         """The integral over each sub-box along some axes."""
         for axis in along:
-            every = np.take(field, np.arange(0, self.lines[axis].size, step), axis=axis + 1)
-            sums = cumulative_trapezoid(every, self.lines[axis][::step], axis=axis + 1, initial=0.0)
-            field = np.diff(np.take(sums, self.edges[axis] // step, axis=axis + 1), axis=axis + 1)
+            x, every = self.lines[axis][::step], np.moveaxis(field, axis + 1, -1)[..., ::step]
+            cells = np.diff(x) * (every[..., 1:] + every[..., :-1]) / 2
+            sums = np.concatenate([np.zeros_like(every[..., :1]), np.cumsum(cells, axis=-1)], axis=-1)
+            field = np.moveaxis(np.diff(sums[..., self.edges[axis] // step]), -1, axis + 1)
         return field
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
 from pinnx.errors import PinnxError
+from pinnx.jobs.beside_norms import beside_norms, body_forces
 from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
 from pinnx.jobs.error_estimates import error_estimates
@@ -310,6 +311,8 @@ def _finish(run: _Run) -> dict[str, Any]:
         run.config, case, run.trainer, flow.equations, evaluation, run.command, history, left_out, opinion
     )
     metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
+    metrics["beside_norms"] = beside_norms(case, evaluation.fields)
+    metrics["forces"] = body_forces(case, flow.problem.model, nu)
     metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")

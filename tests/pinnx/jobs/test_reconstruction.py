@@ -38,6 +38,8 @@ BESIDE |= {
     "found",
     "held_out",
     "error_estimates",
+    "beside_norms",
+    "forces",
     "equations",
     "measured",
     "descriptions",

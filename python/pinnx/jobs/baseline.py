@@ -6,28 +6,36 @@ Gappy POD learns from snapshots of the whole field, which the network never sees
                           exact where the reference has fewer modes than the sensors can tell apart
     gappy POD, held out   has learned from four fifths of the frames and reconstructs the others, each fifth (of
                           neighbouring frames) in turn
+    gappy POD, random     as many sensors at random places, held out as before: the median of three draws
 
-Neither says anything of the pressure.
+None says anything of the pressure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals.accuracy import field_errors
 from pinnx.jobs.case import Case
 from pinnx.sensors.gappy_pod import fit_gappy_pod
 from pinnx.sensors.sampling import sample_velocity
+from pinnx.sensors.selection import select_sensors
 
 __all__ = ["Baseline", "gappy_pod_baseline"]
 
-ALL_FRAMES, HELD_OUT = "gappy POD", "gappy POD, held out"
+Array = NDArray[Any]
+
+ALL_FRAMES, HELD_OUT, RANDOM = "gappy POD", "gappy POD, held out", "gappy POD, random sensors"
 # Parts into which the frames are cut; each is asked of the modes of the others.
 NUM_PARTS = 5
+DRAWS = 3
 
 
 @dataclass(frozen=True)
@@ -71,16 +79,37 @@ def gappy_pod_baseline(case: Case) -> Baseline:
     parts = [part for part in np.array_split(np.arange(num_times), NUM_PARTS) if part.size]
     if num_times - max(part.size for part in parts) < 2:
         return Baseline(f"{note} There are too few frames to hold some of them out.", errors)
+    try:
+        errors[HELD_OUT] = _held_out(wanted, seen, measured, noise, parts)
+    except PinnxError as error:
+        return Baseline(f"{note} With some of the frames held out it is not available: {error}.", errors)
+    note += f" Held out: each of {len(parts)} stretches of frames was reconstructed from modes of the others."
+    if case.sensors.method == "random":
+        return Baseline(f"{note} The sensors are random ones.", errors)
+    draws = [_random_places(reference, len(case.sensors), noise, parts, seed) for seed in range(DRAWS)]
+    known = sorted((draw for draw in draws if draw is not None), key=lambda draw: draw["velocity"])
+    if len(known) < DRAWS:
+        return Baseline(f"{note} From as many random sensors it is not available.", errors)
+    errors[RANDOM] = known[DRAWS // 2]
+    return Baseline(f"{note} Random sensors: as many places, held out as well, the median of {DRAWS} draws.", errors)
+
+
+def _held_out(wanted: Array, seen: Array, measured: Array, noise: float, parts: Sequence[Array]) -> dict[str, float]:
+    """Errors of frames that are reconstructed part by part, from modes of the others."""
     found = np.empty_like(wanted)
     for part in parts:
-        others = np.setdiff1d(np.arange(num_times), part)
-        try:
-            fitted = fit_gappy_pod(wanted[others], seen[others], noise=noise)
-        except PinnxError as error:
-            return Baseline(f"{note} With some of the frames held out it is not available: {error}.", errors)
-        found[part] = fitted.reconstruct(measured[part])
-    errors[HELD_OUT] = field_errors(found, wanted)
-    return Baseline(
-        f"{note} Held out: each of {len(parts)} stretches of frames was reconstructed from modes of the others.",
-        errors,
-    )
+        others = np.setdiff1d(np.arange(len(wanted)), part)
+        found[part] = fit_gappy_pod(wanted[others], seen[others], noise=noise).reconstruct(measured[part])
+    return field_errors(found, wanted)
+
+
+def _random_places(
+    reference: Snapshots, count: int, noise: float, parts: Sequence[Array], seed: int
+) -> dict[str, float] | None:
+    """The same of as many sensors at random places, with noise of the same size; None where there is no answer."""
+    try:
+        seen = sample_velocity(reference, select_sensors(reference, count, method="random", seed=seed))
+        noisy = seen + noise * np.random.default_rng(seed).normal(size=seen.shape)
+        return _held_out(reference.velocity, seen, noisy, noise, parts)
+    except PinnxError:
+        return None

@@ -25,12 +25,12 @@ def demo(*overrides: str) -> Case:
     return load_case(load_config("demo", [*DEMO, *overrides]))
 
 
-def test_the_demo_has_both_baselines() -> None:
+def test_the_demo_has_all_baselines() -> None:
     baseline = gappy_pod_baseline(demo())
-    assert list(baseline.errors) == ["gappy POD", "gappy POD, held out"]
+    assert list(baseline.errors) == ["gappy POD", "gappy POD, held out", "gappy POD, random sensors"]
     for errors in baseline.errors.values():
         assert set(errors) == {"velocity", "fluctuation", "u", "v", "speed"}
-    everything, held_out = (errors["speed"] for errors in baseline.errors.values())
+    everything, held_out, _ = (errors["speed"] for errors in baseline.errors.values())
     assert everything < 1e-3 < held_out < 0.5
     assert "learned from all 15 snapshots of this reference" in baseline.note
     assert "each of 5 stretches of frames" in baseline.note
@@ -59,6 +59,19 @@ def test_it_gets_the_measurements_of_the_network() -> None:
     clean, noisy = gappy_pod_baseline(demo()), gappy_pod_baseline(demo("sensors.noise=0.2"))
     assert noisy.errors["gappy POD"]["speed"] > 10 * clean.errors["gappy POD"]["speed"]
     assert noisy.errors["gappy POD"]["speed"] < 0.2, "and it knows that there is noise"
+
+
+def test_random_sensors_are_others_and_no_row_where_the_sensors_are_random() -> None:
+    """The row does not depend on the sensors that were chosen; it is that of sensors that were drawn."""
+    other, drawn = (gappy_pod_baseline(demo(f"sensors.method={method}")) for method in ("coverage", "random"))
+    chosen = gappy_pod_baseline(demo())
+    assert other.errors["gappy POD, random sensors"] == chosen.errors["gappy POD, random sensors"]
+    assert other.errors["gappy POD, held out"] != chosen.errors["gappy POD, held out"]
+    assert "gappy POD, random sensors" not in drawn.errors
+    assert drawn.note.endswith("The sensors are random ones.")
+    draws = [gappy_pod_baseline(demo("sensors.method=random", f"sensors.seed={seed}")).errors for seed in range(3)]
+    errors = [item["gappy POD, held out"]["velocity"] for item in draws]
+    assert chosen.errors["gappy POD, random sensors"]["velocity"] == pytest.approx(np.median(errors), rel=1e-9)
 
 
 def test_measurements_of_another_flow_give_another_answer() -> None:

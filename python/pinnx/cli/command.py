@@ -5,12 +5,14 @@
     pinnx demo [--out DIR] [key=value ...]
     pinnx reference PRESET|CONFIG.yaml --out FILE.npz [key=value ...]
     pinnx verify RUN|CHECKPOINT|DATA [--conservation] [--boundary] [--pde-residual] [--verbose] [--json] [key=value ...]
+    pinnx baseline RUN ...|PRESET|CONFIG.yaml --out FILE.json [--repeats N] [key=value ...]
+    pinnx compare RUN ... BASELINE [--level P] [--acknowledge NAME] [--json]
     pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [key=value ...]
     pinnx benchmark --output REPORT.json [--scales small,medium,large] [--quick] [--profile] [--baseline REPORT.json]
     pinnx doctor
 
 Exit status: 0 done, 1 something is missing (doctor), a check did not pass (verify), a limit was missed or a figure is
-worse (benchmark), 2 bad input (one line on standard error), 3 no check failed and one could not be made, 130
+worse (benchmark, compare), 2 bad input (one line on standard error), 3 none failed and one could not be judged, 130
 interrupted (143 by SIGTERM).
 """
 
@@ -27,6 +29,7 @@ from typing import Any, NoReturn
 from pinnx import __version__
 from pinnx.cli import (
     benchmark_command,
+    compare_command,
     doctor_command,
     reconstruct_command,
     reference_command,
@@ -53,13 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     # Words may stand anywhere, also behind options, where argparse would not take them for positional arguments.
     options, rest = parser.parse_known_args(given)
-    unknown = [item for item in rest if item.startswith("-") or not hasattr(options, "overrides")]
+    takes_words = hasattr(options, "overrides") or hasattr(options, "words")
+    unknown = [item for item in rest if item.startswith("-") or not takes_words]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.command_line = shlex.join(["pinnx", *given])
     try:
         if hasattr(options, "overrides"):
             _sort_words(options, rest)
+        elif takes_words:
+            options.words += rest
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return int(options.run(options))
@@ -102,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         sensors_command,
         reference_command,
         benchmark_command,
+        compare_command,
         doctor_command,
     )
     for family in families:

@@ -30,6 +30,7 @@ from pinnx.config.kinds import (
     Several,
     Share,
     Switch,
+    Text,
     only_for_method,
     setting,
 )
@@ -439,6 +440,18 @@ class Evals(Section):
         "sensors; they give an interval of 90 % for the velocity, 5 for example; null = none",
     )
     limits: Limits = setting(Limits(), "what must hold")
+    baseline: Text | None = setting(
+        None, "file of pinnx baseline; a run whose equations, boundaries or gates are others is refused; null = none"
+    )
+    acknowledged: tuple[Text, ...] = setting(
+        (), "settings of the baseline, or sections such as flow, whose change is wanted"
+    )
+
+    @model_validator(mode="after")
+    def _acknowledged_beside_a_baseline(self) -> Evals:
+        if self.acknowledged and self.baseline is None:
+            raise ValueError("acknowledged: only with evals.baseline, got none")
+        return self
 
 
 class Report(Section):

@@ -9,7 +9,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import run_metrics
 from pinnx.jobs.outputs import evaluate_output, write_fields
+from pinnx.jobs.recorded_baseline import require_acknowledged
 from pinnx.jobs.run_guard import run_guard
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
@@ -216,11 +217,16 @@ def _with_absolute_paths(config: Config) -> Config:
         update["path"] = absolute(data.path)
     if data.measurements is not None:
         update["measurements"] = data.measurements.model_copy(update={"path": absolute(data.measurements.path)})
-    return config.model_copy(update={"data": data.model_copy(update=update)})
+    evals = config.evals
+    if evals.baseline is not None:
+        evals = evals.model_copy(update={"baseline": absolute(evals.baseline)})
+    return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals})
 
 
 def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch) -> _Run:
     case = load_case(config, progress=_say(shown.console))
+    if changed := require_acknowledged(config, case.nu):
+        case = replace(case, notes=(*case.notes, *changed))
     for note in case.notes:
         _say(shown.console)(f"note: {note}")
     check_members(config, case)

@@ -288,7 +288,7 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         (
             ["evals=3"],
             "evals: expected a section with the keys points, grid, times, left_out, left_out_steps, members, limits, "
-            "got 3",
+            "baseline, acknowledged, got 3",
         ),
         (
             ["boundaries=[3]"],

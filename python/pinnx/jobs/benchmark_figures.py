@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from rich.table import Column, Table
 
 from pinnx.errors import PinnxError, damage_named
 from pinnx.evals.gates import GATES
-from pinnx.runs.figures import compare_figures, relative_spread
+from pinnx.evals.regression import compare_figure
 from pinnx.runs.files import read_text
 
-__all__ = ["LIMIT_EPOCHS", "benchmark_table", "figures_of", "judge_report", "read_baseline"]
+__all__ = ["LIMIT_EPOCHS", "benchmark_table", "compare_figures", "figures_of", "judge_report", "read_baseline"]
 
 LIMIT_EPOCHS = 5000
+# Of a training, each with a speed of its own.
+PARTS = 5
+# See `compare_figures`. A speed below 0.8 of the baseline is a warning of the gates, twice its memory a red line.
+MARGIN, TWICE, LEVEL = 0.25, 2.0, 0.05
 # Checks that are figures too, beside an earlier report. Their limits are those of a training that has converged.
 PHYSICS = ("pde_residual_l2", "conservation", "boundary_error_max", "sensor_misfit")
 
@@ -30,7 +35,7 @@ def figures_of(
     *,
     judged: bool,
 ) -> dict[str, dict[str, Any]]:
-    """The figures of one scale: name -> value, unit, which is better, spread, and the limit where there is one.
+    """The figures of one scale: name -> value, of which values it is the median, unit, which is better, limit.
 
     Args:
         limits: ``train_s`` of 5,000 epochs, ``memory_gib``, ``select_s``.
@@ -40,24 +45,45 @@ def figures_of(
         judged: whether the training was long enough to hold its error against the gate.
     """
     numbers = {item["name"]: item["value"] for item in metrics["checks"]}
-    spread = relative_spread(speeds)
     limit = GATES["reconstruction"].limit if judged else None
+    epochs = [3600.0 * float(part.mean()) for part in np.array_split(speeds[1:] or speeds, PARTS) if part.size]
     train_s = metrics["train_s"] / metrics["steps"] * LIMIT_EPOCHS
     return {
-        "train_s": _figure(train_s, f"s for {LIMIT_EPOCHS} epochs", limits["train_s"], spread=spread),
-        "epochs_per_hour": _figure(3600 * metrics["steps_per_s"], "1/h", spread=spread, better="higher"),
-        "peak_memory_gib": _figure(metrics["peak_memory_gib"], "GiB", limits["memory_gib"]),
-        "selection_s": _figure(float(np.median(seconds)), "s", limits["select_s"], spread=relative_spread(seconds)),
-        "reconstruction": _figure(metrics["relative_l2"]["velocity"], "relative", limit),
-        **{name: _figure(numbers[name], GATES[name].unit) for name in PHYSICS},
+        "train_s": _figure([train_s], f"s for {LIMIT_EPOCHS} epochs", limits["train_s"]),
+        "epochs_per_hour": _figure(epochs, "1/h", better="higher"),
+        "peak_memory_gib": _figure([metrics["peak_memory_gib"]], "GiB", limits["memory_gib"]),
+        "selection_s": _figure(seconds, "s", limits["select_s"]),
+        "reconstruction": _figure([metrics["relative_l2"]["velocity"]], "relative", limit),
+        **{name: _figure([numbers[name]], GATES[name].unit) for name in PHYSICS},
     }
 
 
-def _figure(
-    value: float, unit: str, limit: float | None = None, *, spread: float = 0.0, better: str = "lower"
-) -> dict[str, Any]:
-    found = {"value": value, "unit": unit, "better": better, "spread": spread}
+def _figure(values: Sequence[float], unit: str, limit: float | None = None, *, better: str = "lower") -> dict[str, Any]:
+    value = float(np.median(values))
+    found = {"value": value, "values": list(values), "unit": unit, "better": better}
     return found | ({} if limit is None else {"limit": limit, "within": value <= limit})
+
+
+def compare_figures(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The verdict on each figure that both have: name -> ``{"before", "factor", "verdict"}``.
+
+    Of repeated values a change counts where Student's test sees it (`pinnx.evals.regression`) and it is more than
+    MARGIN: parts of one run know nothing of who else used the machine. Of single values nothing says how they vary,
+    and a change counts beyond TWICE.
+    """
+    found = {}
+    for name in (name for name in now if name in before):
+        values, earlier = now[name]["values"], before[name]["values"]
+        more = now[name]["better"] == "higher"
+        repeated = min(len(values), len(earlier)) > 1
+        seen = compare_figure(values, earlier, more_is_better=more, alpha=LEVEL / len(now))
+        word, size = seen.word, abs(math.log(seen.factor)) if 0 < seen.factor < math.inf else math.inf
+        if not repeated and size > math.log(TWICE):
+            word = "better" if (seen.factor > 1) == more else "worse"
+        elif not repeated or size <= math.log1p(MARGIN):
+            word = "same"
+        found[name] = {"before": before[name]["value"], "factor": seen.factor, "verdict": word}
+    return found
 
 
 def judge_report(found: dict[str, Any], earlier: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from pinnx.evals import (
     Kovasznay,
     TaylorGreen,
 )
+from pinnx.evals.physics import RESOLVED
 
 
 @pytest.fixture(scope="module", params=FLOWS, ids=lambda flow: type(flow).__name__)
@@ -183,12 +185,49 @@ def test_a_mean_is_no_better_known_than_what_it_is_the_mean_of() -> None:
     assert len({item.discretisation for item in along_x.values()}) == 1
 
 
-@needs_data
-def test_the_cavity_and_the_cylinder() -> None:
-    with np.load(DATA / "ldc_re100_converged.npz") as cavity:
-        axes, u, v = (cavity["x"], cavity["y"]), cavity["u"], cavity["v"]
+def cavity(reynolds: int) -> tuple[dict, list[np.ndarray], dict]:
+    """Without what is within 0.15 of the corners of the lid, where u jumps."""
+    with np.load(DATA / f"ldc_re{reynolds}_converged.npz") as file:
+        axes, velocity = (file["x"], file["y"]), [file["u"], file["v"]]
     x, y = np.meshgrid(*axes, indexing="ij")
-    away = np.minimum(np.hypot(x, 1 - y), np.hypot(1 - x, 1 - y)) > 0.15  # from the corners of the lid, where u jumps
-    checker = ConservationChecker(axes=axes, where=away)
-    assert {check.status for check in checker.verify_mass_conservation(u, v)} == {"passed"}
-    assert {check.status for check in checker.verify_mass_conservation(u.T, v.T)} == {"failed"}
+    away = np.minimum(np.hypot(x, 1 - y), np.hypot(1 - x, 1 - y)) > 0.15
+    return {"axes": axes, "where": away}, velocity, {"u": velocity[0].T, "v": velocity[1].T}
+
+
+def wake() -> tuple[dict, list[np.ndarray], dict]:
+    with h5py.File(DATA / "cylinder_wake_re100.h5") as file:
+        points = np.stack([file["x"][()], file["y"][()]], axis=1)
+        velocity = [file[name][28].astype(np.float64) for name in "uv"]
+    part = (np.abs(points[:, 0] - 3.0) < 1.0) & (np.abs(points[:, 1]) < 1.0)
+    u, v = (component[part] for component in velocity)
+    return {"points": points[part], "speed": 1.0, "length": 1.0}, [u, v], {"u": v, "v": u}
+
+
+@needs_data
+@pytest.mark.parametrize("flow", [lambda: cavity(100), lambda: cavity(1000), wake], ids=["Re 100", "Re 1000", "wake"])
+def test_real_files_pass_at_the_level_of_their_points_and_wrong_ones_fail(flow: Callable[[], tuple]) -> None:
+    places, velocity, wrong = flow()
+    found = ConservationChecker(**places).verify_mass_conservation(*velocity)[0]
+    assert found.status in ("passed", "not checked")
+    assert found.discretisation is not None
+    at_level = ConservationChecker(**places, limits={"conservation": RESOLVED * found.discretisation})
+    assert at_level.verify_mass_conservation(*velocity)[0].status == "passed"
+    assert at_level.verify_mass_conservation(**wrong)[0].status == "failed"
+
+
+@needs_data
+def test_the_cylinder_obeys_its_own_viscosity_and_no_other() -> None:
+    with np.load(DATA / "steady_cylinder_re40.npz") as file:
+        points, nu = np.stack([file["x"], file["y"]], axis=1), float(file["nu"])
+        # Behind the body, where friction is a tenth of the other terms.
+        part = (points[:, 0] > 0.7) & (points[:, 0] < 3.0) & (np.abs(points[:, 1]) < 1.0)
+        u, v, p = (file[name][part] for name in "uvp")
+    checker = ConservationChecker(points=points[part], speed=1.0, length=1.0)
+    right = checker.verify_momentum_conservation(u, v, p, nu)[0]
+    assert right.discretisation is not None
+    at_level = ConservationChecker(
+        points=points[part], speed=1.0, length=1.0, limits={"pde_residual_l2": RESOLVED * right.discretisation}
+    )
+    values = {factor: at_level.verify_momentum_conservation(u, v, p, factor * nu)[0] for factor in (1.0, 2.0, 0.25)}
+    assert values[1.0].status == "passed"
+    assert {values[factor].passed for factor in (2.0, 0.25)} == {False}

@@ -12,6 +12,8 @@ from pinnx.errors import PinnxError
 
 __all__ = ["add_to"]
 
+KEYS_OF_FILES = ("data.", "flow.nu=", "evals.limits.", "boundaries=", "domain.periodic=")
+
 
 def add_to(commands: Any) -> None:
     """Adds the command."""
@@ -20,8 +22,8 @@ def add_to(commands: Any) -> None:
         help="check the physics of a run or of a file",
         description="Checks the model of a run, or the flow of a file, anew; without an option all checks. The exit "
         "status is 0 where all passed, 1 where one did not, 3 where none failed and one could not be checked.",
-        epilog="Settings are for files: those of the section data, flow.nu and evals.limits, such as data.arrays.u=U "
-        "flow.nu=0.01; docs/verification.md explains each check.",
+        epilog="Settings are for files: those of the section data, flow.nu, evals.limits, boundaries and "
+        "domain.periodic, such as data.arrays.u=U flow.nu=0.01; docs/verification.md explains each check.",
     )
     add = verify.add_argument
     add("target", nargs="?", metavar="RUN|CHECKPOINT|DATA", help="folder of a run, .safetensors in it, or snapshots")
@@ -57,14 +59,14 @@ def _verify(options: argparse.Namespace) -> int:
         checks = verify_run(path, groups, console.print, corner_radius=options.corner_radius)
     else:
         for word in options.overrides:
-            if not word.startswith(("data.", "flow.nu=", "evals.limits.")):
-                raise PinnxError(f"override {word!r}: expected a key of data, flow.nu or evals.limits")
+            if not word.startswith(KEYS_OF_FILES):
+                raise PinnxError(f"override {word!r}: expected one of {', '.join(KEYS_OF_FILES)}")
         # A wrong order of the axes is a verdict here.
         given = [("data.check_orientation", False), *options.overrides, ("data.path", options.target)]
         checks = verify_flow(load_config(None, given), groups, console.print, corner_radius=options.corner_radius)
     if options.json:
         print(json.dumps([item.as_dict() for item in checks], allow_nan=False, indent=1))
-    console.print(verdicts_table(checks, verbose=options.verbose))
+    console.print(verdicts_table(checks))
     for line in notes(checks, verbose=options.verbose):
         console.print(line, soft_wrap=True)
     console.print(closing_line(checks), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The checks of a file of snapshots: mass, and momentum and energy where pressure and viscosity are known."""
+"""The checks of a file of snapshots: mass, momentum and energy where it has them, and conditions that are stated."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pinnx.evals.budgets import verify_budgets
 from pinnx.evals.checks import Check
 from pinnx.evals.jumps import corner_jumps
 from pinnx.evals.physics import ConservationChecker
+from pinnx.jobs.flow_boundary import boundary_checks
 from pinnx.jobs.load_case import load_snapshots
 from pinnx.jobs.verdicts import of_groups, unchecked
 from pinnx.physics.corners import Corner, corner_distance, left_out
@@ -30,7 +31,7 @@ def verify_flow(
     """The verdicts on the snapshots of a configuration.
 
     Args:
-        config: the section data, the viscosity and the limits are used.
+        config: the section data, the viscosity, the limits, boundaries and domain.periodic are used.
         groups: keys of `GROUPS`; empty: all that arrays can be asked.
         say: takes a word on what is being done.
         corner_radius: points nearer than this to a corner where two sides disagree do not count, units of length.
@@ -38,15 +39,16 @@ def verify_flow(
     Raises:
         PinnxError: what is wrong with the file; a group that arrays have nothing for; no such corner.
     """
-    if "boundary" in groups:
-        raise PinnxError("--boundary: expected a run, whose configuration says what holds at the boundary, got a file")
     snapshots = load_snapshots(config, say)
     if snapshots.times is None and snapshots.num_times > 1:
         raise PinnxError("data.arrays.t: expected the times of the frames, got none")
     corners = corner_jumps(snapshots.points[snapshots.in_flow], snapshots.velocity[:, snapshots.in_flow])
     if corner_radius is not None and not corners:
         raise PinnxError("--corner-radius: expected a corner of the box where two sides disagree, found none")
-    found = of_groups(groups, _checks(snapshots, config, corners, corner_radius))
+    made = [] if groups == {"boundary"} else _checks(snapshots, config, corners, corner_radius)
+    if "boundary" in groups or config.boundaries or config.domain.periodic:
+        made += boundary_checks(snapshots, config, corner_radius)
+    found = of_groups(groups, made)
     wrong = next((item for item in found if item.discretisation is not None and not item.passed), None)
     if wrong is not None and corners and corner_radius is None:
         places = ", ".join(f"({x:.4g}, {y:.4g})" for x, y in (corner.position for corner in corners))

@@ -57,38 +57,39 @@ def closing_line(checks: list[Check]) -> str:
 
 
 def notes(checks: list[Check], *, verbose: bool) -> list[str]:
-    """A line for each note, with all checks that have it; without ``verbose`` of those alone that did not pass."""
+    """A line for each note, with all checks that have it; without ``verbose`` of those alone that did not pass.
+
+    With ``verbose`` also the points, the own error and the worst place of each check.
+    """
     names: dict[str, list[str]] = {}
     for item in checks:
         if item.note and (verbose or not item.passed):
             names.setdefault(item.note, []).append(item.label)
-    return [f"{', '.join(labels)}: {note}" for note, labels in names.items()]
+    lines = [f"{', '.join(labels)}: {note}" for note, labels in names.items()]
+    return lines + [line for item in checks if verbose and (line := _details(item))]
 
 
-def verdicts_table(checks: list[Check], *, verbose: bool) -> Table:
-    """Each verdict with value, limit and unit; with ``verbose`` points, the check's own error and the worst place."""
-    table = Table()
-    table.add_column("check", no_wrap=True)
+def verdicts_table(checks: list[Check]) -> Table:
+    """Each verdict with value, limit and unit; and the value with all points, where some were left out."""
+    table = Table(show_edge=False)  # 80 columns are enough then
+    table.add_column("check", overflow="fold", min_width=max((len(item.name) for item in checks), default=0))
     whole = any(item.everywhere is not None for item in checks)
-    measured = ["value", *(["with all points"] if whole else []), "limit"]
-    for name in measured:
-        table.add_column(name, justify="right")
-    for name in ("unit", "verdict"):
-        table.add_column(name)
-    if verbose:
-        for name in ("points", "check's own error", "largest", "at"):
-            table.add_column(name, justify="right")
+    table.add_column("value", justify="right", no_wrap=True)
+    if whole:
+        table.add_column("all points", justify="right", no_wrap=True)
+    for name in ("limit", "verdict"):
+        table.add_column(name, no_wrap=True)
     for item in checks:
         value = "" if math.isnan(item.value) else number(item.value)
-        row = [item.label, value, *([_number(item.everywhere)] if whole else []), f"{item.limit:g}", item.unit]
-        row.append(item.status)
-        if verbose:
-            place = "" if item.worst_at is None else f"({', '.join(f'{x:.4g}' for x in item.worst_at)})"
-            points = "" if item.num_points is None else f"{item.num_points:,}"
-            row += [points, _number(item.discretisation), _number(item.worst), place]
-        table.add_row(*row)
+        everywhere = [] if not whole else ["" if item.everywhere is None else number(item.everywhere)]
+        table.add_row(item.label, value, *everywhere, f"{item.limit:g} {item.unit}".rstrip(), item.status)
     return table
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else number(value)
+def _details(item: Check) -> str:
+    parts = [] if item.num_points is None else [f"{item.num_points:,} points"]
+    if item.discretisation is not None:
+        parts.append(f"the check's own error is {number(item.discretisation)}")
+    if item.worst is not None and item.worst_at is not None:
+        parts.append(f"largest {number(item.worst)} at ({', '.join(f'{x:.4g}' for x in item.worst_at)})")
+    return f"{item.label}: {', '.join(parts)}" if parts else ""

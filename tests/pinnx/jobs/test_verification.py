@@ -134,10 +134,33 @@ def test_a_cavity_is_judged_away_from_the_corners_of_its_lid(
     assert part["status"] == "failed", "what is wrong away from the corners still counts"
     assert main(["verify", str(data), "data.axes=[x,y]", "--corner-radius", "0.6"]) == 1
     shown = capsys.readouterr().out
-    assert "with all" in shown
+    assert "all points" in shown
     assert "pde_residual_l2, momentum_balance, momentum_budget, energy_budget: no pressure" in shown
     assert "4 not checked: pde_residual_l2, momentum_balance, momentum_budget, energy_budget." in shown
     assert verified(stored(tmp_path), *NAMED, "--corner-radius", "0.1")[0] == 2, "no corner where sides disagree"
+
+
+def test_conditions_of_a_file_are_those_that_are_stated(verified: Verified, tmp_path: Path) -> None:
+    axis = np.linspace(0.0, 1.0, 33)
+    x, y = np.meshgrid(axis, axis, indexing="ij")
+    data = stored(tmp_path, x=axis, y=axis, u=lid(x, y), v=0 * x, p=0 * x)
+    grid, wall = ("data.axes=[x,y]", "--boundary"), "{where: {side: left}, u: 0.0, v: 0.0}"
+    top = "{where: {side: top}, u: 1.0, v: 0.0}"
+    status, checks, _ = verified(data, *grid, f"boundaries=[{top}]")
+    assert (status, [(item["part"], item["num_points"]) for item in checks]) == (0, [("u, top", 33), ("v, top", 33)])
+    status, checks, _ = verified(data, *grid, f"boundaries=[{top}, {wall}]")
+    assert (status, [item["status"] for item in checks]) == (1, ["passed", "passed", "failed", "passed"])
+    u = lid(x[:1], y[:1])[0, :-1]
+    assert checks[2]["value"] == pytest.approx(u.max())
+    assert checks[2]["worst_at"] == [0.0, pytest.approx(axis[u.argmax()])]
+    assert checks[0]["num_points"] == 32, "the corner where both disagree is no error of either"
+    status, checks, _ = verified(data, *grid, "boundaries=[{where: {expression: y == 0}, u: 0.0, v: 0.0}]")
+    assert (status, len(checks)) == (0, 2)
+    status, checks, _ = verified(data, *grid, "domain.periodic=[x]")
+    assert (status, [item["part"] for item in checks]) == (0, ["u, x", "v, x"])
+    status, checks, _ = verified(data, *grid, "domain.periodic=[y]")
+    assert (status, checks[0]["status"]) == (1, "failed")
+    assert verified(data, *grid, "boundaries=[{where: {side: top}, p: 0.0}]")[0] == 2, "the file has no pressure"
 
 
 def test_a_run_is_judged_from_its_folder_alone(
@@ -184,8 +207,8 @@ def test_a_file_of_a_run_is_named_as_such(
         ((), "verify: expected a run, a checkpoint or a file, got none"),
         (("nowhere",), "nowhere: expected a run, a checkpoint or a file, found nothing there"),
         ((".",), ".: expected a run, one of its checkpoints, or a file, found no config.yaml with it"),
-        (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, whose configuration"),
-        (("flow.npz", "train.steps=5"), "override 'train.steps=5': expected a key of data, flow.nu or evals.limits"),
+        (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, or a file with boundaries="),
+        (("flow.npz", "train.steps=5"), "override 'train.steps=5': expected one of data., flow.nu=, evals.limits."),
         (
             ("flow.npz", "data.pressure_frame=@frame", "data.axes=[x,y]", "data.arrays.p=p"),
             "pressure_frame: no attribute 'frame' in flow.npz",

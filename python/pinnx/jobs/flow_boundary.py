@@ -1,0 +1,123 @@
+"""The boundary conditions of a configuration, held against a file of snapshots: at its own points, frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pinnx.config import Config
+from pinnx.data.snapshots import Snapshots
+from pinnx.errors import PinnxError
+from pinnx.evals.boundaries import SAME_PLACE, BoundaryChecker
+from pinnx.evals.checks import Check
+from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
+from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.geometry import Bounds, Circle, PointSet, Side
+
+__all__ = ["boundary_checks"]
+
+# Nodes on a body are on its circle up to this share of the radius: they lie on chords of a mesh.
+ON_CIRCLE = 1e-3
+Array = NDArray[np.float64]
+
+
+def boundary_checks(snapshots: Snapshots, config: Config, corner_radius: float | None) -> list[Check]:
+    """``boundary_error_max`` of each prescribed component, and ``periodic_error_max``; of all frames the worst.
+
+    Args:
+        snapshots: the flow.
+        config: the sections boundaries and domain.periodic are used.
+        corner_radius: points nearer than this to a corner where two conditions disagree do not count; None: the corner.
+
+    Raises:
+        PinnxError: neither conditions nor periods; a condition without points in the file, or of values that it lacks.
+    """
+    if not config.boundaries and not config.domain.periodic:
+        raise PinnxError(
+            "--boundary: expected a run, or a file with boundaries= or domain.periodic= among the settings, got neither"
+        )
+    conditions = boundary_conditions(
+        [entry.model_dump() for entry in config.boundaries],
+        snapshots.bounds,
+        points=snapshots.points,
+        times=snapshots.times,
+        index_sets=snapshots.index_sets,
+    )
+    inside = snapshots.in_flow
+    speed = float(np.linalg.norm(snapshots.velocity[:, inside], axis=2).max())
+    checker = BoundaryChecker(points=snapshots.points[inside], speed=speed, limits=config.evals.limits.model_dump())
+    corners = discontinuity_corners(conditions, snapshots.bounds)
+    found = []
+    for number, condition in enumerate(conditions):
+        worst: dict[str, Check] = {}
+        for frame in range(snapshots.num_times):
+            at = snapshots.points if snapshots.times is None else _at(snapshots.points, snapshots.times[frame])
+            away = corner_distance(at, corners, tuple(snapshots.bounds)) > (corner_radius or 0.0)
+            rows = _on(condition, at, snapshots.bounds) & away & inside
+            for item in _of_frame(snapshots, checker, condition, frame, rows, at):
+                worst[item.part] = max(worst.get(item.part, item), item, key=lambda one: one.value)
+        if not worst:
+            raise PinnxError(f"boundaries.{number}: expected points of the file on {condition.where}, found none")
+        found += worst.values()
+    return found + _periodic(snapshots, config, checker)
+
+
+def _of_frame(
+    snapshots: Snapshots,
+    checker: BoundaryChecker,
+    condition: BoundaryCondition,
+    frame: int,
+    rows: NDArray[np.bool_],
+    at: Array,
+) -> list[Check]:
+    if not rows.any():
+        return []
+    fields = _fields(snapshots, frame)
+    values, mask = condition.targets(at[rows])
+    named = dict(zip(component_names(condition.bounds), values.T, strict=True))
+    wanted = {name: column for (name, column), known in zip(named.items(), mask, strict=True) if known}
+    if missing := set(wanted) - set(fields):
+        raise PinnxError(f"{condition.where}: expected values of {missing.pop()} at each time in the file, found none")
+    checks = checker.verify_dirichlet(fields, rows[snapshots.in_flow], wanted)
+    return [replace(item, part=f"{item.part}, {condition.where}") for item in checks]
+
+
+def _periodic(snapshots: Snapshots, config: Config, checker: BoundaryChecker) -> list[Check]:
+    """The worst frame of each field along each periodic axis."""
+    worst: dict[str, Check] = {}
+    for axis in config.domain.periodic:
+        for frame in range(snapshots.num_times):
+            for item in checker.verify_periodic(_fields(snapshots, frame), axis):
+                known = worst.get(item.part, item)
+                worst[item.part] = item if not known.value >= item.value else known  # a NaN stays
+    return list(worst.values())
+
+
+def _fields(snapshots: Snapshots, frame: int) -> dict[str, Array]:
+    inside = snapshots.in_flow
+    fields = dict(zip(("u", "v", "w"), snapshots.velocity[frame][inside].T, strict=False))
+    pressure = snapshots.pressure
+    if pressure is not None and len(pressure) == snapshots.num_times:
+        fields["p"] = pressure[frame][inside]
+    return fields
+
+
+def _at(points: Array, time: float) -> Array:
+    return np.column_stack([np.full(len(points), time), points])
+
+
+def _on(condition: BoundaryCondition, at: Array, bounds: Bounds) -> NDArray[np.bool_]:
+    """Which points [n, D] are on the place of a condition."""
+    where, axes = condition.where, list(bounds)
+    longest = max(high - low for axis, (low, high) in bounds.items() if axis != "t")
+    if isinstance(where, Side):
+        return np.asarray(np.abs(at[:, axes.index(where.axis)] - where.position(bounds)) <= SAME_PLACE * longest)
+    if isinstance(where, Circle):
+        x, y = (at[:, axes.index(axis)] - c for axis, c in zip("xy", where.center, strict=True))
+        return np.asarray(np.abs(np.hypot(x, y) - where.radius) <= ON_CIRCLE * where.radius)
+    assert isinstance(where, PointSet)
+    columns = at if where.timed or "t" not in axes else at[:, 1:]
+    return np.asarray(cKDTree(where.coordinates).query(columns)[0] <= SAME_PLACE * longest)

@@ -38,13 +38,13 @@ def peak_memory_gib() -> float:
 def gpu_utilisation() -> dict[str, float]:
     """Per cent of the last second or so in which a GPU in use computed, ``gpu_utilisation``, as NVML has it.
 
-    Empty without a GPU, and without NVML; the latter is a warning, once.
+    Empty without a GPU, and where NVML is absent or does not tell, as of a part of a GPU: a warning, once.
     """
     if not torch.cuda.is_initialized():
         return {}
     try:
         return {"gpu_utilisation": float(torch.cuda.utilization())}
-    except (ImportError, RuntimeError) as error:  # torch: no package, no driver library
+    except Exception as error:  # NVML's own class of errors is there only where its package is
         _warn_once(str(error))
         return {}
 
@@ -52,7 +52,7 @@ def gpu_utilisation() -> dict[str, float]:
 @functools.cache
 def _warn_once(reason: str) -> None:
     warnings.warn(
-        f"the GPU's utilisation is not recorded: {reason} (pip install 'pinn-ext[gpu]' brings nvidia-ml-py)",
+        f"the GPU's utilisation is not recorded: {reason} (it needs nvidia-ml-py: pip install 'pinn-ext[gpu]')",
         stacklevel=3,
     )
 

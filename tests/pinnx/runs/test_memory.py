@@ -44,3 +44,13 @@ def test_a_busy_gpu_is_asked_and_one_without_nvml_is_said_once(monkeypatch: pyte
     with pytest.warns(UserWarning, match=r"not recorded: nvidia-ml-py .*pip install 'pinn-ext\[gpu\]'"):
         assert gpu_utilisation() == {}
     assert gpu_utilisation() == {}, "without a second warning, which would be an error here"
+
+    class NVMLError(Exception):
+        pass
+
+    def not_supported() -> int:
+        raise NVMLError("Not Supported")
+
+    monkeypatch.setattr(torch.cuda, "utilization", not_supported)
+    with pytest.warns(UserWarning, match="not recorded: Not Supported"):
+        assert gpu_utilisation() == {}

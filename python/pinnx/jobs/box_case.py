@@ -49,19 +49,7 @@ def box_of(
     Raises:
         NotApplicableError: a flow in time or space, a body, or sides without a velocity.
     """
-    if "t" in bounds:
-        raise NotApplicableError("it solves steady flows, and this one changes in time")
-    if "z" in bounds:
-        raise NotApplicableError("it solves flows in the plane, and this one has three dimensions")
-    if config.problem.learn_forcing:
-        raise NotApplicableError("it knows the force, and here one is fitted")
-    if config.domain.periodic:
-        raise NotApplicableError(
-            f"it needs the velocity along all four sides, and {config.domain.periodic[0]} is periodic"
-        )
-    bodies = [str(c.where) for c in conditions if not isinstance(c.where, Side)] + ["a hole in the data"] * has_holes
-    if bodies:
-        raise NotApplicableError(f"it solves flows in a box without bodies, and here is something inside: {bodies[0]}")
+    _require_plane_box(config, conditions, bounds, has_holes)
     by_side = {side: [c for c in conditions if str(c.where) == side] for side in WALLS}
     if is_open(conditions):
         del by_side["right"]
@@ -88,6 +76,24 @@ def box_of(
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
     force = config.problem.forcing or (0.0, 0.0)
     return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None)
+
+
+def _require_plane_box(
+    config: Config, conditions: Sequence[BoundaryCondition], bounds: Bounds, has_holes: bool
+) -> None:
+    if "t" in bounds:
+        raise NotApplicableError("it solves steady flows, and this one changes in time")
+    if "z" in bounds:
+        raise NotApplicableError("it solves flows in the plane, and this one has three dimensions")
+    if config.problem.learn_forcing:
+        raise NotApplicableError("it knows the force, and here one is fitted")
+    if config.domain.periodic:
+        raise NotApplicableError(
+            f"it needs the velocity along all four sides, and {config.domain.periodic[0]} is periodic"
+        )
+    bodies = [str(c.where) for c in conditions if not isinstance(c.where, Side)] + ["a hole in the data"] * has_holes
+    if bodies:
+        raise NotApplicableError(f"it solves flows in a box without bodies, and here is something inside: {bodies[0]}")
 
 
 def is_open(conditions: Sequence[BoundaryCondition]) -> bool:

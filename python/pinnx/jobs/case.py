@@ -116,17 +116,7 @@ def make_case(
     Raises:
         PinnxError: one line that says what does not fit together.
     """
-    nu = config.problem.nu if config.problem.nu is not None else data_nu
-    if nu is None:
-        raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
-    if reference is not None and not reference.velocity.any():
-        raise PinnxError(f"{measured.source}: expected a flow, got a velocity of zero at every point and time")
-    steady = "t" not in data_bounds
-    if config.problem.steady is not None and config.problem.steady != steady:
-        raise PinnxError(
-            f"flow.steady: expected {str(steady).lower()} as the data {'has no' if steady else 'has'} times, "
-            f"got {str(config.problem.steady).lower()}"
-        )
+    nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
     bounds = _domain(config, data_bounds)
     conditions = boundary_conditions(
         [entry.model_dump() for entry in config.boundaries],
@@ -163,6 +153,28 @@ def make_case(
         pressure=measured.pressure,
         singular=singular,
     )
+
+
+def _checked(
+    config: Config,
+    data_bounds: dict[str, tuple[float, float]],
+    data_nu: float | None,
+    source: str,
+    reference: Snapshots | None,
+) -> tuple[float, bool]:
+    """The viscosity, and whether the flow is steady."""
+    nu = config.problem.nu if config.problem.nu is not None else data_nu
+    if nu is None:
+        raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
+    if reference is not None and not reference.velocity.any():
+        raise PinnxError(f"{source}: expected a flow, got a velocity of zero at every point and time")
+    steady = "t" not in data_bounds
+    if config.problem.steady is not None and config.problem.steady != steady:
+        raise PinnxError(
+            f"flow.steady: expected {str(steady).lower()} as the data {'has no' if steady else 'has'} times, "
+            f"got {str(config.problem.steady).lower()}"
+        )
+    return nu, steady
 
 
 def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -26,7 +26,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.metrics import errors_against
 from pinnx.models.field_model import FieldModel
 from pinnx.report.formatting import duration, enumeration, number, percent
-from pinnx.solvers import Fit, GridFields, NotApplicableError, Study, default_cells, polish
+from pinnx.solvers import Fit, GridFields, NoSteadyFlowError, NotApplicableError, Study, default_cells, polish
 
 __all__ = ["SecondOpinion", "second_opinion"]
 
@@ -94,8 +94,13 @@ def _solver(
         return _relative(found[:, :2][known], case.velocity[known]) if known.any() else None
 
     try:
-        for cells in _cells(config, case):
-            study, fit = solve_case(config, case, cells)
+        for cells in (tried := _cells(config, case)):
+            try:
+                study, fit = solve_case(config, case, cells)
+            except NoSteadyFlowError:
+                if cells != tried[-1]:
+                    continue
+                raise
             answer, missed = study.at(case.output.points), misfit(study.at(case.coordinates))
             apart = _relative(fields[:, :2], answer[:, :2])
             if study.error < SHOWN * apart and (missed or 0.0) < config.evals.limits.sensor_misfit:

@@ -171,22 +171,21 @@ def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None],
 
 
 def continued(flow: BoxFlow, start: Solved | None, nu: float, a: Array) -> Solved:
-    """The flow from a guess; None: from rest, at Reynolds numbers that grow to the one wanted.
+    """The flow from a guess; None: from a creeping one, at Reynolds numbers that grow to the one wanted.
 
     Raises:
         NoSteadyFlowError: no steady flow was found at some of them.
     """
-    at, growth = max(nu, 1 / FIRST_REYNOLDS) if start is None else nu, GROWTH
+    at, growth = nu, GROWTH
+    if start is None:  # not from rest at once, which may lead to a flow of the discrete equations alone
+        start, at = flow.newton(None, max(nu, 1.0), a, tol=ROUGH), max(nu, 1 / FIRST_REYNOLDS)
     while True:
         try:
             solved = flow.newton(start, at, a, tol=ROUGH if at > nu else FINE)
         except NoSteadyFlowError:
             growth = math.sqrt(growth)
-            if growth < LEAST_GROWTH or (start is not None and start.nu <= nu):
+            if growth < LEAST_GROWTH or start.nu <= nu:
                 raise
-            if start is None:
-                at *= GROWTH**2  # slower: without inertia the equations are linear
-                continue
         else:
             if at == nu:
                 return solved

@@ -14,8 +14,10 @@ from flow_files import TINY
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
+from pinnx.jobs.box_case import solve_case
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.second_opinion import SecondOpinion, second_opinion
+from pinnx.solvers import NoSteadyFlowError
 
 Tiny = Callable[..., Config]
 Ask = Callable[..., SecondOpinion]
@@ -140,6 +142,21 @@ def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: d
 def test_a_poor_network_is_judged_by_a_coarse_grid(ask: Ask) -> None:
     cells = {wrong: ask("solver.cells=null", wrong=wrong).facts["cells"] for wrong in (0.5, 0.001)}  # type: ignore[index]
     assert cells == {0.5: [27, 27], 0.001: [54, 54]}
+
+
+def test_where_the_coarse_grid_has_no_flow_the_fine_one_is_solved(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def solve(config: Config, case: Any, cells: int) -> Any:
+        if cells < none_below:
+            raise NoSteadyFlowError("none")
+        return solve_case(config, case, cells)
+
+    monkeypatch.setattr("pinnx.jobs.second_opinion.solve_case", solve)
+    none_below = 54
+    facts = ask("solver.cells=null", wrong=0.5).facts
+    assert facts is not None
+    assert facts["cells"] == [54, 54]
+    none_below = 60
+    assert ask("solver.cells=null", wrong=0.5).note == "Solver: no answer: none."
 
 
 def test_the_networks_field_is_polished_also_with_its_own_velocity_along_sides(ask: Ask) -> None:

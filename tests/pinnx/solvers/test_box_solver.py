@@ -207,3 +207,20 @@ def test_a_block_that_cannot_be_solved_is_refused() -> None:
     for block in (((1.0, 2.0), (0.5, 1.5)), ((0.0, 1.0), (0.0, 0.5))):
         with pytest.raises(NotApplicableError, match="blocks that touch a side through which nothing flows there"):
             solve_box(step(blocks=(block,)), 18)
+
+
+def test_a_blunt_inlet_on_a_coarse_grid_has_the_flow_of_the_fine_one() -> None:
+    """From rest at once, Newton's method finds another solution of the equations on 32 x 8 cells, six times as fast."""
+
+    def blunt(y: Array) -> Array:
+        return np.column_stack([1 - np.abs(2 * y - 1) ** 8, 0 * y])
+
+    def rest(along: Array) -> Array:
+        return np.zeros((len(along), 2))
+
+    bounds = {"x": (0.0, 4.0), "y": (0.0, 1.0)}
+    sides = Walls({"left": blunt, "bottom": rest, "top": rest})
+    study = solve_box(BoxProblem(bounds, 0.01, [sides], Scales(1.5, 1.3)), 36)
+    at = np.array([[2.0, 0.5], [4.0, 0.5]])
+    np.testing.assert_allclose(study.at(at)[:, 0], [1.264, 1.320], atol=0.01)
+    assert np.abs(study.grids[0].columns["u"]).max() < 1.5

@@ -148,7 +148,7 @@ def _said(facts: Mapping[str, Any], study: Study, leaves: bool) -> str:
             f"{name} = {number(item['value'])} (standard error {number(item['standard_error'], 1)})"
             for name, item in facts["found"].items()
         ]
-        given = f"It was given equations, sides and sensors, and found from these {enumeration(listed)}."
+        given = f"It was given equations, sides and sensors, and found from these: {enumeration(listed)}."
     if leaves:
         given += " On the right the flow leaves in parallel, at a constant pressure."
     return (

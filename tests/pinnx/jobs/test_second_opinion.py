@@ -83,7 +83,7 @@ def test_an_unknown_viscosity_and_the_speed_of_a_side_are_found_for_the_whole_ru
     assert found["factor of the velocity along the top side"]["value"] == pytest.approx(0.5, rel=0.05)
     assert 0 < found["nu"]["standard_error"] < 0.02
     assert opinion.errors["solver"]["velocity"] < 0.01
-    assert "and found from these factor of the velocity along the top side = " in opinion.note
+    assert "and found from these: factor of the velocity along the top side = " in opinion.note
     assert "with no more than these numbers fitted" in opinion.note
     lid = np.column_stack([np.linspace(-0.5, 0.5, 9), np.full(9, 0.5)])
     for unknown in ((), ("solver.unknown=[top]",)):

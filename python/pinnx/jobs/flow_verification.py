@@ -45,6 +45,8 @@ def verify_flow(
     corners = corner_jumps(snapshots.points[snapshots.in_flow], snapshots.velocity[:, snapshots.in_flow])
     if corner_radius is not None and not corners:
         raise PinnxError("--corner-radius: expected a corner of the box where two sides disagree, found none")
+    if not _on_grid(snapshots) and groups != {"boundary"}:
+        say("not a grid without holes: net_flux and the budgets of sub-boxes are not among the checks")
     made = [] if groups == {"boundary"} else _checks(snapshots, config, corners, corner_radius)
     if "boundary" in groups or config.boundaries or config.domain.periodic:
         made += boundary_checks(snapshots, config, corner_radius)

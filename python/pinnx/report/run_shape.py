@@ -63,6 +63,18 @@ class _Ensemble(_Loose):
     coverage_of: StrictStr
 
 
+class _BesideNorms(_Loose):
+    rmse: float
+    largest: float
+    worst_at: list[float]
+
+
+class _Force(_Loose):
+    center: list[float]
+    drag: float
+    lift: float
+
+
 class RunMetrics(_Loose):
     """metrics.json."""
 
@@ -76,6 +88,8 @@ class RunMetrics(_Loose):
     found: dict[str, _Found] | None = None
     held_out: _HeldOut | None = None
     error_estimates: dict[str, Number] | None = None
+    beside_norms: _BesideNorms | None = None
+    forces: list[_Force] | None = None
     ensemble: _Ensemble | None = None
     versions: dict[str, Any] | None = None
     notes: list[StrictStr] | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pinnx.report.beside_errors import beside_errors
 from pinnx.report.formatting import Html, duration, join, number, percent, table, tag
 
 __all__ = ["STATUSES", "checks_table", "datum", "errors_table", "facts_table", "sensors_table", "status_of"]
@@ -91,7 +92,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     """The relative L2 errors, beside those of the baselines where there are any, and what these were given."""
     errors: Mapping[str, float] = metrics.get("relative_l2") or {}
     if not errors:
-        return join(_paragraphs(_without_reference(metrics), _estimates(metrics), metrics.get("solver_note")))
+        return join(_paragraphs(_without_reference(metrics), *beside_errors(metrics), metrics.get("solver_note")))
     baselines, descriptions = metrics.get("baseline") or {}, metrics.get("descriptions") or {}
     rows = [
         (
@@ -103,7 +104,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
     ]
     header = ("quantity", "reconstruction", *baselines)
     own_error = _own_error(metrics.get("reference_error"))
-    notes = (metrics.get("baseline_note"), metrics.get("solver_note"), own_error, _estimates(metrics))
+    notes = (metrics.get("baseline_note"), metrics.get("solver_note"), own_error, *beside_errors(metrics))
     return join((table("Relative L2 error over all points and times", header, rows), *_paragraphs(*notes)))
 
 
@@ -114,15 +115,6 @@ def _paragraphs(*notes: str | None) -> list[Html]:
 def _own_error(error: float | None) -> str | None:
     """What the reference can tell apart."""
     return None if error is None else f"The reference itself is {percent(error)} from the truth, by its own account."
-
-
-def _estimates(metrics: Mapping[str, Any]) -> str | None:
-    """What the run says of its error without looking at a reference."""
-    found = metrics.get("error_estimates") or {}
-    if not found:
-        return None
-    listed = ", ".join(f"{percent(value)} ({name})" for name, value in found.items() if value is not None)
-    return f"Estimates of the error of the velocity that use no reference, none of them a bound: {listed}."
 
 
 def _without_reference(metrics: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pinnx.report.beside_errors import beside_errors
 from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
 
 PASSED, FAILED = "verdict passed", "verdict failed"
@@ -114,3 +115,18 @@ def test_sensors() -> None:
     markup = sensors_table(np.array([[0.125, 2.0], [3.0, 1 / 3]]))
     assert markup.count("<tr>") == 3
     assert f'<data value="{1 / 3!r}">0.33333</data>' in markup
+
+
+def test_what_stands_beside_the_errors_is_said_and_nothing_is_made_up() -> None:
+    metrics = {
+        "beside_norms": {"rmse": 0.1, "largest": 0.4, "worst_at": [1.0, 2.5], "resolved_wavenumber": 6.0}
+        | {"highest_wavenumber": 60.0},
+        "forces": [{"center": [0.0, 0.5], "drag": 1.55, "lift": 0.01, "drag_of_box": 1.56}],
+        "error_estimates": {"residual": 0.02},
+    }
+    worst, waves, forces, estimates = beside_errors(metrics)
+    assert worst.startswith("The largest error of the velocity is 0.4, at (1, 2.5)")
+    assert "Up to a wavenumber of 6 " in waves
+    assert "(0, 0.5) has a drag coefficient of 1.55 (1.56 from a box around it)" in forces
+    assert estimates.endswith("none of them a bound: 2\N{NO-BREAK SPACE}% (residual).")
+    assert list(beside_errors({"beside_norms": None, "forces": []})) == []

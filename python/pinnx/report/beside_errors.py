@@ -1,0 +1,39 @@
+"""Sentences beside the errors of a run: the worst place, the waves that are there, forces, estimates of the error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pinnx.report.formatting import number, percent
+
+__all__ = ["beside_errors"]
+
+
+def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """What metrics.json has of them, a paragraph each."""
+    found = metrics.get("beside_norms") or {}
+    if found:
+        yield (
+            f"The largest error of the velocity is {number(found['largest'])}, at ({_place(found['worst_at'])}); the "
+            f"root mean square of the error is {number(found['rmse'])}."
+        )
+    if "resolved_wavenumber" in found:
+        yield (
+            f"Up to a wavenumber of {number(found['resolved_wavenumber'])} the energy spectrum is within a factor of 2 "
+            f"of that of the reference; the grid reaches {number(found['highest_wavenumber'])}."
+        )
+    for body in metrics.get("forces") or ():
+        box = f" ({number(body['drag_of_box'])} from a box around it)" if "drag_of_box" in body else ""
+        yield (
+            f"The body at ({_place(body['center'])}) has a drag coefficient of {number(body['drag'])}{box} and a lift "
+            f"coefficient of {number(body['lift'])}."
+        )
+    estimates = metrics.get("error_estimates") or {}
+    if estimates:
+        listed = ", ".join(f"{percent(value)} ({name})" for name, value in estimates.items() if value is not None)
+        yield f"Estimates of the error of the velocity that use no reference, none of them a bound: {listed}."
+
+
+def _place(place: list[float]) -> str:
+    return ", ".join(f"{x:.4g}" for x in place)

@@ -86,6 +86,7 @@ STRATEGIES: dict[str, list[str]] = {
     "a larger viscosity first": [
         "train.curriculum=[{until: 0.2, numbers: {nu: 0.01}}, {until: 0.4, numbers: {nu: 0.003}}]"
     ],
+    "warm start": ["train.warm_start=solver"],
     LONGER: ["train.steps=8000"],
 }
 # In other cases they would be the preset, or refused: strategy -> what the names of its cases begin with.
@@ -95,6 +96,7 @@ ONLY = {
     "points at walls": ("cavity",),
     "windows of the time": ("wake", "demo"),
     "a larger viscosity first": ("cavity re3200", "cavity re1000, no"),
+    "warm start": ("cavity",),
     LONGER: ("cavity",),
     "hard boundaries": ("cavity",),
     "harmonics": ("demo",),

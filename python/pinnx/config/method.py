@@ -292,6 +292,11 @@ class Train(Section):
         "learning rate at the start of a force that is fitted, in units of its guess, or of nu U / L^2 where that is "
         "larger; null = ten times lr",
     )
+    estimate_at: tuple[Inner, ...] = setting(
+        (0.5, 0.8),
+        "shares of the steps after which a viscosity or a force that is fitted is put where the loss would take it, "
+        "and held while the fields follow (docs/training.md); [] = it follows its gradient; with data_loss squares",
+    )
     betas: tuple[Factor, Factor] = setting((0.95, 0.95), "decay of the first and second moments")
     precondition_frequency: Count = setting(5, "steps from one preconditioner of SOAP to the next")
     collocation_points: Count = setting(2048, "points for the residuals, fresh in each step")

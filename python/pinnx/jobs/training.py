@@ -15,6 +15,7 @@ from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.phases_of_training import phases_of
 from pinnx.jobs.run_recorder import RunRecorder
+from pinnx.physics.equations import EquationTerm
 from pinnx.runs.progress import TrainingProgress
 from pinnx.train.guard import Guard
 from pinnx.train.hooks import Hook
@@ -50,6 +51,8 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float],
         guard: judges the training at its checkpoints; None: nothing does.
     """
     settings = config.train
+    numbers = any(list(term.equations.parameters()) for term in problem.terms if isinstance(term, EquationTerm))
+    estimated = numbers and settings.data_loss == "squares"
     problem.use_streams(settings.streams)
     return Trainer(
         problem,
@@ -62,6 +65,7 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float],
         precision=_precision(settings),
         retries=settings.retries,
         guard=guard,
+        estimate_at=settings.estimate_at if estimated else (),
     )
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from pinnx.losses.weighting import LossWeights, Probes
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.guard import Guard
+from pinnx.train.held_numbers import HeldNumbers
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import deferred_interrupt
 from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finite
@@ -84,6 +85,8 @@ class Trainer:
         precision: step -> precision of its matrix products, or "auto"; see `PrecisionPolicy`.
         retries: how often ``run`` takes the steps before a loss that is not finite again, each time half as large.
         guard: judges the physics at each checkpoint; None: nothing does.
+        estimate_at: shares of the steps after which numbers of the equations are put to their estimates, where the
+            problem learns some and its loss is a sum of squares; see `HeldNumbers`.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -105,6 +108,7 @@ class Trainer:
         precision: Mapping[int, object] | Literal["auto"] = MappingProxyType({0: "float32"}),
         retries: int = 3,
         guard: Guard | None = None,
+        estimate_at: Sequence[float] = (),
     ) -> None:
         like = problem.model.frequencies
         self.problem = problem
@@ -113,6 +117,7 @@ class Trainer:
         self.precision = PrecisionPolicy(precision, problem.model)
         self.precision.report = self.note
         self.clock = Clock()
+        self._held = HeldNumbers(problem, self.weights, steps=steps, shares=estimate_at) if estimate_at else None
         # The phases first: parameters have the dtype of their phase before they take a state.
         self.parts: dict[str, Stateful] = {
             "phases": self.phases,
@@ -121,6 +126,7 @@ class Trainer:
             "weights": self.weights,
             "clock": self.clock,
             **({} if guard is None else {"guard": guard}),
+            **({} if self._held is None else {"held": self._held}),
         }
         self.guard = guard
         self.steps = steps
@@ -281,6 +287,8 @@ class Trainer:
             self.method.update(batch)
         self.clock.step += 1
         self.problem.adapt(self.step)
+        if self._held is not None and (found := self._held.adapt(self.step, self.phases)):
+            self.note(found)
 
     def _adapt_weights(self, batch: Batch) -> None:
         if self.weights.strategies:

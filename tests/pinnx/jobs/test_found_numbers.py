@@ -32,6 +32,8 @@ train:
 evals: {points: 500, grid: 8}
 """
 
+SLOW = ("train.lr_forcing=1e-6", "flow.forcing=[0.92, 0.0]")
+
 Channel = Callable[..., Config]
 
 
@@ -69,12 +71,27 @@ def test_a_force_is_found(channel: Channel, tmp_path: Path, no_report: None) -> 
 
 def test_the_estimate_goes_where_the_number_has_not_gone(channel: Channel, tmp_path: Path, no_report: None) -> None:
     """Next to no learning rate of its own (the last one is that of all) leaves it 15 % off; the fields know better."""
-    metrics = reconstruct(channel("train.lr_forcing=1e-6", "flow.forcing=[0.92, 0.0]"), tmp_path / "run")
+    metrics = reconstruct(channel(*SLOW, "train.estimate_at=[]"), tmp_path / "run")
     found = metrics["found"]["forcing_x"]
     assert 0.91 < found["value"] < 0.93
     assert found["estimate"]["value"] == pytest.approx(FORCE, rel=0.02)
     assert found["estimate"]["low"] < FORCE < 0.92 <= found["estimate"]["high"]
     assert metrics["nu"] == NU
+
+
+def test_a_number_is_put_to_its_estimate_and_held(channel: Channel, tmp_path: Path, no_report: None) -> None:
+    """Where its learning rate leaves it off; a run that is resumed behind the estimate has the same bits."""
+    config = channel(*SLOW, "train.estimate_at=[0.5]", "train.steps=300", "train.checkpoint_every=225")
+    metrics = reconstruct(config, tmp_path / "run")
+    history = history_columns(tmp_path / "run" / "history.jsonl")
+    before, after = (history["forcing_x"][late] for late in (history["step"] < 150, history["step"] > 150))
+    assert before.min() > 0.91
+    assert np.unique(after).tolist() == [pytest.approx(FORCE, rel=0.05)]
+    assert "step 150: forcing_x held at its estimate" in metrics["notes"]
+    (tmp_path / "run" / "report.html").unlink()
+    resume(tmp_path / "run", step=225)
+    again = history_columns(tmp_path / "run" / "history.jsonl")
+    assert again["loss/total"].tolist() == history["loss/total"].tolist()
 
 
 def test_a_resumed_run_finds_the_same_bits(channel: Channel, tmp_path: Path, no_report: None) -> None:

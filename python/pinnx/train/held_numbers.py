@@ -1,0 +1,85 @@
+"""Numbers that a training finds are put where the loss would take them, and held there while the fields follow.
+
+Along the valley in which a viscosity and its fields move together the gradient is small, and the viscosity follows the
+fields. The step of Gauss-Newton along it (`number_estimates.py`) knows where it ends. Put there alone, the viscosity
+would be back after some steps, so it is held until the next estimate, or to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnx.errors import PinnxError
+from pinnx.losses.weighting import LossWeights
+from pinnx.physics.equations import EquationTerm
+from pinnx.train.number_estimates import number_estimates
+from pinnx.train.phases import Phases
+from pinnx.train.problem import Problem
+
+__all__ = ["HeldNumbers"]
+
+
+class HeldNumbers:
+    """Sets numbers of the equations to their estimates, in place.
+
+    Args:
+        problem: with equations that learn numbers; its loss is a sum of squares.
+        weights: of its columns.
+        steps: of the whole training.
+        shares: of the steps, after which each number is estimated; one that has no estimate then follows its gradient.
+    """
+
+    def __init__(self, problem: Problem, weights: LossWeights, *, steps: int, shares: Sequence[float]) -> None:
+        self._problem, self._weights, self._steps = problem, weights, steps
+        self._at = {max(1, round(share * steps)) for share in shares}
+        self._held: dict[str, Tensor] = {}
+
+    def adapt(self, step: int, phases: Phases) -> str:
+        """After so many steps: estimates what is due, and puts back what is held.
+
+        Returns:
+            A sentence where something was estimated, else an empty text.
+        """
+        if phases.method.searches:  # it moves the numbers with the network, and compares losses
+            self._held = {}
+            return ""
+        found = self._estimate(step, phases) if step in self._at else ""
+        parameters = self._parameters()
+        with torch.no_grad():
+            for name, value in self._held.items():
+                parameters[name].copy_(value)
+        return found
+
+    def _estimate(self, step: int, phases: Phases) -> str:
+        state = phases.state_dict()
+        try:
+            # Points that no step draws.
+            found = number_estimates(self._problem, self._weights.values, self._steps + step)
+        except PinnxError as error:
+            return f"step {step}: no estimate of the numbers that are found: {error}"
+        finally:
+            phases.load_state_dict(state)  # parameters were in float64: a captured graph has lost them
+        self._held = {
+            name: torch.tensor(item.value, dtype=torch.float64) for name, item in found.items() if item is not None
+        }
+        said = []
+        for name, item in found.items():
+            number = name.removeprefix("log_").replace("force_", "forcing_")
+            said.append(f"{number} {'held at its estimate' if item is not None else 'not determined yet'}")
+        return f"step {step}: {', '.join(said)}"
+
+    def _parameters(self) -> Mapping[str, Tensor]:
+        terms = [term for term in self._problem.terms if isinstance(term, EquationTerm)]
+        return {name: number for term in terms for name, number in term.equations.named_parameters()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The numbers that are held, by the names of their parameters."""
+        return {"held": dict(self._held)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what ``state_dict`` gave."""
+        self._held = dict(state["held"])

@@ -60,6 +60,7 @@ GATES: Mapping[str, Gate] = MappingProxyType(
             1e-6, "U^2", "growth of the kinetic energy where nothing drives the flow", red=10.0, in_runs=False
         ),
         "memory": Gate(2.0, "of the start", "memory of the process while it trains", in_runs=False),
+        "dropped_terms": Gate(0.5, "", "columns of the loss that have lost their weight", in_runs=False),
         "gradient_finite": Gate(1.0, "", "numbers of loss and gradients that are not finite", in_runs=False),
         # Shares of layers: networks of 2 to 8 layers, 16 to 256 wide, begin with 0.3 to 35. float32
         # resolves shares of 1e-6.

@@ -2,17 +2,24 @@
 
 What is trained must not judge itself: a term whose numbers change while it trains (a viscosity by accident) is held
 against a copy. Numbers that are to change, found or set by a curriculum, are those of the training.
+
+Memory and speed are held against those of evals.baseline where that is of this machine, else of the start of the run.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from statistics import median
+
+from torch import distributed
 
 from pinnx.config import Config
 from pinnx.evals.checks import Check, check
 from pinnx.jobs.case import Case
 from pinnx.jobs.metrics import checks_at_points
+from pinnx.jobs.outputs import versions
+from pinnx.jobs.recorded_baseline import Baseline
 from pinnx.physics.term import Term
 from pinnx.runs.memory import memory_now
 from pinnx.train.guard import Guard
@@ -43,14 +50,25 @@ def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
     judges = [_judge(term, changing) for term in problem.checked]
     trained = len(problem.terms)
     fixed = Problem(problem.model, judges[:trained], fields=problem.fields, checks=judges[trained:])
-    memory = _memory()
+    usual = _usual(config, problem)
+    memory = _memory(usual.get("peak_memory_gib"))
 
     def checks() -> list[Check]:
         fixed.to_dtype(problem.model.frequencies.dtype)  # that of the phase at hand
         found = checks_at_points(config, case, fixed, POINTS)
         return [*(item for item in found if item.name in JUDGED), memory()]
 
-    return Guard(checks, worse=settings.worse, returns=settings.returns)
+    group = distributed.group.WORLD if distributed.is_available() and distributed.is_initialized() else None
+    return Guard(checks, worse=settings.worse, returns=settings.returns, speed=usual.get("steps_per_s"), group=group)
+
+
+def _usual(config: Config, problem: Problem) -> dict[str, float]:
+    """The performance of the baseline, the median of its runs; empty without one of this machine."""
+    if config.evals.baseline is None:
+        return {}
+    baseline = Baseline.read(config.evals.baseline)
+    here = versions(problem.model.frequencies.device)
+    return {name: median(values) for name, values in baseline.performance.items()} if baseline.device == here else {}
 
 
 def _judge(term: Term, changing: bool) -> Term:
@@ -59,9 +77,9 @@ def _judge(term: Term, changing: bool) -> Term:
     return term if changing or list(trained) else copy.deepcopy(term)
 
 
-def _memory() -> Callable[[], Check]:
-    """The memory of the process by that at the first call."""
-    first: list[float] = []
+def _memory(usual: float | None) -> Callable[[], Check]:
+    """The memory of the process by what is usual, else by that at the first call."""
+    first = [] if usual is None else [usual]
 
     def check_memory() -> Check:
         now = max(memory_now().values())

@@ -131,13 +131,13 @@ class RunRecorder(Hook):
             last = "there is none" if self.saved_step is None else f"the last one is of step {self.saved_step}"
             self._warn(self._folder.checkpoints, f"step {state['clock']['step']} was not saved, {last}", error)
 
-    def on_incident(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
-        folder, name = self._folder.incidents, f"step-{incident['step']:08d}"
+    def on_incident(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None:
+        folder, name = self._folder.incidents, f"{incident['number']:02d}-step-{incident['step']:08d}"
         try:
             folder.mkdir(exist_ok=True)
             write_text(folder / f"{name}.json", json.dumps(incident, indent=1) + "\n")
-            if state is not None:
-                save_checkpoint(folder / f"{name}.safetensors", state)
+            for word, state in states.items():
+                save_checkpoint(folder / f"{name}-{word}.safetensors", state)
         except OSError as error:
             self._warn(folder, f"the incident at step {incident['step']} was not saved", error)
 

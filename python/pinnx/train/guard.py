@@ -6,13 +6,16 @@ raises no alarm, nor does one that wavers about a line, nor a number that was sm
 the state of the last checkpoint without a crossing, and continues differently:
 
     1st return    steps of half their size
-    2nd           the matrix products in IEEE float32 too, where they were rounded
+    2nd           a higher precision too: IEEE float32 where the matrix products were rounded, else float64
     3rd           the configured weights too, in place of those that adapt
     then          it stops, with the state of the last good checkpoint
 
-What cannot be done (products that are IEEE already, weights that are fixed) is left out; steps are halved once more.
-Each return is an incident: what crossed, what was done, and at the next checkpoint whether it helped. A training that
-has twice in a row become slower than ``SLOW`` times its speed at the start says so, and continues.
+What cannot be done (a training in float64, weights that are fixed) is left out; steps are halved once more.
+Each return is an incident: what crossed which line, both states, what the training was, what was done, and at the next
+checkpoint whether it helped. A training that has twice in a row become slower than ``SLOW`` times its speed at the
+start, or of its baseline, says so, and continues.
+
+Ranks that train together return together: what crossed on one has crossed on all.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check
+from pinnx.evals.checks import Check, check
 from pinnx.losses.weighting import LossWeights
+from pinnx.train.phases import Phases
 from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Problem
 from pinnx.train.stateful import copy_of
@@ -37,7 +41,7 @@ __all__ = ["Guard", "PhysicsLostError"]
 # shows as 3 to 4 times the misfit after 30 steps, and more later.
 WORSE = 3.0
 RETURNS = 3
-ABSOLUTE = ("memory",)  # a ratio to the start already
+ABSOLUTE = ("memory", "dropped_terms")  # relative to the start, or to what was configured, already
 # A viscosity that the fields ask for says nothing before it is near the one used: of a young network it is noise.
 TELLS_BELOW = {"viscosity_misfit": 0.25}
 SMALLER = 0.5
@@ -55,6 +59,7 @@ class Guarded(Protocol):
     precision: PrecisionPolicy
     weights: LossWeights
     numbers: Tensor
+    phases: Phases
 
     @property
     def method(self) -> Method: ...
@@ -71,7 +76,7 @@ class Guarded(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def tell(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None: ...
+    def tell(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None: ...
 
 
 class Guard:
@@ -81,22 +86,32 @@ class Guard:
         checks: gives the verdicts on the model as it is, at the same points each time.
         worse: what a value beyond its red line is of the last good one before it counts as lost, > 1.
         returns: in a row, before the training stops.
+        speed: steps in a second of the baseline; None: that of this training at the start.
+        group: ranks that train together and judge at the same steps; None: this process alone.
 
     Attributes:
         good: the state of all parts at the last checkpoint without a crossing; None before the first.
         incidents: one dictionary for each return.
     """
 
-    def __init__(self, checks: Callable[[], Sequence[Check]], *, worse: float = WORSE, returns: int = RETURNS) -> None:
+    def __init__(
+        self,
+        checks: Callable[[], Sequence[Check]],
+        *,
+        worse: float = WORSE,
+        returns: int = RETURNS,
+        speed: float | None = None,
+        group: distributed.ProcessGroup | None = None,
+    ) -> None:
         if not worse > 1 or returns < 0:
             raise PinnxError(f"guard: expected worse > 1 and returns >= 0, got {worse:g} and {returns}")
-        self._checks, self._worse, self._returns = checks, worse, returns
+        self._checks, self._worse, self._returns, self._group = checks, worse, returns, group
         self.good: dict[str, Any] | None = None
         self.incidents: list[dict[str, Any]] = []
         self._values: dict[str, tuple[float, float]] = {}  # at the last two good checkpoints
         self._in_a_row = 0
         self._clock = (0, 0.0)  # step and time of the last judgement
-        self._speed: float | None = None  # steps in a second, at the start
+        self._speed = speed  # steps in a second, of the baseline or at the start
         self._slow = 0  # judgements in a row since it is slower
 
     def begin(self, trainer: Guarded) -> None:
@@ -112,7 +127,7 @@ class Guard:
         """
         if slow := self._slower(trainer.step, trainer.train_s):
             trainer.note(slow)
-        crossed = self._crossed()
+        crossed = self._on_all_ranks(self._crossed(trainer.weights))
         if not crossed:
             self.good = copy_of(trainer.state_dict())
             if self._in_a_row:
@@ -127,28 +142,30 @@ class Guard:
     def _return(self, trainer: Guarded, crossed: list[dict[str, Any]]) -> None:
         assert self.good is not None
         lost, back, left = trainer.step, int(self.good["clock"]["step"]), copy_of(trainer.state_dict())
-        losses = dict(zip(trainer.problem.names, trainer.numbers[1:-1].tolist(), strict=True))
-        facts = {"loss": losses, "precision": trainer.precision.precision, "method": trainer.method.logged()}
+        facts = _facts(trainer)
         trainer.go_back(self.good)
-        if self._in_a_row >= self._returns:
+        stops = self._in_a_row >= self._returns
+        self._in_a_row += 0 if stops else 1
+        done = "stopped" if stops else self._otherwise(trainer, lost)
+        number = len(self.incidents) + 1
+        incident = {"number": number, "step": lost, "returned_to": back, "crossed": crossed, **facts, "done": done}
+        self.incidents.append({**incident, "helped": None})
+        trainer.tell(self.incidents[-1], {"bad": left, "good": self.good})
+        if stops:
             found = ", ".join(f"{i['name']} {_shown(i['value'])} after {_shown(i['before'])}" for i in crossed)
             raise PhysicsLostError(
                 f"step {lost}: the physics is lost ({found}) after {self._in_a_row} returns to step {back}; "
                 "see the folder incidents, and try a smaller train.lr"
             )
-        self._in_a_row += 1
-        done = self._otherwise(trainer, lost)
-        incident = {"step": lost, "returned_to": back, "crossed": crossed, **facts, "done": done, "helped": None}
-        self.incidents.append(incident)
-        trainer.tell(incident, left)
-        names = ", ".join(item["name"] for item in crossed)
+        names = ", ".join(dict.fromkeys(item["name"] for item in crossed))
         trainer.note(f"step {lost}: {names} beyond the red line; again from step {back}, with {done}")
 
     def _otherwise(self, trainer: Guarded, lost: int) -> str:
         """Changes how the training continues, by how often it has returned. Returns what is different, in words."""
         done = []
-        if self._in_a_row > 1 and trainer.precision.give_up(trainer.step, f"the physics was lost at step {lost}"):
-            done.append("IEEE products")
+        reason = f"the physics was lost at step {lost}"
+        if self._in_a_row > 1 and (higher := trainer.precision.rise(trainer.step, reason, trainer.phases.dtype)):
+            done.append(higher)
         if self._in_a_row > 2 and trainer.weights.hold():
             done.append("configured weights")
         factor = SMALLER ** (self._in_a_row - len(done))
@@ -157,25 +174,28 @@ class Guard:
 
     def _close(self, trainer: Guarded, *, helped: bool) -> None:
         self.incidents[-1]["helped"] = helped
-        trainer.tell(self.incidents[-1], None)
+        trainer.tell(self.incidents[-1], {})
 
-    def _crossed(self) -> list[dict[str, Any]]:
+    def _crossed(self, weights: LossWeights) -> list[dict[str, Any]]:
         """Checks the model: what crossed its line, with the values then and now; empty where all is well."""
-        worst = _worst(self._checks())
+        worst = _worst([*self._checks(), _dropped(weights)])
         lost = {name: item for name, item in worst.items() if self._lost(name, item)}
         if not lost:
             self._values = {
                 name: (self._values.get(name, (math.nan, math.nan))[1], item.value) for name, item in worst.items()
             }
         return [
-            {
-                "name": name,
-                "value": item.as_dict()["value"],
-                "before": self._before(name),
-                "red_line": item.red_line,
-            }
+            {"name": name, "value": _finite(item.value), "before": self._before(name), "red_line": item.red_line}
             for name, item in lost.items()
         ]
+
+    def _on_all_ranks(self, crossed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What crossed on any rank, with its number; each rank calls it at the same step."""
+        if self._group is None:
+            return crossed
+        found: list[Any] = [None] * self._group.size()
+        distributed.all_gather_object(found, crossed, group=self._group)
+        return [{**item, "rank": rank} for rank, part in enumerate(found) for item in part]
 
     def _slower(self, step: int, train_s: float) -> str:
         """A sentence where the training has become slow since the start; else empty."""
@@ -188,7 +208,7 @@ class Guard:
         self._slow = 0 if speed >= SLOW * self._speed else self._slow + 1
         if self._slow != 2:
             return ""
-        return f"step {step}: {speed:.3g} steps/s since step {before}, after {self._speed:.3g} at the start"
+        return f"step {step}: {speed:.3g} steps/s since step {before}, below {SLOW:g} of {self._speed:.3g}"
 
     def state_dict(self) -> dict[str, Any]:
         """The values of the last two good checkpoints, the incidents, and how many returns were in a row."""
@@ -216,6 +236,30 @@ class Guard:
     def _before(self, name: str) -> float | None:
         """The larger of the last two good values; None where there are fewer."""
         return _finite(max(self._values.get(name, (math.nan, math.nan))))
+
+
+def _facts(trainer: Guarded) -> dict[str, Any]:
+    """What the training was when the physics was lost: losses, precision, and the options in force."""
+    weights = trainer.weights
+    return {
+        "loss": dict(zip(trainer.problem.names, map(_finite, trainer.numbers[1:-1].tolist()), strict=True)),
+        "precision": trainer.precision.precision,
+        "options": {
+            "phase": trainer.phases.names[trainer.phases.number],
+            "dtype": str(trainer.phases.dtype).removeprefix("torch."),
+            "products": trainer.phases.objective.products,
+            "method": trainer.method.logged(),
+            "weights": dict(zip(trainer.problem.names, weights.values.tolist(), strict=True)),
+            "strategies": [type(item).__name__ for item in weights.strategies],
+        },
+    }
+
+
+def _dropped(weights: LossWeights) -> Check:
+    """How many columns of the loss have lost their weight; with many sensors the fields show it late."""
+    adapts = bool(weights.strategies) and not weights.held
+    lost = (weights.values == 0) & (weights.configured != 0)
+    return check("dropped_terms", 0.0 if adapts else float(lost.sum()))
 
 
 def _worst(checks: Sequence[Check]) -> dict[str, Check]:

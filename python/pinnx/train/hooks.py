@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,5 +56,5 @@ class Hook:
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         """At the steps of checkpoints, and at the end: the state of the trainer."""
 
-    def on_incident(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
-        """Where the guard had the training return: what happened, and the state that was left; None: it has ended."""
+    def on_incident(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None:
+        """Where the guard had the training return: what happened, with the states good and bad; later without."""

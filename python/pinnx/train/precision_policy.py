@@ -125,12 +125,24 @@ class PrecisionPolicy:
         objective.products = "ieee"
         return True
 
-    def give_up(self, step: int, reason: str) -> bool:
-        """Leaves a rounded precision for float32. Returns False where the products are not rounded."""
-        if self.precision in FULL:
-            return False
+    def rise(self, step: int, reason: str, dtype: torch.dtype) -> str:
+        """Leaves a rounded precision for float32, and float32 for float64, until the schedule has another.
+
+        Args:
+            step: the next one.
+            reason: why, in words.
+            dtype: of the phase at hand.
+
+        Returns:
+            What it is now, in words; empty in float64, above which there is nothing.
+        """
+        if self.precision not in FULL:
+            self._leave(step, reason)
+            return "IEEE products"
+        if self.precision == "float64" or dtype == torch.float64:
+            return ""
         self._leave(step, reason)
-        return True
+        return self.precision
 
     def state_dict(self) -> dict[str, Any]:
         """The precision, what was left, the loss scale and the trend of the loss."""
@@ -169,7 +181,7 @@ class PrecisionPolicy:
         if since != self._since:
             self._since, self._left = since, []
         planned, before = self._schedule[since], self.precision
-        self.precision = "float32" if planned in self._left else planned
+        self.precision = next(name for name in (planned, "float32", "float64") if name not in self._left)
         if before != self.precision:
             self._say(step, f"{self.precision} in place of {before}{self._cost()}")
 
@@ -200,8 +212,9 @@ class PrecisionPolicy:
 
     def _leave(self, step: int, reason: str) -> None:
         self._left.append(self.precision)
-        self._say(step, f"float32 in place of {self.precision}: {reason}")
-        self.precision = "float32"
+        safer: Precision = "float64" if self.precision == "float32" else "float32"
+        self._say(step, f"{safer} in place of {self.precision}: {reason}")
+        self.precision = safer
 
     def _set(self, objective: Objective) -> None:
         rounded = self.precision not in FULL and objective.weights.dtype == torch.float32  # a phase in float64 is IEEE

@@ -327,10 +327,10 @@ class Trainer:
         for hook in self.hooks:
             hook.on_return(self.step)
 
-    def tell(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
+    def tell(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None:
         """Gives an incident of the guard to the hooks."""
         for hook in self.hooks:
-            hook.on_incident(incident, state)
+            hook.on_incident(incident, states)
 
     def note(self, text: str) -> None:
         """Says what has happened, to the hooks and in the state."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ class Fault(Hook):
 
     def __init__(self, at: int, do: Callable[[], None], *, once: bool = True) -> None:
         self._at, self._do, self._once = at, do, once
-        self.incidents: list[tuple[dict[str, Any], bool]] = []
+        self.incidents: list[tuple[dict[str, Any], list[str]]] = []
         self.notes: list[str] = []
 
     def on_step(self, step: int) -> None:
@@ -33,8 +33,8 @@ class Fault(Hook):
             self._do()
             self._at = -1 if self._once else self._at
 
-    def on_incident(self, incident: dict[str, Any], state: dict[str, Any] | None) -> None:
-        self.incidents.append((dict(incident), state is not None))
+    def on_incident(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None:
+        self.incidents.append((dict(incident), sorted(states)))
 
     def on_note(self, text: str) -> None:
         self.notes.append(text)
@@ -78,11 +78,12 @@ def test_what_was_destroyed_comes_back(make_trainer: Build) -> None:
     guard = physical(lambda: made[0])
     made.append(make_trainer(steps=20, checkpoint_every=5, guard=guard, hooks=[fault]))
     made[0].run()
-    (opened, with_state), (closed, without) = fault.incidents
-    assert (opened["step"], opened["returned_to"], opened["helped"], with_state) == (15, 10, None, True)
+    (opened, with_states), (closed, without) = fault.incidents
+    assert (opened["step"], opened["returned_to"], opened["helped"]) == (15, 10, None)
+    assert with_states == ["bad", "good"]
     assert {"pde_residual_l2", "sensor_misfit"} & {item["name"] for item in opened["crossed"]}
     assert opened["done"] == "steps of 0.5 of their size"
-    assert (closed["helped"], without) == (True, False)
+    assert (closed["helped"], without) == (True, [])
     assert "beyond the red line; again from step 10" in "".join(fault.notes)
     assert made[0].step == 20
 
@@ -154,9 +155,16 @@ def test_returns_go_from_smaller_steps_to_ieee_products_to_configured_weights(ma
         trainer.run()
     assert trainer.step == 4, "the state is the good one"
     done = [item["done"] for item in trainer.guard.incidents]
-    assert done == [f"steps of {factor} of their size" for factor in (0.5, 0.25, 0.125)]
-    assert [item["helped"] for item in trainer.guard.incidents] == [False] * 3
-    assert len(hook.incidents) == 6
+    sizes = [f"steps of {factor} of their size" for factor in (0.5, 0.5, 0.25)]
+    assert done == [sizes[0], f"{sizes[1]}, float64", f"{sizes[2]}, float64", "stopped"]
+    assert [item["helped"] for item in trainer.guard.incidents] == [False] * 3 + [None]
+    assert len(hook.incidents) == 7
+    assert [item["options"]["dtype"] for item in trainer.guard.incidents] == [
+        "float32",
+        "float32",
+        "float64",
+        "float64",
+    ]
 
     problem = trainer_of().problem
     weights = LossWeights(dict.fromkeys(problem.names, 1.0), problem.names, problem.model.frequencies)
@@ -168,7 +176,11 @@ def test_returns_go_from_smaller_steps_to_ieee_products_to_configured_weights(ma
         "steps of 0.5 of their size",
         "steps of 0.5 of their size, IEEE products",
         "steps of 0.5 of their size, IEEE products, configured weights",
+        "stopped",
     ]
+    before, *_, after = (item["options"] for item in other.guard.incidents)
+    assert (before["products"], after["products"], before["strategies"]) == ("bfloat16", "ieee", ["ReLoBRaLo"])
+    assert set(before["weights"]) == set(problem.names)
 
 
 def test_after_a_return_a_training_resumes_to_the_bit(make_trainer: Build) -> None:
@@ -201,7 +213,7 @@ def test_a_training_that_has_become_slow_says_so(make_trainer: Build) -> None:
     trainer = make_trainer(steps=16, checkpoint_every=4, guard=judged(1.0), hooks=[slowed])
     trainer.run()
     assert [note for note in slowed.notes if "steps/s" in note] == [
-        "step 16: 2.86 steps/s since step 12, after 4 at the start"
+        "step 16: 2.86 steps/s since step 12, below 0.8 of 4"
     ]
 
 

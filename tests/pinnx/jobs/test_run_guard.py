@@ -1,0 +1,220 @@
+"""Faults in a run that has learned its flow: each crosses its line and is undone; what comes close to it is not.
+
+All continue from one state, 400 steps of a small network on an exact flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pinnx.config import Config, load_config
+from pinnx.evals import Kovasznay
+from pinnx.jobs import run_guard as guards
+from pinnx.jobs.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.training import make_trainer
+from pinnx.runs import memory
+from pinnx.train import Hook, Trainer
+from pinnx.train import trainer as trainers
+from pinnx.train.stateful import copy_of
+
+LEARNED, EVERY = 400, 20
+RATE = 10.0 - np.sqrt(100.0 + 4 * np.pi**2)  # of the flow behind the bodies, nu = 0.05
+SETTINGS = (
+    *("sensors.count=2", "sensors.method=random", "train.collocation_points=64", "train.boundary_points=16"),
+    *("model.width=16", "model.layers=2", "model.frequencies=8", "model.corner_flow=false", "evals.points=256"),
+    *("train.lr=5e-3", "train.final_lr=5e-3", f"train.checkpoint_every={EVERY}", f"train.steps={LEARNED + 2 * EVERY}"),
+)
+
+
+class Fault(Hook):
+    """Does something five steps after the state that was learned, once, and keeps what the run says."""
+
+    def __init__(self, do: Callable[[], object], undo: Callable[[], object] = lambda: None) -> None:
+        self._do, self._undo, self._at = do, undo, LEARNED + 5
+        self.notes: list[str] = []
+        self.states: list[Mapping[str, Any]] = []
+
+    def on_step(self, step: int) -> None:
+        if step == self._at:
+            self._at = -1
+            self._do()
+
+    def on_return(self, step: int) -> None:
+        self._undo()
+
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def on_incident(self, incident: dict[str, Any], states: Mapping[str, Any]) -> None:
+        self.states.append(states)
+
+
+Build = Callable[..., tuple[Trainer, FlowProblem]]
+
+
+def built(config: Config) -> tuple[Trainer, FlowProblem]:
+    case = load_case(config)
+    flow = flow_problem(config, case)
+    return make_trainer(config, flow.problem, flow.weights, guards.run_guard(config, case, flow.problem)), flow
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Makes the trainer of a run as it was after LEARNED steps, with other settings where they are given."""
+    path, flow = tmp_path_factory.mktemp("flow") / "kovasznay.npz", Kovasznay(nu=0.05)
+    x, y = np.linspace(-0.5, 1.0, 13), np.linspace(-0.5, 0.5, 11)
+    mesh = np.meshgrid(x, y, indexing="ij")
+    u, v = np.moveaxis(flow.velocity(mesh[0], *mesh), -1, 0)
+    np.savez(path, x=x, y=y, u=u, v=v, p=flow.pressure(mesh[0], *mesh), nu=flow.nu)
+    wave = f"exp({RATE}*x)"
+    sides = [
+        {
+            "where": {"side": side},
+            "u": f"1 - {wave}*cos(2*pi*y)",
+            "v": f"{RATE}/(2*pi)*{wave}*sin(2*pi*y)",
+        }
+        for side in ("left", "right", "top", "bottom")
+    ]
+    data = [("data.path", str(path)), ("data.arrays", {"p": "p", "nu": "nu"}), ("data.axes", ["x", "y"])]
+
+    def trainer_of(*settings: str) -> tuple[Trainer, FlowProblem]:
+        return built(load_config(None, [*data, ("boundaries", sides), *SETTINGS, *settings]))
+
+    trainer, _ = trainer_of()
+    trainer.steps = LEARNED
+    trainer.run()
+    assert trainer.guard.incidents == []
+    state = copy_of(trainer.state_dict())
+
+    def after(*settings: str) -> tuple[Trainer, FlowProblem]:
+        made = trainer_of(*settings)
+        made[0].load_state_dict(copy_of(state))
+        return made
+
+    return after
+
+
+def crossed(trainer: Trainer) -> set[str]:
+    """What the first incident of a run that has continued to its end is about; empty without one."""
+    trainer.run()
+    assert trainer.step == LEARNED + 2 * EVERY
+    found = trainer.guard.incidents
+    if not found:
+        return set()
+    assert [(item["step"], item["returned_to"]) for item in found] == [(LEARNED + EVERY, LEARNED)]
+    assert (found[0]["done"], found[0]["helped"]) == ("steps of 0.5 of their size", True)
+    return {item["name"] for item in found[0]["crossed"]}
+
+
+def weights(trainer: Trainer) -> torch.Tensor:
+    """Those of the second layer."""
+    return [item.detach() for item in trainer.problem.model.parameters() if item.dim() == 2][1]
+
+
+def test_numbers_that_are_none(learned: Build) -> None:
+    """A weight becomes NaN behind the last step before a check; steps with one are taken again anyway."""
+    trainer, _ = learned()
+    fault = Fault(lambda: None)
+    fault._at, fault._do = LEARNED + EVERY, lambda: weights(trainer).fill_(float("nan"))
+    trainer.hooks.append(fault)
+    assert {"pde_residual_l2", "boundary_error_max", "sensor_misfit"} <= crossed(trainer)
+    assert sorted(fault.states[0]) == ["bad", "good"]
+    broken = fault.states[0]["bad"]["model"].values()
+    assert sum(int(torch.isnan(item).sum()) for item in broken) == weights(trainer).numel()
+
+    trainer, _ = learned()
+    trainer.hooks.append(Fault(lambda: weights(trainer).mul_(1.001)))
+    assert crossed(trainer) == set()
+
+
+@pytest.mark.parametrize(("factor", "lines"), [(2.0, {"pde_residual_l2", "viscosity_misfit"}), (1.05, set())])
+def test_a_viscosity(learned: Build, factor: float, lines: set[str]) -> None:
+    trainer, flow = learned()
+    viscosity = flow.equations.numbers()["nu"].tensor
+    trainer.hooks.append(Fault(lambda: viscosity.mul_(factor)))
+    assert lines <= crossed(trainer)
+    assert bool(trainer.guard.incidents) == bool(lines)
+
+
+@pytest.mark.parametrize(("share", "lines"), [(0.0, {"dropped_terms"}), (0.5, set())])
+def test_a_term_of_the_loss(learned: Build, share: float, lines: set[str]) -> None:
+    trainer, _ = learned()
+    column = trainer.problem.names.index("boundary")
+    trainer.hooks.append(Fault(lambda: trainer.weights.values[column].mul_(share)))
+    found = crossed(trainer)
+    assert lines <= found
+    assert bool(found) == bool(lines)
+    assert bool(trainer.weights.values[column] > 0)
+
+
+@pytest.mark.parametrize("overflows", [True, False])
+def test_an_overflow_of_float16(learned: Build, overflows: bool) -> None:
+    """A weight beyond 65504: products in float16 are left at that step, and the physics comes back at the check."""
+    trainer, _ = learned("train.precision=[[0, float16]]")
+
+    trainer.hooks.append(fault := Fault(lambda: weights(trainer)[0, 0].add_(1e6 if overflows else 1e-3)))
+    lines = crossed(trainer)
+    left = [note for note in fault.notes if "float32 in place of float16: a loss or a gradient is not finite" in note]
+    assert (bool(left), bool(lines)) == (overflows, overflows)
+
+
+@pytest.mark.parametrize(("share", "lines"), [(1.6, {"memory"}), (0.6, set())])
+def test_memory(learned: Build, share: float, lines: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of 0.1 GiB: what the tests hold besides does not count."""
+    trainer, _ = learned()
+    others = memory.memory_now()["memory_gib"] - 0.1
+    monkeypatch.setattr(guards, "memory_now", lambda: {"memory_gib": memory.memory_now()["memory_gib"] - others})
+    trainer.guard._checks()
+    held: list[np.ndarray] = []
+
+    def take() -> None:
+        held.append(np.ones(int(share * 0.1 * 2**27)))  # 8 bytes each, all touched
+
+    trainer.hooks.append(Fault(take, held.clear))
+    assert crossed(trainer) == lines
+
+
+@pytest.mark.parametrize(("slower", "says"), [(1.5, True), (1.2, False)])
+def test_a_slow_step(learned: Build, slower: float, says: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of its own, as that of the machine has noise."""
+    trainer, _ = learned()
+    trainer.steps += EVERY
+    trainer.clock.train_s = LEARNED * 1e-3
+    clock = {"now": 0.0, "step": 1e-3}
+
+    def tick() -> float:
+        clock["now"] += clock["step"]
+        return clock["now"]
+
+    monkeypatch.setattr(trainers.time, "perf_counter", tick)
+    fault = Fault(lambda: clock.update(step=slower * 1e-3))
+    fault._at = LEARNED + EVERY
+    trainer.hooks.append(fault)
+    trainer.run()
+    assert trainer.guard.incidents == []
+    assert any("steps/s since step" in note for note in fault.notes) == says
+
+
+def test_the_baseline_of_this_machine_is_what_is_usual(
+    learned: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pinnx.jobs.outputs import versions
+    from pinnx.jobs.recorded_baseline import Baseline
+
+    usual = {"steps_per_s": [1e9, 2e9, 3e9], "peak_memory_gib": [1e-3]}
+    here = dict(versions(torch.device("cpu")))
+    monkeypatch.setattr("pinnx.jobs.recorded_baseline.require_acknowledged", lambda *given: [])
+    for device, lines in ((here, {"memory"}), (here | {"torch": "0"}, set())):
+        path = tmp_path / f"{len(lines)}.json"
+        Baseline({}, usual, {}, {}, 3, device).write(path)
+        trainer, _ = learned(f"evals.baseline={path}")
+        names = {item["name"] for item in trainer.guard._crossed(trainer.weights)}
+        assert names == lines
+        assert trainer.guard._speed == (2e9 if lines else None)

@@ -10,35 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import torch.distributed as dist
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # under any import mode of pytest
+
+from guard_of_a_rank import main
 
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"
 )
-RANK = Path(__file__).resolve().with_name("guard_of_a_rank.py")
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What the guard of each rank did."""
-    folder = tmp_path_factory.mktemp("ranks")
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(RANK), str(rank), str(folder)],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-        )
-        for rank in range(2)
-    ]
+    """What the guard of each rank did: rank 1 is a process of its own."""
+    folder, threads = tmp_path_factory.mktemp("ranks"), torch.get_num_threads()
+    other = subprocess.Popen(
+        [sys.executable, str(Path(__file__).resolve().with_name("guard_of_a_rank.py")), "1", str(folder)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    )
     try:
-        for process in started:
-            _, errors = process.communicate(timeout=120)
-            assert process.returncode == 0, errors
+        torch.set_num_threads(1)
+        main(0, folder)
+        _, errors = other.communicate(timeout=120)
+        assert other.returncode == 0, errors
     finally:
-        for process in started:
-            process.kill()
+        torch.set_num_threads(threads)
+        other.kill()
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 

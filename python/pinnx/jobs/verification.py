@@ -22,6 +22,7 @@ from pinnx.evals.budgets import verify_budgets
 from pinnx.evals.checks import Check, check
 from pinnx.evals.stability import NumericalStabilityChecker
 from pinnx.jobs.case import Case
+from pinnx.jobs.error_estimates import estimate_from_residual
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import checks_at_points
@@ -90,6 +91,8 @@ def verify_run(
         found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
     found += _not_there(found, groups)
     if not groups:
+        estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
+        say(f"estimate of the relative error of the velocity, from the residual: {estimate:.3g}; it is no bound")
         model = flow.problem.model
         low, high = np.array(list(case.bounds.values())).T
         drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)

@@ -57,6 +57,10 @@ def test_a_run_has_the_verdicts_of_its_training(
     status, checks, _ = verified(newest, "--conservation")
     assert (status, checks[0]) == (1, wanted["conservation"])
     assert [item["name"] for item in checks[1:]] == ["mass_budget", *["momentum_budget"] * 2]
+    assert main(["verify", str(folder)]) == 1
+    shown = capsys.readouterr().out
+    shown = " ".join(shown.split())
+    assert f"from the residual: {metrics['error_estimates']['residual']:.3g}; it is no bound" in shown
     first = folder / "checkpoints" / newest.name
     assert main(["verify", str(first), "--pde-residual", "--verbose"]) == 1
     shown = capsys.readouterr().out

@@ -34,6 +34,7 @@ from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
 from pinnx.jobs.watched_physics import WatchedPhysics
+from pinnx.jobs.yellow_lines import usual_performance, yellow_lines
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
@@ -320,6 +321,10 @@ def _finish(run: _Run) -> dict[str, Any]:
     metrics["beside_norms"] = beside_norms(case, evaluation.fields)
     metrics["forces"] = body_forces(case, flow.problem.model, nu)
     metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
+    warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"]))
+    metrics["notes"] += warned
+    for line in warned:
+        _say(run.shown.console)(f"note: {line}")
     metrics["wall_s"] = run.watch.seconds
     write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
     write_report(folder.path)

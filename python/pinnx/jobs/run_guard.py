@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from statistics import median
 
 from torch import distributed
 
@@ -19,7 +18,7 @@ from pinnx.evals.checks import Check, check
 from pinnx.jobs.case import Case
 from pinnx.jobs.metrics import checks_at_points
 from pinnx.jobs.outputs import versions
-from pinnx.jobs.recorded_baseline import Baseline
+from pinnx.jobs.yellow_lines import usual_performance
 from pinnx.physics.term import Term
 from pinnx.runs.memory import memory_now
 from pinnx.train.guard import Guard
@@ -50,7 +49,7 @@ def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
     judges = [_judge(term, changing) for term in problem.checked]
     trained = len(problem.terms)
     fixed = Problem(problem.model, judges[:trained], fields=problem.fields, checks=judges[trained:])
-    usual = _usual(config, problem)
+    usual = usual_performance(config, versions(problem.model.frequencies.device))
     memory = _memory(usual.get("peak_memory_gib"))
 
     def checks() -> list[Check]:
@@ -60,15 +59,6 @@ def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
 
     group = distributed.group.WORLD if distributed.is_available() and distributed.is_initialized() else None
     return Guard(checks, worse=settings.worse, returns=settings.returns, speed=usual.get("steps_per_s"), group=group)
-
-
-def _usual(config: Config, problem: Problem) -> dict[str, float]:
-    """The performance of the baseline, the median of its runs; empty without one of this machine."""
-    if config.evals.baseline is None:
-        return {}
-    baseline = Baseline.read(config.evals.baseline)
-    here = versions(problem.model.frequencies.device)
-    return {name: median(values) for name, values in baseline.performance.items()} if baseline.device == here else {}
 
 
 def _judge(term: Term, changing: bool) -> Term:

@@ -14,6 +14,7 @@ from pinnx.cli import main
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, reconstruction
+from pinnx.jobs.yellow_lines import yellow_lines
 
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 FACTORS = (1.0, 1.1, 0.95, 1.05, 1.0)
@@ -163,3 +164,36 @@ def test_runs_of_a_baseline_differ_in_seeds_alone(
     made = [str(runs("one", 1)), str(runs("two", 2, train__lr=0.1))]
     assert main(["baseline", *made, "--out", str(tmp_path / "no.json")]) == 2
     assert "but for seeds, got another train.lr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("steps_per_s", 79.0, "steps/s of 79, below 0.8 of 100 in the baseline"),
+        ("steps_per_s", 81.0, None),
+        ("convergence_rate", 0.39, "rate of convergence of 0.39, below 0.8 of 0.5 in the baseline"),
+        ("convergence_rate", 0.41, None),
+        ("convergence_rate", None, None),  # too few steps to tell
+        ("gpu_utilisation", 49.0, "the GPU computed 49 % of the time, below 50 %"),
+        ("gpu_utilisation", 51.0, None),
+    ],
+)
+def test_yellow_lines(name: str, value: float | None, says: str | None) -> None:
+    usual = {"steps_per_s": 100.0, "convergence_rate": 0.5}
+    assert yellow_lines({**usual, "gpu_utilisation": None, name: value}, usual) == ([] if says is None else [says])
+    assert yellow_lines({"steps_per_s": 1.0, "convergence_rate": 0.1}, {}) == []
+
+
+def test_a_run_says_what_crossed_a_yellow_line(
+    tiny: Callable[..., Config], baseline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "write_report", lambda folder: None)
+    held = json.loads(baseline.read_text())
+    held["performance"]["steps_per_s"] = [1e9]
+    baseline.write_text(json.dumps(held))
+    metrics = reconstruct(tiny("unsteady_grid", f"evals.baseline={baseline}"), tmp_path / "slow")
+    assert any("below 0.8 of 1e+09 in the baseline" in note for note in metrics["notes"])
+    held["device"]["torch"] = "another"
+    baseline.write_text(json.dumps(held))
+    metrics = reconstruct(tiny("unsteady_grid", f"evals.baseline={baseline}"), tmp_path / "elsewhere")
+    assert not any("in the baseline" in note for note in metrics["notes"])

@@ -36,6 +36,10 @@ def test_the_worst_place_and_the_waves_that_are_there(demo: Any) -> None:
     assert found["largest"] == pytest.approx(0.5)
     assert found["worst_at"] == [*demo.reference.points[37], demo.reference.times[1]]
     assert found["rmse"] == pytest.approx(0.5 / np.sqrt(wanted.shape[0] * wanted.shape[1]))
+    still = replace(demo.reference, values=wanted * np.array([0.0, 1.0, 1.0])[:, None, None])
+    found = beside_norms(replace(demo, reference=still), wrong.reshape(-1, 3))
+    assert found is not None
+    assert found["worst_at"][2] == demo.reference.times[0], "a frame at rest counts"
     weak = beside_norms(demo, 0.5 * exact.reshape(-1, 3))
     assert weak is not None
     assert weak["resolved_wavenumber"] == 0.0

@@ -97,7 +97,9 @@ def test_a_corner_with_an_infinite_pressure_has_no_values_and_is_in_no_error(tin
     assert inside is not None
     assert whole is not None
     assert inside["p"] < 1e-3 * whole["p"]
-    write_fields(tmp_path / "fields.h5", case, found, problem.fields, case.nu, problem.model.predict(case.coordinates))
+    write_fields(
+        tmp_path / "fields.h5", case, found, problem.fields, {"nu": case.nu}, problem.model.predict(case.coordinates)
+    )
     with h5py.File(tmp_path / "fields.h5") as file:
         for name in ("u", "p", "residual/momentum_x", "reference/u"):
             np.testing.assert_array_equal(np.isnan(file[name][:]).ravel(), corners)

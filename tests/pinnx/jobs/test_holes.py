@@ -94,7 +94,7 @@ def test_a_block_that_measurements_leave_out_is_a_note_but_for_a_known_body(tmp_
         return load_case(load_config(None, [f"data.measurements={tmp_path / 'piv.csv'}", *domain, *overrides])).notes
 
     (note,) = notes()
-    assert re.match(r"The data has no place within 0\.7\d* of \(\S+, \S+\), where its spacing is 0\.2\. The", note)
+    assert re.match(r"The data has no place within 0\.7\d* of \(\S+, \S+\), where its spacing is 0\.2\. If", note)
     assert notes(hole=False) == ()
     known = notes("boundaries=[{where: {circle: {center: [1, 1], radius: 0.775}}, u: 0, v: 0}]")
     assert not any("no place" in note for note in known)

@@ -126,9 +126,10 @@ def _as_json(item: Comparison) -> dict[str, Any]:
 
 
 def _table(found: dict[str, Comparison], runs: Baseline, baseline: Baseline) -> Table:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("figure", "verdict", "baseline", "now", "factor", "seen from")
+    whole = (Column(name, no_wrap=True) for name in ("figure", "verdict"))
+    table = Table(*whole, "baseline", "now", "factor", "seen from", box=None)
     before, now = ({**item.physics, **item.performance} for item in (baseline, runs))
     for name, item in found.items():
         seen = "-" if item.seen_from == math.inf else f"{item.seen_from:.3g}"

@@ -5,6 +5,7 @@ All continue from one state, 400 steps of a small network on an exact flow.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,14 +16,16 @@ import pytest
 import torch
 
 from pinnx.config import Config, load_config
-from pinnx.evals import Kovasznay
+from pinnx.evals import Kovasznay, check
+from pinnx.jobs import reconstruct
 from pinnx.jobs import run_guard as guards
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.training import make_trainer
 from pinnx.runs import memory
-from pinnx.train import Hook, Trainer
+from pinnx.train import Hook, PhysicsLostError, Trainer
 from pinnx.train import trainer as trainers
+from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.stateful import copy_of
 
 LEARNED, EVERY = 400, 20
@@ -237,3 +240,30 @@ def test_it_costs_less_than_three_per_cent() -> None:
     judged = seconds(lambda: trainer.guard.holds(trainer), 3)
     assert trainer.guard.incidents == []
     assert judged < 0.03 * step * config.train.checkpoint_every
+
+
+def test_each_incident_is_a_file_and_the_last_one_an_end(
+    tiny: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter([1.0, 1.0, 50.0, 50.0, 50.0])
+    monkeypatch.setattr(guards, "checks_at_points", lambda *_: [check("pde_residual_l2", next(given))])
+    config = tiny("unsteady_grid", "train.steps=8", "train.checkpoint_every=2", "train.guard.returns=2")
+    with pytest.raises(PhysicsLostError, match=r"step 6: the physics is lost .* after 2 returns to step 4; see the"):
+        reconstruct(config, tmp_path / "run")
+    folder = tmp_path / "run" / "incidents"
+    names = [f"0{number}-step-00000006" for number in (1, 2, 3)]
+    endings = ("-bad.safetensors", "-good.safetensors", ".json")
+    assert sorted(path.name for path in folder.iterdir()) == [name + end for name in names for end in endings]
+    files = [json.loads((folder / f"{name}.json").read_text()) for name in names]
+    assert [(item["done"].rpartition(" ")[2], item["helped"]) for item in files] == [
+        ("size", False),
+        ("float64", False),
+        ("stopped", None),
+    ]
+    for item in files:
+        assert item["crossed"] == [{"name": "pde_residual_l2", "value": 50.0, "before": 1.0, "red_line": 0.01}]
+        assert {"step", "returned_to", "loss", "precision"} <= set(item)
+        assert {"phase", "dtype", "products", "method", "weights", "strategies"} == set(item["options"])
+        assert {"momentum_x", "continuity", "data"} <= set(item["loss"])
+    good, bad = (load_checkpoint(folder / f"{names[1]}-{word}.safetensors") for word in ("good", "bad"))
+    assert (good["clock"]["step"], bad["clock"]["step"]) == (4, 6)

@@ -293,9 +293,10 @@ class Train(Section):
         "larger; null = ten times lr",
     )
     estimate_at: tuple[Inner, ...] = setting(
-        (0.5, 0.8),
-        "shares of the steps after which a viscosity or a force that is fitted is put where the loss would take it, "
-        "and held while the fields follow (docs/training.md); [] = it follows its gradient; with data_loss squares",
+        (),
+        "[0.5, 0.8] for example: shares of the steps after which a viscosity or a force that is fitted is put where "
+        "the loss would take it, and held while the fields follow (docs/training.md); [] = it follows its gradient; "
+        "with data_loss squares",
     )
     betas: tuple[Factor, Factor] = setting((0.95, 0.95), "decay of the first and second moments")
     precondition_frequency: Count = setting(5, "steps from one preconditioner of SOAP to the next")

@@ -169,6 +169,7 @@ SPEC_3D = JetSpec(first=(0, 1, 2, 3), laplacian=(1, 2, 3))
 NU = 0.01
 HIDDEN_LAYERS = 4
 PARTS: dict[str, Any] = {"forward": "forward", "backward": "backward"}
+BREAKAGE_NODES = 512
 ORACLE_NUMBERS = 1 << 17  # rows times features of one piece of the oracle: its graph then stays below 1 GB
 
 
@@ -213,6 +214,7 @@ def kernel_problems(place: Place, n: int, width: int) -> Iterator[tuple[str, Cal
         yield f"activation_jet {name}", partial(_activation, place, generator(), n, width, name)
     for dim in (2, 3):
         yield f"navier_stokes_residual {dim}D", partial(_residual, place, generator(), n, dim)
+    yield "breakage_residual", partial(_breakage, place, generator(), max(2, n // 16))
     yield "network", partial(_network, place, generator(), n, width)
 
 
@@ -348,6 +350,34 @@ def _activation(place: Place, generator: torch.Generator, n: int, width: int, na
         oracle_rows=max(1, ORACLE_NUMBERS // width),
         parts=PARTS,
         summands=(SPEC_2D.num_streams, 3 * SPEC_2D.num_streams),
+    )
+
+
+def _breakage(place: Place, generator: torch.Generator, times: int) -> Problem:
+    # 512 volumes, as many as a solver takes; S = v, whose weight S / v both ways integrate alike.
+    v = torch.logspace(-3, 1, BREAKAGE_NODES, dtype=torch.float64).to(place.device, place.dtype)
+    rate = 1.0 + torch.linspace(0.0, 1.0, times).to(v)[:, None]
+    g = 0.1 * place.normal(generator, times, BREAKAGE_NODES) - rate * v
+
+    def oracle(g: Tensor, g_t: Tensor) -> Tensor:
+        return reference.breakage_residual(g, g_t, v.double(), v.double())
+
+    return Problem(
+        kernel="breakage_residual",
+        size={"times": times, "nodes": BREAKAGE_NODES},
+        inputs=(g, place.normal(generator, times, BREAKAGE_NODES)),
+        point_axes=((0, 0), (0,)),
+        differentiated=(True, True),
+        ways=place.ways(
+            lambda g, g_t: pinn_ext.breakage_residual(g, g_t, v, v),
+            lambda g, g_t: rivals_torch.breakage_residual(g, g_t, v, v),
+            split=False,
+        ),
+        oracle=oracle,
+        oracle_rows=4,
+        parts=PARTS | {"forward and backward": "both"},
+        summands=(BREAKAGE_NODES, BREAKAGE_NODES),
+        amplification=g.abs().max().item(),  # plain torch rounds sums of f in their logarithm, which has the size of g
     )
 
 

@@ -57,6 +57,20 @@ def linear_jet(jet: TupleJet, weight: Tensor, bias: Tensor) -> TupleJet:
     )
 
 
+def breakage_residual(g: Tensor, g_t: Tensor, v: Tensor, S: Tensor) -> Tensor:
+    """Uniform daughters; log f plus the weight's log linear between nodes, the tail a reverse ``logcumsumexp``."""
+    h = g + torch.log(S / v)
+    rise = h.diff(dim=1)
+    near = rise.abs() < 1e-2
+    far = torch.where(near, 1.0, rise)
+    series = 1.0 + rise / 2.0 * (1.0 + rise / 3.0 * (1.0 + rise / 4.0 * (1.0 + rise / 5.0 * (1.0 + rise / 6.0))))
+    phi = torch.where(near, series, torch.expm1(far) / far)
+    piece = h[:, :-1] + torch.log(phi * v.diff())
+    tail = torch.logcumsumexp(piece.flip(1), 1).flip(1)
+    birth = functional.pad(2.0 * torch.exp(tail - g[:, :-1]), (0, 1))
+    return g_t + S - birth
+
+
 def activation_jet(jet: TupleJet, spec: JetSpec, activation: str) -> TupleJet:
     """``f, f' z_j, f'' sum_j w_j z_j^2 + f' lap z``."""
     z, first, laplacian = jet

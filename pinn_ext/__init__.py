@@ -33,6 +33,7 @@ except ImportError as error:
 
 from pinn_ext._impl.product import Products, hardware_products
 from pinn_ext.activation import ACTIVATIONS, Activation, activation_jet
+from pinn_ext.breakage import breakage_residual
 from pinn_ext.build_info import BuildInfo, build_info
 from pinn_ext.fourier import fourier_features, fourier_jet
 from pinn_ext.gram import RowGram, project_rows, row_gram
@@ -57,6 +58,7 @@ __all__ = [
     "Products",
     "RowGram",
     "activation_jet",
+    "breakage_residual",
     "build_info",
     "fourier_features",
     "fourier_jet",

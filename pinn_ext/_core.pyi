@@ -145,6 +145,38 @@ def navier_stokes_residual_backward(
     time_stream: bool,
     steady: bool,
 ) -> None: ...
+def breakage_residual(
+    float64: bool,
+    stream: int | None,
+    *,
+    g: Array,
+    g_t: Array,
+    rate: Array,
+    weight: Array,
+    scale: Array,
+    step: Array,
+    log_tail: Array,
+    out: Array,
+    times: int,
+    nodes: int,
+) -> None: ...
+def breakage_residual_backward(
+    float64: bool,
+    stream: int | None,
+    *,
+    v_out: Array,
+    g: Array,
+    weight: Array,
+    scale: Array,
+    step: Array,
+    log_tail: Array,
+    v_g: Array,
+    v_log_tail: Array,
+    v_weight: Array,
+    v_scale: Array,
+    times: int,
+    nodes: int,
+) -> None: ...
 def mlp_jet(float64: bool, stream: int | None, *, network: Network, out: Array, workspace: Array) -> None: ...
 def mlp_jet_backward(
     float64: bool,

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
   pinn::register_jet(m);
   pinn::register_fourier(m);
   pinn::register_navier_stokes(m);
+  pinn::register_breakage(m);
   pinn::register_mlp(m);
   pinn::register_selection(m);
 }

@@ -27,6 +27,7 @@ void register_build_info(py::module_& m);
 void register_jet(py::module_& m);
 void register_fourier(py::module_& m);
 void register_navier_stokes(py::module_& m);
+void register_breakage(py::module_& m);
 void register_mlp(py::module_& m);
 void register_selection(py::module_& m);
 

@@ -25,6 +25,9 @@ PINN_HD double copysign_of(double x, double sign) { return ::copysign(x, sign); 
 // Unlike fmin, a NaN in x stays.
 PINN_HD float min_of(float x, float bound) { return x > bound ? bound : x; }
 PINN_HD double min_of(double x, double bound) { return x > bound ? bound : x; }
+// a where x < bound, else b.
+PINN_HD float select_below(float x, float bound, float a, float b) { return x < bound ? a : b; }
+PINN_HD double select_below(double x, double bound, double a, double b) { return x < bound ? a : b; }
 PINN_HD float exp_of(float x) { return ::expf(x); }
 PINN_HD double exp_of(double x) { return ::exp(x); }
 PINN_HD float expm1_of(float x) { return ::expm1f(x); }

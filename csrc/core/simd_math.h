@@ -49,6 +49,12 @@ PINN_INLINE Vec<isa, T> max_of(Vec<isa, T> x, Vec<isa, T> bound) {
   return select<V>(x.raw < bound.raw, bound, x);
 }
 
+// a where x < bound, else b.
+template <Isa isa, typename T>
+PINN_INLINE Vec<isa, T> select_below(Vec<isa, T> x, Vec<isa, T> bound, Vec<isa, T> a, Vec<isa, T> b) {
+  return select<Vec<isa, T>>(x.raw < bound.raw, a, b);
+}
+
 // Nearest integer, as a number and, in the low bits of `bits`, as a two's complement integer. |x| < 2^21.
 template <typename V>
 struct Rounded {

@@ -1,7 +1,9 @@
-"""The oracles of ``pinn_ext``: `jets` and equations by nested autograd, `selection` by its definition."""
+"""The oracles of ``pinn_ext``: `jets` and equations by nested autograd, `breakage` by quadrature, `selection` by its
+definition."""
 
 from __future__ import annotations
 
+from pinn_ext.reference.breakage import breakage_residual
 from pinn_ext.reference.jacobian import residual_jacobian
 from pinn_ext.reference.jets import (
     ACTIVATIONS,
@@ -18,6 +20,7 @@ from pinn_ext.reference.jets import (
 __all__ = [
     "ACTIVATIONS",
     "activation_jet",
+    "breakage_residual",
     "fourier_features",
     "fourier_jet",
     "jet_of",

@@ -211,6 +211,31 @@ def navier_stokes_case(spec_name: str, *, nu: str, forcing: str, steady: bool | 
     )
 
 
+def breakage_case(nodes: int, *, daughter: float, tail: bool) -> Case:
+    """``n`` times; the last of ``nodes`` volumes is 10,000 times the first."""
+
+    def volumes(like: Tensor) -> Tensor:
+        return torch.logspace(-3, 1, nodes, dtype=torch.float64).to(like)
+
+    def draw(g: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        inputs = (normal(g, n, nodes), normal(g, n, nodes), torch.rand(nodes, generator=g, dtype=torch.float64))
+        return (*inputs, normal(g, n)) if tail else inputs
+
+    def through(function: Callable[..., Tensor]) -> Function:
+        return lambda g, g_t, S, *rest: function(
+            g, g_t, volumes(g), S, daughter=daughter, tail=rest[0] if rest else None
+        )
+
+    return Case(
+        name=f"breakage_residual-nodes{nodes}-daughter{daughter:g}-tail_{tail}",
+        operator="breakage_residual",
+        kernel=through(pinn_ext.breakage_residual),
+        oracle=through(reference.breakage_residual),
+        draw=draw,
+        summands=lambda n: max(n, nodes),
+    )
+
+
 def network_inputs(g: torch.Generator, widths: Sequence[int], d: int) -> list[Tensor]:
     """B, then the weight and the bias of each layer; ``widths`` = (m, hidden widths ..., outputs)."""
     m, *rest = widths
@@ -356,6 +381,8 @@ CASES: list[Case] = [
     navier_stokes_case("steady3d", nu="scalar", forcing="constant"),
     navier_stokes_case("unsteady3d", nu="points", forcing="points"),
     navier_stokes_case("unsteady3d", nu="number", forcing="none", steady=False),
+    breakage_case(300, daughter=0.0, tail=False),
+    breakage_case(19, daughter=1.5, tail=True),
     *(mlp_case("unsteady2d", name, (5, 20, 37, 3), d=3) for name in ACTIVATIONS),
     mlp_case("value", "tanh", (32, 64, 64, 2), d=2),
     mlp_case("gradient", "sine", (7, 50, 1), d=3),

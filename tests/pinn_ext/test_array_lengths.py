@@ -100,6 +100,19 @@ def test_the_residual() -> None:
         _core.navier_stokes_residual(False, None, **arrays, **(size | {"outputs": 5}))
 
 
+def test_the_breakage_residual() -> None:
+    grid = {"g": 6, "weight": 3, "scale": 3, "step": 2, "log_tail": 2}
+    forward = grid | {"g_t": 6, "rate": 3, "out": 6}
+    backward = grid | {"v_out": 6, "v_g": 6, "v_log_tail": 2, "v_weight": 6, "v_scale": 6}
+    for call, lengths in ((_core.breakage_residual, forward), (_core.breakage_residual_backward, backward)):
+        arrays: dict[str, Any] = {name: numbers(count) for name, count in lengths.items()}
+        for name, count in lengths.items():
+            with pytest.raises(ValueError, match=f"{name}: expected {count} numbers, got {count + 1}"):
+                call(False, None, **(arrays | {name: numbers(count + 1)}), times=2, nodes=3)
+    with pytest.raises(ValueError, match="nodes: expected at least 1, got 0"):
+        call(False, None, **arrays, times=2, nodes=0)
+
+
 SIZES: dict[str, Any] = {"n": 4, "d": 2, "m": 3}
 POINTS: dict[str, Any] = {"x": numbers(8), "B": numbers(6)}
 JET: dict[str, Any] = {"count": 5, "streams": STREAMS, "activation": _core.Activation.__members__["tanh"]}

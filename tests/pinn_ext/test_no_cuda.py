@@ -44,6 +44,15 @@ LOSS: dict[str, Any] = {
     "parts": 0,
 }
 FLOW: dict[str, Any] = {"n": 4, "outputs": 3, "time_stream": False, "steady": True}
+BALANCE: dict[str, Any] = {
+    "g": numbers(6),
+    "weight": numbers(3),
+    "scale": numbers(3),
+    "step": numbers(2),
+    "log_tail": None,
+    "times": 2,
+    "nodes": 3,
+}
 PIVOTS = _core.PivotSize(r=3, n=4, c=1, k=2, num_forced=0, num_regions=0, d=0, min_distance=0.0, tolerance=1e-6)
 POINTS: dict[str, Any] = {"x": numbers(8), "B": numbers(6)}
 SIZES: dict[str, Any] = {"n": 4, "d": 2, "m": 3}
@@ -80,6 +89,12 @@ OPERATIONS: dict[str, Callable[[bool], None]] = {
     ),
     "navier_stokes_residual_backward": lambda f: _core.navier_stokes_residual_backward(
         f, 0, v_out=numbers(12), jet=numbers(48), nu=numbers(1), v_jet=numbers(48), v_nu=None, **FLOW
+    ),
+    "breakage_residual": lambda f: _core.breakage_residual(
+        f, 0, **BALANCE, g_t=numbers(6), rate=numbers(3), out=numbers(6)
+    ),
+    "breakage_residual_backward": lambda f: _core.breakage_residual_backward(
+        f, 0, **BALANCE, v_out=numbers(6), v_g=numbers(6), v_log_tail=None, v_weight=None, v_scale=None
     ),
     "mlp_jet": lambda f: _core.mlp_jet(f, 0, network=WHOLE, out=numbers(48), workspace=None),
     "mlp_jet_backward": lambda f: _core.mlp_jet_backward(

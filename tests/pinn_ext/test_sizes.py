@@ -35,6 +35,7 @@ ROWS = [
         "activation_jet-gelu-weighted",
         "navier_stokes-unsteady2d-nu_scalar-forcing_none",
         "navier_stokes-unsteady3d-nu_points",
+        "breakage_residual-nodes19",
         "mlp_jet-unsteady2d-tanh",
     )
 ]

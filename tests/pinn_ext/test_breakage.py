@@ -9,6 +9,8 @@ import pytest
 import torch
 from tolerances import CONVERGENCE_ORDER, EXACT_FLOW, WRONG_FLOW
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from pinn_ext import breakage_residual, reference
 
@@ -117,6 +119,35 @@ def test_what_is_out_of_range_is_not_finite(dtype: torch.dtype) -> None:
         assert not breakage_residual(g, torch.zeros_like(g), v, v)[0, :21].isfinite().any()
     flat = torch.zeros(1, 40, dtype=dtype)
     assert (breakage_residual(flat, flat, v, v, tail="exponential") == -torch.inf).all()
+
+
+class Allocated(TorchDispatchMode):
+    """Counts the numbers in the results of all operators, forward and backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.numbers += sum(t.numel() for t in tree_leaves(result) if isinstance(t, Tensor))
+        return result
+
+
+def allocated(function: Callable[..., Tensor], times: int, nodes: int) -> int:
+    v, g = volumes(nodes), zeros(times, nodes).requires_grad_(True)
+    with Allocated() as counted:
+        function(g, zeros(times, nodes), v, v.clone().requires_grad_(True)).sum().backward()
+    return counted.numbers
+
+
+def test_memory_is_linear_in_times_and_nodes() -> None:
+    some, double, four = (allocated(breakage_residual, 8, nodes) for nodes in (100, 200, 400))
+    assert four - double == 2 * (double - some)
+    some, double, four = (allocated(breakage_residual, times, 100) for times in (8, 16, 32))
+    assert four - double == 2 * (double - some)
+    assert four < 16 * 32 * 100
+    assert allocated(reference.breakage_residual, 2, 400) > 8 * allocated(reference.breakage_residual, 2, 100)
 
 
 def zeros(*shape: int, **options: Any) -> Tensor:

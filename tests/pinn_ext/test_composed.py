@@ -105,7 +105,7 @@ class Problem:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         first, weights, _ = streams_of(self.use.spec)
         tensors = self.x, self.B, self.parameters, self.nu, self.term_weights, self.point_weights, self.forcing
-        options = first, weights, self.use.activation, "ieee", self.use.steady, self.count
+        options = None, first, weights, self.use.activation, "ieee", self.use.steady, self.count  # no base flow
         return composed_loss(LossArguments(*tensors, *options, residual, gradient, want_B, want_nu, 0))
 
     def parts(self, flat: Tensor) -> list[Tensor]:

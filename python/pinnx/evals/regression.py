@@ -21,6 +21,7 @@ from scipy.special import stdtrit
 
 __all__ = ["Comparison", "compare_figure"]
 
+BLIND = 10.0  # a comparison that sees only larger factors says nothing
 Word = Literal["better", "same", "worse", "not known"]
 
 
@@ -29,7 +30,8 @@ class Comparison:
     """One figure of runs beside a baseline.
 
     Attributes:
-        word: better, same, worse; not known: one value each and they differ, so that nothing says how it varies.
+        word: better, same, worse; not known: no difference is seen, and one of a factor of ten would not be either, as
+            values are few or scattered.
         factor: geometric mean of the runs over that of the baseline.
         seen_from: the factor, > 1, from which a difference in either direction is seen; inf: from none.
     """
@@ -61,7 +63,9 @@ def compare_figure(
     if freedom == 0 or not math.isfinite(apart):
         return Comparison("not known", math.exp(apart), math.inf)
     seen = _resolution(runs, base, freedom, alpha)
-    word: Word = "same" if abs(apart) <= seen else "better" if (apart > 0) == more_is_better else "worse"
+    word: Word = "better" if (apart > 0) == more_is_better else "worse"
+    if abs(apart) <= seen:
+        word = "same" if seen <= math.log(BLIND) else "not known"
     return Comparison(word, math.exp(min(apart, 700.0)), math.exp(min(seen, 700.0)))
 
 

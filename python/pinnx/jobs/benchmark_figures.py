@@ -48,8 +48,9 @@ def figures_of(
     limit = GATES["reconstruction"].limit if judged else None
     epochs = [3600.0 * float(part.mean()) for part in np.array_split(speeds[1:] or speeds, PARTS) if part.size]
     train_s = metrics["train_s"] / metrics["steps"] * LIMIT_EPOCHS
+    measured = "" if metrics["steps"] == LIMIT_EPOCHS else f", from {metrics['steps']}"
     return {
-        "train_s": _figure([train_s], f"s for {LIMIT_EPOCHS} epochs", limits["train_s"]),
+        "train_s": _figure([train_s], f"s for {LIMIT_EPOCHS} epochs{measured}", limits["train_s"]),
         "epochs_per_hour": _figure(epochs, "1/h", better="higher"),
         "peak_memory_gib": _figure([metrics["peak_memory_gib"]], "GiB", limits["memory_gib"]),
         "selection_s": _figure(seconds, "s", limits["select_s"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals.boundaries import SAME_PLACE, BoundaryChecker
 from pinnx.evals.checks import Check
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
-from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners
 from pinnx.physics.geometry import Bounds, Circle, PointSet, Side
 
 __all__ = ["boundary_checks"]
@@ -24,13 +25,17 @@ ON_CIRCLE = 1e-3
 Array = NDArray[np.float64]
 
 
-def boundary_checks(snapshots: Snapshots, config: Config, corner_radius: float | None) -> list[Check]:
+def boundary_checks(
+    snapshots: Snapshots, config: Config, jumps: Sequence[Corner], corner_radius: float | None
+) -> list[Check]:
     """``boundary_error_max`` of each prescribed component, and ``periodic_error_max``; of all frames the worst.
 
     Args:
         snapshots: the flow.
         config: the sections boundaries and domain.periodic are used.
-        corner_radius: points nearer than this to a corner where two conditions disagree do not count; None: the corner.
+        jumps: corners of the box where two sides of the snapshots disagree.
+        corner_radius: points nearer than this to such a corner, or to one where two conditions disagree, do not count;
+            None: the corners of the conditions alone.
 
     Raises:
         PinnxError: neither conditions nor periods; a condition without points in the file, or of values that it lacks.
@@ -50,6 +55,8 @@ def boundary_checks(snapshots: Snapshots, config: Config, corner_radius: float |
     speed = float(np.linalg.norm(snapshots.velocity[:, inside], axis=2).max())
     checker = BoundaryChecker(points=snapshots.points[inside], speed=speed, limits=config.evals.limits.model_dump())
     corners = discontinuity_corners(conditions, snapshots.bounds)
+    if corner_radius is not None:
+        corners = (*corners, *jumps)
     found = []
     for number, condition in enumerate(conditions):
         worst: dict[str, Check] = {}

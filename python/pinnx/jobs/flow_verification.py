@@ -49,7 +49,7 @@ def verify_flow(
         say("not a grid without holes: net_flux and the budgets of sub-boxes are not among the checks")
     made = [] if groups == {"boundary"} else _checks(snapshots, config, corners, corner_radius)
     if "boundary" in groups or config.boundaries or config.domain.periodic:
-        made += boundary_checks(snapshots, config, corner_radius)
+        made += boundary_checks(snapshots, config, corners, corner_radius)
     found = of_groups(groups, made)
     wrong = next((item for item in found if item.discretisation is not None and not item.passed), None)
     if wrong is not None and corners and corner_radius is None:

@@ -145,12 +145,20 @@ def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Seq
         now: of the run.
         before: of the baseline.
         acknowledged: names, or sections of them, whose change is wanted.
+
+    Raises:
+        PinnxError: a name that no protected setting has.
     """
 
+    def within(name: str, given: str) -> bool:
+        return name == given or name.startswith(f"{given}.")
+
     def wanted(name: str) -> bool:
-        return any(name == given or name.startswith(f"{given}.") for given in acknowledged)
+        return any(within(name, given) for given in acknowledged)
 
     names = [*before, *(name for name in now if name not in before)]
+    if unknown := [given for given in acknowledged if not any(within(name, given) for name in names)]:
+        raise PinnxError(f"acknowledged: expected protected settings ({', '.join(names)}), got {', '.join(unknown)}")
     return [
         Change(name, before.get(name), now.get(name), wanted(name))
         for name in names

@@ -72,7 +72,7 @@ def verify_run(
     """
     folder = RunFolder(path if path.is_dir() else path.parent.parent)
     if not folder.config.is_file():
-        raise PinnxError(f"{path}: expected a run, one of its checkpoints, or a file, found no config.yaml with it")
+        raise PinnxError(f"{path}: expected a run, one of its checkpoints, or a file; there is no config.yaml with it")
     config = load_config(str(folder.config), [])
     state = _state(path, folder)
     if corner_radius is not None:

@@ -51,6 +51,7 @@ def test_runs_without_a_change_are_called_different_as_often_as_said() -> None:
         ([1.1], [1.0, 1.0], "worse"),  # it does not vary
         ([math.inf], BASE, "worse"),
         ([math.nan], BASE, "worse"),
+        ([6.0], [1.0, 1.5], "not known"),  # two values say little: a factor of ten would not show
         ([1.0], [math.inf, 1.0], "not known"),
         ([0.0], [0.0, 0.0], "same"),
     ],

@@ -88,7 +88,7 @@ def test_a_seed_counts_once_and_one_value_has_no_spread(
     status, found = compared(capsys, runs("other", 2, error=1.2), tmp_path / "one.json")
     assert status == 3
     assert found["figures"]["relative_l2.velocity"]["word"] == "not known"
-    assert found["figures"]["steps_per_s"]["word"] == "same"
+    assert found["figures"]["steps_per_s"]["word"] == "not known"  # two values say little
 
 
 def test_protected_settings_are_named(
@@ -105,6 +105,8 @@ def test_protected_settings_are_named(
     status, found = compared(capsys, changed, baseline, "--acknowledge", "evals.limits")
     assert status == 0
     assert all(item["acknowledged"] for item in found["protected"])
+    assert main(["compare", str(changed), str(baseline), "--acknowledge", "evals.limit"]) == 2
+    assert "got evals.limit" in capsys.readouterr().err
 
 
 def test_a_run_is_refused_where_it_changes_them_without_a_word(

@@ -158,6 +158,12 @@ def test_conditions_of_a_file_are_those_that_are_stated(verified: Verified, tmp_
     assert checks[2]["value"] == pytest.approx(u.max())
     assert checks[2]["worst_at"] == [0.0, pytest.approx(axis[u.argmax()])]
     assert checks[0]["num_points"] == 32, "the corner where both disagree is no error of either"
+    u = np.where((y == 1) & ((x == 0) | (x == 1)), 0.0, lid(x, y))  # corners with the walls' velocity
+    (tmp_path / "walls").mkdir()
+    other = stored(tmp_path / "walls", x=axis, y=axis, u=u, v=0 * x)
+    assert verified(other, *grid, f"boundaries=[{top}]")[0] == 1
+    status, checks, _ = verified(other, *grid, f"boundaries=[{top}]", "--corner-radius", "0.1")
+    assert (status, checks[0]["num_points"]) == (0, 25), "corners that the numbers show count where one side is stated"
     status, checks, _ = verified(data, *grid, "boundaries=[{where: {expression: y == 0}, u: 0.0, v: 0.0}]")
     assert (status, len(checks)) == (0, 2)
     status, checks, _ = verified(data, *grid, "domain.periodic=[x]")
@@ -210,7 +216,7 @@ def test_a_file_of_a_run_is_named_as_such(
     [
         ((), "verify: expected a run, a checkpoint or a file, got none"),
         (("nowhere",), "nowhere: expected a run, a checkpoint or a file, found nothing there"),
-        ((".",), ".: expected a run, one of its checkpoints, or a file, found no config.yaml with it"),
+        ((".",), ".: expected a run, one of its checkpoints, or a file; there is no config.yaml with it"),
         (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, or a file with boundaries="),
         (("flow.npz", "train.steps=5"), "override 'train.steps=5': expected one of data., flow.nu=, evals.limits."),
         (

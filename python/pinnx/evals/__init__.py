@@ -15,6 +15,7 @@ from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.error_estimate import dual_norm, residual_estimate
 from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poiseuille, TaylorGreen
+from pinnx.evals.exact_breakage import BREAKAGE_CASES, ExactBreakage
 from pinnx.evals.fields_apart import Apart, apart, energy_spectrum, resolved_wavenumber
 from pinnx.evals.forces import box_force, circle_force, scattered_flow, wall_shear
 from pinnx.evals.gates import GATES, Gate
@@ -23,6 +24,7 @@ from pinnx.evals.settling import last_change
 from pinnx.evals.stability import NumericalStabilityChecker, verify_numerical_stability
 
 __all__ = [
+    "BREAKAGE_CASES",
     "GATES",
     "Apart",
     "Beltrami",
@@ -31,6 +33,7 @@ __all__ = [
     "Check",
     "ConservationChecker",
     "Evaluation",
+    "ExactBreakage",
     "ExactFlow",
     "Gate",
     "Kovasznay",

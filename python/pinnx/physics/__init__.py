@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.boundary_values import BoundaryValues
+from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.equations import Equations, EquationTerm
 from pinnx.physics.expression import Expression
@@ -20,11 +21,13 @@ __all__ = [
     "BoundaryValues",
     "Circle",
     "Corner",
+    "Daughters",
     "EquationTerm",
     "Equations",
     "Expression",
     "InnerPoints",
     "JetTerm",
+    "Kinetics",
     "Measured",
     "MeasuredValues",
     "NavierStokes",

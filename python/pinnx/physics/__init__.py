@@ -5,6 +5,8 @@ from __future__ import annotations
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
+from pinnx.physics.breakage_model import BreakageCase, BreakageModel
+from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.equations import Equations, EquationTerm
 from pinnx.physics.expression import Expression
@@ -19,6 +21,9 @@ __all__ = [
     "WHOLE",
     "BoundaryCondition",
     "BoundaryValues",
+    "BreakageCase",
+    "BreakageModel",
+    "BreakageTerm",
     "Circle",
     "Corner",
     "Daughters",

@@ -1,0 +1,204 @@
+"""The balance of breakage as a term: exact solutions hold, wrong ones do not; its integrals, and the delta."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from tolerances import BREAKAGE_GRID, BREAKAGE_MASS
+from torch import Tensor
+
+from pinnx.errors import PinnxError
+from pinnx.evals import BREAKAGE_CASES
+from pinnx.physics import WHOLE, BreakageCase, BreakageModel, BreakageTerm, Daughters, Kinetics, Share
+from pinnx.physics.breakage_grid import VolumeGrid
+from pinnx.physics.breakage_model import Growth
+from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
+
+LOG_F: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "case1": lambda v, t: 2 * torch.log1p(t) - v * (1 + t),
+    "case2": lambda v, t: torch.log1p(2 * t * (1 + v)) - t * v**2 - v,
+    "case3": lambda v, t: torch.log(2 * t + t**2 * (1 - v)) - t * v,
+    "case4": lambda v, t: torch.log(2 * t) - t * v**2,
+}
+
+
+def case_of(name: str) -> BreakageCase:
+    exact = BREAKAGE_CASES[name]
+    start = None if exact.delta_at else lambda v: exact.density(v, 0.0)
+    return BreakageCase(exact.kinetics, exact.sizes, exact.times[-1], start, exact.delta_at)
+
+
+class ExactModel(BreakageModel):
+    """The exact solution of a case in place of the network's; ``wrong`` is a factor on d(log f)/dt + S."""
+
+    def __init__(self, name: str, wrong: float = 1.0) -> None:
+        super().__init__(case_of(name), width=2, layers=1, dtype=torch.float64)
+        self.log_f, self.wrong = LOG_F[name], wrong
+
+    @torch.enable_grad()
+    def growth(self, x: Tensor, t: Tensor) -> Growth:
+        low, high = self._ends
+        log_v = (low + high + (high - low) * x[:, 1]) / 2
+        t = t.clone().requires_grad_()
+        log_f = self.log_f(log_v.exp(), t)
+        (slope,) = torch.autograd.grad(log_f.sum(), t)
+        start = torch.from_numpy(self.case.log_start(log_v.exp().numpy()))
+        excess = log_f - self.base(start, log_v, t)
+        return Growth(excess.detach(), self.wrong * (1 + t) * (slope + self.rate(log_v)).detach())
+
+
+def measured(model: BreakageModel, term: BreakageTerm | None = None) -> dict[str, float | None]:
+    found = (term or BreakageTerm(model)).measure(model, num_points=1600, seed=0)
+    return {item.gate: item.value for item in found}
+
+
+@pytest.mark.parametrize("name", LOG_F)
+def test_an_exact_solution_holds_and_a_wrong_one_does_not(name: str) -> None:
+    right, wrong = (measured(ExactModel(name, factor)) for factor in (1.0, 1.03))
+    assert right["mass_drift"] < BREAKAGE_MASS
+    assert right["breakage_residual"] < BREAKAGE_GRID
+    assert wrong["breakage_residual"] > 2 * BREAKAGE_GRID
+
+
+def test_births_have_no_cell_dropped_and_no_trapezoid() -> None:
+    """Case 2 at t = 1, where f spans forty orders of magnitude: births over f in closed form."""
+    model, v_t = ExactModel("case2"), np.array([1.0])
+    term = BreakageTerm(model)
+    points = term._at(v_t)
+    balance = term.balance(model, torch.from_numpy(model.inputs(points["x"])), torch.from_numpy(v_t))
+    v = term.grid.nodes
+    exact, holds = 2 * (1 + v) / (1 + 2 * (1 + v)), v < 10  # f is below 1e-45 of its largest value beyond
+    ours = balance.birth[0].numpy() / 2 / exact - 1
+    assert np.abs(ours[holds]).max() < 0.01
+    assert np.median(np.abs(ours[holds])) < 2e-4
+    # The rule of earlier work: 45 nodes, a trapezoid, the cell behind the node left out.
+    v = np.geomspace(*model.case.sizes, 45)
+    f = BREAKAGE_CASES["case2"].density(v, 1.0)
+    cells = np.diff(v) * (v[1:] * f[1:] + v[:-1] * f[:-1])
+    later = np.cumsum(cells[::-1])[::-1]
+    earlier_work = (later - cells) / np.maximum(f[:-1], 1e-45) / (2 * (1 + v[:-1]) / (1 + 2 * (1 + v[:-1]))) - 1
+    assert np.abs(earlier_work[v[:-1] < 10]).max() > 0.3
+
+
+@pytest.mark.parametrize("name", ["case3", "case4"])
+def test_a_delta_weighs_one_and_its_first_births_are_exact(name: str) -> None:
+    """A Gaussian in its place weighed 4.1, or 2e-5, on the same nodes."""
+    model = BreakageModel(case_of(name), dtype=torch.float64)
+    term = BreakageTerm(model)
+    points = term._at(np.array([1e-9]))
+    x, t = torch.from_numpy(model.inputs(points["x"])), torch.from_numpy(points["t"])
+    with torch.no_grad():
+        balance = term.balance(model, x, t)
+    assert math.expm1(float(term._log_mass_ratio(model, balance.log_f, t))) == pytest.approx(0.0, abs=1e-8)
+    # df/dt = 2 S(R) / R at the start: t times it over f is one.
+    assert (balance.birth[0] * 1e-9).numpy() == pytest.approx(np.ones(48), abs=1e-7)
+    assert model.delta_amplitude([0.0, 1.0]) == pytest.approx([1.0, math.exp(-1.0)])
+
+
+@pytest.mark.parametrize("daughters", [Daughters.uniform(), Daughters.power_law(0.7), Daughters.parabolic()])
+def test_births_keep_the_volume_whatever_the_daughters(daughters: Daughters) -> None:
+    """The volume of what is born is that of what breaks: int v (B - G) f dv = 0 for births of any f."""
+    case = BreakageCase(Kinetics(2.0, 1.5, daughters=daughters), (1e-4, 10.0), 1.0, lambda v: np.exp(-v))
+    model = BreakageModel(case, width=4, layers=1, dtype=torch.float64)
+    term = BreakageTerm(model, num_nodes=96)
+    points = term._at(np.array([0.1]))
+    t = torch.from_numpy(points["t"])
+    balance = term.balance(model, torch.from_numpy(model.inputs(points["x"])), t)
+    v, f = term.grid.nodes, balance.log_f[0, :: term.grid.pieces].exp().detach().numpy()
+    born = balance.birth[0].detach().numpy() / 1.1 * v**2 * f
+    broken = model.rate(torch.from_numpy(np.log(v))).detach().numpy() * v**2 * f
+    theta = np.pi * np.arange(96) / 95  # d(ln v) = sin(theta) d(theta): the trapezoid is spectral
+    both = [np.trapezoid(rate * np.sin(theta), theta) for rate in (born, broken)]
+    assert both[0] == pytest.approx(both[1], rel=1e-3)
+    assert both[0] != pytest.approx(1.01 * both[1], rel=1e-3)
+
+
+def test_the_start_holds_exactly_and_other_units_make_the_same_problem() -> None:
+    case = case_of("case1")
+    kinetics, sizes = Kinetics(1 / 500.0), (1e-9, 1e-5)  # volumes in 1e-6, times in 1 / (s0 v) = 5e8
+    scaled = BreakageCase(kinetics, sizes, 10 * 5e8, lambda v: 3e6 * 7.0 * np.exp(-1e6 * v))
+    assert scaled.mean_volume == pytest.approx(1e-6, rel=1e-8)
+    assert scaled.number == pytest.approx(21.0, rel=1e-8)
+    v, model = np.geomspace(1e-3, 10.0, 50), BreakageModel(case, dtype=torch.float64)
+    assert model.density(v, 0.0) == pytest.approx(np.exp(-v), rel=1e-12)
+    other = BreakageModel(scaled, dtype=torch.float64)
+    wanted = model.density(v, 4.0) * 21e6
+    assert other.density(v * 1e-6, 4.0 * scaled.time) == pytest.approx(wanted, rel=1e-7)
+    losses = []
+    for one in (model, other):
+        term = BreakageTerm(one)
+        losses.append(float(term.loss(one, batch_of(one, term), torch.ones(2).double()).total.detach()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def batch_of(model: BreakageModel, term: BreakageTerm, share: Share = WHOLE) -> dict[str, torch.Tensor]:
+    points = term.draw(3, share)
+    return {"x": torch.from_numpy(model.inputs(points["x"])), "t": torch.from_numpy(points["t"])}
+
+
+def test_shares_add_up_to_the_step() -> None:
+    model = BreakageModel(case_of("case1"), dtype=torch.float64)
+    term, ones = BreakageTerm(model), torch.ones(2).double()
+    whole = term.loss(model, batch_of(model, term), ones)
+    parts = [term.loss(model, batch_of(model, term, Share(i, 3)), ones).columns for i in range(3)]
+    torch.testing.assert_close(sum(parts), whole.columns)
+
+
+def test_a_grid_takes_integrals_and_carries_polynomials_of_ln_v() -> None:
+    grid = VolumeGrid(1e-6, 60.0, num_nodes=64)
+    assert np.sum(grid.weights * np.exp(-grid.fine)) == pytest.approx(1 - 1e-6, rel=1e-6)
+    x, y = np.log(grid.nodes), np.log(grid.fine)
+    assert (x**5) @ grid.interpolation == pytest.approx(y**5, rel=1e-9, abs=1e-6)
+    assert np.abs((x**6) @ grid.interpolation - y**6).max() > 1e-2
+
+
+def test_a_short_training_solves_case_1(trained: BreakageModel) -> None:
+    exact, v = BREAKAGE_CASES["case1"], np.geomspace(1e-3, 10.0, 200)
+    for t in exact.times[1:]:
+        wanted = v * exact.density(v, t)
+        assert np.linalg.norm(v * trained.density(v, t) - wanted) < 0.02 * np.linalg.norm(wanted)
+
+
+@pytest.fixture(scope="module")
+def trained() -> BreakageModel:
+    model = BreakageModel(case_of("case1"), width=32, layers=3)
+    problem = Problem(model, [BreakageTerm(model, num_times=8, num_nodes=32)], fields=["log_f"])
+
+    def method(objective: Objective, steps: int) -> FirstOrder:
+        optimizer = make_optimizer("soap", objective.parameters, lr=5e-3, betas=(0.95, 0.95), precondition_frequency=5)
+        return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
+
+    Trainer(problem, [Phase(method)], weights={"breakage": 1.0, "mass": 1.0}, steps=400).run()
+    return model
+
+
+EXPONENTIAL = {"start": lambda v: np.exp(-v)}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "expected one of a start and a delta_at"),
+        ({**EXPONENTIAL, "delta_at": 1.0}, "expected one of a start and a delta_at"),
+        ({**EXPONENTIAL, "sizes": (1.0, 0.5)}, "expected sizes 0 < low < high"),
+        ({"delta_at": 20.0}, "delta_at: expected a size in"),
+        ({"delta_at": 1.0, "kinetics": Kinetics(daughters=Daughters.parabolic())}, "expected q = 0 beside a delta_at"),
+        ({"start": lambda v: 0.0 * v}, "expected a number and a volume of particles > 0"),
+    ],
+)
+def test_what_a_case_refuses(given: dict, message: str) -> None:
+    with pytest.raises(PinnxError, match=message):
+        BreakageCase(**({"kinetics": Kinetics(), "sizes": (1e-3, 10.0), "end": 1.0} | given))
+
+
+def test_what_grid_and_model_refuse() -> None:
+    with pytest.raises(PinnxError, match="even number of pieces, got 48 and 3"):
+        VolumeGrid(0.1, 1.0, pieces=3)
+    with pytest.raises(PinnxError, match="low < high, got 1 and"):
+        VolumeGrid(1.0, 0.1)
+    with pytest.raises(PinnxError, match="learn: expected names out of s0, a, got nu"):
+        BreakageModel(case_of("case1"), learn=["nu"])

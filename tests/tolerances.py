@@ -229,3 +229,19 @@ EXACT_BREAKAGE = 1e-9
 BREAKAGE_GRID = 5e-3
 # Mass by Simpson's rule on that grid; measured 3e-6.
 BREAKAGE_MASS = 1e-5
+
+# pinnx.solvers: the four exact breakage cases on 96 Chebyshev nodes, relative L2 of v f and moments: measured 1e-12
+# to 6e-7 (2e-8 at the nodes); an exponent off by 1 % makes 1e-3 and more.
+BREAKAGE_CHEBYSHEV = 1e-6
+
+# pinnx.solvers: M0 has what is below the smallest volume by two terms, v^c (A + B v^min(a, 1)); the next one
+# is (S t)^2 there. Measured 0.04 of it in case 3 (S t = 0.1).
+BREAKAGE_LOW_END = 0.1
+
+# pinnx.solvers: density of 160 fixed pivots, relative L2 of v f: hat functions smooth by the square of the distance in
+# ln v, over 6, times the curvature; measured 7e-4 to 1.0e-3, and a quarter of that with 320.
+BREAKAGE_PIVOT = 1.2e-3
+
+# pinnx.solvers: derivative of a matrix exponential against a central difference of 1e-5 of the largest entry: rounding
+# 1e-16 / 1e-5 of states that the cotangents cancel to a tenth, and the third derivative times 1e-10.
+BREAKAGE_ADJOINT = 1e-6

@@ -296,7 +296,8 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["boundaries=[{u: 1}]"],
-            "boundaries.0.where: expected a section with the keys side, circle, index, expression, got nothing",
+            "boundaries.0.where: expected a section with the keys side, range, hole, circle, index, expression, "
+            "got nothing",
         ),
         (
             ["boundaries.0={where: {side: top}}"],
@@ -304,7 +305,7 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["boundaries.0.where.index=wall"],
-            "boundaries.0.where: expected exactly one of side, circle, index, expression, got side and index",
+            "boundaries.0.where: expected exactly one of side, hole, circle, index, expression, got side and index",
         ),
         (
             ["boundaries.0.u=sinn(x)"],

@@ -21,6 +21,7 @@ from pinnx.config.kinds import (
     Text,
     setting,
 )
+from pinnx.config.shapes_section import Box, CircleAt, Hole
 
 __all__ = ["Boundary", "Domain", "Flow"]
 
@@ -29,7 +30,7 @@ AxisName = Literal["x", "y", "z"]
 
 
 class Domain(Section):
-    """The box in which the equations hold; an extent that is null is that of the data."""
+    """The box in which the equations hold, less bodies; an extent that is null is that of the data."""
 
     x: Interval | None = setting(None, "extent in x", "length")
     y: Interval | None = setting(None, "extent in y", "length")
@@ -37,10 +38,18 @@ class Domain(Section):
     t: Interval | None = setting(None, "extent in time", "time")
     periodic: tuple[AxisName, ...] = setting((), "axes along which the flow is periodic")
 
+    holes: tuple[Hole, ...] = setting((), "bodies in it")
+    shape: tuple[Box, ...] = setting(
+        (), "boxes of which it consists; what they leave of the box around them is the body named shape; [] = one box"
+    )
+
     @model_validator(mode="after")
-    def _each_axis_once(self) -> Domain:
+    def _each_once(self) -> Domain:
         if len(set(self.periodic)) != len(self.periodic):
             raise ValueError(f"periodic: expected each axis once, got {list(self.periodic)}")
+        names = [hole.label for hole in self.holes] + ["shape"] * bool(self.shape)
+        if len(set(names)) != len(names):
+            raise ValueError(f"holes: expected a name of its own for each body, got {', '.join(names)}")
         return self
 
 
@@ -84,19 +93,16 @@ class Flow(Section):
         return self
 
 
-class CircleAt(Section):
-    """A circle; in three dimensions the cylinder along z through it."""
-
-    center: tuple[Number, Number] = setting(..., "its centre [x, y]", "length")
-    radius: Positive = setting(..., "its radius", "length")
-
-
 class Where(Section):
-    """The place of a boundary condition: exactly one of the four."""
+    """The place of a boundary condition: exactly one kind; of each only what borders the flow."""
 
     side: Literal["left", "right", "bottom", "top", "back", "front"] | None = setting(
         None, "side of the domain: ends of x, of y, of z, low end first"
     )
+    range: Interval | None = setting(
+        None, "part of the side: coordinates along it, of the first where it has two; null = all of it", "length"
+    )
+    hole: Text | None = setting(None, "name of a body of domain.holes, or shape")
     circle: CircleAt | None = setting(None, "circle in the plane of x and y")
     index: Text | None = setting(None, "name of an index set of data.index_sets")
     expression: Condition | None = setting(
@@ -105,11 +111,12 @@ class Where(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Where:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        kinds = [name for name in type(self).model_fields if name != "range"]
+        given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"expected exactly one of side, circle, index, expression, got {' and '.join(given) or 'none'}"
-            )
+            raise ValueError(f"expected exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
+        if self.range is not None and self.side is None:
+            raise ValueError(f"range: expected side beside it, got {given[0]}")
         return self
 
 

@@ -16,7 +16,6 @@ from pinnx.evals.forces import FlowAt, box_force, circle_force
 from pinnx.jobs.case import Case
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import Circle
-from pinnx.physics.inner_points import bodies_of
 
 __all__ = ["beside_norms", "body_forces", "model_flow"]
 
@@ -87,7 +86,7 @@ def body_forces(case: Case, model: FieldModel, nu: float) -> list[dict[str, Any]
         return []
     time = None if case.steady else float(np.mean(case.bounds["t"]))
     flow, found = model_flow(case, model, time), []
-    for body in bodies_of(case.conditions):
+    for body in (body for body in case.bodies if isinstance(body, Circle)):
         unit = 2.0 / (case.scales.velocity**2 * 2.0 * body.radius)
         drag, lift = (unit * circle_force(flow, body.center, body.radius, nu)).tolist()
         one = {"center": list(body.center), "radius": body.radius, "drag": drag, "lift": lift}
@@ -125,7 +124,7 @@ def _box(case: Case, body: Circle) -> tuple[tuple[float, float], tuple[float, fl
         for axis, c in zip(("x", "y"), body.center, strict=True)
     ]
     gaps = [min(c - low, high - c) - body.radius for c, (low, high) in zip(body.center, reach, strict=True)]
-    others = [other for other in bodies_of(case.conditions) if other is not body]
+    others = [other for other in case.bodies if isinstance(other, Circle) and other is not body]
     (left, right), (bottom, top) = reach
     near = any(
         left - o.radius < o.center[0] < right + o.radius and bottom - o.radius < o.center[1] < top + o.radius

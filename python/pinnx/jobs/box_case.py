@@ -105,7 +105,7 @@ def is_open(conditions: Sequence[BoundaryCondition]) -> bool:
 
 def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Array], Array] | None = None) -> BoxProblem:
     """The flow in a box of a case, as ``box_of``."""
-    holes = case.reference is not None and case.reference.holes is not None
+    holes = bool(case.bodies) or (case.reference is not None and case.reference.holes is not None)
     return box_of(config, case.conditions, case.bounds, nu=nu, scales=case.scales, has_holes=holes, otherwise=otherwise)
 
 

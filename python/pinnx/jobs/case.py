@@ -11,11 +11,13 @@ from pinnx.config import Config
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
+from pinnx.jobs.case_bodies import case_holes, in_bodies
 from pinnx.jobs.case_notes import gap_notes, setting_notes, singular_corners
 from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.inner_points import bodies_of
+from pinnx.physics.outlines import Body
 from pinnx.physics.scales import Scales
 from pinnx.sensors.sensor_set import SensorSet
 
@@ -47,6 +49,7 @@ class Case:
         periods: axis name -> its period, of the periodic axes.
         notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
         solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
+        bodies: in the domain, whether a condition holds on them or not.
         singular: [n] bool, which of the output's places are corners at which the network's pressure is infinite.
     """
 
@@ -65,6 +68,7 @@ class Case:
     notes: tuple[str, ...] = ()
     speed: np.ndarray | None = None
     pressure: np.ndarray | None = None
+    bodies: tuple[Body, ...] = ()
     singular: np.ndarray | None = None
     selection_s: float | None = None
     solved: tuple[Study, Fit] | None = None
@@ -81,10 +85,7 @@ class Case:
         outside = np.ones(len(self.output.points), dtype=bool) if self.singular is None else ~self.singular
         if self.reference is not None:
             return outside & self.reference.in_flow
-        space = {axis: extent for axis, extent in self.bounds.items() if axis != "t"}
-        for body in bodies_of(self.conditions):
-            outside &= ~body.contains(self.output.points, space)
-        return outside
+        return outside & ~in_bodies(self.output.points, self.bodies, self.bounds)
 
     @property
     def dim(self) -> int:
@@ -118,13 +119,16 @@ def make_case(
     """
     nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
     bounds = _domain(config, data_bounds)
+    holes = case_holes(config, bounds)
     conditions = boundary_conditions(
         [entry.model_dump() for entry in config.boundaries],
         bounds,
         points=None if reference is None else reference.points,
         times=None if reference is None else reference.times,
         index_sets=None if reference is None else reference.index_sets,
+        holes=holes,
     )
+    bodies = tuple(dict.fromkeys([*holes.values(), *bodies_of(conditions)]))
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
     times = None if measured.times is None else np.unique(measured.times)
@@ -145,12 +149,13 @@ def make_case(
             *measured.notes,
             *setting_notes(config, data_nu, bounds, reference),
             *corner_notes,
-            *(f"The {body} is a body: the equations do not hold inside." for body in bodies_of(conditions)),
+            *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
             *scale_notes(scales, bounds, nu, times, measured.coordinates),
-            *gap_notes(sensors.positions if reference is None else reference.points, reference, conditions, bounds),
+            *gap_notes(sensors.positions if reference is None else reference.points, reference, bodies, bounds),
         ),
         speed=measured.speed,
         pressure=measured.pressure,
+        bodies=bodies,
         singular=singular,
     )
 

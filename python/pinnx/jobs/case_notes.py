@@ -7,9 +7,10 @@ import numpy as np
 from pinnx.config import Config
 from pinnx.data.gaps import largest_gap
 from pinnx.data.snapshots import Snapshots
+from pinnx.jobs.case_bodies import in_bodies
 from pinnx.physics.boundary import BoundaryCondition, component_names
 from pinnx.physics.corners import corner_distance, discontinuity_corners
-from pinnx.physics.inner_points import bodies_of
+from pinnx.physics.outlines import Body
 from pinnx.physics.scales import Scales
 from pinnx.report.formatting import plural
 
@@ -45,22 +46,19 @@ def setting_notes(
 def gap_notes(
     places: np.ndarray,
     reference: Snapshots | None,
-    conditions: tuple[BoundaryCondition, ...],
+    bodies: tuple[Body, ...],
     bounds: dict[str, tuple[float, float]],
 ) -> list[str]:
     """Whether scattered places leave out a part of the domain that may be a solid."""
     if reference is not None and (reference.grid_shape is not None or reference.holes is not None):
         return []  # a grid has no gaps, and what is missing is known to be no flow
-    space = {axis: extent for axis, extent in bounds.items() if axis != "t"}
-    gap = largest_gap(
-        places, lambda points: np.any([b.contains(points, space) for b in bodies_of(conditions)] or False, axis=0)
-    )
+    gap = largest_gap(places, lambda points: in_bodies(points, bodies, bounds))
     if gap is None:
         return []
     middle = ", ".join(f"{coordinate:.3g}" for coordinate in gap.middle)
     return [
         f"The data has no place within {gap.radius:.3g} of ({middle}), where its spacing is {gap.spacing:.2g}. If "
-        "that is a solid, the equations must not hold there: describe it by a circle in boundaries, "
+        "that is a solid, the equations must not hold there: describe it by domain.holes, "
         "or cut it off the domain."
     ]
 

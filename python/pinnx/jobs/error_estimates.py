@@ -14,10 +14,10 @@ import numpy as np
 from pinnx.evals.error_estimate import residual_estimate
 from pinnx.evals.evaluation import evaluate
 from pinnx.jobs.case import Case
+from pinnx.jobs.case_bodies import in_bodies
 from pinnx.jobs.ensemble import Ensemble
 from pinnx.jobs.held_out import HeldOut
 from pinnx.physics.corners import corner_distance, discontinuity_corners
-from pinnx.physics.inner_points import bodies_of
 from pinnx.train.problem import Problem
 
 __all__ = ["error_estimates", "estimate_from_residual"]
@@ -49,9 +49,7 @@ def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | 
     spacing = (sides[:, 1] - sides[:, 0]) / (n + 1)
     lines = [low + h * np.arange(1, n + 1) for low, h in zip(sides[:, 0], spacing, strict=True)]
     points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, case.dim)
-    asked = np.ones(len(points), dtype=bool)
-    for body in bodies_of(case.conditions):
-        asked &= ~body.contains(points, space)
+    asked = ~in_bodies(points, case.bodies, space)
     corners = discontinuity_corners(case.conditions, case.bounds)
     radius = corner_radius or CORNER * float((sides[:, 1] - sides[:, 0]).min())
     corners = tuple(corner for corner in corners if "t" not in corner.axes)

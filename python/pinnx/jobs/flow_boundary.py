@@ -14,14 +14,16 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals.boundaries import SAME_PLACE, BoundaryChecker
 from pinnx.evals.checks import Check
+from pinnx.jobs.case_bodies import case_holes
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners
-from pinnx.physics.geometry import Bounds, Circle, PointSet, Side
+from pinnx.physics.geometry import Bounds, Circle, PointSet, Side, plane_columns
+from pinnx.physics.outlines import Outline
 
 __all__ = ["boundary_checks"]
 
-# Nodes on a body are on its circle up to this share of the radius: they lie on chords of a mesh.
-ON_CIRCLE = 1e-3
+# Nodes on a body are on its line up to this share of its size: they lie on chords of a mesh.
+ON_BODY = 5e-4
 Array = NDArray[np.float64]
 
 
@@ -50,6 +52,7 @@ def boundary_checks(
         points=snapshots.points,
         times=snapshots.times,
         index_sets=snapshots.index_sets,
+        holes=case_holes(config, snapshots.bounds),
     )
     inside = snapshots.in_flow
     speed = float(np.linalg.norm(snapshots.velocity[:, inside], axis=2).max())
@@ -121,10 +124,11 @@ def _on(condition: BoundaryCondition, at: Array, bounds: Bounds) -> NDArray[np.b
     where, axes = condition.where, list(bounds)
     longest = max(high - low for axis, (low, high) in bounds.items() if axis != "t")
     if isinstance(where, Side):
-        return np.asarray(np.abs(at[:, axes.index(where.axis)] - where.position(bounds)) <= SAME_PLACE * longest)
-    if isinstance(where, Circle):
-        x, y = (at[:, axes.index(axis)] - c for axis, c in zip("xy", where.center, strict=True))
-        return np.asarray(np.abs(np.hypot(x, y) - where.radius) <= ON_CIRCLE * where.radius)
+        near = np.abs(at[:, axes.index(where.axis)] - where.position(bounds)) <= SAME_PLACE * longest
+        return np.asarray(near & where.has(at[:, axes.index(where.along)], bounds))
+    if isinstance(where, Circle | Outline):
+        away = where.distance(at[:, plane_columns(bounds)])
+        return np.asarray(np.abs(away) <= ON_BODY * where.size)
     assert isinstance(where, PointSet)
     columns = at if where.timed or "t" not in axes else at[:, 1:]
     return np.asarray(cKDTree(where.coordinates).query(columns)[0] <= SAME_PLACE * longest)

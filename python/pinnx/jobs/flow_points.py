@@ -8,7 +8,7 @@ from pinnx.config import Config
 from pinnx.data.point_pool import PointPool, Refinement
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
-from pinnx.physics.inner_points import InnerPoints, bodies_of, growing_window, walls_of
+from pinnx.physics.inner_points import InnerPoints, growing_window, walls_of
 
 __all__ = ["flow_points", "flow_pool"]
 
@@ -46,7 +46,7 @@ def flow_points(config: Config, case: Case) -> InnerPoints:
             train.collocation_points,
             seed=train.seed,
             sampling=given.sampling,
-            bodies=bodies_of(case.conditions),
+            bodies=case.bodies,
             walls=walls_of(case.conditions),
             wall_share=given.walls,
             wall_layer=layer,

@@ -17,8 +17,8 @@ from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case, make_case
+from pinnx.jobs.case_bodies import case_holes, in_bodies, prescribed_bodies
 from pinnx.jobs.output_points import OutputPoints, output_grid, output_times
-from pinnx.physics.geometry import Circle
 from pinnx.report.formatting import enumeration
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
@@ -127,14 +127,10 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
 
 
 def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
-    """The snapshots without values inside bodies of the boundaries: simulations often store zeros there."""
-    space = {axis: extent for axis, extent in snapshots.bounds.items() if axis != "t"}
-    components = ("u", "v", "w")[: snapshots.dim]
-    inside = np.zeros(snapshots.num_points, dtype=bool)
-    for entry in config.boundaries:
-        circle = entry.where.circle
-        if circle is not None and all(getattr(entry, name) is not None for name in components):
-            inside |= Circle(circle.center, circle.radius).contains(snapshots.points, space)
+    """The snapshots without values inside bodies: simulations often store zeros there."""
+    bounds = {axis: getattr(config.domain, axis) or extent for axis, extent in snapshots.bounds.items()}
+    bodies = [*case_holes(config, bounds).values(), *prescribed_bodies(config, snapshots.dim)]
+    inside = in_bodies(snapshots.points, bodies, snapshots.bounds)
     if not inside.any():
         return snapshots
     return replace(snapshots, values=np.where(inside[:, None], np.nan, snapshots.values))

@@ -221,7 +221,14 @@ def _with_absolute_paths(config: Config) -> Config:
     evals = config.evals
     if evals.baseline is not None:
         evals = evals.model_copy(update={"baseline": absolute(evals.baseline)})
-    return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals})
+    holes = tuple(
+        hole.model_copy(update={"airfoil": hole.airfoil.model_copy(update={"path": absolute(hole.airfoil.path)})})
+        if hole.airfoil is not None
+        else hole
+        for hole in config.domain.holes
+    )
+    domain = config.domain.model_copy(update={"holes": holes})
+    return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals, "domain": domain})
 
 
 def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch) -> _Run:

@@ -31,7 +31,6 @@ from pinnx.jobs.training import make_trainer
 from pinnx.jobs.verdicts import GROUPS, of_groups
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
-from pinnx.physics.inner_points import bodies_of
 from pinnx.runs.folder import RunFolder
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
@@ -85,7 +84,7 @@ def verify_run(
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
     found = checks_at_points(config, case, flow.problem, config.evals.points)
-    if case.dim != 2 or bodies_of(case.conditions):
+    if case.dim != 2 or case.bodies:
         say("three dimensions, or a body: the budgets of sub-boxes are not among the checks")
     else:
         found += _budgets(config, case, flow, config.train.corner_radius or 0.0)

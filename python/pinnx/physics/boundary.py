@@ -21,9 +21,12 @@ from pinnx.data.collocation import BoxPoints, Sampling
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, axes_of
+from pinnx.physics.outlines import Body, exposed
 
 __all__ = ["BoundaryCondition", "boundary_conditions", "component_names"]
 
+# Kinds of places that an entry can name.
+KINDS = ("side", "circle", "hole", "index", "expression")
 # Stream 0 belongs to the points inside the domain.
 FIRST_STREAM = 1
 
@@ -161,17 +164,19 @@ def boundary_conditions(
     points: np.ndarray | None = None,
     times: np.ndarray | None = None,
     index_sets: Mapping[str, np.ndarray] | None = None,
+    holes: Mapping[str, Body] | None = None,
 ) -> tuple[BoundaryCondition, ...]:
     """Build conditions from plain entries, as a configuration holds them.
 
     Args:
-        entries: each ``{"where": {kind: ...}, "u": ..., "v": ..., "w": ..., "p": ...}`` with one
-            kind that is not None: side: name; circle: {center: [x, y], radius}; index: name of an
-            index set; expression: condition in x, y, z, t that selects among the data's points.
+        entries: each ``{"where": {kind: ...}, "u": ..., "v": ..., "w": ..., "p": ...}`` with one kind that is not None:
+            side: name (with range: [lo, hi] along it); hole: name of a body; circle: {center: [x, y], radius}; index:
+            name of an index set; expression: condition in x, y, z, t that selects among the data's points.
         bounds: axis name -> (low, high) of the domain.
         points: [n, d] float64, the data's points, for index and expression.
         times: [T] float64, the data's times, for an expression that uses t.
         index_sets: name -> [k] int64 indices into the points.
+        holes: name -> body of the domain; of all places only what borders the flow counts.
 
     Returns:
         One condition for each entry, each with a stream of its own.
@@ -182,9 +187,11 @@ def boundary_conditions(
     conditions = []
     for number, entry in enumerate(entries):
         try:
+            place = _place(entry["where"], points, times, index_sets or {}, holes or {})
+            place.check(bounds)
             conditions.append(
                 BoundaryCondition(
-                    where=_place(entry["where"], points, times, index_sets or {}),
+                    where=exposed(place, list((holes or {}).values()), bounds),
                     values={name: entry.get(name) for name in ("u", "v", "w", "p")},
                     bounds=bounds,
                     stream=FIRST_STREAM + number,
@@ -200,19 +207,22 @@ def _place(
     points: np.ndarray | None,
     times: np.ndarray | None,
     index_sets: Mapping[str, np.ndarray],
+    holes: Mapping[str, Body],
 ) -> Place:
-    given = {kind: value for kind, value in where.items() if value is not None}
+    given = {kind: value for kind, value in where.items() if value is not None and kind != "range"}
     if len(given) != 1:
-        raise PinnxError(
-            f"where: expected exactly one of side, circle, index, expression; got {', '.join(given) or 'none'}"
-        )
+        raise PinnxError(f"where: expected exactly one of {', '.join(KINDS)}; got {', '.join(given) or 'none'}")
     kind, value = next(iter(given.items()))
     if kind == "side":
-        return Side(value)
+        return Side(value, where.get("range"))
     if kind == "circle":
         return Circle(tuple(value["center"]), value["radius"])
-    if kind not in ("index", "expression"):
-        raise PinnxError(f"where: expected side, circle, index or expression; got {kind!r}")
+    if kind == "hole":
+        if value not in holes:
+            raise PinnxError(f"hole: expected one of domain.holes ({', '.join(holes) or 'none'}), got {value!r}")
+        return holes[value]
+    if kind not in KINDS:
+        raise PinnxError(f"where: expected {', '.join(KINDS[:-1])} or {KINDS[-1]}; got {kind!r}")
     if points is None:
         raise PinnxError(f"{kind} {value!r}: needs the points of a flow field, and there are none")
     if kind == "index":

@@ -92,6 +92,8 @@ def discontinuity_corners(
         if a.axis == b.axis:
             continue
         place = {a.axis: a.position(bounds), b.axis: b.position(bounds)}
+        if not all(side.along not in place or side.has(place[side.along], bounds) for side in (a, b)):
+            continue  # a part of a side that does not reach the corner
         edge = _edge_points(place, bounds)
         (values_a, mask_a), (values_b, mask_b) = first.targets(edge), second.targets(edge)
         both = mask_a & mask_b

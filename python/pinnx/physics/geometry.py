@@ -1,12 +1,14 @@
 """Where a condition holds: a place is a map from the unit cube onto itself.
 
     side     (a face of the box)           free axes  = lo + (hi - lo) * parameters
+    outline  (of a body, outlines.py)      x, y       = point of a line, by its arc length
     circle   (in 3-D a cylinder along z)   x, y       = centre + radius * (cos, sin)(2 pi * p_0)
     points   (an index set, or all data points that satisfy an expression)
                                            point      = points[floor(k * p_0)]
 
 Uniform parameters give uniform points, so random points of a training step and the regular points
-of a check come out of one map. Time, where there is one, is a further parameter over its interval.
+of a check come out of one map. Time, where there is one, is a further parameter over its interval. Of a side or a body
+only `parts` may border the flow: intervals of its first parameter in the plane.
 
 Layout: coordinates [n, D], columns in the order t, x, y, z as far as `bounds` has them; left and
 right are the ends of x, bottom and top those of y, back and front those of z (low end first).
@@ -15,7 +17,7 @@ right are the ends of x, bottom and top those of y, back and front those of z (l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -23,10 +25,25 @@ import numpy as np
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
 
-__all__ = ["SIDES", "Bounds", "Circle", "Place", "PointSet", "Side", "axes_of"]
+__all__ = [
+    "SIDES",
+    "WHOLE_PLACE",
+    "Bounds",
+    "Circle",
+    "Place",
+    "PointSet",
+    "Side",
+    "axes_of",
+    "into_parts",
+    "plane_columns",
+    "unit_grid",
+    "with_plane",
+]
 
 Bounds = Mapping[str, tuple[float, float]]
 AXIS_ORDER = ("t", "x", "y", "z")
+Parts = tuple[tuple[float, float], ...]
+WHOLE_PLACE: Parts = ((0.0, 1.0),)
 # name -> (axis, which end of it)
 SIDES = {
     "left": ("x", 0),
@@ -68,19 +85,35 @@ class Side:
 
     Args:
         name: one of these six.
+        range: (low, high) of the coordinate along it that it has, of the first where it has two; None: all of it.
+        parts: intervals of that, over the whole, that border the flow.
 
     Raises:
-        PinnxError: another name; on use, a side of an axis that the domain does not have.
+        PinnxError: another name; on use, a side of an axis that the domain does not have, or a range outside of it.
     """
 
     name: str
+    range: tuple[float, float] | None = None
+    parts: Parts = WHOLE_PLACE
 
     def __post_init__(self) -> None:
         if self.name not in SIDES:
             raise PinnxError(f"side: expected one of {', '.join(SIDES)}; got {self.name!r}")
 
     def __str__(self) -> str:
-        return self.name
+        if self.range is None:
+            return self.name
+        return f"{self.name} with {self.along} in [{self.range[0]:g}, {self.range[1]:g}]"
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the side is meant, and borders the flow."""
+        return self.range is None and self.parts == WHOLE_PLACE
+
+    @property
+    def along(self) -> str:
+        """The axis along the side, the first where there are two."""
+        return "y" if self.axis == "x" else "x"
 
     @property
     def axis(self) -> str:
@@ -97,6 +130,13 @@ class Side:
             raise PinnxError(
                 f"side {self.name}: is on axis {self.axis}, but the domain has {', '.join(axes_of(bounds))}"
             )
+        if self.range is not None:
+            low, high = bounds[self.along]
+            if not low <= self.range[0] < self.range[1] <= high:
+                raise PinnxError(
+                    f"side {self.name}: expected a range in {self.along} inside [{low:g}, {high:g}], "
+                    f"got [{self.range[0]:g}, {self.range[1]:g}]"
+                )
 
     def num_parameters(self, bounds: Bounds) -> int:
         return len(bounds) - 1
@@ -107,8 +147,27 @@ class Side:
         points = np.empty((len(parameters), len(axes)))
         points[:, axes.index(self.axis)] = self.position(bounds)
         for axis, parameter in zip(free, parameters.T, strict=True):
-            points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
+            if axis == self.along:
+                points[:, axes.index(axis)] = _stretch(into_parts(parameter, self.parts), self.range or bounds[axis])
+            else:
+                points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
         return points
+
+    def has(self, along: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return which coordinates [n] along the side are on its parts, ends included."""
+        low, high = self.range or bounds[self.along]
+        slack = 1e-6 * (bounds[self.along][1] - bounds[self.along][0])
+        found = np.zeros(np.shape(along), dtype=bool)
+        for first, last in self.parts:
+            found |= (along >= low + first * (high - low) - slack) & (along <= low + last * (high - low) + slack)
+        return found
+
+    def normals(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return unit normals [n, d] into the domain, columns x, y[, z]."""
+        space = [axis for axis in axes_of(bounds) if axis != "t"]
+        normals = np.zeros((len(points), len(space)))
+        normals[:, space.index(self.axis)] = 1.0 if SIDES[self.name][1] == 0 else -1.0
+        return normals
 
     def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Move points [n, D] of the side by distances [n] into the domain."""
@@ -117,7 +176,7 @@ class Side:
         return moved
 
     def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
-        return _unit_grid(num, self.num_parameters(bounds))
+        return unit_grid(num, self.num_parameters(bounds))
 
 
 @dataclass(frozen=True)
@@ -127,6 +186,8 @@ class Circle:
     Args:
         center: (x, y), units of length.
         radius: > 0, units of length.
+        name: of the body that it is; "" where it has none.
+        parts: intervals of the angle, over a turn, that border the flow.
 
     Raises:
         PinnxError: radius <= 0; on use, a circle that leaves the domain.
@@ -134,6 +195,8 @@ class Circle:
 
     center: tuple[float, float]
     radius: float
+    name: str = field(default="", compare=False)
+    parts: Parts = WHOLE_PLACE
 
     def __post_init__(self) -> None:
         if len(self.center) != 2 or not np.isfinite(self.center).all():
@@ -145,6 +208,8 @@ class Circle:
         return f"circle at ({self.center[0]:g}, {self.center[1]:g}) of radius {self.radius:g}"
 
     def check(self, bounds: Bounds) -> None:
+        if self.name:
+            return  # a body of the domain may leave it: there no point is drawn
         for axis, middle in zip(("x", "y"), self.center, strict=True):
             low, high = bounds[axis]
             if not (low <= middle - self.radius and middle + self.radius <= high):
@@ -152,37 +217,58 @@ class Circle:
                     f"{self}: expected to lie inside the domain, but it leaves {axis} in [{low:g}, {high:g}]"
                 )
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of it borders the flow."""
+        return self.parts == WHOLE_PLACE
+
+    @property
+    def perimeter(self) -> float:
+        """Its length."""
+        return 2.0 * float(np.pi) * self.radius
+
+    @property
+    def size(self) -> float:
+        """Its diameter."""
+        return 2.0 * self.radius
+
+    @property
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner of the box around it."""
+        return np.array(self.center) - self.radius, np.array(self.center) + self.radius
+
     def num_parameters(self, bounds: Bounds) -> int:
         return len(bounds) - 1  # the angle takes the place of x and y
 
     def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
-        angle = 2.0 * np.pi * parameters[:, 0]
-        columns = {
-            "x": self.center[0] + self.radius * np.cos(angle),
-            "y": self.center[1] + self.radius * np.sin(angle),
-        }
-        others = [axis for axis in axes_of(bounds) if axis not in columns]
-        for axis, parameter in zip(others, parameters.T[1:], strict=True):
-            columns[axis] = _stretch(parameter, bounds[axis])
-        return _assemble(columns, bounds)
+        angle = 2.0 * np.pi * into_parts(parameters[:, 0], self.parts)
+        unit = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return with_plane(self.center + self.radius * unit, parameters[:, 1:], bounds)
+
+    def distance(self, places: np.ndarray) -> np.ndarray:
+        """Return signed distances of places [n, 2] to the circle, [n]: negative inside."""
+        away: np.ndarray = np.hypot(*(places - self.center).T) - self.radius
+        return away
+
+    def normals(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return unit normals [n, 2] out of the circle at points [n, D] of it."""
+        away = points[:, plane_columns(bounds)] - self.center
+        return np.asarray(away / np.hypot(*away.T)[:, None])
 
     def contains(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Return which of [n, D] points are inside, [n] bool; those on the circle to rounding of float32 are not."""
-        away = points[:, self._columns(bounds)] - self.center
+        away = points[:, plane_columns(bounds)] - self.center
         inside: np.ndarray = np.hypot(*away.T) < self.radius * (1.0 - 1e-6)
         return inside
 
     def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Move points [n, D] of the circle by distances [n] outwards."""
-        moved, columns = points.copy(), self._columns(bounds)
+        moved, columns = points.copy(), plane_columns(bounds)
         moved[:, columns] += (distance / self.radius)[:, None] * (points[:, columns] - self.center)
         return moved
 
-    def _columns(self, bounds: Bounds) -> list[int]:
-        return [axes_of(bounds).index(axis) for axis in ("x", "y")]
-
     def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
-        return _unit_grid(num, self.num_parameters(bounds))
+        return unit_grid(num, self.num_parameters(bounds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,11 +366,34 @@ def _stretch(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray
     return low + (high - low) * parameter
 
 
-def _assemble(columns: Mapping[str, np.ndarray], bounds: Bounds) -> np.ndarray:
-    return np.stack([columns[axis] for axis in axes_of(bounds)], axis=1)
+def plane_columns(bounds: Bounds) -> list[int]:
+    """Return the columns of x and y."""
+    return [axes_of(bounds).index(axis) for axis in ("x", "y")]
 
 
-def _unit_grid(num: int, q: int) -> np.ndarray:
+def with_plane(places: np.ndarray, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """Return points [n, D] of places [n, 2] in the plane, with parameters [n, D - 2] in [0, 1] for the other axes."""
+    axes = axes_of(bounds)
+    points = np.empty((len(places), len(axes)))
+    points[:, plane_columns(bounds)] = places
+    others = [axis for axis in axes if axis not in ("x", "y")]
+    for axis, parameter in zip(others, parameters.T, strict=True):
+        points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
+    return points
+
+
+def into_parts(parameter: np.ndarray, parts: Parts) -> np.ndarray:
+    """Map parameters [n] in [0, 1] to the union of intervals of [0, 1], evenly over their length."""
+    if parts == WHOLE_PLACE:
+        return parameter
+    low, high = np.array(parts).T
+    ends = np.cumsum(high - low)
+    along = parameter * ends[-1]
+    part = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
+    return np.asarray(high[part] - (ends[part] - along))
+
+
+def unit_grid(num: int, q: int) -> np.ndarray:
     """Return a grid of the unit cube, ends included, of at least `num` points: [n, q]."""
     per_axis = max(2, int(np.ceil(num ** (1.0 / q) - 1e-9)))
     line = np.linspace(0.0, 1.0, per_axis)

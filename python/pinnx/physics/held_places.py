@@ -24,7 +24,8 @@ __all__ = ["held_place"]
 def held_place(condition: BoundaryCondition, model: FieldModel) -> Held | None:
     """A condition as the form of the fields has it; None where it has to stay in the loss.
 
-    Points of the data have no distance, and a formula with heaviside no derivative.
+    Points of the data and lines of straight pieces have no smooth distance, a part of a side has none of its own, and a
+    formula with heaviside has no derivative.
 
     Args:
         condition: at a place.
@@ -32,6 +33,8 @@ def held_place(condition: BoundaryCondition, model: FieldModel) -> Held | None:
     """
     bounds, where = condition.bounds, condition.where
     axes = tuple(bounds)
+    if isinstance(where, geometry.Side | geometry.Circle) and not where.whole:
+        return None  # the form would hold it where it is not prescribed
     if isinstance(where, geometry.Side):
         ends = model.inputs(np.array(list(bounds.values())).T)
         axis, end = axes.index(where.axis), geometry.SIDES[where.name][1]

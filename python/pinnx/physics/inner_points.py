@@ -23,6 +23,7 @@ from pinnx.data.collocation import BoxPoints, Sampling, uniform_points
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import Bounds, Circle, Side
+from pinnx.physics.outlines import Body, Outline
 
 __all__ = ["InnerPoints", "bodies_of", "growing_window", "walls_of"]
 
@@ -36,16 +37,18 @@ Array = NDArray[np.float64]
 
 
 def bodies_of(conditions: Sequence[BoundaryCondition]) -> tuple[Circle, ...]:
-    """The circles on which all of the velocity is prescribed: inside there is no flow."""
-    return tuple(c.where for c in conditions if isinstance(c.where, Circle) and c.mask[:-1].all())
+    """The circles without a name on which all of the velocity is prescribed: bodies, as those of the domain are."""
+    circles = (c.where for c in conditions if isinstance(c.where, Circle) and c.mask[:-1].all())
+    return tuple(circle for circle in circles if not circle.name)
 
 
-def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Side | Circle, ...]:
-    """The bodies, and the sides on which all of the velocity is prescribed and none crosses them."""
+def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Side | Body, ...]:
+    """Bodies and sides on which all of the velocity is prescribed; of the sides those that none crosses."""
     normal = {"x": "u", "y": "v", "z": "w"}
-    sides = (c for c in conditions if isinstance(c.where, Side) and c.mask[:-1].all())
-    found = (c.where for c in sides if isinstance(c.where, Side) and c.values[normal[c.where.axis]] == 0)
-    return (*bodies_of(conditions), *found)
+    full = [c for c in conditions if c.mask[:-1].all()]
+    bodies = (c.where for c in full if isinstance(c.where, Circle | Outline))
+    sides = (c.where for c in full if isinstance(c.where, Side) and c.values[normal[c.where.axis]] == 0)
+    return (*bodies, *sides)
 
 
 def growing_window(step: int, *, windows: int, last_step: float) -> float:
@@ -82,8 +85,8 @@ class InnerPoints:
         *,
         seed: int,
         sampling: Sampling = "uniform",
-        bodies: Sequence[Circle] = (),
-        walls: Sequence[Side | Circle] = (),
+        bodies: Sequence[Body] = (),
+        walls: Sequence[Side | Body] = (),
         wall_share: float = 0.0,
         wall_layer: float = 0.0,
         window: Callable[[int], float] | None = None,

@@ -104,6 +104,8 @@ class _Circle(_Loose):
 class _Where(_Loose):
     side: StrictStr | None = None
     circle: _Circle | None = None
+    hole: StrictStr | None = None
+    range: list[float] | None = None
     index: StrictStr | None = None
 
 

@@ -182,7 +182,10 @@ def _condition(condition: Mapping[str, Any]) -> str:
 
 def _location(where: Mapping[str, Any]) -> str:
     if where.get("side"):
-        return f"on the {where['side']} side"
+        part = f" from {where['range'][0]:g} to {where['range'][1]:g}" if where.get("range") else ""
+        return f"on the {where['side']} side{part}"
+    if where.get("hole"):
+        return f"on the body {where['hole']}"
     if where.get("circle"):
         center = ", ".join(f"{c:g}" for c in where["circle"]["center"])
         return f"on the circle of radius {where['circle']['radius']:g} around ({center})"

@@ -79,3 +79,12 @@ def test_what_has_no_distance_or_no_derivative_stays_in_the_loss() -> None:
     assert held_place(BoundaryCondition(points, {"u": 0.0}, BOUNDS), network()) is None
     step = BoundaryCondition(Side("left"), {"u": "heaviside(y, 1)"}, BOUNDS)
     assert held_place(step, network()) is None
+
+
+def test_a_part_of_a_side_stays_in_the_loss() -> None:
+    """The form of the fields would hold it along all of the side."""
+    part = BoundaryCondition(Side("left", range=(-0.5, 0.5)), {"u": 1.0}, BOUNDS)
+    cut = BoundaryCondition(Side("left", parts=((0.0, 0.5),)), {"u": 1.0}, BOUNDS)
+    assert held_place(part, network()) is None
+    assert held_place(cut, network()) is None
+    assert held_place(BoundaryCondition(Side("left"), {"u": 1.0}, BOUNDS), network()) is not None

@@ -1,0 +1,382 @@
+"""Shapes of bodies: closed lines in the plane of x and y, each a place with a signed distance.
+
+    distance(x) = -|x - line| inside, |x - line| outside;   points of the line by its arc length
+
+In three dimensions a body is the cylinder along z over its shape. `SHAPES` is the table of shapes; all but the circle,
+which has closed forms, are lines of straight pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.errors import PinnxError
+from pinnx.physics.expression import Expression
+from pinnx.physics.geometry import (
+    WHOLE_PLACE,
+    Bounds,
+    Circle,
+    Place,
+    Side,
+    into_parts,
+    plane_columns,
+    unit_grid,
+    with_plane,
+)
+
+__all__ = ["OFF_LINE", "SHAPES", "Body", "Outline", "body_of", "complement_of", "exposed"]
+
+Array = NDArray[np.float64]
+# Pieces of an ellipse: their chords are within 2e-5 of its longer half axis.
+ELLIPSE_PIECES = 512
+# Cells of the domain's longer side in which the zero line of an expression is sought.
+CONTOUR_CELLS = 400
+# Of a body's size: what is on its line to the rounding of float32 is not inside.
+ON_LINE = 1e-6
+# Of the domain's longer side: how far from a place the flow is looked for, and in how many cells of the place.
+OFF_LINE, PART_CELLS, BISECTIONS = 1e-5, 4096, 30
+# Points that are compared with all pieces at a time.
+BLOCK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A body inside closed lines of straight pieces.
+
+    Args:
+        lines: each [k, 2], k >= 3, its corners in order; a point inside an odd number of them is in the body.
+        name: of the body, for messages and conditions.
+        parts: intervals of the arc length, over the whole, that border the flow.
+
+    Raises:
+        PinnxError: fewer than three corners, or corners that are not finite or span no area.
+    """
+
+    lines: tuple[Array, ...]
+    name: str
+    parts: tuple[tuple[float, float], ...] = WHOLE_PLACE
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            if line.ndim != 2 or line.shape[1] != 2 or len(line) < 3 or not np.isfinite(line).all():
+                raise PinnxError(f"{self.name}: expected three corners [x, y] or more, finite, got {list(line.shape)}")
+        if not self.lines or self.size == 0.0 or not self.area > 0.0:
+            raise PinnxError(f"{self.name}: expected corners around an area, got none")
+
+    def __str__(self) -> str:
+        return f"body {self.name}"
+
+    @cached_property
+    def _pieces(self) -> tuple[Array, Array, Array]:
+        """Starts [m, 2], vectors [m, 2] and lengths [m] of the pieces."""
+        starts = np.concatenate(self.lines)
+        vectors = np.concatenate([np.roll(line, -1, axis=0) - line for line in self.lines])
+        lengths = np.hypot(*vectors.T)
+        kept = lengths > 0.0
+        return starts[kept], vectors[kept], lengths[kept]
+
+    @cached_property
+    def _normals(self) -> Array:
+        """Unit normals of the pieces, out of the body, [m, 2]."""
+        starts, vectors, lengths = self._pieces
+        normals = np.stack([vectors[:, 1], -vectors[:, 0]], axis=1) / lengths[:, None]
+        probes = starts + 0.5 * vectors + 1e-7 * self.size * normals
+        return np.where(self._crossed(probes)[:, None], -normals, normals)
+
+    @cached_property
+    def box(self) -> tuple[Array, Array]:
+        """Lower and upper corner of the box around it."""
+        corners = np.concatenate(self.lines)
+        return corners.min(axis=0), corners.max(axis=0)
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box around it."""
+        return float((self.box[1] - self.box[0]).max())
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle of the box around it."""
+        x, y = (0.5 * (self.box[0] + self.box[1])).tolist()
+        return x, y
+
+    @property
+    def perimeter(self) -> float:
+        """Length of its lines."""
+        return float(self._pieces[2].sum())
+
+    @property
+    def area(self) -> float:
+        """Area inside, of lines that do not cross; those in others count against them."""
+        shares = [0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) for x, y in (line.T for line in self.lines)]
+        return abs(float(np.abs(shares).max()))
+
+    def check(self, bounds: Bounds) -> None:
+        """Nothing: what leaves the domain borders no flow."""
+
+    def num_parameters(self, bounds: Bounds) -> int:
+        return len(bounds) - 1  # the arc length takes the place of x and y
+
+    def at(self, parameters: Array, bounds: Bounds) -> Array:
+        starts, vectors, lengths = self._pieces
+        ends = np.cumsum(lengths)
+        along = into_parts(parameters[:, 0], self.parts) * ends[-1]
+        piece = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
+        share = (along - (ends[piece] - lengths[piece])) / lengths[piece]
+        return with_plane(starts[piece] + np.clip(share, 0.0, 1.0)[:, None] * vectors[piece], parameters[:, 1:], bounds)
+
+    def regular_parameters(self, num: int, bounds: Bounds) -> Array:
+        return unit_grid(num, self.num_parameters(bounds))
+
+    def distance(self, places: Array) -> Array:
+        """Signed distances of places [n, 2] to the lines, [n]: negative inside."""
+        away = self._nearest(places)[0]
+        return np.where(self._crossed(places), -away, away)
+
+    def contains(self, points: Array, bounds: Bounds) -> NDArray[np.bool_]:
+        """Which of [n, D] points are inside, [n]; those on the line to rounding of float32 are not."""
+        places = points[:, plane_columns(bounds)]
+        low, high = self.box
+        inside = ((places > low) & (places < high)).all(axis=1)
+        near = places[inside]
+        inside[inside] = self._crossed(near) & (self._nearest(near)[0] > ON_LINE * self.size)
+        return inside
+
+    def normals(self, points: Array, bounds: Bounds) -> Array:
+        """Unit normals out of the body, into the flow, at points [n, D] of the line, [n, 2]."""
+        return self._normals[self._nearest(points[:, plane_columns(bounds)])[1]]
+
+    def off(self, points: Array, distance: Array, bounds: Bounds) -> Array:
+        """Move points [n, D] of the line by distances [n] out of the body."""
+        moved = points.copy()
+        moved[:, plane_columns(bounds)] += distance[:, None] * self.normals(points, bounds)
+        return moved
+
+    def _crossed(self, places: Array) -> NDArray[np.bool_]:
+        """Whether a ray from each place crosses the lines an odd number of times."""
+        starts, vectors, _ = self._pieces
+        found = np.zeros(len(places), dtype=bool)
+        for rows in _blocks(len(places)):
+            x, y = places[rows, None, 0], places[rows, None, 1]
+            y0, y1 = starts[:, 1], starts[:, 1] + vectors[:, 1]
+            level = (y0 <= y) != (y1 <= y)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                crossing = starts[:, 0] + (y - y0) / vectors[:, 1] * vectors[:, 0]
+            found[rows] = (level & (crossing > x)).sum(axis=1) % 2 == 1
+        return found
+
+    def _nearest(self, places: Array) -> tuple[Array, NDArray[np.intp]]:
+        """Distance to the lines, [n], and the nearest piece, [n]."""
+        starts, vectors, lengths = self._pieces
+        away, piece = np.empty(len(places)), np.empty(len(places), dtype=np.intp)
+        for rows in _blocks(len(places)):
+            offset = places[rows, None] - starts
+            share = np.clip((offset * vectors).sum(axis=2) / lengths**2, 0.0, 1.0)
+            squares = np.square(offset - share[..., None] * vectors).sum(axis=2)
+            piece[rows] = squares.argmin(axis=1)
+            away[rows] = np.sqrt(squares.min(axis=1))
+        return away, piece
+
+
+Body = Circle | Outline
+
+
+def body_of(kind: str, given: Any, name: str, bounds: Bounds) -> Body:
+    """A body of the table of shapes.
+
+    Args:
+        kind: a name of `SHAPES`.
+        given: what the configuration says of it.
+        name: of the body.
+        bounds: axis name -> (low, high) of the domain.
+
+    Raises:
+        PinnxError: numbers that make no shape, a file that holds none, or a body outside of the domain.
+    """
+    body = SHAPES[kind](given, name, bounds)
+    low, high = np.array([bounds["x"], bounds["y"]]).T
+    if (body.box[1] <= low).any() or (body.box[0] >= high).any():
+        raise PinnxError(f"{body}: expected to be in the domain, but it is outside of it")
+    return body
+
+
+def complement_of(boxes: Sequence[Mapping[str, tuple[float, float]]], name: str, bounds: Bounds) -> Outline | None:
+    """What a union of boxes leaves of the domain, as one body; None where it leaves nothing.
+
+    Args:
+        boxes: each {x: (low, high), y: (low, high)}, in the domain.
+        name: of the body.
+        bounds: axis name -> (low, high) of the domain, the smallest box around them.
+    """
+    lines = [np.unique([*bounds[axis], *(end for box in boxes for end in box[axis])]) for axis in ("x", "y")]
+    edges: dict[tuple[float, float], list[tuple[float, float]]] = {}
+    for x0, x1 in pairwise(lines[0].tolist()):
+        for y0, y1 in pairwise(lines[1].tolist()):
+            x, y = 0.5 * (x0 + x1), 0.5 * (y0 + y1)
+            if any(b["x"][0] < x < b["x"][1] and b["y"][0] < y < b["y"][1] for b in boxes):
+                continue
+            for start, stop in pairwise([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]):
+                if start in edges.get(stop, []):
+                    edges[stop].remove(start)  # between two cells that are both left out
+                else:
+                    edges.setdefault(start, []).append(stop)
+    found = _joined(edges)
+    return Outline(tuple(found), name) if found else None
+
+
+def _joined(edges: dict[tuple[float, float], list[tuple[float, float]]]) -> list[Array]:
+    """Closed lines of directed edges, start -> stops; the edges are used up."""
+    lines = []
+    while starts := [start for start, stops in edges.items() if stops]:
+        line = [starts[0]]
+        while edges.get(line[-1]):
+            line.append(edges[line[-1]].pop())
+        lines.append(np.array(line[:-1]))
+    return lines
+
+
+def exposed(place: Place, bodies: Sequence[Body], bounds: Bounds) -> Place:
+    """A side or the line of a body without what does not border the flow: what is in another body, or outside.
+
+    Args:
+        place: any; points of the data stay as they are.
+        bodies: of the domain.
+        bounds: axis name -> (low, high) of the domain.
+
+    Raises:
+        PinnxError: nothing of it borders the flow.
+    """
+    plane = {axis: bounds[axis] for axis in ("x", "y")}
+    if not isinstance(place, Side | Circle | Outline) or (isinstance(place, Side) and place.axis == "z"):
+        return place
+    low, high = np.array(list(plane.values())).T
+    step = OFF_LINE * float((high - low).max())
+
+    def borders(parameters: Array) -> NDArray[np.bool_]:
+        points = place.at(parameters[:, None], plane)
+        off = place.off(points, np.full(len(points), step), plane)
+        found = ((off > low) & (off < high)).all(axis=1)
+        for body in bodies:
+            found &= ~body.contains(off, plane)
+        return found
+
+    middles = (np.arange(PART_CELLS) + 0.5) / PART_CELLS
+    kept = borders(middles)
+    if kept.all():
+        return place
+    changes = np.flatnonzero(kept[1:] != kept[:-1])
+    before, after, stays = middles[changes], middles[changes + 1], kept[changes]
+    inner, outer = np.where(stays, before, after), np.where(stays, after, before)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (inner + outer)
+        on = borders(middle)
+        inner, outer = np.where(on, middle, inner), np.where(on, outer, middle)
+    ends = [*([0.0] if kept[0] else []), *inner.tolist(), *([1.0] if kept[-1] else [])]
+    if not ends:
+        raise PinnxError(f"{place}: expected a part that borders the flow, got none")
+    return replace(place, parts=tuple(zip(ends[::2], ends[1::2], strict=True)))
+
+
+def _circle(given: Mapping[str, Any], name: str, bounds: Bounds) -> Body:
+    return Circle(tuple(given["center"]), given["radius"], name=name)
+
+
+def _ellipse(given: Mapping[str, Any], name: str, bounds: Bounds) -> Body:
+    angle = 2.0 * np.pi * np.arange(ELLIPSE_PIECES) / ELLIPSE_PIECES
+    line = np.stack([np.cos(angle), np.sin(angle)], axis=1) * given["half_axes"]
+    return Outline((_turned(line, given["angle"]) + given["center"],), name)
+
+
+def _rectangle(given: Mapping[str, Any], name: str, bounds: Bounds) -> Body:
+    (left, right), (bottom, top) = given["x"], given["y"]
+    return Outline((np.array([[left, bottom], [right, bottom], [right, top], [left, top]], dtype=np.float64),), name)
+
+
+def _polygon(given: Any, name: str, bounds: Bounds) -> Body:
+    return Outline((np.asarray(given, dtype=np.float64),), name)
+
+
+def _airfoil(given: Mapping[str, Any], name: str, bounds: Bounds) -> Body:
+    """Of a file in Selig's or Lednicer's format: coordinates over the chord, turned by minus the angle of attack."""
+    path = Path(given["path"])
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise PinnxError(f"{path}: expected an airfoil file, {error.strerror}") from None
+    rows = [row for row in (_two_numbers(line) for line in text.splitlines()) if row is not None]
+    counts = rows[:1] and min(rows[0]) > 1.5  # Lednicer: numbers of points of both surfaces, then each from the nose
+    if counts:
+        upper, lower = (int(count) for count in rows[0])
+        if len(rows) != 1 + upper + lower:
+            raise PinnxError(f"{path}: expected {upper} + {lower} points as its first numbers say, got {len(rows) - 1}")
+        rows = [*rows[1 : 1 + upper][::-1], *rows[2 + upper :]]
+    if len(rows) < 3:
+        raise PinnxError(f"{path}: expected lines of x and y of an airfoil, got {len(rows)}")
+    line = np.array(rows, dtype=np.float64)
+    if np.array_equal(line[0], line[-1]):
+        line = line[:-1]
+    return Outline((_turned(line * given["chord"], -given["angle"]) + given["nose"],), name)
+
+
+def _expression(given: str, name: str, bounds: Bounds) -> Body:
+    """The line on which an expression in x and y, negative inside, is zero; a side of the domain closes it."""
+    import contourpy  # matplotlib's contours, for these shapes alone
+
+    formula = Expression(given)
+    if not set(formula.variables) <= {"x", "y"}:
+        raise PinnxError(f"{name}: expected a distance in x and y, got one in {', '.join(formula.variables)}")
+    (left, right), (bottom, top) = bounds["x"], bounds["y"]
+    cell = max(right - left, top - bottom) / CONTOUR_CELLS
+    x, y = (
+        np.linspace(low - cell, high + cell, max(3, round((high - low) / cell) + 3))
+        for low, high in ((left, right), (bottom, top))
+    )
+    mesh = np.meshgrid(x, y)
+    values = formula.values({"x": mesh[0].reshape(-1), "y": mesh[1].reshape(-1)}).reshape(mesh[0].shape).copy()
+    edge = np.ones(values.shape, dtype=bool)
+    edge[1:-1, 1:-1] = False
+    values[edge] = np.maximum(values[edge], cell)
+    lines = contourpy.contour_generator(x, y, values).lines(0.0)
+    if not lines:
+        raise PinnxError(
+            f"{name}: expected an expression that is negative in a part of the domain, got none: {given!r}"
+        )
+    return Outline(tuple(np.asarray(line)[:-1] for line in lines), name)
+
+
+def _turned(line: Array, degrees: float) -> Array:
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return np.asarray(line @ turn)
+
+
+def _two_numbers(line: str) -> tuple[float, float] | None:
+    parts = line.replace(",", " ").split()
+    try:
+        x, y = map(float, parts)
+    except ValueError:
+        return None
+    return x, y
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(first, first + BLOCK) for first in range(0, n, BLOCK)]
+
+
+# kind -> what makes a body of it; the sections of the configuration have the same names.
+SHAPES: Mapping[str, Callable[[Any, str, Bounds], Body]] = {
+    "circle": _circle,
+    "ellipse": _ellipse,
+    "rectangle": _rectangle,
+    "polygon": _polygon,
+    "airfoil": _airfoil,
+    "expression": _expression,
+}

@@ -1,0 +1,109 @@
+"""Bodies of a domain from the configuration to the files: no point, no sensor, no number inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from flow_files import TINY
+
+from pinnx.config import Config, load_config
+from pinnx.errors import PinnxError
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.reconstruction import reconstruct
+
+STEP = "domain.holes=[{name: step, rectangle: {x: [0, 2], y: [1, 2]}}]"
+BOXES = "domain.shape=[{x: [0, 2], y: [0, 1]}, {x: [2, 4], y: [0, 2]}]"
+WALLS = """boundaries=[{where: {side: left, range: [0.2, 0.8]}, u: "y*(1-y)", v: 0},
+    {where: {hole: NAME}, u: 0, v: 0}, {where: {side: top}, u: 0, v: 0}, {where: {side: bottom}, u: 0, v: 0}]"""
+
+
+def measured_step(folder: Path, *overrides: str, name: str = "step") -> Config:
+    """Ten measurements of a channel with a step, and no other data."""
+    places = np.random.default_rng(0).uniform([2.1, 0.1], [3.9, 1.9], (10, 2))
+    table = np.column_stack([places, places[:, 1], 0.0 * places[:, 0]])
+    np.savetxt(folder / "piv.csv", table, delimiter=",", header="x,y,u,v", comments="")
+    domain = (f"data.measurements={folder / 'piv.csv'}", "domain.x=[0, 4]", "domain.y=[0, 2]", "flow.nu=0.01")
+    return load_config(None, [*domain, WALLS.replace("NAME", name), *TINY, "evals.grid=41", *overrides])
+
+
+@pytest.mark.parametrize("shape", [STEP, BOXES])
+def test_a_table_with_a_step_and_a_partial_inlet(shape: str, tmp_path: Path) -> None:
+    config = measured_step(tmp_path, shape, "evals.left_out=0", name="step" if shape == STEP else "shape")
+    case = load_case(config)
+    equations, _, boundary = flow_problem(config, case).problem.terms
+    inside = equations.draw(4)["x"]
+    assert not ((inside[:, 0] < 2.0) & (inside[:, 1] > 1.0)).any()
+    walls = boundary.draw(4)["x"]
+    assert not ((walls[:, 0] < 2.0 - 1e-3) & (walls[:, 1] > 1.0 + 1e-3)).any()
+    inlet = walls[: config.train.boundary_points]
+    assert inlet[:, 0].max() == 0.0
+    assert inlet[:, 1].min() >= 0.2
+    assert inlet[:, 1].max() <= 0.8
+    metrics = reconstruct(config, tmp_path / "run")
+    assert any(note.startswith("The body ") for note in metrics["notes"])
+    with h5py.File(tmp_path / "run" / "fields.h5") as file:
+        x, y = np.meshgrid(file["x"][()], file["y"][()], indexing="ij")
+        blank = (x < 2.0 - 1e-5) & (y > 1.0 + 1e-5)
+        for field in ("u", "p", "residual/continuity"):
+            np.testing.assert_array_equal(np.isnan(file[field][()]), blank)
+    assert "on the left side from 0.2 to 0.8" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["ellipse", "polygon", "expression"])
+def test_values_of_a_file_inside_a_body_are_not_used(name: str, tmp_path: Path) -> None:
+    shapes = {
+        "ellipse": "{center: [1.0, 1.0], half_axes: [0.6, 0.3]}",
+        "polygon": "[[0.5, 0.5], [1.5, 0.5], [1.0, 1.5]]",
+        "expression": "'hypot(x - 1, y - 1) - 0.5'",
+    }
+    x, y = np.linspace(0, 4, 41), np.linspace(0, 2, 21)
+    mesh = np.meshgrid(x, y, indexing="ij")
+    np.savez(tmp_path / "flow.npz", x=x, y=y, u=1.0 + 0.0 * mesh[0], v=0.0 * mesh[0])
+    given = (f"data.path={tmp_path / 'flow.npz'}", "flow.nu=0.01", "sensors.count=30", "sensors.method=random", *TINY)
+    shape = f"domain.holes=[{{{name}: {shapes[name]}}}]"
+    free, beside = (load_case(load_config(None, [*given, *more])) for more in ((), (shape,)))
+    assert beside.reference is not None
+    assert beside.reference.holes is not None
+    inside = beside.bodies[0].contains(beside.reference.points, beside.bounds)
+    assert 20 < inside.sum() < 120
+    np.testing.assert_array_equal(beside.reference.holes, inside)
+    assert not beside.bodies[0].contains(beside.sensors.positions, beside.bounds).any()
+    assert free.in_flow.all()
+    np.testing.assert_array_equal(beside.in_flow, ~inside)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "domain.holes=[{circle: {center: [1, 1], radius: 0.1}}]",
+            r"boundaries\.1: hole: expected one of .*circle\)",
+        ),
+        ("domain.holes=[{name: step, polygon: [[0, 0], [1, 1], [2, 2]]}]", r"domain\.holes\.0: step: expected corners"),
+        ("domain.shape=[{x: [0, 2], y: [0, 1]}]", r"domain\.shape: expected boxes that reach the domain's ends in x"),
+        ("domain.holes=[{name: step, rectangle: {x: [-1, 5], y: [-1, 3]}}]", "expected a part that borders the flow"),
+    ],
+)
+def test_refuses_in_one_line(override: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=message):
+        load_case(measured_step(tmp_path, override))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "domain.holes=[{name: a}]",
+            "exactly one of circle, ellipse, rectangle, polygon, airfoil, expression",
+        ),
+        ("domain.holes=[{expression: x}, {expression: y}]", "expected a name of its own for each body"),
+        ("boundaries.1.where={hole: step, range: [0, 1]}", "range: expected side beside it, got hole"),
+    ],
+)
+def test_wrong_settings_are_refused_before_any_file_is_read(override: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=message):
+        measured_step(tmp_path, override)

@@ -1,0 +1,311 @@
+"""The kinetics of breakage from measured size distributions, with intervals.
+
+    least squares:  sum ((y(unknowns) - y_measured) / sigma)^2,    y = H exp(A t) f_0
+
+H reads a density or a cumulative curve. Where errors are relative, logarithms take the place of y: far from the answer
+the misfit of small values is flat otherwise. The Jacobian is that of the solver: derivatives of the exponential in the
+directions dA / d unknown. What is measured at t = 0 may be unknown too: coefficients of the start are then fitted with
+the kinetics, and their uncertainty is in the intervals.
+
+Intervals are those of linear least squares at the end, by Student's t, with the noise taken from the misfit. They hold
+where the model is right, errors are independent, and the solver's error is far below the noise. So the fit is held
+against a finer grid, and repeated there until its numbers no longer move by a part of their intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+from pinnx.errors import PinnxError
+from pinnx.physics.breakage_kinetics import Daughters, Kinetics
+from pinnx.solvers.breakage.distributions import SizeGrid
+from pinnx.solvers.breakage.evolution import evolve, sensitivities
+
+__all__ = ["FoundNumber", "KineticsFit", "MeasuredSizes", "fit_kinetics"]
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.95
+# The largest part of an interval's half width by which a finer grid may move a number: at a tenth, an interval of 95 %
+# covers 94.9 %.
+MOVED = 0.1
+REFINEMENTS = 4
+# Of numbers without noise, which have no interval: relative.
+EXACT = 1e-6
+# Of the central difference of the matrix by an unknown: an error of 1e-10 beside rounding of the same size.
+STEP = 1e-5
+# Of the largest density, below which grids of some 100 sizes have no digits.
+FAINT = 1e-8
+# Of the model to the measured value, from which down its logarithm goes on as a straight line: on a coarse grid, or far
+# from the answer, the model may be below zero where f is next to nothing.
+LEAST_RATIO = 1e-3
+# What each unknown is in the fit: s0 and c + 1 by their logarithms.
+BOUNDS = {"s0": (-np.inf, np.inf), "a": (-10.0, 10.0), "c": (-7.0, 4.0), "q": (0.0, 50.0)}
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredSizes:
+    """Size distributions as measured.
+
+    Args:
+        times: [T] rising, >= 0.
+        v: [r] volumes, rising.
+        values: [T, r]; NaN where nothing was measured.
+        kind: "density": f(v), of number; "passing": the share of the volume in particles up to v, where the total
+            volume M1 is 1.
+
+    Raises:
+        PinnxError: shapes that do not fit.
+    """
+
+    times: Array
+    v: Array
+    values: Array
+    kind: Literal["density", "passing"] = "density"
+
+    def __post_init__(self) -> None:
+        wanted = (len(self.times), len(self.v))
+        if self.values.shape != wanted:
+            raise PinnxError(f"values: expected shape {list(wanted)}, got {list(self.values.shape)}")
+        if self.kind not in ("density", "passing"):
+            raise PinnxError(f"kind: expected density or passing, got {self.kind}")
+
+
+class FoundNumber(NamedTuple):
+    """A number and its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class KineticsFit:
+    """What was found.
+
+    Args:
+        kinetics: with the numbers found.
+        found: each of them with its interval, by name.
+        start: [k] coefficients of an unknown start; empty where it was known.
+        misfit: root mean square of the residuals in units of sigma.
+        predicted: [T, r] what the model gives where was measured.
+        grid: the sizes of the last fit.
+        moved: by how much a finer grid moves the numbers, as a part of the half widths of their intervals; at most 0.1.
+    """
+
+    kinetics: Kinetics
+    found: dict[str, FoundNumber]
+    start: Array
+    misfit: float
+    predicted: Array
+    grid: SizeGrid
+    moved: float
+
+
+def fit_kinetics(
+    measured: MeasuredSizes,
+    guess: Kinetics,
+    grid: SizeGrid,
+    *,
+    start: Callable[[Array], Array] | None = None,
+    start_guess: ArrayLike = (),
+    unknown: Sequence[str] = ("s0", "a"),
+    sigma: ArrayLike = 1.0,
+    relative: bool = False,
+    delta_at: float | None = None,
+) -> KineticsFit:
+    """Finds numbers of the kinetics.
+
+    Args:
+        measured: size distributions.
+        guess: rate and daughters; what is not unknown stays.
+        grid: of the sizes, from the smallest measured volume on or lower.
+        start: number density at t = 0, volumes [n] -> [n]; with unknown coefficients -> [n, k].
+        start_guess: [k] first values of these coefficients.
+        unknown: names out of s0, a, and c, q of the daughters.
+        sigma: standard deviation of each value up to a common factor, of a shape that broadcasts to [T, r].
+        relative: sigma is relative to the values, which are > 0: their logarithms are compared.
+        delta_at: volume of one particle at t = 0, as for ``solve_breakage``.
+
+    Raises:
+        PinnxError: another name, fewer values than unknowns, values that do not determine them, or a noise below what
+            the solver reaches.
+    """
+    names, coefficients = tuple(unknown), np.asarray(start_guess, dtype=np.float64)
+    if not names or not set(names) <= set(BOUNDS) or len(set(names)) != len(names):
+        raise PinnxError(f"unknown: expected names out of {', '.join(BOUNDS)}, each once, got {list(names)}")
+    fit = _Misfit(measured, guess, names, np.broadcast_to(sigma, measured.values.shape), relative)
+    x = np.append(_parameters(guess, names), coefficients)
+    model = _Model(grid, measured, start, delta_at)
+    for _ in range(REFINEMENTS):
+        solved = fit.solve(model, x)
+        x, errors = solved.x, fit.errors(solved)
+        finer = _Model(model.grid.finer(), measured, start, delta_at)
+        change = fit.residual(finer, x) - solved.fun
+        step = np.abs(np.linalg.lstsq(solved.jac, change, rcond=None)[0])[: len(names)]
+        if (step <= np.maximum(MOVED * errors, EXACT)).all():
+            noise = float(np.sqrt(np.sum(solved.fun**2) / fit.freedom(x)))
+            ends = [_moved(guess, names, x + sign * _padded(errors, x)) for sign in (0.0, -1.0, 1.0)]
+            found = {name: FoundNumber(*(_number(kinetics, name) for kinetics in ends)) for name in names}
+            moved = float(np.max(step / np.maximum(errors, EXACT)))
+            predicted = model.predicted(ends[0], x[len(names) :])
+            return KineticsFit(ends[0], found, x[len(names) :], noise, predicted, model.grid, moved)
+        model = finer
+    worst = names[int(np.argmax(step / errors))]
+    raise PinnxError(
+        f"fit: expected an error of the solver far below the noise, got one that moves {worst} by "
+        f"{np.max(step / errors):.2g} of its interval with {len(model.grid.v)} sizes; begin with a finer grid, "
+        "or with edges where the start has kinks"
+    )
+
+
+class _Model:
+    """What would be measured, on one grid."""
+
+    def __init__(
+        self,
+        grid: SizeGrid,
+        measured: MeasuredSizes,
+        start: Callable[[Array], Array] | None,
+        delta_at: float | None,
+    ) -> None:
+        if measured.v.min() < grid.low * (1 - 1e-9):
+            raise PinnxError(f"grid: expected it from {measured.v.min():g} on or lower, got {grid.low:g}")
+        if start is None and delta_at is None:
+            raise PinnxError("fit: expected a start, a delta_at, or both")
+        self.grid, self._times, self._delta_at = grid, measured.times, delta_at
+        self._start = np.zeros(len(grid.v)) if start is None else grid.sample(start)
+        delta = np.zeros(len(measured.v))
+        if measured.kind == "density":
+            self._offset, observe = 0.0, grid.interpolate(np.eye(len(grid.v)), measured.v).T
+        else:
+            self._offset, observe = 1.0, -grid.above(np.diag(grid.v), measured.v).T
+            delta = -(delta_at or 0.0) * (measured.v < (delta_at or 0.0))
+        self._observe = observe if delta_at is None else np.column_stack([observe, delta])  # [r, n]
+
+    def predicted(self, kinetics: Kinetics, coefficients: Array) -> Array:
+        """[T, r]."""
+        states = evolve(self.grid.matrix(kinetics, self._delta_at), self._state(coefficients), self._times)
+        return self._offset + states @ self._observe.T
+
+    def slopes(self, kinetics: Kinetics, directions: Sequence[Array], coefficients: Array) -> Array:
+        """Derivatives of what is measured by directions of the matrix, then by coefficients, [p + k, T, r]."""
+        matrix, state = self.grid.matrix(kinetics, self._delta_at), self._state(coefficients)
+        by_matrix = sensitivities(matrix, directions, state, self._times) @ self._observe.T
+        if not len(coefficients):
+            return by_matrix
+        columns = self._start if self._delta_at is None else np.vstack([self._start, np.zeros(len(coefficients))])
+        by_start = np.einsum("tnk,rn->ktr", evolve(matrix, columns, self._times), self._observe)
+        return np.concatenate([by_matrix, by_start])
+
+    def direction(self, names: Sequence[str], number: int, u: Array, guess: Kinetics) -> Array:
+        """The derivative of the matrix by an unknown: a difference, central where the bound of q leaves room."""
+        ahead, behind = u.copy(), u.copy()
+        ahead[number] += STEP
+        behind[number] = max(u[number] - STEP, BOUNDS[names[number]][0])
+        pair = [self.grid.matrix(_moved(guess, names, place), self._delta_at) for place in (ahead, behind)]
+        difference: Array = (pair[0] - pair[1]) / (ahead[number] - behind[number])
+        return difference
+
+    def _state(self, coefficients: Array) -> Array:
+        state = self._start @ coefficients if self._start.ndim == 2 else self._start
+        return state if self._delta_at is None else np.append(state, 1.0)
+
+
+class _Misfit:
+    """Residuals of all unknowns: numbers of the kinetics, then coefficients of the start."""
+
+    def __init__(
+        self, measured: MeasuredSizes, guess: Kinetics, names: Sequence[str], sigma: Array, relative: bool
+    ) -> None:
+        values, self._known = measured.values, np.isfinite(measured.values)
+        if not (sigma[self._known] > 0).all() or (relative and not (values[self._known] > 0).all()):
+            raise PinnxError("sigma, and values with relative errors: expected numbers > 0 wherever one was measured")
+        if relative and (values < FAINT * np.nanmax(values, axis=1, keepdims=True)).any():
+            raise PinnxError(
+                f"values with relative errors: expected none below {FAINT:g} of the largest at its time, which no grid "
+                "has; leave these out"
+            )
+        self._guess, self._names, self._relative = guess, names, relative
+        self._values, self._sigma = values, sigma
+
+    def residual(self, model: _Model, x: Array) -> Array:
+        found = model.predicted(_moved(self._guess, self._names, x), x[len(self._names) :])
+        if not self._relative:
+            return ((found - self._values) / self._sigma)[self._known]
+        ratio = found / self._values
+        bounded = np.maximum(ratio, LEAST_RATIO)
+        return ((np.log(bounded) + (ratio - bounded) / LEAST_RATIO) / self._sigma)[self._known]
+
+    def jacobian(self, model: _Model, x: Array) -> Array:
+        u, coefficients = x[: len(self._names)], x[len(self._names) :]
+        kinetics = _moved(self._guess, self._names, u)
+        directions = [model.direction(self._names, number, u, self._guess) for number in range(len(u))]
+        slopes = model.slopes(kinetics, directions, coefficients)
+        if self._relative:
+            slopes = slopes / np.maximum(model.predicted(kinetics, coefficients), LEAST_RATIO * self._values)
+        return np.array([(slope / self._sigma)[self._known] for slope in slopes]).T
+
+    def solve(self, model: _Model, x: Array) -> optimize.OptimizeResult:
+        free = [(-np.inf, np.inf)] * (len(x) - len(self._names))
+        if self.freedom(x) < 1:
+            raise PinnxError(f"values: expected more than {len(x)} numbers, got {int(self._known.sum())}")
+        return optimize.least_squares(
+            lambda at: self.residual(model, at),
+            x,
+            jac=lambda at: self.jacobian(model, at),
+            bounds=np.array([*(BOUNDS[name] for name in self._names), *free]).T,
+            xtol=1e-10,
+            ftol=1e-12,
+        )
+
+    def freedom(self, x: Array) -> int:
+        """How many values there are beyond the unknowns."""
+        return int(self._known.sum()) - len(x)
+
+    def errors(self, solved: optimize.OptimizeResult) -> Array:
+        """Half widths of the intervals of the numbers of the kinetics, as the fit has them."""
+        triangle = np.linalg.qr(solved.jac, mode="r")
+        lengths = np.linalg.norm(triangle, axis=0)
+        if not solved.success or not lengths.all() or np.linalg.cond(triangle / lengths) > 1e8:
+            names = ", ".join(self._names)
+            raise PinnxError(f"fit: the values do not determine {names}; fewer unknowns or more times may help")
+        freedom = self.freedom(solved.x)
+        noise = float(np.sqrt(np.sum(solved.fun**2) / freedom))
+        deviations = np.sqrt(np.sum(np.linalg.inv(triangle) ** 2, axis=1))[: len(self._names)]
+        widths: Array = noise * deviations * stats.t.ppf((1 + LEVEL) / 2, freedom)
+        return widths
+
+
+def _padded(errors: Array, x: Array) -> Array:
+    return np.append(errors, np.zeros(len(x) - len(errors)))
+
+
+def _number(kinetics: Kinetics, name: str) -> float:
+    return float(getattr(kinetics if name in ("s0", "a") else kinetics.daughters, name))
+
+
+def _parameters(kinetics: Kinetics, names: Sequence[str]) -> Array:
+    """The unknowns as the fit has them."""
+    if "s0" in names and kinetics.s0 == 0:
+        raise PinnxError("guess: expected s0 > 0 where it is unknown, got 0")
+    scaled = {"s0": np.log(kinetics.s0 or 1.0), "a": kinetics.a}
+    scaled |= {"c": np.log1p(kinetics.daughters.c), "q": kinetics.daughters.q}
+    return np.array([scaled[name] for name in names])
+
+
+def _moved(kinetics: Kinetics, names: Sequence[str], u: Array) -> Kinetics:
+    """The kinetics with unknowns of the fit, the first ones of u."""
+    given = dict(zip(names, u.tolist(), strict=False))
+    daughters = Daughters(
+        float(np.expm1(given["c"])) if "c" in given else kinetics.daughters.c,
+        max(given.get("q", kinetics.daughters.q), 0.0),
+    )
+    s0 = float(np.exp(given["s0"])) if "s0" in given else kinetics.s0
+    return replace(kinetics, s0=s0, a=given.get("a", kinetics.a), daughters=daughters)

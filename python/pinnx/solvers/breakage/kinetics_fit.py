@@ -42,7 +42,7 @@ EXACT = 1e-6
 STEP = 1e-5
 # Of the largest density, below which grids of some 100 sizes have no digits.
 FAINT = 1e-8
-# Of the model to the measured value, from which down its logarithm goes on as a straight line: on a coarse grid, or far
+# Of the model to the measured value, from which down its logarithm continues as a straight line: on a coarse grid, or far
 # from the answer, the model may be below zero where f is next to nothing.
 LEAST_RATIO = 1e-3
 # What each unknown is in the fit: s0 and c + 1 by their logarithms.

@@ -42,8 +42,8 @@ EXACT = 1e-6
 STEP = 1e-5
 # Of the largest density, below which grids of some 100 sizes have no digits.
 FAINT = 1e-8
-# Of the model to the measured value, from which down its logarithm continues as a straight line: on a coarse grid, or far
-# from the answer, the model may be below zero where f is next to nothing.
+# Of the model to the measured value, below which a straight line continues its logarithm: on a coarse grid, or far from
+# the answer, the model may be below zero where f is next to nothing.
 LEAST_RATIO = 1e-3
 # What each unknown is in the fit: s0 and c + 1 by their logarithms.
 BOUNDS = {"s0": (-np.inf, np.inf), "a": (-10.0, 10.0), "c": (-7.0, 4.0), "q": (0.0, 50.0)}

@@ -49,9 +49,11 @@ CASES: dict[str, tuple[str, str | None, list[str], str]] = {
 }
 TRUE_NU = {RE1000: 1e-3, RE3200: 1 / 3200, WAKE: 0.01}
 PLAIN = "model.factorization.mean=null"
+SIREN = ["model.architecture=siren", "model.activation=sine"]  # the presets wake and demo have it
+PERCEPTRON = ["model.architecture=mlp", "model.activation=tanh"]
 NO_SOLVER = ["solver.beside=false", "solver.polish=false"]
 LONGER = "8,000 steps"
-SMALL = ["model.width=32", "model.frequencies=16", PLAIN]  # for methods with a matrix of all parameters
+SMALL = [*PERCEPTRON, "model.width=32", "model.frequencies=16", PLAIN]  # for methods with a matrix of all parameters
 # The preset, and one thing about it that is changed.
 STRATEGIES: dict[str, list[str]] = {
     "preset": [],
@@ -65,15 +67,16 @@ STRATEGIES: dict[str, list[str]] = {
     "physics ramp": ["train.physics_ramp=[0.3, 0.7]"],
     "Huber": ["train.data_loss=huber"],
     "three scales of frequencies": ["model.bands=[0.5, 1.0, 2.0]"],
-    "trained frequencies": ["model.train_frequencies=true"],
-    "plain weights": [PLAIN],
-    "SIREN": ["model.architecture=siren", "model.activation=sine", "model.omega=5.0", PLAIN],
-    "PirateNet, one block": ["model.architecture=piratenet", "model.layers=1"],
+    "trained frequencies": [*PERCEPTRON, "model.train_frequencies=true"],
+    "perceptron, factorised weights": [*PERCEPTRON, "model.factorization.mean=1.0"],
+    "plain weights": [*PERCEPTRON, PLAIN],
+    "SIREN": [*SIREN, PLAIN],
+    "PirateNet, one block": ["model.architecture=piratenet", "model.activation=tanh", "model.layers=1"],
     "hard boundaries": ["model.hard_boundaries=true", "model.corner_flow=false"],
     "harmonics": ["model.harmonics=3"],
     "Latin hypercube": ["train.points.sampling=latin_hypercube"],
     "uniform points": ["train.points.sampling=uniform"],
-    "plain weights, uniform points": [PLAIN, "train.points.sampling=uniform"],
+    "plain weights, uniform points": [*PERCEPTRON, PLAIN, "train.points.sampling=uniform"],
     "points at walls": ["train.points.walls=0.3"],
     "windows of the time": ["train.points.time_windows=4"],
     "RAR": ["train.points.refine.method=rar"],
@@ -91,6 +94,8 @@ STRATEGIES: dict[str, list[str]] = {
 }
 # In other cases they would be the preset, or refused: strategy -> what the names of its cases begin with.
 ONLY = {
+    "SIREN": ("cavity",),
+    "perceptron, factorised weights": ("wake", "demo"),
     "without the corners' flow": ("cavity",),
     "without weights at corners": ("cavity",),
     "points at walls": ("cavity",),

@@ -98,7 +98,7 @@ def test_each_setting_acts_and_resumes_to_the_bit(
 )
 def test_a_setting_that_would_do_nothing_is_refused(given: list[Any], message: str) -> None:
     with pytest.raises(PinnxError, match=message):
-        load_config("demo", given)
+        load_config("demo", ["model.architecture=mlp", "model.activation=tanh", *given])
 
 
 def test_weights_are_factorised_unless_they_may_not_be(tiny: Tiny) -> None:

@@ -133,7 +133,7 @@ class Model(Section):
     )
     train_frequencies: Switch = setting(False, "train the frequencies too, but for those along periodic axes")
     activation: Activation = setting("tanh", "activation function; a siren takes sine")
-    omega: Positive = setting(5.0, "siren: factor on what goes into each sine; a larger one learns faster; 30 in the paper")
+    omega: Positive = setting(5.0, "siren: factor on what goes into each sine; the paper has 30")
     factorization: Factorization = setting(Factorization(), "of the weights of all layers")
     hard_boundaries: Switch = setting(
         False,

@@ -14,6 +14,7 @@ from pinnx.config.kinds import (
     Count,
     Interval,
     Natural,
+    NonNegative,
     Number,
     Positive,
     Section,
@@ -76,6 +77,11 @@ class Measurements(Section):
     speed: Column | None = setting(
         "speed", "column of the length of the velocity, where its direction is not known", "velocity"
     )
+    u_std: Column | None = setting("u_std", "column of the standard deviations of u", "velocity")
+    v_std: Column | None = setting("v_std", "column of the standard deviations of v", "velocity")
+    w_std: Column | None = setting("w_std", "column of the standard deviations of w", "velocity")
+    p_std: Column | None = setting("p_std", "column of the standard deviations of p", "velocity^2")
+    speed_std: Column | None = setting("speed_std", "column of the standard deviations of speed", "velocity")
     flagged: Switch = setting(
         False, "use rows, too, that a column flags, mask, isValid, CHC, ... marks as not measured"
     )
@@ -83,6 +89,24 @@ class Measurements(Section):
         None, "numbers that mark what was not measured, as [-999]; null: one that looks like it is refused"
     )
     units: Literal["kept", "si"] = setting("kept", "si: convert all columns to m and s by the units in the header")
+
+
+class Noise(Section):
+    """Standard deviations of what was measured; see docs/noise.md.
+
+    `noise: 0.05` is short for `noise: {share: 0.05}`. Columns of standard deviations in a table come first, then the
+    numbers of u, v, w, p and speed, then the share.
+    """
+
+    share: NonNegative | None = setting(
+        None,
+        "as a fraction of the root mean square, of p about its mean; 0 = none; null = that of sensors.noise, if any",
+    )
+    u: Positive | None = setting(None, "of the x velocity", "velocity")
+    v: Positive | None = setting(None, "of the y velocity", "velocity")
+    w: Positive | None = setting(None, "of the z velocity", "velocity")
+    p: Positive | None = setting(None, "of the kinematic pressure", "velocity^2")
+    speed: Positive | None = setting(None, "of the speed", "velocity")
 
 
 class Window(Section):
@@ -114,6 +138,7 @@ class Data(Section):
     path: Text | None = setting(None, "file of snapshots: .mat, .npz, .nc, .h5 or .hdf5")
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
+    noise: Noise = setting(Noise(), "how uncertain the measurements are; the misfit is not made smaller than that")
     arrays: Arrays = setting(Arrays(), "which array of the file is what")
     axes: tuple[Literal["t", "x", "y", "z", "n"], ...] | None = setting(
         None,

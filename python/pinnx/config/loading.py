@@ -117,10 +117,12 @@ def _by_kind(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lengthen(settings: dict[str, Any]) -> None:
-    """`data.measurements: FILE` as the section that it is short for, in place."""
+    """`data.measurements: FILE` and `data.noise: SHARE` as the sections that they are short for, in place."""
     data = settings.get("data")
     if isinstance(data, dict) and isinstance(data.get("measurements"), str):
         data["measurements"] = {"path": data["measurements"]}
+    if isinstance(data, dict) and isinstance(data.get("noise"), int | float):
+        data["noise"] = {"share": data["noise"]}
 
 
 def _short(path: str, settings: dict[str, Any]) -> str:

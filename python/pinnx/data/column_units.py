@@ -40,6 +40,7 @@ TIMES: dict[str, float | None] = {
 }
 # Powers of length and time.
 POWERS = {"t": (0, 1), **dict.fromkeys("xyz", (1, 0)), **dict.fromkeys(("u", "v", "w", "speed"), (1, -1)), "p": (2, -2)}
+POWERS |= {f"{name}_std": POWERS[name] for name in ("u", "v", "w", "speed", "p")}
 WANTED = {(0, 1): "time", (1, 0): "length", (1, -1): "velocity", (2, -2): "velocity^2"}
 PRESSURES = ("pa", "hpa", "kpa", "mpa", "bar", "mbar", "psi", "mmhg", "atm", "n/m2", "n/m^2")
 NO_UNIT = ("", "-", "1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class Measurements:
         notes: sentences about what was left out of the file, counted twice or assumed.
         pressure: [rows] float64, kinematic; None: nowhere.
         speed: [rows] float64, where no velocity was measured; None: nowhere.
+        deviations: name of what was measured -> its standard deviation, [rows] float64, where the file has them.
     """
 
     coordinates: np.ndarray
@@ -47,6 +48,7 @@ class Measurements:
     notes: tuple[str, ...] = ()
     pressure: np.ndarray | None = None
     speed: np.ndarray | None = None
+    deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def dim(self) -> int:
@@ -82,6 +84,7 @@ class Measurements:
             velocity=self.velocity[chosen],
             pressure=None if self.pressure is None else self.pressure[chosen],
             speed=None if self.speed is None else self.speed[chosen],
+            deviations={name: column[chosen] for name, column in self.deviations.items()},
         )
 
 

@@ -27,6 +27,7 @@ __all__ = ["Columns", "Measurements", "read_measurements"]
 
 COORDINATES = ("t", "x", "y", "z")
 MEASURED = ("u", "v", "w", "p", "speed")
+DEVIATIONS = tuple(f"{name}_std" for name in MEASURED)
 # Columns in which programs mark vectors, and the marks of those that were measured: OpenPIV (flags: 0 valid, 1 invalid,
 # 2 interpolated; mask: 1 masked), Insight (CHC: above 0 valid), PIVlab (1 valid, 3 second peak; 0 masked, 2 rejected),
 # DaVis (isValid) and ParaView (vtkValidPointMask: 0 outside the data that was probed).
@@ -52,6 +53,7 @@ class Columns:
     Args:
         t, x, y, z, u, v, w, p, speed: a name in the header, whose capitals and unit do not count, or a number from 1;
             None: not read. A column that has its own name here may be absent, but for x and y.
+        u_std, v_std, w_std, p_std, speed_std: the same of standard deviations.
         flagged: whether rows count that a column of MARKS (flags, mask, CHC, ...) marks as not measured.
         units: "kept", or "si": convert all columns to m and s by the units in the header.
         missing: numbers of the file that stand for none among what was measured; (): none do; None: not known, and
@@ -67,6 +69,11 @@ class Columns:
     w: str | int | None = "w"
     p: str | int | None = "p"
     speed: str | int | None = "speed"
+    u_std: str | int | None = "u_std"
+    v_std: str | int | None = "v_std"
+    w_std: str | int | None = "w_std"
+    p_std: str | int | None = "p_std"
+    speed_std: str | int | None = "speed_std"
     flagged: bool = False
     units: str = "kept"
     missing: tuple[float, ...] | None = None
@@ -127,7 +134,7 @@ def _of(marked: np.ndarray) -> str:
 def _columns_of(table: CsvTable, columns: Columns) -> dict[str, int]:
     """The index of each column that is there, by what it is."""
     found = {}
-    for quantity in (*COORDINATES, *MEASURED):
+    for quantity in (*COORDINATES, *MEASURED, *DEVIATIONS):
         wanted = getattr(columns, quantity)
         index = None if wanted is None else _index_of(table, quantity, wanted)
         if index is not None:
@@ -182,7 +189,7 @@ def _shown(table: CsvTable) -> str:
 
 def _values_of(table: CsvTable, found: Mapping[str, int], columns: Columns) -> dict[str, np.ndarray]:
     """The numbers of each column by what it is, in the units of the file; NaN where nothing was measured."""
-    optional = {found[name] for name in MEASURED if name in found}
+    optional = {found[name] for name in (*MEASURED, *DEVIATIONS) if name in found}
     numbers = table.numbers(list(found.values()), optional=optional)
     return {
         name: np.where(np.isin(column, columns.missing or ()), np.nan, column) if name in MEASURED else column
@@ -213,6 +220,7 @@ def _choose_dimensions(values: dict[str, np.ndarray], plane: bool | None, notes:
     if z is not None and (plane is False or (plane is None and (len(z) == 1 or (z != z[0]).any()))):
         return
     w = values.pop("w", None)
+    values.pop("w_std", None)
     if z is not None:
         del values["z"]
         also = "" if w is None else ", and w is not used"
@@ -298,10 +306,20 @@ def _arranged(values: Mapping[str, np.ndarray], notes: list[str]) -> Measurement
                 f"speed is not used in {_of(known)} rows, as all components of the velocity are measured there."
             )
         speed = np.where(known, np.nan, speed)
+    deviations = {name: values[f"{name}_std"] for name in MEASURED if name in values and f"{name}_std" in values}
+    for name, deviation in deviations.items():
+        known = np.isfinite(values[name])
+        if not (deviation[known] > 0.0).all():
+            raise PinnxError(
+                f"{name}_std: expected a standard deviation > 0 in each row with {name}, "
+                f"got {deviation[known][~(deviation[known] > 0.0)][0]:g}; data.measurements.{name}_std=null leaves the "
+                "column out"
+            )
     coordinates = [values[name] for name in ("t", *AXIS_NAMES[:dim]) if name in values]
     return Measurements(
         np.column_stack(coordinates),
         velocity,
         pressure=pressure if pressure is not None and np.isfinite(pressure).any() else None,
         speed=speed if speed is not None and np.isfinite(speed).any() else None,
+        deviations=deviations,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.case_bodies import case_holes, in_bodies
 from pinnx.jobs.case_notes import gap_notes, setting_notes, singular_corners
 from pinnx.jobs.case_scales import case_scales, scale_notes
+from pinnx.jobs.noise import stated_noise
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.inner_points import bodies_of
@@ -41,6 +43,7 @@ class Case:
         velocity: [k, d] float64, what was measured; NaN where a component was not.
         speed: [k] float64, lengths of the velocity that were measured without its direction, NaN where not; None: none.
         pressure: [k] float64, kinematic pressures that were measured, NaN where not; None: none.
+        deviations: name of what was measured -> its standard deviation, [k] float64; empty where none is known.
         selection_s: time in which the sensors were chosen, seconds; None where they were not.
         conditions: what is known at boundaries.
         output: where the fields are wanted.
@@ -70,6 +73,7 @@ class Case:
     pressure: np.ndarray | None = None
     bodies: tuple[Body, ...] = ()
     singular: np.ndarray | None = None
+    deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
     selection_s: float | None = None
     solved: tuple[Study, Fit] | None = None
 
@@ -91,6 +95,12 @@ class Case:
     def dim(self) -> int:
         """Space dimensions, 2 or 3."""
         return int(self.velocity.shape[1])
+
+    def rows(self, chosen: np.ndarray) -> Case:
+        """The case with those measurements alone that a mask [k] marks."""
+        columns = {name: getattr(self, name) for name in ("coordinates", "velocity", "speed", "pressure")}
+        found = {name: None if column is None else column[chosen] for name, column in columns.items()}
+        return replace(self, **found, deviations={name: column[chosen] for name, column in self.deviations.items()})
 
 
 def make_case(
@@ -132,6 +142,7 @@ def make_case(
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
     times = None if measured.times is None else np.unique(measured.times)
+    deviations, noise_note = stated_noise(config, measured)
     return Case(
         bounds=bounds,
         steady=steady,
@@ -147,6 +158,7 @@ def make_case(
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
         notes=(
             *measured.notes,
+            *([noise_note] if noise_note else []),
             *setting_notes(config, data_nu, bounds, reference),
             *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
@@ -157,6 +169,7 @@ def make_case(
         pressure=measured.pressure,
         bodies=bodies,
         singular=singular,
+        deviations=deviations,
     )
 
 

@@ -16,7 +16,7 @@ Source: Barber, Candes, Ramdas and Tibshirani, "Predictive inference with the ja
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def train_members(config: Config, case: Case, folder: Path, console: Console | N
     part, models = sensor_parts(config, case), []
     with ProgressBar(console, transient=True) as bar:
         for member in range(config.evals.members):
-            trainer, own = _trainer(config, _rows(case, part != member), member), folder / str(member)
+            trainer, own = _trainer(config, case.rows(part != member), member), folder / str(member)
             own.mkdir(parents=True, exist_ok=True)
             checkpoints = CheckpointFolder(own, keep=1)
             if any(own.glob("step-*")):
@@ -124,11 +124,6 @@ def _trainer(config: Config, case: Case, member: int) -> Trainer:
     config = config.model_copy(update=seeded)
     flow = flow_problem(config, case)
     return make_trainer(config, flow.problem, flow.weights)
-
-
-def _rows(case: Case, rows: NDArray[np.bool_]) -> Case:
-    columns = {name: getattr(case, name) for name in ("coordinates", "velocity", "speed", "pressure")}
-    return replace(case, **{name: None if column is None else column[rows] for name, column in columns.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,12 +126,20 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
 
 def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValues:
     """What was measured, of the velocity, the pressure and the speed."""
+    names = [
+        *"uvw"[: case.dim],
+        *(["p"] if case.pressure is not None else []),
+        *(["speed"] if case.speed is not None else []),
+    ]
+    unknown = np.full(len(case.coordinates), np.nan)
+    deviations = np.column_stack([case.deviations.get(name, unknown) for name in names]) if case.deviations else None
     return MeasuredValues(
         case.coordinates,
         case.velocity if case.pressure is None else np.column_stack([case.velocity, case.pressure]),
         lengths=case.speed,
         vector=case.dim,
         scales=scales if case.pressure is not None else scales[: case.dim],
+        deviations=deviations,
         num_points=train.data_points,
         seed=train.seed,
         rho=torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta),

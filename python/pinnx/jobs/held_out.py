@@ -9,7 +9,7 @@ of the run itself. It sees no error where there are no sensors.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,10 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
     try:
         with ProgressBar(console, transient=True) as bar:
             bar.status(f"training again for {steps} steps, without {count} of {len(places)} sensors")
-            model = _trained(config, _rows(case, ~left), steps, bar)
+            model = _trained(config, case.rows(~left), steps, bar)
     except NonFiniteLossError as error:
         return HeldOut([Measured(GATE, None, f"{note}; {error}")])
-    there = _rows(case, left)
+    there = case.rows(left)
     (data,) = (term for term in flow_problem(config, there).problem.terms if type(term) is MeasuredValues)
     measured = [item._replace(gate=GATE, note=note) for item in data.measure(model, num_points=1, seed=0)]
     fluctuation = _fluctuation_error(model, there, place_of.reshape(-1)[left])
@@ -82,12 +82,6 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
         measured.append(Measured(GATE, fluctuation, said, part="fluctuation"))
     facts = {"positions": places[np.sort(chosen)].tolist(), "num_used": len(places) - count, "steps": steps}
     return HeldOut(measured, facts)
-
-
-def _rows(case: Case, rows: NDArray[np.bool_]) -> Case:
-    """The case with some of its measurements."""
-    columns = {name: getattr(case, name) for name in ("coordinates", "velocity", "speed", "pressure")}
-    return replace(case, **{name: None if column is None else column[rows] for name, column in columns.items()})
 
 
 class _Shown(Hook):

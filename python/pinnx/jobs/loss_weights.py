@@ -12,14 +12,17 @@ from pinnx.losses import (
     AugmentedLagrangian,
     CausalWeights,
     Curriculum,
+    Discrepancy,
     GradNorm,
     LossWeights,
     ProgressivePhysics,
     ReLoBRaLo,
     TangentKernel,
     WeightStrategy,
+    usual_square,
 )
 from pinnx.physics.equations import EquationTerm
+from pinnx.physics.measured_values import MeasuredValues
 from pinnx.train.problem import Problem
 
 __all__ = ["loss_weights"]
@@ -43,6 +46,11 @@ def loss_weights(config: Config, problem: Problem, weights: Mapping[str, float])
     if train.causal.tolerance is not None:
         given = {"tolerance": train.causal.tolerance, "every": train.causal.every}
         strategies += [CausalWeights(term, found.configured, problem.names, **given) for term in equations]
+    strategies += [
+        Discrepancy(found.configured, problem.names.index("data"), term.variance * usual_square(int(term.mask.sum())))
+        for term in problem.terms
+        if type(term) is MeasuredValues and term.variance is not None
+    ]
     if train.physics_ramp is not None:
         physics = {name for term in equations for name in term.names}
         ramped = [name in physics for name in problem.names]

@@ -27,6 +27,7 @@ from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import run_metrics
+from pinnx.jobs.noise import noise_facts, noise_lines
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.recorded_baseline import require_acknowledged
 from pinnx.jobs.run_guard import run_guard
@@ -328,7 +329,8 @@ def _finish(run: _Run) -> dict[str, Any]:
     metrics["beside_norms"] = beside_norms(case, evaluation.fields)
     metrics["forces"] = body_forces(case, flow.problem.model, nu)
     metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
-    warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"]))
+    metrics["noise"] = noise_facts(flow.problem)
+    warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"])) + noise_lines(metrics["noise"])
     metrics["notes"] += warned
     for line in warned:
         _say(run.shown.console)(f"note: {line}")

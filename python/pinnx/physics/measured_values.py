@@ -4,7 +4,11 @@
 
 q_j is an output of the model, or, in a column behind the outputs, the length of a vector: sqrt(u^2 + v^2) where a speed
 is measured without its direction; each in units of its scale. Numbers count one by one: a probe of u counts half as
-much as one of u and v.
+much as one of u and v. Where standard deviations sigma_ij are known, less certain numbers count less:
+
+    r_ij = s / sigma_ij (q_j(x_i) - value_ij),    1 / s^2 = mean of 1 / sigma_ij^2
+
+so that the term is the mean square of misfit / sigma, times s^2.
 """
 
 from __future__ import annotations
@@ -37,9 +41,14 @@ class MeasuredValues(JetTerm):
             None: nowhere.
         vector: number of the outputs, from the first, that are components of one vector; None: all c.
         scales: [c], what an output of one is in the user's units.
+        deviations: [k, c], or [k, c + 1] with ``lengths``, standard deviations of the values in the user's units, > 0
+            where one was measured; None: not known.
         num_points: measurements of a step, drawn anew in each; None, or k and more: all of them.
         seed: key of the draw.
         rho: what of each misfit is averaged; 0 at 0.
+
+    Attributes:
+        variance: s^2, what the term is where the misfit is that of the noise; None where that is not known.
 
     Raises:
         PinnxError: shapes that do not fit together, or numbers that are not finite.
@@ -57,6 +66,7 @@ class MeasuredValues(JetTerm):
         lengths: NDArray[np.float64] | None = None,
         vector: int | None = None,
         scales: ArrayLike = 1.0,
+        deviations: NDArray[np.float64] | None = None,
         num_points: int | None = None,
         seed: int = 0,
         rho: Callable[[Tensor], Tensor] = torch.square,
@@ -77,7 +87,13 @@ class MeasuredValues(JetTerm):
             raise PinnxError("measurements: expected a finite number in each row, got one of NaN alone")
         self.coordinates, self.values, self.mask = coordinates, np.where(mask, values, 0.0), mask
         self._rho = rho
-        self._complete = bool(mask.all())
+        # What each misfit is multiplied by, 0 where nothing was measured.
+        self._factors, self.variance = mask.astype(np.float64), None
+        if deviations is not None:
+            self._factors, self.variance = _by_certainty(
+                deviations / np.append(scales, scales[0])[: mask.shape[1]], mask
+            )
+        self._complete = bool((self._factors == 1.0).all())
         self.num_points = min(num_points or len(values), len(values))
         self._drawn = None
         if self.num_points < len(values):
@@ -86,13 +102,13 @@ class MeasuredValues(JetTerm):
         self._num_measured = self.num_points * float(mask.sum()) / len(mask)
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """Places and dimensionless values, the step's own or all; a mask of one unless all was measured everywhere."""
+        """Places and dimensionless values, the step's own or all; a mask unless all was measured alike everywhere."""
         rows = share.rows(self.num_points)
         chosen: slice | NDArray[np.int64] = slice(rows.start, rows.stop)
         if self._drawn is not None:
             chosen = (self._drawn.draw(step, rows)[:, 0] * len(self.values)).astype(np.int64)
         drawn = {"x": self.coordinates[chosen], "values": self.values[chosen]}
-        return drawn if self._complete else drawn | {"mask": self.mask[chosen].astype(np.float64)}
+        return drawn if self._complete else drawn | {"mask": self._factors[chosen]}
 
     def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
         """The misfit, [n, c], zero where nothing was measured."""
@@ -105,16 +121,30 @@ class MeasuredValues(JetTerm):
     def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """The misfit at all measurements, relative to them; nothing where all are zero (sensors on walls, say).
 
-        Fields beside the vector have another unit: of them and of the vector the largest misfit counts.
+        Fields beside the vector have another unit: of them and of the vector the largest misfit counts. Where the noise
+        is known, what it leaves in the mean is subtracted from the squares.
         """
         found = self._measurable(torch.from_numpy(model.predict(self.coordinates) / model.field_scales)).numpy()
         misfit = np.where(self.mask, found - self.values, 0.0)
+        noise = np.zeros_like(misfit)
+        if self.variance is not None:
+            noise[self.mask] = np.sqrt(self.variance) / self._factors[self.mask]
         columns = np.arange(self.values.shape[1])
         beside = columns[self.vector : len(columns) - self._has_lengths]
         groups = [np.setdiff1d(columns, beside), *beside.reshape(-1, 1)]
         sizes = [float(np.linalg.norm(self.values[:, group])) for group in groups]
-        shares = [np.linalg.norm(misfit[:, group]) / size for group, size in zip(groups, sizes, strict=True) if size]
-        return [Measured("sensor_misfit", float(np.max(shares)) if shares else None)]  # not max(), which loses a NaN
+        beyond = [np.sum(misfit[:, group] ** 2) - np.sum(noise[:, group] ** 2) for group in groups]
+        shares = [np.sqrt(np.maximum(b, 0.0)) / size for b, size in zip(beyond, sizes, strict=True) if size]
+        note = "" if self.variance is None else "beyond the noise"
+        return [Measured("sensor_misfit", float(np.max(shares)) if shares else None, note)]  # max() loses a NaN
+
+    def deviations_missed(self, model: FieldModel) -> float:
+        """The root mean square of misfit / sigma at all measurements, where sigma is known."""
+        if self.variance is None:
+            raise PinnxError("measurements: expected standard deviations, got none")
+        found = self._measurable(torch.from_numpy(model.predict(self.coordinates) / model.field_scales)).numpy()
+        squares = np.square(self._factors * (found - self.values))
+        return float(np.sqrt(squares.sum() / self.mask.sum() / self.variance))
 
     def _measurable(self, outputs: Tensor) -> Tensor:
         """[n, c] of the model's outputs: the fields that are measured, and behind them the length of the vector."""
@@ -122,3 +152,18 @@ class MeasuredValues(JetTerm):
             return outputs[:, : self.values.shape[1]]
         length = torch.linalg.vector_norm(outputs[:, : self.vector], dim=1, keepdim=True)  # gradient 0 at rest
         return torch.cat([outputs[:, : self.values.shape[1] - 1], length], dim=1)
+
+
+def _by_certainty(deviations: NDArray[np.float64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Factors s / sigma, [k, c], 0 where nothing was measured, and s^2.
+
+    Raises:
+        PinnxError: a deviation that is no number > 0 where something was measured.
+    """
+    if deviations.shape != mask.shape or not (deviations[mask] > 0.0).all():
+        raise PinnxError(f"deviations: expected numbers > 0 of shape {list(mask.shape)} where something was measured")
+    certainty = 1.0 / np.where(mask, deviations, np.inf)
+    variance = 1.0 / float(np.mean(certainty[mask] ** 2))
+    factors = certainty * np.sqrt(variance)
+    # Equal ones to rounding are equal: then the points need no mask.
+    return np.where(np.abs(factors - 1.0) < 1e-12, 1.0, factors), variance

@@ -118,6 +118,7 @@ def given(run: Run, fields: RunFields) -> list[str]:
     equations = str(run.metrics.get("equations") or "no equations are recorded")
     return [
         _measured(run, fields),
+        *_noise(run),
         f"{equations[:1].upper()}{equations[1:]}.",
         _boundaries(run.config, conditions),
         _nothing_else(run, fields, conditions),
@@ -145,6 +146,17 @@ def _measured(run: Run, fields: RunFields) -> str:
     if sensors.get("noise"):
         sentence += f", with {percent(sensors['noise'])} noise added"
     return " ".join(filter(None, (f"{sentence}.", _CHOICE.get(str(sensors.get("method"))))))
+
+
+def _noise(run: Run) -> list[str]:
+    """How large the misfit is beside the noise, where that is known."""
+    facts = run.metrics.get("noise")
+    if not facts:
+        return []
+    return [
+        f"Their noise was {facts['found']}; the misfit there is {number(facts['misfit'])} times its standard deviation "
+        f"over {plural(facts['numbers'], 'number')}."
+    ]
 
 
 def _nothing_else(run: Run, fields: RunFields, conditions: Sequence[Mapping[str, Any]]) -> str:

@@ -23,7 +23,7 @@ from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import JetTerm
 from pinnx.train.problem import Batch, Problem
 
-__all__ = ["ResidualRows"]
+__all__ = ["ResidualRows", "thinned"]
 
 
 class ResidualRows:
@@ -78,7 +78,7 @@ class ResidualRows:
         """
         sizes = [len(term.names) for term in self._problem.terms]
         found = [
-            self._of_term(term, *_thinned(batch[term.name], scale, most))
+            self._of_term(term, *thinned(batch[term.name], scale, most))
             for term, scale in zip(self._problem.terms, weights.sqrt().split(sizes), strict=True)
         ]
         return torch.cat([values.flatten() for values, _ in found]), [rows.flatten(0, 1) for _, rows in found]
@@ -113,7 +113,7 @@ class ResidualRows:
         return values, rows
 
 
-def _thinned(points: Mapping[str, Tensor], scale: Tensor, most: int | None) -> tuple[Mapping[str, Tensor], Tensor]:
+def thinned(points: Mapping[str, Tensor], scale: Tensor, most: int | None) -> tuple[Mapping[str, Tensor], Tensor]:
     """At most so many of the points, each of which counts for more, and the weights of their residuals."""
     total = len(points["x"])
     if most is None or total <= most:

@@ -41,6 +41,8 @@ RELOBRALO, GRADNORM = "train.balance.method=relobralo", "train.balance.method=gr
         ([], "train.balance.method=lagrangian"),
         (["train.balance.method=lagrangian"], "train.balance.growth=0.1"),
         (["train.balance.method=lagrangian"], "train.balance.memory=0.5"),
+        ([], "data.noise=100.0"),
+        (["data.noise=100.0"], "data.noise={share: 100.0, u: 1.0}"),
         ([], "train.causal.tolerance=1.0"),
         (["train.causal.tolerance=1.0"], "train.causal.tolerance=10.0"),
         (["train.causal.tolerance=1.0"], "train.causal.parts=3"),

@@ -15,6 +15,7 @@ from pinnx.errors import PinnxError
 from pinnx.losses import (
     AugmentedLagrangian,
     CausalWeights,
+    Discrepancy,
     GradNorm,
     LossWeights,
     ProgressivePhysics,
@@ -39,10 +40,11 @@ MAKE: dict[str, Callable[[LossWeights], WeightStrategy]] = {
     "gradnorm": lambda weights: GradNorm(weights.configured, every=3, lr=0.1),
     "even": lambda weights: GradNorm(weights.configured, asymmetry=0.0, every=3, lr=0.1),
     "lagrangian": lambda weights: AugmentedLagrangian(weights.configured, [False, False, True, True, True], growth=0.5),
+    "noise": lambda weights: Discrepancy(weights.configured, 3, 1e4),
     "ntk": lambda weights: TangentKernel(weights.configured, every=3),
     "ramp": lambda weights: ProgressivePhysics([True, True, True, False, False], 12, (0.3, 0.7), weights.values),
 }
-STRATEGIES = ["relobralo", "gradnorm", "ntk", "lagrangian", "ramp", "causal", "gradnorm ramp causal"]
+STRATEGIES = ["relobralo", "gradnorm", "ntk", "lagrangian", "noise", "ramp", "causal", "gradnorm ramp causal"]
 
 
 class Log(Hook):

@@ -1,0 +1,103 @@
+"""The noise of the measurements: what was stated of it, and what a finished run says of its misfit beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri
+
+from pinnx.config import Config
+from pinnx.data.measured_rows import Measurements
+from pinnx.errors import PinnxError
+from pinnx.physics.measured_values import MeasuredValues
+from pinnx.report.formatting import number
+from pinnx.train.problem import Problem
+
+__all__ = ["noise_facts", "noise_lines", "stated_noise"]
+
+# A root mean square of misfit / sigma outside of what 98 % of all draws have, and by so much more, is a warning.
+RARE, BEYOND = 0.01, 1.5
+
+
+def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDArray[np.float64]], str]:
+    """Standard deviations of what was measured, [rows] by name, and what must be known of them; {}: none are known.
+
+    Raises:
+        PinnxError: the noise of something that is not measured, or of a part of what is.
+    """
+    stated, added = config.data.noise, config.sensors.noise
+    share = stated.share if stated.share is not None else (added or None)
+    columns = _measured(measured)
+    for name in type(stated).model_fields:
+        if name != "share" and getattr(stated, name) is not None and name not in columns:
+            raise PinnxError(f"data.noise.{name}: expected a quantity that is measured, {', '.join(columns)}")
+    if stated.share == 0.0:
+        return {}, ""
+    known = np.isfinite(measured.velocity)
+    speeds = np.concatenate([measured.velocity[known], _finite(columns.get("speed"))])
+    sizes = {"p": float(np.std(_finite(columns.get("p")))) if "p" in columns else 0.0}
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, column in columns.items():
+        one = getattr(stated, name)
+        if one is None and share is not None:
+            one = share * sizes.get(name, float(np.sqrt(np.mean(speeds**2))) if len(speeds) else 0.0)
+        if name in measured.deviations:
+            found[name] = measured.deviations[name]
+        elif one is not None:
+            found[name] = np.full(len(column), one)
+    missing = [name for name in columns if name not in found or not (found[name][np.isfinite(columns[name])] > 0).all()]
+    if found and missing:
+        raise PinnxError(
+            f"data.noise: expected that of {', '.join(columns)}, got none of {', '.join(missing)}; "
+            "data.noise.share sets the others, data.noise=0 leaves all of it out"
+        )
+    if not found:
+        return {}, ""
+    shown = ", ".join(f"{number(_mean(found[name], columns[name]))} for {name}" for name in found)
+    where = "sensors.noise, which adds it" if added and stated == type(stated)() else "data.noise"
+    where = "columns of standard deviations" if measured.deviations else where
+    return found, f"Noise of the measurements, by {where}: {shown}. They are not fitted closer than that."
+
+
+def noise_facts(problem: Problem) -> dict[str, Any] | None:
+    """The entry of metrics.json: how large the misfit is beside the noise; None where that is not known."""
+    (data,) = (term for term in problem.terms if type(term) is MeasuredValues)
+    if data.variance is None:
+        return None
+    return {"numbers": int(data.mask.sum()), "misfit": data.deviations_missed(problem.model), "found": "stated"}
+
+
+def noise_lines(facts: dict[str, Any] | None) -> list[str]:
+    """A sentence where the misfit is far from what the noise leaves."""
+    if facts is None:
+        return []
+    numbers, misfit = facts["numbers"], facts["misfit"]
+    low, high = (float(np.sqrt(chdtri(numbers, share) / numbers)) for share in (1.0 - RARE, RARE))
+    if misfit < low / BEYOND:
+        return [
+            f"the misfit at the sensors is {misfit:.2g} of their noise: the noise is fitted too, or stated too large; "
+            "a smaller train.weights.data, or data.noise"
+        ]
+    if misfit > high * BEYOND:
+        return [
+            f"the misfit at the sensors is {misfit:.2g} times their noise: the equations or the boundaries contradict "
+            "them, the training is too short, or data.noise is too small"
+        ]
+    return []
+
+
+def _measured(rows: Measurements) -> dict[str, NDArray[np.float64]]:
+    """What was measured anywhere, [rows] by name."""
+    columns = dict(zip("uvw", rows.velocity.T, strict=False)) | {"p": rows.pressure, "speed": rows.speed}
+    return {name: column for name, column in columns.items() if column is not None and np.isfinite(column).any()}
+
+
+def _finite(column: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    return np.empty(0) if column is None else column[np.isfinite(column)]
+
+
+def _mean(deviation: NDArray[np.float64], column: NDArray[np.float64]) -> float:
+    """The root mean square where something was measured."""
+    return float(np.sqrt(np.mean(deviation[np.isfinite(column)] ** 2)))

@@ -1,0 +1,111 @@
+"""Noise that is stated: from which source, in which units, what is refused, what is said of the misfit beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinnx.config import Config
+from pinnx.errors import PinnxError
+from pinnx.jobs import reconstruct
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.noise import noise_lines
+from pinnx.physics import MeasuredValues
+
+Tiny = Callable[..., Config]
+
+
+def note_of(config: Config) -> str:
+    return next((note for note in load_case(config).notes if note.startswith("Noise")), "")
+
+
+def test_noise_that_is_added_is_known_unless_it_is_denied(tiny: Tiny) -> None:
+    case = load_case(tiny("unsteady_grid", "sensors.noise=0.1"))
+    size = float(np.sqrt(np.mean(case.velocity**2)))
+    for name in "uv":
+        np.testing.assert_allclose(case.deviations[name], 0.1 * size, rtol=1e-12)
+    assert "by sensors.noise, which adds it" in note_of(tiny("unsteady_grid", "sensors.noise=0.1"))
+    assert load_case(tiny("unsteady_grid", "sensors.noise=0.1", "data.noise=0.0")).deviations == {}
+    assert load_case(tiny("unsteady_grid")).deviations == {}
+    twice = load_case(tiny("unsteady_grid", "sensors.noise=0.1", "data.noise=0.2"))
+    assert twice.deviations["u"][0] == pytest.approx(2 * case.deviations["u"][0])
+
+
+def with_deviations(config: Config, cells: str) -> None:
+    """Columns u_std and v_std behind the rows of the file."""
+    path = Path(config.data.measurements.path)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{head},u_std,v_std", *(f"{row},{cells}" for row in rows)]))
+
+
+def test_columns_come_first_then_numbers_then_the_share(tiny: Tiny) -> None:
+    config = tiny("unsteady_csv", "data.noise={share: 0.5, v: 0.02}")
+    case = load_case(config)
+    assert set(case.deviations["v"]) == {0.02}
+    assert case.deviations["u"][0] == pytest.approx(0.5 * np.sqrt(np.mean(case.velocity**2)))
+    with_deviations(config, "0.01,0.03")
+    case = load_case(config)
+    assert (set(case.deviations["u"]), set(case.deviations["v"])) == ({0.01}, {0.03})
+    assert note_of(config) == (
+        "Noise of the measurements, by columns of standard deviations: 0.01 for u, 0.03 for v. They are not fitted "
+        "closer than that."
+    )
+    assert load_case(tiny("unsteady_csv")).rows(np.arange(15) < 4).deviations == {}
+    assert len(case.rows(np.arange(15) < 4).deviations["u"]) == 4
+    term = flow_problem(config, case).problem.terms[1]
+    assert isinstance(term, MeasuredValues)
+    np.testing.assert_allclose(term.draw(0)["mask"][0], np.sqrt(2 / (1 + 1 / 9)) * np.array([1.0, 1 / 3]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.noise.w=0.1", "data.noise.w: expected a quantity that is measured, u, v"),
+        ("data.noise.u=0.1", "data.noise: expected that of u, v, got none of v; data.noise.share sets the others"),
+    ],
+)
+def test_noise_of_a_part_is_refused(tiny: Tiny, override: str, message: str) -> None:
+    with pytest.raises(PinnxError) as caught:
+        load_case(tiny("unsteady_csv", override))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_deviation_of_zero_is_refused(tiny: Tiny) -> None:
+    config = tiny("unsteady_csv")
+    with_deviations(config, "0.01,0")
+    with pytest.raises(PinnxError, match=r"v_std: expected a standard deviation > 0 in each row with v, got 0; data"):
+        load_case(config)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "misfit", "said"),
+    [
+        (24, 0.04, "the noise is fitted too"),
+        (24, 0.7, ""),
+        (24, 1.4, ""),
+        (24, 3.0, "contradict"),
+        (5000, 0.5, "the noise is fitted too"),
+        (5000, 1.0, ""),
+        (5000, 1.7, "contradict"),
+    ],
+)
+def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: float, said: str) -> None:
+    lines = noise_lines({"numbers": numbers, "misfit": misfit, "found": "stated"})
+    assert (said in lines[0]) if said else lines == []
+    assert noise_lines(None) == []
+
+
+def test_a_run_reports_its_misfit_beside_the_noise(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("unsteady_grid", "data.noise=0.001")
+    metrics = reconstruct(config, tmp_path / "run")
+    facts = metrics["noise"]
+    assert facts["numbers"] == 32
+    assert facts["misfit"] == pytest.approx(metrics["sensor_misfit"] / 0.001, rel=1e-3)
+    (check,) = [check for check in metrics["checks"] if check["name"] == "sensor_misfit"]
+    assert check["note"] == "beyond the noise"
+    assert any("times their noise" in note for note in metrics["notes"])
+    assert "Their noise was stated; the misfit there is" in (tmp_path / "run" / "report.html").read_text()

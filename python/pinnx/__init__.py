@@ -16,13 +16,23 @@ The rooms, in the order in which data flows through them; each imports only what
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pinnx.errors import PinnxError
 
-__all__ = ["PinnxError", "__version__"]
+__all__ = ["PinnxError", "__version__", "run_case"]
 
 try:
     __version__ = version("pinn-ext")
 except PackageNotFoundError:  # imported from a source tree that was never installed
     __version__ = "0+uninstalled"
+
+
+def __getattr__(name: str) -> Any:
+    """`pinnx.run_case`, which loads torch and the jobs where it is first used."""
+    if name != "run_case":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # By its name: what stands at the bottom may not import what stands at the top.
+    return import_module("pinnx.jobs.run_case").run_case

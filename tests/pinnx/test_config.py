@@ -52,7 +52,7 @@ def read_as(config: Config, path: Path) -> Snapshots:
 
 
 def test_presets_hold_their_recipes() -> None:
-    assert preset_names() == ("cavity", "demo", "wake")
+    assert preset_names() == ("case1", "case2", "case3", "case4", "cavity", "demo", "wake")
     cavity = load_config("cavity", CAVITY)
     assert (cavity.domain.x, cavity.domain.y) == ((0.0, 1.0), (0.0, 1.0))
     values = {item.where.side: (item.u, item.v) for item in cavity.boundaries}
@@ -174,11 +174,11 @@ def test_a_kind_of_problem_has_two_spellings(tmp_path: Path, text: str, override
         (
             "flow: {nu: 1}\nproblem: {kind: flow}",
             (),
-            "problem: expected one section of problem, flow, got problem and flow",
+            "problem: expected one section of problem, flow, breakage, got problem and flow",
         ),
-        ("problem: {kind: heat}", (), "problem.kind: expected one of flow, got 'heat'"),
-        ("problem: {nu: 1}", (), "problem.kind: expected one of flow, got None"),
-        ("problem: flow", (), "problem.kind: expected one of flow, got 'flow'"),
+        ("problem: {kind: heat}", (), "problem.kind: expected one of flow, breakage, got 'heat'"),
+        ("problem: {nu: 1}", (), "problem.kind: expected one of flow, breakage, got None"),
+        ("problem: flow", (), "problem.kind: expected one of flow, breakage, got 'flow'"),
         ("flow: {kind: flow}", (), "flow.kind: unknown key; did you mean flow.nu?"),
         ("problem: {kind: flow, mu: 1}", (), "flow.mu: unknown key; did you mean flow.nu?"),
         ("problem: {kind: flow, nu: -1}", (), "flow.nu: expected a number > 0 or null, got -1"),
@@ -409,7 +409,8 @@ def test_an_empty_file_lacks_its_data(tmp_path: Path) -> None:
 def test_missing_file_lists_the_presets(tmp_path: Path) -> None:
     with pytest.raises(PinnxError) as caught:
         load_config("cavty")
-    assert str(caught.value) == ("cavty: expected a YAML file or a preset (cavity, demo, wake), got neither")
+    presets = "case1, case2, case3, case4, cavity, demo, wake"
+    assert str(caught.value) == f"cavty: expected a YAML file or a preset ({presets}), got neither"
     with pytest.raises(PinnxError, match="expected a YAML file, got: "):
         load_config(tmp_path)
 
@@ -418,7 +419,7 @@ def test_table_of_keys_is_complete() -> None:
     keys = describe()
     paths = [key.path for key in keys]
     assert len(set(paths)) == len(paths)
-    assert {path.split(".")[0] for path in paths} == set(Config.model_fields) - {"problem"} | {"flow"}
+    assert {path.split(".")[0] for path in paths} == set(Config.model_fields) - {"problem"} | {"flow", "breakage"}
     for key in keys:
         assert len(key.description) > 5, key.path
         assert key.kind, key.path

@@ -1,6 +1,7 @@
 """The command ``pinnx``.
 
     pinnx reconstruct PRESET|CONFIG.yaml --out DIR [--data FILE] [key=value ...]
+    pinnx breakage case1|case2|case3|case4|CONFIG.yaml [--out DIR] [key=value ...]
     pinnx resume DIR [--step N]
     pinnx demo [--out DIR] [key=value ...]
     pinnx reference PRESET|CONFIG.yaml --out FILE.npz [key=value ...]
@@ -29,6 +30,7 @@ from typing import Any, NoReturn
 from pinnx import __version__
 from pinnx.cli import (
     benchmark_command,
+    breakage_command,
     compare_command,
     doctor_command,
     reconstruct_command,
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     families = (
         reconstruct_command,
+        breakage_command,
         verify_command,
         sensors_command,
         reference_command,

@@ -15,7 +15,7 @@ from pinnx.errors import PinnxError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["add_to"]
+__all__ = ["add_showing", "add_to", "run_job"]
 
 # Endings of tables of measurements.
 TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec")
@@ -38,7 +38,7 @@ def add_to(commands: Any) -> None:
     job.add_argument("--sensors", metavar="FILE", help="positions of the sensors (the .csv that pinnx sensors writes)")
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
     job.add_argument("--resume", metavar="DIR", help="the same as pinnx resume DIR")
-    _add_showing(job)
+    add_showing(job)
     job.set_defaults(run=_reconstruct, word="config")
 
     demo = commands.add_parser(
@@ -48,7 +48,7 @@ def add_to(commands: Any) -> None:
     )
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings, as for reconstruct")
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
-    _add_showing(demo)
+    add_showing(demo)
     demo.set_defaults(run=_demo, word=None)
 
     again = commands.add_parser(
@@ -60,11 +60,11 @@ def add_to(commands: Any) -> None:
     again.add_argument(
         "--step", type=int, metavar="N", help="continue from the checkpoint of this step; later ones are removed"
     )
-    _add_showing(again)
+    add_showing(again)
     again.set_defaults(run=_resume, word="folder", overrides=[])
 
 
-def _add_showing(command: argparse.ArgumentParser) -> None:
+def add_showing(command: argparse.ArgumentParser) -> None:
     """What is shown of a training."""
     how = command.add_mutually_exclusive_group()
     how.add_argument("--quiet", action="store_true", help="show no progress")
@@ -106,7 +106,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
         overrides.append((key, options.data))
     if options.sensors is not None:
         overrides += _placed(options.sensors)
-    return _run(job, load_config(options.config, overrides), options)
+    return run_job(job, load_config(options.config, overrides), options)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -134,10 +134,11 @@ def _demo(options: argparse.Namespace) -> int:
     job = load_jobs()
     from pinnx.config import load_config
 
-    return _run(job, load_config("demo", options.overrides), options)
+    return run_job(job, load_config("demo", options.overrides), options)
 
 
-def _run(job: ModuleType, config: Any, options: argparse.Namespace) -> int:
+def run_job(job: ModuleType, config: Any, options: argparse.Namespace) -> int:
+    """Trains and reports; the exit status."""
     shown = _shown(options)
     return _done(job.reconstruct(config, options.out, **shown), options.out, shown["console"])
 
@@ -152,7 +153,8 @@ def _beside_norms(metrics: dict[str, Any]) -> Iterator[str]:
         box = f", {body['drag_of_box']:.3g} from a box around it" if "drag_of_box" in body else ""
         yield f"drag of the body: {body['drag']:.3g}{box}; lift: {body['lift']:.3g}"
     estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
-    yield f"estimates of the error without a reference: {estimates}"
+    if estimates:
+        yield f"estimates of the error without a reference: {estimates}"
 
 
 def _done(metrics: dict[str, Any], out: str, console: Console) -> int:

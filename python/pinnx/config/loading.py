@@ -142,7 +142,7 @@ def _as_problem(settings: dict[str, Any]) -> dict[str, Any]:
     if kind is None:
         return settings
     rest = {name: value for name, value in settings.items() if name != kind}
-    given = settings[kind]
+    given = {} if settings[kind] is None else settings[kind]
     return {**rest, "problem": {**given, "kind": kind} if isinstance(given, dict) else given}
 
 

@@ -104,6 +104,8 @@ def _message(path: Path, problems: list[Any], settings: Mapping[str, Any]) -> st
         if problem["type"] == "value_error":
             # A rule between settings, with its own text; it may begin with the key that it is about.
             reason = str(problem["ctx"]["error"])
+            if not path and _is_key(reason.split(":")[0]):
+                return reason
             about = f"{dotted}.{reason.split(':')[0]}"
             return f"{dotted}.{reason}" if _is_key(about) else f"{dotted}: {reason}"
     field, _ = field_at(path)

@@ -8,6 +8,7 @@ from typing import Annotated, Union
 from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
+from pinnx.config.breakage_section import BALANCES, Breakage, without_effect
 from pinnx.config.data_section import Data
 from pinnx.config.flow_section import Boundary, Domain, Flow
 from pinnx.config.kinds import Section, Seed, setting
@@ -17,7 +18,7 @@ from pinnx.config.solver_section import Solver
 __all__ = ["PROBLEMS", "SEEDED", "Config", "fields_of"]
 
 # The kinds of problem: a section with a `kind` of its own is one more, by its place in this list.
-PROBLEMS: dict[str, type[Section]] = {section.model_fields["kind"].default: section for section in (Flow,)}
+PROBLEMS: dict[str, type[Section]] = {section.model_fields["kind"].default: section for section in (Flow, Breakage)}
 Problem = Annotated[Union[*PROBLEMS.values()], Field(discriminator="kind")] if len(PROBLEMS) > 1 else Flow
 
 
@@ -29,7 +30,7 @@ class Config(Section):
     """Everything that decides a run."""
 
     seed: Seed = setting(0, "of everything random: the network, its points, the sensors; each can be set apart")
-    data: Data = setting({}, "what is known of the flow")
+    data: Data | None = setting(None, "what is known of the flow")
     domain: Domain = setting(Domain(), "the box in which the equations hold")
     problem: Problem = setting(Flow(), "which equations hold, with their own numbers")
     boundaries: tuple[Boundary, ...] = setting((), "what is known at boundaries, and at a time")
@@ -39,6 +40,22 @@ class Config(Section):
     solver: Solver = setting(Solver(), "a classical solver beside the network")
     evals: Evals = setting(Evals(), "the checks after the training")
     report: Report = setting(Report(), "the pictures of the report")
+
+    @model_validator(mode="after")
+    def _what_the_kind_of_problem_needs(self) -> Config:
+        if isinstance(self.problem, Flow):
+            if self.data is None:
+                raise ValueError("data: expected exactly one of path, measurements, synthetic, got none")
+            return self
+        ignored = without_effect(self.model_dump(), type(self).model_construct().model_dump())
+        if ignored:
+            raise ValueError(f"{ignored[0]}: has no effect on a problem of kind breakage; leave it out")
+        used = {self.train.optimizer, *(phase.optimizer for phase in self.train.phases)}
+        if "gauss_newton" in used:
+            raise ValueError("train.optimizer: expected one without gauss_newton for a problem of kind breakage")
+        if self.train.balance.method not in BALANCES:
+            raise ValueError(f"train.balance.method: expected one of {', '.join(BALANCES)} for breakage")
+        return self
 
     @model_validator(mode="after")
     def _one_seed(self) -> Config:

@@ -93,6 +93,11 @@ GATES: Mapping[str, Gate] = MappingProxyType(
             red=10.0,
             in_runs=False,
         ),
+        "moments": Gate(1e-3, "relative", "largest error of a moment whose value is known", red=10.0, in_runs=False),
+        "negative_density": Gate(1.0, "", "densities that are negative or not finite", in_runs=False),
+        "size_misfit": Gate(
+            0.1, "relative", "root mean square of the logarithm of predicted over measured sizes", in_runs=False
+        ),
         "mass_drift": Gate(
             1e-4, "relative", "largest deviation of the volume of all particles", red=10.0, in_runs=False
         ),

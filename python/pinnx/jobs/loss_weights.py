@@ -21,6 +21,7 @@ from pinnx.losses import (
     WeightStrategy,
     usual_square,
 )
+from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.train.problem import Problem
@@ -52,7 +53,9 @@ def loss_weights(config: Config, problem: Problem, weights: Mapping[str, float])
         if type(term) is MeasuredValues and term.variance is not None
     ]
     if train.physics_ramp is not None:
-        physics = {name for term in equations for name in term.names}
+        physics = {
+            name for term in problem.terms if isinstance(term, EquationTerm | BreakageTerm) for name in term.names
+        }
         ramped = [name in physics for name in problem.names]
         strategies.append(ProgressivePhysics(ramped, train.steps, train.physics_ramp, like))
     if train.curriculum:

@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
+from pinnx.config.breakage_section import Breakage
 from pinnx.errors import PinnxError
 from pinnx.jobs.beside_norms import beside_norms, body_forces
 from pinnx.jobs.case import Case
@@ -45,9 +46,13 @@ from pinnx.runs.live_view import LiveView
 from pinnx.runs.progress import ProgressBar, TrainingProgress
 from pinnx.train.checkpoint import FORMAT
 from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
 from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
+
+if TYPE_CHECKING:
+    from pinnx.jobs.breakage_run import BreakageRun
 
 __all__ = ["reconstruct", "resume"]
 
@@ -76,6 +81,25 @@ class _Run:
     trackers: list[Tracker]
     physics: WatchedPhysics
 
+    @property
+    def problem(self) -> Problem:
+        """What is minimised."""
+        return self.flow.problem
+
+    def write_given(self) -> None:
+        """What is known before the training: the sensors."""
+        self.case.sensors.write_csv(self.folder.sensors)
+
+    def numbers(self) -> dict[str, float]:
+        """What the history says beside the losses: numbers found, those of a curriculum, the size of a pool."""
+        staged = {name for stage in self.config.train.curriculum for name in stage.numbers}
+        known = {name: item for name, item in self.flow.equations.numbers().items() if name in staged}
+        return self.flow.logged() | {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
+
+    def finish(self) -> dict[str, Any]:
+        """Checks, files and the report; the contents of metrics.json."""
+        return _finish(self)
+
 
 def reconstruct(
     config: Config,
@@ -86,7 +110,7 @@ def reconstruct(
     profile: bool = False,
     command: str = "pinnx.reconstruct",
 ) -> dict[str, Any]:
-    """Reconstructs a flow and writes the folder of the run.
+    """Trains the network of a configuration, a flow's or another problem's, and writes the folder of the run.
 
     Args:
         config: everything that decides the run.
@@ -115,15 +139,15 @@ def reconstruct(
     # Numbers that overflow, and checks that would find nothing to check, are bad input too.
     with torch.no_grad():
         run.trainer.loss()
-    for term in run.flow.problem.checked:
-        term.measure(run.flow.problem.model, num_points=1, seed=config.train.seed)
+    for term in run.problem.checked:
+        term.measure(run.problem.model, num_points=1, seed=config.train.seed)
     folder.create()
     with folder.locked():
         recorder = _recorder(run)
         with folder.writing("free some space or choose another --out"):
             # From the configuration on it is a run that can be resumed, so there is a checkpoint before.
             recorder.save(run.trainer.state_dict())
-            run.case.sensors.write_csv(folder.sensors)
+            run.write_given()
             write_text(folder.config, dump_config(config))
         return _train_and_finish(run, recorder)
 
@@ -179,7 +203,7 @@ def resume(
             if removed := checkpoints.remove_after(run.trainer.step) if step is not None else []:
                 _say(console)(f"removed the checkpoints of later steps: {', '.join(map(str, removed))}")
             rewind(folder.history, run.trainer.step)
-            run.case.sensors.write_csv(folder.sensors)
+            run.write_given()
         return _train_and_finish(run, recorder)
 
 
@@ -214,6 +238,10 @@ def _say(console: Console | None) -> Any:
 def _with_absolute_paths(config: Config) -> Config:
     """The same data from any working directory, so that a run can be resumed from another one."""
     data, absolute = config.data, lambda path: str(Path(path).expanduser().resolve())
+    if isinstance(config.problem, Breakage):
+        measured = config.problem.measurements
+        update = {"measurements": absolute(measured)} if measured is not None else {}
+        return config.model_copy(update={"problem": config.problem.model_copy(update=update)})
     update: dict[str, Any] = {}
     if data.path is not None:
         update["path"] = absolute(data.path)
@@ -232,7 +260,11 @@ def _with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals, "domain": domain})
 
 
-def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch) -> _Run:
+def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch) -> _Run | BreakageRun:
+    if isinstance(config.problem, Breakage):
+        from pinnx.jobs.breakage_run import breakage_run  # its solvers load parts of SciPy that flows do not need
+
+        return breakage_run(config, folder, shown, command, watch)
     case = load_case(config, progress=_say(shown.console))
     if changed := require_acknowledged(config, case.nu):
         case = replace(case, notes=(*case.notes, *changed))
@@ -247,21 +279,12 @@ def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, wat
     return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers, physics)
 
 
-def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
+def _recorder(run: _Run | BreakageRun, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
     checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    return RunRecorder(
-        run.folder, checkpoints, run.watch, lambda: _numbers(run), run.physics.row, run.config.train.steps
-    )
+    return RunRecorder(run.folder, checkpoints, run.watch, run.numbers, run.physics.row, run.config.train.steps)
 
 
-def _numbers(run: _Run) -> dict[str, float]:
-    """What the history says beside the losses: numbers that are found, those of a curriculum, the size of a pool."""
-    staged = {name for stage in run.config.train.curriculum for name in stage.numbers}
-    known = {name: item for name, item in run.flow.equations.numbers().items() if name in staged}
-    return run.flow.logged() | {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
-
-
-def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
+def _train_and_finish(run: _Run | BreakageRun, recorder: RunRecorder) -> dict[str, Any]:
     command, progress, trackers = run.folder.resume_command, _progress(run), run.trackers
     recorder.watchers += [tracker.row for tracker in trackers]
     with (
@@ -271,13 +294,13 @@ def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
             run.trainer, recorder, progress, command, run.config.train.threads, _profiled(run, progress.line)
         ),
     ):
-        metrics = _finish(run)
+        metrics = run.finish()
         for tracker in trackers:
             tracker.finish(metrics)
         return metrics
 
 
-def _progress(run: _Run) -> TrainingProgress:
+def _progress(run: _Run | BreakageRun) -> TrainingProgress:
     steps, console = run.trainer.steps, run.shown.console
     if not run.shown.live or console is None:
         return TrainingProgress(steps, console)
@@ -285,7 +308,7 @@ def _progress(run: _Run) -> TrainingProgress:
     return LiveView(steps, console, run.physics, earlier)
 
 
-def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:
+def _profiled(run: _Run | BreakageRun, report: Callable[[str], None]) -> StepProfile | None:
     if not run.shown.profile:
         return None
     folder, trainer = run.folder, run.trainer

@@ -15,6 +15,7 @@ from pinnx.physics.inner_points import InnerPoints
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.scales import Scales
+from pinnx.physics.size_measurements import SizeMeasurements
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, Term, TermLoss
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Scales",
     "Share",
     "Side",
+    "SizeMeasurements",
     "Term",
     "TermLoss",
     "boundary_conditions",

@@ -69,6 +69,11 @@ class BreakageCase:
             raise PinnxError(f"breakage: expected sizes 0 < low < high and an end > 0, got {low}, {high}, {self.end}")
         if self.delta_at is not None and not low < self.delta_at <= high:
             raise PinnxError(f"delta_at: expected a size in ({low:g}, {high:g}], got {self.delta_at}")
+        if self.kinetics.threshold > 0:
+            raise PinnxError(
+                f"threshold: expected 0 for a network, as f jumps there, got {self.kinetics.threshold:g}; "
+                "pinnx.solvers.breakage takes it"
+            )
         if self.delta_at is not None and self.kinetics.daughters.q > 0:
             raise PinnxError(
                 f"daughters: expected q = 0 beside a delta_at, as log f has no start at that size else, got "
@@ -179,7 +184,6 @@ class BreakageModel(FieldModel):
                 self.register_parameter(name, nn.Parameter(number))
             else:
                 self.register_buffer(name, number)
-        self._threshold = math.log(kinetics.threshold / case.mean_volume) if kinetics.threshold > 0 else -math.inf
         self._ends = np.log(np.array([case.sizes[0], case.top]) / case.mean_volume)
         self._last = math.log1p(case.end / case.time)
 
@@ -191,10 +195,9 @@ class BreakageModel(FieldModel):
     @property
     def kinetics(self) -> Kinetics:
         """As they are now, in the user's units."""
-        case, a = self.case, float(self.exponent)
-        s0 = math.exp(float(self.log_s0)) / (case.time * case.mean_volume**a)
-        given = case.kinetics
-        return Kinetics(s0, a, given.threshold, given.daughters)
+        case, a = self.case, float(self.exponent.detach())
+        s0 = math.exp(float(self.log_s0.detach())) / (case.time * case.mean_volume**a)
+        return Kinetics(s0, a, daughters=case.kinetics.daughters)
 
     def inputs(self, coordinates: Array, out: Array | None = None) -> Array:
         """What the network takes: tau and ln v, each from -1 to 1, of coordinates (t, v) [n, 2] in the user's units."""
@@ -208,8 +211,7 @@ class BreakageModel(FieldModel):
 
     def rate(self, log_v: Tensor) -> Tensor:
         """S at dimensionless volumes."""
-        rate = torch.exp(self.log_s0 + self.exponent * log_v)
-        return rate if self._threshold == -math.inf else torch.where(log_v > self._threshold, rate, 0.0)
+        return torch.exp(self.log_s0 + self.exponent * log_v)
 
     def log_rate_of_delta(self) -> Tensor:
         """ln S(R)."""

@@ -6,49 +6,100 @@
 G and B are per unit of tau = ln(1 + t): late times count as early ones. Every evaluation of the network is a point of
 the residual and a node of all integrals. `pinn_ext.breakage_residual` takes these on a finer grid (`VolumeGrid`).
 M1 follows from the balance; as a column of its own it stops the slow drift that small residuals add up to.
+
+With a point loss the residual of f itself, f (G - B), is what is averaged; f counts in its largest value of each time.
+With a pool each time has one more point, at a volume of its own: births there are those between the nodes next to it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import pinn_ext
 from pinnx.data.collocation import BoxPoints, uniform_points
+from pinnx.data.point_pool import PointPool, Refinement
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_grid import VolumeGrid
-from pinnx.physics.breakage_model import BreakageModel
+from pinnx.physics.breakage_model import BreakageCase, BreakageModel
 from pinnx.physics.equations import EVALUATION_STREAM
+from pinnx.physics.inner_points import CANDIDATE_STREAM
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
 __all__ = ["Balance", "BreakageTerm"]
 
 # Of ln M1's slope below the smallest volume, times that volume: a series of three terms holds to 1e-3 of that mass.
 STEEPEST = 1.5
+# Arrays on the fine grid at once while births are found.
+STREAMS = 6
+
+Array = NDArray[np.float64]
+
+
+PointLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Balance(NamedTuple):
-    """Both sides of the balance.
+    """Both sides of the balance at some points.
 
     Args:
-        growth: G, [times, nodes].
-        birth: B, [times, nodes].
-        log_f: on the fine grid, [times, m].
+        growth: G.
+        birth: B, of the same shape.
+        share: f over its largest value at that time, without a graph, of the same shape.
     """
 
     growth: Tensor
     birth: Tensor
-    log_f: Tensor
+    share: Tensor
 
     @property
     def residual(self) -> Tensor:
-        """(G - B) / (1 + B), [times, nodes]."""
+        """(G - B) / (1 + B)."""
         return (self.growth - self.birth) / (1 + self.birth)
+
+    def squares(self, point_loss: PointLoss | None) -> Tensor:
+        """What is averaged."""
+        if point_loss is None:
+            return self.residual.square()
+        return point_loss(self.share * (self.growth - self.birth), self.share)
+
+
+class _TimesAndVolumes:
+    """Where times, and a volume for each, come from: even in tau and ln v.
+
+    Args:
+        case: its sizes and its end.
+        nodes: [n], in the user's units: candidates of a pool are all of them at some times.
+        num: times of a step.
+        seed: key of the draws.
+    """
+
+    def __init__(self, case: BreakageCase, nodes: Array, num: int, *, seed: int) -> None:
+        self.num, self._unit, self._nodes, self._seed = num, case.time, nodes, seed
+        largest = case.sizes[1] if case.delta_at is None else case.delta_at
+        self._box = [0.0, math.log(case.sizes[0])], [math.log1p(case.end / case.time), math.log(largest)]
+        self._points = BoxPoints(*self._box, num, seed=seed, sampling="latin_hypercube")
+
+    def _coordinates(self, drawn: Array) -> Array:
+        return np.column_stack([np.expm1(drawn[:, 0]) * self._unit, np.exp(drawn[:, 1])])
+
+    def draw(self, step: int, rows: range) -> Array:
+        """Pairs (t, v), [len(rows), 2]."""
+        return self._coordinates(self._points.draw(step, rows))
+
+    def candidates(self, step: int, num: int) -> Array:
+        """All nodes that are looked at, at random times: as one grid they cost no integrals of their own."""
+        looked_at = self._nodes[self._nodes < np.exp(self._box[1][1])]
+        times = max(num // len(looked_at), 1) if num else 0
+        drawn = uniform_points(*self._box, times, seed=self._seed, step=step, stream=CANDIDATE_STREAM)
+        t = self._coordinates(drawn)[:, 0]
+        return np.column_stack([np.repeat(t, len(looked_at)), np.tile(looked_at, times)])
 
 
 class BreakageTerm(nn.Module):
@@ -60,9 +111,12 @@ class BreakageTerm(nn.Module):
         num_nodes: volumes at which the network is evaluated.
         pieces: of each gap between them, for the integrals.
         seed: key of the times.
+        point_loss: (residual of f, f) of each point -> its loss, f in its largest value of the time; None: see above.
+        refinement: of a pool of points that follows the residual; None: there is none.
 
     Attributes:
         grid: of the volumes, dimensionless.
+        pool: points (t, v) of which some of each step's times and volumes come; None without one.
     """
 
     name = "balance"
@@ -74,15 +128,23 @@ class BreakageTerm(nn.Module):
     _interpolation: Tensor
 
     def __init__(
-        self, model: BreakageModel, *, num_times: int = 16, num_nodes: int = 48, pieces: int = 16, seed: int = 0
+        self,
+        model: BreakageModel,
+        *,
+        num_times: int = 16,
+        num_nodes: int = 48,
+        pieces: int = 16,
+        seed: int = 0,
+        point_loss: PointLoss | None = None,
+        refinement: Refinement | None = None,
     ) -> None:
         super().__init__()
         case = self._case = model.case
         unit = case.mean_volume
         self.grid = VolumeGrid(case.sizes[0] / unit, case.top / unit, num_nodes=num_nodes, pieces=pieces)
-        self.num_times = num_times
-        self._times = BoxPoints([0.0], [1.0], num_times, seed=seed, sampling="latin_hypercube")
-        self._seed, self._last = seed, math.log1p(case.end / case.time)
+        self.num_times, self._point_loss = num_times, point_loss
+        self._source = _TimesAndVolumes(case, self.grid.nodes * unit, num_times, seed=seed)
+        self.pool = None if refinement is None else PointPool(self._source, refinement, seed=seed)
         self._daughters = case.kinetics.daughters.power_laws()
         # Beyond the largest volume that is looked at, births come from a grid that ends.
         self._judged = int(np.sum(self.grid.nodes <= case.sizes[1] / unit * (1 + 1e-9)))
@@ -95,28 +157,47 @@ class BreakageTerm(nn.Module):
             "_interpolation": self.grid.interpolation,
         }.items():
             self.register_buffer(name, torch.from_numpy(value).to(like), persistent=False)
-        at_start = self._log_volume(self._log_start[None].double(), like.new_zeros(1).double())
-        self._log_mass = 0.0 if case.delta_at is not None else float(at_start)
+        self._log_mass = 0.0 if case.delta_at is not None else float(self._log_volume(self._log_start[None].double()))
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """All nodes at the times of a step."""
-        return self._at(np.expm1(self._times.draw(step, share.rows(self.num_times))[:, 0] * self._last))
+        """All nodes at the times of a step; with a pool one volume more at each."""
+        drawn = (self.pool or self._source).draw(step, share.rows(self.num_times))
+        return self._at(drawn[:, 0], None if self.pool is None else drawn[:, 1])
 
-    def _at(self, t: np.ndarray) -> Points:
-        """All nodes at dimensionless times."""
+    def _at(self, t: Array, v: Array | None = None) -> Points:
+        """All nodes at times, and one volume more at each, in the user's units."""
         nodes = self.grid.nodes * self._case.mean_volume
-        x = np.column_stack([np.repeat(t * self._case.time, len(nodes)), np.tile(nodes, len(t))])
-        return {"x": x, "t": t}
+        x = np.column_stack([np.repeat(t, len(nodes)), np.tile(nodes, len(t))])
+        found = {"x": x, "t": t / self._case.time}
+        if v is None:
+            return found
+        unit = v / self._case.mean_volume
+        places = np.interp(np.log(unit), np.log(self.grid.fine), np.arange(len(self.grid.fine)))
+        more = {"place": places, "log_v": np.log(unit), "log_start": self._case.log_start(unit)}
+        return found | more | {"x": np.concatenate([x, np.column_stack([t, v])])}
 
-    def balance(self, model: BreakageModel, x: Tensor, t: Tensor) -> Balance:
-        """Both sides at inputs [times nodes, 2] and dimensionless times [times]."""
-        excess, rate = model.growth(x, t.repeat_interleave(len(self.grid.nodes)))
-        shape, late = (len(t), len(self.grid.nodes)), t[:, None]
-        log_f = model.base(self._log_start, self._log_v, late) + excess.view(shape) @ self._interpolation
-        return Balance(rate.view(shape), (1 + late) * self._births(model, log_f, t), log_f)
+    def balance(self, model: BreakageModel, points: Mapping[str, Tensor]) -> tuple[Balance, Balance | None, Tensor]:
+        """Both sides at the nodes [times, nodes], at the volumes beside them [times], and ln M1(t) / M1(0) [times]."""
+        x, t = points["x"], points["t"]
+        num, late = len(self.grid.nodes), t[:, None]
+        each = t.repeat_interleave(num)
+        excess, rate = model.growth(x, torch.cat([each, t]) if "place" in points else each)
+        shape, nodes = (len(t), num), len(each)
+        log_f = model.base(self._log_start, self._log_v, late) + excess[:nodes].view(shape) @ self._interpolation
+        birth = (1 + late) * self._births(model, log_f, t)
+        largest = log_f.detach().amax(dim=1, keepdim=True)
+        every = self.grid.pieces
+        share = torch.exp(log_f.detach()[:, ::every] - largest)
+        at_nodes = Balance(rate[:nodes].view(shape), birth[:, ::every], share)
+        own = None
+        if "place" in points:
+            log_own = model.base(points["log_start"], points["log_v"], t) + excess[nodes:]
+            born = _between(torch.log(birth[:, :-1]) + log_f[:, :-1], points["place"])
+            own = Balance(rate[nodes:], torch.exp(born - log_own), torch.exp(log_own.detach() - largest[:, 0]))
+        return at_nodes, own, self._log_mass_ratio(model, log_f, t)
 
     def _births(self, model: BreakageModel, log_f: Tensor, t: Tensor) -> Tensor:
-        """int beta S f dv' over f at the nodes, [times, nodes]."""
+        """int beta S f dv' over f on the fine grid, [times, m]."""
         rate = model.rate(self._log_v)
         lost = (-rate).expand_as(log_f)  # as the time derivative it cancels the loss: births are left
         births: Tensor | None = None
@@ -128,9 +209,9 @@ class BreakageTerm(nn.Module):
             found = -pinn_ext.breakage_residual(log_f, lost, self._v, rate, daughter=exponent, tail=tail)
             births = found * factor if births is None else births + found * factor
         assert births is not None
-        return births[:, :: self.grid.pieces]
+        return births
 
-    def _log_volume(self, log_f: Tensor, t: Tensor) -> Tensor:
+    def _log_volume(self, log_f: Tensor) -> Tensor:
         """ln of the volume of the continuous part at each time, [times]."""
         c = self._case.kinetics.daughters.c
         within = torch.logsumexp(log_f + self._log_weights, dim=1)
@@ -142,7 +223,7 @@ class BreakageTerm(nn.Module):
 
     def _log_mass_ratio(self, model: BreakageModel, log_f: Tensor, t: Tensor) -> Tensor:
         """ln M1(t) / M1(0), [times]."""
-        found = self._log_volume(log_f, t)
+        found = self._log_volume(log_f)
         if self._case.delta_at is not None:
             found = torch.logaddexp(found, -torch.exp(model.log_rate_of_delta()) * t)
         return found - self._log_mass
@@ -150,13 +231,60 @@ class BreakageTerm(nn.Module):
     def loss(
         self, model: Any, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
     ) -> TermLoss:
-        """As `Term.loss`; the residual is [times nodes, 1]."""
-        balance = self.balance(model, points["x"], points["t"])
-        residual = balance.residual[:, : self._judged]
-        mass = self._log_mass_ratio(model, balance.log_f, points["t"])
-        columns = torch.stack([residual.square().mean(1).sum(), mass.square().sum()]) / self.num_times
-        shown = balance.residual.detach().reshape(-1, 1) if with_residual else None
+        """As `Term.loss`; the residual is that at the nodes, [times nodes, 1]."""
+        at_nodes, own, mass = self.balance(model, points)
+        summed = Balance(*(side[:, : self._judged] for side in at_nodes)).squares(self._point_loss).mean(1).sum()
+        if own is not None:
+            summed = (summed + own.squares(self._point_loss).sum()) / 2
+        columns = torch.stack([summed, mass.square().sum()]) / self.num_times
+        shown = at_nodes.residual.detach().reshape(-1, 1) if with_residual else None
         return TermLoss(torch.dot(weights, columns), columns.detach(), shown)
+
+    def adapt(self, model: Any, step: int) -> None:
+        """Refines the pool before a step, where it is due; that reads the residual of its candidates back."""
+        if self.pool is not None:
+            self.pool.refine(step, lambda x: np.abs(self.residual_at(model, x[:, 1], x[:, 0])))
+
+    @torch.no_grad()
+    def residual_at(self, model: BreakageModel, v: Array, t: Array, *, memory_mib: float = 64.0) -> Array:
+        """(G - B) / (1 + B) at pairs of volumes and times [n], in the user's units; [n].
+
+        Args:
+            model: what is judged.
+            v: volumes, in the sizes of the case; below the delta where there is one.
+            t: times, > 0 beside a delta; equal ones share their integrals.
+            memory_mib: of the blocks in which they are taken.
+        """
+        found = np.empty(len(v))
+        order = np.argsort(t, kind="stable")
+        times, first = np.unique(t[order], return_index=True)
+        rows = max(1, int(memory_mib * 2**20 / (STREAMS * 8 * len(self.grid.fine))))
+        like = model.frequencies
+        for start in range(0, len(times), rows):
+            pairs = order[first[start] : (first[start + rows] if start + rows < len(times) else len(order))]
+            found[pairs] = self._residual_of_block(model, v[pairs], t[pairs], times[start : start + rows], like)
+        return found
+
+    def _residual_of_block(self, model: BreakageModel, v: Array, t: Array, times: Array, like: Tensor) -> Array:
+        def on_device(given: Array) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(given)).to(like)
+
+        grid = self._at(times)
+        excess, _ = model.growth(
+            on_device(model.inputs(grid["x"])), on_device(grid["t"]).repeat_interleave(len(self.grid.nodes))
+        )
+        late = on_device(grid["t"])
+        log_f = model.base(self._log_start, self._log_v, late[:, None])
+        log_f = log_f + excess.view(len(times), -1) @ self._interpolation
+        born = torch.log((1 + late[:, None]) * self._births(model, log_f, late)[:, :-1]) + log_f[:, :-1]
+        own = {name: on_device(given) for name, given in self._at(t, v).items() if name != "x"}
+        x = on_device(model.inputs(np.column_stack([t, v])))
+        excess, rate = model.growth(x, own["t"])
+        log_own = model.base(own["log_start"], own["log_v"], own["t"]) + excess
+        row = torch.from_numpy(np.searchsorted(times, t)).to(like.device)
+        birth = torch.exp(_between(born[row], own["place"]) - log_own)
+        residual: Array = ((rate - birth) / (1 + birth)).double().cpu().numpy()
+        return residual
 
     @torch.no_grad()
     def measure(self, model: Any, *, num_points: int, seed: int) -> list[Measured]:
@@ -169,10 +297,28 @@ class BreakageTerm(nn.Module):
             raise PinnxError(f"{self.name}: expected at least one point to check, got {num_points}")
         num = max(1, num_points // len(self.grid.nodes))
         drawn = uniform_points([0.0], [1.0], num, seed=seed, step=0, stream=EVALUATION_STREAM)[:, 0]
-        points = self._at(np.expm1(drawn * self._last))
+        t = np.expm1(drawn * math.log1p(self._case.end / self._case.time)) * self._case.time
+        points = self._at(t)
         like = model.frequencies
-        x, t = (torch.from_numpy(given).to(like) for given in (model.inputs(points["x"]), points["t"]))
-        balance = self.balance(model, x, t)
+        given = {"x": model.inputs(points["x"]), "t": points["t"]}
+        balance, _, mass = self.balance(model, {name: torch.from_numpy(a).to(like) for name, a in given.items()})
         residual = balance.residual[:, : self._judged].square().mean().sqrt()
-        drift = torch.expm1(self._log_mass_ratio(model, balance.log_f, t)).abs().max()
+        drift = torch.expm1(mass).abs().max()
         return [Measured("breakage_residual", float(residual)), Measured("mass_drift", float(drift))]
+
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """The pool; there is nothing else."""
+        return {} if self.pool is None else {"pool": self.pool.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """Takes what ``state_dict`` gave."""
+        if self.pool is not None:
+            self.pool.load_state_dict(state["pool"])
+
+
+def _between(rows: Tensor, place: Tensor) -> Tensor:
+    """Each row [n, m] at a place between its columns, or just behind them, [n]: linear, [n]."""
+    left = place.floor().clamp(max=rows.shape[1] - 2)
+    number = left.long()[:, None]
+    first, second = rows.gather(1, number)[:, 0], rows.gather(1, number + 1)[:, 0]
+    return first + (place - left) * (second - first)

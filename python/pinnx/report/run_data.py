@@ -33,7 +33,7 @@ from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
 from pinnx.sensors.sensor_set import SensorSet
 
-__all__ = ["AtSensors", "Run", "RunFields", "open_fields", "read_run"]
+__all__ = ["AtSensors", "Run", "RunFields", "kind_of", "open_fields", "read_run"]
 
 _REFERENCE = "reference/"
 _HALF = "ensemble/half/"
@@ -59,7 +59,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Reads config.yaml, metrics.json, history.jsonl and sensors.csv of one run folder.
+    """Reads config.yaml, metrics.json, history.jsonl and, of a flow, sensors.csv of one run folder.
 
     Raises:
         PinnxError: the folder or a file is missing, or a file is not what its name says.
@@ -72,8 +72,14 @@ def read_run(folder: Path) -> Run:
         config = require_shape(files.config, yaml.safe_load(config_text), RunConfig)
     with damage_named(files.metrics, "expected JSON, got"):
         metrics = require_shape(files.metrics, json.loads(metrics_text), RunMetrics)
-    sensors = SensorSet.read_csv(files.sensors).positions
+    sensors = SensorSet.read_csv(files.sensors).positions if kind_of(config) == "flow" else np.empty((0, 0))
     return Run(config_text, config, metrics, history_columns(files.history), sensors)
+
+
+def kind_of(config: Mapping[str, Any]) -> str:
+    """The kind of problem of a configuration: "flow" where it says none."""
+    problem = config.get("problem")
+    return str(problem.get("kind", "flow")) if isinstance(problem, Mapping) else "flow"
 
 
 @dataclass(frozen=True, eq=False)

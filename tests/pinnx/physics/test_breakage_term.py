@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES
-from pinnx.physics import WHOLE, BreakageCase, BreakageModel, BreakageTerm, Daughters, Kinetics, Share
+from pinnx.physics import BreakageCase, BreakageModel, BreakageTerm, Daughters, Kinetics, Points, Share
 from pinnx.physics.breakage_grid import VolumeGrid
 from pinnx.physics.breakage_model import Growth
 from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
@@ -51,6 +51,11 @@ class ExactModel(BreakageModel):
         return Growth(excess.detach(), self.wrong * (1 + t) * (slope + self.rate(log_v)).detach())
 
 
+def as_batch(model: BreakageModel, points: Points) -> dict[str, Tensor]:
+    given = {**points, "x": model.inputs(points["x"])}
+    return {name: torch.from_numpy(array) for name, array in given.items()}
+
+
 def measured(model: BreakageModel, term: BreakageTerm | None = None) -> dict[str, float | None]:
     found = (term or BreakageTerm(model)).measure(model, num_points=1600, seed=0)
     return {item.gate: item.value for item in found}
@@ -66,10 +71,9 @@ def test_an_exact_solution_holds_and_a_wrong_one_does_not(name: str) -> None:
 
 def test_births_have_no_cell_dropped_and_no_trapezoid() -> None:
     """Case 2 at t = 1, where f spans forty orders of magnitude: births over f in closed form."""
-    model, v_t = ExactModel("case2"), np.array([1.0])
+    model = ExactModel("case2")
     term = BreakageTerm(model)
-    points = term._at(v_t)
-    balance = term.balance(model, torch.from_numpy(model.inputs(points["x"])), torch.from_numpy(v_t))
+    balance, _, _ = term.balance(model, as_batch(model, term._at(np.array([1.0]))))
     v = term.grid.nodes
     exact, holds = 2 * (1 + v) / (1 + 2 * (1 + v)), v < 10  # f is below 1e-45 of its largest value beyond
     ours = balance.birth[0].numpy() / 2 / exact - 1
@@ -89,11 +93,9 @@ def test_a_delta_weighs_one_and_its_first_births_are_exact(name: str) -> None:
     """A Gaussian in its place weighed 4.1, or 2e-5, on the same nodes."""
     model = BreakageModel(case_of(name), dtype=torch.float64)
     term = BreakageTerm(model)
-    points = term._at(np.array([1e-9]))
-    x, t = torch.from_numpy(model.inputs(points["x"])), torch.from_numpy(points["t"])
     with torch.no_grad():
-        balance = term.balance(model, x, t)
-    assert math.expm1(float(term._log_mass_ratio(model, balance.log_f, t))) == pytest.approx(0.0, abs=1e-8)
+        balance, _, log_mass = term.balance(model, as_batch(model, term._at(np.array([1e-9]))))
+    assert float(log_mass) == pytest.approx(0.0, abs=1e-8)
     # df/dt = 2 S(R) / R at the start: t times it over f is one.
     assert (balance.birth[0] * 1e-9).numpy() == pytest.approx(np.ones(48), abs=1e-7)
     assert model.delta_amplitude([0.0, 1.0]) == pytest.approx([1.0, math.exp(-1.0)])
@@ -105,10 +107,8 @@ def test_births_keep_the_volume_whatever_the_daughters(daughters: Daughters) -> 
     case = BreakageCase(Kinetics(2.0, 1.5, daughters=daughters), (1e-4, 10.0), 1.0, lambda v: np.exp(-v))
     model = BreakageModel(case, width=4, layers=1, dtype=torch.float64)
     term = BreakageTerm(model, num_nodes=96)
-    points = term._at(np.array([0.1]))
-    t = torch.from_numpy(points["t"])
-    balance = term.balance(model, torch.from_numpy(model.inputs(points["x"])), t)
-    v, f = term.grid.nodes, balance.log_f[0, :: term.grid.pieces].exp().detach().numpy()
+    balance, _, _ = term.balance(model, as_batch(model, term._at(np.array([0.1 * case.time]))))
+    v, f = term.grid.nodes, balance.share[0].numpy()
     born = balance.birth[0].detach().numpy() / 1.1 * v**2 * f
     broken = model.rate(torch.from_numpy(np.log(v))).detach().numpy() * v**2 * f
     theta = np.pi * np.arange(96) / 95  # d(ln v) = sin(theta) d(theta): the trapezoid is spectral
@@ -131,20 +131,15 @@ def test_the_start_holds_exactly_and_other_units_make_the_same_problem() -> None
     losses = []
     for one in (model, other):
         term = BreakageTerm(one)
-        losses.append(float(term.loss(one, batch_of(one, term), torch.ones(2).double()).total.detach()))
+        losses.append(float(term.loss(one, as_batch(one, term.draw(3)), torch.ones(2).double()).total.detach()))
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-
-
-def batch_of(model: BreakageModel, term: BreakageTerm, share: Share = WHOLE) -> dict[str, torch.Tensor]:
-    points = term.draw(3, share)
-    return {"x": torch.from_numpy(model.inputs(points["x"])), "t": torch.from_numpy(points["t"])}
 
 
 def test_shares_add_up_to_the_step() -> None:
     model = BreakageModel(case_of("case1"), dtype=torch.float64)
     term, ones = BreakageTerm(model), torch.ones(2).double()
-    whole = term.loss(model, batch_of(model, term), ones)
-    parts = [term.loss(model, batch_of(model, term, Share(i, 3)), ones).columns for i in range(3)]
+    whole = term.loss(model, as_batch(model, term.draw(3)), ones)
+    parts = [term.loss(model, as_batch(model, term.draw(3, Share(i, 3))), ones).columns for i in range(3)]
     torch.testing.assert_close(sum(parts), whole.columns)
 
 

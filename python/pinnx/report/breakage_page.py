@@ -1,0 +1,86 @@
+"""The report of a breakage run: sizes against the reference, moments, the map of the residual, other solvers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from pinnx.errors import damage_named
+from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_residual_map, draw_sizes
+from pinnx.report.curves import draw_found, draw_loss, draw_performance, draw_physics
+from pinnx.report.formatting import Html, duration, number, percent, tag
+from pinnx.report.frame import Figures, folded, html_page, notes, passed, section, tile
+from pinnx.report.run_data import Run
+from pinnx.report.tables import checks_table, datum, errors_table, facts_table
+
+__all__ = ["breakage_page"]
+
+_DPI = 110
+
+
+def breakage_page(run: Run, fields: Path) -> str:
+    """The whole file.
+
+    Args:
+        run: the small files of the run.
+        fields: its fields.h5.
+
+    Raises:
+        PinnxError: a damaged file; the message names it.
+    """
+    with damage_named(fields, "expected the sizes of a breakage run, got"), h5py.File(fields) as file:
+        sizes = SizeFields.read(file, str(file.attrs["reference"]))
+    errors: Mapping[str, float] = run.metrics.get("relative_l2") or {}
+    found = run.metrics.get("found") or {}
+    settings: Mapping[str, Any] = run.config.get("report") or {}
+    figures = Figures(dpi=int(settings.get("dpi", _DPI)))
+    case = (run.config.get("problem") or {}).get("case") or "Breakage"
+    header = tag(
+        "header",
+        tag("p", "Particles that break", class_="eyebrow"),
+        tag("h1", _headline(errors, sizes)),
+        tag("p", str(run.metrics.get("solver_note") or ""), class_="lead"),
+        tag("dl", *_tiles(run, errors, found), class_="tiles"),
+    )
+    return html_page(
+        f"{case}: breakage",
+        header,
+        section(
+            "What was given",
+            tag("ul", *(tag("li", str(item)) for item in run.metrics.get("equations") or ())),
+            notes(run.metrics),
+        ),
+        section("The result", figures.show(draw_sizes(sizes)), figures.show(draw_moments(sizes))),
+        section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),
+        section("Where and when it is wrong", figures.show(draw_residual_map(sizes))),
+        section(
+            "The training",
+            figures.show(draw_found(run.history, found)),
+            figures.show(draw_loss(run.history)),
+            figures.show(draw_physics(run.history, run.metrics.get("descriptions") or {})),
+            figures.show(draw_performance(run.history)),
+            facts_table(run.metrics),
+        ),
+        section("How to repeat this run", folded("Configuration", tag("pre", run.config_text))),
+    )
+
+
+def _headline(errors: Mapping[str, float], sizes: SizeFields) -> str:
+    if not errors:
+        return "Size distributions of breaking particles"
+    worst = max(errors, key=lambda name: errors[name])
+    return f"The sizes are within {percent(errors[worst])} of {sizes.reference_name}"
+
+
+def _tiles(run: Run, errors: Mapping[str, float], found: Mapping[str, Mapping[str, float]]) -> list[Html]:
+    seconds = run.metrics.get("train_s")
+    tiles = [tile(f"Error at {name}", datum(value, percent(value))) for name, value in errors.items()]
+    tiles += [tile(f"Found: {name}", datum(item["value"], number(item["value"]))) for name, item in found.items()]
+    return [
+        *tiles,
+        tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
+        tile("Checks passed", *passed(run.metrics)),
+    ]

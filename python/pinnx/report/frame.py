@@ -1,0 +1,87 @@
+"""The frame of report.html, whatever was solved: head, sections, tiles, numbered pictures.
+
+One file that holds its pictures and its style and loads nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from pinnx.report.formatting import Html, join, tag
+from pinnx.report.panels import Picture, to_png
+from pinnx.report.tables import STATUSES, status_of
+
+__all__ = ["Figures", "folded", "html_page", "notes", "passed", "section", "tile"]
+
+# Nothing may be fetched and no script may run, whatever a file of the run holds.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def html_page(title: str, *content: Html) -> str:
+    """The whole file."""
+    style = files("pinnx.report").joinpath("style.css").read_text(encoding="utf-8")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+    body = tag("body", tag("main", *content))
+    return f'<!DOCTYPE html>\n<html lang="en">\n{head}\n{body}\n</html>\n'
+
+
+def passed(metrics: Mapping[str, Any]) -> tuple[Html, str]:
+    """How many checks passed, and the worst of their verdicts."""
+    verdicts = [status_of(item) for item in metrics.get("checks") or ()]
+    worst = max(verdicts, key=STATUSES.index, default="failed")
+    return Html(f"{verdicts.count('passed')} of {len(verdicts)}"), worst
+
+
+def tile(name: str, value: Html, kind: str | None = None) -> Html:
+    """A number with its name, at the top of the page."""
+    return tag("div", tag("dt", name), tag("dd", value, class_=kind))
+
+
+def notes(metrics: Mapping[str, Any]) -> Html:
+    """What the run left out of its input, averaged, overrode or assumed."""
+    said = metrics.get("notes") or ()
+    if not said:
+        return Html("")
+    items = [tag("li", str(note)) for note in said]
+    return join((tag("p", tag("strong", "What was done to the input")), tag("ul", *items)))
+
+
+def section(title: str, *content: Html) -> Html:
+    """A section, or nothing where it has no content."""
+    return tag("section", tag("h2", title), *content) if any(content) else Html("")
+
+
+def folded(title: str, content: Html) -> Html:
+    """Content that a click shows."""
+    return tag("details", tag("summary", title), content)
+
+
+class Figures:
+    """Numbers the pictures in the order in which they are shown."""
+
+    def __init__(self, dpi: int) -> None:
+        self._dpi = dpi
+        self._shown = 0
+
+    def show(self, picture: Picture | None) -> Html:
+        """A picture with its caption; nothing without one."""
+        if picture is None:
+            return Html("")
+        self._shown += 1
+        data = base64.b64encode(to_png(picture.figure, self._dpi)).decode("ascii")
+        return tag(
+            "figure",
+            tag("img", src=f"data:image/png;base64,{data}", alt=picture.alt),
+            tag("figcaption", tag("b", f"Figure {self._shown}. "), picture.caption),
+        )

@@ -6,6 +6,7 @@ from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
+from pinnx.physics.breakage_pointwise import PointBalance, pointwise_balance
 from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.equations import Equations, EquationTerm
@@ -38,6 +39,7 @@ __all__ = [
     "MeasuredValues",
     "NavierStokes",
     "Place",
+    "PointBalance",
     "PointSet",
     "Points",
     "Scales",
@@ -50,4 +52,5 @@ __all__ = [
     "corner_distance",
     "corner_weights",
     "discontinuity_corners",
+    "pointwise_balance",
 ]

@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.command_line = shlex.join(["pinnx", *given])
     try:
+        _require_one_process(options)
         if hasattr(options, "overrides"):
             _sort_words(options, rest)
         elif takes_words:
@@ -80,6 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pinnx: interrupted", file=sys.stderr)
         return 130
+
+
+def _require_one_process(options: argparse.Namespace) -> None:
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size > 1 and not hasattr(options, "on_ranks"):
+        raise PinnxError(
+            f"torchrun: expected reconstruct, demo or resume, which train on several processes, got {size} processes "
+            "of another command; start it without torchrun"
+        )
 
 
 def _sort_words(options: argparse.Namespace, rest: Sequence[str]) -> None:

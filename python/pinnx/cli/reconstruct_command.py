@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run")
     job.add_argument("--resume", metavar="DIR", help="the same as pinnx resume DIR")
     add_showing(job)
-    job.set_defaults(run=_reconstruct, word="config")
+    job.set_defaults(run=_reconstruct, on_ranks=True, word="config")
 
     demo = commands.add_parser(
         "demo",
@@ -49,7 +49,7 @@ def add_to(commands: Any) -> None:
     demo.add_argument("overrides", nargs="*", metavar="key=value", help="settings, as for reconstruct")
     demo.add_argument("--out", metavar="DIR", default="demo_run", help="folder for the run (default: demo_run)")
     add_showing(demo)
-    demo.set_defaults(run=_demo, word=None)
+    demo.set_defaults(run=_demo, on_ranks=True, word=None)
 
     again = commands.add_parser(
         "resume",
@@ -61,7 +61,7 @@ def add_to(commands: Any) -> None:
         "--step", type=int, metavar="N", help="continue from the checkpoint of this step; later ones are removed"
     )
     add_showing(again)
-    again.set_defaults(run=_resume, word="folder", overrides=[])
+    again.set_defaults(run=_resume, on_ranks=True, word="folder", overrides=[])
 
 
 def add_showing(command: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,10 @@ __all__ = ["console_of", "load_jobs"]
 def console_of(options: argparse.Namespace) -> Console:
     from rich.console import Console
 
-    # No markup: a path such as run[1] is shown as it is.
-    return Console(quiet=options.quiet, markup=False, emoji=False, highlight=False)
+    # No markup: a path such as run[1] is shown as it is. Of several ranks the first one speaks.
+    return Console(
+        quiet=options.quiet or os.environ.get("RANK", "0") != "0", markup=False, emoji=False, highlight=False
+    )
 
 
 def load_jobs() -> ModuleType:

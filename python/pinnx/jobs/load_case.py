@@ -23,21 +23,23 @@ from pinnx.report.formatting import enumeration
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
+from pinnx.train.ranks import ALONE, OneProcess
 
 __all__ = ["load_case", "load_snapshots", "measured_case"]
 
 
-def load_case(config: Config, progress: Callable[[str], None] = lambda text: None) -> Case:
+def load_case(config: Config, progress: Callable[[str], None] = lambda text: None, ranks: OneProcess = ALONE) -> Case:
     """Reads the data, chooses the sensors, finds the sides of ``solver.unknown``, and checks that everything fits.
 
     Args:
         config: the sections data, domain, flow, boundaries, sensors and solver are used.
         progress: called with a word on what is being done.
+        ranks: that load the same case; the first one chooses the sensors.
 
     Raises:
         PinnxError: one line that says what was wanted and what came.
     """
-    case = _read_case(config, progress)
+    case = _read_case(config, progress, ranks)
     if not config.solver.unknown:
         return case
     from pinnx.jobs.box_case import with_found_sides  # SciPy's sparse solvers, for these runs alone
@@ -46,7 +48,7 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
     return with_found_sides(config, case)
 
 
-def _read_case(config: Config, progress: Callable[[str], None]) -> Case:
+def _read_case(config: Config, progress: Callable[[str], None], ranks: OneProcess) -> Case:
     if config.data.measurements is not None:
         progress(f"reading {config.data.measurements.path}")
         columns = Columns(**config.data.measurements.model_dump(exclude={"path"}))
@@ -65,7 +67,7 @@ def _read_case(config: Config, progress: Callable[[str], None]) -> Case:
             f"cannot rank places, got {chosen.method}"
         )
     started = time.perf_counter()
-    sensors = select_sensors(snapshots, **chosen.model_dump(exclude={"noise"}))
+    sensors = ranks.from_first(lambda: select_sensors(snapshots, **chosen.model_dump(exclude={"noise"})))
     selection_s = time.perf_counter() - started
     progress(f"{len(sensors)} sensors chosen in {selection_s:.2g} s")
     velocity = sample_velocity(snapshots, sensors)

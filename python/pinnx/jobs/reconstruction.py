@@ -9,6 +9,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from pinnx.jobs.noise import noise_facts, noise_lines
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.recorded_baseline import require_acknowledged
 from pinnx.jobs.run_guard import run_guard
+from pinnx.jobs.run_on_ranks import begun_before, ended_before, follow, require_one
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
@@ -48,6 +50,7 @@ from pinnx.train.checkpoint import FORMAT
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
+from pinnx.train.ranks import OneProcess, joined_ranks
 from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 
@@ -127,20 +130,29 @@ def reconstruct(
         PinnxError: bad input; nothing has been written then.
         Interrupted: Ctrl-C or SIGTERM, after the folder was made; ``resume`` continues the run.
     """
-    watch, shown = Stopwatch(), _shown(console, live=live, profile=profile)
+    watch, ranks = Stopwatch(), joined_ranks()
+    shown = _shown(console if ranks.first else None, live=live, profile=profile and ranks.first)
     config = _with_absolute_paths(config)
     folder = RunFolder(out)
-    folder.require_free()
-    run = _prepare(config, folder, shown, command, watch)
-    if config.train.warm_start == "solver":
-        from pinnx.jobs.warm_start import fit_to_solver  # SciPy's sparse solvers, for these runs alone
+    if ranks.from_first(lambda: begun_before(config, folder)):
+        ended = ranks.from_first(lambda: ended_before(folder))
+        ranks.leave()
+        return ended or resume(out, console=console, live=live, profile=profile, command=command)
+    with ranks.together():
+        if ranks.first:
+            folder.require_free()
+        run = _prepare(config, folder, shown, command, watch, ranks)
+        if config.train.warm_start == "solver":
+            from pinnx.jobs.warm_start import fit_to_solver  # SciPy's sparse solvers, for these runs alone
 
-        _say(console)(fit_to_solver(config, run.flow))
-    # Numbers that overflow, and checks that would find nothing to check, are bad input too.
-    with torch.no_grad():
-        run.trainer.loss()
-    for term in run.problem.checked:
-        term.measure(run.problem.model, num_points=1, seed=config.train.seed)
+            _say(shown.console)(fit_to_solver(config, run.flow))
+        # Numbers that overflow, and checks that would find nothing to check, are bad input too.
+        with torch.no_grad():
+            run.trainer.loss()
+        for term in run.problem.checked:
+            term.measure(run.problem.model, num_points=1, seed=config.train.seed)
+    if not ranks.first:
+        return follow(run.trainer, ranks)
     folder.create()
     with folder.locked():
         recorder = _recorder(run)
@@ -179,24 +191,19 @@ def resume(
             run, or one that another process writes.
         Interrupted: Ctrl-C or SIGTERM.
     """
-    watch, shown = Stopwatch(), _shown(console, live=live, profile=profile)
+    watch, ranks = Stopwatch(), joined_ranks()
+    shown = _shown(console if ranks.first else None, live=live, profile=profile and ranks.first)
     folder = RunFolder(out)
-    if not os.path.isfile(folder.config):
-        raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
-    if os.path.exists(folder.report):
-        raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
-    if not folder.checkpoints.is_dir():
-        found = "checkpoint.pt of format 3 or older" if (folder.path / "checkpoint.pt").exists() else "none"
-        wanted = f"{folder.path}: expected the folder checkpoints with files of format {FORMAT}, found {found}"
-        raise PinnxError(f"{wanted}; train again with: {folder.restart_command}")
-    with folder.locked():
-        config = load_config(str(folder.config), [])
-        checkpoints = CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints)
-        state = _state_of(checkpoints, step, folder, console)
-        run = _prepare(config, folder, shown, command, watch)
-        earlier = {"stopwatch": state.pop("stopwatch")} if "stopwatch" in state else {}
-        run.trainer.load_state_dict(state)
-        load_state({"stopwatch": run.watch}, earlier)
+    ranks.from_first(lambda: _require_interrupted(folder))
+    with folder.locked() if ranks.first else nullcontext():
+        checkpoints, config, state = ranks.from_first(lambda: _interrupted(folder, step, shown.console))
+        with ranks.together():
+            run = _prepare(config, folder, shown, command, watch, ranks)
+            earlier = {"stopwatch": state.pop("stopwatch")} if "stopwatch" in state else {}
+            run.trainer.load_state_dict(state)
+            load_state({"stopwatch": run.watch}, earlier)
+        if not ranks.first:
+            return follow(run.trainer, ranks)
         recorder = _recorder(run, checkpoints)
         recorder.saved_step = run.trainer.step
         with folder.writing(f"free some space, then continue with: {folder.resume_command}"):
@@ -205,6 +212,26 @@ def resume(
             rewind(folder.history, run.trainer.step)
             run.write_given()
         return _train_and_finish(run, recorder)
+
+
+def _require_interrupted(folder: RunFolder) -> None:
+    if not os.path.isfile(folder.config):
+        raise PinnxError(f"{folder.path}: expected the folder of an interrupted run, found no config.yaml in it")
+    if os.path.exists(folder.report):
+        raise PinnxError(f"{folder.path}: expected an interrupted run, got one that has ended")
+    if not folder.checkpoints.is_dir():
+        found = "checkpoint.pt of format 3 or older" if (folder.path / "checkpoint.pt").exists() else "none"
+        wanted = f"{folder.path}: expected the folder checkpoints with files of format {FORMAT}, found {found}"
+        raise PinnxError(f"{wanted}; train again with: {folder.restart_command}")
+
+
+def _interrupted(
+    folder: RunFolder, step: int | None, console: Console | None
+) -> tuple[CheckpointFolder, Config, dict[str, Any]]:
+    """The checkpoints, the configuration and the state of an interrupted run."""
+    config = load_config(str(folder.config), [])
+    checkpoints = CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints)
+    return checkpoints, config, _state_of(checkpoints, step, folder, console)
 
 
 def _state_of(
@@ -260,21 +287,24 @@ def _with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals, "domain": domain})
 
 
-def _prepare(config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch) -> _Run | BreakageRun:
+def _prepare(
+    config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch, ranks: OneProcess
+) -> _Run | BreakageRun:
     if isinstance(config.problem, Breakage):
         from pinnx.jobs.breakage_run import breakage_run  # its solvers load parts of SciPy that flows do not need
 
+        require_one(ranks, "pinnx breakage")
         return breakage_run(config, folder, shown, command, watch)
-    case = load_case(config, progress=_say(shown.console))
+    case = load_case(config, _say(shown.console), ranks)
     if changed := require_acknowledged(config, case.nu):
         case = replace(case, notes=(*case.notes, *changed))
     for note in case.notes:
         _say(shown.console)(f"note: {note}")
     check_members(config, case)
-    trackers = make_trackers(config.train.track)
+    trackers = make_trackers(config.train.track) if ranks.first else []
     flow = flow_problem(config, case)
     _say(shown.console)(f"network: {described(config.model, flow.problem.model)}")
-    trainer = make_trainer(config, flow.problem, flow.weights, run_guard(config, case, flow.problem))
+    trainer = make_trainer(config, flow.problem, flow.weights, run_guard(config, case, flow.problem, ranks), ranks)
     physics = WatchedPhysics(config, case, flow.problem)
     return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers, physics)
 
@@ -294,7 +324,8 @@ def _train_and_finish(run: _Run | BreakageRun, recorder: RunRecorder) -> dict[st
             run.trainer, recorder, progress, command, run.config.train.threads, _profiled(run, progress.line)
         ),
     ):
-        metrics = run.finish()
+        metrics = run.trainer.ranks.from_first(run.finish)
+        run.trainer.ranks.leave()
         for tracker in trackers:
             tracker.finish(metrics)
         return metrics

@@ -11,8 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from torch import distributed
-
 from pinnx.config import Config
 from pinnx.evals.checks import Check, check
 from pinnx.jobs.case import Case
@@ -23,6 +21,7 @@ from pinnx.physics.term import Term
 from pinnx.runs.memory import memory_now
 from pinnx.train.guard import Guard
 from pinnx.train.problem import Problem
+from pinnx.train.ranks import ALONE, OneProcess
 
 __all__ = ["run_guard"]
 
@@ -40,8 +39,8 @@ JUDGED = (
 )
 
 
-def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
-    """The guard of a configuration; None where it is switched off."""
+def run_guard(config: Config, case: Case, problem: Problem, ranks: OneProcess = ALONE) -> Guard | None:
+    """The guard of a configuration, which has ranks return together; None where it is switched off."""
     settings = config.train.guard
     if settings is None:
         return None
@@ -57,8 +56,8 @@ def run_guard(config: Config, case: Case, problem: Problem) -> Guard | None:
         found = checks_at_points(config, case, fixed, POINTS)
         return [*(item for item in found if item.name in JUDGED), memory()]
 
-    group = distributed.group.WORLD if distributed.is_available() and distributed.is_initialized() else None
-    return Guard(checks, worse=settings.worse, returns=settings.returns, speed=usual.get("steps_per_s"), group=group)
+    speed = usual.get("steps_per_s")
+    return Guard(checks, worse=settings.worse, returns=settings.returns, speed=speed, group=ranks.group)
 
 
 def _judge(term: Term, changing: bool) -> Term:

@@ -22,6 +22,7 @@ from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import sigterm_interrupts
 from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
+from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
@@ -41,7 +42,13 @@ class _Shown(Hook):
         self._progress.line(f"note: {text}")
 
 
-def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float], guard: Guard | None = None) -> Trainer:
+def make_trainer(
+    config: Config,
+    problem: Problem,
+    weights: Mapping[str, float],
+    guard: Guard | None = None,
+    ranks: OneProcess = ALONE,
+) -> Trainer:
     """The trainer of a configuration.
 
     Args:
@@ -49,6 +56,7 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float],
         problem: what is minimised.
         weights: column of the loss -> its weight.
         guard: judges the training at its checkpoints; None: nothing does.
+        ranks: that train together.
     """
     settings = config.train
     numbers = any(list(term.equations.parameters()) for term in problem.terms if isinstance(term, EquationTerm))
@@ -66,6 +74,7 @@ def make_trainer(config: Config, problem: Problem, weights: Mapping[str, float],
         retries=settings.retries,
         guard=guard,
         estimate_at=settings.estimate_at if estimated else (),
+        ranks=ranks,
     )
 
 
@@ -139,7 +148,7 @@ def _any_threads(trainer: Trainer) -> bool:
     """Whether the bits of a step are the same on any number of threads; sums of torch's products are not."""
     model = trainer.problem.model
     torchs = trainer.precision.rounds or "gauss_newton" in trainer.phases.names
-    return model.thread_invariant and not model.frequencies.is_cuda and not torchs
+    return model.thread_invariant and not model.frequencies.is_cuda and not torchs and trainer.ranks.size == 1
 
 
 @contextmanager

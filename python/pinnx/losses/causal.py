@@ -53,7 +53,9 @@ class CausalWeights:
         # A product with zeros and ones: sums in a fixed order, which a scattered sum on a CUDA device has not.
         inside = (points["part"].long()[:, None] == self._parts).to(residual.dtype)
         squares = residual.square() @ self._weights.to(residual.dtype)
-        losses = (squares @ inside) / inside.sum(0).clamp_min(1.0)
+        sums, counts = squares @ inside, inside.sum(0)
+        probes.add([sums, counts])
+        losses = sums / counts.clamp_min(1.0)
         self._time_weights.copy_(torch.exp(-self._tolerance * (losses.cumsum(0) - losses)))
 
     def state_dict(self) -> dict[str, Any]:

@@ -25,12 +25,14 @@ class Probes(NamedTuple):
     Args:
         gradient_norms: the length of each column's gradient in the model's parameters, [c].
         tangent_traces: for each column the mean over its points of |grad residual|^2, by one random probe, [c].
-        residual: name of a term -> its points, and the residual at them, [n, r].
+        residual: name of a term -> its points, and the residual at them, [n, r]; those of this rank.
+        add: adds tensors over the ranks, in place.
     """
 
     gradient_norms: Callable[[], Tensor]
     tangent_traces: Callable[[], Tensor]
     residual: Callable[[str], tuple[Mapping[str, Tensor], Tensor]]
+    add: Callable[[Sequence[Tensor]], None] = lambda tensors: None
 
 
 class WeightStrategy(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.distributed import DistributedPINNTrainer
 from pinnx.train.guard import Guard, PhysicsLostError
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.last_good import NonFiniteLossError
@@ -23,6 +24,7 @@ __all__ = [
     "Batch",
     "CUDAStreamManager",
     "CheckpointFolder",
+    "DistributedPINNTrainer",
     "FirstOrder",
     "Guard",
     "Hook",

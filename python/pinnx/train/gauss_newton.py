@@ -50,7 +50,7 @@ class GaussNewton:
         stopped: see `Method`.
 
     Raises:
-        PinnxError: float32; a network or a term that has no rows (`ResidualRows`).
+        PinnxError: float32; several ranks; a network or a term that has no rows (`ResidualRows`).
     """
 
     searches: ClassVar[bool] = True
@@ -60,6 +60,11 @@ class GaussNewton:
         dtype = objective.problem.model.frequencies.dtype
         if dtype != torch.float64:
             raise PinnxError(f"train.optimizer gauss_newton: expected a phase in float64, got {dtype}")
+        if objective.ranks.size > 1:
+            raise PinnxError(
+                f"train.optimizer gauss_newton: expected one process, got {objective.ranks.size} ranks; use soap, "
+                "adam, lbfgs or ssbroyden, or start without torchrun"
+            )
         self._objective, self._rows = objective, ResidualRows(objective.problem)
         self._unknowns = self._rows.unknowns()
         self._damping, self._length, self._steps, self._failures, self._products = damping, 0.0, 0, 0, 0

@@ -16,6 +16,7 @@ import pinn_ext
 from pinnx.losses.weighting import LossWeights
 from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.problem import Batch, Problem
+from pinnx.train.ranks import ALONE, OneProcess
 
 __all__ = ["Objective"]
 
@@ -27,22 +28,26 @@ class Objective:
         problem: what is minimised; its dtype and device are those of the numbers.
         weights: of the columns; `take_weights` copies them as they are then.
         cuda_graph: "on" or "off": replay loss and gradients as a CUDA graph; "auto": on a CUDA device.
+        ranks: that each have a share of the points; their losses and gradients are added.
 
     Attributes:
         problem: what is minimised.
         parameters: those of the model, then those of terms.
         weights: of the step at hand, [c], in the problem's dtype.
+        ranks: that each have a share of the points.
         products: precision of the matrix products of a first-order step; any other evaluation is IEEE.
         loss_scale: [], factor on the loss in float16, so that small cotangents stay in its range; gradients are
             divided by it.
     """
 
-    def __init__(self, problem: Problem, weights: LossWeights, *, cuda_graph: UseCudaGraph = "off") -> None:
+    def __init__(
+        self, problem: Problem, weights: LossWeights, *, cuda_graph: UseCudaGraph = "off", ranks: OneProcess = ALONE
+    ) -> None:
         like = problem.model.frequencies
         self.problem = problem
         self.parameters = problem.parameters()
         self.weights = weights.values.to(like, copy=True)
-        self._source = weights
+        self._source, self.ranks = weights, ranks
         self.products: pinn_ext.Products = "ieee"
         self.loss_scale = like.new_ones(())
         self._replayed = use_cuda_graph(cuda_graph, like.device)
@@ -70,10 +75,10 @@ class Objective:
         if products not in self._evaluate:
             step = partial(self.eager_gradients, products=products)
             self._evaluate[products] = StepGraph(step, self.parameters) if self._replayed else step
-        return self._evaluate[products](batch)
+        return self.ranks.summed(self.parameters, self._evaluate[products](batch))
 
     def eager_gradients(self, batch: Batch, products: pinn_ext.Products = "ieee") -> Tensor:
-        """As `gradients`, operation by operation."""
+        """As `gradients`, operation by operation, at the points of this rank."""
         scale = self.loss_scale if products == "float16" else None
         for parameter in self.parameters:
             parameter.grad = None
@@ -90,5 +95,5 @@ class Objective:
 
     @torch.no_grad()
     def total(self, batch: Batch) -> Tensor:
-        """The weighted total at a batch, without gradients; a scalar on the device."""
+        """The weighted total at a batch, without gradients, at the points of this rank; a scalar on the device."""
         return self.problem.loss(batch, self.weights)[0]

@@ -20,6 +20,7 @@ from pinnx.losses.weighting import LossWeights
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.objective import Objective
 from pinnx.train.problem import Batch, Problem
+from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.step_method import Method
 from pinnx.train.trend import Trend
 
@@ -56,6 +57,7 @@ class Phases:
         weights: of the columns.
         steps: of the whole training.
         cuda_graph: as for `Objective`.
+        ranks: as for `Objective`.
 
     Attributes:
         number: of the phase at hand, from 0.
@@ -75,12 +77,15 @@ class Phases:
         *,
         steps: int,
         cuda_graph: UseCudaGraph = "auto",
+        ranks: OneProcess = ALONE,
     ) -> None:
         starts = [phase.first for phase in phases]
         if not phases or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
             raise PinnxError(f"train.phases: expected the first at step 0 and each later than the last, got {starts}")
         self._phases, self._ends = tuple(phases), [*starts[1:], steps]
-        self._problem, self._weights, self._cuda_graph = problem, weights, cuda_graph
+        self._problem, self._weights, self._cuda_graph, self._ranks = problem, weights, cuda_graph, ranks
+        if ranks.size > 1 and any(phase.points_for > 1 for phase in phases):
+            _refuse_pools(problem, ranks.size)
         self._enter(0, 0)
 
     def advance(self, step: int) -> str:
@@ -129,14 +134,15 @@ class Phases:
         """The points with which a step of this phase is taken."""
         drawn = self.drawn(step)
         if self._batch is None or self._batch_of != drawn:
-            self._batch, self._batch_of = self._problem.batch(drawn), drawn
+            self._batch, self._batch_of = self._problem.batch(drawn, self._ranks.share), drawn
             if self._restored is not None and self._restored[0] == drawn:
                 self._batch.flat.copy_(self._restored[1])
         return self._batch
 
     def state_dict(self) -> dict[str, Any]:
         """The phase, its first step and dtype, its method, the trend of the loss, and points that are kept."""
-        kept = self._batch is not None and self._phases[self.number].points_for > 1
+        # Those of a rank are drawn again: another number of ranks has other shares.
+        kept = self._batch is not None and self._phases[self.number].points_for > 1 and self._ranks.size == 1
         return {
             "number": self.number,
             "since": self._since,
@@ -162,7 +168,8 @@ class Phases:
         self._enter(number, int(state["since"]), dtypes[state["dtype"]])
         self.method.load_state_dict(state["method"])
         self.trend.load_state_dict(state["trend"])
-        self._drawn_from, self._restored = int(state["drawn_from"]), state["points"]
+        self._drawn_from = int(state["drawn_from"])
+        self._restored = state["points"] if self._ranks.size == 1 else None
 
     def _enter(self, number: int, step: int, dtype: torch.dtype | None = None) -> None:
         phase = self._phases[number]
@@ -174,9 +181,18 @@ class Phases:
         self.trend = Trend(following[0].patience if following else None)
         if dtype := dtype or phase.dtype:
             self._problem.to_dtype(dtype)
-        self.objective = Objective(self._problem, self._weights, cuda_graph=self._cuda_graph)
+        self.objective = Objective(self._problem, self._weights, cuda_graph=self._cuda_graph, ranks=self._ranks)
         self.method = phase.make(self.objective, self._ends[number] - step)
 
     def _spent(self, step: int) -> str:
         """Why the method can do no more: it stopped at the first step on its points, so new ones do not help it."""
         return self.method.stopped if self.drawn(step - 1) == step - 1 else ""
+
+
+def _refuse_pools(problem: Problem, size: int) -> None:
+    """Points that are kept for several steps can only be drawn again where no pool has changed since."""
+    if any(getattr(term, "pool", None) is not None for term in problem.terms):
+        raise PinnxError(
+            "train.points.refine: expected one process, or points that are drawn anew in each step, beside a phase "
+            f"that keeps its points, got {size} ranks; leave refine out, or start without torchrun"
+        )

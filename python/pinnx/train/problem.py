@@ -21,6 +21,7 @@ from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
+from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.stateful import Stateful
 from pinnx.train.streams import CUDAStreamManager
 from pinnx.train.tensor_pool import TensorPool
@@ -214,7 +215,7 @@ class Problem:
         copied = self._streams.run_async(pinned.to, like.device, non_blocking=True, after_current=False)
         return copied.result()
 
-    def gradient_norms(self, batch: Batch) -> Tensor:
+    def gradient_norms(self, batch: Batch, ranks: OneProcess = ALONE) -> Tensor:
         """The length of each column's gradient in the model's parameters, [len(names)], by a backward pass for each."""
         parameters = list(self.model.parameters())
         lengths = []
@@ -222,12 +223,14 @@ class Problem:
             for one in torch.eye(count, dtype=batch.flat.dtype, device=batch.flat.device):
                 with torch.enable_grad():
                     total = term.loss(self.model, batch[term.name], one).total
-                gradients = torch.autograd.grad(total, parameters, allow_unused=True)
-                norms = [torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None]
+                found = torch.autograd.grad(total, parameters, allow_unused=True)
+                gradients = [gradient for gradient in found if gradient is not None]
+                ranks.add(gradients)
+                norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
                 lengths.append(torch.linalg.vector_norm(torch.stack(norms)))
         return torch.stack(lengths)
 
-    def tangent_traces(self, batch: Batch, step: int) -> Tensor:
+    def tangent_traces(self, batch: Batch, step: int, ranks: OneProcess = ALONE) -> Tensor:
         """For each column the mean over its points of |grad residual|^2, by one probe of random signs, [len(names)].
 
         Raises:
@@ -242,10 +245,14 @@ class Problem:
                 residuals = term.weighed_residual(self.model, batch[term.name])
             for column, residual in enumerate(residuals):
                 stream = PROBE_STREAM + 64 * number + column
-                drawn = uniform_points([-1.0], [1.0], residual.numel(), seed=0, step=step, stream=stream)
+                count = residual.numel()
+                mine = {"first_index": ranks.before(count), "stream": stream}
+                drawn = uniform_points([-1.0], [1.0], count, seed=0, step=step, **mine)
                 signs = torch.from_numpy(np.sign(drawn)).to(residual).view_as(residual)
-                gradients = torch.autograd.grad(residual, parameters, signs, retain_graph=True, allow_unused=True)
-                traces.append(sum(gradient.square().sum() for gradient in gradients if gradient is not None))
+                found = torch.autograd.grad(residual, parameters, signs, retain_graph=True, allow_unused=True)
+                gradients = [gradient for gradient in found if gradient is not None]
+                ranks.add(gradients)
+                traces.append(sum(gradient.square().sum() for gradient in gradients))
         return torch.stack(traces)
 
     @torch.no_grad()

@@ -33,6 +33,7 @@ from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finit
 from pinnx.train.phases import Phase, Phases
 from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Batch, Problem
+from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
 from pinnx.train.step_log import StepLog
 from pinnx.train.step_method import Method
@@ -87,6 +88,7 @@ class Trainer:
         guard: judges the physics at each checkpoint; None: nothing does.
         estimate_at: shares of the steps after which numbers of the equations are put to their estimates, where the
             problem learns some and its loss is a sum of squares; see `HeldNumbers`.
+        ranks: that train together, see `pinnx.train.distributed`; here one process.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -109,11 +111,12 @@ class Trainer:
         retries: int = 3,
         guard: Guard | None = None,
         estimate_at: Sequence[float] = (),
+        ranks: OneProcess = ALONE,
     ) -> None:
         like = problem.model.frequencies
-        self.problem = problem
+        self.problem, self.ranks = problem, ranks
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
-        self.phases = Phases(phases, problem, self.weights, steps=steps, cuda_graph=cuda_graph)
+        self.phases = Phases(phases, problem, self.weights, steps=steps, cuda_graph=cuda_graph, ranks=ranks)
         self.precision = PrecisionPolicy(precision, problem.model)
         self.precision.report = self.note
         self.clock = Clock()
@@ -157,12 +160,14 @@ class Trainer:
         """Trains up to ``steps``, or until no method of its phases can do more.
 
         Raises:
+            RankLostError: a rank does not answer.
             NonFiniteLossError: a loss or a gradient that is not finite, with smaller steps too; the state is that of
                 the last good step of the first try.
             StoppedBetweenSteps: Ctrl-C or SIGTERM, after the step at hand.
             KeyboardInterrupt: a second one, at once; the state may be that of half a step.
         """
         clock, guard = self.clock, self.guard
+        self.ranks.take_first(self.problem.parameters())
         if guard is not None:
             guard.begin(self)
         with deferred_interrupt() as interrupted:
@@ -188,8 +193,9 @@ class Trainer:
                 if ended:
                     self.note(f"the training ended after step {clock.step} of {self.steps}: {ended}")
                 if saved:
+                    self.ranks.require_same(clock.step, state_of({**self.problem.parts(), "weights": self.weights}))
                     self.save()
-                if number := interrupted():
+                if number := self.ranks.agreed(clock.step, interrupted()):
                     self.require_finite()
                     raise StoppedBetweenSteps(number)
 
@@ -294,9 +300,10 @@ class Trainer:
         if self.weights.strategies:
             at, like = self.problem, self.weights.values
             probes = Probes(
-                lambda: at.gradient_norms(batch).to(like),
-                lambda: at.tangent_traces(batch, self.step).to(like),
+                lambda: at.gradient_norms(batch, self.ranks).to(like),
+                lambda: at.tangent_traces(batch, self.step, self.ranks).to(like),
                 partial(at.residual, batch),
+                self.ranks.add,
             )
             self.weights.adapt(self.step, self.numbers[1:-1].to(like), probes)
 

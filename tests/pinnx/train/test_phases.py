@@ -129,7 +129,7 @@ def test_a_phase_begins_at_its_step_in_its_precision(make_problem: MakeProblem) 
 def test_points_are_drawn_once_for_as_many_steps(make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch) -> None:
     problem, drawn = make_problem(), []
     batch = problem.batch
-    monkeypatch.setattr(problem, "batch", lambda step: drawn.append(step) or batch(step))
+    monkeypatch.setattr(problem, "batch", lambda step, share: drawn.append(step) or batch(step, share))
     build(problem, FOUR).run()
     assert drawn == [0, 1, 2, 3, 4, 5, 8, 10, 12]
 
@@ -201,7 +201,7 @@ def test_a_method_that_is_stuck_gets_other_points_first(
     """Stopped at the fourth step on its points it gets new ones; stopped at the first step on those it has ended."""
     problem, drawn = make_problem(), []
     batch = problem.batch
-    monkeypatch.setattr(problem, "batch", lambda step: drawn.append(step) or batch(step))
+    monkeypatch.setattr(problem, "batch", lambda step, share: drawn.append(step) or batch(step, share))
     trainer = build(problem, [Phase(lambda objective, steps: Stuck(objective, 3), points_for=1000)])
     trainer.run()
     assert drawn == [0, 4]

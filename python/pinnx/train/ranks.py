@@ -1,0 +1,370 @@
+"""Processes that train one problem together, and the one process that trains alone.
+
+Each rank takes its share of the points of every term (`Share`), and losses are divided by the points of all. So totals,
+columns and gradients of the ranks add up to those of one process: they go into one flat buffer, and one all-reduce per
+step adds them. All ranks then hold the same numbers, and so decide and step alike.
+
+A signal that one rank gets travels in the same buffer, and all stop after the same step. A rank that does not answer
+ends the wait of the others by a timeout, and is named: those that wait say so in the store of the process group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from pinnx.errors import PinnxError
+from pinnx.physics.term import WHOLE, Share
+
+__all__ = ["ALONE", "OneProcess", "RankLostError", "Ranks", "joined_ranks"]
+
+T = TypeVar("T")
+
+# Seconds that a rank waits for the others in one collective operation, unless PINNX_RANK_TIMEOUT says otherwise.
+TIMEOUT = 300.0
+# Seconds from the first rank that stops waiting until those that have not said so count as lost, at most.
+GRACE = 5.0
+# Bytes in one entry of the store, which takes at most 8 MiB.
+PIECE = 1 << 22
+# On a CUDA device steps from one look at the signals of the others to the next: a look waits for the device.
+LOOK_EVERY = 100
+
+
+class RankLostError(PinnxError):
+    """A rank, or the coordinator, does not answer; the state is that of the step before, or of half a step."""
+
+
+class OneProcess:
+    """A process that trains alone: it has all points, and there is nothing to add.
+
+    Attributes:
+        rank: its number.
+        size: how many train together.
+        first: whether it writes the files.
+        share: its part of the points.
+        group: of torch.distributed; None: this process alone.
+    """
+
+    rank, size, first = 0, 1, True
+    group: distributed.ProcessGroup | None = None
+    share: Share = WHOLE
+
+    def summed(self, parameters: Sequence[Tensor], numbers: Tensor) -> Tensor:
+        """Adds the parameters' ``grad``, in place, and numbers [k] over the ranks. Returns the numbers."""
+        return numbers
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        """Adds tensors over the ranks, in place; all of one dtype."""
+
+    def before(self, count: int) -> int:
+        """The sum of a number over the ranks before this one."""
+        return 0
+
+    def agreed(self, step: int, number: int) -> int:
+        """The signal that some rank got, or 0: the same on all ranks.
+
+        Args:
+            step: steps done.
+            number: of the signal that came to this rank, 0 for none.
+        """
+        return number
+
+    def take_first(self, tensors: Sequence[Tensor]) -> None:
+        """Sets tensors to those of the first rank, in place."""
+
+    def require_same(self, step: int, state: Mapping[str, Any]) -> None:
+        """Checks that all ranks have the same tensors in a state.
+
+        Raises:
+            PinnxError: one differs.
+        """
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What the first rank computes, however long that takes.
+
+        Raises:
+            PinnxError: it could not, with its reason.
+        """
+        return make()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What fails in the block on one rank fails on all, with its reason.
+
+        Raises:
+            PinnxError: the error of this rank, or that of the first one that has one.
+        """
+        yield
+
+    def leave(self) -> None:
+        """Waits for all ranks to come here: the first one may keep the store, which the others read."""
+
+
+ALONE = OneProcess()
+
+
+class Ranks(OneProcess):
+    """The ranks of the default process group; they call the same methods in the same order.
+
+    Args:
+        timeout: seconds that a rank waits for the others; those of the group.
+
+    Raises:
+        RankLostError: from every method, where a rank or the coordinator does not answer.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+        self.first, self.share = self.rank == 0, Share(self.rank, self.size)
+        self.group = distributed.group.WORLD
+        self._store = distributed.distributed_c10d._get_default_store()
+        self._timeout = timeout
+        self._operations = 0  # collective ones so far
+        self._given = 0  # values from the first rank so far
+        self._blocks, self._inside = 0, False  # of `together` so far, and whether one is open
+        self._signal = 0  # that came to this rank
+        self._flag: Tensor | None = None  # sum of the signals at the last step
+
+    def summed(self, parameters: Sequence[Tensor], numbers: Tensor) -> Tensor:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        signals = torch.full_like(numbers[:1], self._signal)
+        pieces = [*gradients, numbers, signals]
+        flat = torch.cat([piece.reshape(-1) for piece in pieces])
+        self._call(distributed.all_reduce, flat)
+        *added, numbers, self._flag = flat.split([piece.numel() for piece in pieces])
+        for gradient, total in zip(gradients, added, strict=True):
+            gradient.copy_(total.view_as(gradient))
+        return numbers
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        self._call(distributed.all_reduce, flat)
+        for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+    def before(self, count: int) -> int:
+        return sum(self._gathered(count)[: self.rank])
+
+    def agreed(self, step: int, number: int) -> int:
+        self._signal = number
+        if self._flag is None or (self._flag.is_cuda and step % LOOK_EVERY):
+            return 0
+        return (number or signal.SIGTERM) if float(self._flag) else 0
+
+    def take_first(self, tensors: Sequence[Tensor]) -> None:
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+        self._call(distributed.broadcast, flat, src=0)
+        with torch.no_grad():
+            for tensor, taken in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(taken.view_as(tensor))
+
+    def require_same(self, step: int, state: Mapping[str, Any]) -> None:
+        self._require_coordinator()
+        digests = self._gathered(_digest(state))
+        differing = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
+        if differing:
+            raise PinnxError(
+                f"step {step}: expected the same network on all ranks, got another on {_named(differing)}; "
+                "use the same kind of machine and the same versions on all ranks"
+            )
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        self._given += 1
+        key = f"pinnx/given/{self._given}"
+        if not self.first:
+            reason, value = pickle.loads(self._awaited(key))
+            if reason:
+                self._fail()
+                raise PinnxError(reason)
+            return value
+        try:
+            value = make()
+        except PinnxError as error:
+            self._give(key, pickle.dumps((str(error), None)))
+            self._fail()
+            raise
+        self._give(key, pickle.dumps(("", value)))
+        return value
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self._blocks += 1
+        self._inside = True
+        reason, error = "", None
+        try:
+            yield
+        except RankLostError:
+            raise
+        except PinnxError as raised:
+            reason, error = str(raised), raised
+            self._asked(self._store.set, f"pinnx/failed/{self._blocks}", reason)  # ends `from_first` of the others
+        finally:
+            self._inside = False
+        reasons = self._gathered(reason)
+        if error is not None:
+            raise error
+        for rank, reason in enumerate(reasons):
+            if reason:
+                raise PinnxError(f"rank {rank}: {reason}")
+
+    def leave(self) -> None:
+        self._gathered(None)
+
+    def _fail(self) -> None:
+        """Has all ranks read why, before the first one ends; a block of `together` does so by itself."""
+        if not self._inside:
+            self.leave()
+
+    def _give(self, key: str, content: bytes) -> None:
+        """Puts bytes into the store, the last of its pieces last."""
+        pieces = [content[start : start + PIECE] for start in range(0, len(content), PIECE)]
+        for number, piece in enumerate(pieces):
+            self._asked(self._store.set, f"{key}/{number}", piece)
+        self._asked(self._store.set, key, str(len(pieces)))
+
+    def _awaited(self, key: str) -> bytes:
+        """What the first rank puts into the store, once it is there; looking for it lets a signal be heard."""
+        failed = f"pinnx/failed/{self._blocks}"
+        while not self._asked(self._store.check, [key]):
+            if self._asked(self._store.check, [failed]):
+                raise PinnxError(self._asked(self._store.get, failed).decode())
+            time.sleep(0.05)
+        count = int(self._asked(self._store.get, key))
+        return b"".join(self._asked(self._store.get, f"{key}/{number}") for number in range(count))
+
+    def _gathered(self, value: T) -> list[T]:
+        """The value of each rank."""
+        found: list[Any] = [None] * self.size
+        self._call(distributed.all_gather_object, found, value)
+        return found
+
+    def _call(self, operation: Callable[..., object], *given: Any, **more: Any) -> None:
+        self._operations += 1
+        try:
+            operation(*given, **more)
+        except RuntimeError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: RuntimeError) -> NoReturn:
+        """Names the ranks that are not waiting as this one is."""
+        key = f"pinnx/waiting/{self._operations}"
+        self._asked(self._store.set, f"{key}/{self.rank}", "")
+        until, missing = time.monotonic() + min(GRACE, self._timeout), list(range(self.size))
+        while missing and time.monotonic() < until:
+            missing = [rank for rank in missing if not self._asked(self._store.check, [f"{key}/{rank}"])]
+            time.sleep(0.02)
+        remedy = "torchrun --max-restarts, or pinnx resume, continues from the last checkpoint"
+        if missing:
+            raise RankLostError(
+                f"{_named(missing)} of {self.size}: no answer within {self._timeout:g} s (PINNX_RANK_TIMEOUT), or the "
+                f"process has ended; {remedy}"
+            ) from error
+        reason = " ".join(str(error).split())[:200]
+        raise RankLostError(f"the ranks lost their connections, and all of them run: {reason}; {remedy}") from error
+
+    def _require_coordinator(self) -> None:
+        self._asked(self._store.check, ["pinnx"])
+
+    def _asked(self, ask: Callable[..., Any], *given: Any) -> Any:
+        """What the store answers; on a thread of its own, as the store waits for ever where a link is cut."""
+        answers: list[Any] = []
+
+        def work() -> None:
+            with suppress(RuntimeError):
+                answers.append(ask(*given))
+
+        asking = threading.Thread(target=work, daemon=True)
+        asking.start()
+        asking.join(self._timeout)
+        if answers:
+            return answers[0]
+        address = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        raise RankLostError(
+            f"the coordinator at {address} does not answer; start again, and pinnx resume continues from the last "
+            "checkpoint"
+        )
+
+
+def joined_ranks() -> OneProcess:
+    """The ranks that ``torchrun`` started, this process among them; `ALONE` where it started one, or none.
+
+    Joins the process group at the first call, NCCL on CUDA devices and gloo on the CPU; one that is there is used.
+
+    Raises:
+        PinnxError: fewer CUDA devices than ranks on this machine, or a timeout that is no number > 0.
+    """
+    if not distributed.is_available():
+        return ALONE
+    if not distributed.is_initialized():
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return ALONE
+        timeout = _timeout()
+        backend = _backend()
+        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout))
+    if distributed.get_world_size() == 1:
+        return ALONE
+    global _JOINED
+    if _JOINED is None:
+        _JOINED = Ranks(_timeout())
+    return _JOINED
+
+
+_JOINED: Ranks | None = None
+
+
+def _timeout() -> float:
+    text = os.environ.get("PINNX_RANK_TIMEOUT", str(TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise PinnxError(f"PINNX_RANK_TIMEOUT: expected seconds > 0, got {text!r}")
+    return seconds
+
+
+def _backend() -> str:
+    """Of the group; a CUDA device is this rank's own from here on."""
+    if not torch.cuda.is_available():
+        return "gloo"
+    local, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= count:
+        raise PinnxError(
+            f"torchrun: expected a CUDA device for each process of a machine, got process {local + 1} on {count}; "
+            "use --nproc-per-node of at most that number"
+        )
+    torch.cuda.set_device(local)
+    return "cpu:gloo,cuda:nccl"
+
+
+def _digest(state: Any) -> str:
+    """Of all tensors in nested containers, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        elif isinstance(value, Mapping):
+            for item in value.values():
+                add(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                add(item)
+
+    add(state)
+    return digest.hexdigest()
+
+
+def _named(ranks: Sequence[int]) -> str:
+    return ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))

@@ -1,0 +1,168 @@
+"""Runs on several ranks (gloo, real processes): the trajectory of one process, and what faults make of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed
+
+from pinnx.cli import main
+from pinnx.config import Config
+from pinnx.errors import PinnxError
+from pinnx.jobs.flow_problem import flow_problem
+from pinnx.jobs.load_case import load_case
+from pinnx.jobs.training import make_trainer
+from pinnx.train import DistributedPINNTrainer, Trainer
+from pinnx.train.ranks import OneProcess, joined_ranks
+
+pytestmark = pytest.mark.skipif(
+    not (distributed.is_available() and distributed.is_gloo_available()), reason="this build of torch has no gloo"
+)
+# Sums over ranks are added in another order than over one process: 12 steps of Adam let that grow no further.
+SAME = 1e-12
+
+
+def found_on_ranks(folder: Path, *parts: str) -> tuple[dict[str, Any], str]:
+    script = Path(__file__).with_name("ranks_of_runs.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder), *parts],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # threads that wait would not be there in a fork
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    print(done.stderr)
+    assert done.returncode == 0
+    return json.loads(done.stdout), done.stderr
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """What ranks found, and what they said."""
+    return found_on_ranks(tmp_path_factory.mktemp("ranks"), "trained", "restarts", "hangs")
+
+
+@pytest.mark.parametrize("strategy", ["gradnorm", "ntk", "lbfgs"])
+def test_any_number_of_ranks_takes_the_steps_of_one(ranks: tuple[dict[str, Any], str], strategy: str) -> None:
+    trained = ranks[0]["trained"]
+    assert len(trained) == 1 + 2 + 4
+    for numbers in trained.values():
+        np.testing.assert_allclose(numbers[strategy], trained["1-0"][strategy], rtol=0, atol=SAME)
+
+
+def test_a_strategy_that_each_rank_follows_by_itself_is_noticed(ranks: tuple[dict[str, Any], str]) -> None:
+    for rank in ("2-0", "2-1"):
+        for strategy in ("gradnorm", "ntk"):
+            said = ranks[0]["trained"][rank][f"{strategy} alone"]
+            assert said.startswith("step 4: expected the same network on all ranks, got another on rank 1")
+
+
+def test_a_killed_rank_ends_the_others_and_the_run_continues_on_any_number(ranks: tuple[dict[str, Any], str]) -> None:
+    """Bitwise on as many ranks: that is compared where the runs are made."""
+    found, said = ranks[0]["restarts"], ranks[1]
+    assert found["killed"] == [2, -9]
+    assert "rank 0: rank 1 of 2: no answer within 20 s" in said
+    assert found["again"] == {"killed": [0, 0], "on3": [0, 0, 0], "early": [0]}
+    np.testing.assert_allclose(found["ends"]["on3"], found["ends"]["whole"], rtol=0, atol=SAME)
+    assert found["finished"] == [0, 0], "a run that had ended gives its metrics"
+
+
+def test_all_ranks_say_that_no_checkpoint_is_whole(ranks: tuple[dict[str, Any], str]) -> None:
+    assert ranks[0]["restarts"]["damaged"] == [2, 2]
+    for rank in range(2):
+        said = [line for line in ranks[1].splitlines() if line.startswith(f"rank {rank}: ") and "damaged" in line]
+        assert "expected a whole checkpoint, found none" in said[0]
+
+
+def test_a_hung_rank_is_named(ranks: tuple[dict[str, Any], str]) -> None:
+    assert ranks[0]["hangs"]["hung"] == [2, -9]
+    assert "rank 0: rank 1 of 2: no answer within 1 s (PINNX_RANK_TIMEOUT)" in ranks[1]
+
+
+def test_a_signal_to_one_rank_stops_all_after_one_step(ranks: tuple[dict[str, Any], str]) -> None:
+    assert ranks[0]["hangs"]["stopped"] == [2, 2]
+    assert ranks[0]["hangs"]["step"] == 7
+    assert "rank 1: stopped after step 7 with the other ranks" in ranks[1]
+
+
+@pytest.mark.slow
+def test_faults_of_the_coordinator_of_links_and_of_saves(tmp_path: Path) -> None:
+    found, said = found_on_ranks(tmp_path, "lost", "writes", "nodes")
+    print(found)
+    assert found["lost"] == [2, 2]
+    for rank in range(2):
+        assert f"rank {rank}: the coordinator at 127.0.0.1:" in said
+    assert found["writes"] >= 10, "a kill between any two calls of a save"
+    if "refused" in found["nodes"]:
+        pytest.skip(f"no network namespaces here: {found['nodes']['refused']}")
+    assert found["nodes"]["slow"] == [0, 0]
+    assert found["nodes"]["cut"] == [2, 2]
+    assert found["nodes"]["seconds"] < 20
+    assert "rank 1: the coordinator at 10.77.0.1:" in said
+
+
+class _Two(OneProcess):
+    """Rank 0 of two, of which there is one."""
+
+    size = 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["train.optimizer=gauss_newton"], "train.optimizer gauss_newton: expected one process, got 2 ranks; use soap"),
+        (
+            [
+                "train.points.refine={method: r3}",
+                "train.phases=[{optimizer: lbfgs, start: 0.5}]",
+                "train.quasi_newton.points_for=2",
+            ],
+            "train.points.refine: expected one process, or points that are drawn anew in each step",
+        ),
+    ],
+)
+def test_what_does_not_work_across_ranks_is_refused(tiny: Any, given: list[str], message: str) -> None:
+    plain = ["train.dtype=float64", "model.factorization.mean=null", "train.data_loss=squares"]
+    config: Config = tiny("unsteady_grid", *plain, *given)
+    flow = flow_problem(config, load_case(config))
+    make_trainer(config, flow.problem, flow.weights)
+    with pytest.raises(PinnxError) as caught:
+        make_trainer(config, flow.problem, flow.weights, ranks=_Two())
+    assert str(caught.value).startswith(message)
+
+
+def test_other_commands_are_refused_on_several_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["verify", "run"]) == 2
+    assert "pinnx: error: torchrun: expected reconstruct, demo or resume" in capsys.readouterr().err
+
+
+def test_a_timeout_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("PINNX_RANK_TIMEOUT", "soon")
+    with pytest.raises(PinnxError, match="PINNX_RANK_TIMEOUT: expected seconds > 0, got 'soon'"):
+        joined_ranks()
+
+
+def test_without_torchrun_it_is_the_trainer(tiny: Any) -> None:
+    config = tiny("unsteady_grid")
+    ends = []
+    for kind in (Trainer, DistributedPINNTrainer):
+        flow = flow_problem(config, load_case(config))
+        made = make_trainer(config, flow.problem, flow.weights)
+        trainer = kind(flow.problem, made.phases._phases, weights=flow.weights, steps=3)
+        trainer.run()
+        ends.append(torch.cat([p.detach().reshape(-1) for p in flow.problem.parameters()]))
+    torch.testing.assert_close(*ends, rtol=0, atol=0)

@@ -292,20 +292,22 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["boundaries=[3]"],
-            "boundaries.0: expected a section with the keys where, u, v, w, p, got 3",
+            "boundaries.0: expected a section with the keys where, u, v, w, p, condition, speed, slopes, weight, flux, "
+            "got 3",
         ),
         (
             ["boundaries=[{u: 1}]"],
-            "boundaries.0.where: expected a section with the keys side, range, hole, circle, index, expression, "
-            "got nothing",
+            "boundaries.0.where: expected a section with the keys side, range, section, hole, circle, index, "
+            "expression, got nothing",
         ),
         (
             ["boundaries.0={where: {side: top}}"],
-            "boundaries.0: expected a value for one of u, v, w, p, got none",
+            "boundaries.0: expected a value for one of u, v, w, p, or a condition, slopes or a flux, got none",
         ),
         (
             ["boundaries.0.where.index=wall"],
-            "boundaries.0.where: expected exactly one of side, hole, circle, index, expression, got side and index",
+            "boundaries.0.where: expected exactly one of side, section, hole, circle, index, expression, got side "
+            "and index",
         ),
         (
             ["boundaries.0.u=sinn(x)"],

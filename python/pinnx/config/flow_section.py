@@ -14,6 +14,7 @@ from pinnx.config.kinds import (
     Condition,
     Formula,
     Interval,
+    NonNegative,
     Number,
     Positive,
     Section,
@@ -27,6 +28,10 @@ __all__ = ["Boundary", "Domain", "Flow"]
 
 
 AxisName = Literal["x", "y", "z"]
+# Those of the table in pinnx.physics.conditions.
+ConditionName = Literal[
+    "no_slip", "moving", "rotating", "slip", "symmetry", "zero_gradient", "no_stress", "convective", "free_stream"
+]
 
 
 class Domain(Section):
@@ -93,6 +98,30 @@ class Flow(Section):
         return self
 
 
+class SectionAt(Section):
+    """A section across one axis."""
+
+    x: Number | None = setting(None, "where it is, across x", "length")
+    y: Number | None = setting(None, "where it is, across y", "length")
+    z: Number | None = setting(None, "where it is, across z", "length")
+
+    @model_validator(mode="after")
+    def _one_axis(self) -> SectionAt:
+        given = [axis for axis in ("x", "y", "z") if getattr(self, axis) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected exactly one of x, y, z, got {' and '.join(given) or 'none'}")
+        return self
+
+
+class Slopes(Section):
+    """Slopes of fields along the normal out of the flow; null = unknown."""
+
+    u: Number | Formula | None = setting(None, "of the x velocity", "1/time")
+    v: Number | Formula | None = setting(None, "of the y velocity", "1/time")
+    w: Number | Formula | None = setting(None, "of the z velocity", "1/time")
+    p: Number | Formula | None = setting(None, "of the kinematic pressure", "length/time^2")
+
+
 class Where(Section):
     """The place of a boundary condition: exactly one kind; of each only what borders the flow."""
 
@@ -102,6 +131,7 @@ class Where(Section):
     range: Interval | None = setting(
         None, "part of the side: coordinates along it, of the first where it has two; null = all of it", "length"
     )
+    section: SectionAt | None = setting(None, "section through the flow, of a known flux")
     hole: Text | None = setting(None, "name of a body of domain.holes, or shape")
     circle: CircleAt | None = setting(None, "circle in the plane of x and y")
     index: Text | None = setting(None, "name of an index set of data.index_sets")
@@ -115,8 +145,8 @@ class Where(Section):
         given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"expected exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
-        if self.range is not None and self.side is None:
-            raise ValueError(f"range: expected side beside it, got {given[0]}")
+        if self.range is not None and given[0] not in ("side", "section"):
+            raise ValueError(f"range: expected side or section beside it, got {given[0]}")
         return self
 
 
@@ -132,8 +162,31 @@ class Boundary(Section):
     w: Number | Formula | None = setting(None, "z velocity; null = unknown", "velocity")
     p: Number | Formula | None = setting(None, "kinematic pressure; null = unknown", "velocity^2")
 
+    condition: ConditionName | None = setting(
+        None,
+        "what holds there by name, beside values of other components; walls: no_slip, moving (a side), rotating "
+        "(a body), slip; symmetry (a side); outflows: zero_gradient, no_stress, convective; free_stream: a stream "
+        "along x that bodies disturb, the less the farther (docs/conventions.md)",
+    )
+    speed: Number | None = setting(
+        None,
+        "moving, convective, free_stream: its speed; rotating: its angular speed, against the clock",
+        "velocity, or 1/time",
+    )
+    slopes: Slopes = setting(Slopes(), "slopes of fields along the normal out of the flow (Neumann)")
+    weight: NonNegative = setting(
+        1.0, "factor of the squares of u, v, w, p here; below 1: known roughly, such as a free stream near a body"
+    )
+    flux: Number | None = setting(
+        None, "volume flux through a side or section, along its axis; in the plane per depth", "length^2/time"
+    )
+
     @model_validator(mode="after")
     def _something_known(self) -> Boundary:
-        if all(value is None for value in (self.u, self.v, self.w, self.p)):
-            raise ValueError("expected a value for one of u, v, w, p, got none")
+        named = self.condition is not None or self.flux is not None
+        slopes = any(getattr(self.slopes, name) is not None for name in ("u", "v", "w", "p"))
+        if not named and not slopes and all(value is None for value in (self.u, self.v, self.w, self.p)):
+            raise ValueError("expected a value for one of u, v, w, p, or a condition, slopes or a flux, got none")
+        if self.where.section is not None and (self.flux is None or slopes or self.condition is not None):
+            raise ValueError("where.section: expected a flux, and no condition or slopes")
         return self

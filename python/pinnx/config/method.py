@@ -175,6 +175,8 @@ class Weights(Section):
     continuity: NonNegative = setting(1.0, "continuity residual")
     data: NonNegative = setting(10.0, "misfit at the sensors")
     boundary: NonNegative = setting(10.0, "misfit at the boundary conditions")
+    slopes: NonNegative = setting(1.0, "conditions with slopes at boundaries")
+    flux: NonNegative = setting(10.0, "misfit of known fluxes")
 
 
 class Balance(Section):

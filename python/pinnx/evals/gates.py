@@ -101,9 +101,9 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "mass_drift": Gate(
             1e-4, "relative", "largest deviation of the volume of all particles", red=10.0, in_runs=False
         ),
-        "neumann_error_max": Gate(
-            1e-3, "U/L", "largest error of a prescribed slope; the conditions of the package prescribe none"
-        ),
+        "neumann_error_max": Gate(1e-3, "U/L", "largest error of a condition with slopes at a boundary"),
+        # The flux of a channel through any section, where that at the inlet is known.
+        "section_flux": Gate(1e-2, "relative", "largest deviation of a flux through a section that is known"),
         "periodic_error_max": Gate(1e-4, "U", "largest difference between opposite periodic sides", red=10.0),
         "reconstruction": Gate(
             0.15,

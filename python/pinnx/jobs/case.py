@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +12,16 @@ from pinnx.config import Config
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
-from pinnx.jobs.case_bodies import case_holes, in_bodies
+from pinnx.jobs.case_bodies import case_holes, in_bodies, prescribed_bodies
 from pinnx.jobs.case_notes import gap_notes, setting_notes, singular_corners
 from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.noise import stated_noise
 from pinnx.jobs.output_points import OutputPoints
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
-from pinnx.physics.inner_points import bodies_of
+from pinnx.physics.boundary_slopes import Statement, slope_statements
 from pinnx.physics.outlines import Body
 from pinnx.physics.scales import Scales
+from pinnx.physics.section_flux import Flux, section_fluxes
 from pinnx.sensors.sensor_set import SensorSet
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
@@ -52,6 +53,8 @@ class Case:
         periods: axis name -> its period, of the periodic axes.
         notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
         solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
+        slopes: what is known of slopes at boundaries.
+        fluxes: that are known.
         bodies: in the domain, whether a condition holds on them or not.
         singular: [n] bool, which of the output's places are corners at which the network's pressure is infinite.
     """
@@ -72,6 +75,8 @@ class Case:
     speed: np.ndarray | None = None
     pressure: np.ndarray | None = None
     bodies: tuple[Body, ...] = ()
+    slopes: tuple[Statement, ...] = ()
+    fluxes: tuple[Flux, ...] = ()
     singular: np.ndarray | None = None
     deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
     selection_s: float | None = None
@@ -130,15 +135,12 @@ def make_case(
     nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
     bounds = _domain(config, data_bounds)
     holes = case_holes(config, bounds)
-    conditions = boundary_conditions(
-        [entry.model_dump() for entry in config.boundaries],
-        bounds,
-        points=None if reference is None else reference.points,
-        times=None if reference is None else reference.times,
-        index_sets=None if reference is None else reference.index_sets,
-        holes=holes,
-    )
-    bodies = tuple(dict.fromkeys([*holes.values(), *bodies_of(conditions)]))
+    entries = [entry.model_dump() for entry in config.boundaries]
+    places: dict[str, Any] = {"holes": holes}
+    if reference is not None:
+        places |= {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
+    conditions = boundary_conditions(entries, bounds, **places)
+    bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
     times = None if measured.times is None else np.unique(measured.times)
@@ -168,6 +170,8 @@ def make_case(
         speed=measured.speed,
         pressure=measured.pressure,
         bodies=bodies,
+        slopes=slope_statements(entries, bounds, **places),
+        fluxes=section_fluxes(entries, bounds, **places),
         singular=singular,
         deviations=deviations,
     )

@@ -14,6 +14,7 @@ from pinnx.physics.outlines import OFF_LINE, Body, body_of, complement_of
 
 __all__ = ["case_holes", "in_bodies", "prescribed_bodies"]
 
+WALLS = ("no_slip", "rotating", "slip")
 Bounds = Mapping[str, tuple[float, float]]
 
 
@@ -48,11 +49,12 @@ def case_holes(config: Config, bounds: Bounds) -> dict[str, Body]:
 
 
 def prescribed_bodies(config: Config, dim: int) -> list[Body]:
-    """The circles of ``boundaries`` on which all of the velocity is given: bodies too."""
+    """The circles of ``boundaries`` that are walls by name, or on which all of the velocity is given: bodies too."""
     circles: list[Body] = []
     for entry in config.boundaries:
         circle = entry.where.circle
-        if circle is not None and all(getattr(entry, name) is not None for name in "uvw"[:dim]):
+        wall = entry.condition in WALLS or all(getattr(entry, name) is not None for name in "uvw"[:dim])
+        if circle is not None and wall:
             circles.append(Circle(circle.center, circle.radius))
     return circles
 

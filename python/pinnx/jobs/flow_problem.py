@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from pinnx.config import Config
 from pinnx.config.method import Train
+from pinnx.data.collocation import Sampling
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.jobs.device import choose_device
@@ -21,11 +23,13 @@ from pinnx.jobs.flow_model import flow_model
 from pinnx.jobs.flow_points import flow_points, flow_pool
 from pinnx.jobs.found_numbers import check_forcing
 from pinnx.losses import huber
+from pinnx.physics.boundary_slopes import BoundarySlopes
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.section_flux import SectionFlux
 from pinnx.physics.term import Term
 from pinnx.train.problem import Problem
 
@@ -94,6 +98,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     ]
     model, held = flow_model(config.model, case, equations, corners, DTYPES[train.dtype])
     checks: list[Term] = []
+    # A grid of a side in time or space would need a power of n of its own.
+    sampling: Sampling = "sobol" if train.points.sampling == "grid" else train.points.sampling
     if case.conditions:
         nums = [0 if i in held else train.boundary_points for i in range(len(case.conditions))]
         (terms if any(nums) else checks).append(
@@ -104,10 +110,15 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 seed=train.seed,
                 scales=field_scales,
                 check_radius=radius or 0.0,
-                # A grid of a side in time or space would need a power of n of its own.
-                sampling="sobol" if train.points.sampling == "grid" else train.points.sampling,
+                sampling=sampling,
             )
         )
+    given: dict[str, Any] = {"scales": case.scales, "seed": train.seed}
+    if case.slopes:
+        nu = partial(getattr, equations, "scaled_nu")  # as it is in each step
+        terms.append(BoundarySlopes(case.slopes, train.boundary_points, nu=nu, sampling=sampling, **given))
+    if case.fluxes:
+        terms.append(SectionFlux(case.fluxes, **given))
     if train.warm_start == "solver":
         from pinnx.jobs.warm_start import solver_values  # SciPy's sparse solvers, for these runs alone
 
@@ -115,6 +126,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     weights = train.weights
     momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
     configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
+    configured |= {"slopes": weights.slopes, "flux": weights.flux}
     configured["warm_start"] = max(weights.data, weights.boundary)  # also where no sensor counts
     problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
     return FlowProblem(

@@ -68,7 +68,7 @@ def run_metrics(
     measured += settled(found, history, viscous_force=nu * case.scales.velocity / case.scales.length**2)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(errors, worst)
-    numbers = {item.gate: item.value for item in measured}
+    numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
     beside = {**baseline.errors, **(opinion.errors if opinion else {})}
     return {

@@ -19,14 +19,15 @@ import numpy as np
 
 from pinnx.data.collocation import BoxPoints, Sampling
 from pinnx.errors import PinnxError
+from pinnx.physics.conditions import prescribed_values
 from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, axes_of
 from pinnx.physics.outlines import Body, exposed
 
-__all__ = ["BoundaryCondition", "boundary_conditions", "component_names"]
+__all__ = ["FIRST_STREAM", "BoundaryCondition", "boundary_conditions", "component_names", "place_of"]
 
 # Kinds of places that an entry can name.
-KINDS = ("side", "circle", "hole", "index", "expression")
+KINDS = ("side", "section", "circle", "hole", "index", "expression")
 # Stream 0 belongs to the points inside the domain.
 FIRST_STREAM = 1
 
@@ -46,6 +47,7 @@ class BoundaryCondition:
             is missing or None is not prescribed.
         bounds: axis name -> (low, high) of the domain; "t" where the flow has times.
         stream: separates the random points of several conditions; 0 is the interior's.
+        weight: of its squares in the loss; below 1 for values that are known roughly.
 
     Raises:
         PinnxError: nothing is prescribed, a component or a coordinate that the domain does not
@@ -56,6 +58,7 @@ class BoundaryCondition:
     values: Mapping[str, float | str | None]
     bounds: Bounds
     stream: int = FIRST_STREAM
+    weight: float = 1.0
     _formulas: Mapping[str, Expression | float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -158,28 +161,18 @@ class BoundaryCondition:
 
 
 def boundary_conditions(
-    entries: Sequence[Mapping[str, Any]],
-    bounds: Bounds,
-    *,
-    points: np.ndarray | None = None,
-    times: np.ndarray | None = None,
-    index_sets: Mapping[str, np.ndarray] | None = None,
-    holes: Mapping[str, Body] | None = None,
+    entries: Sequence[Mapping[str, Any]], bounds: Bounds, **places: Any
 ) -> tuple[BoundaryCondition, ...]:
-    """Build conditions from plain entries, as a configuration holds them.
+    """Build conditions from plain entries, as a configuration holds them; those that prescribe no value are left out.
 
     Args:
-        entries: each ``{"where": {kind: ...}, "u": ..., "v": ..., "w": ..., "p": ...}`` with one kind that is not None:
-            side: name (with range: [lo, hi] along it); hole: name of a body; circle: {center: [x, y], radius}; index:
-            name of an index set; expression: condition in x, y, z, t that selects among the data's points.
+        entries: each ``{"where": {kind: ...}, "u": ..., "v": ..., "w": ..., "p": ..., "condition": ...}``; ``where``
+            as for `place_of`, conditions as in `pinnx.physics.conditions`.
         bounds: axis name -> (low, high) of the domain.
-        points: [n, d] float64, the data's points, for index and expression.
-        times: [T] float64, the data's times, for an expression that uses t.
-        index_sets: name -> [k] int64 indices into the points.
-        holes: name -> body of the domain; of all places only what borders the flow counts.
+        places: what `place_of` takes besides.
 
     Returns:
-        One condition for each entry, each with a stream of its own.
+        The conditions in the order of their entries, each with a stream of its own.
 
     Raises:
         PinnxError: what is wrong, preceded by the entry's number: ``boundaries.2: ...``.
@@ -187,19 +180,45 @@ def boundary_conditions(
     conditions = []
     for number, entry in enumerate(entries):
         try:
-            place = _place(entry["where"], points, times, index_sets or {}, holes or {})
-            place.check(bounds)
-            conditions.append(
-                BoundaryCondition(
-                    where=exposed(place, list((holes or {}).values()), bounds),
-                    values={name: entry.get(name) for name in ("u", "v", "w", "p")},
-                    bounds=bounds,
-                    stream=FIRST_STREAM + number,
-                )
-            )
+            place = place_of(entry["where"], bounds, **places)
+            values = prescribed_values(entry, place, bounds)
+            other = entry.get("condition") or entry.get("slopes") or entry.get("flux") is not None
+            if other and all(value is None for value in values.values()):
+                continue
+            conditions.append(BoundaryCondition(place, values, bounds, FIRST_STREAM + number, entry.get("weight", 1.0)))
         except PinnxError as error:
             raise PinnxError(f"boundaries.{number}: {error}") from None
     return tuple(conditions)
+
+
+def place_of(
+    where: Mapping[str, Any],
+    bounds: Bounds,
+    *,
+    points: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+    index_sets: Mapping[str, np.ndarray] | None = None,
+    holes: Mapping[str, Body] | None = None,
+) -> Place:
+    """The place of an entry, of which only what borders the flow counts.
+
+    Args:
+        where: one kind that is not None: side: name (with range: [lo, hi] along it); section: {axis: position} (with
+            range); hole: name of a body; circle: {center: [x, y], radius}; index: name of an index set; expression:
+            condition in x, y, z, t that selects among the data's points.
+        bounds: axis name -> (low, high) of the domain.
+        points: [n, d] float64, the data's points, for index and expression.
+        times: [T] float64, the data's times, for an expression that uses t.
+        index_sets: name -> [k] int64 indices into the points.
+        holes: name -> body of the domain.
+
+    Raises:
+        PinnxError: no kind or several, or a place that is not there.
+    """
+    holes = holes or {}
+    place = _place(where, points, times, index_sets or {}, holes)
+    place.check(bounds)
+    return exposed(place, list(holes.values()), bounds)
 
 
 def _place(
@@ -215,6 +234,8 @@ def _place(
     kind, value = next(iter(given.items()))
     if kind == "side":
         return Side(value, where.get("range"))
+    if kind == "section":
+        return _section(value, where.get("range"))
     if kind == "circle":
         return Circle(tuple(value["center"]), value["radius"])
     if kind == "hole":
@@ -228,3 +249,11 @@ def _place(
     if kind == "index":
         return PointSet.of_index_set(value, points, index_sets)
     return PointSet.of_expression(value, points, times)
+
+
+def _section(at: Mapping[str, float | None], along: tuple[float, float] | None) -> Side:
+    given = [(axis, position) for axis, position in at.items() if position is not None]
+    if len(given) != 1:
+        raise PinnxError(f"section: expected one of x, y, z, got {', '.join(axis for axis, _ in given) or 'none'}")
+    axis, position = given[0]
+    return Side({"x": "right", "y": "top", "z": "front"}[axis], along, at_position=position)

@@ -1,9 +1,9 @@
 """The term of the boundary and initial conditions: the mean square of the misfit over what is prescribed.
 
-    term = sum_ij mask_ij (field_j(x_i) - value_ij)^2 / sum_ij mask_ij
+    term = sum_ij mask_ij weight_i (field_j(x_i) - value_ij)^2 / sum_ij mask_ij
 
 Fields and values are in units of the fields' scales. Components count one by one: a wall prescribes two velocities, an
-outlet one pressure. An initial condition is the same
+outlet one pressure. The weight is that of the condition. An initial condition is the same
 at points with a time of their own. Rows: the conditions in their order; then the corners where two sides disagree, each
 with the values of the condition that owns it.
 """
@@ -109,9 +109,11 @@ class BoundaryValues(JetTerm):
             if not place.fixed:
                 self._fresh.append((rows, place))
         self._num_prescribed = float(self._mask.sum())
+        weights = np.concatenate([np.full(place.num, place.condition.weight) for place in places])
+        self._mask *= np.sqrt(weights)[:, None]
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """Places, dimensionless values, and a mask of one where a field is prescribed.
+        """Places, dimensionless values, and a mask: the root of the weight where a field is prescribed, else 0.
 
         Raises:
             PinnxError: a formula that is not finite somewhere.
@@ -136,11 +138,14 @@ class BoundaryValues(JetTerm):
     def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """The largest error of a prescribed field, in units of its scale; NaN where the model gives NaN.
 
+        Conditions of a weight below 1 are left out where there are others: their values are known roughly.
+
         Raises:
             PinnxError: a condition without points away from the corners; nothing would be checked.
         """
         inside, everywhere = [], []
-        for condition in self.conditions:
+        certain = [condition for condition in self.conditions if condition.weight >= 1.0]
+        for condition in certain or self.conditions:
             at = condition.validation_points(CHECK_POINTS)
             away = corner_distance(at, self.corners, tuple(condition.bounds)) > self.check_radius
             if not away.any():
@@ -150,7 +155,9 @@ class BoundaryValues(JetTerm):
             inside.append(errors[away].max())
             everywhere.append(errors.max())
         largest, whole = float(np.max(inside)), float(np.max(everywhere))  # not max(), which would lose a NaN
-        note = left_out(self.corners, self.check_radius)
+        rough = len(self.conditions) - len(certain) if certain else 0
+        notes = [left_out(self.corners, self.check_radius), f"without {rough} that are known roughly" if rough else ""]
+        note = ", ".join(filter(None, notes))
         return [Measured("boundary_error_max", largest, note, whole if self.corners else None)]
 
 

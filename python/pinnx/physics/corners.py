@@ -84,7 +84,11 @@ def discontinuity_corners(
         The corners, in the order of the pairs of conditions.
     """
     corners = []
-    sides = [(number, item) for number, item in enumerate(conditions) if isinstance(item.where, Side)]
+    sides = [
+        (number, item)
+        for number, item in enumerate(conditions)
+        if isinstance(item.where, Side) and item.where.at_position is None
+    ]
     for (owner, first), (_, second) in combinations(sides, 2):
         a, b = first.where, second.where
         assert isinstance(a, Side)

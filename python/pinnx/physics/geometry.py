@@ -87,6 +87,7 @@ class Side:
         name: one of these six.
         range: (low, high) of the coordinate along it that it has, of the first where it has two; None: all of it.
         parts: intervals of that, over the whole, that border the flow.
+        at_position: the constant coordinate of a section through the domain; None: the side's own.
 
     Raises:
         PinnxError: another name; on use, a side of an axis that the domain does not have, or a range outside of it.
@@ -95,20 +96,22 @@ class Side:
     name: str
     range: tuple[float, float] | None = None
     parts: Parts = WHOLE_PLACE
+    at_position: float | None = None
 
     def __post_init__(self) -> None:
         if self.name not in SIDES:
             raise PinnxError(f"side: expected one of {', '.join(SIDES)}; got {self.name!r}")
 
     def __str__(self) -> str:
+        name = self.name if self.at_position is None else f"section {self.axis} = {self.at_position:g}"
         if self.range is None:
-            return self.name
-        return f"{self.name} with {self.along} in [{self.range[0]:g}, {self.range[1]:g}]"
+            return name
+        return f"{name} with {self.along} in [{self.range[0]:g}, {self.range[1]:g}]"
 
     @property
     def whole(self) -> bool:
         """Whether all of the side is meant, and borders the flow."""
-        return self.range is None and self.parts == WHOLE_PLACE
+        return self.range is None and self.at_position is None and self.parts == WHOLE_PLACE
 
     @property
     def along(self) -> str:
@@ -123,13 +126,16 @@ class Side:
     def position(self, bounds: Bounds) -> float:
         """Return the constant coordinate."""
         axis, end = SIDES[self.name]
-        return float(bounds[axis][end])
+        return float(bounds[axis][end] if self.at_position is None else self.at_position)
 
     def check(self, bounds: Bounds) -> None:
         if self.axis not in bounds:
             raise PinnxError(
                 f"side {self.name}: is on axis {self.axis}, but the domain has {', '.join(axes_of(bounds))}"
             )
+        low, high = bounds[self.axis]
+        if not low <= self.position(bounds) <= high:
+            raise PinnxError(f"{self}: expected a section inside the domain, {self.axis} in [{low:g}, {high:g}]")
         if self.range is not None:
             low, high = bounds[self.along]
             if not low <= self.range[0] < self.range[1] <= high:

@@ -25,7 +25,7 @@ from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import Bounds, Circle, Side
 from pinnx.physics.outlines import Body, Outline
 
-__all__ = ["InnerPoints", "bodies_of", "growing_window", "walls_of"]
+__all__ = ["InnerPoints", "growing_window", "walls_of"]
 
 # Of candidates for a pool, and of points in place of those inside a body: one for each time that they are drawn.
 CANDIDATE_STREAM = 1 << 24
@@ -34,12 +34,6 @@ AGAIN_STREAM = CANDIDATE_STREAM + 16
 PROBES = 4096
 
 Array = NDArray[np.float64]
-
-
-def bodies_of(conditions: Sequence[BoundaryCondition]) -> tuple[Circle, ...]:
-    """The circles without a name on which all of the velocity is prescribed: bodies, as those of the domain are."""
-    circles = (c.where for c in conditions if isinstance(c.where, Circle) and c.mask[:-1].all())
-    return tuple(circle for circle in circles if not circle.name)
 
 
 def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Side | Body, ...]:

@@ -105,12 +105,17 @@ class _Where(_Loose):
     side: StrictStr | None = None
     circle: _Circle | None = None
     hole: StrictStr | None = None
+    section: dict[str, Number] | None = None
     range: list[float] | None = None
     index: StrictStr | None = None
 
 
 class _Condition(_Loose):
     where: _Where | None = None
+    condition: StrictStr | None = None
+    speed: Number = None
+    weight: Number = None
+    slopes: dict[str, Any] | None = None
 
 
 class _Weights(_Loose):

@@ -184,18 +184,29 @@ def _boundaries(config: Mapping[str, Any], conditions: Sequence[Mapping[str, Any
 
 
 def _condition(condition: Mapping[str, Any]) -> str:
-    values = [
-        f"{name} = {number(value, 4) if isinstance(value, int | float) else value}"
-        for name, value in condition.items()
-        if name != "where" and value is not None
-    ]
-    return f"{', '.join(values)} {_location(condition.get('where') or {})}"
+    said = [_worded(condition)] if condition.get("condition") else []
+    for name, value in condition.items():
+        if name in ("where", "condition", "speed", "slopes", "weight") or value is None:
+            continue
+        said.append(f"{name} = {number(value, 4) if isinstance(value, int | float) else value}")
+    slopes = _section(condition, "slopes")
+    said += [f"d{name}/dn = {value}" for name, value in slopes.items() if value is not None]
+    rough = " (roughly)" if (condition.get("weight") or 1.0) < 1.0 else ""
+    return f"{', '.join(said)} {_location(condition.get('where') or {})}{rough}"
+
+
+def _worded(condition: Mapping[str, Any]) -> str:
+    speed = condition.get("speed")
+    return f"{condition['condition']}{'' if speed is None else f' with speed {number(speed, 4)}'}"
 
 
 def _location(where: Mapping[str, Any]) -> str:
     if where.get("side"):
         part = f" from {where['range'][0]:g} to {where['range'][1]:g}" if where.get("range") else ""
         return f"on the {where['side']} side{part}"
+    if where.get("section"):
+        ((axis, position),) = ((axis, at) for axis, at in where["section"].items() if at is not None)
+        return f"through the section at {axis} = {position:g}"
     if where.get("hole"):
         return f"on the body {where['hole']}"
     if where.get("circle"):

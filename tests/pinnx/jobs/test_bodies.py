@@ -14,6 +14,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.reconstruction import reconstruct
+from pinnx.jobs.training import make_trainer
 
 STEP = "domain.holes=[{name: step, rectangle: {x: [0, 2], y: [1, 2]}}]"
 BOXES = "domain.shape=[{x: [0, 2], y: [0, 1]}, {x: [2, 4], y: [0, 2]}]"
@@ -101,9 +102,39 @@ def test_refuses_in_one_line(override: str, message: str, tmp_path: Path) -> Non
             "exactly one of circle, ellipse, rectangle, polygon, airfoil, expression",
         ),
         ("domain.holes=[{expression: x}, {expression: y}]", "expected a name of its own for each body"),
-        ("boundaries.1.where={hole: step, range: [0, 1]}", "range: expected side beside it, got hole"),
+        ("boundaries.1.where={hole: step, range: [0, 1]}", "range: expected side or section beside it, got hole"),
     ],
 )
 def test_wrong_settings_are_refused_before_any_file_is_read(override: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PinnxError, match=message):
         measured_step(tmp_path, override)
+
+
+def test_conditions_by_name_reach_the_loss_and_the_checks(tmp_path: Path) -> None:
+    """Each setting changes the training: with its weight at 0 the network is another."""
+    named = """boundaries=[{where: {side: left, range: [0.2, 0.8]}, u: "y*(1-y)", v: 0},
+        {where: {hole: step}, condition: slip}, {where: {side: right}, condition: no_stress},
+        {where: {section: {x: 3.0}}, flux: 0.1}, {where: {side: top}, u: 0.5, weight: 0.25}]"""
+    given = (STEP, named, "evals.left_out=0", "train.boundary_points=8")
+    metrics = reconstruct(measured_step(tmp_path, *given), tmp_path / "run")
+    assert {"slopes", "flux"} <= set(metrics["terms"])
+    checks = {(check["name"], check.get("part", "")) for check in metrics["checks"]}
+    assert ("neumann_error_max", "no_stress, right") in checks
+    assert ("neumann_error_max", "slip, body step") in checks
+    assert ("boundary_error_max", "slip, body step") in checks
+    assert ("section_flux", "section x = 3") in checks
+    (boundary,) = (item for item in metrics["checks"] if item["name"] == "boundary_error_max" and not item.get("part"))
+    assert "without 1 that are known roughly" in boundary["note"]
+    found = []
+    for override in (
+        *("train.weights.slopes=1", "train.weights.slopes=0", "train.weights.flux=0", "boundaries.3.flux=0.2"),
+        *("boundaries.4.weight=0", "boundaries.2.condition=zero_gradient"),
+    ):
+        config = measured_step(tmp_path, *given, override)
+        flow = flow_problem(config, load_case(config))
+        make_trainer(config, flow.problem, flow.weights).run()
+        found.append(sum(float(parameter.detach().double().sum()) for parameter in flow.problem.model.parameters()))
+    assert len(set(found)) == len(found)
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "no_stress on the right side" in text
+    assert "flux = 0.1 through the section at x = 3" in text

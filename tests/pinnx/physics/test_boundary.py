@@ -180,7 +180,7 @@ def test_conditions_draw_from_streams_of_their_own() -> None:
         ({"where": {"expression": "x"}, "u": 0.0}, "expected a condition"),
         ({"where": {"expression": "t < 1"}, "u": 0.0}, "uses t, but the coordinates are x, y"),
         ({"where": {"side": "left", "index": "wall"}, "u": 0.0}, "expected exactly one of side"),
-        ({"where": {"edge": "left"}, "u": 0.0}, "expected side, circle, hole, index or expression"),
+        ({"where": {"edge": "left"}, "u": 0.0}, "expected side, section, circle, hole, index or expression"),
     ],
 )
 def test_refuses(entry: dict, message: str) -> None:

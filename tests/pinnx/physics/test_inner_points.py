@@ -8,7 +8,7 @@ import pytest
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.physics import BoundaryCondition, Circle, Side
-from pinnx.physics.inner_points import InnerPoints, bodies_of, growing_window, walls_of
+from pinnx.physics.inner_points import InnerPoints, growing_window, walls_of
 
 PLANE = {"x": (0.0, 4.0), "y": (-1.0, 1.0)}
 BOX = {"t": (2.0, 6.0), "x": (0.0, 4.0), "y": (-1.0, 1.0), "z": (0.0, 0.5)}
@@ -102,7 +102,6 @@ def test_walls_are_what_no_flow_crosses() -> None:
     inlet, outlet = condition(Side("left"), {"u": "1 - y*y", "v": 0.0}), condition(Side("right"), {"p": 0.0})
     symmetry, body = condition(Side("bottom"), {"v": 0.0}), condition(CYLINDER, {"u": "-y", "v": "x - 1"})
     assert walls_of([lid, inlet, outlet, symmetry, body]) == (CYLINDER, Side("top"))
-    assert bodies_of([lid, body, condition(Circle((3.0, 0.0), 0.1), {"p": 0.0})]) == (CYLINDER,)
 
 
 def test_what_leaves_no_points_is_refused() -> None:

@@ -7,9 +7,13 @@ the misfit of small values is flat otherwise. The Jacobian is that of the solver
 directions dA / d unknown. What is measured at t = 0 may be unknown too: coefficients of the start are then fitted with
 the kinetics, and their uncertainty is in the intervals.
 
-Intervals are those of linear least squares at the end, by Student's t, with the noise taken from the misfit. They hold
-where the model is right, errors are independent, and the solver's error is far below the noise. So the fit is held
-against a finer grid, and repeated there until its numbers no longer move by a part of their intervals.
+Intervals are those of linear least squares at the end, by Student's t. Each value brings its own residual as a measure
+of its noise (HC3), since shares near 0 and 1 have less of it than others. They hold where the model is right and the
+solver's error is far below the noise. So the fit is held against a finer grid, and repeated there until its numbers no
+longer move by a part of their intervals.
+
+Source of HC3: MacKinnon and White, "Some heteroskedasticity-consistent covariance matrix estimators with improved
+finite sample properties", Journal of Econometrics 29 (1985) 305-325.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ LEVEL = 0.95
 # covers 94.9 %.
 MOVED = 0.1
 REFINEMENTS = 4
+# A value that alone determines a number has a leverage of 1, and no residual.
+LARGEST_LEVERAGE = 0.99
 # Of numbers without noise, which have no interval: relative.
 EXACT = 1e-6
 # Of the central difference of the matrix by an unknown: an error of 1e-10 beside rounding of the same size.
@@ -271,15 +277,15 @@ class _Misfit:
 
     def errors(self, solved: optimize.OptimizeResult) -> Array:
         """Half widths of the intervals of the numbers of the kinetics, as the fit has them."""
-        triangle = np.linalg.qr(solved.jac, mode="r")
+        orthogonal, triangle = np.linalg.qr(solved.jac)
         lengths = np.linalg.norm(triangle, axis=0)
         if not solved.success or not lengths.all() or np.linalg.cond(triangle / lengths) > 1e8:
             names = ", ".join(self._names)
             raise PinnxError(f"fit: the values do not determine {names}; fewer unknowns or more times may help")
-        freedom = self.freedom(solved.x)
-        noise = float(np.sqrt(np.sum(solved.fun**2) / freedom))
-        deviations = np.sqrt(np.sum(np.linalg.inv(triangle) ** 2, axis=1))[: len(self._names)]
-        widths: Array = noise * deviations * stats.t.ppf((1 + LEVEL) / 2, freedom)
+        leverage = np.minimum(np.sum(orthogonal**2, axis=1), LARGEST_LEVERAGE)
+        spread = np.linalg.inv(triangle) @ (orthogonal * (solved.fun / (1 - leverage))[:, None]).T
+        deviations = np.linalg.norm(spread, axis=1)[: len(self._names)]
+        widths: Array = deviations * stats.t.ppf((1 + LEVEL) / 2, self.freedom(solved.x))
         return widths
 
 

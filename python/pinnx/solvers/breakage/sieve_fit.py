@@ -75,7 +75,7 @@ def read_sieves(path: str | os.PathLike[str]) -> MeasuredSizes:
 def fit_sieves(
     measured: MeasuredSizes, guess: Kinetics | None = None, *, unknown: Sequence[str] = ("s0", "a")
 ) -> KineticsFit:
-    """Finds numbers of the kinetics from sieve data, with intervals; errors of all shares are taken as equally large.
+    """Finds numbers of the kinetics from sieve data, with intervals; all shares count alike.
 
     Args:
         measured: of kind "passing", from t = 0 on; all particles pass the largest sieve then.

@@ -1,4 +1,4 @@
-"""``pinnx breakage``: the population balance of breakage by a network, beside two classical solvers."""
+"""``pinnx breakage``: a network of the population balance beside two classical solvers, or a fit to sieve data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from pinnx.cli.reconstruct_command import add_showing, run_job
-from pinnx.cli.shared import load_jobs
+from pinnx.cli.shared import console_of, load_jobs
 from pinnx.errors import PinnxError
 
 __all__ = ["add_to"]
@@ -24,11 +24,21 @@ def add_to(commands: Any) -> None:
     job.add_argument("config", nargs="?", help="case1, case2, case3, case4, or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
     job.add_argument("--out", metavar="DIR", help="new folder for the files of the run (default: CASE_run)")
+    job.add_argument(
+        "--sieves",
+        metavar="FILE.csv",
+        help="fit the kinetics to sieve data (time, diameter, passing), without a network",
+    )
+    job.add_argument("--find", metavar="NAMES", help="with --sieves: which of s0, a, c, q (default: s0,a)")
     add_showing(job)
     job.set_defaults(run=_breakage, word="config")
 
 
 def _breakage(options: argparse.Namespace) -> int:
+    if options.sieves is not None:
+        return _sieves(options)
+    if options.find is not None:
+        raise PinnxError("--find: expected together with --sieves")
     job = load_jobs()
     from pinnx.config import load_config
 
@@ -42,3 +52,19 @@ def _breakage(options: argparse.Namespace) -> int:
             raise PinnxError("breakage: expected --out DIR beside a file, got none")
         options.out = f"{config.problem.case}_run"
     return run_job(job, config, options)
+
+
+def _sieves(options: argparse.Namespace) -> int:
+    """Prints the kinetics found; nothing is written."""
+    from pinnx.solvers.breakage import fit_sieves, read_sieves
+
+    if options.config is not None or options.out is not None:
+        raise PinnxError("--sieves: expected no case, setting or --out beside it, as no network is trained")
+    measured = read_sieves(options.sieves)
+    fit = fit_sieves(measured, unknown=(options.find or "s0,a").split(","))
+    console = console_of(options)
+    console.print(f"S = s0 v^a, from {len(measured.v)} sieves at {len(measured.times)} times; intervals of 95 %")
+    for name, found in fit.found.items():
+        console.print(f"{name:4}{found.value:11.4g}   {found.low:.4g} to {found.high:.4g}")
+    console.print(f"misfit of the shares: {fit.misfit:.2g} (root mean square, of the whole)")
+    return 0

@@ -2,6 +2,7 @@
 
     pinnx reconstruct PRESET|CONFIG.yaml --out DIR [--data FILE] [key=value ...]
     pinnx breakage case1|case2|case3|case4|CONFIG.yaml [--out DIR] [key=value ...]
+    pinnx breakage --sieves FILE.csv [--find s0,a]
     pinnx resume DIR [--step N]
     pinnx demo [--out DIR] [key=value ...]
     pinnx reference PRESET|CONFIG.yaml --out FILE.npz [key=value ...]

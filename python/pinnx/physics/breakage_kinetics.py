@@ -110,7 +110,7 @@ class Daughters:
         """
         if self.q != int(self.q) or self.q > 8:
             raise PinnxError(f"daughters: expected a whole exponent q up to 8 for a sum of power laws, got {self.q}")
-        scale = special.beta(self.c + 2, self.q + 1)
+        scale = float(special.beta(self.c + 2, self.q + 1))
         return [
             ((-1) ** k * math.comb(int(self.q), k) / scale / (self.c + k + 2), self.c + k)
             for k in range(int(self.q) + 1)

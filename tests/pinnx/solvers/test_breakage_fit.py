@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import OptimizeResult
 from tolerances import FOUND_KINETICS
 
+from pinnx.cli import main
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES
 from pinnx.physics import Daughters, Kinetics
@@ -232,3 +233,17 @@ def test_message(name: str) -> None:
     with pytest.raises(PinnxError, match=message) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_prints_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(written(tmp_path / "mill.csv", *sieve_rows(0.005)))
+    assert main(["breakage", "--sieves", path, "--find", "a"]) == 0
+    said = capsys.readouterr().out
+    assert "from 9 sieves at 4 times" in said
+    assert "\na " in said
+    assert "\ns0" not in said
+    assert main(["breakage", "case1", "--sieves", path]) == 2
+    assert main(["breakage", "--find", "a"]) == 2
+    said = capsys.readouterr().err
+    assert "--sieves: expected no case, setting or --out beside it" in said
+    assert "--find: expected together with --sieves" in said

@@ -16,18 +16,21 @@ from typing import Any
 
 import h5py
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pinnx.config import Config
+from pinnx.errors import PinnxError
 from pinnx.evals.breakage import ORDERS, SizeTable, relative_l2_of_sizes, size_table
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.gates import GATES
 from pinnx.jobs.breakage_problem import BreakageProblem, breakage_problem
-from pinnx.jobs.breakage_yardstick import Yardstick, yardstick
+from pinnx.jobs.breakage_yardstick import Yardstick, fitted_kinetics, yardstick
 from pinnx.jobs.outputs import versions
 from pinnx.jobs.run_recorder import Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers
 from pinnx.jobs.training import make_trainer
+from pinnx.physics.breakage_pointwise import pointwise_balance
 from pinnx.physics.term import Measured
 from pinnx.report import write_report
 from pinnx.runs.convergence import Convergence
@@ -39,12 +42,21 @@ from pinnx.train.guard import Guard
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 
-__all__ = ["BreakageResult", "BreakageRun", "breakage_run", "judged", "metrics_of", "named_time", "stored_sizes"]
+__all__ = [
+    "BreakageResult",
+    "BreakageRun",
+    "breakage_run",
+    "found_numbers",
+    "judged",
+    "metrics_of",
+    "named_time",
+    "stored_sizes",
+]
 
 Array = NDArray[np.float64]
 
 # Of the map of the residual.
-MAP_TIMES, MAP_VOLUMES = 40, 64
+MAP_TIMES, MAP_VOLUMES = 40, 40
 WATCHED_POINTS = 1000
 
 
@@ -207,9 +219,7 @@ def metrics_of(
     rows: list[dict[str, float]],
 ) -> dict[str, Any]:
     """Everything that metrics.json says, but for ``wall_s``, which the caller sets last."""
-    kinetics, guess = run.model.kinetics, run.case.kinetics
     beside = result.yardstick
-    found = {name: {"value": getattr(kinetics, name), "guess": getattr(guess, name)} for name in run.model.learned}
     return {
         "relative_l2": {named_time(t): error for t, error in result.errors.items()},
         "reference_error": None,
@@ -231,7 +241,7 @@ def metrics_of(
         "convergence_rate": Convergence(iter(rows), window=None).rate,
         "seed": config.seed,
         "network": f"mlp, {sum(p.numel() for p in run.model.parameters())} parameters, one fused kernel",
-        "found": found,
+        "found": found_numbers(run),
         "terms": list(run.problem.names),
         "checks": [item.as_dict() for item in result.checks],
         "source": "no data: the start and the balance" if run.measured is None else f"{len(run.measured.f)} densities",
@@ -246,6 +256,28 @@ def metrics_of(
         "error_estimates": {},
         "versions": versions(run.model.frequencies.device),
     }
+
+
+def found_numbers(run: BreakageProblem) -> dict[str, dict[str, Any]]:
+    """Each number that was learned, its guess, and what a classical fit to the same measurements says of it."""
+    learned = run.model.learned
+    if not learned or run.measured is None:
+        return {}
+    fit, note = None, ""
+    try:
+        fit = fitted_kinetics(run.case, run.measured, learned)
+    except PinnxError as error:
+        note = f"no interval: {error}"
+    found = {}
+    for name in learned:
+        estimate = None if fit is None else fit.found[name]._asdict()
+        found[name] = {
+            "value": float(getattr(run.model.kinetics, name)),
+            "guess": float(getattr(run.case.kinetics, name)),
+            "estimate": estimate,
+            "note": note or "estimate: least squares with the collocation, an interval of 95 %",
+        }
+    return found
 
 
 def _stated(run: BreakageProblem) -> list[str]:
@@ -304,10 +336,11 @@ def write_sizes(path: Path, stored: Mapping[str, Array], reference_name: str) ->
 
 
 def residual_map(run: BreakageProblem) -> tuple[Array, Array, Array]:
-    """Times [r], volumes [s], and the relative residual there, [r, s]."""
+    """Times [r], volumes [s], and the relative residual there, [r, s], by a quadrature that no training uses."""
     case = run.case
     tau = np.linspace(0.0, np.log1p(case.end / case.time), MAP_TIMES + 1)[1:]
     largest = case.sizes[1] if case.delta_at is None else case.delta_at * (1 - 1e-6)
     t, v = np.expm1(tau) * case.time, np.geomspace(case.sizes[0], largest, MAP_VOLUMES)
-    found = run.balance.residual_at(run.model, np.tile(v, len(t)), np.repeat(t, len(v)))
-    return t, v, found.reshape(len(t), len(v))
+    with torch.no_grad():
+        found = pointwise_balance(run.model, np.repeat(t, len(v)), np.tile(v, len(t))).residual
+    return t, v, found.double().cpu().numpy().reshape(len(t), len(v))

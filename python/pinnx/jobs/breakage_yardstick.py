@@ -7,19 +7,29 @@ than a network; a report that left this out would mislead.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pinnx.data.size_densities import SizeDensities
 from pinnx.evals.breakage import SizeTable, relative_l2_of_sizes
 from pinnx.evals.exact_breakage import ExactBreakage
 from pinnx.physics.breakage_kinetics import Kinetics
 from pinnx.physics.breakage_model import BreakageCase
-from pinnx.solvers.breakage import ChebyshevGrid, PivotGrid, SizeDistributions, SizeGrid, solve_breakage
+from pinnx.solvers.breakage import (
+    ChebyshevGrid,
+    KineticsFit,
+    MeasuredSizes,
+    PivotGrid,
+    SizeDistributions,
+    SizeGrid,
+    fit_kinetics,
+    solve_breakage,
+)
 
-__all__ = ["Yardstick", "yardstick"]
+__all__ = ["Yardstick", "fitted_kinetics", "yardstick"]
 
 Array = NDArray[np.float64]
 
@@ -75,6 +85,26 @@ def yardstick(case: BreakageCase, kinetics: Kinetics, table: SizeTable, exact: E
         moments = _moments_of(found[first])
     errors = {name: relative_l2_of_sizes(_as_table(found[name], table), reference) for name in others}
     return Yardstick(reference, words, moments, errors, seconds)
+
+
+def fitted_kinetics(case: BreakageCase, measured: SizeDensities, names: Sequence[str]) -> KineticsFit:
+    """The same numbers from the same measurements by a classical fit, with intervals of 95 %.
+
+    Args:
+        case: what is stated; its kinetics are the first guess.
+        measured: number densities, all errors relative to them.
+        names: of the numbers.
+
+    Raises:
+        PinnxError: the measurements do not determine them.
+    """
+    times, row = np.unique(measured.t, return_inverse=True)
+    v, column = np.unique(measured.v, return_inverse=True)
+    values = np.full((len(times), len(v)), np.nan)
+    values[row, column] = measured.f
+    grid = ChebyshevGrid(case.sizes[0], _top(case), num_nodes=NODES)
+    given = {"start": case.start, "delta_at": case.delta_at, "unknown": names, "relative": True}
+    return fit_kinetics(MeasuredSizes(times, v, values), case.kinetics, grid, **given)
 
 
 def _top(case: BreakageCase) -> float:

@@ -60,8 +60,11 @@ def _phase(settings: Train, name: str, *, lr: float, warm_up: int = 0, **given: 
 
 
 def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective: Objective, steps: int) -> FirstOrder:
-    groups: list[dict[str, Any]] = [{"params": list(objective.problem.model.parameters())}]
-    for unknown, number in objective.problem.unknown_numbers():
+    numbers = objective.problem.unknown_numbers()
+    apart = {id(number) for _, number in numbers}
+    weights = [parameter for parameter in objective.problem.model.parameters() if id(parameter) not in apart]
+    groups: list[dict[str, Any]] = [{"params": weights}]
+    for unknown, number in numbers:
         rate = settings.lr_forcing if unknown.startswith("force_") else settings.lr_nu
         groups.append({"params": [number], "lr": rate or NUMBERS_FASTER * lr})
     frequency = settings.precondition_frequency

@@ -16,7 +16,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals.breakage import ORDERS
 from pinnx.evals.checks import Check
 from pinnx.jobs.breakage_problem import breakage_problem
-from pinnx.jobs.breakage_run import breakage_guard, judged, stored_sizes
+from pinnx.jobs.breakage_run import breakage_guard, found_numbers, judged, stored_sizes
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.breakage_model import BreakageModel
 from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_residual_map, draw_sizes
@@ -53,6 +53,7 @@ class CaseResult:
         moments: name -> [T] at the reported times; "t" are these.
         timings: seconds and steps in a second.
         checks: the verdicts.
+        found: name of a learned number -> its value, guess, and the estimate of a classical fit with its interval.
         solvers: name of a classical solver -> time -> its error.
         sizes: what the pictures show.
     """
@@ -64,6 +65,7 @@ class CaseResult:
     moments: Mapping[str, Array]
     timings: Mapping[str, float]
     checks: list[Check]
+    found: Mapping[str, Mapping[str, Any]]
     solvers: Mapping[str, Mapping[float, float]]
     sizes: SizeFields = field(repr=False)
 
@@ -152,6 +154,7 @@ def _trained(config: Config, measured: SizeDensities | None) -> CaseResult:
         {"t": result.table.times, **{f"M{order}": result.table.moments[:, order] for order in ORDERS}},
         {"train_s": trainer.train_s, "steps_per_s": trainer.step / trainer.train_s},
         result.checks,
+        found_numbers(run),
         result.yardstick.solvers,
         SizeFields.read(stored_sizes(run, result), result.yardstick.reference_name),
     )

@@ -132,6 +132,10 @@ class FieldModel(nn.Module):
         """
         raise NotImplementedError
 
+    def unknown_numbers(self) -> list[tuple[str, nn.Parameter]]:
+        """Parameters that are numbers of the problem and no weights, by name; here none."""
+        return []
+
     @contextmanager
     def multiplying(self, products: pinn_ext.Products) -> Iterator[None]:
         """Inside, jets of this model and of those in it take their matrix products in a precision; then IEEE again."""

@@ -7,6 +7,7 @@ from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
 from pinnx.physics.breakage_pointwise import PointBalance, pointwise_balance
+from pinnx.physics.breakage_refinement import residual_adaptive_refinement
 from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.equations import Equations, EquationTerm
@@ -53,4 +54,5 @@ __all__ = [
     "corner_weights",
     "discontinuity_corners",
     "pointwise_balance",
+    "residual_adaptive_refinement",
 ]

@@ -199,6 +199,10 @@ class BreakageModel(FieldModel):
         s0 = math.exp(float(self.log_s0.detach())) / (case.time * case.mean_volume**a)
         return Kinetics(s0, a, daughters=case.kinetics.daughters)
 
+    def unknown_numbers(self) -> list[tuple[str, nn.Parameter]]:
+        """What is learned of the kinetics."""
+        return [(name, parameter) for name, parameter in self.named_parameters(recurse=False)]
+
     def inputs(self, coordinates: Array, out: Array | None = None) -> Array:
         """What the network takes: tau and ln v, each from -1 to 1, of coordinates (t, v) [n, 2] in the user's units."""
         if coordinates.ndim != 2 or coordinates.shape[1] != 2:

@@ -36,9 +36,6 @@ __all__ = ["Balance", "BreakageTerm"]
 
 # Of ln M1's slope below the smallest volume, times that volume: a series of three terms holds to 1e-3 of that mass.
 STEEPEST = 1.5
-# Arrays on the fine grid at once while births are found.
-STREAMS = 6
-
 Array = NDArray[np.float64]
 
 
@@ -243,48 +240,27 @@ class BreakageTerm(nn.Module):
     def adapt(self, model: Any, step: int) -> None:
         """Refines the pool before a step, where it is due; that reads the residual of its candidates back."""
         if self.pool is not None:
-            self.pool.refine(step, lambda x: np.abs(self.residual_at(model, x[:, 1], x[:, 0])))
+            self.pool.refine(step, lambda x: self._residual_sizes(model, x))
 
     @torch.no_grad()
-    def residual_at(self, model: BreakageModel, v: Array, t: Array, *, memory_mib: float = 64.0) -> Array:
-        """(G - B) / (1 + B) at pairs of volumes and times [n], in the user's units; [n].
-
-        Args:
-            model: what is judged.
-            v: volumes, in the sizes of the case; below the delta where there is one.
-            t: times, > 0 beside a delta; equal ones share their integrals.
-            memory_mib: of the blocks in which they are taken.
-        """
-        found = np.empty(len(v))
-        order = np.argsort(t, kind="stable")
-        times, first = np.unique(t[order], return_index=True)
-        rows = max(1, int(memory_mib * 2**20 / (STREAMS * 8 * len(self.grid.fine))))
+    def _residual_sizes(self, model: BreakageModel, x: Array) -> Array:
+        """The size of what the loss averages at pairs (t, v) [n, 2]; pairs of one time share their integrals, [n]."""
         like = model.frequencies
-        for start in range(0, len(times), rows):
-            pairs = order[first[start] : (first[start + rows] if start + rows < len(times) else len(order))]
-            found[pairs] = self._residual_of_block(model, v[pairs], t[pairs], times[start : start + rows], like)
-        return found
-
-    def _residual_of_block(self, model: BreakageModel, v: Array, t: Array, times: Array, like: Tensor) -> Array:
-        def on_device(given: Array) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(given)).to(like)
-
-        grid = self._at(times)
-        excess, _ = model.growth(
-            on_device(model.inputs(grid["x"])), on_device(grid["t"]).repeat_interleave(len(self.grid.nodes))
-        )
-        late = on_device(grid["t"])
-        log_f = model.base(self._log_start, self._log_v, late[:, None])
-        log_f = log_f + excess.view(len(times), -1) @ self._interpolation
-        born = torch.log((1 + late[:, None]) * self._births(model, log_f, late)[:, :-1]) + log_f[:, :-1]
-        own = {name: on_device(given) for name, given in self._at(t, v).items() if name != "x"}
-        x = on_device(model.inputs(np.column_stack([t, v])))
-        excess, rate = model.growth(x, own["t"])
-        log_own = model.base(own["log_start"], own["log_v"], own["t"]) + excess
-        row = torch.from_numpy(np.searchsorted(times, t)).to(like.device)
-        birth = torch.exp(_between(born[row], own["place"]) - log_own)
-        residual: Array = ((rate - birth) / (1 + birth)).double().cpu().numpy()
-        return residual
+        times, row = np.unique(x[:, 0], return_inverse=True)
+        grid, own = self._at(times), self._at(*x.T)
+        inputs = {"grid": model.inputs(grid["x"]), "own": model.inputs(x), "late": grid["t"]}
+        given = {name: torch.from_numpy(array).to(like) for name, array in (own | inputs).items() if name != "x"}
+        excess, _ = model.growth(given["grid"], given["late"].repeat_interleave(len(self.grid.nodes)))
+        late = given["late"][:, None]
+        log_f = model.base(self._log_start, self._log_v, late) + excess.view(len(times), -1) @ self._interpolation
+        born = torch.log((1 + late) * self._births(model, log_f, given["late"])[:, :-1]) + log_f[:, :-1]
+        excess, growth = model.growth(given["own"], given["t"])
+        log_own = model.base(given["log_start"], given["log_v"], given["t"]) + excess
+        rows = torch.from_numpy(row).to(like.device)
+        birth = torch.exp(_between(born[rows], given["place"]) - log_own)
+        balance = Balance(growth, birth, torch.exp(log_own - log_f.amax(dim=1)[rows]))
+        sizes: Array = balance.squares(self._point_loss).sqrt().double().cpu().numpy()
+        return sizes
 
     @torch.no_grad()
     def measure(self, model: Any, *, num_points: int, seed: int) -> list[Measured]:

@@ -110,9 +110,10 @@ class Problem:
         return [*self.model.parameters(), *chain.from_iterable(own)]
 
     def unknown_numbers(self) -> list[tuple[str, nn.Parameter]]:
-        """The numbers that terms learn, by the names of their parameters."""
+        """The numbers that terms or the model learn beside the network, by the names of their parameters."""
         modules = [term.equations for term in self.terms if isinstance(term, EquationTerm)]
-        return [item for module in modules for item in module.named_parameters()]
+        of_terms = [item for module in modules for item in module.named_parameters()]
+        return [*of_terms, *self.model.unknown_numbers()]
 
     def parts(self) -> dict[str, Stateful]:
         """The model, and the terms that have a state."""

@@ -66,7 +66,7 @@ def test_a_run_leaves_its_folder(folder: Path) -> None:
         assert f.shape == exact.shape
         np.testing.assert_allclose(file["delta"][()], np.exp(-file["t"][()]))
         assert file["curve/moments"].shape == (40, 4)
-        assert file["residual/breakage"].shape == (40, 64)
+        assert file["residual/breakage"].shape == (40, 40)
 
 
 def test_the_report_has_pictures_and_the_classical_solvers(folder: Path) -> None:
@@ -169,6 +169,44 @@ def test_run_case_gives_what_it_says() -> None:
     assert (f[:2] > 0).all()
     assert f[2] == 0.0
     assert found.delta_amplitude([0.0, 1.0]) == pytest.approx([1.0, np.exp(-1.0)])
+
+
+def test_kinetics_are_found_from_noisy_sizes(tmp_path: Path) -> None:
+    """S = v from 1 % noise and a guess of twice the rate and 1.5 times the exponent; a fit of the solver beside it."""
+    exact, random = BREAKAGE_CASES["case1"], np.random.default_rng(0)
+    t, v = (given.ravel() for given in np.meshgrid([1.0, 3.0, 10.0], np.geomspace(0.02, 3.0, 15)))
+    f = exact.density(v, t) * np.exp(0.01 * random.standard_normal(len(v)))
+    kept = f > 1e-6 * f.max()
+    path = tmp_path / "sizes.csv"
+    np.savetxt(path, np.column_stack([t, v, f])[kept], delimiter=",", header="t,v,f", comments="")
+    options = {"learn": ["s0", "a"], "guess": {"s0": 2.0, "a": 1.5}}
+    small = ["model.width=32", "breakage.nodes=24", "breakage.pieces=8", "breakage.times_per_step=8"]
+    found = pinnx.run_case("case1", 300, measured=(t[kept], v[kept], f[kept]), **options, overrides=small)
+    for name, truth in (("s0", 1.0), ("a", 1.0)):
+        number = found.found[name]
+        assert number["value"] == pytest.approx(truth, rel=0.02)
+        assert number["guess"] > 1.4
+        assert number["estimate"]["low"] < truth < number["estimate"]["high"]
+        assert number["estimate"]["value"] == pytest.approx(truth, rel=0.02)
+    given = ["breakage.learn=[s0, a]", "breakage.s0=2.0", "breakage.a=1.5", f"breakage.measurements={path}"]
+    read = breakage_problem(load_config("case1", given)).measured
+    np.testing.assert_allclose(read.f, f[kept], rtol=1e-12)
+    path.write_text("t,v\n1,2\n")
+    with pytest.raises(PinnxError, match="expected columns t, v and f, got t, v"):
+        breakage_problem(load_config("case1", given))
+
+
+def test_measured_sizes_pull_the_network() -> None:
+    """Twice the exact f at one time: the balance alone knows nothing of it."""
+    t, v = np.full(12, 2.0), np.geomspace(0.05, 2.0, 12)
+    f = 2.0 * BREAKAGE_CASES["case1"].density(v, t)
+    quick = [*TINY, "train.lr=1e-2"]
+    given = ["breakage.weights.data=30.0"]
+    assimilated = pinnx.run_case("case1", 100, measured=(t, v, f), overrides=[*quick, *given])
+    forward = pinnx.run_case("case1", 100, overrides=quick)
+    apart = [np.abs(np.log(run.predict(v, t) / f)).mean() for run in (assimilated, forward)]
+    assert apart[0] < 0.5 * apart[1]
+    assert "size_misfit" in {item.name for item in assimilated.checks}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,11 +12,25 @@ import torch
 from tolerances import BREAKAGE_GRID, BREAKAGE_MASS
 from torch import Tensor
 
+from pinnx.data.point_pool import Refinement
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES
-from pinnx.physics import BreakageCase, BreakageModel, BreakageTerm, Daughters, Kinetics, Points, Share
+from pinnx.losses.robust import adaptive_epsilon
+from pinnx.physics import (
+    BreakageCase,
+    BreakageModel,
+    BreakageTerm,
+    Daughters,
+    Kinetics,
+    Points,
+    Share,
+    SizeMeasurements,
+    pointwise_balance,
+    residual_adaptive_refinement,
+)
 from pinnx.physics.breakage_grid import VolumeGrid
 from pinnx.physics.breakage_model import Growth
+from pinnx.physics.breakage_term import Balance
 from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
 
 LOG_F: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -149,6 +164,89 @@ def test_a_grid_takes_integrals_and_carries_polynomials_of_ln_v() -> None:
     x, y = np.log(grid.nodes), np.log(grid.fine)
     assert (x**5) @ grid.interpolation == pytest.approx(y**5, rel=1e-9, abs=1e-6)
     assert np.abs((x**6) @ grid.interpolation - y**6).max() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["case2", "case3"])
+def test_the_residual_at_pairs_is_that_of_the_grid_and_that_of_single_points(name: str) -> None:
+    model = BreakageModel(case_of(name), dtype=torch.float64)
+    term = BreakageTerm(model, refinement=Refinement("rar"))
+    t = np.array([0.5, 2.0])
+    with torch.no_grad():
+        balance, _, _ = term.balance(model, as_batch(model, term._at(t)))
+        pairs = np.column_stack([np.repeat(t, 40), np.tile(term.grid.nodes[:40], 2)])
+        found = term._residual_sizes(model, pairs)
+        np.testing.assert_allclose(found, balance.residual[:, :40].abs().numpy().ravel(), rtol=1e-6, atol=1e-9)
+        order = np.random.default_rng(0).permutation(80)
+        np.testing.assert_allclose(term._residual_sizes(model, pairs[order]), found[order], rtol=1e-9)
+        between = pairs * [1.0, 1.01]  # volumes beside the nodes
+        apart = term._residual_sizes(model, between) - pointwise_balance(model, *between.T).residual.abs().numpy()
+        assert np.median(np.abs(apart)) < 1e-3
+
+
+def test_refinement_chooses_the_candidates_with_the_largest_residual() -> None:
+    model = BreakageModel(case_of("case1"), dtype=torch.float64, seed=1)
+    v, t = np.geomspace(1e-3, 9.0, 400), np.linspace(0.1, 9.0, 400)
+    with torch.no_grad():
+        size = pointwise_balance(model, t, v).residual.abs().numpy()
+    chosen_v, chosen_t = residual_adaptive_refinement(model, v, t, percentile=90.0, max_new_points=25)
+    largest = np.argsort(-size)[:25]
+    np.testing.assert_array_equal(chosen_v, v[largest])
+    np.testing.assert_array_equal(chosen_t, t[largest])
+    assert len(residual_adaptive_refinement(model, v, t)[0]) == 20  # 95 % of 400
+    with pytest.raises(PinnxError, match="expected as many times as volumes"):
+        residual_adaptive_refinement(model, v, t[1:])
+
+
+def test_refined_points_stay_in_the_pool_and_come_up_in_later_steps() -> None:
+    """Those of earlier work lived for one step."""
+    model = BreakageModel(case_of("case3"))
+    refinement = Refinement("rar", every=5, candidates=100, max_new_points=4, percentile=90.0)
+    term = BreakageTerm(model, num_times=8, num_nodes=16, pieces=4, refinement=refinement)
+    for step in range(1, 21):
+        term.adapt(model, step)
+    assert len(term.pool.points) == 16
+    pool = {tuple(point) for point in term.pool.points.tolist()}
+    for step in (20, 23, 31):
+        points = term.draw(step)
+        own = points["x"][len(points["t"]) * 16 :]
+        assert sum(tuple(point) in pool for point in own.tolist()) == 4  # half of eight
+        np.testing.assert_allclose(own[:, 0], points["t"])
+    loss = term.loss(model, {k: x.float() for k, x in as_batch(model, term.draw(20)).items()}, torch.ones(2))
+    assert torch.isfinite(loss.columns).all()
+
+
+def test_adaptive_losses_weigh_the_residual_of_f_by_f() -> None:
+    """The residual of f where f is small counts less than where it is large; relative to births all count alike."""
+    share = torch.tensor([1.0, 1e-3, 1e-9], dtype=torch.float64)
+    balance = Balance(torch.full_like(share, 1.5), torch.full_like(share, 0.5), share)
+    assert balance.squares(None).std() == 0.0
+    squares = balance.squares(adaptive_epsilon)
+    assert squares[0] > squares[1] > 1e3 * squares[2]
+    # The mean in place of the median makes the scale that of the largest f, and w f^2 of all others nothing.
+    by_mean = balance.squares(partial(adaptive_epsilon, statistic="mean"))
+    assert by_mean[1] / by_mean[0] < 0.1 * squares[1] / squares[0]
+
+
+def test_measurements_are_a_term_in_logarithms() -> None:
+    exact = BREAKAGE_CASES["case1"]
+    model = BreakageModel(case_of("case1"), dtype=torch.float64)
+    t, v = np.array([0.0, 2.0, 2.0, 5.0]), np.array([0.5, 0.1, 1.0, 2.0])
+    term = SizeMeasurements(model, t, v, model.density(v, t) * np.exp([0.0, 0.1, -0.1, 0.2]))
+    loss = term.loss(model, as_batch(model, term.draw(0)), torch.ones(1).double(), with_residual=True)
+    assert float(loss.columns) == pytest.approx((0.01 + 0.01 + 0.04) / 4)
+    assert loss.residual[:, 0].tolist() == pytest.approx([0.0, -0.1, 0.1, -0.2])
+    (measured,) = term.measure(model, num_points=1, seed=0)
+    assert measured.value == pytest.approx(math.sqrt(0.06 / 4))
+    halves = [as_batch(model, term.draw(0, Share(part, 2))) for part in range(2)]
+    parts = [term.loss(model, half, torch.ones(1).double()).columns for half in halves]
+    assert float(sum(parts)) == pytest.approx(float(loss.columns))
+    for wrong, message in (
+        ((t, v, -exact.density(v, t)), "expected f from .* got -.* in row 1"),
+        ((t, [0.5, 0.1, 1.0, 20.0], exact.density(v, t)), "expected v from 0.001 to 10, got 20 in row 4"),
+        ((t[1:], v, exact.density(v, t)), "expected times, volumes and densities"),
+    ):
+        with pytest.raises(PinnxError, match=message):
+            SizeMeasurements(model, *wrong)
 
 
 def test_a_short_training_solves_case_1(trained: BreakageModel) -> None:

@@ -32,6 +32,14 @@ double dot(const std::vector<T>& a, const std::vector<T>& b) {
   return sum;
 }
 
+// Adds up partial sums, [partials, size] -> [size].
+template <typename T>
+std::vector<T> total(const std::vector<T>& partials, int64_t size) {
+  std::vector<T> sum(static_cast<std::size_t>(size));
+  for (std::size_t i = 0; i < partials.size(); ++i) sum[i % sum.size()] += partials[i];
+  return sum;
+}
+
 template <typename T>
 std::vector<T> along(const std::vector<T>& a, const std::vector<T>& direction, T h) {
   std::vector<T> moved(a);

@@ -72,6 +72,10 @@ T min_of(T x, T bound) {
   return x > bound ? bound : x;
 }
 template <typename T>
+T select_below(T x, T bound, T a, T b) {
+  return x < bound ? a : b;
+}
+template <typename T>
 CosSin<T> cossin_of(T x) {
   return {std::cos(x), std::sin(x)};
 }

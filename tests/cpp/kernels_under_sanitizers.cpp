@@ -4,21 +4,12 @@
 // The numbers are checked too: each backward pass against the directional difference quotient of its forward pass.
 #include "adjoint.h"
 #include "core/parallel.h"
-#include "equations/breakage_residual.h"
 #include "equations/navier_stokes_residual.h"
 #include "jets/activation.h"
 #include "jets/fourier.h"
 
 namespace pinn {
 namespace {
-
-// Adds up the chunks' sums, [chunks, size] -> [size].
-template <typename T>
-std::vector<T> total(const std::vector<T>& partials, int64_t size) {
-  std::vector<T> sum(static_cast<std::size_t>(size));
-  for (std::size_t i = 0; i < partials.size(); ++i) sum[i % sum.size()] += partials[i];
-  return sum;
-}
 
 template <typename T, typename RunOp>
 void check_fourier(const RunOp& run_op, int64_t n, int64_t d, int64_t m, bool has_laplacian) {
@@ -104,46 +95,12 @@ void check_residuals(const RunOp& run_op) {
 }
 
 template <typename T, typename RunOp>
-void check_breakage(const RunOp& run_op, int64_t times, int64_t nodes, bool has_tail) {
-  using Array = std::vector<T>;
-  const Array g = random_array<T>(times * nodes), g_t = random_array<T>(times * nodes), rate = random_array<T>(nodes);
-  const Array weight = random_array<T>(nodes), scale = random_array<T>(nodes), v = random_array<T>(times * nodes);
-  const Array log_tail = random_array<T>(has_tail ? times : 0);
-  Array step = random_array<T>(nodes - 1);
-  for (T& value : step) value = T(0.1) + std::abs(value);
-  auto grid = [&](const Array& at_g, const Array& at_weight, const Array& at_scale, const Array& at_tail) {
-    return BreakageGrid<T>{
-        at_g.data(), at_weight.data(), at_scale.data(), step.data(), has_tail ? at_tail.data() : nullptr, times, nodes};
-  };
-  auto residual = [&](const Array& at_g, const Array& at_weight, const Array& at_scale, const Array& at_tail) {
-    Array out(g.size());
-    run_op(BreakageResidual<T>{grid(at_g, at_weight, at_scale, at_tail), g_t.data(), rate.data(), out.data()});
-    return out;
-  };
-  Array v_g(g.size()), v_tail(log_tail.size()), v_weight(g.size()), v_scale(g.size());
-  const BreakageGrid<T> at = grid(g, weight, scale, log_tail);
-  T* tail_out = has_tail ? v_tail.data() : nullptr;
-  run_op(BreakageResidualBackward<T>{at, v.data(), v_g.data(), tail_out, v_weight.data(), v_scale.data()});
-  check_adjoint("breakage_residual by g", g, v, v_g,
-                [&](const Array& x) { return residual(x, weight, scale, log_tail); });
-  check_adjoint("breakage_residual by weight", weight, v, total(v_weight, nodes),
-                [&](const Array& x) { return residual(g, x, scale, log_tail); });
-  check_adjoint("breakage_residual by scale", scale, v, total(v_scale, nodes),
-                [&](const Array& x) { return residual(g, weight, x, log_tail); });
-  check_adjoint("breakage_residual by log_tail", log_tail, v, v_tail,
-                [&](const Array& x) { return residual(g, weight, scale, x); });
-  run_op(BreakageResidualBackward<T>{at, v.data(), v_g.data(), nullptr, nullptr, nullptr});
-}
-
-template <typename T, typename RunOp>
 void check_all(const RunOp& run_op) {
   for (int64_t n : {0, 1, 63, 64, 65, 200})
     for (int64_t m : {1, 7, 16, 50})
       for (int64_t d : {1, 2, 4}) check_fourier<T>(run_op, n, d, m, d > 1);
   for (int64_t count : {0, 1, 15, 16, 17, 1000})
     for (int a = 0; a < kNumActivations; ++a) check_activation<T>(run_op, count, static_cast<Activation>(a));
-  for (int64_t nodes : {1, 2, 15, 16, 17, 255, 256, 257, 600})
-    for (int64_t times : {0, 1, 3}) check_breakage<T>(run_op, times, nodes, times == 3);
   check_residuals<2, T>(run_op);
   check_residuals<3, T>(run_op);
 }

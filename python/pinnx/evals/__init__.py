@@ -17,7 +17,15 @@ from pinnx.evals.evaluation import Evaluation, evaluate, measure, periodic_error
 from pinnx.evals.exact import Beltrami, BurgersVortex, ExactFlow, Kovasznay, Poiseuille, TaylorGreen
 from pinnx.evals.exact_breakage import BREAKAGE_CASES, ExactBreakage
 from pinnx.evals.fields_apart import Apart, apart, energy_spectrum, resolved_wavenumber
-from pinnx.evals.forces import box_force, circle_force, scattered_flow, wall_shear
+from pinnx.evals.forces import (
+    box_force,
+    circle_force,
+    recirculation_length,
+    scattered_flow,
+    separation_angles,
+    wall_force,
+    wall_shear,
+)
 from pinnx.evals.gates import GATES, Gate
 from pinnx.evals.physics import ConservationChecker
 from pinnx.evals.settling import last_change
@@ -51,15 +59,18 @@ __all__ = [
     "last_change",
     "measure",
     "periodic_error",
+    "recirculation_length",
     "relative_l2",
     "relative_l2_per_frame",
     "relative_l2_up_to_constant",
     "residual_estimate",
     "resolved_wavenumber",
     "scattered_flow",
+    "separation_angles",
     "verify",
     "verify_budgets",
     "verify_numerical_stability",
+    "wall_force",
     "wall_shear",
     "worst_component",
 ]

@@ -5,6 +5,8 @@
     force       F = integral over the wall of sigma n ds
               = -integral over a box around it of [u (u . n) - sigma n] ds,   n out of the box; a steady flow
     drag, lift  C_D = 2 F_x / (U^2 D),  C_L = 2 F_y / (U^2 D)
+    separation  where the wall shear along the wall changes its sign between front and rear
+    recirculation  how far behind a body the flow runs backwards
 
 The two forms agree where the flow conserves momentum in between: their difference is a check of the flow that needs no
 reference. Source: G. K. Batchelor, "An Introduction to Fluid Dynamics", Cambridge 1967, sections 3.3 and 5.11.
@@ -21,11 +23,21 @@ from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
 
-__all__ = ["FlowAt", "box_force", "circle_force", "scattered_flow", "wall_shear"]
+__all__ = [
+    "FlowAt",
+    "box_force",
+    "circle_force",
+    "recirculation_length",
+    "scattered_flow",
+    "separation_angles",
+    "wall_force",
+    "wall_shear",
+]
 
 Array = NDArray[np.float64]
 # Places [n, 2] -> velocity [n, 2], pressure [n], gradient [n, 2, 2] with [.., i, j] = d u_i / d x_j.
 FlowAt = Callable[[Array], tuple[Array, Array, Array]]
+EDGE = 5.0  # degrees next to the stagnation points, where the shear changes its sign without a separation
 NEIGHBOURS = 30  # of a quadratic fit, six coefficients: five times as many
 
 
@@ -48,6 +60,59 @@ def circle_force(flow: FlowAt, center: tuple[float, float], radius: float, nu: f
     normals = _circle(count)
     points = np.asarray(center) + radius * normals
     return np.asarray(_traction(flow, points, normals, nu).mean(axis=0) * 2 * np.pi * radius)
+
+
+def wall_force(flow: FlowAt, points: Array, normals: Array, length: float, nu: float) -> Array:
+    """The force on a wall, ``[2]``, length^3 / time^2: the mean of the traction at even points, times the length.
+
+    Args:
+        flow: velocity, pressure and gradient at places.
+        points: [n, 2], the middles of n equal pieces of the wall.
+        normals: [n, 2], of unit length, into the flow.
+        length: of the wall.
+        nu: kinematic viscosity.
+    """
+    return np.asarray(_traction(flow, points, normals, nu).mean(axis=0) * length)
+
+
+def separation_angles(
+    flow: FlowAt, center: tuple[float, float], radius: float, nu: float, *, count: int = 720
+) -> list[float]:
+    """Where a stream along x leaves a circle, in degrees from its rear: the upper side's and the lower side's (< 0).
+
+    Of each side the change of sign of the wall shear that is nearest to the front, of those more than 5 degrees away
+    from front and rear; none where the flow does not separate.
+    """
+    normals = _circle(count)
+    shear = wall_shear(flow, np.asarray(center) + radius * normals, normals, nu)
+    along = shear[:, 1] * normals[:, 0] - shear[:, 0] * normals[:, 1]  # against the clock
+    found = []
+    for side in (1.0, -1.0):
+        angle = np.linspace(EDGE, 180.0 - EDGE, count // 2)
+        turns = 360.0 * np.arange(-count, count + 1) / count
+        values = np.interp(side * angle, turns, np.append(np.tile(along, 2), along[0]))
+        changes = np.flatnonzero(values[:-1] * values[1:] < 0.0)
+        if changes.size:
+            i = int(changes[-1])
+            found.append(side * float(np.interp(0.0, *_rising(values[i : i + 2], angle[i : i + 2]))))
+    return found
+
+
+def recirculation_length(flow: FlowAt, rear: tuple[float, float], end: float, *, count: int = 2000) -> float | None:
+    """How far behind a point on the rear of a body the flow along x runs backwards; None where it does not.
+
+    Args:
+        flow: velocity, pressure and gradient at places.
+        rear: (x, y) of that point.
+        end: the x up to which is looked.
+        count: places on the line between.
+    """
+    x = np.linspace(rear[0], end, count + 1)[1:]
+    u = flow(np.stack([x, np.full(count, rear[1])], axis=1))[0][:, 0]
+    if not u[0] < 0.0 or not (u > 0.0).any():
+        return None
+    i = int(np.argmax(u > 0.0))
+    return float(np.interp(0.0, u[i - 1 : i + 1], x[i - 1 : i + 1]) - rear[0])
 
 
 def box_force(
@@ -113,3 +178,7 @@ def _traction(flow: FlowAt, points: Array, normals: Array, nu: float) -> Array:
 def _circle(count: int) -> Array:
     angle = 2 * np.pi * np.arange(count) / count
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _rising(values: Array, angles: Array) -> tuple[Array, Array]:
+    return (values, angles) if values[0] < values[1] else (values[::-1], angles[::-1])

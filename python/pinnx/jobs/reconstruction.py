@@ -20,7 +20,8 @@ from rich.console import Console
 from pinnx.config import Config, dump_config, load_config
 from pinnx.config.breakage_section import Breakage
 from pinnx.errors import PinnxError
-from pinnx.jobs.beside_norms import beside_norms, body_forces
+from pinnx.jobs.beside_norms import beside_norms
+from pinnx.jobs.body_forces import body_forces
 from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
 from pinnx.jobs.error_estimates import error_estimates

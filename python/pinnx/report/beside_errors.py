@@ -27,12 +27,25 @@ def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
         box = f" ({number(body['drag_of_box'])} from a box around it)" if "drag_of_box" in body else ""
         yield (
             f"The body at ({_place(body['center'])}) has a drag coefficient of {number(body['drag'])}{box} and a lift "
-            f"coefficient of {number(body['lift'])}."
+            f"coefficient of {number(body['lift'])}.{_wall(body)}"
         )
     estimates = metrics.get("error_estimates") or {}
     if estimates:
         listed = ", ".join(f"{percent(value)} ({name})" for name, value in estimates.items() if value is not None)
         yield f"Estimates of the error of the velocity that use no reference, none of them a bound: {listed}."
+
+
+def _wall(body: Mapping[str, Any]) -> str:
+    """The wall shear of a body, where the flow leaves it, and how far behind it runs backwards."""
+    said = ""
+    if body.get("wall_shear") is not None:
+        said += f" Its largest wall shear is {number(body['wall_shear'])} U^2."
+    if body.get("separation_angles"):
+        angles = " and ".join(f"{angle:.3g}\N{DEGREE SIGN}" for angle in body["separation_angles"])
+        said += f" The flow leaves it at {angles} from its rear."
+    if body.get("recirculation_length") is not None:
+        said += f" Behind it the flow runs backwards over {number(body['recirculation_length'])} of its size."
+    return said
 
 
 def _place(place: list[float]) -> str:

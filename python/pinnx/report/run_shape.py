@@ -70,9 +70,13 @@ class _BesideNorms(_Loose):
 
 
 class _Force(_Loose):
+    name: StrictStr = ""
     center: list[float]
     drag: float
     lift: float
+    wall_shear: Number = None
+    recirculation_length: Number = None
+    separation_angles: list[float] | None = None
 
 
 class RunMetrics(_Loose):

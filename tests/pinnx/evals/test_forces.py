@@ -8,7 +8,16 @@ from flow_cases import DATA, needs_data
 
 from pinnx.errors import PinnxError
 from pinnx.evals import Poiseuille
-from pinnx.evals.forces import FlowAt, box_force, circle_force, scattered_flow, wall_shear
+from pinnx.evals.forces import (
+    FlowAt,
+    box_force,
+    circle_force,
+    recirculation_length,
+    scattered_flow,
+    separation_angles,
+    wall_force,
+    wall_shear,
+)
 
 NU = 0.1
 
@@ -81,3 +90,36 @@ def test_the_drag_of_the_cylinder_is_that_of_the_literature(cylinder: tuple[Flow
     )
     other = 2 * circle_force(flow, (0.0, 0.0), 0.5, 2 * nu)[0]
     assert other > 1.2 * drag, "with twice the viscosity wall and box disagree"
+
+
+def test_separation_and_recirculation_of_a_made_flow() -> None:
+    """Next to a circle u = (r - a) g(angle) along it: the shear is nu g, which changes its sign where g does."""
+
+    def made(leaves: float, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x, y = points.T
+        r, angle = np.hypot(x, y), np.arctan2(y, x)
+        g = -np.sin(angle) * (np.cos(np.deg2rad(leaves)) - np.cos(angle)) * (1.0 if leaves else -1.0)
+        along = np.stack([-y, x], axis=1) / r[:, None]
+        away = np.stack([x, y], axis=1) / r[:, None]
+        velocity = ((r - 1.0) * g)[:, None] * along
+        velocity[:, 0] += np.where(np.abs(y) < 1e-9, (x - 2.5) * (x > 1.0), 0.0)
+        return velocity, 0.0 * x, np.einsum("n,ni,nj->nij", g, along, away)
+
+    upper, lower = separation_angles(lambda points: made(53.0, points), (0.0, 0.0), 1.0, NU)
+    assert (upper, lower) == pytest.approx((53.0, -53.0), abs=0.05)
+    assert separation_angles(lambda points: made(0.0, points), (0.0, 0.0), 1.0, NU) == []
+    assert recirculation_length(lambda points: made(53.0, points), (1.0, 0.0), 9.0) == pytest.approx(1.5, abs=1e-3)
+    assert recirculation_length(lambda points: made(53.0, points), (3.0, 0.0), 9.0) is None, "nothing runs backwards"
+    assert recirculation_length(lambda points: made(53.0, points), (1.0, 0.0), 2.0) is None, "it does not end there"
+
+
+@needs_data
+def test_the_wake_of_the_cylinder_is_that_of_the_literature(cylinder: tuple[FlowAt, float]) -> None:
+    """Dennis and Chang (1970) in an unbounded stream: 2.345 D and 53.8 degrees; walls 6 D away shorten the wake."""
+    flow, nu = cylinder
+    assert recirculation_length(flow, (0.5, 0.0), 8.0) == pytest.approx(2.345, rel=0.06)
+    assert [abs(angle) for angle in separation_angles(flow, (0.0, 0.0), 0.5, nu)] == pytest.approx([53.8] * 2, abs=1.5)
+    angle = 2 * np.pi * (np.arange(256) + 0.5) / 256
+    normals = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    whole = wall_force(flow, 0.5 * normals, normals, np.pi, nu)
+    assert whole == pytest.approx(circle_force(flow, (0.0, 0.0), 0.5, nu), abs=1e-3)

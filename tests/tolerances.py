@@ -252,3 +252,6 @@ FOUND_KINETICS = 0.02
 # pinnx.physics: births at single points by 120 Gauss points in pieces that grow, over G and B: measured 6e-6 in case 2
 # over 2,000 points, 3e-7 and below in the others.
 POINTWISE_BIRTHS = 1e-5
+
+# pinnx.evals: curves and diameters of 505 volumes, linear in ln v between them; measured 5e-5 and 1.2e-4.
+TABULATED_SIZES = 3e-4

@@ -1,8 +1,8 @@
 """A breakage run: what the driver of runs (`reconstruction`) asks of it, and the files that it leaves.
 
-fields.h5: v [m], t [T]; f [T, m] and reference/f, delta [T], reference/moments [T, 4]; curve/t [r] with curve/moments
-[r, 4] of the network; residual/breakage [r, s] at these times and volumes residual/v; measured/t, v, f [k] where sizes
-were measured.
+fields.h5: v [m], t [T]; f [T, m] and reference/f, delta [T], reference/moments [T, 4]; passing [T, m], the share of
+the volume up to v; curve/t [r] with curve/moments [r, 4] of the network; residual/breakage [r, s] at these times and
+volumes residual/v; measured/t, v, f [k] where sizes were measured.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals.breakage import ORDERS, SizeTable, relative_l2_of_sizes, size_table
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.gates import GATES
+from pinnx.evals.tabulated_sizes import as_distributions, diameters
 from pinnx.jobs.breakage_problem import BreakageProblem, breakage_problem
 from pinnx.jobs.breakage_yardstick import Yardstick, fitted_kinetics, yardstick
 from pinnx.jobs.outputs import versions
@@ -232,6 +233,7 @@ def metrics_of(
             f"M{order}": {named_time(t): float(result.table.moments[row, order]) for row, t in enumerate(run.times)}
             for order in ORDERS
         },
+        "diameters": _diameters(run, result.table),
         "wall_s": 0.0,
         "train_s": trainer.train_s,
         "steps": trainer.step,
@@ -255,6 +257,15 @@ def metrics_of(
         "forces": [],
         "error_estimates": {},
         "versions": versions(run.model.frequencies.device),
+    }
+
+
+def _diameters(run: BreakageProblem, table: SizeTable) -> dict[str, dict[str, float | None]]:
+    """d10, d50, d90, d32 -> time -> of the network; None below the smallest volume."""
+    found = diameters(as_distributions(table, run.model.kinetics, run.case.delta_at))
+    return {
+        name: {named_time(t): float(d) if np.isfinite(d) else None for t, d in zip(run.times, of, strict=True)}
+        for name, of in found.items()
     }
 
 
@@ -313,6 +324,7 @@ def stored_sizes(run: BreakageProblem, result: BreakageResult) -> dict[str, Arra
         "t": table.times,
         "f": table.f,
         "delta": table.delta,
+        "passing": as_distributions(table, run.model.kinetics, run.case.delta_at).below(table.v),
         "reference/f": np.array([beside.reference(table.v, time) for time in times]),
         "reference/moments": np.array([[beside.moments(order, time) for order in ORDERS] for time in times]),
         "curve/t": t,

@@ -19,7 +19,7 @@ from pinnx.jobs.breakage_problem import breakage_problem
 from pinnx.jobs.breakage_run import breakage_guard, found_numbers, judged, stored_sizes
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.breakage_model import BreakageModel
-from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_residual_map, draw_sizes
+from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes
 from pinnx.report.curves import draw_loss
 from pinnx.train.hooks import Hook, LoggedStep
 
@@ -71,9 +71,10 @@ class CaseResult:
 
     @cached_property
     def figures(self) -> dict[str, Any]:
-        """Figures of matplotlib: sizes, moments, residual, loss."""
+        """Figures of matplotlib: sizes, passing, moments, residual, loss."""
         return {
             "sizes": draw_sizes(self.sizes).figure,
+            "passing": draw_passing(self.sizes).figure,
             "moments": draw_moments(self.sizes).figure,
             "residual": draw_residual_map(self.sizes).figure,
             "loss": draw_loss(self.history).figure,

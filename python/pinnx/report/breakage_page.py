@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 
 from pinnx.errors import damage_named
-from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_residual_map, draw_sizes
+from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes
 from pinnx.report.curves import draw_found, draw_loss, draw_performance, draw_physics
-from pinnx.report.formatting import Html, duration, number, percent, tag
+from pinnx.report.formatting import Html, duration, number, percent, table, tag
 from pinnx.report.frame import Figures, folded, html_page, notes, passed, section, tile
 from pinnx.report.run_data import Run
 from pinnx.report.tables import checks_table, datum, errors_table, facts_table
@@ -53,7 +53,11 @@ def breakage_page(run: Run, fields: Path) -> str:
             tag("ul", *(tag("li", str(item)) for item in run.metrics.get("equations") or ())),
             notes(run.metrics),
         ),
-        section("The result", figures.show(draw_sizes(sizes)), figures.show(draw_moments(sizes))),
+        section(
+            "The result",
+            *(figures.show(draw(sizes)) for draw in (draw_sizes, draw_passing, draw_moments)),
+            _diameters_table(run.metrics.get("diameters") or {}),
+        ),
         section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),
         section("Where and when it is wrong", figures.show(draw_residual_map(sizes))),
         section(
@@ -66,6 +70,13 @@ def breakage_page(run: Run, fields: Path) -> str:
         ),
         section("How to repeat this run", folded("Configuration", tag("pre", run.config_text))),
     )
+
+
+def _diameters_table(diameters: Mapping[str, Mapping[str, float | None]]) -> Html:
+    """d10, d50, d90 and d32 at the reported times."""
+    times = list(next(iter(diameters.values()), {}))
+    rows = [(time, *(datum(of[time]) for of in diameters.values())) for time in times]
+    return table("Diameters of spheres, in the unit of length of the volumes", ("", *diameters), rows)
 
 
 def _headline(errors: Mapping[str, float], sizes: SizeFields) -> str:

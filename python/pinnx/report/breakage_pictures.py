@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pinnx.report.formatting import number, percent
 from pinnx.report.panels import CURVES, ERROR_MAP, GRAY, INK, Picture, add_colorbar, new_figure, style_curves
 
-__all__ = ["SizeFields", "draw_moments", "draw_residual_map", "draw_sizes"]
+__all__ = ["SizeFields", "draw_moments", "draw_passing", "draw_residual_map", "draw_sizes"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ class SizeFields:
         v: [m] volumes.
         times: [T].
         f: [T, m].
+        passing: [T, m], the share of the volume in particles up to v.
         reference: [T, m].
         reference_name: in words.
         curve_times: [r].
@@ -43,6 +44,7 @@ class SizeFields:
     v: Array
     times: Array
     f: Array
+    passing: Array
     reference: Array
     reference_name: str
     curve_times: Array
@@ -55,17 +57,21 @@ class SizeFields:
     @classmethod
     def read(cls, file: Mapping[str, Any], reference_name: str) -> SizeFields:
         """From an open file, or from the arrays that go into one."""
-        names = ("v", "t", "f", "reference/f")
-        v, times, f, reference = (np.asarray(file[name], dtype=np.float64) for name in names)
+        names = ("v", "t", "f", "passing", "reference/f")
+        sizes = [np.asarray(file[name], dtype=np.float64) for name in names]
         names = ("curve/t", "curve/moments", "reference/moments", "residual/v", "residual/breakage")
         more = [np.asarray(file[name], dtype=np.float64) for name in names]
         measured = np.column_stack([file[f"measured/{name}"] for name in "tvf"]) if "measured/t" in file else None
-        return cls(v, times, f, reference, reference_name, *more, measured)
+        return cls(*sizes, reference_name, *more, measured)
+
+
+def _panels_of(fields: SizeFields) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, len(fields.times) - 1, _PANELS).round().astype(np.int64))
 
 
 def draw_sizes(fields: SizeFields) -> Picture:
     """f at four of the times, on logarithmic axes, with the reference and what was measured."""
-    chosen = np.unique(np.linspace(0, len(fields.times) - 1, _PANELS).round().astype(int))
+    chosen = _panels_of(fields)
     figure, axes = new_figure((2.4, 2.6), [0.45] * len(chosen), top=0.4)
     for ax, row in zip(axes[0], chosen, strict=True):
         time = fields.times[row]
@@ -97,6 +103,21 @@ def draw_sizes(fields: SizeFields) -> Picture:
         f"Number density at t = {times}: the network (dashed) and {fields.reference_name} (grey), on logarithmic axes. "
         "Curves that fall by more than eight orders of magnitude end there.",
         f"Curves of f over v at t = {times}, network and {fields.reference_name}.",
+    )
+
+
+def draw_passing(fields: SizeFields) -> Picture:
+    """The cumulative curves of the volume at four of the times, over a logarithmic axis."""
+    figure, ((ax,),) = new_figure((6.9, 3.0), [0.9], top=0.15)
+    chosen = _panels_of(fields)
+    for row, (color, line) in zip(chosen, CURVES, strict=False):
+        ax.semilogx(fields.v, 100 * fields.passing[row], ls=line, color=color, label=f"t = {fields.times[row]:g}")
+    style_curves(ax, "volume v", "volume in particles up to v, %")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return Picture(
+        figure,
+        "Cumulative curves of the network: the share of the volume in particles up to v.",
+        f"Rising curves of the share of the volume over v, at {len(chosen)} times.",
     )
 
 

@@ -51,6 +51,7 @@ _ELSEWHERE = {
         "solver_note",
         "versions",
         "descriptions",
+        "diameters",
         "equations",
         "measured",
         "terms",

@@ -59,7 +59,14 @@ def test_a_run_leaves_its_folder(folder: Path) -> None:
     assert checks["mass_drift"] != "passed"  # after 20 steps of a tiny network
     solvers = metrics["baseline"]
     assert max(solvers["Chebyshev collocation"].values()) < 1e-6 < max(solvers["fixed pivot"].values()) < 1e-2
+    for name in ("d10", "d50", "d90", "d32"):
+        assert metrics["diameters"][name]["t = 0"] == pytest.approx((6 / np.pi) ** (1 / 3))
+        assert metrics["diameters"][name]["t = 10"] < 1.0
     with h5py.File(folder / "fields.h5") as file:
+        passing = file["passing"][()]
+        assert passing[0, -2] == pytest.approx(0.0, abs=1e-9)  # all particles are as large as the first
+        assert (np.diff(passing, axis=1) >= -1e-12).all()
+        assert passing[1, -2] > 0.9
         v, f, reference = file["v"][()], file["f"][()], file["reference/f"][()]
         exact = BREAKAGE_CASES["case3"].formula(v, file["t"][()][:, None])
         np.testing.assert_allclose(reference, exact, rtol=1e-12)
@@ -71,10 +78,17 @@ def test_a_run_leaves_its_folder(folder: Path) -> None:
 
 def test_the_report_has_pictures_and_the_classical_solvers(folder: Path) -> None:
     page = (folder / "report.html").read_text()
-    for words in ("Number density at t = 0", "Moments, the integrals", "Residual of the balance", "fixed pivot"):
+    for words in (
+        "Number density at t = 0",
+        "Moments, the integrals",
+        "Cumulative curves",
+        "Residual of the balance",
+        "fixed pivot",
+    ):
         assert words in page
     assert "answer to believe" in page
-    assert page.count("<img") == 6
+    assert page.count("<img") == 7
+    assert "Diameters of spheres" in page
 
 
 def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(
@@ -164,7 +178,7 @@ def test_run_case_gives_what_it_says() -> None:
     assert list(found.errors) == [20.0, 200.0, 2000.0]
     assert found.moments["M1"].shape == found.moments["t"].shape == (4,)
     assert found.timings["steps_per_s"] > 0
-    assert set(found.figures) == {"sizes", "moments", "residual", "loss"}
+    assert set(found.figures) == {"sizes", "passing", "moments", "residual", "loss"}
     f = found.predict([0.1, 0.2, 1.2], [20.0, 20.0, 20.0])
     assert (f[:2] > 0).all()
     assert f[2] == 0.0

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Kinetics
 
-__all__ = ["SizeDistributions", "SizeGrid", "diameter", "volume"]
+__all__ = ["SizeAxis", "SizeDistributions", "SizeGrid", "diameter", "volume"]
 
 Array = NDArray[np.float64]
 
@@ -30,8 +30,8 @@ def volume(d: ArrayLike) -> Array:
     return np.pi / 6 * np.asarray(d, dtype=np.float64) ** 3
 
 
-class SizeGrid(Protocol):
-    """Where sizes are discrete: `ChebyshevGrid`, `PivotGrid`. One that is ``closed`` holds what is below low, too."""
+class SizeAxis(Protocol):
+    """Where sizes are known. An axis that is ``closed`` holds what is below low, too."""
 
     v: Array
     weights: Array
@@ -40,23 +40,27 @@ class SizeGrid(Protocol):
     @property
     def low(self) -> float: ...
 
+    def interpolate(self, f: Array, v: Array) -> Array: ...
+
+    def above(self, g: Array, v: Array) -> Array: ...
+
+
+class SizeGrid(SizeAxis, Protocol):
+    """Where the balance is solved: `ChebyshevGrid`, `PivotGrid`."""
+
     def finer(self) -> SizeGrid: ...
 
     def sample(self, f: Callable[[Array], Array]) -> Array: ...
 
     def matrix(self, kinetics: Kinetics, delta_at: float | None = None) -> Array: ...
 
-    def interpolate(self, f: Array, v: Array) -> Array: ...
-
-    def above(self, g: Array, v: Array) -> Array: ...
-
 
 @dataclass(frozen=True, eq=False)
 class SizeDistributions:
-    """The solution of the breakage equation at some times.
+    """Size distributions at some times: a solution of the breakage equation, by a solver or a network.
 
     Args:
-        grid: its sizes.
+        grid: their sizes.
         kinetics: rate and daughters.
         times: [T] rising.
         f: [T, n] number density in v, its continuous part.
@@ -64,7 +68,7 @@ class SizeDistributions:
         delta_at: that volume, or None.
     """
 
-    grid: SizeGrid
+    grid: SizeAxis
     kinetics: Kinetics
     times: Array
     f: Array

@@ -292,8 +292,8 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["boundaries=[3]"],
-            "boundaries.0: expected a section with the keys where, u, v, w, p, condition, speed, slopes, weight, flux, "
-            "got 3",
+            "boundaries.0: expected a section with the keys where, u, v, w, p, condition, speed, slopes, weight, "
+            "until, flux, got 3",
         ),
         (
             ["boundaries=[{u: 1}]"],

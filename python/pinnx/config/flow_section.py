@@ -13,6 +13,7 @@ from pydantic import model_validator
 from pinnx.config.kinds import (
     Condition,
     Formula,
+    Inner,
     Interval,
     NonNegative,
     Number,
@@ -176,6 +177,9 @@ class Boundary(Section):
     slopes: Slopes = setting(Slopes(), "slopes of fields along the normal out of the flow (Neumann)")
     weight: NonNegative = setting(
         1.0, "factor of the squares of u, v, w, p here; below 1: known roughly, such as a free stream near a body"
+    )
+    until: Inner | None = setting(
+        None, "share of train.steps at which that factor has fallen, linearly, to nothing; null = it stays"
     )
     flux: Number | None = setting(
         None, "volume flux through a side or section, along its axis; in the plane per depth", "length^2/time"

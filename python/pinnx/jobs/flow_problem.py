@@ -111,6 +111,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
                 scales=field_scales,
                 check_radius=radius or 0.0,
                 sampling=sampling,
+                steps=train.steps,
             )
         )
     given: dict[str, Any] = {"scales": case.scales, "seed": train.seed}

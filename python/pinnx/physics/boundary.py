@@ -48,6 +48,7 @@ class BoundaryCondition:
         bounds: axis name -> (low, high) of the domain; "t" where the flow has times.
         stream: separates the random points of several conditions; 0 is the interior's.
         weight: of its squares in the loss; below 1 for values that are known roughly.
+        until: share of a training's steps at which that weight has fallen, linearly, to nothing; None: it stays.
 
     Raises:
         PinnxError: nothing is prescribed, a component or a coordinate that the domain does not
@@ -59,6 +60,7 @@ class BoundaryCondition:
     bounds: Bounds
     stream: int = FIRST_STREAM
     weight: float = 1.0
+    until: float | None = None
     _formulas: Mapping[str, Expression | float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,11 @@ class BoundaryCondition:
         object.__setattr__(self, "_formulas", formulas)
         # Formulas are tried at two points at least, so that a wrong one fails now, not in step 1.
         self.targets(self.validation_points(2))
+
+    @property
+    def rough(self) -> bool:
+        """Whether the values are known roughly: they guide, and no check holds the fields against them."""
+        return self.weight < 1.0 or self.until is not None
 
     @property
     def constant(self) -> bool:
@@ -185,7 +192,16 @@ def boundary_conditions(
             other = entry.get("condition") or entry.get("slopes") or entry.get("flux") is not None
             if other and all(value is None for value in values.values()):
                 continue
-            conditions.append(BoundaryCondition(place, values, bounds, FIRST_STREAM + number, entry.get("weight", 1.0)))
+            conditions.append(
+                BoundaryCondition(
+                    place,
+                    values,
+                    bounds,
+                    FIRST_STREAM + number,
+                    weight=entry.get("weight", 1.0),
+                    until=entry.get("until"),
+                )
+            )
         except PinnxError as error:
             raise PinnxError(f"boundaries.{number}: {error}") from None
     return tuple(conditions)

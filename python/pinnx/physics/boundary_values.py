@@ -3,9 +3,9 @@
     term = sum_ij mask_ij weight_i (field_j(x_i) - value_ij)^2 / sum_ij mask_ij
 
 Fields and values are in units of the fields' scales. Components count one by one: a wall prescribes two velocities, an
-outlet one pressure. The weight is that of the condition. An initial condition is the same
-at points with a time of their own. Rows: the conditions in their order; then the corners where two sides disagree, each
-with the values of the condition that owns it.
+outlet one pressure. The weight is that of the condition, which may fall to nothing in the course of a training. An
+initial condition is the same at points with a time of their own. Rows: the conditions in their order; then the corners
+where two sides disagree, each with the values of the condition that owns it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class BoundaryValues(JetTerm):
         scales: [c], what a field of one is in the user's units.
         check_radius: corners where sides disagree are not checked up to this distance: no field is right there.
         sampling: how points are spread over a place.
+        steps: of the training, for conditions that hold up to a share of them.
 
     Attributes:
         corners: where two sides disagree.
@@ -81,6 +82,7 @@ class BoundaryValues(JetTerm):
         scales: ArrayLike = 1.0,
         check_radius: float = 0.0,
         sampling: Sampling = "uniform",
+        steps: int = 1,
     ) -> None:
         if not conditions:
             raise PinnxError("boundary: expected at least one boundary condition, got none")
@@ -111,6 +113,8 @@ class BoundaryValues(JetTerm):
         self._num_prescribed = float(self._mask.sum())
         weights = np.concatenate([np.full(place.num, place.condition.weight) for place in places])
         self._mask *= np.sqrt(weights)[:, None]
+        lasts = [math.inf if (share := place.condition.until) is None else share * steps for place in places]
+        self._until = np.repeat(lasts, [place.num for place in places])
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
         """Places, dimensionless values, and a mask: the root of the weight where a field is prescribed, else 0.
@@ -123,10 +127,11 @@ class BoundaryValues(JetTerm):
             x[rows] = place.draw(step)
             if not place.condition.constant:
                 values[rows] = place.condition.targets(x[rows])[0] / self.scales
+        left = np.sqrt(np.maximum(0.0, 1.0 - step / self._until))
         # A share draws all points and keeps its own: they are few, and spread over several conditions.
         part = share.rows(self.num_points)
         rows = slice(part.start, part.stop)
-        return {"x": x[rows], "values": values[rows], "mask": self._mask[rows]}
+        return {"x": x[rows], "values": values[rows], "mask": (self._mask * left[:, None])[rows]}
 
     def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
         """The misfit, [n, c], zero where nothing is prescribed."""
@@ -138,13 +143,13 @@ class BoundaryValues(JetTerm):
     def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
         """The largest error of a prescribed field, in units of its scale; NaN where the model gives NaN.
 
-        Conditions of a weight below 1 are left out where there are others: their values are known roughly.
+        Conditions that are known roughly are left out where there are others.
 
         Raises:
             PinnxError: a condition without points away from the corners; nothing would be checked.
         """
         inside, everywhere = [], []
-        certain = [condition for condition in self.conditions if condition.weight >= 1.0]
+        certain = [condition for condition in self.conditions if not condition.rough]
         for condition in certain or self.conditions:
             at = condition.validation_points(CHECK_POINTS)
             away = corner_distance(at, self.corners, tuple(condition.bounds)) > self.check_radius

@@ -119,6 +119,7 @@ class _Condition(_Loose):
     condition: StrictStr | None = None
     speed: Number = None
     weight: Number = None
+    until: Number = None
     slopes: dict[str, Any] | None = None
 
 

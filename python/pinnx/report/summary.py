@@ -186,12 +186,14 @@ def _boundaries(config: Mapping[str, Any], conditions: Sequence[Mapping[str, Any
 def _condition(condition: Mapping[str, Any]) -> str:
     said = [_worded(condition)] if condition.get("condition") else []
     for name, value in condition.items():
-        if name in ("where", "condition", "speed", "slopes", "weight") or value is None:
+        if name in ("where", "condition", "speed", "slopes", "weight", "until") or value is None:
             continue
         said.append(f"{name} = {number(value, 4) if isinstance(value, int | float) else value}")
     slopes = _section(condition, "slopes")
     said += [f"d{name}/dn = {value}" for name, value in slopes.items() if value is not None]
-    rough = " (roughly)" if (condition.get("weight") or 1.0) < 1.0 else ""
+    until = condition.get("until")
+    rough = " (roughly)" if until is None and (condition.get("weight") or 1.0) < 1.0 else ""
+    rough = rough or ("" if until is None else f" (roughly, up to {until:.0%} of the steps)")
     return f"{', '.join(said)} {_location(condition.get('where') or {})}{rough}"
 
 

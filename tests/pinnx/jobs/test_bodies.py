@@ -128,7 +128,7 @@ def test_conditions_by_name_reach_the_loss_and_the_checks(tmp_path: Path) -> Non
     found = []
     for override in (
         *("train.weights.slopes=1", "train.weights.slopes=0", "train.weights.flux=0", "boundaries.3.flux=0.2"),
-        *("boundaries.4.weight=0", "boundaries.2.condition=zero_gradient"),
+        *("boundaries.4.weight=0", "boundaries.4.until=0.5", "boundaries.2.condition=zero_gradient"),
     ):
         config = measured_step(tmp_path, *given, override)
         flow = flow_problem(config, load_case(config))

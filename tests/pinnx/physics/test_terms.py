@@ -255,3 +255,18 @@ def test_nothing_to_check_is_an_error() -> None:
         equations().measure(network(), num_points=0, seed=0)
     with pytest.raises(PinnxError, match="boundary: expected at least one boundary condition, got none"):
         BoundaryValues((), 9, bounds=BOUNDS, seed=0)
+
+
+def test_values_that_guide_fade_and_are_not_checked() -> None:
+    certain = BoundaryCondition(Side("left"), {"u": 1.0}, BOUNDS)
+    guiding = BoundaryCondition(Side("top"), {"u": 3.0}, BOUNDS, weight=0.25, until=0.5)
+    term = BoundaryValues((certain, guiding), 10, bounds=BOUNDS, seed=0, steps=100)
+    for step, weight in ((0, 0.25), (25, 0.125), (50, 0.0), (99, 0.0)):
+        squares = np.square(term.draw(step)["mask"][:, 0])
+        np.testing.assert_allclose(squares[:10], 1.0)
+        np.testing.assert_allclose(squares[10:20], weight, atol=1e-15)
+    (found,) = term.measure(network((1.0, 0.0, 0.0)), **CHECK)
+    assert found.value == 0.0
+    assert "without 1 that are known roughly" in found.note
+    (alone,) = BoundaryValues((guiding,), 10, bounds=BOUNDS, seed=0).measure(network((1.0, 0.0, 0.0)), **CHECK)
+    assert alone.value == pytest.approx(2.0), "a check that found nothing to check would have failed"

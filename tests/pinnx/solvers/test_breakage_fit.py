@@ -28,7 +28,8 @@ from pinnx.solvers.breakage import (
     solve_breakage,
     volume,
 )
-from pinnx.solvers.breakage.kinetics_fit import _Misfit, _Model, _parameters
+from pinnx.solvers.breakage.kinetics_fit import _Misfit, _parameters
+from pinnx.solvers.breakage.observed_sizes import ObservedModel
 
 TIMES = np.array([0.5, 1.0, 2.0, 5.0])
 V = np.geomspace(1e-2, 1.5, 16)
@@ -93,7 +94,7 @@ def test_intervals_hold_where_values_differ_in_noise() -> None:
 def test_a_coarse_grid_refines_itself_until_its_error_is_below_the_noise() -> None:
     """The trap: with 14 nodes the numbers are off by the error of the solver, thousands of times that of the noise."""
     data = measured(0, noise=1e-4)
-    coarse, start = _Model(grid(14), data, falling, None), _parameters(TRUTH, ("s0", "a"))
+    coarse, start = ObservedModel(grid(14), data, falling, None), _parameters(TRUTH, ("s0", "a"))
     misfit = _Misfit(data, TRUTH, ("s0", "a"), np.ones(data.values.shape), relative=True)
     alone = misfit.solve(coarse, start)
     found = fitted(data, grid(14))
@@ -114,7 +115,7 @@ def test_the_jacobian_is_that_of_differences() -> None:
     def start(v: np.ndarray) -> np.ndarray:
         return np.column_stack([np.exp(-v), v * np.exp(-v)])
 
-    model, x = _Model(grid(24), data, start, None), np.append(_parameters(guess, names), [0.9, 0.2])
+    model, x = ObservedModel(grid(24), data, start, None), np.append(_parameters(guess, names), [0.9, 0.2])
     jacobian = misfit.jacobian(model, x)
     for column, unit in zip(jacobian.T, np.eye(len(x)), strict=True):
         ends = [misfit.residual(model, x + sign * 1e-5 * unit) for sign in (1, -1)]
@@ -217,6 +218,10 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a grid above": (lambda: fitted(measured(0), ChebyshevGrid(0.1, 30)), "grid: expected it from 0.01 on or lower"),
     "no start": (lambda: fitted(measured(0), start=None), "fit: expected a start, a delta_at, or both"),
+    "too much volume": (
+        lambda: fitted(MeasuredSizes(TIMES, V, np.full((4, 16), 0.5), "passing"), start=lambda v: 2 * np.exp(-v)),
+        "start: expected a total volume of 1 beside shares of it, got 2",
+    ),
     "no rate": (lambda: fitted(measured(0), guess=Kinetics(0.0)), "guess: expected s0 > 0 where it is unknown"),
     "one size": (
         lambda: fit_kinetics(

@@ -4,7 +4,8 @@ from pinnx.solvers.breakage.chebyshev import ChebyshevGrid
 from pinnx.solvers.breakage.distributions import SizeDistributions, SizeGrid, diameter, volume
 from pinnx.solvers.breakage.evolution import evolve, matrix_gradient, sensitivities, solve_breakage
 from pinnx.solvers.breakage.fixed_pivot import PivotGrid
-from pinnx.solvers.breakage.kinetics_fit import FoundNumber, KineticsFit, MeasuredSizes, fit_kinetics
+from pinnx.solvers.breakage.kinetics_fit import FoundNumber, KineticsFit, fit_kinetics
+from pinnx.solvers.breakage.observed_sizes import MeasuredSizes
 from pinnx.solvers.breakage.sieve_fit import fit_sieves, read_sieves
 
 __all__ = [

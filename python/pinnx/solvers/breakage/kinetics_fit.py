@@ -1,11 +1,11 @@
 """The kinetics of breakage from measured size distributions, with intervals.
 
-    least squares:  sum ((y(unknowns) - y_measured) / sigma)^2,    y = H exp(A t) f_0
+    least squares:  sum ((y(unknowns) - y_measured) / sigma)^2,    y = H exp(A t) f_0   (observed_sizes)
 
-H reads a density or a cumulative curve. Where errors are relative, logarithms take the place of y: far from the answer
-the misfit of small values is flat otherwise. The Jacobian is that of the solver: derivatives of the exponential in the
-directions dA / d unknown. What is measured at t = 0 may be unknown too: coefficients of the start are then fitted with
-the kinetics, and their uncertainty is in the intervals.
+Where errors are relative, logarithms take the place of y: far from the answer the misfit of small values is flat
+otherwise. The Jacobian is that of the solver: derivatives of the exponential in the directions dA / d unknown. What is
+measured at t = 0 may be unknown too: coefficients of the start are then fitted with the kinetics, and their uncertainty
+is in the intervals.
 
 Intervals are those of linear least squares at the end, by Student's t. Each value brings its own residual as a measure
 of its noise (HC3), since shares near 0 and 1 have less of it than others. They hold where the model is right and the
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,9 +29,9 @@ from scipy import optimize, stats
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.solvers.breakage.distributions import SizeGrid
-from pinnx.solvers.breakage.evolution import evolve, sensitivities
+from pinnx.solvers.breakage.observed_sizes import MeasuredSizes, ObservedModel
 
-__all__ = ["FoundNumber", "KineticsFit", "MeasuredSizes", "fit_kinetics"]
+__all__ = ["FoundNumber", "KineticsFit", "fit_kinetics"]
 
 Array = NDArray[np.float64]
 
@@ -53,34 +53,6 @@ FAINT = 1e-8
 LEAST_RATIO = 1e-3
 # What each unknown is in the fit: s0 and c + 1 by their logarithms.
 BOUNDS = {"s0": (-np.inf, np.inf), "a": (-10.0, 10.0), "c": (-7.0, 4.0), "q": (0.0, 50.0)}
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredSizes:
-    """Size distributions as measured.
-
-    Args:
-        times: [T] rising, >= 0.
-        v: [r] volumes, rising.
-        values: [T, r]; NaN where nothing was measured.
-        kind: "density": f(v), of number; "passing": the share of the volume in particles up to v, where the total
-            volume M1 is 1.
-
-    Raises:
-        PinnxError: shapes that do not fit.
-    """
-
-    times: Array
-    v: Array
-    values: Array
-    kind: Literal["density", "passing"] = "density"
-
-    def __post_init__(self) -> None:
-        wanted = (len(self.times), len(self.v))
-        if self.values.shape != wanted:
-            raise PinnxError(f"values: expected shape {list(wanted)}, got {list(self.values.shape)}")
-        if self.kind not in ("density", "passing"):
-            raise PinnxError(f"kind: expected density or passing, got {self.kind}")
 
 
 class FoundNumber(NamedTuple):
@@ -148,11 +120,11 @@ def fit_kinetics(
         raise PinnxError(f"unknown: expected names out of {', '.join(BOUNDS)}, each once, got {list(names)}")
     fit = _Misfit(measured, guess, names, np.broadcast_to(sigma, measured.values.shape), relative)
     x = np.append(_parameters(guess, names), coefficients)
-    model = _Model(grid, measured, start, delta_at)
+    model = ObservedModel(grid, measured, start, delta_at)
     for _ in range(REFINEMENTS):
         solved = fit.solve(model, x)
         x, errors = solved.x, fit.errors(solved)
-        finer = _Model(model.grid.finer(), measured, start, delta_at)
+        finer = ObservedModel(model.grid.finer(), measured, start, delta_at)
         change = fit.residual(finer, x) - solved.fun
         step = np.abs(np.linalg.lstsq(solved.jac, change, rcond=None)[0])[: len(names)]
         if (step <= np.maximum(MOVED * errors, EXACT)).all():
@@ -169,59 +141,6 @@ def fit_kinetics(
         f"{np.max(step / errors):.2g} of its interval with {len(model.grid.v)} sizes; begin with a finer grid, "
         "or with edges where the start has kinks"
     )
-
-
-class _Model:
-    """What would be measured, on one grid."""
-
-    def __init__(
-        self,
-        grid: SizeGrid,
-        measured: MeasuredSizes,
-        start: Callable[[Array], Array] | None,
-        delta_at: float | None,
-    ) -> None:
-        if measured.v.min() < grid.low * (1 - 1e-9):
-            raise PinnxError(f"grid: expected it from {measured.v.min():g} on or lower, got {grid.low:g}")
-        if start is None and delta_at is None:
-            raise PinnxError("fit: expected a start, a delta_at, or both")
-        self.grid, self._times, self._delta_at = grid, measured.times, delta_at
-        self._start = np.zeros(len(grid.v)) if start is None else grid.sample(start)
-        delta = np.zeros(len(measured.v))
-        if measured.kind == "density":
-            self._offset, observe = 0.0, grid.interpolate(np.eye(len(grid.v)), measured.v).T
-        else:
-            self._offset, observe = 1.0, -grid.above(np.diag(grid.v), measured.v).T
-            delta = -(delta_at or 0.0) * (measured.v < (delta_at or 0.0))
-        self._observe = observe if delta_at is None else np.column_stack([observe, delta])  # [r, n]
-
-    def predicted(self, kinetics: Kinetics, coefficients: Array) -> Array:
-        """[T, r]."""
-        states = evolve(self.grid.matrix(kinetics, self._delta_at), self._state(coefficients), self._times)
-        return self._offset + states @ self._observe.T
-
-    def slopes(self, kinetics: Kinetics, directions: Sequence[Array], coefficients: Array) -> Array:
-        """Derivatives of what is measured by directions of the matrix, then by coefficients, [p + k, T, r]."""
-        matrix, state = self.grid.matrix(kinetics, self._delta_at), self._state(coefficients)
-        by_matrix = sensitivities(matrix, directions, state, self._times) @ self._observe.T
-        if not len(coefficients):
-            return by_matrix
-        columns = self._start if self._delta_at is None else np.vstack([self._start, np.zeros(len(coefficients))])
-        by_start = np.einsum("tnk,rn->ktr", evolve(matrix, columns, self._times), self._observe)
-        return np.concatenate([by_matrix, by_start])
-
-    def direction(self, names: Sequence[str], number: int, u: Array, guess: Kinetics) -> Array:
-        """The derivative of the matrix by an unknown: a difference, central where the bound of q leaves room."""
-        ahead, behind = u.copy(), u.copy()
-        ahead[number] += STEP
-        behind[number] = max(u[number] - STEP, BOUNDS[names[number]][0])
-        pair = [self.grid.matrix(_moved(guess, names, place), self._delta_at) for place in (ahead, behind)]
-        difference: Array = (pair[0] - pair[1]) / (ahead[number] - behind[number])
-        return difference
-
-    def _state(self, coefficients: Array) -> Array:
-        state = self._start @ coefficients if self._start.ndim == 2 else self._start
-        return state if self._delta_at is None else np.append(state, 1.0)
 
 
 class _Misfit:
@@ -241,7 +160,7 @@ class _Misfit:
         self._guess, self._names, self._relative = guess, names, relative
         self._values, self._sigma = values, sigma
 
-    def residual(self, model: _Model, x: Array) -> Array:
+    def residual(self, model: ObservedModel, x: Array) -> Array:
         found = model.predicted(_moved(self._guess, self._names, x), x[len(self._names) :])
         if not self._relative:
             return ((found - self._values) / self._sigma)[self._known]
@@ -249,16 +168,25 @@ class _Misfit:
         bounded = np.maximum(ratio, LEAST_RATIO)
         return ((np.log(bounded) + (ratio - bounded) / LEAST_RATIO) / self._sigma)[self._known]
 
-    def jacobian(self, model: _Model, x: Array) -> Array:
+    def jacobian(self, model: ObservedModel, x: Array) -> Array:
         u, coefficients = x[: len(self._names)], x[len(self._names) :]
         kinetics = _moved(self._guess, self._names, u)
-        directions = [model.direction(self._names, number, u, self._guess) for number in range(len(u))]
+        directions = [self._direction(model, number, u) for number in range(len(u))]
         slopes = model.slopes(kinetics, directions, coefficients)
         if self._relative:
             slopes = slopes / np.maximum(model.predicted(kinetics, coefficients), LEAST_RATIO * self._values)
         return np.array([(slope / self._sigma)[self._known] for slope in slopes]).T
 
-    def solve(self, model: _Model, x: Array) -> optimize.OptimizeResult:
+    def _direction(self, model: ObservedModel, number: int, u: Array) -> Array:
+        """The derivative of the matrix by an unknown: a difference, central where the bound of q leaves room."""
+        ahead, behind = u.copy(), u.copy()
+        ahead[number] += STEP
+        behind[number] = max(u[number] - STEP, BOUNDS[self._names[number]][0])
+        pair = [model.matrix(_moved(self._guess, self._names, place)) for place in (ahead, behind)]
+        difference: Array = (pair[0] - pair[1]) / (ahead[number] - behind[number])
+        return difference
+
+    def solve(self, model: ObservedModel, x: Array) -> optimize.OptimizeResult:
         free = [(-np.inf, np.inf)] * (len(x) - len(self._names))
         if self.freedom(x) < 1:
             raise PinnxError(f"values: expected more than {len(x)} numbers, got {int(self._known.sum())}")

@@ -26,7 +26,8 @@ from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Kinetics
 from pinnx.solvers.breakage.chebyshev import ChebyshevGrid
 from pinnx.solvers.breakage.distributions import volume
-from pinnx.solvers.breakage.kinetics_fit import KineticsFit, MeasuredSizes, fit_kinetics
+from pinnx.solvers.breakage.kinetics_fit import KineticsFit, fit_kinetics
+from pinnx.solvers.breakage.observed_sizes import MeasuredSizes
 
 __all__ = ["fit_sieves", "read_sieves"]
 

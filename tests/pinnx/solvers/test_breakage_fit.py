@@ -220,7 +220,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "no start": (lambda: fitted(measured(0), start=None), "fit: expected a start, a delta_at, or both"),
     "too much volume": (
         lambda: fitted(MeasuredSizes(TIMES, V, np.full((4, 16), 0.5), "passing"), start=lambda v: 2 * np.exp(-v)),
-        "start: expected a total volume of 1 beside shares of it, got 2",
+        "start: expected a total volume of 1 beside shares of it, got 1.99",
     ),
     "no rate": (lambda: fitted(measured(0), guess=Kinetics(0.0)), "guess: expected s0 > 0 where it is unknown"),
     "one size": (

@@ -10,13 +10,13 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def printed(example: str, pattern: str) -> list[float]:
+def printed(example: str, pattern: str, *, count: int = 11) -> list[float]:
     """The numbers that an example prints in 60 of its 1,000 steps, from the first to the last."""
     command = [sys.executable, "-W", "error", str(EXAMPLES / example), "--steps", "60"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     numbers = [float(number) for number in re.findall(pattern, run.stdout)]
-    assert len(numbers) == 11, run.stdout
+    assert len(numbers) == count, run.stdout
     return numbers
 
 
@@ -37,3 +37,13 @@ def test_heat_equation_learns_the_conductivity() -> None:
     alphas = printed("heat_equation.py", r"alpha (\S+),")
     assert alphas[0] == 0.5
     assert alphas[-1] < 0.7 * alphas[0], alphas
+
+
+def test_breakage_kinetics_are_found_by_least_squares_and_approached_by_the_network() -> None:
+    s0, s0_guess, s0_fit, a, a_guess, a_fit = printed(
+        "breakage_kinetics.py", r"(?:network|guess|least squares) (\S+),", count=6
+    )
+    assert abs(s0 - 1.0) < abs(s0_guess - 1.0)
+    assert a != a_guess
+    assert abs(s0_fit - 1.0) < 0.01
+    assert abs(a_fit - 1.0) < 0.01

@@ -244,7 +244,11 @@ class BreakageTerm(nn.Module):
 
     @torch.no_grad()
     def _residual_sizes(self, model: BreakageModel, x: Array) -> Array:
-        """The size of what the loss averages at pairs (t, v) [n, 2]; pairs of one time share their integrals, [n]."""
+        """The size of the relative residual at pairs (t, v) [n, 2]; pairs of one time share their integrals, [n].
+
+        With a point loss too: a pool that follows f times the residual ended with 1 to 5 times the error, and twice the
+        drift of the mass (four cases, 3,000 steps, adaptive_huber).
+        """
         like = model.frequencies
         times, row = np.unique(x[:, 0], return_inverse=True)
         grid, own = self._at(times), self._at(*x.T)
@@ -258,8 +262,7 @@ class BreakageTerm(nn.Module):
         log_own = model.base(given["log_start"], given["log_v"], given["t"]) + excess
         rows = torch.from_numpy(row).to(like.device)
         birth = torch.exp(_between(born[rows], given["place"]) - log_own)
-        balance = Balance(growth, birth, torch.exp(log_own - log_f.amax(dim=1)[rows]))
-        sizes: Array = balance.squares(self._point_loss).sqrt().double().cpu().numpy()
+        sizes: Array = ((growth - birth) / (1 + birth)).abs().double().cpu().numpy()
         return sizes
 
     @torch.no_grad()

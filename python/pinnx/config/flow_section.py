@@ -35,6 +35,14 @@ ConditionName = Literal[
 ]
 
 
+class Jump(Section):
+    """By how much the pressure rises over the period of an axis, from its low to its high end; < 0 drives the flow."""
+
+    x: Number | None = setting(None, "over the period in x; null = none", "velocity^2")
+    y: Number | None = setting(None, "over the period in y; null = none", "velocity^2")
+    z: Number | None = setting(None, "over the period in z; null = none", "velocity^2")
+
+
 class Domain(Section):
     """The box in which the equations hold, less bodies; an extent that is null is that of the data."""
 
@@ -44,6 +52,7 @@ class Domain(Section):
     t: Interval | None = setting(None, "extent in time", "time")
     periodic: tuple[AxisName, ...] = setting((), "axes along which the flow is periodic")
 
+    jump: Jump = setting(Jump(), "jumps of the kinematic pressure over periods: a channel that a pressure drives")
     holes: tuple[Hole, ...] = setting((), "bodies in it")
     shape: tuple[Box, ...] = setting(
         (), "boxes of which it consists; what they leave of the box around them is the body named shape; [] = one box"
@@ -53,6 +62,9 @@ class Domain(Section):
     def _each_once(self) -> Domain:
         if len(set(self.periodic)) != len(self.periodic):
             raise ValueError(f"periodic: expected each axis once, got {list(self.periodic)}")
+        for axis in ("x", "y", "z"):
+            if getattr(self.jump, axis) is not None and axis not in self.periodic:
+                raise ValueError(f"jump.{axis}: expected {axis} among domain.periodic, got {list(self.periodic)}")
         names = [hole.label for hole in self.holes] + ["shape"] * bool(self.shape)
         if len(set(names)) != len(names):
             raise ValueError(f"holes: expected a name of its own for each body, got {', '.join(names)}")

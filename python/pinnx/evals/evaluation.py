@@ -64,6 +64,7 @@ def measure(
     bounds: Mapping[str, tuple[float, float]],
     *,
     periodic: Sequence[str] = (),
+    jumps: Mapping[str, float] | None = None,
     num_points: int,
     seed: int,
 ) -> list[Measured]:
@@ -74,6 +75,7 @@ def measure(
         terms: what they should obey.
         bounds: axis name -> (low, high) of the domain, time first.
         periodic: axes along which the fields should be periodic.
+        jumps: axis -> by how much the last field, the pressure, should rise over its period.
         num_points: points at which residuals are measured, none of which the training has seen.
         seed: names the points.
 
@@ -83,7 +85,9 @@ def measure(
     found = [item for term in terms for item in term.measure(model, num_points=num_points, seed=seed)]
     if periodic:
         found.append(
-            Measured("periodic_error_max", periodic_error(model, bounds, periodic, PERIODIC_POINTS, seed=seed))
+            Measured(
+                "periodic_error_max", periodic_error(model, bounds, periodic, PERIODIC_POINTS, seed=seed, jumps=jumps)
+            )
         )
     return found
 
@@ -95,6 +99,7 @@ def periodic_error(
     num_points: int,
     *,
     seed: int,
+    jumps: Mapping[str, float] | None = None,
 ) -> float:
     """The largest difference of a field, in units of its scale, between two points that a period makes one.
 
@@ -104,6 +109,7 @@ def periodic_error(
         axes: the periodic ones, at least one.
         num_points: pairs of points on each pair of sides, >= 1.
         seed: names the points.
+        jumps: as for ``measure``.
 
     Raises:
         PinnxError: no axes or no points; nothing was checked.
@@ -119,5 +125,7 @@ def periodic_error(
         here = uniform_points(low, high, num_points, seed=seed, step=0, stream=PERIODIC_STREAM)
         there = here.copy()
         here[:, column], there[:, column] = bounds[axis]
-        errors.append(np.abs((model.predict(here) - model.predict(there)) / model.field_scales).max())
+        risen = model.predict(there) - model.predict(here)
+        risen[:, -1] -= (jumps or {}).get(axis, 0.0)
+        errors.append(np.abs(risen / model.field_scales).max())
     return float(np.max(errors))  # not max(), which would lose a NaN

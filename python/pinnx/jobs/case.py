@@ -51,6 +51,7 @@ class Case:
         reference: the snapshots, to compare with; None for a CSV file.
         source: where the data came from; "synthetic: ..." for synthetic data.
         periods: axis name -> its period, of the periodic axes.
+        jumps: axis name -> by how much the pressure rises over its period; axes without a jump are missing.
         notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
         solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
         slopes: what is known of slopes at boundaries.
@@ -71,6 +72,7 @@ class Case:
     reference: Snapshots | None
     source: str
     periods: dict[str, float] = field(default_factory=dict)
+    jumps: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     speed: np.ndarray | None = None
     pressure: np.ndarray | None = None
@@ -158,6 +160,7 @@ def make_case(
         reference=reference,
         source=measured.source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
+        jumps={axis: jump for axis, jump in config.domain.jump.model_dump().items() if jump is not None},
         notes=(
             *measured.notes,
             *([noise_note] if noise_note else []),

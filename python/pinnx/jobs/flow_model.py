@@ -17,6 +17,7 @@ from pinnx.models import (
     FourierNetwork,
     HardBoundaries,
     PirateNetwork,
+    PressureRamp,
     Siren,
     factorize_weights,
     random_frequencies,
@@ -49,6 +50,8 @@ def flow_model(
     # The viscosity as it is in each step, with its gradient: the Stokes terms of this field cancel for any of them.
     at_corners = corner_flow(corners, case.bounds, case.scales, lambda: equations.scaled_nu, dtype=dtype)
     field = at_corners if model.corner_flow else None
+    if case.jumps:
+        network = AddedField(network, _ramp(case, dtype))
     if not model.hard_boundaries:
         return network if field is None else AddedField(network, field), ()
     if field is not None:
@@ -60,6 +63,13 @@ def flow_model(
     if not held:
         raise PinnxError("model.hard_boundaries: expected a boundary at a side or a circle, got none; set it to false")
     return HardBoundaries(network, list(held.values())), tuple(held)
+
+
+def _ramp(case: Case, dtype: torch.dtype) -> PressureRamp:
+    """The pressure that falls by ``domain.jump`` over each period."""
+    axes = tuple(case.bounds)
+    slopes = {axes.index(axis): jump / case.periods[axis] / case.scales.force for axis, jump in case.jumps.items()}
+    return PressureRamp(slopes, first_space=axes.index("x"), dim=case.dim, dtype=dtype)
 
 
 def _network(model: Model, case: Case, fields: tuple[str, ...], dtype: torch.dtype) -> FieldModel:

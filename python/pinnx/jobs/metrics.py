@@ -149,6 +149,7 @@ def _at_points(config: Config, case: Case, problem: Problem, num_points: int) ->
         problem.checked,
         case.bounds,
         periodic=tuple(case.periods),
+        jumps=case.jumps,
         num_points=num_points,
         seed=config.train.seed,
     )

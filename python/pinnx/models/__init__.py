@@ -9,6 +9,7 @@ from pinnx.models.fourier_network import FourierNetwork
 from pinnx.models.frequencies import random_frequencies, train_frequencies
 from pinnx.models.hard_boundaries import Circle, HardBoundaries, Held, Plane
 from pinnx.models.pirate_network import PirateNetwork
+from pinnx.models.pressure_ramp import PressureRamp
 from pinnx.models.siren import Siren
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Held",
     "PirateNetwork",
     "Plane",
+    "PressureRamp",
     "Siren",
     "factorize_weights",
     "random_frequencies",

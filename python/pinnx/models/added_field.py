@@ -25,8 +25,8 @@ class FixedField(Protocol):
         """The field and its derivatives at inputs [n, d], as `FieldModel.jet`."""
         ...
 
-    def base_flow(self, x: Tensor) -> Tensor:
-        """Its velocity and the gradient of it, as `pinn_ext.navier_stokes_loss` takes a base flow."""
+    def beside(self, x: Tensor) -> dict[str, Any]:
+        """What a fused loss of the equations at inputs [n, d] takes in its place, by the name of the argument."""
         ...
 
 
@@ -42,7 +42,8 @@ class AddedField(FieldModel):
         scales = {"coordinate_scales": network.coordinate_scales, "field_scales": network.field_scales}
         super().__init__(len(network.origin), len(network.field_scales), origin=network.origin, **scales)
         self.network, self.field = network, field
-        self.thread_invariant, self.fused = network.thread_invariant, network.fused
+        self.thread_invariant = network.thread_invariant
+        self.fused = network.fused and not isinstance(network, AddedField)  # the loss takes one field beside a network
 
     @property
     def frequencies(self) -> Tensor:
@@ -54,7 +55,7 @@ class AddedField(FieldModel):
         return pinn_ext.Jet(self.network.jet(x, spec).data + self.field.jet(x, spec).data, spec)
 
     def equations_loss(self, equations: StatedEquations, x: Tensor, weights: Tensor, **options: Any) -> Any:
-        """As `FieldModel.equations_loss`; a fused loss of the network takes the field as a base flow."""
+        """As `FieldModel.equations_loss`; a fused loss of the network takes the field beside it."""
         if not (self.fused and equations.takes_base_flow):
             return super().equations_loss(equations, x, weights, **options)
-        return equations.network_loss(self.network, x, weights, base=self.field.base_flow(x), **options)
+        return equations.network_loss(self.network, x, weights, **self.field.beside(x), **options)

@@ -146,14 +146,19 @@ class NavierStokes(Equations):
         count: int | None = None,
         with_residual: bool = False,
         base: Tensor | None = None,
+        pressure_gradient: Tensor | None = None,
     ) -> TermLoss:
         """As `Equations.network_loss`; loss and gradients come out of one pass over the points.
 
-        ``base``, [n, 1 + dim, dim], is a Stokes flow that is added, as for `pinn_ext.navier_stokes_loss`. The gradient
+        ``base``, [n, 1 + dim, dim], is a Stokes flow that is added, as for `pinn_ext.navier_stokes_loss`;
+        ``pressure_gradient``, [dim], is that of a pressure that is added. The gradient
         by a force that is learned follows from the residual:
         d loss / d f = -2 weight mean(residual).
         """
         force = self.scaled_forcing
+        known = None if force is None else force.detach()
+        if pressure_gradient is not None:
+            known = -pressure_gradient if known is None else known - pressure_gradient
         total, columns, *residual = pinn_ext.navier_stokes_loss(
             *network.operands(x),
             self.scaled_nu,
@@ -161,7 +166,7 @@ class NavierStokes(Equations):
             activation=network.activation,
             term_weights=weights,
             point_weights=point_weights,
-            forcing=None if force is None else force.detach(),
+            forcing=known,
             base=base,
             count=count,
             return_residual=with_residual or bool(self._force_units),

@@ -153,8 +153,18 @@ def _beside_norms(metrics: dict[str, Any]) -> Iterator[str]:
         box = f", {body['drag_of_box']:.3g} from a box around it" if "drag_of_box" in body else ""
         yield f"drag of the body: {body['drag']:.3g}{box}; lift: {body['lift']:.3g}"
     estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
+    free = metrics["free_sides"]
+    unseen = f"; nothing says whether the sides {', '.join(free)} are right" if free else ""
     if estimates:
-        yield f"estimates of the error without a reference: {estimates}"
+        yield f"estimates of the error without a reference, no bounds: {estimates}{unseen}"
+
+
+def _found_numbers(metrics: dict[str, Any]) -> Iterator[str]:
+    """Each number that the training found, with the estimate and interval that it has, or why it has none."""
+    for name, item in metrics["found"].items():
+        shown = {key: f"{value:.3g}" for key, value in (item["estimate"] or {}).items()}
+        beside = "estimate {value}, interval {low} to {high}".format(**shown) if shown else item["note"]
+        yield f"{name} found: {item['value']:.4g} from the guess {item['guess']:.4g}; {beside}"
 
 
 def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
@@ -163,7 +173,7 @@ def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
         listed = "  ".join(f"{name} {value:.4f}" for name, value in errors.items())
         beside = f"; worst component: {worst['name']} {worst['relative_l2']:.4f}" if worst else ""
         console.print(f"relative L2 error: {listed}{beside}", soft_wrap=True)
-    for line in _beside_norms(metrics):
+    for line in (*_found_numbers(metrics), *_beside_norms(metrics)):
         console.print(line, soft_wrap=True)
     if metrics.get("solver"):
         console.print(metrics["solver_note"], soft_wrap=True)

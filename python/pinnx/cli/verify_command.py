@@ -12,7 +12,7 @@ from pinnx.errors import PinnxError
 
 __all__ = ["add_to"]
 
-KEYS_OF_FILES = ("data.", "flow.nu=", "evals.limits.", "boundaries=", "domain.periodic=")
+KEYS_OF_FILES = ("data.", "flow.nu=", "flow.forcing=", "evals.limits.", "boundaries=", "domain.periodic=")
 
 
 def add_to(commands: Any) -> None:
@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
         help="check the physics of a run or of a file",
         description="Checks the model of a run, or the flow of a file, anew; without an option all checks. The exit "
         "status is 0 where all passed, 1 where one did not, 3 where none failed and one could not be checked.",
-        epilog="Settings are for files: those of the section data, flow.nu, evals.limits, boundaries and "
+        epilog="Settings are for files: those of the section data, flow.nu, flow.forcing, evals.limits, boundaries and "
         "domain.periodic, such as data.arrays.u=U flow.nu=0.01; docs/verification.md explains each check.",
     )
     add = verify.add_argument

@@ -122,10 +122,10 @@ def with_found_sides(config: Config, case: Case) -> Case:
     assert fit is not None
     conditions, notes = list(case.conditions), []
     for side, factor, error in zip(config.solver.unknown, study.a[1:], fit.errors, strict=False):
-        component = "u" if _along(side) == "x" else "v"
+        component, factor = "u" if _along(side) == "x" else "v", float(f"{factor:.6g}")  # formulas are read by people
         for number, condition in enumerate(conditions):
             if str(condition.where) == side and condition.values.get(component) is not None:
-                values = {**condition.values, component: _times(condition.values[component], float(factor))}
+                values = {**condition.values, component: _times(condition.values[component], factor)}
                 conditions[number] = replace(condition, values=values)
         notes.append(
             f"The velocity along the {side} side is {factor:.4g} times the stated one (standard error {error:.1g}): "

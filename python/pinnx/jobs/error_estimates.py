@@ -18,9 +18,10 @@ from pinnx.jobs.case_bodies import in_bodies
 from pinnx.jobs.ensemble import Ensemble
 from pinnx.jobs.held_out import HeldOut
 from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.geometry import SIDES, Side
 from pinnx.train.problem import Problem
 
-__all__ = ["error_estimates", "estimate_from_residual"]
+__all__ = ["error_estimates", "estimate_from_residual", "free_sides"]
 
 POINTS = {2: 63, 3: 23}  # along each axis: one below a power of two times three or less, fast for sine transforms
 FRAMES = 3  # of an unsteady flow: begin, middle, end
@@ -40,6 +41,20 @@ def error_estimates(
         known = np.tile(case.in_flow, case.output.num_frames)
         found["ensemble spread"] = float(np.linalg.norm(deviation[known]) / np.linalg.norm(mean[known]))
     return found
+
+
+def free_sides(case: Case) -> list[str]:
+    """Sides along which not all of the velocity is prescribed: what is wrong there has no residual."""
+    held = {
+        str(condition.where)
+        for condition in case.conditions
+        if isinstance(condition.where, Side) and condition.mask[: case.dim].all()
+    }
+    return [
+        side
+        for side, (axis, _) in SIDES.items()
+        if axis in case.bounds and axis not in case.periods and side not in held
+    ]
 
 
 def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float:

@@ -31,7 +31,7 @@ def verify_flow(
     """The verdicts on the snapshots of a configuration.
 
     Args:
-        config: the section data, the viscosity, the limits, boundaries and domain.periodic are used.
+        config: the section data, the viscosity, the force, the limits, boundaries and domain.periodic are used.
         groups: keys of `GROUPS`; empty: all that arrays can be asked.
         say: takes a word on what is being done.
         corner_radius: points nearer than this to a corner where two sides disagree do not count, units of length.
@@ -74,8 +74,9 @@ def _checks(
     assert snapshots.pressure is not None
     assert nu is not None
     u, v, *w = fields
-    pressure, rest = _shaped(snapshots, snapshots.pressure), {"w": w[0] if w else None}
-    found += _budgets(snapshots, fields, budgets | {"pressure": pressure, "viscosity": nu})
+    pressure, forcing = _shaped(snapshots, snapshots.pressure), config.problem.forcing
+    rest: dict[str, Any] = {"w": w[0] if w else None, "forcing": forcing}
+    found += _budgets(snapshots, fields, budgets | {"pressure": pressure, "viscosity": nu, "forcing": forcing})
     found += checker.verify_momentum_conservation(u, v, pressure, nu, **rest)
     return found + checker.verify_energy_conservation(u, v, pressure, nu, **rest)
 

@@ -49,24 +49,33 @@ def found_numbers(config: Config, case: Case, trainer: Trainer, equations: Navie
     The estimate is where the loss would take the number, ``value``, with an interval from ``low`` to ``high``; None
     where there is none, and ``note`` says why.
     """
-    values = equations.found()
-    if not values:
+    found = _values(config, case, equations)
+    if not found:
         return {}
-    guesses = {f"forcing_{axis}": force for axis, force in zip("xyz", config.problem.forcing or (), strict=False)}
     estimates, note = _estimates(config, trainer)
-    found = {}
     for parameter in dict(equations.named_parameters()):
         name, _ = equations.in_user_units(parameter, 0.0)
         estimate = estimates.get(parameter)
-        found[name] = {
-            "value": values[name],
-            "guess": case.nu if name == "nu" else guesses.get(name, 0.0),
-            "check": "viscosity_settled" if name == "nu" else "forcing_settled",
+        found[name] |= {
             "estimate": estimate
             and {key: equations.in_user_units(parameter, end)[1] for key, end in estimate._asdict().items()},
             "note": "" if estimate else note,
         }
     return found
+
+
+def _values(config: Config, case: Case, equations: NavierStokes) -> dict[str, dict[str, Any]]:
+    """Of each number that was found its ``value``, its first ``guess``, and its ``check``."""
+    guesses = {f"forcing_{axis}": force for axis, force in zip("xyz", config.problem.forcing or (), strict=False)}
+    guesses["nu"] = case.nu
+    return {
+        name: {
+            "value": value,
+            "guess": guesses.get(name, 0.0),
+            "check": "viscosity_settled" if name == "nu" else "forcing_settled",
+        }
+        for name, value in equations.found().items()
+    }
 
 
 def _estimates(config: Config, trainer: Trainer) -> tuple[Mapping[str, Any], str]:
@@ -82,10 +91,11 @@ def _estimates(config: Config, trainer: Trainer) -> tuple[Mapping[str, Any], str
 
 
 def settled(
-    found: Mapping[str, Mapping[str, Any]], history: Mapping[str, NDArray[np.float64]], *, viscous_force: float
+    config: Config, case: Case, equations: NavierStokes, history: Mapping[str, NDArray[np.float64]]
 ) -> list[Measured]:
     """Whether each number has come to rest; of a force relative to nu U / L^2 at least, as one may be zero."""
-    measured = []
+    measured, found = [], _values(config, case, equations)
+    viscous_force = equations.found().get("nu", case.nu) * case.scales.velocity / case.scales.length**2
     for name, item in found.items():
         columns = (history[column] for column in ("step", "lr", name))
         change = last_change(*columns, floor=0.0 if name == "nu" else viscous_force)

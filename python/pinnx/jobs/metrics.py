@@ -65,7 +65,7 @@ def run_metrics(
     nu = equations.found().get("nu", case.nu)
     worst = _worst(case, errors)
     measured = _at_points(config, case, problem, config.evals.points)
-    measured += settled(found, history, viscous_force=nu * case.scales.velocity / case.scales.length**2)
+    measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(errors, worst)
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first

@@ -24,7 +24,7 @@ from pinnx.jobs.beside_norms import beside_norms
 from pinnx.jobs.body_forces import body_forces
 from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
-from pinnx.jobs.error_estimates import error_estimates
+from pinnx.jobs.error_estimates import error_estimates, free_sides
 from pinnx.jobs.flow_model import described
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
@@ -384,6 +384,7 @@ def _finish(run: _Run) -> dict[str, Any]:
     metrics["beside_norms"] = beside_norms(case, evaluation.fields)
     metrics["forces"] = body_forces(case, flow.problem.model, nu)
     metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
+    metrics["free_sides"] = free_sides(case)
     metrics["noise"] = noise_facts(flow.problem)
     warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"])) + noise_lines(metrics["noise"])
     metrics["notes"] += warned

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pinnx.evals.checks import Check
 from pinnx.evals.gates import GATES
-from pinnx.report.formatting import number
+from pinnx.report.formatting import number, plural
 
 __all__ = ["GROUPS", "closing_line", "exit_status", "notes", "of_groups", "unchecked", "verdicts_table"]
 
@@ -53,7 +53,7 @@ def closing_line(checks: list[Check]) -> str:
         mine = [item.label for item in checks if item.status == status]
         if mine:
             parts.append(f"{len(mine)} {status}{'' if status == 'passed' else ': ' + ', '.join(mine)}")
-    return f"Of {len(checks)} checks {'; '.join(parts)}."
+    return f"{plural(len(checks), 'check')}: {'; '.join(parts)}."
 
 
 def notes(checks: list[Check], *, verbose: bool) -> list[str]:

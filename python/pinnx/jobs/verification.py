@@ -19,11 +19,12 @@ from pinnx.config import Config, load_config
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.evals.budgets import verify_budgets
-from pinnx.evals.checks import Check, check
+from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.stability import NumericalStabilityChecker
 from pinnx.jobs.case import Case
 from pinnx.jobs.error_estimates import estimate_from_residual
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.found_numbers import settled
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.metrics import checks_at_points
 from pinnx.jobs.stored_case import stored_case
@@ -32,6 +33,7 @@ from pinnx.jobs.verdicts import GROUPS, of_groups
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.runs.folder import RunFolder
+from pinnx.runs.history import history_columns
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 
@@ -88,6 +90,7 @@ def verify_run(
         say("three dimensions, or a body: the budgets of sub-boxes are not among the checks")
     else:
         found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
+    found += _settled(config, case, flow, folder, trainer.step)
     found += _not_there(found, groups)
     if not groups:
         estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
@@ -124,6 +127,15 @@ def _budgets(config: Config, case: Case, flow: FlowProblem, corner_radius: float
         speed=case.scales.velocity,
         limits=config.evals.limits.model_dump(),
     )
+
+
+def _settled(config: Config, case: Case, flow: FlowProblem, folder: RunFolder, step: int) -> list[Check]:
+    """Whether the numbers that the training finds had come to rest at a step."""
+    if not flow.equations.found():
+        return []
+    history = history_columns(folder.history)
+    until = {name: column[history["step"] <= step] for name, column in history.items()}
+    return verify(settled(config, case, flow.equations, until), limits=config.evals.limits.model_dump())
 
 
 def _case(config: Config, folder: RunFolder, say: Callable[[str], None]) -> Case:

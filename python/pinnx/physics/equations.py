@@ -232,8 +232,8 @@ class EquationTerm:
         for gate, ratio in asked.items():
             median = float(np.median(ratio[away])) if away.any() else math.nan
             if math.isfinite(median):
-                wrong = "" if 0.5 <= median <= 2.0 else ": viscosity, or units"
-                note = f"the fields ask for {median:.3g} times the one used{wrong}"
+                wrong = "" if 0.5 <= median <= 2.0 else "; wrong viscosity or units"
+                note = f"what the fields ask for, over what is used: {median:.3g}{wrong}"
                 found.append(Measured(gate, abs(median - 1.0), note))
             else:
                 found.append(Measured(gate, None, "the fields do not determine it"))

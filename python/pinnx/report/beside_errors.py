@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pinnx.report.formatting import number, percent
+from pinnx.report.formatting import enumeration, number, percent
 
 __all__ = ["beside_errors"]
 
@@ -32,7 +32,14 @@ def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
     estimates = metrics.get("error_estimates") or {}
     if estimates:
         listed = ", ".join(f"{percent(value)} ({name})" for name, value in estimates.items() if value is not None)
-        yield f"Estimates of the error of the velocity that use no reference, none of them a bound: {listed}."
+        free = list(map(str, metrics.get("free_sides") or ()))
+        unseen = (
+            f" The velocity is not prescribed at the sides {enumeration(free)}: what is wrong there has no residual, "
+            "and its estimate may be 30 times too small."
+            if free
+            else ""
+        )
+        yield f"Estimates of the error of the velocity that use no reference, none of them a bound: {listed}.{unseen}"
 
 
 def _wall(body: Mapping[str, Any]) -> str:

@@ -92,6 +92,7 @@ class RunMetrics(_Loose):
     found: dict[str, _Found] | None = None
     held_out: _HeldOut | None = None
     error_estimates: dict[str, Number] | None = None
+    free_sides: list[StrictStr] | None = None
     beside_norms: _BesideNorms | None = None
     forces: list[_Force] | None = None
     ensemble: _Ensemble | None = None

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pinnx.cli import main
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, resume
@@ -52,10 +53,20 @@ def check_of(metrics: dict[str, Any], name: str) -> dict[str, Any]:
     return check
 
 
-def test_a_force_is_found(channel: Channel, tmp_path: Path, no_report: None) -> None:
+def test_a_force_is_found(
+    channel: Channel, tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From five times the truth: 0.1 % off, the interval 1 % wide."""
-    metrics = reconstruct(channel(), tmp_path / "run")
+    channel()
+    assert main(["reconstruct", str(tmp_path / "channel.yaml"), "--out", str(tmp_path / "run")]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     found = metrics["found"]["forcing_x"]
+    shown = {key: f"{value:.3g}" for key, value in found["estimate"].items()}
+    wanted = "forcing_x found: {:.4g} from the guess 4; estimate {value}, interval {low} to {high}"
+    assert wanted.format(found["value"], **shown) in capsys.readouterr().out
+    main(["verify", str(tmp_path / "run"), "--json"])
+    again = {item["name"]: item for item in json.loads(capsys.readouterr().out)}
+    assert again["forcing_settled"] == check_of(metrics, "forcing_settled")
     assert found["value"] == pytest.approx(FORCE, rel=0.02)
     assert (found["guess"], found["check"]) == (4.0, "forcing_settled")
     assert found["estimate"]["low"] < FORCE < found["estimate"]["high"]

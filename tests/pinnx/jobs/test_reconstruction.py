@@ -38,6 +38,7 @@ BESIDE |= {
     "found",
     "held_out",
     "error_estimates",
+    "free_sides",
     "beside_norms",
     "forces",
     "equations",
@@ -320,6 +321,8 @@ def test_estimates_of_the_error_use_no_reference(finished: Finished) -> None:
         csv = name in ("unsteady_csv", "steady_csv")
         assert set(estimates) == {"residual"} | ({"left-out sensors"} if csv else set())
         assert all(0.0 < value < 1e6 for value in estimates.values())
+    assert finished("unsteady_csv")[2]["free_sides"] == ["left", "right", "bottom", "top"]
+    assert finished("steady_grid")[2]["free_sides"] == ["right", "bottom", "top"], "at the top u alone is known"
     assert "Estimates of the error" in (finished("unsteady_csv")[0] / "report.html").read_text()
 
 

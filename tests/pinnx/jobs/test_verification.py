@@ -94,6 +94,17 @@ def test_right_files_pass_and_wrong_ones_fail(verified: Verified, tmp_path: Path
     assert (status, checks[0]["status"]) == (1, "failed")
 
 
+def test_a_flow_that_a_force_drives_needs_it(verified: Verified, tmp_path: Path) -> None:
+    """A force along x is balanced by a pressure that grows along x."""
+    x, y = np.meshgrid(np.linspace(-0.5, 0.5, 49), np.linspace(-0.5, 0.5, 47), indexing="ij")
+    data = stored(tmp_path, p=FLOW.pressure(0.0 * x, x, y) + 2.0 * x)
+    status, _, _ = verified(data, *NAMED, f"flow.nu={FLOW.nu}", "flow.forcing=[2.0,0.0]")
+    assert status == 0
+    status, checks, _ = verified(data, *NAMED, f"flow.nu={FLOW.nu}")
+    failed = {item["name"] for item in checks if item["status"] != "passed"}
+    assert (status, failed) == (1, {"pde_residual_l2", "momentum_balance", "momentum_budget", "energy_budget"})
+
+
 def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -> None:
     status, checks, _ = verified(stored(tmp_path), "data.axes=[x,y]", f"flow.nu={FLOW.nu}")
     unchecked = {item["name"]: item for item in checks if item["status"] == "not checked"}
@@ -218,7 +229,10 @@ def test_a_file_of_a_run_is_named_as_such(
         (("nowhere",), "nowhere: expected a run, a checkpoint or a file, found nothing there"),
         ((".",), ".: expected a run, one of its checkpoints, or a file; there is no config.yaml with it"),
         (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, or a file with boundaries="),
-        (("flow.npz", "train.steps=5"), "override 'train.steps=5': expected one of data., flow.nu=, evals.limits."),
+        (
+            ("flow.npz", "train.steps=5"),
+            "override 'train.steps=5': expected one of data., flow.nu=, flow.forcing=, evals.limits.",
+        ),
         (
             ("flow.npz", "data.pressure_frame=@frame", "data.axes=[x,y]", "data.arrays.p=p"),
             "pressure_frame: no attribute 'frame' in flow.npz",

@@ -129,8 +129,8 @@ def test_a_viscosity_far_off_may_be_the_units() -> None:
         found = equations(nu=nu).measure(network(), num_points=1, seed=3)
         return next(item.note for item in found if item.gate == "viscosity_misfit")
 
-    assert note(1.0) == "the fields ask for 0.668 times the one used"
-    assert note(1e-3) == "the fields ask for 668 times the one used: viscosity, or units"
+    assert note(1.0) == "what the fields ask for, over what is used: 0.668"
+    assert note(1e-3) == "what the fields ask for, over what is used: 668; wrong viscosity or units"
 
 
 def test_boundary_error_is_the_largest_of_the_prescribed() -> None:

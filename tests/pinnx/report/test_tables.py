@@ -123,10 +123,14 @@ def test_what_stands_beside_the_errors_is_said_and_nothing_is_made_up() -> None:
         | {"highest_wavenumber": 60.0},
         "forces": [{"center": [0.0, 0.5], "drag": 1.55, "lift": 0.01, "drag_of_box": 1.56}],
         "error_estimates": {"residual": 0.02},
+        "free_sides": ["left", "right"],
     }
     worst, waves, forces, estimates = beside_errors(metrics)
     assert worst.startswith("The largest error of the velocity is 0.4, at (1, 2.5)")
     assert "Up to a wavenumber of 6 " in waves
     assert "(0, 0.5) has a drag coefficient of 1.55 (1.56 from a box around it)" in forces
-    assert estimates.endswith("none of them a bound: 2\N{NO-BREAK SPACE}% (residual).")
+    assert "none of them a bound: 2\N{NO-BREAK SPACE}% (residual). The velocity is not prescribed at the" in estimates
+    assert "sides left and right" in estimates
+    (*_, closed) = beside_errors(metrics | {"free_sides": []})
+    assert closed.endswith("(residual).")
     assert list(beside_errors({"beside_norms": None, "forces": []})) == []

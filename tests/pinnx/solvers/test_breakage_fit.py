@@ -252,3 +252,26 @@ def test_the_command_prints_what_was_found(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert "--sieves: expected no case, setting or --out beside it" in said
     assert "--find: expected together with --sieves" in said
+
+
+def test_fixed_pivots_and_a_threshold_that_is_known() -> None:
+    """Shares above a threshold, from a start with one unknown factor; both methods find the same."""
+    truth, times, v = Kinetics(1.0, 1.5, threshold=0.3), np.array([0.0, 1.0, 4.0]), np.geomspace(0.4, 3.0, 8)
+
+    def start(at: np.ndarray) -> np.ndarray:
+        return np.exp(-at)[:, None]
+
+    on = ChebyshevGrid(1e-2, 30.0, num_nodes=40, edges=[0.3])
+    passing = solve_breakage(truth, on, times, start=falling).below(v)
+    rng = np.random.default_rng(7)
+    data = MeasuredSizes(times, v, passing + 0.003 * rng.standard_normal(passing.shape), "passing")
+    guess, options = Kinetics(0.5, 1.0, threshold=0.3), {"start": start, "start_guess": [0.9], "relative": False}
+    by_nodes = fitted(data, on, guess, **options)
+    by_pivots = fitted(data, PivotGrid(1e-2, 30.0, num_pivots=160), guess, **options)
+    for name, number in (("s0", 1.0), ("a", 1.5)):
+        value, low, high = by_nodes.found[name]
+        assert abs(value - number) < high - low  # four standard errors
+        assert by_pivots.found[name].value == pytest.approx(by_nodes.found[name].value, abs=0.2 * (high - low))
+    assert by_nodes.start == pytest.approx(by_pivots.start, abs=0.01)
+    assert by_nodes.start == pytest.approx([1.0], abs=0.02)
+    assert by_nodes.kinetics.threshold == 0.3

@@ -267,7 +267,7 @@ def test_fixed_pivots_and_a_threshold_that_is_known() -> None:
     data = MeasuredSizes(times, v, passing + 0.003 * rng.standard_normal(passing.shape), "passing")
     guess, options = Kinetics(0.5, 1.0, threshold=0.3), {"start": start, "start_guess": [0.9], "relative": False}
     by_nodes = fitted(data, on, guess, **options)
-    by_pivots = fitted(data, PivotGrid(1e-2, 30.0, num_pivots=160), guess, **options)
+    by_pivots = fitted(data, PivotGrid(1e-2, 30.0, num_pivots=80), guess, **options)
     for name, number in (("s0", 1.0), ("a", 1.5)):
         value, low, high = by_nodes.found[name]
         assert abs(value - number) < high - low  # four standard errors

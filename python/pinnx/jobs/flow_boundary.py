@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,15 @@ from pinnx.config import Config
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals.boundaries import SAME_PLACE, BoundaryChecker
-from pinnx.evals.checks import Check
+from pinnx.evals.checks import Check, check
 from pinnx.jobs.case_bodies import case_holes
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
+from pinnx.physics.boundary_slopes import Statement, slope_statements
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners
-from pinnx.physics.geometry import Bounds, Circle, PointSet, Side, plane_columns
+from pinnx.physics.expression import Expression
+from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, plane_columns
 from pinnx.physics.outlines import Outline
+from pinnx.physics.section_flux import section_fluxes
 
 __all__ = ["boundary_checks"]
 
@@ -30,7 +34,9 @@ Array = NDArray[np.float64]
 def boundary_checks(
     snapshots: Snapshots, config: Config, jumps: Sequence[Corner], corner_radius: float | None
 ) -> list[Check]:
-    """``boundary_error_max`` of each prescribed component, and ``periodic_error_max``; of all frames the worst.
+    """``boundary_error_max`` of each prescribed component, ``neumann_error_max`` of slopes, and ``periodic_error_max``.
+
+    Of all frames the worst.
 
     Args:
         snapshots: the flow.
@@ -46,14 +52,10 @@ def boundary_checks(
         raise PinnxError(
             "--boundary: expected a run, or a file with boundaries= or domain.periodic= among the settings, got neither"
         )
-    conditions = boundary_conditions(
-        [entry.model_dump() for entry in config.boundaries],
-        snapshots.bounds,
-        points=snapshots.points,
-        times=snapshots.times,
-        index_sets=snapshots.index_sets,
-        holes=case_holes(config, snapshots.bounds),
-    )
+    entries, bounds = [entry.model_dump() for entry in config.boundaries], snapshots.bounds
+    places: dict[str, Any] = {"points": snapshots.points, "times": snapshots.times}
+    places |= {"index_sets": snapshots.index_sets, "holes": case_holes(config, bounds)}
+    conditions = boundary_conditions(entries, bounds, **places)
     inside = snapshots.in_flow
     speed = float(np.linalg.norm(snapshots.velocity[:, inside], axis=2).max())
     checker = BoundaryChecker(points=snapshots.points[inside], speed=speed, limits=config.evals.limits.model_dump())
@@ -66,13 +68,45 @@ def boundary_checks(
         for frame in range(snapshots.num_times):
             at = snapshots.points if snapshots.times is None else _at(snapshots.points, snapshots.times[frame])
             away = corner_distance(at, corners, tuple(snapshots.bounds)) > (corner_radius or 0.0)
-            rows = _on(condition, at, snapshots.bounds) & away & inside
+            rows = _on(condition.where, at, bounds) & away & inside
             for item in _of_frame(snapshots, checker, condition, frame, rows, at):
                 worst[item.part] = max(worst.get(item.part, item), item, key=lambda one: one.value)
         if not worst:
             raise PinnxError(f"boundaries.{number}: expected points of the file on {condition.where}, found none")
         found += worst.values()
+    for statement in slope_statements(entries, bounds, **places):
+        found += _slopes(snapshots, checker, statement)
+    found += [
+        check("section_flux", None, note="of a file no flux is summed", part=str(flux.where))
+        for flux in section_fluxes(entries, bounds, **places)
+    ]
     return found + _periodic(snapshots, config, checker)
+
+
+def _slopes(snapshots: Snapshots, checker: BoundaryChecker, statement: Statement) -> list[Check]:
+    """Slopes along the normal at the file's points, the worst frame of each; other rows are said not to be checked."""
+    slopes: dict[str, Any] = dict(statement.slopes)
+    if statement.condition == "zero_gradient":
+        slopes |= dict.fromkeys(component_names(snapshots.bounds)[:-1], 0.0)
+    elif statement.condition is not None:
+        note = "of a file slopes and zero_gradient alone are checked"
+        return [check("neumann_error_max", None, note=note, part=str(statement))]
+    worst: dict[str, Check] = {}
+    for frame in range(snapshots.num_times):
+        at = snapshots.points if snapshots.times is None else _at(snapshots.points, snapshots.times[frame])
+        rows = _on(statement.where, at, snapshots.bounds) & snapshots.in_flow
+        if not rows.any():
+            raise PinnxError(f"{statement}: expected points of the file there, found none")
+        columns = dict(zip(snapshots.bounds, at[rows].T, strict=True))
+        wanted = {n: s.values(columns) if isinstance(s, Expression) else s for n, s in slopes.items()}
+        normals = np.zeros((int(rows.sum()), snapshots.dim))
+        inward = statement.where.normals(at[rows], snapshots.bounds)
+        normals[:, : inward.shape[1]] = -inward
+        fields = _fields(snapshots, frame)
+        for item in checker.verify_neumann(fields, rows[snapshots.in_flow], wanted, normals=normals):
+            named = replace(item, part=f"{item.part}, {statement}")
+            worst[named.part] = max(worst.get(named.part, named), named, key=lambda one: one.value)
+    return list(worst.values())
 
 
 def _of_frame(
@@ -120,9 +154,9 @@ def _at(points: Array, time: float) -> Array:
     return np.column_stack([np.full(len(points), time), points])
 
 
-def _on(condition: BoundaryCondition, at: Array, bounds: Bounds) -> NDArray[np.bool_]:
-    """Which points [n, D] are on the place of a condition."""
-    where, axes = condition.where, list(bounds)
+def _on(where: Place, at: Array, bounds: Bounds) -> NDArray[np.bool_]:
+    """Which points [n, D] are on a place."""
+    axes = list(bounds)
     longest = max(high - low for axis, (low, high) in bounds.items() if axis != "t")
     if isinstance(where, Side):
         near = np.abs(at[:, axes.index(where.axis)] - where.position(bounds)) <= SAME_PLACE * longest

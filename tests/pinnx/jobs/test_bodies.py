@@ -11,8 +11,9 @@ from flow_files import TINY
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
+from pinnx.jobs.flow_boundary import boundary_checks
 from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.load_case import load_case, load_snapshots
 from pinnx.jobs.reconstruction import reconstruct
 from pinnx.jobs.training import make_trainer
 
@@ -138,3 +139,30 @@ def test_conditions_by_name_reach_the_loss_and_the_checks(tmp_path: Path) -> Non
     text = (tmp_path / "run" / "report.html").read_text()
     assert "no_stress on the right side" in text
     assert "flux = 0.1 through the section at x = 3" in text
+
+
+def test_slopes_of_a_file_are_checked_at_its_own_points(tmp_path: Path) -> None:
+    """The channel 3 y (2 - y): at its outlet nothing changes along x, at the bottom du/dn is -6."""
+    x, y = np.meshgrid(np.linspace(0, 4, 41), np.linspace(0, 2, 21), indexing="ij")
+    np.savez(tmp_path / "flow.npz", x=x[:, 0], y=y[0], u=3 * y * (2 - y), v=0 * x, p=-0.3 * x)
+    stated = """boundaries=[{where: {side: right}, condition: zero_gradient},
+        {where: {side: bottom}, slopes: {u: SLOPE}}, {where: {side: left}, condition: no_stress},
+        {where: {section: {x: 2.0}}, flux: 4.0}]"""
+
+    def verdicts(slope: str) -> dict[tuple[str, str], str]:
+        given = (
+            f"data.path={tmp_path / 'flow.npz'}",
+            "data.arrays.p=p",
+            "flow.nu=0.05",
+            stated.replace("SLOPE", slope),
+        )
+        config = load_config(None, list(given))
+        found = boundary_checks(load_snapshots(config), config, (), None)
+        return {(check.name, check.part): check.status for check in found}
+
+    right, wrong = verdicts("-6.0"), verdicts("-5.0")
+    assert right["neumann_error_max", "u, zero_gradient, right"] == "passed"
+    assert right["neumann_error_max", "u, slopes, bottom"] == "passed"
+    assert wrong["neumann_error_max", "u, slopes, bottom"] == "failed"
+    assert right["neumann_error_max", "no_stress, left"] == "failed", "it was not checked"
+    assert right["section_flux", "section x = 2"] == "failed", "it was not checked"

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -34,7 +35,8 @@ from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.run_guard import run_guard
 from pinnx.jobs.training import make_trainer
-from pinnx.train import Trainer
+from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Trainer
+from pinnx.train.distributed import Apart, train_locally
 from pinnx.train.ranks import OneProcess, Ranks, joined_ranks
 
 CLONE_NEWNET = 0x40000000
@@ -70,6 +72,8 @@ def on_ranks(size: int, work: Callable[[int], Any], **more: str) -> list[int]:
             except PinnxError as error:
                 print(f"rank {rank}: {error}", file=sys.stderr, flush=True)
                 status = 2
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)
@@ -91,6 +95,23 @@ def trained(config: Config, ranks: OneProcess) -> list[float]:
     return numbers_of(trainer)
 
 
+def by_gradient(config: Config, ranks: OneProcess, every: int | None = None) -> list[float]:
+    """Parameters after six steps of plain gradient descent; those of each rank by itself are averaged every so many."""
+    flow = flow_problem(config, load_case(config, ranks=ranks))
+
+    def method(objective: Objective, steps: int) -> FirstOrder:
+        chosen = torch.optim.SGD(objective.parameters, lr=1e-3)
+        return FirstOrder(objective, chosen, torch.optim.lr_scheduler.ConstantLR(chosen, 1.0))
+
+    given = {"weights": flow.weights, "steps": 6, "ranks": ranks if every is None else Apart(ranks)}
+    trainer = DistributedPINNTrainer(flow.problem, [Phase(method)], **given)
+    if every is None:
+        trainer.run()
+    else:
+        train_locally(trainer, ranks, rounds=6 // every, every=every, lr=1.0, momentum=0.0)
+    return numbers_of(trainer)
+
+
 def refusal(work: Callable[[], Any]) -> str:
     try:
         work()
@@ -106,6 +127,9 @@ def trajectories(configs: Mapping[str, Config], folder: Path) -> dict[str, Any]:
         ranks = joined_ranks()
         found = {name: trained(config, ranks) for name, config in configs.items()}
         if size == 2:
+            plain = configs["ntk"]
+            found |= {"gradient": by_gradient(plain, ranks)}
+            found |= {f"local {every}": by_gradient(plain, ranks, every) for every in (1, 2)}
             Ranks.add = OneProcess.add  # type: ignore[method-assign]
             Ranks.before = OneProcess.before  # type: ignore[method-assign]
             found |= {f"{name} alone": refusal(partial(trained, configs[name], ranks)) for name in ("gradnorm", "ntk")}

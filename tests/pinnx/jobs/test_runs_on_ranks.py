@@ -67,6 +67,15 @@ def test_a_strategy_that_each_rank_follows_by_itself_is_noticed(ranks: tuple[dic
             assert said.startswith("step 4: expected the same network on all ranks, got another on rank 1")
 
 
+def test_local_steps_of_one_are_gradient_descent(ranks: tuple[dict[str, Any], str]) -> None:
+    """The mean of steps with the ranks' own gradients is the step with their mean; of two steps it is not."""
+    for rank in ("2-0", "2-1"):
+        found = ranks[0]["trained"][rank]
+        np.testing.assert_allclose(found["local 1"], found["gradient"], rtol=0, atol=SAME)
+        assert np.abs(np.subtract(found["local 2"], found["gradient"])).max() > 1e-6
+        assert found["local 2"] == ranks[0]["trained"]["2-0"]["local 2"]
+
+
 def test_a_killed_rank_ends_the_others_and_the_run_continues_on_any_number(ranks: tuple[dict[str, Any], str]) -> None:
     """Bitwise on as many ranks: that is compared where the runs are made."""
     found, said = ranks[0]["restarts"], ranks[1]

@@ -1,0 +1,287 @@
+"""What a second rank costs and buys on this machine, and what a cluster would make of it.
+
+    python benchmarks/bench_scaling.py [--quick] [--output FILE.json]
+
+    ranks     a step of 2 ranks of one thread each against 1 rank of two threads, at the same points; the goal is 0.9
+    reduce    seconds of one all-reduce (gloo, 2 ranks) by bytes, and the line through them: latency + bytes / bandwidth
+    local     losses after as many steps: one all-reduce per step, and one every H steps (`train_locally`)
+    cluster   weak scaling: t / (t + t_reduce) with the measured step t and NCCL's own model of an all-reduce
+
+Blocks of steps of both kinds alternate, and a ratio is the median of the ratios of one round, so that neighbours slow
+both alike. The ratio of the CPU times of all threads is free of neighbours, and of waiting. Nothing is timed before
+the parameters of both kinds agree in float64 after some steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from harness import Statistics, Timing, WrongResultError
+from results import finish_report, print_rows, start_report, write_json
+from torch import distributed
+
+from pinnx.evals import TaylorGreen
+from pinnx.models import FourierNetwork, random_frequencies
+from pinnx.physics import EquationTerm, MeasuredValues, NavierStokes
+from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Problem
+from pinnx.train.distributed import Apart, train_locally
+from pinnx.train.ranks import ALONE, OneProcess, joined_ranks
+
+CPU = torch.device("cpu")
+GOAL = 0.9
+SAME = 1e-9  # relative, after AGREED steps of Adam in float64
+AGREED = 5
+BOUNDS = {"t": (0.0, 1.0), "x": (0.0, 1.0), "y": (0.0, 1.0)}
+SIZES = [(64, 1024), (128, 4096), (256, 2048)]  # width of four layers, points of a step
+BYTES = [4 << (2 * power) for power in range(12)]  # 4 B to 16 MiB
+# NVIDIA/nccl, src/graph/tuning.cc of commit 01afd20: microseconds and GB/s of an all-reduce by trees with the protocol
+# LL128, on nodes of eight A100 with NVLink; the bandwidth is that of its limit, halved, times its smallest correction.
+GPUS_OF_A_NODE = 8
+BASE_US, NVLINK_US, NETWORK_US, TREE_GB_PER_S = 4.4, 1.2, 8.5, 105.0 / 2 * 0.5
+
+
+def reduce_on_gpus(gpus: int, num_bytes: int) -> float:
+    """Seconds of one all-reduce by NCCL's model."""
+    on_node, nodes = min(gpus, GPUS_OF_A_NODE), max(1, gpus // GPUS_OF_A_NODE)
+    hops = 2 * ((on_node - 1) * NVLINK_US + int(np.log2(nodes)) * NETWORK_US)
+    return (BASE_US + hops) * 1e-6 + num_bytes / (TREE_GB_PER_S * 1e9)
+
+
+def trainer_of(width: int, num_points: int, ranks: OneProcess, dtype: torch.dtype) -> DistributedPINNTrainer:
+    """A training of the Navier-Stokes equations at fresh points, by Adam."""
+    equations = NavierStokes(2, steady=False, nu=0.01)
+    frequencies = random_frequencies((1.0, 1.0, 1.0), 1.0, width // 2, seed=0)
+    network = FourierNetwork(frequencies, 3, width=width, layers=4, seed=1)
+    term = EquationTerm(equations, bounds=BOUNDS, num_points=num_points, seed=0)
+    problem = Problem(network, [term], fields=equations.fields)
+
+    def method(objective: Objective, steps: int) -> FirstOrder:
+        chosen = torch.optim.Adam(objective.parameters, lr=1e-4)
+        return FirstOrder(objective, chosen, torch.optim.lr_scheduler.ConstantLR(chosen, 1.0))
+
+    weights = dict.fromkeys(problem.names, 1.0)
+    return DistributedPINNTrainer(
+        problem, [Phase(method, dtype=dtype)], weights=weights, steps=10**9, ranks=ranks, checkpoint_every=10**9
+    )
+
+
+def unknowns(trainer: DistributedPINNTrainer) -> torch.Tensor:
+    """All parameters, in one piece."""
+    return torch.cat([p.detach().reshape(-1) for p in trainer.problem.parameters()])
+
+
+def require_agreement(shared: torch.Tensor, alone: torch.Tensor) -> None:
+    """Ends a benchmark whose two candidates have not taken the same steps."""
+    error = float(torch.linalg.vector_norm(shared - alone) / torch.linalg.vector_norm(alone))
+    if not error <= SAME:
+        raise WrongResultError(f"2 ranks: expected the parameters of 1 rank to {SAME:g}, got a difference of {error:g}")
+
+
+def alternating(
+    ranks: OneProcess, together: Callable[[], object], alone: Callable[[], object], rounds: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """What all ranks do, and what the first does on two threads while the others wait, by round.
+
+    Returns:
+        Seconds of the clock of both, and of the CPUs of all ranks.
+    """
+    seconds: tuple[list[list[float]], list[list[float]]] = ([[], []], [[], []])
+    for number in range(rounds + 1):
+        for kind, work in enumerate((together, alone)):
+            ranks.leave()
+            torch.set_num_threads(1 + kind)
+            started, spent = time.perf_counter(), time.process_time()
+            if ranks.first or work is together:
+                work()
+            elapsed, used = time.perf_counter() - started, torch.tensor([time.process_time() - spent])
+            ranks.add([used])
+            if number:  # the first round warms up
+                seconds[0][kind].append(elapsed)
+                seconds[1][kind].append(float(used))
+    return seconds
+
+
+def steps_of(trainer: DistributedPINNTrainer, count: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(count):
+            trainer.train_step()
+
+    return run
+
+
+def measure_ranks(ranks: OneProcess, sizes: Sequence[tuple[int, int]], rounds: int, block: int) -> list[dict[str, Any]]:
+    """One row for each size: seconds of a step of both kinds, and the ratio."""
+    rows = []
+    for width, num_points in sizes:
+        pair = [trainer_of(width, num_points, kind, torch.float64) for kind in (ranks, ALONE)]
+        for trainer in pair:
+            steps_of(trainer, AGREED)()
+        require_agreement(unknowns(pair[0]), unknowns(pair[1]))
+        shared, alone = (trainer_of(width, num_points, kind, torch.float32) for kind in (ranks, ALONE))
+        times, spent = alternating(ranks, steps_of(shared, block), steps_of(alone, block), rounds)
+        ratios, of_cpus = ([two / one for one, two in zip(*pair, strict=True)] for pair in (times, spent))
+        rows.append(
+            {
+                "width": width,
+                "points": num_points,
+                "bytes": 4 * (len(unknowns(shared)) + 2 + len(shared.problem.names) + 1),
+                "two_ranks_s": vars(Statistics.of([one / block for one in times[0]])),
+                "two_threads_s": vars(Statistics.of([two / block for two in times[1]])),
+                "ratio": vars(Statistics.of(ratios)),
+                "cpu_ratio": vars(Statistics.of(of_cpus)),
+            }
+        )
+    return rows
+
+
+def measure_reduce(ranks: OneProcess, rounds: int, repeats: int) -> dict[str, Any]:
+    """Seconds of an all-reduce by bytes, and the line through them (least squares of relative errors)."""
+    buffers = [torch.zeros(size // 4) for size in BYTES]
+    samples: list[list[float]] = [[] for _ in buffers]
+    for number in range(rounds + 1):
+        for buffer, own in zip(buffers, samples, strict=True):
+            ranks.leave()
+            started = time.perf_counter()
+            for _ in range(repeats):
+                distributed.all_reduce(buffer)
+            if number:
+                own.append((time.perf_counter() - started) / repeats)
+    seconds = np.array([median(own) for own in samples])
+    columns = np.stack([1.0 / seconds, np.array(BYTES) / seconds], axis=1)
+    latency, per_byte = np.linalg.lstsq(columns, np.ones(len(BYTES)), rcond=None)[0]
+    return {"bytes": BYTES, "s": seconds.tolist(), "latency_s": float(latency), "bytes_per_s": float(1.0 / per_byte)}
+
+
+def flow_trainer(ranks: OneProcess, steps: int, lr: float) -> DistributedPINNTrainer:
+    """Decaying vortices from 200 measured places and the equations, by Adam."""
+    flow, equations = TaylorGreen(nu=0.02, wavenumber=np.pi), NavierStokes(2, steady=False, nu=0.02)
+    network = FourierNetwork(random_frequencies((1.0, 1.0, 1.0), 1.0, 16, seed=0), 3, width=32, layers=3, seed=1)
+    places = np.random.default_rng(0).uniform(size=(200, 3))
+    data = MeasuredValues(places, flow.velocity(*places.T))
+    terms = [EquationTerm(equations, bounds=BOUNDS, num_points=512, seed=0), data]
+    problem = Problem(network, terms, fields=equations.fields)
+
+    def method(objective: Objective, left: int) -> FirstOrder:
+        chosen = torch.optim.Adam(objective.parameters, lr=lr)
+        return FirstOrder(objective, chosen, torch.optim.lr_scheduler.CosineAnnealingLR(chosen, steps))
+
+    weights = {**dict.fromkeys(equations.names, 1.0), "data": 10.0}
+    return DistributedPINNTrainer(
+        problem, [Phase(method)], weights=weights, steps=10**9, ranks=ranks, checkpoint_every=10**9
+    )
+
+
+def flow_loss(trainer: DistributedPINNTrainer) -> float:
+    """The loss at points that no step has drawn, of all ranks together."""
+    with torch.no_grad():
+        return float(trainer.problem.loss(trainer.problem.batch(10**8), trainer.weights.values)[0])
+
+
+def measure_local(ranks: OneProcess, steps: int) -> list[dict[str, float]]:
+    """Losses after as many steps, by the steps between two all-reduces; of three learning rates the best."""
+    torch.set_num_threads(1)
+    rows = []
+    for every in (1, 10, 50):
+        losses = []
+        for lr in (1e-3, 3e-3, 1e-2):
+            trainer = flow_trainer(ranks if every == 1 else Apart(ranks), steps, lr)
+            if every == 1:
+                steps_of(trainer, steps)()
+            else:
+                train_locally(trainer, ranks, rounds=steps // every, every=every)
+            losses.append(flow_loss(trainer))
+        rows.append({"every": every, "loss": min(losses)})
+    return rows
+
+
+def cluster_rows(step_s: Sequence[float], num_bytes: int) -> list[dict[str, float]]:
+    """Efficiencies of weak scaling, t / (t + t_reduce), by GPUs and seconds of a step."""
+    return [
+        {
+            "gpus": gpus,
+            "reduce_s": reduce_on_gpus(gpus, num_bytes),
+            **{f"{t:g}": t / (t + reduce_on_gpus(gpus, num_bytes)) for t in step_s},
+        }
+        for gpus in (8, 64, 512, 1024)
+    ]
+
+
+def work(quick: bool) -> dict[str, Any]:
+    """What both ranks do; the first one has the numbers of both."""
+    ranks = joined_ranks()
+    sizes, rounds, block = ([(16, 64)], 2, 2) if quick else (SIZES, 15, 4)
+    found: dict[str, Any] = {"ranks": measure_ranks(ranks, sizes, rounds, block)}
+    found["reduce"] = measure_reduce(ranks, 2 if quick else 15, 2 if quick else 10)
+    found["local"] = measure_local(ranks, 50 if quick else 600)
+    largest = found["ranks"][-1]["bytes"]
+    found["cluster"] = {"bytes": largest, "rows": cluster_rows([1e-4, 3e-4, 1e-3, 3e-3], largest)}
+    ranks.leave()
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the tables; returns 1 where the goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tiny network, two rounds")
+    parser.add_argument("--output", type=Path, help="JSON")
+    options = parser.parse_args(arguments)
+    if os.environ.get("RANK") == "1":
+        work(options.quick)
+        return 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "2"}
+    report = start_report("scaling", Path(__file__).name, CPU, torch.float32, Timing(), quick=options.quick)
+    words = [sys.executable, __file__, *(["--quick"] if options.quick else [])]
+    other = subprocess.Popen(words, env=os.environ | {"RANK": "1"})
+    try:
+        report.extra = work(options.quick)
+        other.wait(timeout=60)
+    finally:
+        other.kill()
+    finish_report(report, CPU, torch.float32)
+    show(report.extra)
+    if options.output is not None:
+        write_json(report, options.output)
+    return int(any(row["ratio"]["median"] < GOAL for row in report.extra["ranks"]) and not options.quick)
+
+
+def show(found: dict[str, Any]) -> None:
+    """The tables on the terminal."""
+    rows = [
+        (
+            f"{row['width']} wide, {row['points']} points",
+            *(f"{1e3 * row[kind]['median']:.2f}" for kind in ("two_ranks_s", "two_threads_s")),
+            f"{row['ratio']['median']:.2f}",
+            f"{row['ratio']['q25']:.2f}-{row['ratio']['q75']:.2f}",
+            f"{row['cpu_ratio']['median']:.2f}",
+        )
+        for row in found["ranks"]
+    ]
+    print_rows(("step", "2 ranks, ms", "2 threads, ms", f"ratio (goal {GOAL})", "quartiles", "of CPU times"), rows)
+    line = found["reduce"]
+    print(f"all-reduce of 2 ranks: {1e6 * line['latency_s']:.0f} us + bytes / {line['bytes_per_s'] / 1e9:.2f} GB/s")
+    for row in found["local"]:
+        print(f"an all-reduce every {row['every']} steps: loss {row['loss']:.3g}")
+    table = [
+        (str(row["gpus"]), f"{1e6 * row['reduce_s']:.0f}", *(f"{v:.2f}" for k, v in row.items() if k[0].isdigit()))
+        for row in found["cluster"]["rows"]
+    ]
+    steps = [f"t = {key} s" for key in found["cluster"]["rows"][0] if key[0].isdigit()]
+    print_rows(("GPUs", "all-reduce, us", *steps), table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The benchmark of ranks: NCCL's model by hand, two candidates that differ, and a quick run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bench_scaling
+import pytest
+import torch
+from harness import WrongResultError
+from machine import Limits
+
+LIMITS = Limits(10.0, 10.0, 10.0, 10.0, matmul_gflop_per_s=100.0, array_mib=1, matmul_size=8)
+
+
+def test_an_all_reduce_by_hand() -> None:
+    """1,024 GPUs on 128 nodes: up and down a chain of 8 and a tree of depth 7."""
+    assert bench_scaling.reduce_on_gpus(1024, 0) == pytest.approx((4.4 + 2 * (7 * 1.2 + 7 * 8.5)) * 1e-6)
+    assert bench_scaling.reduce_on_gpus(8, 0) == pytest.approx((4.4 + 2 * 7 * 1.2) * 1e-6)
+    assert bench_scaling.reduce_on_gpus(8, 26_250_000) - bench_scaling.reduce_on_gpus(8, 0) == pytest.approx(1e-3)
+
+
+def test_efficiency_is_the_share_of_the_step() -> None:
+    rows = bench_scaling.cluster_rows([1e-3], 0)
+    assert [row["gpus"] for row in rows] == [8, 64, 512, 1024]
+    assert rows[-1]["0.001"] == pytest.approx(1e-3 / (1e-3 + 140.2e-6))
+
+
+def test_steps_that_differ_end_the_benchmark() -> None:
+    bench_scaling.require_agreement(torch.ones(3), torch.ones(3))
+    with pytest.raises(WrongResultError, match="2 ranks: expected the parameters of 1 rank"):
+        bench_scaling.require_agreement(torch.ones(3), torch.tensor([1.0, 1.0, 1.0 + 1e-6]))
+
+
+@pytest.mark.slow
+def test_a_quick_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert bench_scaling.main(["--quick", "--output", str(tmp_path / "s.json")]) == 0
+    extra = json.loads((tmp_path / "s.json").read_text())["extra"]
+    assert all(row["ratio"]["median"] > 0 for row in extra["ranks"])
+    assert extra["reduce"]["latency_s"] > 0

@@ -2,7 +2,7 @@
 
     Snapshots           one flow at fixed places and times                       snapshots
     DataMapping         which array of a file is what                            mapping
-    read_snapshots      .mat, .npz, netCDF and HDF5 files                        readers
+    read_snapshots      files of arrays: HDF5, netCDF, .mat, .npz, .npy, VTK, Zarr    readers
     read_fields         any other quantity at fixed places                       readers
     Measurements        what was measured at some places and times               measured_rows
     read_measurements   the same, out of a table in a text file                  measurements
@@ -14,9 +14,9 @@
     periodic_flow       synthetic snapshots of decaying vortices                 synthetic
     solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
 
-Behind the readers: `csv_table` reads tables, `column_units` their units; `file_formats` opens files, `array_files` has
-their arrays, `stored_numbers` makes numbers of what is stored, `units` brings them to one system, `layout` finds the
-order of the axes, `index_sets` reads sets of points, `stored_frames` leaves fields in their file.
+Behind the readers: `csv_table` reads tables, `column_units` their units; `file_formats` and `extra_formats` open files,
+`array_files` has their arrays, `stored_numbers` makes numbers of what is stored, `units` brings them to one system,
+`layout` finds the order of the axes, `index_sets` reads sets of points, `stored_frames` leaves fields in their file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Opens .mat, .npz, .nc, .h5 and .hdf5 files as named arrays.
+"""Opens .mat, .npz, .nc, .h5 and .hdf5 files, folders of .npy files, Zarr and meshes as named arrays.
 
 MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back, so that an array has the shape
 that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by their path:
-"group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc.
+"group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc. The .npy files of a folder are
+memory maps, named by their stems. What an extra reads stands in `extra_formats`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ import numpy as np
 import scipy.io
 
 from pinnx.data.array_files import ArrayFile
+from pinnx.data.extra_formats import MESHES, is_zarr, mesh_arrays, zarr_arrays
 from pinnx.data.stored_numbers import REAL, TIMES, text_of
 from pinnx.errors import PinnxError, damage_named
 
 __all__ = ["HDF5", "open_arrays", "stored_bytes"]
 
 HDF5 = (".h5", ".hdf5", ".nc")
-READABLE = (".mat", ".npz", *HDF5)
+READABLE = (".mat", ".npz", *HDF5, *MESHES)
 MATLAB_ARRAY, MATLAB_COMPRESSED = 14, 15
 # How netCDF marks a dimension that has no coordinates.
 NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -35,21 +37,26 @@ NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 
 @contextmanager
 def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
-    """Open a .mat, .npz, .nc, .h5 or .hdf5 file for the length of a with block.
+    """Open a file of arrays, a folder of .npy files or a Zarr store for the length of a with block.
 
     Raises:
         PinnxError: no such file, another kind of file, or a file that is damaged.
     """
     path = Path(path)
     kind = path.suffix.lower()
+    if os.path.isdir(path):
+        yield _open_folder(path)
+        return
     if kind not in READABLE:
         raise PinnxError(
-            f"{path}: expected a file that ends in {', '.join(READABLE)}; "
+            f"{path}: expected a file that ends in {', '.join(READABLE)}, a folder of .npy files or a Zarr store; "
             "a table in a text file is named by data.measurements=FILE"
         )
     if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
-    if kind == ".npz":
+    if kind in MESHES:
+        yield ArrayFile(path, *_sorted_out(mesh_arrays(path)))
+    elif kind == ".npz":
         yield _load_npz(path)
     elif kind == ".mat" and not h5py.is_hdf5(path):
         yield _load_mat(path)
@@ -84,6 +91,19 @@ def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
     with open_arrays(path) as file:
         bare = {name if name in file.arrays else name.partition("[")[0].strip() for name in names}
         return sum(int(file.arrays[name].nbytes) for name in bare if name in file.arrays)
+
+
+def _open_folder(path: Path) -> ArrayFile:
+    if is_zarr(path):
+        content, attributes, of_arrays = zarr_arrays(path)
+        return ArrayFile(path, *_sorted_out(content), attributes, of_arrays)
+    mapped: dict[str, Any] = {}
+    for file in sorted(path.glob("*.npy")):
+        with damage_named(file.name, "cannot be mapped as npy"):
+            mapped[file.stem] = np.load(file, mmap_mode="r", allow_pickle=False)
+    if not mapped:
+        raise PinnxError(f"{path}: expected a folder of .npy files or a Zarr store, got neither")
+    return ArrayFile(path, *_sorted_out(mapped))
 
 
 def _load_npz(path: Path) -> ArrayFile:

@@ -1,4 +1,4 @@
-"""Flows, and fields of any quantity, out of files: .mat (every version), .npz, .nc, .h5 and .hdf5.
+"""Flows, and fields of any quantity, out of files of arrays (`file_formats` lists them).
 
     read_snapshots   a flow: a `DataMapping` says which array is what
     read_fields      quantities by name, read whole
@@ -51,7 +51,7 @@ def read_snapshots(
     C order over rising (x, y[, z]), in float64.
 
     Args:
-        path: a .mat, .npz, .nc, .h5 or .hdf5 file.
+        path: a file of arrays, a folder of .npy files or a Zarr store.
         mapping: which array is what.
         check_orientation: compare the divergence of a gridded field with that of the same arrays
             in other orders of their axes (see `pinnx.data.orientation`).

@@ -1,0 +1,83 @@
+"""Opens what a library of an extra reads: meshes through meshio (extra mesh), Zarr through zarr (extra zarr).
+
+A mesh has its points as the arrays x, y and z, and each field at the points by its own name, vectors as [n, 3]:
+"U[..., 0]". Arrays of Zarr stay in their store until they are indexed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pinnx.data.stored_numbers import REAL
+from pinnx.errors import PinnxError, damage_named
+
+__all__ = ["MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
+
+# Endings, and the module of meshio for each: meshio.read itself ends the process where a file is damaged.
+MESHES = {".vtk": "vtk", ".vtu": "vtu", ".xdmf": "xdmf"}
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
+
+
+def is_zarr(path: Path) -> bool:
+    """Say whether a folder is a Zarr store, of version 2 or 3."""
+    return any((path / mark).is_file() for mark in ZARR_MARKS)
+
+
+def mesh_arrays(path: Path) -> dict[str, Any]:
+    """Return the points and the fields of a mesh; of other things there are, what they are.
+
+    Raises:
+        PinnxError: meshio is not installed, or the file is damaged.
+    """
+    meshio = _library("meshio", "mesh", path)
+    with damage_named(path.name, f"cannot be read as {path.suffix[1:].upper()}"):
+        mesh = importlib.import_module(f"meshio.{MESHES[path.suffix.lower()]}").read(str(path))
+        if not isinstance(mesh, meshio.Mesh):
+            raise TypeError(f"it holds {type(mesh).__name__}")
+    content: dict[str, Any] = {name: "a field of cells; turn it into one of points first" for name in mesh.cell_data}
+    content |= dict(zip("xyz", np.asarray(mesh.points).T, strict=False))
+    for name, values in mesh.point_data.items():
+        # A field that is called x must not hide the place of the points.
+        content[f"{name} (field)" if name in content and name in "xyz" else name] = np.asarray(values)
+    return content
+
+
+def zarr_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the arrays of a Zarr store by path, the attributes of the store, and those of each array.
+
+    Chunks that were never written would be read as the fill value; such an array is named, and not given.
+
+    Raises:
+        PinnxError: zarr is not installed, or the store is damaged.
+    """
+    zarr = _library("zarr", "zarr", path)
+    with damage_named(path.name, "cannot be opened as Zarr"):
+        store = zarr.open(str(path), mode="r")
+        found = dict(store.members(max_depth=None)) if isinstance(store, zarr.Group) else {path.stem: store}
+        arrays = {name: item for name, item in found.items() if isinstance(item, zarr.Array)}
+        content: dict[str, Any] = {}
+        for name, array in arrays.items():
+            unwritten = array.nchunks - array.nchunks_initialized
+            # Lines of coordinates may be one chunk of zeros, which Zarr does not write either.
+            if unwritten and array.ndim > 1 and array.dtype.kind in REAL:
+                content[name] = (
+                    f"{unwritten:,} of {array.nchunks:,} chunks that were never written; zeros that are meant need "
+                    "write_empty_chunks=True"
+                )
+            else:
+                content[name] = array
+        return content, dict(store.attrs), {name: dict(array.attrs) for name, array in arrays.items()}
+
+
+def _library(name: str, extra: str, path: Path) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise PinnxError(
+            f"{path.name}: expected the package {name}, which reads such files: pip install 'pinn-ext[{extra}]'"
+        ) from None

@@ -1,0 +1,97 @@
+"""Files that other libraries write: each is read as the plain file, or is refused in one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinnx.data import DataMapping, Snapshots, read_snapshots
+from pinnx.errors import PinnxError
+
+X, Y = np.linspace(0, 4, 9), np.linspace(0, 2, 6)
+MESH_Y, MESH_X = np.meshgrid(Y, X, indexing="ij")
+PHASE = 1.3 * MESH_X + 0.7 * MESH_Y
+U, V = 0.7 * np.cos(PHASE), -1.3 * np.cos(PHASE)  # divergence-free
+ARRAYS = {"x": X, "y": Y, "u": U, "v": V}
+SCATTERED = DataMapping(u="U[..., 0]", v="U[..., 1]")
+
+
+def wanted(folder: Path) -> Snapshots:
+    np.savez(folder / "plain.npz", **ARRAYS)
+    return read_snapshots(folder / "plain.npz", DataMapping())
+
+
+def write_mesh(path: Path, **fields: np.ndarray) -> Path:
+    meshio = pytest.importorskip("meshio", reason="meshio is not installed (extra: mesh)")
+    points = np.stack([MESH_X.ravel(), MESH_Y.ravel(), np.zeros(MESH_X.size)], axis=1)
+    corner = np.arange(MESH_X.size).reshape(MESH_X.shape)
+    quads = np.stack([corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]], axis=-1).reshape(-1, 4)
+    velocity = np.stack([U.ravel(), V.ravel(), np.zeros(U.size)], axis=1)
+    meshio.Mesh(
+        points, [("quad", quads)], point_data={"U": velocity} | fields, cell_data={"rho": [np.ones(len(quads))]}
+    ).write(path)
+    return path
+
+
+def write_zarr(path: Path, **change: np.ndarray) -> Path:
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed (extra: zarr)")
+    store = zarr.open_group(str(path), mode="w")
+    for name, array in (ARRAYS | change).items():
+        store.create_array(name, data=array, chunks=tuple(max(1, size // 2) for size in array.shape))
+    store.attrs["nu"] = 0.01
+    return path
+
+
+@pytest.mark.parametrize("ending", ["vtk", "vtu", "xdmf"])
+def test_a_mesh_has_the_flow_at_its_points(tmp_path: Path, ending: str) -> None:
+    flow = read_snapshots(write_mesh(tmp_path / f"flow.{ending}"), SCATTERED)
+    assert flow.grid_shape is None
+    np.testing.assert_array_equal(flow.points, np.stack([MESH_X.ravel(), MESH_Y.ravel()], axis=1))
+    np.testing.assert_array_equal(flow.values[0], np.stack([U.ravel(), V.ravel()], axis=1))
+
+
+def test_a_mesh_says_what_it_does_not_have(tmp_path: Path) -> None:
+    path = write_mesh(tmp_path / "flow.vtu")
+    with pytest.raises(PinnxError, match=r"u: expected real numbers in 'rho' of flow.vtu, got a field of cells"):
+        read_snapshots(path, DataMapping(u="rho", v="U[..., 1]"))
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(PinnxError, match=r"^flow.vtu: cannot be read as VTU: "):
+        read_snapshots(path, SCATTERED)
+
+
+def test_zarr_is_the_same_flow(tmp_path: Path) -> None:
+    flow = read_snapshots(write_zarr(tmp_path / "flow.zarr"), DataMapping(nu="@nu"))
+    np.testing.assert_array_equal(flow.values, wanted(tmp_path).values)
+    assert flow.nu == 0.01
+
+
+def test_chunks_of_zarr_that_were_never_written_are_no_data(tmp_path: Path) -> None:
+    stopped = U.copy()
+    stopped[3:] = 0.0
+    path = write_zarr(tmp_path / "flow.zarr", u=stopped)
+    with pytest.raises(PinnxError, match=r"u: .* got 3 of 6 chunks that were never written"):
+        read_snapshots(path, DataMapping())
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f8", "fortran"])
+def test_npy_files_of_a_folder_are_the_same_flow(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "flow"
+    folder.mkdir()
+    for name, array in ARRAYS.items():
+        np.save(folder / f"{name}.npy", np.asfortranarray(array) if kind == "fortran" else array.astype(kind))
+    np.testing.assert_array_equal(read_snapshots(folder, DataMapping()).values, wanted(tmp_path).values)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=r"expected a folder of .npy files or a Zarr store, got neither"):
+        read_snapshots(tmp_path, DataMapping())
+
+
+def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flow.vtu").write_text("")
+    monkeypatch.setitem(sys.modules, "meshio", None)
+    with pytest.raises(PinnxError, match=r"flow.vtu: expected the package meshio, .* pip install 'pinn-ext\[mesh\]'"):
+        read_snapshots(tmp_path / "flow.vtu", SCATTERED)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 __all__ = [
+    "SUPERSCRIPT",
     "TIMES",
     "Html",
     "duration",
@@ -17,13 +19,14 @@ __all__ = [
     "percent",
     "plural",
     "positions_text",
+    "rounded",
     "table",
     "tag",
 ]
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 _SPACE = "\u00a0"  # no line break between a number and its unit
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_SPOKEN = 20
 _VOID = {"img", "meta"}
 
@@ -39,7 +42,12 @@ def number(value: float, digits: int = 3) -> str:
     if -4 < exponent < 6:
         decimals = max(0, digits - 1 - exponent)
         return _trimmed(f"{float(mantissa) * 10.0**exponent:.{decimals}f}")
-    return f"{_trimmed(mantissa)}{_SPACE}{TIMES}{_SPACE}10{str(exponent).translate(_SUPERSCRIPT)}"
+    return f"{_trimmed(mantissa)}{_SPACE}{TIMES}{_SPACE}10{str(exponent).translate(SUPERSCRIPT)}"
+
+
+def rounded(formula: str) -> str:
+    """A formula whose numbers have six digits at most: "0.333333*y" for "0.3333333333333333*y"."""
+    return re.sub(r"\d*\.\d+(e[-+]?\d+)?", lambda found: f"{float(found[0]):.6g}", formula, flags=re.IGNORECASE)
 
 
 def percent(fraction: float) -> str:

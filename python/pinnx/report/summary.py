@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnx.report.formatting import duration, enumeration, number, percent, plural
+from pinnx.report.formatting import duration, enumeration, number, percent, plural, rounded
 from pinnx.report.run_data import Run, RunFields
 from pinnx.report.tables import status_of
 
@@ -188,9 +188,9 @@ def _condition(condition: Mapping[str, Any]) -> str:
     for name, value in condition.items():
         if name in ("where", "condition", "speed", "slopes", "weight", "until") or value is None:
             continue
-        said.append(f"{name} = {number(value, 4) if isinstance(value, int | float) else value}")
+        said.append(f"{name} = {number(value, 4) if isinstance(value, int | float) else rounded(str(value))}")
     slopes = _section(condition, "slopes")
-    said += [f"d{name}/dn = {value}" for name, value in slopes.items() if value is not None]
+    said += [f"d{name}/dn = {rounded(str(value))}" for name, value in slopes.items() if value is not None]
     until = condition.get("until")
     rough = " (roughly)" if until is None and (condition.get("weight") or 1.0) < 1.0 else ""
     rough = rough or ("" if until is None else f" (roughly, up to {until:.0%} of the steps)")
@@ -216,7 +216,7 @@ def _location(where: Mapping[str, Any]) -> str:
         return f"on the circle of radius {where['circle']['radius']:g} around ({center})"
     if where.get("index"):
         return f"at the points listed in {where['index']}"
-    return f"where {where.get('expression')}"
+    return f"where {rounded(str(where.get('expression')))}"
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.patches import Polygon
+from PIL import Image
 from tolerances import METRIC_ROUNDING
 
 from pinnx.errors import PinnxError
@@ -17,7 +21,7 @@ from pinnx.report.curves import draw_error_over_time, draw_loss, draw_performanc
 from pinnx.report.formatting import TIMES, Html, duration, enumeration, number, percent, plural, tag
 from pinnx.report.maps import draw_fields, draw_times
 from pinnx.report.measured import draw_measured
-from pinnx.report.panels import new_figure, range_of, symmetric_range, to_png
+from pinnx.report.panels import BAR, add_colorbar, new_figure, range_of, style_curves, symmetric_range, to_png
 from pinnx.report.plane import GridPlane, ScatteredPlane
 from pinnx.report.run_data import open_fields
 from pinnx.report.sensor_maps import draw_sensors, mark_sensors, spread
@@ -276,3 +280,38 @@ def test_a_few_singular_values_do_not_make_a_picture_of_one_colour(rng: np.rando
     assert extend == "both", "the colour bar says that values lie beyond"
     assert -1.0 <= norm.vmin < -0.9
     assert 0.9 < norm.vmax <= 1.0
+
+
+@pytest.mark.parametrize(("extend", "tips"), [("neither", 0), ("both", 2)])
+def test_a_colour_bar_has_the_scale_of_its_panel(extend: str, tips: int) -> None:
+    """Each number stands where its colour is; the middle of a scale from -1e-3 to 1e-3 is zero."""
+    figure, ((ax,),) = new_figure((2.0, 2.0), [BAR])
+    drawn = ax.imshow(np.zeros((2, 2)), cmap="viridis", vmin=-1e-3, vmax=1e-3)
+    add_colorbar(figure, drawn, ax, "error", extend)
+    places = {text.get_text(): text.get_position() for text in figure.texts}
+    box = ax.get_position()
+    assert set(places) == {"\N{MINUS SIGN}1.0", "\N{MINUS SIGN}0.5", "0.0", "0.5", "1.0", "1e\N{MINUS SIGN}3", "error"}
+    assert places["0.0"][1] == pytest.approx((box.y0 + box.y1) / 2)
+    inset = 0.05 * box.height * (tips > 0)
+    assert places["1.0"][1] == pytest.approx(box.y1 - inset)
+    assert places["\N{MINUS SIGN}1.0"][1] == pytest.approx(box.y0 + inset)
+    assert len([part for part in figure.artists if isinstance(part, Polygon)]) == tips
+    assert len(figure.axes) == 1
+    pixels = np.asarray(Image.open(io.BytesIO(to_png(figure, 100))))
+    column = pixels[:, round(figure.bbox.width * (box.x1 + 0.16 / figure.get_figwidth())), :3] / 255.0
+    top, bottom = (round(pixels.shape[0] * (1.0 - y)) for y in (box.y1 - inset - 0.01, box.y0 + inset + 0.01))
+    for row, end in ((top, 1.0), (bottom, 0.0)):
+        assert np.abs(column[row] - np.array(colormaps["viridis"](end)[:3])).max() < 0.1
+
+
+def test_powers_of_ten_are_plain_characters() -> None:
+    figure, ((wide, narrow),) = new_figure((2.0, 2.0), [0.5, 0.5])
+    wide.semilogy([1, 2], [1e-4, 10.0])
+    narrow.semilogy([1, 2], [2e-3, 5e-3])
+    for ax in (wide, narrow):
+        style_curves(ax, "step", "loss")
+    to_png(figure, 40)
+    labels = [{tick.get_text() for tick in ax.get_yticklabels(which="both")} for ax in (wide, narrow)]
+    assert {"10⁻⁴", "10⁻²", "10⁰"} <= labels[0]
+    assert f"3{TIMES}10⁻³" in labels[1]
+    assert not any("$" in text for texts in labels for text in texts)

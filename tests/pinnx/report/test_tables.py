@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pinnx.report.beside_errors import beside_errors
+from pinnx.report.formatting import rounded
 from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
 
 PASSED, FAILED = "verdict passed", "verdict failed"
@@ -134,3 +135,8 @@ def test_what_stands_beside_the_errors_is_said_and_nothing_is_made_up() -> None:
     (*_, closed) = beside_errors(metrics | {"free_sides": []})
     assert closed.endswith("(residual).")
     assert list(beside_errors({"beside_norms": None, "forces": []})) == []
+
+
+def test_formulas_are_shown_with_six_digits() -> None:
+    assert rounded("-0.3333333333333333*(y-(1.0))**2+x1*2.5E-12") == "-0.333333*(y-(1))**2+x1*2.5e-12"
+    assert rounded("sin(2*y)") == "sin(2*y)"

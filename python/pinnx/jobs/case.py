@@ -137,15 +137,11 @@ def make_case(
     nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
     bounds = _domain(config, data_bounds)
     holes = case_holes(config, bounds)
-    entries = [entry.model_dump() for entry in config.boundaries]
-    places: dict[str, Any] = {"holes": holes}
-    if reference is not None:
-        places |= {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
+    entries, places = [entry.model_dump() for entry in config.boundaries], _places(holes, reference)
     conditions = boundary_conditions(entries, bounds, **places)
     bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
-    times = None if measured.times is None else np.unique(measured.times)
     deviations, noise_note = stated_noise(config, measured)
     return Case(
         bounds=bounds,
@@ -167,7 +163,7 @@ def make_case(
             *setting_notes(config, data_nu, bounds, reference),
             *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
-            *scale_notes(scales, bounds, nu, times, measured.coordinates),
+            *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),
             *gap_notes(sensors.positions if reference is None else reference.points, reference, bodies, bounds),
         ),
         speed=measured.speed,
@@ -178,6 +174,18 @@ def make_case(
         singular=singular,
         deviations=deviations,
     )
+
+
+def _places(holes: Mapping[str, Body], reference: Snapshots | None) -> dict[str, Any]:
+    """What places of boundaries may name."""
+    if reference is None:
+        return {"holes": holes}
+    found = {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
+    return {"holes": holes, **found}
+
+
+def _distinct(times: np.ndarray | None) -> np.ndarray | None:
+    return None if times is None else np.unique(times)
 
 
 def _checked(

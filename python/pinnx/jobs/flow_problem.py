@@ -5,7 +5,7 @@ One function for each kind of problem; `problem.kind` of the configuration choos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -98,43 +98,56 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     ]
     model, held = flow_model(config.model, case, equations, corners, DTYPES[train.dtype])
     checks: list[Term] = []
-    # A grid of a side in time or space would need a power of n of its own.
-    sampling: Sampling = "sobol" if train.points.sampling == "grid" else train.points.sampling
-    if case.conditions:
-        nums = [0 if i in held else train.boundary_points for i in range(len(case.conditions))]
-        (terms if any(nums) else checks).append(
-            BoundaryValues(
-                case.conditions,
-                nums,
-                bounds=case.bounds,
-                seed=train.seed,
-                scales=field_scales,
-                check_radius=radius or 0.0,
-                sampling=sampling,
-                steps=train.steps,
-            )
-        )
-    given: dict[str, Any] = {"scales": case.scales, "seed": train.seed}
-    if case.slopes:
-        nu = partial(getattr, equations, "scaled_nu")  # as it is in each step
-        terms.append(BoundarySlopes(case.slopes, train.boundary_points, nu=nu, sampling=sampling, **given))
-    if case.fluxes:
-        terms.append(SectionFlux(case.fluxes, **given))
+    for term, trained in _at_boundaries(case, train, equations, held):
+        (terms if trained else checks).append(term)
     if train.warm_start == "solver":
         from pinnx.jobs.warm_start import solver_values  # SciPy's sparse solvers, for these runs alone
 
         terms.append(solver_values(config, case, field_scales))
-    weights = train.weights
-    momentum = dict.fromkeys(equations.names[:-1], weights.momentum)
-    configured = {**momentum, "continuity": weights.continuity, "data": weights.data, "boundary": weights.boundary}
-    configured |= {"slopes": weights.slopes, "flux": weights.flux}
-    configured["warm_start"] = max(weights.data, weights.boundary)  # also where no sensor counts
     problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
-    return FlowProblem(
-        problem,
-        {name: configured[name] for name in configured if name in problem.names},
-        equations,
-    )
+    return FlowProblem(problem, _weights(train, problem, equations), equations)
+
+
+def _at_boundaries(
+    case: Case, train: Train, equations: NavierStokes, held: Sequence[int]
+) -> Iterator[tuple[Term, bool]]:
+    """The terms of values, slopes and fluxes that are known, and whether each is trained, or held by the model's form.
+
+    Args:
+        case: what is known.
+        train: how many points, and how they are spread.
+        equations: their viscosity, as it is in each step, is that of slopes.
+        held: numbers of the conditions on values that the model holds exactly.
+    """
+    # A grid of a side in time or space would need a power of n of its own.
+    sampling: Sampling = "sobol" if train.points.sampling == "grid" else train.points.sampling
+    if case.conditions:
+        nums = [0 if i in held else train.boundary_points for i in range(len(case.conditions))]
+        values = BoundaryValues(
+            case.conditions,
+            nums,
+            bounds=case.bounds,
+            seed=train.seed,
+            scales=case.scales.of_fields(equations.fields),
+            check_radius=train.corner_radius or 0.0,
+            sampling=sampling,
+            steps=train.steps,
+        )
+        yield values, any(nums)
+    given: dict[str, Any] = {"scales": case.scales, "seed": train.seed}
+    if case.slopes:
+        nu = partial(getattr, equations, "scaled_nu")
+        yield BoundarySlopes(case.slopes, train.boundary_points, nu=nu, sampling=sampling, **given), True
+    if case.fluxes:
+        yield SectionFlux(case.fluxes, **given), True
+
+
+def _weights(train: Train, problem: Problem, equations: NavierStokes) -> dict[str, float]:
+    """The configured weight of each column of the loss."""
+    given = train.weights
+    configured = {**dict.fromkeys(equations.names[:-1], given.momentum), **given.model_dump(exclude={"momentum"})}
+    configured["warm_start"] = max(given.data, given.boundary)  # also where no sensor counts
+    return {name: configured[name] for name in configured if name in problem.names}
 
 
 def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValues:

@@ -33,8 +33,8 @@ def held_place(condition: BoundaryCondition, model: FieldModel) -> Held | None:
     """
     bounds, where = condition.bounds, condition.where
     axes = tuple(bounds)
-    if isinstance(where, geometry.Side | geometry.Circle) and not where.whole:
-        return None  # the form would hold it where it is not prescribed
+    if condition.rough or (isinstance(where, geometry.Side | geometry.Circle) and not where.whole):
+        return None  # the form would hold it where it is not prescribed, or what is known roughly
     if isinstance(where, geometry.Side):
         ends = model.inputs(np.array(list(bounds.values())).T)
         axis, end = axes.index(where.axis), geometry.SIDES[where.name][1]

@@ -86,5 +86,6 @@ def test_a_part_of_a_side_stays_in_the_loss() -> None:
     part = BoundaryCondition(Side("left", range=(-0.5, 0.5)), {"u": 1.0}, BOUNDS)
     cut = BoundaryCondition(Side("left", parts=((0.0, 0.5),)), {"u": 1.0}, BOUNDS)
     assert held_place(part, network()) is None
+    assert held_place(BoundaryCondition(Side("left"), {"u": 1.0}, BOUNDS, until=0.5), network()) is None, "it fades"
     assert held_place(cut, network()) is None
     assert held_place(BoundaryCondition(Side("left"), {"u": 1.0}, BOUNDS), network()) is not None

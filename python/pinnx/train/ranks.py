@@ -219,7 +219,8 @@ class Ranks(OneProcess):
                 raise PinnxError(f"rank {rank}: {reason}")
 
     def leave(self) -> None:
-        self._gathered(None)
+        with suppress(RankLostError):  # one that has left before it has come here as well
+            self._gathered(None)
 
     def _fail(self) -> None:
         """Has all ranks read why, before the first one ends; a block of `together` does so by itself."""
@@ -309,9 +310,7 @@ def joined_ranks() -> OneProcess:
     if not distributed.is_initialized():
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return ALONE
-        timeout = _timeout()
-        backend = _backend()
-        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        _join(timedelta(seconds=_timeout()))
     if distributed.get_world_size() == 1:
         return ALONE
     global _JOINED
@@ -321,6 +320,16 @@ def joined_ranks() -> OneProcess:
 
 
 _JOINED: Ranks | None = None
+
+
+def _join(timeout: timedelta) -> None:
+    """Makes the default group, in a part of torchrun's store that has no addresses of ranks before a restart."""
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, size = next(rendezvous("env://", timeout=timeout))
+    part = f"pinnx/start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-of-{size}"
+    store = distributed.PrefixStore(part, store)
+    distributed.init_process_group(_backend(), store=store, rank=rank, world_size=size, timeout=timeout)
 
 
 def _timeout() -> float:

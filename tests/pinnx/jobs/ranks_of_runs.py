@@ -173,16 +173,33 @@ def ends_at(rank_of: int, step: int, act: Callable[[], Any], config: Config, run
     return work
 
 
+def agent_with_store() -> tuple[int, dict[str, str]]:
+    """The process with the store, as torchrun has one, and the environment of its ranks."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    agent = os.fork()
+    if agent == 0:
+        store = distributed.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+        while store is not None:
+            time.sleep(60)
+    return agent, {"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_PORT": str(port)}
+
+
 def restarts(config: Config, folder: Path) -> dict[str, Any]:
     """Runs of two ranks of which one is killed, started again as torchrun does, on 2 and on other numbers of ranks."""
 
-    def again(run: Path, size: int) -> list[int]:
-        return on_ranks(size, lambda rank: reconstruct(config, run), TORCHELASTIC_RESTART_COUNT="1")
+    def again(run: Path, size: int, **more: str) -> list[int]:
+        return on_ranks(size, lambda rank: reconstruct(config, run), TORCHELASTIC_RESTART_COUNT="1", **more)
 
-    killed = on_ranks(2, ends_at(1, 7, kill_this, config, folder / "killed"))
+    agent, store = agent_with_store()
+    killed = on_ranks(2, ends_at(1, 7, kill_this, config, folder / "killed"), **store)
     for other in ("on3", "damaged"):
         shutil.copytree(folder / "killed", folder / other)
-    statuses = {name: again(folder / name, size) for name, size in {"killed": 2, "on3": 3}.items()}
+    # The same store: it has the addresses of the ranks before.
+    statuses = {name: again(folder / name, size, **store) for name, size in {"killed": 2, "on3": 3}.items()}
+    os.kill(agent, signal.SIGKILL)
+    status_of(agent)
     assert_same_run(folder / "whole", folder / "killed")
     ends = {name: last_state(folder / name)["model"] for name in ("whole", "on3")}
     ends = {name: torch.cat([p.reshape(-1) for p in model.values()]).tolist() for name, model in ends.items()}
@@ -291,14 +308,7 @@ def nodes(config: Config, folder: Path) -> dict[str, Any]:
 
 def lost_coordinator(config: Config, folder: Path) -> list[int]:
     """The process with the store of the group ends: so do the ranks, at their next checkpoint."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    agent = os.fork()
-    if agent == 0:
-        store = distributed.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
-        while store is not None:
-            time.sleep(60)
+    agent, store = agent_with_store()
 
     def work(rank: int) -> None:
         def lose() -> None:
@@ -309,7 +319,7 @@ def lost_coordinator(config: Config, folder: Path) -> list[int]:
         at_step(6, lose)
         reconstruct(config, folder / "lost")
 
-    found = on_ranks(2, work, TORCHELASTIC_USE_AGENT_STORE="True", MASTER_PORT=str(port))
+    found = on_ranks(2, work, **store)
     status_of(agent)
     return found
 

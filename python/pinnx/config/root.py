@@ -14,8 +14,9 @@ from pinnx.config.flow_section import Boundary, Domain, Flow
 from pinnx.config.kinds import Section, Seed, setting
 from pinnx.config.method import Evals, Model, Report, Sensors, Train
 from pinnx.config.solver_section import Solver
+from pinnx.errors import PinnxError
 
-__all__ = ["PROBLEMS", "SEEDED", "Config", "fields_of"]
+__all__ = ["PROBLEMS", "SEEDED", "Config", "fields_of", "require_flow"]
 
 # The kinds of problem: a section with a `kind` of its own is one more, by its place in this list.
 PROBLEMS: dict[str, type[Section]] = {section.model_fields["kind"].default: section for section in (Flow, Breakage)}
@@ -66,6 +67,20 @@ class Config(Section):
                 # Not by assignment: a configuration is frozen once it is made.
                 self.__dict__[name] = section.model_copy(update={"seed": self.seed})
         return self
+
+
+def require_flow(config: Config, who: str) -> None:
+    """Refuses another kind of problem.
+
+    Args:
+        config: of whatever kind.
+        who: what needs a flow, as the message begins.
+
+    Raises:
+        PinnxError: it is no flow.
+    """
+    if not isinstance(config.problem, Flow):
+        raise PinnxError(f"{who}: expected a problem of kind flow, got {config.problem.kind}")
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ __all__ = [
     "metrics_of",
     "named_time",
     "stored_sizes",
+    "verify_breakage",
 ]
 
 Array = NDArray[np.float64]
@@ -211,6 +212,27 @@ def breakage_run(config: Config, folder: RunFolder, shown: Any, command: str, wa
     return BreakageRun(config, sizes, trainer, folder, shown, command, watch, trackers, physics)
 
 
+def verify_breakage(config: Config, state: dict[str, Any], groups: set[str], say: Callable[[str], None]) -> list[Check]:
+    """The checks of a run made anew, from a checkpoint.
+
+    Args:
+        config: of the run.
+        state: what the checkpoint holds.
+        groups: of checks of flows; a breakage run has none of them.
+        say: takes a word on what is being done.
+
+    Raises:
+        PinnxError: a group was named.
+    """
+    if groups:
+        raise PinnxError(f"verify: expected no choice of checks for a breakage run, got {', '.join(sorted(groups))}")
+    sizes = breakage_problem(config)
+    trainer = make_trainer(config, sizes.problem, sizes.weights)
+    trainer.load_state_dict({name: part for name, part in state.items() if name not in ("stopwatch", "guard")})
+    say(f"checking the model of step {trainer.step} at {config.evals.points} points")
+    return judged(config, sizes).checks
+
+
 def metrics_of(
     config: Config,
     run: BreakageProblem,
@@ -256,6 +278,7 @@ def metrics_of(
         "beside_norms": None,
         "forces": [],
         "error_estimates": {},
+        "free_sides": [],
         "versions": versions(run.model.frequencies.device),
     }
 

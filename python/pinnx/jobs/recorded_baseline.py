@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnx.config import Config, load_config
+from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES
 from pinnx.evals.regression import Comparison, compare_figure
@@ -101,6 +102,8 @@ def read_runs(folders: Sequence[str | Path]) -> Baseline:
         PinnxError: no finished run there, or settings that differ.
     """
     runs = [_read_run(RunFolder(path)) for path in folders]
+    for given, _ in runs:
+        require_flow(given, "baseline")
     config, first = runs[0]
     protected, settings = protected_settings(config, first["nu"]), other_settings(config)
     for path, (given, metrics) in zip(folders, runs, strict=True):

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from pinnx.config import Config
+from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs.box_case import box_of
 from pinnx.jobs.case_scales import case_scales
@@ -43,6 +44,7 @@ def make_reference(config: Config, out: str | Path, *, console: Console | None =
         raise PinnxError(f"--out: expected a file that ends in .npz, got {out}")
     if os.path.exists(out):
         raise PinnxError(f"--out: expected a file that does not exist yet, got {out}")
+    require_flow(config, "reference")
     if config.problem.nu is None:
         raise PinnxError("flow.nu: expected the kinematic viscosity, > 0, got none")
     if config.solver.unknown:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from pinnx.config import Config, load_config
+from pinnx.config.breakage_section import Breakage
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.evals.budgets import verify_budgets
@@ -76,6 +77,10 @@ def verify_run(
         raise PinnxError(f"{path}: expected a run, one of its checkpoints, or a file; there is no config.yaml with it")
     config = load_config(str(folder.config), [])
     state = _state(path, folder)
+    if isinstance(config.problem, Breakage):
+        from pinnx.jobs.breakage_run import verify_breakage  # its solvers load parts of SciPy that flows do not need
+
+        return verify_breakage(config, state, groups, say)
     if corner_radius is not None:
         config = config.model_copy(update={"train": config.train.model_copy(update={"corner_radius": corner_radius})})
     case = _case(config, folder, say)

@@ -253,6 +253,19 @@ def test_what_cannot_be_is_one_line(overrides: list[str], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_verify_makes_the_checks_anew_and_commands_for_flows_refuse(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(folder)]) == 1  # 20 steps: checks that do not pass
+    said = capsys.readouterr().out
+    assert "mass_drift" in said
+    assert "moments" in said
+    assert main(["verify", str(folder), "--boundary"]) == 2
+    assert "expected no choice of checks for a breakage run" in capsys.readouterr().err
+    assert main(["baseline", str(folder), "--out", f"{tmp_path}/b.json"]) == 2
+    assert "expected a problem of kind flow, got breakage" in capsys.readouterr().err
+
+
 def test_the_command_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["breakage"]) == 2
     assert "expected case1, case2, case3, case4 or a YAML file" in capsys.readouterr().err

@@ -10,6 +10,7 @@
     pinnx baseline RUN ...|PRESET|CONFIG.yaml --out FILE.json [--repeats N] [key=value ...]
     pinnx compare RUN ... BASELINE [--level P] [--acknowledge NAME] [--json]
     pinnx sensors DATA [--count K] [--plot FILE.png] [--out FILE.csv] [key=value ...]
+    pinnx inspect FILE
     pinnx benchmark --output REPORT.json [--scales small,medium,large] [--quick] [--profile] [--baseline REPORT.json]
     pinnx doctor
 
@@ -34,6 +35,7 @@ from pinnx.cli import (
     breakage_command,
     compare_command,
     doctor_command,
+    inspect_command,
     reconstruct_command,
     reference_command,
     sensors_command,
@@ -120,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         breakage_command,
         verify_command,
         sensors_command,
+        inspect_command,
         reference_command,
         benchmark_command,
         compare_command,

@@ -7,6 +7,7 @@
     Measurements        what was measured at some places and times               measured_rows
     read_measurements   the same, out of a table in a text file                  measurements
     Columns             which column of the table is what                        measurements
+    summary_of          what a file holds, and the YAML to use it                file_summary
     relative_divergence is a gridded field read with its axes in order?          orientation
     uniform_points      random points that depend on (seed, step, index) alone   collocation
     PointPool           points that follow the residual, by a Refinement         point_pool
@@ -22,6 +23,7 @@ Behind the readers: `csv_table` reads tables, `column_units` their units; `file_
 from __future__ import annotations
 
 from pinnx.data.collocation import uniform_points
+from pinnx.data.file_summary import summary_of
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.measurements import Columns, read_measurements
@@ -47,5 +49,6 @@ __all__ = [
     "read_snapshots",
     "relative_divergence",
     "solve_vorticity",
+    "summary_of",
     "uniform_points",
 ]

@@ -1,0 +1,26 @@
+"""``pinnx inspect``: what a file of arrays holds, and the lines of YAML that would use it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Any) -> None:
+    """Adds the command."""
+    inspect = commands.add_parser(
+        "inspect",
+        help="show what a file of snapshots holds, and how to use it",
+        description="Shows the arrays of a file, what is missing, the divergence, and the lines of YAML to use it.",
+    )
+    inspect.add_argument("file", metavar="FILE", help="file of snapshots, folder of .npy files or Zarr store")
+    inspect.set_defaults(run=_inspect)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from pinnx.data.file_summary import summary_of
+
+    print("\n".join(summary_of(options.file)))
+    return 0

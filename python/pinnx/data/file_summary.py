@@ -1,0 +1,167 @@
+"""What a file of arrays holds, in lines of text, and the lines of YAML that would use it.
+
+Names are only proposed where they are usual ones; the proposal is then read, and what reading says is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from pinnx.data.array_files import ArrayFile
+from pinnx.data.file_formats import open_arrays
+from pinnx.data.mapping import DataMapping
+from pinnx.data.orientation import relative_divergence
+from pinnx.data.readers import read_snapshots
+from pinnx.data.snapshots import Snapshots
+from pinnx.errors import PinnxError
+
+__all__ = ["summary_of"]
+
+# Usual names by role, without their folders and in lower case; what JHTDB, PIVlab and meshio write is among them.
+USUAL = {
+    "x": ("x", "xcoor", "x_0"),
+    "y": ("y", "ycoor", "y_0"),
+    "z": ("z", "zcoor"),
+    "t": ("t", "time", "times"),
+    "u": ("u", "u_*", "vx", "velocity_x"),
+    "v": ("v", "v_*", "vy", "velocity_y"),
+    "w": ("w", "w_*", "vz", "velocity_z"),
+    "p": ("p", "pressure", "pressure_*"),
+    "mask": ("mask",),
+    "nu": ("nu", "viscosity"),
+}
+VECTORS = ("u", "u*", "velocity", "velocity_*", "vel", "uvw")
+# A file with fields beyond it is described without reading them.
+MOST_BYTES = 2**30
+
+
+def summary_of(path: str | os.PathLike[str]) -> list[str]:
+    """Describe a file: its arrays, a proposal of what is what, what reading that says, and what is missing.
+
+    Args:
+        path: what `read_snapshots` reads.
+
+    Raises:
+        PinnxError: no such file, another kind of file, or one that is damaged.
+    """
+    with open_arrays(path) as file:
+        lines = [f"{file.path}", *_arrays(file), *(f"  {name}: not read, {what}" for name, what in file.others.items())]
+        lines += [f"  @{name}: {_shown(value)}" for name, value in file.attributes.items()]
+        roles = _roles(file)
+        num_bytes = sum(int(array.nbytes) for array in file.arrays.values())
+    lines += _missing(roles)
+    axes: tuple[str, ...] | None = None
+    if all(role in roles for role in "xyuv") and ("z" in roles) == ("w" in roles):
+        if num_bytes <= MOST_BYTES:
+            found, axes = _read(path, roles)
+            lines += found
+        else:
+            lines.append(f"not read: {num_bytes:,} bytes, so neither its divergence nor its holes are known")
+    named = (f'{role}: "{name}"' if set(name) & set("[*@") else f"{role}: {name}" for role, name in roles.items())
+    lines += ["yaml:", "  data:", f"    path: {path}", f"    arrays: {{{', '.join(named)}}}"]
+    return lines if axes is None else [*lines, f"    axes: [{', '.join(axes)}]"]
+
+
+def _arrays(file: ArrayFile) -> list[str]:
+    order = -1 if file.reversed_axes else 1
+    lines = []
+    for name, array in sorted(file.arrays.items()):
+        marks = file.packing(name).missing
+        lines.append(
+            f"  {name} {list(array.shape[::order])} {array.dtype}"
+            + (f", units {unit}" if (unit := file.units(name)) else "")
+            + (f", missing where {', '.join(f'{mark:g}' for mark in marks)}" if marks else "")
+        )
+    return lines
+
+
+def _roles(file: ArrayFile) -> dict[str, str]:
+    """Names of arrays by role, for those with usual names; frames by number become a pattern."""
+    known: dict[str, str] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    stems = [re.sub(r"\d+$", "*", name) for name in file.arrays]
+    for (name, array), stem in zip(file.arrays.items(), stems, strict=True):
+        shown = stem if stem != name and stems.count(stem) > 1 else name
+        shapes[shown] = array.shape
+        for usual in (name, stem):
+            known.setdefault(usual.rpartition("/")[2].lower(), shown)
+    roles = {role: known[name] for role, names in USUAL.items() for name in names[::-1] if name in known}
+    vector = next((known[name] for name in VECTORS if name in known and shapes[known[name]][-1:] in ((2,), (3,))), None)
+    if vector is not None and "v" not in roles:
+        components = "uvw" if shapes[vector][-1] == 3 and not _plane(file, roles) else "uv"
+        roles |= {component: f"{vector}[..., {index}]" for index, component in enumerate(components)}
+    if "w" not in roles and "z" in roles:
+        del roles["z"]
+    attributes = {f"@{name}" for name in file.attributes}
+    return roles | ({"nu": "@nu"} if "@nu" in attributes and "nu" not in roles else {})
+
+
+def _plane(file: ArrayFile, roles: Mapping[str, str]) -> bool:
+    """Whether all z are one, as in a mesh of a plane."""
+    return "z" in roles and "x" in roles and file.arrays[roles["z"]].size > 1 and np.ptp(file.arrays[roles["z"]]) == 0
+
+
+def _missing(roles: Mapping[str, str]) -> list[str]:
+    remedies = {
+        **dict.fromkeys("xyuv", "name its array by data.arrays"),
+        "nu": "give data.arrays.nu or flow.nu, or find it by flow.learn_nu=true",
+        "p": "the pressure then has no reference",
+    }
+    lines = [f"missing: {role}; {remedy}" for role, remedy in remedies.items() if role not in roles]
+    if "w" in roles and "z" not in roles:
+        lines.append("missing: z; name its array by data.arrays")
+    if "t" not in roles and "*" in roles.get("u", ""):
+        lines.append("missing: t; give the time from one frame to the next, such as data.arrays.t=0.1")
+    return lines
+
+
+def _read(path: str | os.PathLike[str], roles: Mapping[str, str]) -> tuple[list[str], tuple[str, ...] | None]:
+    """What reading by these names finds, and the order of axes, where only the divergence tells it."""
+    try:
+        return _described(_flow(path, roles, None)), None
+    except PinnxError as error:
+        refused = [f"refused: {error}"]
+    # On a square grid the shapes leave several orders; the divergence refuses the wrong ones.
+    names = (*(["t"] if "t" in roles else []), *(axis for axis in "xyz" if axis in roles))
+    accepted: dict[tuple[str, ...], Snapshots] = {}
+    for axes in permutations(names):
+        with suppress(PinnxError):
+            accepted[axes] = _flow(path, roles, axes)
+    if len(accepted) != 1:
+        return refused, None
+    axes, flow = next(iter(accepted.items()))
+    return [f"axes: ({', '.join(axes)}), the only order that is divergence-free", *_described(flow)], axes
+
+
+def _flow(path: str | os.PathLike[str], roles: Mapping[str, str], axes: tuple[str, ...] | None) -> Snapshots:
+    # A pattern needs a time step, which only scales the times: 1 stands in for it here.
+    times: dict[str, Any] = {"t": 1.0} if "t" not in roles and "*" in roles["u"] else {}
+    return read_snapshots(path, DataMapping(**(dict(roles) | times), axes=axes))
+
+
+def _described(flow: Snapshots) -> list[str]:
+    grid = "scattered" if flow.grid_shape is None else "grid " + " x ".join(map(str, flow.grid_shape))
+    bounds = ", ".join(f"{axis} {low:g} to {high:g}" for axis, (low, high) in flow.bounds.items())
+    lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}; {bounds}"]
+    if flow.holes is not None and flow.holes.any():
+        lines.append(f"holes: {int(flow.holes.sum()):,} places without values")
+    return [*lines, *_divergence(flow), *(f"note: {note}" for note in flow.notes)]
+
+
+def _divergence(flow: Snapshots) -> list[str]:
+    if flow.grid_lines is None or min(flow.grid_shape or (0,)) < 2:
+        return ["divergence: not known on scattered points"]
+    values = flow.velocity.reshape(flow.num_times, *(flow.grid_shape or ()), flow.dim)
+    return [f"divergence: |div u| / |grad u| = {relative_divergence(values, flow.grid_lines):.2g}"]
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(str(value.decode("utf-8", "replace") if isinstance(value, bytes) else value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

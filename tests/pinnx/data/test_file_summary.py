@@ -1,0 +1,67 @@
+"""What `pinnx inspect` shows: the arrays, what is missing, and lines of YAML that read the file as proposed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pinnx.cli import main
+from pinnx.data import DataMapping, read_snapshots, summary_of
+
+X = np.linspace(0, 1, 9)
+MESH_Y, MESH_X = np.meshgrid(X, X, indexing="ij")
+U, V = np.sin(2 * MESH_Y), np.cos(3 * MESH_X)  # a shear in each direction, divergence-free as [y, x] alone
+
+
+def stored(folder: Path, **change: np.ndarray) -> Path:
+    np.savez(folder / "flow.npz", **({"x": X, "y": X, "u": U, "v": V} | change))
+    return folder / "flow.npz"
+
+
+def section(lines: list[str]) -> dict[str, object]:
+    return yaml.safe_load("\n".join(lines[lines.index("yaml:") + 1 :]))["data"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_divergence_finds_the_order_of_axes_and_the_yaml_reads_the_file(tmp_path: Path, turned: bool) -> None:
+    path = stored(tmp_path, **({"u": U.T, "v": V.T} if turned else {}))
+    lines = summary_of(path)
+    found = section(lines)
+    assert found["axes"] == (["x", "y"] if turned else ["y", "x"])
+    assert "  u [9, 9] float64" in lines
+    assert any(line.startswith("divergence: |div u| / |grad u| = ") for line in lines)
+    assert [line[:10] for line in lines if line.startswith("missing")] == ["missing: n", "missing: p"]
+    flow = read_snapshots(str(found["path"]), DataMapping(axes=tuple(found["axes"]), **found["arrays"]))
+    np.testing.assert_array_equal(flow.values[0, :, 0], U.T.ravel())
+
+
+def test_a_field_that_fits_no_order_is_refused_with_the_reason(tmp_path: Path) -> None:
+    lines = summary_of(stored(tmp_path, u=U[:5]))
+    assert any(line.startswith("refused: ") for line in lines)
+    assert "axes" not in section(lines)
+
+
+def test_the_command_prints_it_and_a_damaged_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stored(tmp_path)
+    assert main(["inspect", str(path)]) == 0
+    assert "arrays: {x: x, y: y, u: u, v: v}" in capsys.readouterr().out
+    path.write_bytes(path.read_bytes()[:100])
+    assert main(["inspect", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("pinnx: error: flow.npz: cannot be read as npz")
+
+
+@pytest.mark.parametrize("name", ["pyjhtdb_cutout", "giverny_velocity", "givernylocal_multi_time", "old_u00000"])
+def test_the_four_containers_of_jhtdb(data_dir: Path, name: str) -> None:
+    lines = summary_of(data_dir / "jhtdb_layouts" / f"{name}.h5")
+    arrays = section(lines)["arrays"]
+    assert str(arrays["w"]).endswith("[..., 2]")
+    if name == "old_u00000":
+        assert [line[:10] for line in lines if line.startswith("missing")].count("missing: x") == 1
+    else:
+        assert any(line.startswith("read: 120 points (grid 6 x 5 x 4)") for line in lines)
+    assert any(line.startswith("missing: t") for line in lines) == (name == "givernylocal_multi_time")

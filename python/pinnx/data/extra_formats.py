@@ -50,7 +50,8 @@ def mesh_arrays(path: Path) -> dict[str, Any]:
 def zarr_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
     """Return the arrays of a Zarr store by path, the attributes of the store, and those of each array.
 
-    Chunks that were never written would be read as the fill value; such an array is named, and not given.
+    Chunks that were never written would be read as the fill value; such an array is named, and not given. NaN is one
+    that marks what is missing.
 
     Raises:
         PinnxError: zarr is not installed, or the store is damaged.
@@ -64,7 +65,8 @@ def zarr_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, d
         for name, array in arrays.items():
             unwritten = array.nchunks - array.nchunks_initialized
             # Lines of coordinates may be one chunk of zeros, which Zarr does not write either.
-            if unwritten and array.ndim > 1 and array.dtype.kind in REAL:
+            marked = array.fill_value != array.fill_value
+            if unwritten and not marked and array.ndim > 1 and array.dtype.kind in REAL:
                 content[name] = (
                     f"{unwritten:,} of {array.nchunks:,} chunks that were never written; zeros that are meant need "
                     "write_empty_chunks=True"

@@ -197,6 +197,8 @@ def _open_hdf5(path: Path, file: h5py.File) -> ArrayFile:
             content[name] = "a type that NumPy does not have"
         elif text_of(item.attrs.get("NAME", "")).startswith(NO_VARIABLE):
             content[name] = "a dimension of netCDF without coordinates"
+        elif unwritten := _unwritten(item):
+            content[name] = unwritten
         elif matlab and kind == h5py.ref_dtype:
             cells = enumerate(item[...].reshape(-1), start=1)
             content.update({f"{name}/{number}": file[cell] for number, cell in cells})
@@ -212,6 +214,21 @@ def _open_hdf5(path: Path, file: h5py.File) -> ArrayFile:
         others = {name: what if what not in content.values() else f"{what}; the file names {named} as coordinates"
                   for name, what in others.items()}  # fmt: skip
     return ArrayFile(path, arrays, others, dict(file.attrs), of_arrays, matlab, matlab)
+
+
+def _unwritten(dataset: h5py.Dataset) -> str:
+    """What of a field was never written, and would be read as zeros; "" where nothing is missing.
+
+    Another fill value marks what is missing, which `stored_numbers` sees.
+    """
+    if dataset.ndim < 2 or dataset.dtype.kind not in "iuf" or not dataset.size or dataset.fillvalue != 0:
+        return ""
+    if dataset.chunks is not None:
+        sizes = zip(dataset.shape, dataset.chunks, strict=True)
+        wanted, found = math.prod(-(-size // chunk) for size, chunk in sizes), dataset.id.get_num_chunks()
+        return f"{wanted - found:,} of {wanted:,} chunks that were never written" if found < wanted else ""
+    plain = dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and not dataset.external
+    return "an array that was never written" if plain and dataset.id.get_offset() is None else ""
 
 
 def _sorted_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -378,3 +378,18 @@ def test_a_real_cutout_of_two_times(data_dir: Path) -> None:
         for k in range(2):
             wanted = file[f"velocity_000{k + 1}"][...].transpose(2, 1, 0, 3).reshape(-1, 3)
             np.testing.assert_array_equal(flow.values[k], wanted)
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 6, 9)])
+def test_what_was_never_written_is_no_data(tmp_path: Path, chunks: tuple[int, ...] | None) -> None:
+    path = hdf5(tmp_path / "flow.h5", {"x": X, "y": Y, "t": T, "v": V})
+    with h5py.File(path, "a") as file:
+        u = file.create_dataset("u", U.shape, "f8", chunks=chunks)
+        if chunks:
+            u[:2] = U[:2]
+    what = "1 of 2 chunks that were" if chunks else "an array that was"
+    with pytest.raises(PinnxError, match=f"u: expected real numbers in 'u' of flow.h5, got {what} never written"):
+        read_snapshots(path, FLOW)
+    with h5py.File(path, "a") as file:
+        file["u"][...] = U
+    assert_same(read_snapshots(path, FLOW), plain(tmp_path))

@@ -216,7 +216,7 @@ def restarts(config: Config, folder: Path) -> dict[str, Any]:
 def writes(config: Config, folder: Path) -> int:
     """Kills the rank that writes at each call of its saves, resumes on two ranks. Returns how often."""
     kills = 0
-    for number in range(1, 13):
+    for number in range(1, 9):
         run = folder / f"write{number}"
 
         def armed(rank: int, number: int = number, run: Path = run) -> None:

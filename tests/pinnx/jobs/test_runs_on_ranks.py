@@ -39,7 +39,7 @@ def found_on_ranks(folder: Path, *parts: str) -> tuple[dict[str, Any], str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     print(done.stderr)
     assert done.returncode == 0
@@ -111,12 +111,12 @@ def test_faults_of_the_coordinator_of_links_and_of_saves(tmp_path: Path) -> None
     assert found["lost"] == [2, 2]
     for rank in range(2):
         assert f"rank {rank}: the coordinator at 127.0.0.1:" in said
-    assert found["writes"] >= 10, "a kill between any two calls of a save"
+    assert found["writes"] == 8, "a kill at each call of a save"
     if "refused" in found["nodes"]:
         pytest.skip(f"no network namespaces here: {found['nodes']['refused']}")
     assert found["nodes"]["slow"] == [0, 0]
     assert found["nodes"]["cut"] == [2, 2]
-    assert found["nodes"]["seconds"] < 20
+    assert found["nodes"]["seconds"] < 60, "two timeouts of 1 s and the start, on a busy machine 17 s"
     assert "rank 1: the coordinator at 10.77.0.1:" in said
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import cumulative_trapezoid
 
-from pinnx.evals.breakage import SizeTable
+from pinnx.evals.size_table import SizeTable
 from pinnx.physics.breakage_kinetics import Kinetics
 from pinnx.solvers.breakage import SizeDistributions, diameter
 

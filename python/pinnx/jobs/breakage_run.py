@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
-from pinnx.evals.breakage import ORDERS, SizeTable, relative_l2_of_sizes, size_table
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.gates import GATES
+from pinnx.evals.size_table import ORDERS, SizeTable, relative_l2_of_sizes, size_table
 from pinnx.evals.tabulated_sizes import as_distributions, diameters
 from pinnx.jobs.breakage_problem import BreakageProblem, breakage_problem
 from pinnx.jobs.breakage_yardstick import Yardstick, fitted_kinetics, yardstick

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.data.size_densities import SizeDensities
-from pinnx.evals.breakage import SizeTable, relative_l2_of_sizes
 from pinnx.evals.exact_breakage import ExactBreakage
+from pinnx.evals.size_table import SizeTable, relative_l2_of_sizes
 from pinnx.physics.breakage_kinetics import Kinetics
 from pinnx.physics.breakage_model import BreakageCase
 from pinnx.solvers.breakage import (

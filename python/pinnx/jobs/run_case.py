@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from pinnx.config import Config, load_config
 from pinnx.data.size_densities import SizeDensities
 from pinnx.errors import PinnxError
-from pinnx.evals.breakage import ORDERS
 from pinnx.evals.checks import Check
+from pinnx.evals.size_table import ORDERS
 from pinnx.jobs.breakage_problem import breakage_problem
 from pinnx.jobs.breakage_run import breakage_guard, found_numbers, judged, stored_sizes
 from pinnx.jobs.training import make_trainer

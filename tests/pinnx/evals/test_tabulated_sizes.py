@@ -8,7 +8,7 @@ from scipy import special
 from tolerances import TABULATED_SIZES
 
 from pinnx.evals import BREAKAGE_CASES
-from pinnx.evals.breakage import SizeTable
+from pinnx.evals.size_table import SizeTable
 from pinnx.evals.tabulated_sizes import as_distributions, diameters
 from pinnx.physics.breakage_grid import VolumeGrid
 from pinnx.solvers.breakage import diameter

@@ -58,7 +58,7 @@ class Check:
         """Whether the limit is kept; a warning is no pass."""
         return self.status == "passed"
 
-    def as_dict(self) -> dict[str, str | float | bool | None]:
+    def as_dict(self) -> dict[str, str | float | bool | list[float] | None]:
         """The check as strict JSON holds it: a value that is not finite becomes None."""
         return {
             "name": self.name,
@@ -72,7 +72,7 @@ class Check:
             **({"part": self.part} if self.part else {}),
             **({} if self.everywhere is None else {"everywhere": _finite(self.everywhere)}),
             **{
-                name: value
+                name: list(value) if isinstance(value, tuple) else value
                 for name in ("scale", "num_points", "discretisation", "worst", "worst_at")
                 if (value := getattr(self, name)) is not None
             },
@@ -136,7 +136,11 @@ def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None =
     for name in limits:
         _gate(name, limits)
     checks = [
-        check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part)
+        replace(
+            check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part),
+            worst=item.worst,
+            worst_at=item.worst_at,
+        )
         for item in measured
     ]
     return [item for name in GATES for item in checks if item.name == name]

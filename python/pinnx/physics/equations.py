@@ -227,8 +227,15 @@ class EquationTerm:
         found = []
         for gate, names in self.equations.gates.items():
             squares = np.sum([columns[name] ** 2 for name in names], axis=0)
+            everywhere = float(np.sqrt(squares.mean())) if leaves_out else None
             value = float(np.sqrt(squares[away].mean())) if away.any() else None
-            found.append(Measured(gate, value, note, float(np.sqrt(squares.mean())) if leaves_out else None))
+            if value is None or not math.isfinite(value):
+                found.append(Measured(gate, value, note, everywhere))
+                continue
+            worst = int(np.argmax(np.where(away, squares, -1.0)))
+            place = dict(zip(self._axes, points[worst].tolist(), strict=True))
+            at = tuple(place[axis] for axis in sorted(place, key="xyzt".index))
+            found.append(Measured(gate, value, note, everywhere, "", float(np.sqrt(squares[worst])), at))
         for gate, ratio in asked.items():
             median = float(np.median(ratio[away])) if away.any() else math.nan
             if math.isfinite(median):

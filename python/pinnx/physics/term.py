@@ -62,7 +62,8 @@ class Measured(NamedTuple):
     """A number that a gate is held against; None where there is nothing to compute it from.
 
     Where ``value`` leaves out places at which no field is right, ``everywhere`` is the number with them. ``part`` says
-    of which part of the flow it is, where several numbers have one gate.
+    of which part of the flow it is, where several numbers have one gate. ``worst`` is the largest number of which
+    ``value`` is a norm, and ``worst_at`` its place, then its time.
     """
 
     gate: str
@@ -70,6 +71,8 @@ class Measured(NamedTuple):
     note: str = ""
     everywhere: float | None = None
     part: str = ""
+    worst: float | None = None
+    worst_at: tuple[float, ...] | None = None
 
 
 class Term(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pinnx.report.formatting import enumeration, number, percent
 
-__all__ = ["beside_errors"]
+__all__ = ["beside_errors", "placed"]
 
 
 def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -15,7 +15,7 @@ def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
     found = metrics.get("beside_norms") or {}
     if found:
         yield (
-            f"The largest error of the velocity is {number(found['largest'])}, at ({_place(found['worst_at'])}); the "
+            f"The largest error of the velocity is {number(found['largest'])}, at ({placed(found['worst_at'])}); the "
             f"root mean square of the error is {number(found['rmse'])}."
         )
     if "resolved_wavenumber" in found:
@@ -26,7 +26,7 @@ def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
     for body in metrics.get("forces") or ():
         box = f" ({number(body['drag_of_box'])} from a box around it)" if "drag_of_box" in body else ""
         yield (
-            f"The body at ({_place(body['center'])}) has a drag coefficient of {number(body['drag'])}{box} and a lift "
+            f"The body at ({placed(body['center'])}) has a drag coefficient of {number(body['drag'])}{box} and a lift "
             f"coefficient of {number(body['lift'])}.{_wall(body)}"
         )
     estimates = metrics.get("error_estimates") or {}
@@ -55,5 +55,6 @@ def _wall(body: Mapping[str, Any]) -> str:
     return said
 
 
-def _place(place: list[float]) -> str:
+def placed(place: list[float]) -> str:
+    """Coordinates as a sentence has them: "0.5, 2"."""
     return ", ".join(f"{x:.4g}" for x in place)

@@ -31,6 +31,8 @@ class _Check(_Named):
     red_line: Number = None
     everywhere: Number = None
     part: StrictStr = ""
+    worst: Number = None
+    worst_at: list[float] | None = None
 
 
 class _Worst(_Named):

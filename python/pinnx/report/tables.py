@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.report.beside_errors import beside_errors
+from pinnx.report.beside_errors import beside_errors, placed
 from pinnx.report.formatting import Html, duration, join, number, percent, table, tag
 
 __all__ = ["STATUSES", "checks_table", "datum", "errors_table", "facts_table", "sensors_table", "status_of"]
@@ -169,10 +169,13 @@ def _verdict(status: str) -> Html:
 
 
 def _note(item: Mapping[str, Any]) -> Html:
-    """The note of a check, and its number with the places that it leaves out."""
-    everywhere = item.get("everywhere")
-    parts = [str(item.get("note", ""))]
-    return join(parts if everywhere is None else [*parts, "; with them ", datum(everywhere)])
+    """The note of a check, its number with the places that it leaves out, and its worst place where it did not pass."""
+    everywhere, worst = item.get("everywhere"), item.get("worst")
+    note = str(item.get("note", ""))
+    parts = [note] if everywhere is None else [note, "; with them ", datum(everywhere)]
+    if worst is not None and item.get("worst_at") and status_of(item) != "passed":
+        parts += ["; " * bool(note), "largest ", datum(worst), f" at ({placed(item['worst_at'])})"]
+    return join(parts)
 
 
 def _named(item: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ BESIDE |= {
     "held_out",
     "error_estimates",
     "free_sides",
+    "noise",
     "beside_norms",
     "forces",
     "equations",

@@ -166,6 +166,10 @@ def test_residuals_near_such_a_corner_are_shown_and_not_judged() -> None:
         assert item.everywhere == whole.value != item.value > 0.0
         assert item.note == "without points within 0.8 of the corner where two sides disagree"
         assert (whole.everywhere, whole.note) == (None, "")
+        assert whole.worst >= item.worst >= item.value, "the largest of the numbers that count"
+        x, y, time = item.worst_at
+        assert np.hypot(x + 1.0, y) > 0.8
+        assert [low <= at <= high for at, (low, high) in zip((time, x, y), BOUNDS.values(), strict=True)] == [True] * 3
     assert judged(0.8)[2].value != plain[2].value
     assert [item.value for item in judged(9.0)] == [None] * 3, "nothing was left to check"
 

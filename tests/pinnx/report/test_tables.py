@@ -140,3 +140,17 @@ def test_what_stands_beside_the_errors_is_said_and_nothing_is_made_up() -> None:
 def test_formulas_are_shown_with_six_digits() -> None:
     assert rounded("-0.3333333333333333*(y-(1.0))**2+x1*2.5E-12") == "-0.333333*(y-(1))**2+x1*2.5e-12"
     assert rounded("sin(2*y)") == "sin(2*y)"
+
+
+def test_a_check_that_did_not_pass_says_where() -> None:
+    item = {
+        "name": "conservation",
+        "value": 2e-3,
+        "limit": 1e-5,
+        "status": "failed",
+        "worst": 0.5,
+        "worst_at": [1.0, 2.5],
+    }
+    shown = checks_table({"checks": [item]})
+    assert 'largest <data value="0.5">0.5</data> at (1, 2.5)' in shown
+    assert "largest" not in checks_table({"checks": [item | {"status": "passed", "passed": True}]})

@@ -15,7 +15,9 @@ def add_to(commands: Any) -> None:
         help="show what a file of snapshots holds, and how to use it",
         description="Shows the arrays of a file, what is missing, the divergence, and the lines of YAML to use it.",
     )
-    inspect.add_argument("file", metavar="FILE", help="file of snapshots, folder of .npy files or Zarr store")
+    inspect.add_argument(
+        "file", metavar="FILE", help="snapshots or a table of measurements; a folder of .npy, a Zarr store"
+    )
     inspect.set_defaults(run=_inspect)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.mapping import DataMapping
+from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import Snapshots
@@ -38,6 +40,7 @@ USUAL = {
     "nu": ("nu", "viscosity"),
 }
 VECTORS = ("u", "u*", "velocity", "velocity_*", "vel", "uvw")
+TABLES = (".csv", ".txt", ".dat", ".vec")
 # A file with fields beyond it is described without reading them.
 MOST_BYTES = 2**30
 
@@ -46,11 +49,13 @@ def summary_of(path: str | os.PathLike[str]) -> list[str]:
     """Describe a file: its arrays, a proposal of what is what, what reading that says, and what is missing.
 
     Args:
-        path: what `read_snapshots` reads.
+        path: what `read_snapshots` or `read_measurements` reads.
 
     Raises:
         PinnxError: no such file, another kind of file, or one that is damaged.
     """
+    if Path(path).suffix.lower() in TABLES and os.path.isfile(path):
+        return _table(path)
     with open_arrays(path) as file:
         lines = [f"{file.path}", *_arrays(file), *(f"  {name}: not read, {what}" for name, what in file.others.items())]
         lines += [f"  @{name}: {_shown(value)}" for name, value in file.attributes.items()]
@@ -67,6 +72,14 @@ def summary_of(path: str | os.PathLike[str]) -> list[str]:
     named = (f'{role}: "{name}"' if set(name) & set("[*@") else f"{role}: {name}" for role, name in roles.items())
     lines += ["yaml:", "  data:", f"    path: {path}", f"    arrays: {{{', '.join(named)}}}"]
     return lines if axes is None else [*lines, f"    axes: [{', '.join(axes)}]"]
+
+
+def _table(path: str | os.PathLike[str]) -> list[str]:
+    rows = read_measurements(path)
+    places = rows.positions()
+    times = "steady" if rows.times is None else f"{np.unique(rows.times).size} times"
+    lines = [f"{path}", f"read: {rows.num_rows:,} rows, {len(places):,} places, {times}"]
+    return [*lines, *(f"note: {note}" for note in rows.notes), "yaml:", "  data:", f"    measurements: {path}"]
 
 
 def _arrays(file: ArrayFile) -> list[str]:

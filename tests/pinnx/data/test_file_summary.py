@@ -65,3 +65,11 @@ def test_the_four_containers_of_jhtdb(data_dir: Path, name: str) -> None:
     else:
         assert any(line.startswith("read: 120 points (grid 6 x 5 x 4)") for line in lines)
     assert any(line.startswith("missing: t") for line in lines) == (name == "givernylocal_multi_time")
+
+
+def test_a_table_of_measurements(tmp_path: Path) -> None:
+    path = tmp_path / "probes.csv"
+    path.write_text("t,x,y,u,v\n0,0.1,0.2,1,0\n1,0.1,0.2,2,0\n0,0.3,0.2,3,1\n")
+    lines = summary_of(path)
+    assert lines[1] == "read: 3 rows, 2 places, 2 times"
+    assert section(lines) == {"measurements": str(path)}

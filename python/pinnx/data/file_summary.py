@@ -118,7 +118,7 @@ def _roles(file: ArrayFile) -> dict[str, str]:
 
 def _plane(file: ArrayFile, roles: Mapping[str, str]) -> bool:
     """Whether all z are one, as in a mesh of a plane."""
-    return "z" in roles and "x" in roles and file.arrays[roles["z"]].size > 1 and np.ptp(file.arrays[roles["z"]]) == 0
+    return "z" in roles and file.arrays[roles["z"]].size > 1 and np.unique(file.arrays[roles["z"]]).size == 1
 
 
 def _missing(roles: Mapping[str, str]) -> list[str]:

@@ -73,3 +73,8 @@ def test_a_table_of_measurements(tmp_path: Path) -> None:
     lines = summary_of(path)
     assert lines[1] == "read: 3 rows, 2 places, 2 times"
     assert section(lines) == {"measurements": str(path)}
+
+
+def test_arrays_that_make_no_sense_are_described_all_the_same(tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", x=np.zeros((3, 4)), z=np.zeros((4, 3), bool), t=np.zeros(0), U=np.zeros((4, 3)))
+    assert "  z [4, 3] bool" in summary_of(tmp_path / "odd.npz")

@@ -42,7 +42,7 @@ def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDAr
     for name, column in columns.items():
         one = getattr(stated, name)
         if one is None and share is not None:
-            one = share * sizes.get(name, float(np.sqrt(np.mean(speeds**2))) if len(speeds) else 0.0)
+            one = share * sizes.get(name, float(np.linalg.norm(speeds)) / max(len(speeds), 1) ** 0.5)
         if name in measured.deviations:
             found[name] = measured.deviations[name]
         elif one is not None:

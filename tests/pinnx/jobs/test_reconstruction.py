@@ -40,6 +40,7 @@ BESIDE |= {
     "error_estimates",
     "free_sides",
     "noise",
+    "noise",
     "beside_norms",
     "forces",
     "equations",

@@ -38,11 +38,13 @@ def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDAr
     known = np.isfinite(measured.velocity)
     speeds = np.concatenate([measured.velocity[known], _finite(columns.get("speed"))])
     sizes = {"p": float(np.std(_finite(columns.get("p")))) if "p" in columns else 0.0}
+    with np.errstate(over="ignore"):  # velocities that overflow are refused with the first loss
+        speed = float(np.linalg.norm(speeds)) / max(len(speeds), 1) ** 0.5
     found: dict[str, NDArray[np.float64]] = {}
     for name, column in columns.items():
         one = getattr(stated, name)
         if one is None and share is not None:
-            one = share * sizes.get(name, float(np.linalg.norm(speeds)) / max(len(speeds), 1) ** 0.5)
+            one = share * sizes.get(name, speed)
         if name in measured.deviations:
             found[name] = measured.deviations[name]
         elif one is not None:

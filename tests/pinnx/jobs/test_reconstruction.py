@@ -40,7 +40,6 @@ BESIDE |= {
     "error_estimates",
     "free_sides",
     "noise",
-    "noise",
     "beside_norms",
     "forces",
     "equations",

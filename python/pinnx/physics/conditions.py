@@ -41,7 +41,7 @@ from pinnx.physics.outlines import Outline
 __all__ = ["CONDITIONS", "Named", "Rows", "prescribed_values"]
 
 Array = NDArray[np.float64]
-# Between 1 and 2. Of the disturbance by a cylinder at Re 40, 3 to 5 diameters away, this one leaves a fourth or less.
+# Between 1 and 2. Chosen on the cylinder at Re 40: of its disturbance 3 to 5 diameters away this one leaves some 40 %.
 DECAY = 1.25
 
 

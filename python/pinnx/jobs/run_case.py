@@ -15,8 +15,10 @@ from pinnx.data.size_densities import SizeDensities
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check
 from pinnx.evals.size_table import ORDERS
+from pinnx.jobs.breakage_files import stored_sizes
 from pinnx.jobs.breakage_problem import breakage_problem
-from pinnx.jobs.breakage_run import breakage_guard, found_numbers, judged, stored_sizes
+from pinnx.jobs.breakage_results import found_numbers, judged
+from pinnx.jobs.breakage_run import breakage_guard
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.breakage_model import BreakageModel
 from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes

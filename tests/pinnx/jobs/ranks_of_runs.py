@@ -70,7 +70,8 @@ def on_ranks(size: int, work: Callable[[int], Any], **more: str) -> list[int]:
                 work(rank)
                 status = 0
             except PinnxError as error:
-                print(f"rank {rank}: {error}", file=sys.stderr, flush=True)
+                sys.stderr.write(f"rank {rank}: {error}\n")  # in one piece: several processes write
+                sys.stderr.flush()
                 status = 2
             except BaseException:
                 traceback.print_exc()

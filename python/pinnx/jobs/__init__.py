@@ -11,8 +11,8 @@ outputs          fields.h5
 held_out         the error at sensors that a second, shorter training leaves out
 baseline         what a linear method makes of the same measurements
 metrics          the numbers and checks of metrics.json
-breakage_problem  the network and the terms of a breakage problem; breakage_run its run, breakage_results and breakage_files
-                  what is said of it and its fields.h5, breakage_yardstick the solvers
+breakage_problem  the network and the terms of a breakage problem; breakage_run its run, breakage_yardstick the solvers,
+                  breakage_results what is said of it, breakage_files its fields.h5
 run_case         a breakage problem from Python, without a folder
 verification     a run, a checkpoint or snapshots, checked anew
 sensors          sensors and figures of their choice; its input and output beside it

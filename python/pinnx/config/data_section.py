@@ -98,9 +98,10 @@ class Noise(Section):
     numbers of u, v, w, p and speed, then the share.
     """
 
-    share: NonNegative | None = setting(
+    share: NonNegative | Literal["estimated"] | None = setting(
         None,
-        "as a fraction of the root mean square, of p about its mean; 0 = none; null = that of sensors.noise, if any",
+        "as a fraction of the root mean square, of p about its mean; 0 = none; estimated: found while training, by "
+        "leaving each sensor out; null = that of sensors.noise, if any",
     )
     u: Positive | None = setting(None, "of the x velocity", "velocity")
     v: Positive | None = setting(None, "of the y velocity", "velocity")

@@ -121,7 +121,7 @@ def _lengthen(settings: dict[str, Any]) -> None:
     data = settings.get("data")
     if isinstance(data, dict) and isinstance(data.get("measurements"), str):
         data["measurements"] = {"path": data["measurements"]}
-    if isinstance(data, dict) and isinstance(data.get("noise"), int | float):
+    if isinstance(data, dict) and isinstance(data.get("noise"), int | float | str):
         data["noise"] = {"share": data["noise"]}
 
 

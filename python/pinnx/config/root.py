@@ -59,6 +59,12 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _noise_of_squares(self) -> Config:
+        if self.data.noise.share == "estimated" and self.train.data_loss != "squares":
+            raise ValueError(f"data.noise: estimated takes train.data_loss squares, got {self.train.data_loss}")
+        return self
+
+    @model_validator(mode="after")
     def _one_seed(self) -> Config:
         """A section without a seed of its own has that at the top."""
         for name in SEEDED:

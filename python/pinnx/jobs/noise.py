@@ -12,13 +12,19 @@ from pinnx.config import Config
 from pinnx.data.measured_rows import Measurements
 from pinnx.errors import PinnxError
 from pinnx.physics.measured_values import MeasuredValues
-from pinnx.report.formatting import number
-from pinnx.train.problem import Problem
+from pinnx.report.formatting import number, percent
+from pinnx.train.found_noise import LEAST
+from pinnx.train.noise_estimate import estimated_noise
+from pinnx.train.trainer import Trainer
 
 __all__ = ["noise_facts", "noise_lines", "stated_noise"]
 
 # A root mean square of misfit / sigma outside of what 98 % of all draws have, and by so much more, is a warning.
 RARE, BEYOND = 0.01, 1.5
+# Steps of a training that has learned too little to say what noise is.
+YOUNG = 200
+# An estimate above it is rather a model that is wrong than an instrument.
+LARGE = 0.1
 
 
 def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDArray[np.float64]], str]:
@@ -28,7 +34,7 @@ def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDAr
         PinnxError: the noise of something that is not measured, or of a part of what is.
     """
     stated, added = config.data.noise, config.sensors.noise
-    share = stated.share if stated.share is not None else (added or None)
+    share = (added or None) if stated.share is None else stated.share if stated.share != "estimated" else None
     columns = _measured(measured)
     for name in type(stated).model_fields:
         if name != "share" and getattr(stated, name) is not None and name not in columns:
@@ -63,25 +69,60 @@ def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDAr
     return found, f"Noise of the measurements, by {where}: {shown}. They are not fitted closer than that."
 
 
-def noise_facts(problem: Problem) -> dict[str, Any] | None:
-    """The entry of metrics.json: how large the misfit is beside the noise; None where that is not known."""
+def noise_facts(config: Config, trainer: Trainer) -> dict[str, Any] | None:
+    """The entry of metrics.json: the noise, and how large the misfit is beside it; None where nothing is known.
+
+    That of measurements of which none was stated is estimated now, and was not used.
+    """
+    problem, used = trainer.problem, trainer.noise
     (data,) = (term for term in problem.terms if type(term) is MeasuredValues)
-    if data.variance is None:
+    share, variance = None if used is None else used.share, data.variance
+    if variance is not None:
+        share = float(np.sqrt(variance)) / data.size
+    elif used is None and config.data.noise.share is None and config.data.measurements and trainer.step >= YOUNG:
+        share = _estimated(trainer, data)
+    if share is None:
         return None
-    return {"numbers": int(data.mask.sum()), "misfit": data.deviations_missed(problem.model), "found": "stated"}
+    known = data.deviations_missed(problem.model, (share * data.size) ** 2) if share else None
+    found = "left-out sensors" if used is not None or variance is None else "stated"
+    return {
+        "numbers": int(data.mask.sum()),
+        "share": share,
+        "misfit": known,
+        "found": found,
+        "used": variance is not None,
+    }
+
+
+def _estimated(trainer: Trainer, data: MeasuredValues) -> float | None:
+    """The noise by sensors that are left out, as a share of the measurements; None where none can be found."""
+    try:
+        found = estimated_noise(trainer.problem, trainer.weights.values, trainer.steps + 1)
+    except PinnxError:
+        return None
+    return None if found is None else found.deviation / data.size
 
 
 def noise_lines(facts: dict[str, Any] | None) -> list[str]:
-    """A sentence where the misfit is far from what the noise leaves."""
-    if facts is None:
+    """A sentence where the misfit is far from what the noise leaves, or where a noise that was not stated is large."""
+    if facts is None or facts["misfit"] is None:
         return []
-    numbers, misfit = facts["numbers"], facts["misfit"]
-    low, high = (float(np.sqrt(chdtri(numbers, share) / numbers)) for share in (1.0 - RARE, RARE))
-    if misfit < low / BEYOND:
+    numbers, misfit, share = facts["numbers"], facts["misfit"], facts["share"]
+    if facts["found"] != "stated" and share < LEAST:
+        return []
+    if facts["found"] != "stated" and share > LARGE:
         return [
-            f"the misfit at the sensors is {misfit:.2g} of their noise: the noise is fitted too, or stated too large; "
-            "a smaller train.weights.data, or data.noise"
+            f"the noise that left-out sensors show is {percent(share)} of the measurements: what the equations cannot "
+            "explain counts as noise, so look at viscosity, boundaries and units; data.noise states it"
         ]
+    low, high = (float(np.sqrt(chdtri(numbers, tail) / numbers)) for tail in (1.0 - RARE, RARE))
+    if misfit < low / BEYOND:
+        remedy = (
+            "is fitted too, or stated too large; a smaller train.weights.data, or data.noise"
+            if facts["used"]
+            else f"of {percent(share)} is fitted too; data.noise=estimated, or its value, prevents that"
+        )
+        return [f"the misfit at the sensors is {misfit:.2g} of their noise: the noise {remedy}"]
     if misfit > high * BEYOND:
         return [
             f"the misfit at the sensors is {misfit:.2g} times their noise: the equations or the boundaries contradict "

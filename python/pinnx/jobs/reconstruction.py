@@ -385,7 +385,7 @@ def _finish(run: _Run) -> dict[str, Any]:
     metrics["forces"] = body_forces(case, flow.problem.model, nu)
     metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
     metrics["free_sides"] = free_sides(case)
-    metrics["noise"] = noise_facts(flow.problem)
+    metrics["noise"] = noise_facts(run.config, run.trainer)
     warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"])) + noise_lines(metrics["noise"])
     metrics["notes"] += warned
     for line in warned:

@@ -17,6 +17,7 @@ from pinnx.jobs.case import Case
 from pinnx.jobs.metrics import checks_at_points
 from pinnx.jobs.outputs import versions
 from pinnx.jobs.yellow_lines import usual_performance
+from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.term import Term
 from pinnx.runs.memory import memory_now
 from pinnx.train.guard import Guard
@@ -63,7 +64,8 @@ def run_guard(config: Config, case: Case, problem: Problem, ranks: OneProcess = 
 def _judge(term: Term, changing: bool) -> Term:
     """A copy of a term; the term itself where its numbers are trained or staged."""
     trained = getattr(term, "parameters", list)()
-    return term if changing or list(trained) else copy.deepcopy(term)
+    shared = changing or list(trained) or type(term) is MeasuredValues  # whose noise may be found
+    return term if shared else copy.deepcopy(term)
 
 
 def _memory(usual: float | None) -> Callable[[], Check]:

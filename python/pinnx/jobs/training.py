@@ -15,8 +15,10 @@ from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.phases_of_training import phases_of
 from pinnx.jobs.run_recorder import RunRecorder
+from pinnx.losses import Discrepancy
 from pinnx.physics.equations import EquationTerm
 from pinnx.runs.progress import TrainingProgress
+from pinnx.train.found_noise import FoundNoise
 from pinnx.train.guard import Guard
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import sigterm_interrupts
@@ -27,6 +29,10 @@ from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 
 __all__ = ["interruptible_training", "make_trainer"]
+
+# Of the steps. What the network has not learned yet of the equations counts as noise: decaying vortices without noise,
+# in 500 steps, have 0.042, 0.030 and 0.025 after a quarter, a half and three quarters.
+NOISE_AT = 0.5
 
 
 class _Shown(Hook):
@@ -62,10 +68,13 @@ def make_trainer(
     numbers = any(list(term.equations.parameters()) for term in problem.terms if isinstance(term, EquationTerm))
     estimated = numbers and settings.data_loss == "squares"
     problem.use_streams(settings.streams)
+    adapted = loss_weights(config, problem, weights)
+    waiting = [s for s in adapted.strategies if isinstance(s, Discrepancy) and s.idle]
+    at = max(1, round(NOISE_AT * settings.steps))
     return Trainer(
         problem,
         phases_of(settings),
-        weights=loss_weights(config, problem, weights),
+        weights=adapted,
         steps=settings.steps,
         log_every=settings.log_every,
         checkpoint_every=settings.checkpoint_every,
@@ -75,6 +84,7 @@ def make_trainer(
         guard=guard,
         estimate_at=settings.estimate_at if estimated else (),
         ranks=ranks,
+        noise=FoundNoise(problem, adapted, waiting[0], at=at) if waiting else None,
     )
 
 

@@ -44,21 +44,25 @@ class Discrepancy:
     Args:
         configured: weights of the columns, [c].
         column: that of the data.
-        square: what its value shall be: the variance of the noise in the column's units, times the usual share.
+        square: what its value shall be: the variance of the noise in the column's units, times the usual share; 0: not
+            known yet, and the weight stays.
 
     Attributes:
         square: [], as given, on the device.
+        idle: whether the weight stays from step to step.
     """
 
     name = "noise"
 
     def __init__(self, configured: Tensor, column: int, square: float) -> None:
         self._column = column
-        self.square = configured.new_tensor(square)
+        self.square, self.idle = configured.new_tensor(square), square == 0.0
         self.factors = torch.ones_like(configured)
 
     @torch.no_grad()
     def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
+        if self.idle:
+            return
         beyond = (columns[self._column] / self.square - 1.0).clamp(-1.0, 1.0)
         self.factors[self._column].mul_(torch.exp(RATE * beyond)).clamp_(SMALLEST, 1.0)
 

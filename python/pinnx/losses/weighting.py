@@ -97,11 +97,16 @@ class LossWeights:
 
     def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         """Has each strategy set its factors for the next step; see `WeightStrategy.adapt`."""
-        if self.held:
+        if self.held or not self.adapts:
             return
         for strategy in self.strategies:
             strategy.adapt(step, columns, probes)
         self._multiply()
+
+    @property
+    def adapts(self) -> bool:
+        """Whether a strategy changes the weights; one that is idle waits for what it needs."""
+        return any(not getattr(strategy, "idle", False) for strategy in self.strategies)
 
     @property
     def easier(self) -> bool:
@@ -111,7 +116,7 @@ class LossWeights:
     @torch.no_grad()
     def hold(self) -> bool:
         """Takes the configured weights from now on. Returns whether that changes anything."""
-        changes, self.held = bool(self.strategies) and not self.held, True
+        changes, self.held = self.adapts and not self.held, True
         self.values.copy_(self.configured)
         return changes
 

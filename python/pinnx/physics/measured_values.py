@@ -49,6 +49,7 @@ class MeasuredValues(JetTerm):
 
     Attributes:
         variance: s^2, what the term is where the misfit is that of the noise; None where that is not known.
+        size: root mean square of the values as the term takes them.
 
     Raises:
         PinnxError: shapes that do not fit together, or numbers that are not finite.
@@ -94,6 +95,7 @@ class MeasuredValues(JetTerm):
                 deviations / np.append(scales, scales[0])[: mask.shape[1]], mask
             )
         self._complete = bool((self._factors == 1.0).all())
+        self.size = float(np.sqrt(np.mean(np.square(self._factors * self.values)[mask])))
         self.num_points = min(num_points or len(values), len(values))
         self._drawn = None
         if self.num_points < len(values):
@@ -138,13 +140,11 @@ class MeasuredValues(JetTerm):
         note = "" if self.variance is None else "beyond the noise"
         return [Measured("sensor_misfit", float(np.max(shares)) if shares else None, note)]  # max() loses a NaN
 
-    def deviations_missed(self, model: FieldModel) -> float:
-        """The root mean square of misfit / sigma at all measurements, where sigma is known."""
-        if self.variance is None:
-            raise PinnxError("measurements: expected standard deviations, got none")
+    def deviations_missed(self, model: FieldModel, variance: float) -> float:
+        """The root mean square of misfit / sigma at all measurements, the mean 1 / sigma^2 being 1 / variance."""
         found = self._measurable(torch.from_numpy(model.predict(self.coordinates) / model.field_scales)).numpy()
         squares = np.square(self._factors * (found - self.values))
-        return float(np.sqrt(squares.sum() / self.mask.sum() / self.variance))
+        return float(np.sqrt(squares.sum() / self.mask.sum() / variance))
 
     def _measurable(self, outputs: Tensor) -> Tensor:
         """[n, c] of the model's outputs: the fields that are measured, and behind them the length of the vector."""

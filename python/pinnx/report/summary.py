@@ -153,9 +153,12 @@ def _noise(run: Run) -> list[str]:
     facts = run.metrics.get("noise")
     if not facts:
         return []
+    how = "was stated" if facts["found"] == "stated" else "was estimated by leaving each sensor out"
+    if facts["misfit"] is None:
+        return [f"Their noise {how}: none was found."]
     return [
-        f"Their noise was {facts['found']}; the misfit there is {number(facts['misfit'])} times its standard deviation "
-        f"over {plural(facts['numbers'], 'number')}."
+        f"Their noise {how}: {percent(facts['share'])} of their root mean square. The misfit there is "
+        f"{number(facts['misfit'])} times that{'.' if facts['used'] else '; the training did not use it.'}"
     ]
 
 

@@ -257,7 +257,7 @@ def _facts(trainer: Guarded) -> dict[str, Any]:
 
 def _dropped(weights: LossWeights) -> Check:
     """How many columns of the loss have lost their weight; with many sensors the fields show it late."""
-    adapts = bool(weights.strategies) and not weights.held
+    adapts = weights.adapts and not weights.held
     lost = (weights.values == 0) & (weights.configured != 0)
     return check("dropped_terms", 0.0 if adapts else float(lost.sum()))
 

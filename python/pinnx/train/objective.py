@@ -56,7 +56,7 @@ class Objective:
     @property
     def constant(self) -> bool:
         """Whether the weights of columns and points stay from step to step."""
-        return not self._source.strategies
+        return not self._source.adapts
 
     def take_weights(self) -> None:
         """Takes the weights as they are now, for the step at hand."""

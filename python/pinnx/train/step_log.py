@@ -39,7 +39,7 @@ class StepLog:
             method: ``lr``, and what else the method has to say.
         """
         total, *columns, _ = numbers.tolist()
-        elapsed, adapts = train_s - self._last_s, bool(self._weights.strategies)
+        elapsed, adapts = train_s - self._last_s, self._weights.adapts
         configured = zip(self._weights.configured.tolist(), columns, strict=True)
         logged = LoggedStep(
             step=step,

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from pinnx.losses.weighting import LossWeights, Probes
+from pinnx.train.found_noise import FoundNoise
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.guard import Guard
 from pinnx.train.held_numbers import HeldNumbers
@@ -89,6 +90,7 @@ class Trainer:
         estimate_at: shares of the steps after which numbers of the equations are put to their estimates, where the
             problem learns some and its loss is a sum of squares; see `HeldNumbers`.
         ranks: that train together, see `pinnx.train.distributed`; here one process.
+        noise: estimates that of the measurements; None: nothing does.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -112,6 +114,7 @@ class Trainer:
         guard: Guard | None = None,
         estimate_at: Sequence[float] = (),
         ranks: OneProcess = ALONE,
+        noise: FoundNoise | None = None,
     ) -> None:
         like = problem.model.frequencies
         self.problem, self.ranks = problem, ranks
@@ -130,7 +133,9 @@ class Trainer:
             "clock": self.clock,
             **({} if guard is None else {"guard": guard}),
             **({} if self._held is None else {"held": self._held}),
+            **({} if noise is None else {"noise": noise}),
         }
+        self.noise = noise
         self.guard = guard
         self.steps = steps
         self.hooks = list(hooks)
@@ -295,9 +300,11 @@ class Trainer:
         self.problem.adapt(self.step)
         if self._held is not None and (found := self._held.adapt(self.step, self.phases)):
             self.note(found)
+        if self.noise is not None and (found := self.noise.adapt(self.step, self.phases)):
+            self.note(found)
 
     def _adapt_weights(self, batch: Batch) -> None:
-        if self.weights.strategies:
+        if self.weights.adapts:
             at, like = self.problem, self.weights.values
             probes = Probes(
                 lambda: at.gradient_norms(batch, self.ranks).to(like),

@@ -15,6 +15,8 @@ from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.noise import noise_lines
 from pinnx.physics import MeasuredValues
+from pinnx.runs.history import history_columns
+from pinnx.train.noise_estimate import NoiseEstimate
 
 Tiny = Callable[..., Config]
 
@@ -94,9 +96,45 @@ def test_a_deviation_of_zero_is_refused(tiny: Tiny) -> None:
     ],
 )
 def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: float, said: str) -> None:
-    lines = noise_lines({"numbers": numbers, "misfit": misfit, "found": "stated"})
+    lines = noise_lines({"numbers": numbers, "misfit": misfit, "found": "stated", "share": 0.1, "used": True})
     assert (said in lines[0]) if said else lines == []
     assert noise_lines(None) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "misfit", "said"),
+    [(0.001, 0.04, ""), (0.05, 0.04, "data.noise=estimated"), (0.05, 1.0, ""), (0.3, 1.0, "look at")],
+)
+def test_noise_that_was_not_stated_is_a_yellow_line(share: float, misfit: float, said: str) -> None:
+    lines = noise_lines({"numbers": 24, "misfit": misfit, "found": "left-out sensors", "share": share, "used": False})
+    assert (said in lines[0]) if said else lines == []
+
+
+def test_that_of_measurements_is_estimated_in_the_end_and_not_used(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    monkeypatch.setattr("pinnx.jobs.noise.YOUNG", 6)
+    facts = reconstruct(tiny("unsteady_csv"), tmp_path / "run")["noise"]
+    assert (facts["found"], facts["used"], facts["numbers"]) == ("left-out sensors", False, 30)
+    assert facts["share"] > 0.1, "a network that has learned nothing"
+    assert reconstruct(tiny("unsteady_csv", "data.noise=0"), tmp_path / "denied")["noise"] is None
+    assert reconstruct(tiny("unsteady_grid"), tmp_path / "exact")["noise"] is None
+
+
+def test_an_estimate_is_used_where_it_is_wanted(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    config = tiny("unsteady_csv", "data.noise=estimated")
+    metrics = reconstruct(config, tmp_path / "run")
+    assert metrics["noise"]["used"]
+    assert any(note.startswith("step 3: noise of the measurements") for note in metrics["notes"])
+    estimate = NoiseEstimate(1e3, 1e3)  # larger than any misfit
+    monkeypatch.setattr("pinnx.train.found_noise.estimated_noise", lambda *given: estimate)
+    reconstruct(config, tmp_path / "large")
+    weights = history_columns(tmp_path / "large" / "history.jsonl")["weight/data"]
+    assert weights[-1] == pytest.approx(10.0 * np.exp(-0.02) ** 2, rel=1e-4), "of the step after two of six"
+    with pytest.raises(PinnxError, match=r"data\.noise: estimated takes train\.data_loss squares, got huber"):
+        tiny("unsteady_csv", "data.noise=estimated", "train.data_loss=huber")
 
 
 def test_a_run_reports_its_misfit_beside_the_noise(tiny: Tiny, tmp_path: Path) -> None:
@@ -108,4 +146,4 @@ def test_a_run_reports_its_misfit_beside_the_noise(tiny: Tiny, tmp_path: Path) -
     (check,) = [check for check in metrics["checks"] if check["name"] == "sensor_misfit"]
     assert check["note"] == "beyond the noise"
     assert any("times their noise" in note for note in metrics["notes"])
-    assert "Their noise was stated; the misfit there is" in (tmp_path / "run" / "report.html").read_text()
+    assert "Their noise was stated: 0.1" in (tmp_path / "run" / "report.html").read_text()

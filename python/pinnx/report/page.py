@@ -17,6 +17,7 @@ from pinnx.report.maps import draw_fields, draw_residuals, draw_spread, draw_tim
 from pinnx.report.measured import draw_measured
 from pinnx.report.run_data import Run, RunFields, kind_of, open_fields, read_run
 from pinnx.report.sensor_maps import draw_sensors
+from pinnx.report.slices import draw_slices
 from pinnx.report.summary import (
     found_numbers,
     found_status,
@@ -113,6 +114,7 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
         section(
             "The result",
             *(figures.show(picture) for picture in draw_fields(fields, errors)),
+            figures.show(draw_slices(fields)),
             figures.show(draw_measured(fields)),
         ),
         section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),

@@ -1,7 +1,7 @@
 """The plane that a picture is drawn in: a grid, or a triangulation of scattered points.
 
-Of a grid in three dimensions it is the middle plane in z; of scattered points in three dimensions, a
-slab around the middle that holds as many as a plane would.
+Of a grid in three dimensions it is the middle plane in z, or in another axis; of scattered points in three dimensions,
+a slab around the middle that holds as many as a plane would.
 
 A triangulation of scattered points spans holes and bays as well. A triangle is left out where its
 longest edge exceeds ``_LONG_EDGE`` times the point spacing at its vertices, the distance to the
@@ -98,31 +98,36 @@ class ScatteredPlane:
 Plane = GridPlane | ScatteredPlane
 
 
-def choose_plane(axes: Sequence[NDArray[np.float64]], grid: bool) -> tuple[Plane, tuple[object, ...], str]:
+def choose_plane(
+    axes: Sequence[NDArray[np.float64]], grid: bool, across: int = 2
+) -> tuple[Plane, tuple[object, ...], str]:
     """Where to draw fields in two or three dimensions.
 
     Args:
         axes: x, y[, z]: lines of a grid, else ``[n]`` each.
         grid: whether they are lines of a grid.
+        across: in three dimensions the number of the axis that the plane cuts; the others are its own, in their order.
 
     Returns:
         The plane, the index that takes its values out of a field ``[nx, ny[, nz]]`` or ``[n]``, and
         which plane it is ("" in two dimensions).
     """
     if grid:
-        strides = [slice(None, None, 1 + (axis.size - 1) // _PANEL_PIXELS) for axis in axes[:2]]
-        plane = GridPlane(axes[0][strides[0]], axes[1][strides[1]])
-        if len(axes) == 2:
-            return plane, tuple(strides), ""
-        middle = axes[2].size // 2
-        return plane, (*strides, middle), equation("z", f"{axes[2][middle]:.3g}")
+        strides: list[object] = [slice(None, None, 1 + (axis.size - 1) // _PANEL_PIXELS) for axis in axes]
+        first, second = (axes[i][strides[i]] for i in range(len(axes)) if i != across)
+        note = ""
+        if len(axes) == 3:
+            strides[across] = middle = axes[across].size // 2
+            note = equation("xyz"[across], f"{axes[across][middle]:.3g}")
+        return GridPlane(first, second), tuple(strides), note
     if len(axes) == 2:
         return ScatteredPlane(axes[0], axes[1]), (slice(None),), ""
-    chosen, note = _slab(axes[2])
-    return ScatteredPlane(axes[0][chosen], axes[1][chosen]), (chosen,), note
+    chosen, note = _slab(axes[across], "xyz"[across])
+    first, second = (axes[i][chosen] for i in range(3) if i != across)
+    return ScatteredPlane(first, second), (chosen,), note
 
 
-def _slab(z: NDArray[np.float64]) -> tuple[NDArray[np.int64], str]:
+def _slab(z: NDArray[np.float64], name: str) -> tuple[NDArray[np.int64], str]:
     # A plane of n points spread evenly in space holds n^(2/3) of them.
     middle = (z.min() + z.max()) / 2
     distance = np.abs(z - middle)
@@ -130,7 +135,7 @@ def _slab(z: NDArray[np.float64]) -> tuple[NDArray[np.int64], str]:
     reach = np.partition(distance, wanted - 1)[wanted - 1]
     decimals = max(0, 1 - math.floor(math.log10(reach))) if reach > 0 else 3
     middle = round(float(middle), decimals) + 0.0  # no "-0"
-    note = equation("z", f"{middle:.{decimals}f} ± {reach:.{decimals}f}")
+    note = equation(name, f"{middle:.{decimals}f} ± {reach:.{decimals}f}")
     return np.flatnonzero(distance <= reach), note
 
 

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,14 @@ class RunFields:
             first = self._read(_REFERENCE + self.names[0], () if self.times is None else (0,))
             self._holes = np.isnan(first).reshape(-1)
         self.plane: Plane
+        self._axes = axes
         self.plane, self._select, self.plane_note = choose_plane(axes, self._grid)
+
+    def across(self, axis: int) -> RunFields:
+        """The same fields, of three dimensions, with pictures in the middle plane across another axis."""
+        other = copy(self)
+        other.plane, other._select, other.plane_note = choose_plane(self._axes, self._grid, axis)
+        return other
 
     @property
     def num_frames(self) -> int:

@@ -23,7 +23,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals import check
 from pinnx.report import write_report
 
-# sensors, fields, measured values, loss; then residuals, error over time, maps at several times where there is
+# sensors, fields, measured values, loss; then residuals, error over time, maps at several times, slices where there is
 # something to show
 FIGURES = {
     "steady_grid": 5,
@@ -31,8 +31,8 @@ FIGURES = {
     "measurements_only": 5,
     "unsteady_measurements": 6,
     "synthetic_unsteady_grid": 7,
-    "grid_3d": 7,
-    "scattered_3d": 7,
+    "grid_3d": 8,
+    "scattered_3d": 8,
 }
 
 Reported = Callable[[str], Path]

@@ -24,11 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinnx.errors import PinnxError
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.train.number_estimates import DAMPING, POINTS
 from pinnx.train.problem import Problem
-from pinnx.train.residual_rows import ResidualRows, thinned
+from pinnx.train.residual_rows import ResidualRows, damped_factor, mean_diagonal, thinned
 
 __all__ = ["NoiseEstimate", "estimated_noise"]
 
@@ -59,12 +58,8 @@ def estimated_noise(problem: Problem, weights: Tensor, step: int) -> NoiseEstima
     Raises:
         PinnxError: a network or a term that `ResidualRows` does not take.
     """
-    before = problem.model.frequencies.dtype
-    problem.to_dtype(torch.float64)
-    try:
+    with problem.in_dtype(torch.float64):
         return _estimate(problem, weights.double(), step)
-    finally:
-        problem.to_dtype(before)
 
 
 @torch.no_grad()
@@ -81,12 +76,7 @@ def _estimate(problem: Problem, weights: Tensor, step: int) -> NoiseEstimate | N
     data, seen, places = data[kept], seen[kept], places[kept]
     if len(places.unique()) < 2:
         return None
-    gram = torch.cat([torch.cat([left @ right.T for right in blocks], dim=1) for left in blocks])
-    damping = DAMPING * (gram.trace() + data.square().sum()) / data.shape[1]
-    gram.diagonal().add_(damping)
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    if failed:
-        raise PinnxError("the residuals do not determine it")
+    factor = damped_factor(blocks, DAMPING * mean_diagonal([*blocks, data]))
     cross = torch.cat([block @ data.T for block in blocks])
     solved = torch.cholesky_solve(torch.cat([cross, others[:, None]], dim=1), factor)
     explained = data @ data.T - cross.T @ solved[:, :-1]

@@ -8,7 +8,8 @@ network (a side of the domain and a handful of sensors are too few points for a 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, chain
 
 import numpy as np
@@ -126,6 +127,16 @@ class Problem:
         for module in (self.model, *self.checked, *owned):
             if isinstance(module, nn.Module):
                 module.to(dtype)
+
+    @contextmanager
+    def in_dtype(self, dtype: torch.dtype) -> Iterator[None]:
+        """Inside, parameters, points and residuals are in another precision; then in that of before."""
+        before = self.model.frequencies.dtype
+        self.to_dtype(dtype)
+        try:
+            yield
+        finally:
+            self.to_dtype(before)
 
     def batch(self, step: int, share: Share = WHOLE) -> Batch:
         """The points of one step."""

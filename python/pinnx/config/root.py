@@ -60,7 +60,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _noise_of_squares(self) -> Config:
-        if self.data.noise.share == "estimated" and self.train.data_loss != "squares":
+        if self.data is not None and self.data.noise.share == "estimated" and self.train.data_loss != "squares":
             raise ValueError(f"data.noise: estimated takes train.data_loss squares, got {self.train.data_loss}")
         return self
 

@@ -67,8 +67,14 @@ def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective:
     for unknown, number in numbers:
         rate = settings.lr_forcing if unknown.startswith("force_") else settings.lr_nu
         groups.append({"params": [number], "lr": rate or NUMBERS_FASTER * lr})
-    frequency = settings.precondition_frequency
-    optimizer = make_optimizer(name, groups, lr=lr, betas=settings.betas, precondition_frequency=frequency)
+    optimizer = make_optimizer(
+        name,
+        groups,
+        lr=lr,
+        betas=settings.betas,
+        precondition_frequency=settings.precondition_frequency,
+        replay=objective.replay,
+    )
     schedule = cosine_schedule(optimizer, steps, settings.final_lr, warm_up=warm_up)
     return FirstOrder(objective, optimizer, schedule, clip=settings.clip)
 

@@ -1,16 +1,18 @@
-"""One training step's loss and gradients as a CUDA graph: one launch in place of hundreds.
+"""A training step as two CUDA graphs, loss with gradients and the optimiser's update: two launches for hundreds.
 
-The whole-network capture of torch's notes on CUDA semantics: the points stand in tensors that stay, some steps warm up
-on a side stream, the next one is captured there; from then on a step copies its points in and replays. The parameters
-are read where they are, so an optimiser changes them in place, outside of the graph. Their gradients are None before
-the capture: the backward pass then writes them, rather than adds to them, to the same addresses in each replay.
+The whole-network capture of torch's notes on CUDA semantics: what changes from step to step stands in tensors that
+stay, some steps warm up on a side stream, the next one is captured there; from then on a step fills these tensors and
+replays. Parameters are read and changed where they are. Their gradients are None before the capture of the loss: the
+backward pass then writes them, rather than adds to them, to the same addresses in each replay. An update cannot be
+tried without being made: its first calls warm up, and are steps.
 
 What is not a tensor, such as sizes, stays as it was at the capture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor, cuda, nn
 from pinnx.errors import PinnxError
 from pinnx.train.problem import Batch
 
-__all__ = ["StepGraph", "UseCudaGraph", "use_cuda_graph"]
+__all__ = ["StepGraph", "UpdateGraph", "UseCudaGraph", "use_cuda_graph"]
 
 UseCudaGraph = Literal["auto", "on", "off"]
 
@@ -72,12 +74,10 @@ class StepGraph:
         with cuda.device(batch.flat.device):
             # One stream for both: what belongs to a stream, such as handles of libraries, is there before the capture.
             stream = cuda.Stream()
-            stream.wait_stream(cuda.current_stream())
-            with cuda.stream(stream):
+            with _aside(stream):
                 for _ in range(WARM_UP):
                     self._forget_gradients()
                     self._step(self._batch)
-            cuda.current_stream().wait_stream(stream)
             graph = cuda.CUDAGraph()
             self._forget_gradients()
             with cuda.graph(graph, stream=stream):
@@ -88,3 +88,63 @@ class StepGraph:
     def _forget_gradients(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
+
+
+class UpdateGraph:
+    """A change of tensors in place: the first calls are eager, the next one is captured, and replayed from then on.
+
+    Where the capture fails, all calls are eager.
+
+    Args:
+        change: reads and writes tensors that keep their places, allocates none that it leaves behind, reads no number
+            back. A number of Python is that of the capture in each replay.
+        device: of its tensors.
+        report: gets a sentence where the capture failed.
+    """
+
+    def __init__(self, change: Callable[[], None], *, device: torch.device, report: Callable[[str], None]) -> None:
+        self._change, self._device, self._report = change, device, report
+        self._calls = 0
+        self._stream: cuda.Stream | None = None
+        self._graph: cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        """Changes the tensors once."""
+        self._calls += 1
+        if self._calls == WARM_UP + 1:
+            self._graph = self._captured()
+        if self._graph is not None:
+            self._graph.replay()
+        elif self._calls <= WARM_UP:
+            with cuda.device(self._device):
+                self._stream = self._stream or cuda.Stream()
+                with _aside(self._stream):
+                    self._change()
+        else:
+            self._change()
+
+    @property
+    def replays(self) -> bool:
+        """Whether the last call was a replay."""
+        return self._graph is not None
+
+    def _captured(self) -> cuda.CUDAGraph | None:
+        """The graph; None where this change cannot be captured. A capture computes nothing."""
+        graph = cuda.CUDAGraph()
+        try:
+            with cuda.device(self._device), _aside(self._stream), cuda.graph(graph, stream=self._stream):
+                self._change()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            self._report(f"the optimiser's update is not replayed as a CUDA graph, which is slower: {reason}")
+            return None
+        return graph
+
+
+@contextmanager
+def _aside(stream: cuda.Stream) -> Iterator[None]:
+    """Work of the block on another stream, after what was begun before the block and before what begins behind it."""
+    stream.wait_stream(cuda.current_stream())
+    with cuda.stream(stream):
+        yield
+    cuda.current_stream().wait_stream(stream)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.losses.weighting import LossWeights
-from pinnx.train.graph import StepGraph, UseCudaGraph, use_cuda_graph
+from pinnx.train.graph import StepGraph, UpdateGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.ranks import ALONE, OneProcess
 
@@ -29,6 +29,7 @@ class Objective:
         weights: of the columns; `take_weights` copies them as they are then.
         cuda_graph: "on" or "off": replay loss and gradients as a CUDA graph; "auto": on a CUDA device.
         ranks: that each have a share of the points; their losses and gradients are added.
+        report: gets a sentence where an update cannot be captured.
 
     Attributes:
         problem: what is minimised.
@@ -36,12 +37,19 @@ class Objective:
         weights: of the step at hand, [c], in the problem's dtype.
         ranks: that each have a share of the points.
         products: precision of the matrix products of a first-order step; any other evaluation is IEEE.
+        replay: makes a CUDA graph of an update that changes tensors in place; None: steps are eager.
         loss_scale: [], factor on the loss in float16, so that small cotangents stay in its range; gradients are
             divided by it.
     """
 
     def __init__(
-        self, problem: Problem, weights: LossWeights, *, cuda_graph: UseCudaGraph = "off", ranks: OneProcess = ALONE
+        self,
+        problem: Problem,
+        weights: LossWeights,
+        *,
+        cuda_graph: UseCudaGraph = "off",
+        ranks: OneProcess = ALONE,
+        report: Callable[[str], None] = lambda text: None,
     ) -> None:
         like = problem.model.frequencies
         self.problem = problem
@@ -51,6 +59,7 @@ class Objective:
         self.products: pinn_ext.Products = "ieee"
         self.loss_scale = like.new_ones(())
         self._replayed = use_cuda_graph(cuda_graph, like.device)
+        self.replay = partial(UpdateGraph, device=like.device, report=report) if self._replayed else None
         self._evaluate: dict[str, Callable[[Batch], Tensor]] = {}  # by precision of the products
 
     @property

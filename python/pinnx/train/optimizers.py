@@ -3,13 +3,13 @@
 soap    Adam in the eigenbasis of Shampoo's preconditioner: Vyas et al., "SOAP: improving and stabilizing Shampoo
         using Adam", ICLR 2025. For PINNs: Wang et al., "Gradient alignment in physics-informed neural networks",
         2025. In soap.py.
-adam    Kingma and Ba, ICLR 2015. From torch.
+adam    Kingma and Ba, ICLR 2015. From torch, which has the whole update as one kernel on CUDA.
 cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2, behind a linear warm-up if there is one
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ def make_optimizer(
     lr: float,
     betas: tuple[float, float],
     precondition_frequency: int,
+    replay: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
 ) -> torch.optim.Optimizer:
     """An optimiser without weight decay.
 
@@ -37,14 +38,19 @@ def make_optimizer(
         lr: step size at the start.
         betas: decay of the first and second moments.
         precondition_frequency: soap: steps from one eigenbasis to the next.
+        replay: as for `Soap`.
 
     Raises:
         PinnxError: an unknown name.
     """
     if name == "soap":
-        return Soap(list(parameters), lr=lr, betas=betas, precondition_frequency=precondition_frequency)
+        frequency = precondition_frequency
+        return Soap(list(parameters), lr=lr, betas=betas, precondition_frequency=frequency, replay=replay)
     if name == "adam":
-        return torch.optim.Adam(list(parameters), lr=lr, betas=betas)
+        adam = torch.optim.Adam(list(parameters), lr=lr, betas=betas)
+        for group in adam.param_groups:
+            group["fused"] = all(p.is_cuda for p in group["params"]) or None
+        return adam
     raise PinnxError(f"train.optimizer: expected soap or adam, got {name!r}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -58,6 +59,7 @@ class Phases:
         steps: of the whole training.
         cuda_graph: as for `Objective`.
         ranks: as for `Objective`.
+        report: as for `Objective`.
 
     Attributes:
         number: of the phase at hand, from 0.
@@ -78,12 +80,14 @@ class Phases:
         steps: int,
         cuda_graph: UseCudaGraph = "auto",
         ranks: OneProcess = ALONE,
+        report: Callable[[str], None] = lambda text: None,
     ) -> None:
         starts = [phase.first for phase in phases]
         if not phases or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
             raise PinnxError(f"train.phases: expected the first at step 0 and each later than the last, got {starts}")
         self._phases, self._ends = tuple(phases), [*starts[1:], steps]
-        self._problem, self._weights, self._cuda_graph, self._ranks = problem, weights, cuda_graph, ranks
+        self._problem, self._weights, self._ranks = problem, weights, ranks
+        self._make_objective = partial(Objective, problem, weights, cuda_graph=cuda_graph, ranks=ranks, report=report)
         if ranks.size > 1 and any(phase.points_for > 1 for phase in phases):
             _refuse_pools(problem, ranks.size)
         self._enter(0, 0)
@@ -181,7 +185,7 @@ class Phases:
         self.trend = Trend(following[0].patience if following else None)
         if dtype := dtype or phase.dtype:
             self._problem.to_dtype(dtype)
-        self.objective = Objective(self._problem, self._weights, cuda_graph=self._cuda_graph, ranks=self._ranks)
+        self.objective = self._make_objective()
         self.method = phase.make(self.objective, self._ends[number] - step)
 
     def _spent(self, step: int) -> str:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from pinnx.errors import PinnxError
 from pinnx.threads import on_one_thread
-from pinnx.train.soap_stack import SoapStack, first_state, state_shapes
+from pinnx.train.soap_stack import Replay, SoapStack, first_state, state_shapes
 
 __all__ = ["Soap"]
 
@@ -44,6 +44,8 @@ class Soap(torch.optim.Optimizer):
         betas: decay of the first and of the second moments (and of L and R), each in [0, 1).
         eps: added to the root of the second moments, >= 0.
         precondition_frequency: steps from one eigenbasis to the next, >= 1.
+        replay: makes of a function, which changes tensors in place, one that does the same, such as an `UpdateGraph`;
+            None: updates are eager. First states and new eigenbases are eager either way.
 
     Raises:
         PinnxError: a number out of its range, or a parameter of three or more dimensions or of another dtype.
@@ -56,7 +58,9 @@ class Soap(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.95, 0.95),
         eps: float = 1e-8,
         precondition_frequency: int = 10,
+        replay: Replay | None = None,
     ) -> None:
+        self._replay = replay
         self._stacks: dict[int, list[SoapStack]] = {}  # number of a group -> its stacks
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "precondition_frequency": precondition_frequency}
@@ -71,6 +75,7 @@ class Soap(torch.optim.Optimizer):
         """Takes over a loaded or a copied state; the stacks are built from it in the next step."""
         super().__setstate__(state)
         self._stacks = {}
+        self._replay = getattr(self, "_replay", None)  # a copy has none
 
     def state_dict(self) -> dict[str, Any]:
         """What ``load_state_dict`` takes."""
@@ -131,7 +136,7 @@ class Soap(torch.optim.Optimizer):
             kinds: dict[tuple[torch.device, torch.dtype], list[nn.Parameter]] = {}
             for p in params:
                 kinds.setdefault((p.device, p.dtype), []).append(p)
-            stacks = self._stacks[number] = [SoapStack(members, self.state) for members in kinds.values()]
+            stacks = self._stacks[number] = [SoapStack(each, self.state, self._replay) for each in kinds.values()]
         return stacks
 
 

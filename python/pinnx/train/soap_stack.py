@@ -8,15 +8,17 @@ m columns, are [k, m, m]. Eigenvectors are the rows of U and V. The state of one
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SoapStack", "first_state", "state_shapes"]
+__all__ = ["Replay", "SoapStack", "first_state", "state_shapes"]
 
 State = dict[str, Tensor]
+Replay = Callable[[Callable[[], None]], Callable[[], None]]
 
 # "rotated" is U M V^T, kept beside M: as long as U and V stay, it follows M by a lerp in place of two products.
 # The second moments are those of the rotated gradient.
@@ -55,15 +57,23 @@ class SoapStack:
     Args:
         params: those that have a gradient, of at most two dimensions.
         states: parameter -> its state, which is copied into this stack and becomes a view of it.
+        replay: as for `Soap`.
     """
 
-    def __init__(self, params: Sequence[nn.Parameter], states: Mapping[Tensor, State]) -> None:
+    def __init__(
+        self, params: Sequence[nn.Parameter], states: Mapping[Tensor, State], replay: Replay | None = None
+    ) -> None:
         self.params = sorted(params, key=lambda p: (p.dim() != 2, tuple(p.shape)))
         matrices = [p for p in self.params if p.dim() == 2]
         sizes = [p.numel() for p in self.params]
         like = self.params[0].detach()
         self._flat = {name: like.new_zeros(sum(sizes)) for name in (*MOMENTS, *ROOM)}
         self._rest = slice(sum(p.numel() for p in matrices), None)
+        # Where a graph may read it; on CUDA always, so that an eager step rounds as a replayed one. On the CPU the step
+        # is added with its size in one rounding.
+        self._step_size = like.new_zeros(()) if replay is not None or like.is_cuda else None
+        self._replay = replay or (lambda change: change)
+        self._replayed: dict[tuple[float, ...], Callable[[], None]] = {}  # by the numbers that it keeps
         shares = {
             name: [share.view(p.shape) for share, p in zip(array.split(sizes), self.params, strict=True)]
             for name, array in self._flat.items()
@@ -96,8 +106,26 @@ class SoapStack:
             beta2: decay of the second moments, of L and of R.
             eps: added to the root of the second moments.
         """
-        gradient, rotated = self._flat["gradient"], self._flat["rotated"]
         torch._foreach_copy_(self._gradients, [p.grad for p in self.params])
+        if self._step_size is None:
+            self._make_step(beta1, beta2, eps)
+            torch._foreach_add_(self.params, self._gradients, alpha=-step_size)
+            return
+        self._step_size.fill_(-step_size)
+        numbers = (beta1, beta2, eps)
+        if numbers not in self._replayed:
+            self._replayed[numbers] = self._replay(partial(self._change, *numbers))
+        self._replayed[numbers]()
+
+    def _change(self, beta1: float, beta2: float, eps: float) -> None:
+        """As `update`, with the gradients and the step size that stand in this stack."""
+        self._make_step(beta1, beta2, eps)
+        self._flat["gradient"].mul_(self._step_size)
+        torch._foreach_add_(self.params, self._gradients)
+
+    def _make_step(self, beta1: float, beta2: float, eps: float) -> None:
+        """Moments, L and R take the gradient in, and the step, of size one, its place."""
+        gradient, rotated = self._flat["gradient"], self._flat["rotated"]
         rotated[self._rest].copy_(gradient[self._rest])
         for matrices in self._matrices:
             matrices.gather_statistics(beta2)
@@ -111,7 +139,6 @@ class SoapStack:
         gradient[self._rest].copy_(rotated[self._rest])
         for matrices in self._matrices:
             matrices.rotate_back("rotated", out="gradient")
-        torch._foreach_add_(self.params, self._gradients, alpha=-step_size)
 
     def turn_bases(self) -> None:
         """Turns U and V towards the eigenvectors of L and R, and the first moments with them."""

@@ -81,7 +81,8 @@ class Trainer:
         hooks: what is called at steps, logs and checkpoints.
         log_every: steps from one log to the next; the first and the last step are logged too.
         checkpoint_every: steps from one checkpoint to the next.
-        cuda_graph: "on" or "off": replay loss and gradients as a CUDA graph; "auto": on a CUDA device.
+        cuda_graph: "on" or "off": replay loss and gradients, and updates of SOAP, as CUDA graphs; "auto": on a CUDA
+            device.
         check_every: steps from one check of the flag to the next; 1: each step before the optimiser uses it. None: 1 on
             the CPU, 100 on a CUDA device.
         precision: step -> precision of its matrix products, or "auto"; see `PrecisionPolicy`.
@@ -119,7 +120,9 @@ class Trainer:
         like = problem.model.frequencies
         self.problem, self.ranks = problem, ranks
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
-        self.phases = Phases(phases, problem, self.weights, steps=steps, cuda_graph=cuda_graph, ranks=ranks)
+        self.phases = Phases(
+            phases, problem, self.weights, steps=steps, cuda_graph=cuda_graph, ranks=ranks, report=self.note
+        )
         self.precision = PrecisionPolicy(precision, problem.model)
         self.precision.report = self.note
         self.clock = Clock()

@@ -83,7 +83,7 @@ def make_trainer(make_problem: Callable[..., Problem]) -> Callable[..., Trainer]
         def method(objective: Objective, steps: int) -> FirstOrder:
             # Every 3 steps: 12 steps meet the preconditioner in every phase.
             given = {"lr": lr, "betas": (0.95, 0.95), "precondition_frequency": 3}
-            chosen = make_optimizer(optimizer, objective.parameters, **given)
+            chosen = make_optimizer(optimizer, objective.parameters, replay=objective.replay, **given)
             return FirstOrder(objective, chosen, cosine_schedule(chosen, steps, 1e-5))
 
         given = {"weights": dict.fromkeys(problem.names, 1.0), "steps": steps} | changes

@@ -35,9 +35,11 @@ from pinnx.train import (
     graph,
 )
 from pinnx.train.curvature import LimitedMemory
-from pinnx.train.graph import StepGraph, use_cuda_graph
+from pinnx.train.graph import StepGraph, UpdateGraph, use_cuda_graph
 from pinnx.train.problem import Batch
 from pinnx.train.quasi_newton import QuasiNewton
+from pinnx.train.soap import Soap
+from pinnx.train.soap_stack import SoapStack
 
 REFUSED = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::lift_fresh"}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -49,11 +51,15 @@ class RecordedGraph(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], list[Tensor]]] = []
+        self._before: dict[int, tuple[Any, Any]] = {}  # memory that is written, as it was before
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name
         if name in REFUSED:
             raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
+        for tensor in written(func, args, kwargs or {}):
+            memory = tensor.untyped_storage()
+            self._before.setdefault(memory.data_ptr(), (memory, memory.clone()))
         result = func(*args, **(kwargs or {}))
         given = {t.untyped_storage().data_ptr() for t in tree_leaves([args, kwargs]) if isinstance(t, Tensor)}
         fresh = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
@@ -63,7 +69,9 @@ class RecordedGraph(TorchDispatchMode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        with torch.no_grad():  # a capture computes nothing
+        for memory, before in self._before.values():  # a capture computes nothing
+            memory.copy_(before)
+        with torch.no_grad():
             for *_, fresh in self._calls:
                 for tensor in fresh:
                     if tensor is not None:
@@ -76,6 +84,18 @@ class RecordedGraph(TorchDispatchMode):
                 for old, new in zip(fresh, again, strict=True):
                     if old is not None:
                         old.copy_(new)
+
+
+def written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """What an operation changes in place."""
+    given = {a.name: value for a, value in zip(func._schema.arguments, args, strict=False)} | kwargs
+    changed = [given[a.name] for a in func._schema.arguments if a.is_write and a.name in given]
+    return [t for t in tree_leaves(changed) if isinstance(t, Tensor)]
+
+
+def soap_as_on_cuda(params: Any, *, replay: Any, **options: Any) -> Soap:
+    """Eager steps round as replayed ones there: the size of a step stands in a tensor."""
+    return Soap(params, replay=replay or (lambda change: change), **options)
 
 
 @pytest.fixture
@@ -92,6 +112,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(graph, "cuda", stand_in)
     monkeypatch.setattr("pinnx.train.objective.use_cuda_graph", lambda setting, device: setting == "on")
+    monkeypatch.setattr("pinnx.train.optimizers.Soap", soap_as_on_cuda)
 
 
 @pytest.fixture
@@ -135,6 +156,11 @@ def assert_same(pairs: Iterator[tuple[list[Tensor], list[Tensor]]]) -> None:
     assert len({total.item() for total in totals}) == len(totals), "each step had its own points, and keeps its numbers"
 
 
+def replays_updates(trainer: Trainer) -> bool:
+    stacks = [stack for of_group in trainer.method.optimizer._stacks.values() for stack in of_group]
+    return bool(stacks) and all(update.replays for stack in stacks for update in stack._replayed.values())
+
+
 def state_after(trainer: Trainer) -> list[Tensor]:
     trainer.run()
     state = trainer.method.optimizer.state_dict()["state"]
@@ -161,6 +187,58 @@ def test_loss_and_gradients_are_those_of_eager_steps(
 def test_a_trained_network_is_that_of_eager_steps(make_trainer: Build, optimizer: str) -> None:
     eager, replayed = (make_trainer(optimizer=optimizer, cuda_graph=setting) for setting in ("off", "on"))
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert optimizer == "adam" or replays_updates(replayed)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_first_updates_are_steps_and_a_capture_is_none() -> None:
+    total, added, held = torch.zeros(()), torch.ones(()), [1.0]
+
+    def change() -> None:
+        total.add_(added * held[0])
+
+    update = UpdateGraph(change, device=CPU, report=lambda text: pytest.fail(text))
+    for number in range(1, 7):
+        update()
+        assert total.item() == number
+        assert update.replays == (number > graph.WARM_UP)
+    added.fill_(10.0)
+    held[0] = 100.0  # a number of Python stays that of the capture
+    update()
+    assert total.item() == 16.0
+
+
+@pytest.mark.usefixtures("recorded")
+def test_an_update_that_cannot_be_captured_is_eager_and_a_note(
+    make_trainer: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, make_step = state_after(make_trainer(cuda_graph="off")), SoapStack._make_step
+
+    def reads_back(self: SoapStack, *numbers: float) -> None:
+        make_step(self, *numbers)
+        self.params[0].sum().item()
+
+    monkeypatch.setattr(SoapStack, "_make_step", reads_back)
+    trainer = make_trainer(cuda_graph="on")
+    assert all(torch.equal(a, b) for a, b in zip(plain, state_after(trainer), strict=True))
+    assert not replays_updates(trainer)
+    (note,) = trainer.clock.notes
+    assert "is not replayed as a CUDA graph, which is slower: operation not permitted when stream is capturing" in note
+
+
+@pytest.mark.usefixtures("recorded")
+def test_options_that_change_reach_a_replayed_update(make_trainer: Build) -> None:
+    def trained(setting: str, *, change: bool) -> list[Tensor]:
+        trainer = make_trainer(cuda_graph=setting)
+        for step in range(10):
+            if change and step == 6:
+                trainer.method.optimizer.param_groups[0]["betas"] = (0.5, 0.6)
+            trainer.train_step()
+        return trainer.problem.parameters()
+
+    eager, replayed, unchanged = trained("off", change=True), trained("on", change=True), trained("on", change=False)
+    assert all(torch.equal(a, b) for a, b in zip(eager, replayed, strict=True))
+    assert not torch.equal(replayed[0], unchanged[0])
 
 
 @pytest.mark.usefixtures("recorded")
@@ -338,6 +416,8 @@ def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str)
     )
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
     assert isinstance(replayed.phases.objective._evaluate["ieee"], StepGraph)
+    assert optimizer == "adam" or replays_updates(replayed)
+    assert not replayed.clock.notes
 
 
 @pytest.mark.gpu
@@ -384,7 +464,7 @@ def test_cuda_steps_wait_for_nothing(
 ) -> None:
     problem = on(make_problem(parts_measured=parts_measured), CUDA)
     trainer = make_trainer(problem=problem, cuda_graph=setting, steps=40)
-    for _ in range(4):  # the capture, the first preconditioners, the copy of the parts
+    for _ in range(8):  # the captures, the first preconditioners, the copy of the parts
         trainer.train_step()
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
@@ -394,4 +474,4 @@ def test_cuda_steps_wait_for_nothing(
     finally:
         torch.cuda.set_sync_debug_mode(before)
     trainer.require_finite()
-    assert trainer.step == 24
+    assert trainer.step == 28

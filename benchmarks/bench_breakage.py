@@ -100,7 +100,8 @@ def step_case(dtype: torch.dtype, *, num_times: int = 16, num_nodes: int = 48, w
     exact.load_state_dict({name: value.double() for name, value in model.state_dict().items()})
     exact_term = BreakageTerm(exact, **size)
     drawn = term.draw(0)
-    x, t = torch.from_numpy(model.inputs(drawn["x"])), torch.from_numpy(drawn["t"])
+    t = torch.from_numpy(drawn["t"])
+    x = exact.inputs_of_grid(t, exact_term._log_nodes)
     weights = torch.tensor([1.0, 0.0], dtype=dtype)
 
     def gradients(net: BreakageModel, loss: Tensor) -> list[Tensor]:
@@ -108,7 +109,7 @@ def step_case(dtype: torch.dtype, *, num_times: int = 16, num_nodes: int = 48, w
         return [loss.detach().reshape(1), torch.cat([g.reshape(-1) for g in found])]
 
     def ours() -> list[Tensor]:
-        return gradients(model, term.loss(model, {"x": x.to(dtype), "t": t.to(dtype)}, weights).total)
+        return gradients(model, term.loss(model, {"t": t.to(dtype)}, weights).total)
 
     def plain() -> list[Tensor]:
         return gradients(model, plain_loss(model, term, x.to(dtype), t.to(dtype), scanned_births))

@@ -221,17 +221,26 @@ class BreakageModel(FieldModel):
         """ln S(R)."""
         return self.log_s0 + self.exponent * self._ends[1]
 
-    def base(self, log_start: Tensor, log_v: Tensor, t: Tensor) -> Tensor:
-        """log f without what is born: the start less what has broken. Shapes broadcast."""
-        base = log_start - self.rate(log_v) * t
-        return base if self.case.delta_at is None else base + self.log_rate_of_delta() + torch.log(t)
+    def inputs_of_grid(self, t: Tensor, log_v: Tensor) -> Tensor:
+        """As ``inputs``, at all pairs of dimensionless times [r] and volumes by their logarithm [n], [r n, 2]."""
+        low, high = self._ends
+        x = t.new_empty(len(t), len(log_v), 2)
+        x[:, :, 0] = (torch.log1p(t) * (2 / self._last) - 1)[:, None]
+        x[:, :, 1] = (2 * log_v - low - high) / (high - low)
+        return x.view(-1, 2)
+
+    def base(self, log_start: Tensor, rate: Tensor, t: Tensor) -> Tensor:
+        """log f without what is born: the start less what has broken at a rate S. Shapes broadcast."""
+        if self.case.delta_at is not None:
+            log_start = log_start + (self.log_rate_of_delta() + torch.log(t))
+        return torch.addcmul(log_start, rate, t, value=-1)
 
     def growth(self, x: Tensor, t: Tensor) -> Growth:
         """What is born at inputs [n, 2], at dimensionless times t [n]."""
         jet = self.network.jet(x, pinn_ext.JetSpec(first=(0,)))
         tau = torch.log1p(t)
-        value, slope = jet.value[:, 0], jet.derivative(0)[:, 0] * (2 / self._last)
-        rate = value + tau * slope
+        value, slope = jet.data.squeeze(2).unbind()
+        rate = torch.addcmul(value, tau, slope, value=2 / self._last)
         if self.case.delta_at is not None:
             rate = rate + (1 + t) / t
         return Growth(tau * value, rate)
@@ -239,7 +248,7 @@ class BreakageModel(FieldModel):
     def log_density_at(self, x: Tensor, log_start: Tensor, log_v: Tensor, t: Tensor) -> Tensor:
         """log f, dimensionless, at inputs [n, 2] and what belongs to them, [n]; differentiable in the parameters."""
         value = self.network.jet(x, pinn_ext.JetSpec()).value[:, 0]
-        return self.base(log_start, log_v, t) + torch.log1p(t) * value
+        return self.base(log_start, self.rate(log_v), t) + torch.log1p(t) * value
 
     @torch.no_grad()
     def predict(self, coordinates: Array) -> Array:

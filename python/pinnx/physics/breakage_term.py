@@ -36,6 +36,8 @@ __all__ = ["Balance", "BreakageTerm"]
 
 # Of ln M1's slope below the smallest volume, times that volume: a series of three terms holds to 1e-3 of that mass.
 STEEPEST = 1.5
+# Of log f below its largest value: what is fainter adds nothing to an integral, and exponentials of it are slow.
+FAINTEST = -80.0
 Array = NDArray[np.float64]
 
 
@@ -118,10 +120,11 @@ class BreakageTerm(nn.Module):
 
     name = "balance"
     names = ("breakage", "mass")
+    _log_nodes: Tensor
     _log_v: Tensor
     _v: Tensor
     _log_start: Tensor
-    _log_weights: Tensor
+    _weights: Tensor
     _interpolation: Tensor
 
     def __init__(
@@ -147,55 +150,56 @@ class BreakageTerm(nn.Module):
         self._judged = int(np.sum(self.grid.nodes <= case.sizes[1] / unit * (1 + 1e-9)))
         like = model.frequencies
         for name, value in {
+            "_log_nodes": np.log(self.grid.nodes),
             "_log_v": np.log(self.grid.fine),
             "_v": self.grid.fine,
             "_log_start": case.log_start(self.grid.fine),
-            "_log_weights": np.log(self.grid.weights * self.grid.fine),
+            "_weights": self.grid.weights * self.grid.fine,
             "_interpolation": self.grid.interpolation,
         }.items():
             self.register_buffer(name, torch.from_numpy(value).to(like), persistent=False)
-        self._log_mass = 0.0 if case.delta_at is not None else float(self._log_volume(self._log_start[None].double()))
+        start = self._log_start[None].double()
+        self._log_mass = 0.0 if case.delta_at is not None else float(self._log_volume(start, *_shares(start)))
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
-        """All nodes at the times of a step; with a pool one volume more at each."""
+        """The times of a step, at which all nodes are evaluated; with a pool one volume more at each."""
         drawn = (self.pool or self._source).draw(step, share.rows(self.num_times))
-        return self._at(drawn[:, 0], None if self.pool is None else drawn[:, 1])
+        return self._at(drawn[:, 0]) if self.pool is None else self._at(*drawn.T)
 
     def _at(self, t: Array, v: Array | None = None) -> Points:
-        """All nodes at times, and one volume more at each, in the user's units."""
-        nodes = self.grid.nodes * self._case.mean_volume
-        x = np.column_stack([np.repeat(t, len(nodes)), np.tile(nodes, len(t))])
-        found = {"x": x, "t": t / self._case.time}
+        """Times, and one volume more at each, in the user's units."""
+        found = {"t": t / self._case.time}
         if v is None:
             return found
         unit = v / self._case.mean_volume
         places = np.interp(np.log(unit), np.log(self.grid.fine), np.arange(len(self.grid.fine)))
-        more = {"place": places, "log_v": np.log(unit), "log_start": self._case.log_start(unit)}
-        return found | more | {"x": np.concatenate([x, np.column_stack([t, v])])}
+        own = {"x": np.column_stack([t, v]), "place": places, "log_v": np.log(unit)}
+        return found | own | {"log_start": self._case.log_start(unit)}
 
     def balance(self, model: BreakageModel, points: Mapping[str, Tensor]) -> tuple[Balance, Balance | None, Tensor]:
         """Both sides at the nodes [times, nodes], at the volumes beside them [times], and ln M1(t) / M1(0) [times]."""
-        x, t = points["x"], points["t"]
-        num, late = len(self.grid.nodes), t[:, None]
-        each = t.repeat_interleave(num)
-        excess, rate = model.growth(x, torch.cat([each, t]) if "place" in points else each)
-        shape, nodes = (len(t), num), len(each)
-        log_f = model.base(self._log_start, self._log_v, late) + excess[:nodes].view(shape) @ self._interpolation
-        birth = (1 + late) * self._births(model, log_f, t)
-        largest = log_f.detach().amax(dim=1, keepdim=True)
+        t, late = points["t"], points["t"][:, None]
+        shape = len(t), len(self.grid.nodes)
+        x, each, on_grid = model.inputs_of_grid(t, self._log_nodes), late.expand(shape).reshape(-1), math.prod(shape)
+        if "place" in points:
+            x, each = torch.cat([x, points["x"]]), torch.cat([each, t])
+        excess, growth = model.growth(x, each)
+        rate = model.rate(self._log_v)
+        log_f = torch.addmm(model.base(self._log_start, rate, late), excess[:on_grid].view(shape), self._interpolation)
+        births = self._births(model, log_f, rate, t)
+        share, largest = _shares(log_f)
         every = self.grid.pieces
-        share = torch.exp(log_f.detach()[:, ::every] - largest)
-        at_nodes = Balance(rate[:nodes].view(shape), birth[:, ::every], share)
+        at_nodes = Balance(growth[:on_grid].view(shape), (1 + late) * births[:, ::every], share.detach()[:, ::every])
         own = None
         if "place" in points:
-            log_own = model.base(points["log_start"], points["log_v"], t) + excess[nodes:]
-            born = _between(torch.log(birth[:, :-1]) + log_f[:, :-1], points["place"])
-            own = Balance(rate[nodes:], torch.exp(born - log_own), torch.exp(log_own.detach() - largest[:, 0]))
-        return at_nodes, own, self._log_mass_ratio(model, log_f, t)
+            log_own = model.base(points["log_start"], model.rate(points["log_v"]), t) + excess[on_grid:]
+            born = _between(torch.log(births[:, :-1]) + log_f[:, :-1], points["place"])
+            birth = (1 + t) * torch.exp(born - log_own)
+            own = Balance(growth[on_grid:], birth, torch.exp(log_own.detach() - largest[:, 0]))
+        return at_nodes, own, self._log_mass_ratio(model, self._log_volume(log_f, share, largest), t)
 
-    def _births(self, model: BreakageModel, log_f: Tensor, t: Tensor) -> Tensor:
+    def _births(self, model: BreakageModel, log_f: Tensor, rate: Tensor, t: Tensor) -> Tensor:
         """int beta S f dv' over f on the fine grid, [times, m]."""
-        rate = model.rate(self._log_v)
         lost = (-rate).expand_as(log_f)  # as the time derivative it cancels the loss: births are left
         births: Tensor | None = None
         for factor, exponent in self._daughters:
@@ -203,27 +207,26 @@ class BreakageTerm(nn.Module):
             if self._case.delta_at is not None:  # those of the delta
                 log_rate, log_top = model.log_rate_of_delta(), self._log_v[-1]
                 tail = log_rate - (exponent + 1) * log_top - torch.exp(log_rate) * t
-            found = -pinn_ext.breakage_residual(log_f, lost, self._v, rate, daughter=exponent, tail=tail)
-            births = found * factor if births is None else births + found * factor
+            found = pinn_ext.breakage_residual(log_f, lost, self._v, rate, daughter=exponent, tail=tail) * -factor
+            births = found if births is None else births + found
         assert births is not None
         return births
 
-    def _log_volume(self, log_f: Tensor) -> Tensor:
+    def _log_volume(self, log_f: Tensor, share: Tensor, largest: Tensor) -> Tensor:
         """ln of the volume of the continuous part at each time, [times]."""
-        c = self._case.kinetics.daughters.c
-        within = torch.logsumexp(log_f + self._log_weights, dim=1)
+        c, low = self._case.kinetics.daughters.c, self.grid.fine
         # Below the smallest volume f is v^c times an exponential.
-        slope = (log_f[:, 1] - log_f[:, 0]) / (self._log_v[1] - self._log_v[0]) - c
+        slope = (log_f[:, 1] - log_f[:, 0]) * (1 / math.log(low[1] / low[0])) - c
         s = slope.clamp(-STEEPEST, STEEPEST)
-        below = (1 - s / (c + 3) * (1 - s / (c + 4))) / (c + 2)
-        return torch.logaddexp(within, log_f[:, 0] + 2 * self._log_v[0] + torch.log(below))
+        below = 1 + s * (s * (1 / ((c + 3) * (c + 4))) - 1 / (c + 3))
+        volume = share @ self._weights.to(share) + share[:, 0] * below * (low[0] ** 2 / (c + 2))
+        return torch.log(volume) + largest[:, 0]
 
-    def _log_mass_ratio(self, model: BreakageModel, log_f: Tensor, t: Tensor) -> Tensor:
-        """ln M1(t) / M1(0), [times]."""
-        found = self._log_volume(log_f)
+    def _log_mass_ratio(self, model: BreakageModel, log_volume: Tensor, t: Tensor) -> Tensor:
+        """ln M1(t) / M1(0), [times], from the volume of the continuous part."""
         if self._case.delta_at is not None:
-            found = torch.logaddexp(found, -torch.exp(model.log_rate_of_delta()) * t)
-        return found - self._log_mass
+            log_volume = torch.logaddexp(log_volume, -torch.exp(model.log_rate_of_delta()) * t)
+        return log_volume - self._log_mass
 
     def loss(
         self, model: Any, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
@@ -251,15 +254,17 @@ class BreakageTerm(nn.Module):
         """
         like = model.frequencies
         times, row = np.unique(x[:, 0], return_inverse=True)
-        grid, own = self._at(times), self._at(*x.T)
-        inputs = {"grid": model.inputs(grid["x"]), "own": model.inputs(x), "late": grid["t"]}
-        given = {name: torch.from_numpy(array).to(like) for name, array in (own | inputs).items() if name != "x"}
-        excess, _ = model.growth(given["grid"], given["late"].repeat_interleave(len(self.grid.nodes)))
-        late = given["late"][:, None]
-        log_f = model.base(self._log_start, self._log_v, late) + excess.view(len(times), -1) @ self._interpolation
-        born = torch.log((1 + late) * self._births(model, log_f, given["late"])[:, :-1]) + log_f[:, :-1]
-        excess, growth = model.growth(given["own"], given["t"])
-        log_own = model.base(given["log_start"], given["log_v"], given["t"]) + excess
+        drawn = self._at(*x.T) | {"x": model.inputs(x), "late": times / self._case.time}
+        given = {name: torch.from_numpy(array).to(like) for name, array in drawn.items()}
+        late, shape = given["late"][:, None], (len(times), len(self.grid.nodes))
+        on_grid = model.inputs_of_grid(given["late"], self._log_nodes)
+        excess, _ = model.growth(on_grid, late.expand(shape).reshape(-1))
+        rate = model.rate(self._log_v)
+        log_f = model.base(self._log_start, rate, late) + excess.view(shape) @ self._interpolation
+        births = self._births(model, log_f, rate, given["late"])
+        born = torch.log((1 + late) * births[:, :-1]) + log_f[:, :-1]
+        excess, growth = model.growth(given["x"], given["t"])
+        log_own = model.base(given["log_start"], model.rate(given["log_v"]), given["t"]) + excess
         rows = torch.from_numpy(row).to(like.device)
         birth = torch.exp(_between(born[rows], given["place"]) - log_own)
         sizes: Array = ((growth - birth) / (1 + birth)).abs().double().cpu().numpy()
@@ -277,10 +282,8 @@ class BreakageTerm(nn.Module):
         num = max(1, num_points // len(self.grid.nodes))
         drawn = uniform_points([0.0], [1.0], num, seed=seed, step=0, stream=EVALUATION_STREAM)[:, 0]
         t = np.expm1(drawn * math.log1p(self._case.end / self._case.time)) * self._case.time
-        points = self._at(t)
-        like = model.frequencies
-        given = {"x": model.inputs(points["x"]), "t": points["t"]}
-        balance, _, mass = self.balance(model, {name: torch.from_numpy(a).to(like) for name, a in given.items()})
+        given = {name: torch.from_numpy(array).to(model.frequencies) for name, array in self._at(t).items()}
+        balance, _, mass = self.balance(model, given)
         residual = balance.residual[:, : self._judged].square().mean().sqrt()
         drift = torch.expm1(mass).abs().max()
         return [Measured("breakage_residual", float(residual)), Measured("mass_drift", float(drift))]
@@ -293,6 +296,12 @@ class BreakageTerm(nn.Module):
         """Takes what ``state_dict`` gave."""
         if self.pool is not None:
             self.pool.load_state_dict(state["pool"])
+
+
+def _shares(log_f: Tensor) -> tuple[Tensor, Tensor]:
+    """f [times, m] in its largest value of each time, and the logarithm of that without a graph, [times, 1]."""
+    largest = log_f.detach().amax(dim=1, keepdim=True)
+    return torch.exp((log_f - largest).clamp_min(FAINTEST)), largest
 
 
 def _between(rows: Tensor, place: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from pinnx.config import (
     preset_names,
 )
 from pinnx.config.data_section import Arrays, Synthetic
-from pinnx.config.method import Limits
+from pinnx.config.evals_section import Limits
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.data import DataMapping, Snapshots, periodic_flow, read_snapshots
 from pinnx.errors import PinnxError

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pinnx.config.method import Model
+from pinnx.config.model_section import Model
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
 from pinnx.models import (

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from pinnx.config import Config
-from pinnx.config.method import Train
+from pinnx.config.train_section import Train
 from pinnx.data.collocation import Sampling
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case

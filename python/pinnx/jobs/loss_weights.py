@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from pinnx.config import Config
-from pinnx.config.method import Balance
+from pinnx.config.weighting_section import Balance
 from pinnx.losses import (
     AugmentedLagrangian,
     CausalWeights,

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnx.config.method import Train
 from pinnx.config.optimisation import FIRST_ORDER
+from pinnx.config.train_section import Train
 from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from pinnx.config import Config
-from pinnx.config.method import Train
+from pinnx.config.train_section import Train
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs.loss_weights import loss_weights
 from pinnx.jobs.phases_of_training import phases_of

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pinnx.config import Config
-from pinnx.config.method import Train
+from pinnx.config.train_section import Train
 from pinnx.errors import PinnxError
 from pinnx.evals.accuracy import relative_l2
 from pinnx.jobs.box_case import solve_case

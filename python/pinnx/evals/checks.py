@@ -30,7 +30,8 @@ class Check:
     the places that ``value`` leaves out, where there are any. ``scale`` is what one unit of ``value`` is in the units
     of the data, ``num_points`` how many points it is a norm over, and ``discretisation`` an estimate of the error of
     the check itself. ``worst`` is the largest number of which ``value`` is a norm, and ``worst_at`` its place, then
-    its time. All are None where they have no meaning. "not checked" is no pass.
+    its time. All are None where they have no meaning. ``why`` says what makes ``value`` as large as it is, and where.
+    "not checked" is no pass.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Check:
     part: str = ""
     worst: float | None = None
     worst_at: tuple[float, ...] | None = None
+    why: str = ""
 
     @property
     def label(self) -> str:
@@ -76,6 +78,7 @@ class Check:
                 for name in ("scale", "num_points", "discretisation", "worst", "worst_at")
                 if (value := getattr(self, name)) is not None
             },
+            **({"why": self.why} if self.why else {}),
         }
 
 
@@ -140,6 +143,7 @@ def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None =
             check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part),
             worst=item.worst,
             worst_at=item.worst_at,
+            why=item.why,
         )
         for item in measured
     ]

@@ -120,6 +120,10 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "held_out_sensors": Gate(
             0.15, "relative", "relative error at sensors that a second, shorter training did not see", red=2.0
         ),
+        # One Newton solve on a grid, from the network's field: rounding alone is left.
+        "polished_balance": Gate(
+            1e-10, "relative", "largest imbalance of a cell of the polished flow: mass by U h, momentum by U^2"
+        ),
         # A third of the reconstruction gate: a network that misses the values it was given by more than this cannot
         # be trusted where it was given none.
         "sensor_misfit": Gate(0.05, "relative", "relative misfit at the sensors, a fraction"),

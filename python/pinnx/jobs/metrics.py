@@ -68,6 +68,7 @@ def run_metrics(
     measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(errors, worst)
+    measured += [] if opinion is None else _polished(opinion.facts or {})
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
     beside = {**baseline.errors, **(opinion.errors if opinion else {})}
@@ -169,6 +170,12 @@ def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Meas
         Measured("reconstruction", errors[name], note, part=name) for name, note in judged.items() if name in errors
     ]
     return found if worst is None else [*found, Measured("worst_component", errors[worst], part=worst)]
+
+
+def _polished(facts: Mapping[str, Any]) -> list[Measured]:
+    """How well the flow that is solved from the network's field is balanced, cell by cell."""
+    found = facts.get("polished", {})
+    return [Measured("polished_balance", found[part], part=part) for part in ("mass", "momentum") if part in found]
 
 
 def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, float] | None:

@@ -92,4 +92,5 @@ def _details(item: Check) -> str:
         parts.append(f"the check's own error is {number(item.discretisation)}")
     if item.worst is not None and item.worst_at is not None:
         parts.append(f"largest {number(item.worst)} at ({', '.join(f'{x:.4g}' for x in item.worst_at)})")
-    return f"{item.label}: {', '.join(parts)}" if parts else ""
+    said = [f"{item.label}: {', '.join(parts)}"] if parts else []
+    return ". ".join([*said, *([item.why] if item.why else [])])

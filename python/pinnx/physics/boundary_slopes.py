@@ -26,7 +26,7 @@ from pinnx.physics.boundary import FIRST_STREAM, component_names, place_of
 from pinnx.physics.boundary_values import CHECK_POINTS
 from pinnx.physics.conditions import CONDITIONS, Rows
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Bounds, Circle, Side, axes_of, plane_columns
+from pinnx.physics.geometry import Bounds, Circle, Side, axes_of, place_and_time, plane_columns
 from pinnx.physics.outlines import Body, Outline
 from pinnx.physics.scales import Scales
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
@@ -224,15 +224,16 @@ class BoundarySlopes(JetTerm):
         found = []
         for statement in self.statements:
             at = statement.check_points(CHECK_POINTS)
-            rows, worst = statement.rows(at, self._scales), []
+            rows, found_rows = statement.rows(at, self._scales), []
             for block, x in model.blocks(at):
                 given = {name: torch.from_numpy(getattr(rows, name)[block]).to(x) for name in _COEFFICIENTS}
-                worst.append(_residual(model.jet(x, self.spec), given, self._nu()).abs().amax(0).double().cpu().numpy())
-            largest, few = np.max(worst, axis=0), statement.of_values
-            if few:
-                found.append(Measured("boundary_error_max", float(largest[:few].max()), part=str(statement)))
-            if few < len(largest):
-                found.append(Measured("neumann_error_max", float(largest[few:].max()), part=str(statement)))
+                found_rows.append(_residual(model.jet(x, self.spec), given, self._nu()).abs().double().cpu().numpy())
+            sizes, few = np.concatenate(found_rows), statement.of_values
+            for gate, part in (("boundary_error_max", sizes[:, :few]), ("neumann_error_max", sizes[:, few:])):
+                if part.size:
+                    row, column = np.unravel_index(int(part.argmax()), part.shape)
+                    largest, place = float(part[row, column]), place_and_time(at[row], statement.bounds)
+                    found.append(Measured(gate, largest, part=str(statement), worst=largest, worst_at=place))
         return found
 
 

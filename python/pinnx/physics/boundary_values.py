@@ -24,7 +24,7 @@ from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners, left_out
-from pinnx.physics.geometry import Bounds
+from pinnx.physics.geometry import Bounds, place_and_time
 from pinnx.physics.measured_values import MEASUREMENT_STREAM
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
 
@@ -148,7 +148,7 @@ class BoundaryValues(JetTerm):
         Raises:
             PinnxError: a condition without points away from the corners; nothing would be checked.
         """
-        inside, everywhere = [], []
+        inside, everywhere, places = [], [], []
         certain = [condition for condition in self.conditions if not condition.rough]
         for condition in certain or self.conditions:
             at = condition.validation_points(CHECK_POINTS)
@@ -157,13 +157,18 @@ class BoundaryValues(JetTerm):
                 raise PinnxError(f"boundary: expected points of {condition.where} away from the corners, got none")
             values, mask = condition.targets(at)
             errors = np.abs((model.predict(at) - values) / self.scales)[:, mask].max(axis=1)
-            inside.append(errors[away].max())
+            worst = int(np.argmax(np.where(away, errors, -1.0)))
+            inside.append(float(errors[worst]))
+            places.append(place_and_time(at[worst], condition.bounds))
             everywhere.append(errors.max())
-        largest, whole = float(np.max(inside)), float(np.max(everywhere))  # not max(), which would lose a NaN
+        worst, whole = int(np.argmax(inside)), float(np.max(everywhere))  # not max(), which would lose a NaN
         rough = len(self.conditions) - len(certain) if certain else 0
         notes = [left_out(self.corners, self.check_radius), f"without {rough} that are known roughly" if rough else ""]
         note = ", ".join(filter(None, notes))
-        return [Measured("boundary_error_max", largest, note, whole if self.corners else None)]
+        largest = inside[worst]
+        return [
+            Measured("boundary_error_max", largest, note, whole if self.corners else None, "", largest, places[worst])
+        ]
 
 
 def _corner_places(

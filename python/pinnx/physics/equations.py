@@ -22,6 +22,7 @@ from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
 from pinnx.physics.corners import Corner, corner_distance, left_out
+from pinnx.physics.geometry import place_and_time
 from pinnx.physics.inner_points import InnerPoints
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
@@ -30,6 +31,7 @@ __all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable"]
 # Points that no training step has drawn. Streams of the training: 0 the equations, 1, 2, ... the boundary conditions
 # (boundary.py), 1 << 20 and on the measurements and corners (measured_values.py, boundary_values.py).
 EVALUATION_STREAM = 1 << 21
+OWN = "It is the network's own, whose derivatives are exact: no grid adds to it."
 
 
 class Settable(NamedTuple):
@@ -233,9 +235,9 @@ class EquationTerm:
                 found.append(Measured(gate, value, note, everywhere))
                 continue
             worst = int(np.argmax(np.where(away, squares, -1.0)))
-            place = dict(zip(self._axes, points[worst].tolist(), strict=True))
-            at = tuple(place[axis] for axis in sorted(place, key="xyzt".index))
-            found.append(Measured(gate, value, note, everywhere, "", float(np.sqrt(squares[worst])), at))
+            at = place_and_time(points[worst], self._axes)
+            why = f"{OWN} {self._points.concentration(points[away], squares[away])}"
+            found.append(Measured(gate, value, note, everywhere, "", float(np.sqrt(squares[worst])), at, why))
         for gate, ratio in asked.items():
             median = float(np.median(ratio[away])) if away.any() else math.nan
             if math.isfinite(median):

@@ -16,7 +16,7 @@ right are the ends of x, bottom and top those of y, back and front those of z (l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +35,7 @@ __all__ = [
     "Side",
     "axes_of",
     "into_parts",
+    "place_and_time",
     "plane_columns",
     "unit_grid",
     "with_plane",
@@ -370,6 +371,12 @@ class PointSet:
 def _stretch(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
     low, high = interval
     return low + (high - low) * parameter
+
+
+def place_and_time(point: np.ndarray, axes: Iterable[str]) -> tuple[float, ...]:
+    """Return the coordinates [D] of a point as they are said: x, y[, z][, t]."""
+    named = dict(zip(axes, point.tolist(), strict=True))
+    return tuple(named[axis] for axis in sorted(named, key="xyzt".index))
 
 
 def plane_columns(bounds: Bounds) -> list[int]:

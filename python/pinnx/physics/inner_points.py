@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pinnx.data.collocation import BoxPoints, Sampling, uniform_points
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.concentration import concentration
 from pinnx.physics.geometry import Bounds, Circle, Side
 from pinnx.physics.outlines import Body, Outline
 
@@ -128,6 +129,10 @@ class InnerPoints:
         for body in self._bodies:
             outside &= ~body.contains(points, self._bounds)
         return outside
+
+    def concentration(self, points: Array, squares: Array) -> str:
+        """At which of [n, D] points the squares [n] of a residual are large, in two sentences."""
+        return concentration(squares, dict(zip(self._bounds, points.T, strict=True)), self._bounds, self._bodies)
 
     def _cube(self, num: int, stream: int, sampling: Sampling = "uniform") -> BoxPoints:
         d = len(self._low)

@@ -63,7 +63,8 @@ class Measured(NamedTuple):
 
     Where ``value`` leaves out places at which no field is right, ``everywhere`` is the number with them. ``part`` says
     of which part of the flow it is, where several numbers have one gate. ``worst`` is the largest number of which
-    ``value`` is a norm, and ``worst_at`` its place, then its time.
+    ``value`` is a norm, and ``worst_at`` its place, then its time. ``why`` says what makes it as large as it is, and
+    where.
     """
 
     gate: str
@@ -73,6 +74,7 @@ class Measured(NamedTuple):
     part: str = ""
     worst: float | None = None
     worst_at: tuple[float, ...] | None = None
+    why: str = ""
 
 
 class Term(Protocol):

@@ -175,6 +175,8 @@ def _note(item: Mapping[str, Any]) -> Html:
     parts = [note] if everywhere is None else [note, "; with them ", datum(everywhere)]
     if worst is not None and item.get("worst_at") and status_of(item) != "passed":
         parts += ["; " * bool(note), "largest ", datum(worst), f" at ({placed(item['worst_at'])})"]
+    if item.get("why") and status_of(item) != "passed":
+        parts += [". " * any(parts), str(item["why"])]
     return join(parts)
 
 

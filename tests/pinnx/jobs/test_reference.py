@@ -81,9 +81,16 @@ def test_the_solver_stands_beside_the_network(run: tuple[Path, dict[str, Any]]) 
         assert file["solver/u"].shape == file["u"].shape == (21, 21)
         assert np.linalg.norm(file["solver/u"][:] - file["reference/u"][:]) < 0.01
         assert np.linalg.norm(file["polished/u"][:]) > 0
-        assert max(file["polished"].attrs["mass"], file["polished"].attrs["momentum"]) < 1e-10
+        balances = [file["polished"].attrs[name] for name in ("mass", "momentum")]
         own = np.stack([file["u"][:], file["v"][:]], axis=-1)
         wanted = np.stack([file["reference/u"][:], file["reference/v"][:]], axis=-1)
+    checks = [item for item in metrics["checks"] if item["name"] == "polished_balance"]
+    assert [(item["part"], item["value"], item["status"]) for item in checks] == [
+        ("mass", balances[0], "passed"),
+        ("momentum", balances[1], "passed"),
+    ]
+    assert max(balances) < checks[0]["limit"] == 1e-10
+    assert "polished_balance (momentum)" in page
     assert np.linalg.norm(own - wanted) / np.linalg.norm(wanted) == pytest.approx(
         metrics["relative_l2"]["velocity"], rel=1e-5
     )

@@ -65,6 +65,7 @@ def test_a_run_has_the_verdicts_of_its_training(
     assert main(["verify", str(first), "--pde-residual", "--verbose"]) == 1
     shown = capsys.readouterr().out
     assert "pde_residual_l2" in shown
+    assert "the network's own, whose derivatives are exact: no grid adds to it. " in " ".join(shown.split())
     assert "conservation" not in shown
 
 

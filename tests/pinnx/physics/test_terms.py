@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pinnx.physics import (
     WHOLE,
     BoundaryCondition,
     BoundaryValues,
+    Circle,
     Corner,
     EquationTerm,
     Measured,
@@ -24,6 +26,7 @@ from pinnx.physics import (
     Side,
     Term,
 )
+from pinnx.physics.concentration import concentration
 
 BOUNDS = {"t": (0.0, 2.0), "x": (-1.0, 1.0), "y": (0.0, 1.0)}
 CHECK = {"num_points": 50, "seed": 0}
@@ -139,6 +142,8 @@ def test_boundary_error_is_the_largest_of_the_prescribed() -> None:
     wall = BoundaryCondition(Side("left"), {"u": "y", "v": 0.0}, BOUNDS, stream=2)
     assert numbers(boundary(lid), made) == {"boundary_error_max": 0.0}
     assert numbers(boundary(lid, wall), made) == {"boundary_error_max": 1.0}, "u at the wall's foot, an end of the side"
+    (found,) = boundary(lid, wall).measure(made, **CHECK)
+    assert (found.worst, found.worst_at) == (1.0, (-1.0, 0.0, 0.0)), "x, y, then the time"
 
 
 def test_only_the_corner_where_sides_disagree_is_left_out() -> None:
@@ -148,6 +153,7 @@ def test_only_the_corner_where_sides_disagree_is_left_out() -> None:
     (whole,), (part,) = (boundary(wall, bottom, radius=r).measure(made, **CHECK) for r in (0.0, 0.6))
     assert whole.value > part.value > 0.0, "what is wrong beside the corner still counts"
     assert part.everywhere == whole.everywhere == 1.0, "both figures are shown"
+    assert np.hypot(part.worst_at[0] + 1.0, part.worst_at[1]) > 0.6 > np.hypot(whole.worst_at[0] + 1, whole.worst_at[1])
     assert part.note == "without points within 0.6 of the corner where two sides disagree"
     with pytest.raises(PinnxError, match=r"expected points of .* away from the corners"):
         boundary(wall, bottom, radius=9.0).measure(made, **CHECK)
@@ -172,6 +178,29 @@ def test_residuals_near_such_a_corner_are_shown_and_not_judged() -> None:
         assert [low <= at <= high for at, (low, high) in zip((time, x, y), BOUNDS.values(), strict=True)] == [True] * 3
     assert judged(0.8)[2].value != plain[2].value
     assert [item.value for item in judged(9.0)] == [None] * 3, "nothing was left to check"
+
+
+def test_a_residual_says_where_it_is() -> None:
+    """Few points beside a side, a time or a body; or all over. A place that many of all points are near is none."""
+    places = dict(zip(BOUNDS, uniform_points(*np.array(list(BOUNDS.values())).T, 1000, seed=3, step=0).T, strict=True))
+    body = Circle((0.0, 0.5), 0.2)
+    beside = {
+        "the right side": places["x"] > 0.95,
+        "the first time": places["t"] < 0.05,
+        "the circle at (0, 0.5) of radius 0.2": np.abs(np.hypot(places["x"], places["y"] - 0.5) - 0.2) < 0.02,
+    }
+    for name, rows in beside.items():
+        said = concentration(1e-6 + 1.0 * rows, places, BOUNDS, [body])
+        assert said.startswith("5 % of the points hold "), said
+        assert re.search(rf"\. Of these points are .*\d % beside {re.escape(name)}[.,]", said), said
+    even = concentration(np.ones(1000), places, BOUNDS)
+    assert even == "5 % of the points hold 5 % of its square; without them it is 1. They are spread over the domain."
+    few = concentration(np.where(np.arange(1000) < 50, 100.0, 1e-4), places, BOUNDS)
+    assert few.startswith("5 % of the points hold 100 % of its square; without them it is 0.01. ")
+    assert concentration(np.zeros(1000), places, BOUNDS) == ""
+    (momentum, mass, _) = equations().measure(network(), **CHECK)
+    for item in (momentum, mass):
+        assert item.why.startswith("It is the network's own, whose derivatives are exact: no grid adds to it. 5 % of ")
 
 
 def test_a_network_of_nan_has_no_error_of_zero() -> None:

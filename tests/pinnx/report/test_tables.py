@@ -150,7 +150,10 @@ def test_a_check_that_did_not_pass_says_where() -> None:
         "status": "failed",
         "worst": 0.5,
         "worst_at": [1.0, 2.5],
+        "why": "It is the network's own.",
     }
     shown = checks_table({"checks": [item]})
-    assert 'largest <data value="0.5">0.5</data> at (1, 2.5)' in shown
-    assert "largest" not in checks_table({"checks": [item | {"status": "passed", "passed": True}]})
+    assert 'largest <data value="0.5">0.5</data> at (1, 2.5). It is the network&#x27;s own.' in shown
+    passed = checks_table({"checks": [item | {"status": "passed", "passed": True}]})
+    assert "largest" not in passed
+    assert "own" not in passed

@@ -118,6 +118,15 @@ class Window(Section):
     z: Interval | None = setting(None, "limits in z", "length")
 
 
+class Stride(Section):
+    """Every k-th line of a grid, and every k-th frame, from the first that is used on; nothing else is read."""
+
+    t: Count = setting(1, "k for frames")
+    x: Count = setting(1, "k for grid lines in x")
+    y: Count = setting(1, "k for grid lines in y")
+    z: Count = setting(1, "k for grid lines in z")
+
+
 class Synthetic(Section):
     """A periodic flow made by the built-in solver: the arguments of `periodic_flow`."""
 
@@ -156,6 +165,7 @@ class Data(Section):
     )
     window: Window = setting(Window(), "the part of space that is used")
     times: Interval | None = setting(None, "the times that are used; null = all", "time")
+    stride: Stride = setting(Stride(), "of a file of arrays, which places and frames are read")
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:

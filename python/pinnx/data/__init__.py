@@ -8,6 +8,7 @@
     read_measurements   the same, out of a table in a text file                  measurements
     Columns             which column of the table is what                        measurements
     summary_of          what a file holds, and the YAML to use it                file_summary
+    MemoryMappedDataset an array that stays in its file, in blocks              memory_mapped
     relative_divergence is a gridded field read with its axes in order?          orientation
     uniform_points      random points that depend on (seed, step, index) alone   collocation
     PointPool           points that follow the residual, by a Refinement         point_pool
@@ -17,7 +18,8 @@
 
 Behind the readers: `csv_table` reads tables, `column_units` their units; `file_formats` and `extra_formats` open files,
 `array_files` has their arrays, `stored_numbers` makes numbers of what is stored, `units` brings them to one system,
-`layout` finds the order of the axes, `index_sets` reads sets of points, `stored_frames` leaves fields in their file.
+`layout` finds the order of the axes, `part_of_flow` which part is read, `index_sets` reads sets of points,
+`stored_frames` leaves fields in their file.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pinnx.data.file_summary import summary_of
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.measurements import Columns, read_measurements
+from pinnx.data.memory_mapped import MemoryMappedDataset
 from pinnx.data.orientation import check_orientation, relative_divergence
 from pinnx.data.point_pool import PointPool, Refinement, largest_residuals
 from pinnx.data.readers import read_snapshots
@@ -38,6 +41,7 @@ __all__ = [
     "Columns",
     "DataMapping",
     "Measurements",
+    "MemoryMappedDataset",
     "PeriodicGrid",
     "PointPool",
     "Refinement",

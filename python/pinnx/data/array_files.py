@@ -37,56 +37,108 @@ class ArrayFile:
     reversed_axes: bool = False  # written by MATLAB through HDF5
     done: dict[str, list[str]] = field(default_factory=dict)  # what was done while reading, and to which arrays
 
-    def read(self, role: str, reference: str) -> np.ndarray:
+    def read(self, role: str, reference: str, part: tuple[slice, ...] | None = None) -> np.ndarray:
         """Return what is stored under a name, which may carry an index such as "velocity[..., 0]".
 
         Args:
             role: what the array is for, e.g. "u"; it begins the error message.
             reference: the name, with or without an index.
+            part: of what the name stands for, a slice for each axis; None: all.
 
         Raises:
             PinnxError: no such array, a bad index, or damaged data.
         """
         name, index = self.named(role, reference)
         stored = self.arrays[name]
+        parsed = () if index is None else _parse_index(role, index)
         with damage_named(self.path.name, f"{name} is damaged"):
             try:
+                if part is not None and not self.reversed_axes and (not parsed or _is_component(parsed)):
+                    return np.asarray(stored[(*part, *parsed[1:])])
                 if index is None or self.reversed_axes:
                     array = np.asarray(stored).T if self.reversed_axes else np.asarray(stored)
-                    return array if index is None else array[_parse_index(role, index)]
-                return np.asarray(stored[_parse_index(role, index)])
+                    array = array if index is None else array[parsed]
+                else:
+                    array = np.asarray(stored[parsed])
+                return array if part is None else array[part]
             except (IndexError, TypeError, ValueError) as error:
                 if index is None or isinstance(error, PinnxError):
                     raise
-                shape = list(stored.shape[:: -1 if self.reversed_axes else 1])
-                raise PinnxError(f"{role}: index [{index}] does not fit {name} {shape}") from None
+                raise self._misfit(role, reference) from None
 
-    def numbers(self, role: str, reference: str, *, single: bool = False) -> np.ndarray:
+    def shape(self, role: str, reference: str) -> tuple[int, ...]:
+        """The shape of what a name stands for, with the frames of a pattern; nothing is read.
+
+        Raises:
+            PinnxError: no such array, a bad index, frames of several shapes, or no real numbers.
+        """
+        frames = self.frames(reference)
+        if frames is None:
+            return self._shape(role, reference)
+        shapes = {frame: self._shape(role, frame) for frame in frames.values()}
+        first = next(iter(shapes))
+        for frame, shape in shapes.items():
+            if shape != shapes[first]:
+                raise PinnxError(f"{role}: expected one shape for {reference}, got {first} {list(shapes[first])} and "
+                                 f"{frame} {list(shape)}")  # fmt: skip
+        return (len(frames), *shapes[first])
+
+    def _shape(self, role: str, reference: str) -> tuple[int, ...]:
+        name, index = self.named(role, reference)
+        stored = self.arrays[name]
+        if not stored.size:
+            raise PinnxError(f"{role}: expected real numbers, got {stored.dtype} of shape {list(stored.shape)}")
+        whole = tuple(stored.shape[:: -1 if self.reversed_axes else 1])
+        try:
+            return whole if index is None else np.broadcast_to(0, whole)[_parse_index(role, index)].shape
+        except IndexError:
+            raise self._misfit(role, reference) from None
+
+    def component(self, role: str, reference: str) -> tuple[str, int | None]:
+        """Return the name of an array as it stands in the file, and which entry of its last axis is meant; None: all.
+
+        Raises:
+            PinnxError: no such array, another index, or axes in MATLAB's order.
+        """
+        name, index = self.named(role, reference)
+        parsed = () if index is None else _parse_index(role, index)
+        if self.reversed_axes or (parsed and not _is_component(parsed)):
+            what = "MATLAB's order of axes" if self.reversed_axes else f"[{index}]"
+            raise PinnxError(f"{role}: expected a whole array or one component 'name[..., 0]', to be read in blocks, "
+                             f"got {what}; store it as an array of its own in HDF5")  # fmt: skip
+        return name, parsed[1] if parsed else None
+
+    def _misfit(self, role: str, reference: str) -> PinnxError:
+        name, index = self.named(role, reference)
+        shape = list(self.arrays[name].shape[:: -1 if self.reversed_axes else 1])
+        return PinnxError(f"{role}: index [{index}] does not fit {name} {shape}")
+
+    def numbers(
+        self, role: str, reference: str, *, single: bool = False, part: tuple[slice, ...] | None = None
+    ) -> np.ndarray:
         """Return real numbers as float64: unpacked, NaN where they are missing, dates as seconds from the first.
 
         Args:
             role: what the array is for.
             reference: a name, with or without an index; with * the arrays of that pattern, joined.
             single: float32 stays what it is.
+            part: what of it is read, a slice for each axis of `shape`; None: all.
 
         Raises:
             PinnxError: as `read`; no real numbers; coordinates that have lost their digits to float32.
         """
         frames = self.frames(reference)
         if frames is None:
-            return self._numbers(role, reference, single)
-        read = [self._numbers(role, frame, single) for frame in frames.values()]
-        for frame, array in zip(frames.values(), read, strict=True):
-            if array.shape != read[0].shape:
-                first = next(iter(frames.values()))
-                raise PinnxError(f"{role}: expected one shape for {reference}, got {first} {list(read[0].shape)} and "
-                                 f"{frame} {list(array.shape)}")  # fmt: skip
+            return self._numbers(role, reference, single, part)
+        chosen = list(frames.values())[slice(None) if part is None else part[0]]
+        self.shape(role, reference)  # of all frames alike
+        read = [self._numbers(role, frame, single, None if part is None else part[1:]) for frame in chosen]
         self.note(f"{len(read)} arrays are joined as frames, in the order of their numbers", f"{role} of {reference}")
         return np.stack(read)
 
-    def _numbers(self, role: str, reference: str, single: bool) -> np.ndarray:
+    def _numbers(self, role: str, reference: str, single: bool, part: tuple[slice, ...] | None) -> np.ndarray:
         name, _ = self.named(role, reference)
-        stored = self.read(role, reference)
+        stored = self.read(role, reference, part)
         if stored.dtype.kind in TIMES and stored.size:
             return self._seconds(role, stored)
         if stored.dtype.kind not in REAL or not stored.size:
@@ -205,6 +257,10 @@ class ArrayFile:
         listed = [f"{name} {list(a.shape[::order])}" for name, a in sorted(self.arrays.items())]
         more = [f"and {len(listed) - MAX_LISTED} more"] if len(listed) > MAX_LISTED else []
         return ", ".join(listed[:MAX_LISTED] + more) or "no numeric array"
+
+
+def _is_component(index: tuple[Any, ...]) -> bool:
+    return len(index) == 2 and index[0] is Ellipsis and isinstance(index[1], int)
 
 
 def _parse_index(role: str, text: str) -> tuple[Any, ...]:

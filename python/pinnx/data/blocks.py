@@ -37,6 +37,7 @@ __all__ = [
     "as_tensor",
     "has_rows",
     "prefetched",
+    "raw_offset",
 ]
 
 Progress = Callable[[str, int, int | None], None]
@@ -234,7 +235,7 @@ class DatasetSource(RowsSource):
 
     def __init__(self, dataset: h5py.Dataset, block_bytes: int) -> None:
         super().__init__(dataset, block_bytes)
-        self._offset = _raw_offset(dataset)
+        self._offset = raw_offset(dataset)
 
     @property
     def reads_columns(self) -> bool:
@@ -412,7 +413,7 @@ class _Shared:
         self.__array_interface__ = values.__array_interface__ | {"data": (values.ctypes.data, False)}
 
 
-def _raw_offset(dataset: h5py.Dataset) -> int | None:
+def raw_offset(dataset: h5py.Dataset) -> int | None:
     """Return where the numbers of a contiguous, plain dataset begin in its file; None for others."""
     plain = (
         dataset.chunks is None

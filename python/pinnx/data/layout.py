@@ -67,10 +67,8 @@ class Layout:
         Raises:
             PinnxError: a shape that does not fit the axes.
         """
-        axes = self.spatial if one_frame else self.axes
-        sizes = {
-            axis: (self.num_times,) if axis == "t" else self.mesh or (self.coordinates[axis].size,) for axis in axes
-        }
+        sizes = self._sizes(one_frame)
+        axes = tuple(sizes)
         if _long([size for axis in axes for size in sizes[axis]]) != _long(array.shape):
             listed = ", ".join(f"{axis}: {' x '.join(map(str, size))}" for axis, size in sizes.items())
             wanted = [size for axis in axes for size in sizes[axis]]
@@ -80,6 +78,17 @@ class Layout:
         merged = array.reshape([int(np.prod(sizes[axis])) for axis in axes])
         arranged = merged.transpose([axes.index(axis) for axis in wanted])
         return arranged if "t" in wanted else arranged[np.newaxis]
+
+    def axes_of(self, shape: Sequence[int], *, one_frame: bool = False) -> list[str | None]:
+        """Name the axes of an array of a shape that `arrange` takes; None: of length one, which counts for nothing."""
+        named = (axis for axis, sizes in self._sizes(one_frame).items() for size in sizes if size != 1)
+        return [None if size == 1 else next(named) for size in shape]
+
+    def _sizes(self, one_frame: bool) -> dict[str, tuple[int, ...]]:
+        """Lengths by axis, in the order of the file; n may stand for several."""
+        axes = self.spatial if one_frame else self.axes
+        times = (self.num_times,)
+        return {axis: times if axis == "t" else self.mesh or (self.coordinates[axis].size,) for axis in axes}
 
 
 def find_layout(

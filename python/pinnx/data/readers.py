@@ -11,7 +11,7 @@ by chance is caught by the divergence of the field it yields.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +27,13 @@ from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.mapping import DataMapping
 from pinnx.data.odd_values import contradictions, frames_at_rest, values_out_of_scale
+from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.data.units import factors_to_one_system
 from pinnx.errors import PinnxError
 
-__all__ = ["open_fields", "read_fields", "read_snapshots"]
+__all__ = ["open_fields", "open_flow", "read_fields", "read_snapshots"]
 
 # Where coordinates are looked for when they are not named: one array of points, else one for each axis.
 POINT_ARRAYS = ("xy", "xyz", "points")
@@ -43,7 +44,13 @@ LARGEST = 1e18
 
 
 def read_snapshots(
-    path: str | os.PathLike[str], mapping: DataMapping, *, check_orientation: bool = True, keep_gaps: bool = False
+    path: str | os.PathLike[str],
+    mapping: DataMapping,
+    *,
+    check_orientation: bool = True,
+    keep_gaps: bool = False,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    stride: Mapping[str, int] | None = None,
 ) -> Snapshots:
     """Read one flow, on a grid or on scattered points, steady or in time.
 
@@ -57,6 +64,8 @@ def read_snapshots(
             in other orders of their axes (see `pinnx.data.orientation`).
         keep_gaps: leave NaN where values are missing, so that a window can come first; then call
             `Snapshots.with_holes` and `Snapshots.validate`.
+        limits: (low, high) by axis name, as of `Snapshots.window`; of a grid nothing outside is read.
+        stride: axis -> k: every k-th line of the grid, or frame, from the first inside the limits on.
 
     Returns:
         Validated snapshots; `source` is the path, `notes` what was converted.
@@ -66,20 +75,12 @@ def read_snapshots(
             of axes, axes in the wrong order, NaN at some times, times that do not increase, or nu <= 0.
     """
     with open_arrays(path) as file:
-        factors = factors_to_one_system(file, mapping)
-        coordinates = {axis: _scaled(file, axis, name, factors) for axis, name in mapping.coordinates.items()}
-        fields = {name: _scaled(file, name, reference, factors) for name, reference in mapping.components.items()}
-        times = _scaled(file, "t", mapping.t, factors).reshape(-1) if isinstance(mapping.t, str) else None
-        layout = _flow_layout(file, mapping, coordinates, times, fields["u"].shape)
-        if isinstance(mapping.t, int | float):
-            times = mapping.t * np.arange(layout.num_times)
-        velocity = _velocity(file, mapping, layout, fields)
-        pressure, frames = _pressure(file, mapping, layout, factors)
+        factors, times, part = open_flow(file, mapping, limits or {}, stride or {})
+        layout = part.layout
+        velocity = _velocity(file, mapping, part, factors)
+        pressure, frames = _pressure(file, mapping, part, factors)
         points, grid_shape, falling = _places(mapping.spatial_axes, layout)
-        index_sets = {
-            name: point_indices(name, file.read(name, reference), layout, falling, matlab=file.matlab)
-            for name, reference in mapping.index_sets.items()
-        }
+        index_sets = _index_sets(file, mapping, part)
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
         known = mapping.error or (OWN_ERROR if OWN_ERROR in file.arrays else None)
         own_error = file.scalar("error", known) if isinstance(known, str) else known
@@ -99,12 +100,48 @@ def read_snapshots(
         index_sets=index_sets,
         source=str(Path(path)),
         notes=(*file.notes, *(extent(name, points, indices) for name, indices in index_sets.items()), *notes),
+        whole=(len(part.kept(())), part.whole.num_times),
     )
+    left = {axis: limit for axis, limit in (limits or {}).items() if axis not in part.slices}
+    snapshots = snapshots.window(**left) if left else snapshots
     if keep_gaps:
         return snapshots
     snapshots = snapshots.with_holes()
     snapshots.validate()
     return snapshots
+
+
+def open_flow(
+    file: ArrayFile, mapping: DataMapping, limits: Mapping[str, tuple[float, float]], stride: Mapping[str, int]
+) -> tuple[dict[str, float], np.ndarray | None, Part]:
+    """Return what arrays are multiplied by, by role, the times of a part of a flow, and the part; no field is read.
+
+    Raises:
+        PinnxError: as `read_snapshots`.
+    """
+    factors = factors_to_one_system(file, mapping)
+    coordinates = {axis: _scaled(file, axis, name, factors) for axis, name in mapping.coordinates.items()}
+    times = _scaled(file, "t", mapping.t, factors).reshape(-1) if isinstance(mapping.t, str) else None
+    layout = _flow_layout(file, mapping, coordinates, times, file.shape("u", mapping.u))
+    if isinstance(mapping.t, int | float):
+        times = mapping.t * np.arange(layout.num_times)
+    part = part_of(layout, times, limits, stride)
+    return factors, None if times is None else times[part.frames.start : part.frames.stop : part.frames.step], part
+
+
+def _index_sets(file: ArrayFile, mapping: DataMapping, part: Part) -> dict[str, np.ndarray]:
+    """The index sets, counted over the part; one of which nothing is left is left out."""
+    if not mapping.index_sets:
+        return {}
+    falling = _places(mapping.spatial_axes, part.whole)[2]
+    inside = part.kept(falling)
+    number, found = np.cumsum(inside) - 1, {}
+    for name, reference in mapping.index_sets.items():
+        indices = point_indices(name, file.read(name, reference), part.whole, falling, matlab=file.matlab)
+        kept = number[indices[inside[indices]]].astype(np.int64)
+        if kept.size or not indices.size:
+            found[name] = kept
+    return found
 
 
 def read_fields(
@@ -216,13 +253,15 @@ def _layout(
     return find_layout(lines, None, shape, None if axes is None else tuple(axes), name=names[0])
 
 
-def _scaled(file: ArrayFile, role: str, reference: str, factors: dict[str, float]) -> np.ndarray:
-    """An array in the units of the flow.
+def _scaled(
+    file: ArrayFile, role: str, reference: str, factors: dict[str, float], part: tuple[slice, ...] | None = None
+) -> np.ndarray:
+    """An array, or a part of it, in the units of the flow.
 
     Raises:
         PinnxError: values that are infinite or far too large.
     """
-    array = file.numbers(role, reference)
+    array = file.numbers(role, reference, part=part)
     largest = float(np.max(np.abs(array), where=~np.isnan(array), initial=0.0))
     if largest > LARGEST and role != "t":
         raise PinnxError(
@@ -267,11 +306,15 @@ def _flow_layout(
         ) from None
 
 
-def _velocity(file: ArrayFile, mapping: DataMapping, layout: Layout, fields: dict[str, np.ndarray]) -> np.ndarray:
+def _velocity(file: ArrayFile, mapping: DataMapping, part: Part, factors: dict[str, float]) -> np.ndarray:
     """The velocity of arranged fields, components last; NaN where a mask says that it is missing."""
-    velocity = np.stack([layout.arrange(name, array) for name, array in fields.items()], axis=-1)
+    components = []
+    for name, reference in mapping.components.items():
+        stored = part.stored(name, file.shape(name, reference))
+        components.append(part.layout.arrange(name, _scaled(file, name, reference, factors, stored)))
+    velocity = np.stack(components, axis=-1)
     if mapping.mask is not None:
-        velocity[_masked(file, mapping.mask, layout)] = np.nan
+        velocity[_masked(file, mapping.mask, part)] = np.nan
         left = velocity[~np.isnan(velocity)]
         if not left.size or np.ptp(left) == 0.0:
             other = mapping.mask.removeprefix("~") if mapping.mask.startswith("~") else f"~{mapping.mask}"
@@ -280,18 +323,21 @@ def _velocity(file: ArrayFile, mapping: DataMapping, layout: Layout, fields: dic
     return velocity
 
 
-def _masked(file: ArrayFile, reference: str, layout: Layout) -> np.ndarray:
+def _masked(file: ArrayFile, reference: str, part: Part) -> np.ndarray:
     """Where a mask says that the velocity is missing: bool, of the shape of arranged fields."""
     opposite = reference.startswith("~")
-    values = file.numbers("mask", reference.removeprefix("~"))
+    name = reference.removeprefix("~")
+    shape = file.shape("mask", name)
     try:
-        arranged = layout.arrange("mask", values)
+        part.whole.arrange("mask", np.broadcast_to(0.0, shape))
+        one_frame = False
     except PinnxError:
-        arranged = layout.arrange("mask", values, one_frame=True)
+        one_frame = True
+    values = file.numbers("mask", name, part=part.stored("mask", shape, one_frame=one_frame))
+    arranged = part.layout.arrange("mask", values, one_frame=one_frame)
     missing = ((arranged == 0) | np.isnan(arranged)) != opposite
     file.note("Missing, by the mask", f"{int(missing.sum()):,} of {missing.size:,} values of {reference}")
-    shape = (layout.num_times, *missing.shape[1:])
-    return np.broadcast_to(missing, shape)
+    return np.broadcast_to(missing, (part.layout.num_times, *missing.shape[1:]))
 
 
 def _odd(
@@ -308,19 +354,20 @@ def _odd(
 
 
 def _pressure(
-    file: ArrayFile, mapping: DataMapping, layout: Layout, factors: dict[str, float]
+    file: ArrayFile, mapping: DataMapping, part: Part, factors: dict[str, float]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return the pressure [F, ...] and its frames [F], or (None, None) where it is not given."""
+    """Return the pressure [F, ...] and its frames [F], or (None, None) where the part has none."""
     if mapping.p is None:
         return None, None
-    stored = _scaled(file, "p", mapping.p, factors)
+    shape, layout = file.shape("p", mapping.p), part.whole
     if mapping.pressure_frame is None:
         try:
-            pressure = layout.arrange("p", stored)
+            layout.arrange("p", np.broadcast_to(0.0, shape))
         except PinnxError as error:
             hint = "; if it is given at one frame, name that by pressure_frame"
             raise PinnxError(f"{error}{hint if layout.num_times > 1 else ''}") from None
-        return pressure, np.arange(layout.num_times, dtype=np.int64)
+        pressure = part.layout.arrange("p", _scaled(file, "p", mapping.p, factors, part.stored("p", shape)))
+        return pressure, np.arange(part.layout.num_times, dtype=np.int64)
     frame: float = (
         file.scalar("pressure_frame", mapping.pressure_frame, owner=mapping.p)
         if isinstance(mapping.pressure_frame, str)
@@ -328,7 +375,10 @@ def _pressure(
     )
     if frame != int(frame) or not 0 <= frame < layout.num_times:
         raise PinnxError(f"pressure_frame: expected a frame from 0 to {layout.num_times - 1}, got {frame:g}")
-    return layout.arrange("p", stored, one_frame=True), np.array([int(frame)], dtype=np.int64)
+    if frame not in part.frames:
+        return None, None
+    stored = _scaled(file, "p", mapping.p, factors, part.stored("p", shape, one_frame=True))
+    return part.layout.arrange("p", stored, one_frame=True), np.array([part.frames.index(frame)], dtype=np.int64)
 
 
 def _coordinates(file: ArrayFile, names: Sequence[str] | None) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["AXIS_NAMES", "Snapshots", "gaps_found"]
+__all__ = ["AXIS_NAMES", "Snapshots", "gaps_found", "inside_limits"]
 
 AXIS_NAMES = ("x", "y", "z")
 # A coordinate that was stored in float32 still counts as inside the limit that it was rounded from. What float32 does
@@ -45,6 +45,7 @@ class Snapshots:
             there and mean nothing. None where there are none.
         source: where the data came from; begins with "synthetic:" for made data.
         notes: sentences about what was left out of the file, converted or assumed.
+        whole: places and times of the source, of which a part was read; None: all.
 
     Construction checks nothing; `validate` does, and every reader of this package calls it for a flow.
     """
@@ -62,6 +63,7 @@ class Snapshots:
     holes: np.ndarray | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
+    whole: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -154,9 +156,9 @@ class Snapshots:
                 raise PinnxError(f"window: expected low <= high for {axis}, got ({low}, {high})")
             if axis == "t":
                 assert self.times is not None
-                frames &= _within(self.times, low, high)
+                frames &= inside_limits(self.times, low, high)
             else:
-                inside &= _within(self.points[:, AXIS_NAMES.index(axis)], low, high)
+                inside &= inside_limits(self.points[:, AXIS_NAMES.index(axis)], low, high)
         if not inside.any() or not frames.any():
             given = ", ".join(f"{axis}=({low}, {high})" for axis, (low, high) in limits.items())
             has = ", ".join(f"{axis} in [{a:.12g}, {b:.12g}]" for axis, (a, b) in self.bounds.items())
@@ -311,7 +313,7 @@ class Snapshots:
             )
 
 
-def _within(column: np.ndarray, low: float, high: float) -> np.ndarray:
+def inside_limits(column: np.ndarray, low: float, high: float) -> np.ndarray:
     """Which coordinates are inside [low, high], to their rounding."""
     slack = ROUNDING * np.abs(column).max()
     if not np.array_equal(column, column.astype(np.float32)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -114,18 +114,25 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
         pressure_frame=data.pressure_frame,
         index_sets=data.index_sets,
     )
-    snapshots = read_snapshots(data.path, mapping, check_orientation=data.check_orientation, keep_gaps=True)
     limits = {axis: limit for axis, limit in data.window.model_dump().items() if limit is not None}
     if data.times is not None:
         limits["t"] = data.times
+    stride = {axis: step for axis, step in data.stride.model_dump().items() if step > 1}
+    snapshots = read_snapshots(
+        data.path,
+        mapping,
+        check_orientation=data.check_orientation,
+        keep_gaps=True,
+        limits=limits,
+        stride=stride,
+    )
     # What is missing outside the window does not count.
-    part = _without_bodies(config, snapshots.window(**limits) if limits else snapshots).with_holes()
+    part = _without_bodies(config, snapshots).with_holes()
     part.validate()
-    counts = {
-        "places": (part.num_points, snapshots.num_points),
-        "times": (part.num_times, snapshots.num_times),
-    }
-    return replace(part, notes=(*part.notes, *_window_notes(limits, counts)))
+    places, times = snapshots.whole or (part.num_points, part.num_times)
+    counts = {"places": (part.num_points, places), "times": (part.num_times, times)}
+    said = _window_notes(limits, counts, stride)
+    return replace(part, notes=(*part.notes, *said))
 
 
 def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
@@ -138,15 +145,21 @@ def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
     return replace(snapshots, values=np.where(inside[:, None], np.nan, snapshots.values))
 
 
-def _window_notes(limits: dict[str, tuple[float, float]], counts: dict[str, tuple[int, int]]) -> list[str]:
-    """What limits left out, counted: (used, all) by what is counted."""
+def _window_notes(
+    limits: dict[str, tuple[float, float]], counts: dict[str, tuple[int, int]], stride: Mapping[str, int] | None = None
+) -> list[str]:
+    """What limits and strides left out, counted: (used, all) by what is counted."""
     used = [f"{part:,} of {whole:,} {name}" for name, (part, whole) in counts.items() if part < whole]
     if not used:
         return []
     names = {axis: "data.times" if axis == "t" else f"data.window.{axis}" for axis in limits}
-    inside = " and ".join(f"{names[axis]} = [{low:.12g}, {high:.12g}]" for axis, (low, high) in limits.items())
+    where = [f"{names[axis]} = [{low:.12g}, {high:.12g}]" for axis, (low, high) in limits.items()]
+    inside = [f"inside {' and '.join(where)}"] if where else []
+    inside += [f"with data.stride.{axis} = {step}" for axis, step in (stride or {}).items()]
     most = any(2 * part < whole for part, whole in counts.values())
-    return [f"{'Most of the data is left out: only ' if most else ''}{' and '.join(used)} are used, inside {inside}."]
+    return [
+        f"{'Most of the data is left out: only ' if most else ''}{' and '.join(used)} are used, {', '.join(inside)}."
+    ]
 
 
 def _chosen_rows(config: Config, measured: Measurements) -> Measurements:

@@ -135,6 +135,11 @@ def test_a_window_leaves_the_rest_out(tiny: Tiny) -> None:
     assert case.bounds == {"t": (t[1], t[3]), "x": (x[1], x[4]), "y": (0.0, 1.5)}
     inside = "inside data.window.x = [0.3, 1.7] and data.times = [0.3, 1]"
     assert case.notes == (f"20 of 30 places and 3 of 4 times are used, {inside}.",)
+    coarse = load_case(tiny("unsteady_grid", "data.stride={t: 2, x: 3}", "data.window.x=[0.3, 1.9]", "boundaries=[]"))
+    np.testing.assert_array_equal(coarse.output.times, t[::2])
+    assert coarse.bounds["x"] == (x[1], x[4])
+    said = "10 of 30 places and 2 of 4 times are used, inside data.window.x = [0.3, 1.9], with data.stride.t = 2, with"
+    assert any(note.startswith(f"Most of the data is left out: only {said}") for note in coarse.notes)
 
 
 def test_a_window_that_leaves_most_of_the_sensors_out_says_so(tiny: Tiny) -> None:

@@ -32,7 +32,9 @@ class DaughtersOf(Section):
     """Sizes of daughters relative to what broke: z^c (1 - z)^q up to a factor."""
 
     c: Number = setting(0.0, "exponent of small daughters, > -1; 0 with q = 0: two daughters, every size as likely")
-    q: NonNegative = setting(0.0, "exponent of daughters nearly as large as what broke, a whole number up to 8")
+    q: NonNegative = setting(
+        0.0, "exponent of daughters nearly as large as what broke, a whole number up to 8; beside delta_at up to 1"
+    )
 
 
 class BreakageWeights(Section):

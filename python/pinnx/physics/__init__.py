@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.boundary_values import BoundaryValues
-from pinnx.physics.breakage_kinetics import Daughters, Kinetics
+from pinnx.physics.breakage_kinetics import Daughters, Kinetics, TabulatedKinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
 from pinnx.physics.breakage_pointwise import PointBalance, pointwise_balance
 from pinnx.physics.breakage_refinement import residual_adaptive_refinement
@@ -47,6 +47,7 @@ __all__ = [
     "Share",
     "Side",
     "SizeMeasurements",
+    "TabulatedKinetics",
     "Term",
     "TermLoss",
     "boundary_conditions",

@@ -2,7 +2,7 @@
 
     df/dt (v) = int_v^inf beta(v, w) S(w) f(w) dw - S(v) f(v)
 
-    S(v) = s0 v^a where v > threshold, else 0
+    S(v) = s0 v^a where v > threshold, else 0; or a curve through values
     beta(v, w) = b(v / w) / w,    b(z) = z^c (1 - z)^q / B(c + 2, q + 1)
 
 B is the beta function, so that the daughters have the volume of what broke: the integral of z b is 1. One particle
@@ -12,7 +12,7 @@ breaks into (c + q + 2) / (c + 1) daughters.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from scipy import special
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Daughters", "Kinetics"]
+__all__ = ["Daughters", "Kinetics", "TabulatedKinetics"]
 
 Array = NDArray[np.float64]
 
@@ -146,3 +146,49 @@ class Kinetics:
         """S at volumes v > 0 of any shape, in 1/time."""
         v = np.asarray(v, dtype=np.float64)
         return np.where(v > self.threshold, self.s0 * v**self.a, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabulatedKinetics(Kinetics):
+    """A rate of any form: ln S is a natural cubic spline in ln v, and straight beyond its ends.
+
+    Args:
+        volumes: rising, > 0, two or more.
+        rates: S at each, > 0, in 1/time.
+        daughters: their sizes.
+
+    Attributes:
+        s0, a: of the power law below the first volume.
+
+    Raises:
+        PinnxError: other volumes, or another number of rates.
+    """
+
+    volumes: tuple[float, ...]
+    rates: tuple[float, ...]
+    s0: float = field(init=False)
+    a: float = field(init=False)
+    threshold: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        v, rates = np.asarray(self.volumes), np.asarray(self.rates)
+        if len(v) < 2 or v[0] <= 0 or not (np.diff(v) > 0).all():
+            raise PinnxError(f"volumes: expected two or more that rise from above 0, got {list(self.volumes)}")
+        if rates.shape != v.shape or not ((rates > 0) & np.isfinite(rates)).all():
+            raise PinnxError(f"rates: expected {len(v)} numbers > 0, got {list(self.rates)}")
+        slope = float(self._log_rate(np.log(v[:1]), 1)[0])
+        object.__setattr__(self, "a", slope)
+        object.__setattr__(self, "s0", float(rates[0] * v[0] ** -slope))
+
+    def _log_rate(self, x: Array, order: int = 0) -> Array:
+        """ln S at x = ln v between the ends, or a derivative of it."""
+        from scipy.interpolate import CubicSpline  # 0.1 s of each start that needs none
+
+        spline = CubicSpline(np.log(self.volumes), np.log(self.rates), bc_type="natural")
+        return np.asarray(spline(x, order))
+
+    def rate(self, v: ArrayLike) -> Array:
+        """S at volumes v > 0 of any shape, in 1/time."""
+        x = np.log(np.asarray(v, dtype=np.float64))
+        inside = np.clip(x, *np.log([self.volumes[0], self.volumes[-1]]))
+        return np.exp(self._log_rate(inside) + self._log_rate(inside, 1) * (x - inside))

@@ -27,7 +27,7 @@ import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
-from pinnx.physics.breakage_kinetics import Kinetics
+from pinnx.physics.breakage_kinetics import Kinetics, TabulatedKinetics
 
 __all__ = ["BreakageCase", "BreakageModel", "Growth"]
 
@@ -36,6 +36,9 @@ Array = NDArray[np.float64]
 # The grid of a start without a largest size ends so far above the largest that is looked at: what is born at that size
 # comes from above. Of exp(-v) at v = 10, exp(-20) is left out.
 BEYOND = 3.0
+# Of a delta's size: the volume of daughters 1 - z beyond is 6e-6 of all. Nearer births, differences of powers of z,
+# lose a digit of float32 for each of the gap: 1e-4 of them at this one.
+NEXT_TO_DELTA = 1e-3
 # Waves along ln v, along tau and along both, in cycles per half extent: a quarter of a wave over the domain, and half.
 WAVES = ((0.0, 0.125, 0.125, 0.0, 0.25), (0.125, 0.0, 0.125, 0.25, 0.0))
 
@@ -69,15 +72,19 @@ class BreakageCase:
             raise PinnxError(f"breakage: expected sizes 0 < low < high and an end > 0, got {low}, {high}, {self.end}")
         if self.delta_at is not None and not low < self.delta_at <= high:
             raise PinnxError(f"delta_at: expected a size in ({low:g}, {high:g}], got {self.delta_at}")
+        if isinstance(self.kinetics, TabulatedKinetics):
+            raise PinnxError(
+                "kinetics: expected s0 v^a for a network, got a table of rates; pinnx.solvers.breakage takes it"
+            )
         if self.kinetics.threshold > 0:
             raise PinnxError(
                 f"threshold: expected 0 for a network, as f jumps there, got {self.kinetics.threshold:g}; "
                 "pinnx.solvers.breakage takes it"
             )
-        if self.delta_at is not None and self.kinetics.daughters.q > 0:
+        if self.delta_at is not None and self.kinetics.daughters.q > 1:
             raise PinnxError(
-                f"daughters: expected q = 0 beside a delta_at, as log f has no start at that size else, got "
-                f"{self.kinetics.daughters.q:g}"
+                "daughters: expected q = 0 or 1 beside a delta_at, as others are too few next to that size, got "
+                f"{self.kinetics.daughters.q:g}; pinnx.solvers.breakage takes it"
             )
         if not (self.number > 0 and np.isfinite(self.mean_volume)):
             raise PinnxError(f"start: expected a number and a volume of particles > 0, got {self.number:g}")
@@ -86,6 +93,11 @@ class BreakageCase:
     def top(self) -> float:
         """Up to which volume there are particles."""
         return BEYOND * self.sizes[1] if self.delta_at is None else self.delta_at
+
+    @property
+    def last(self) -> float:
+        """The largest volume at which log f is finite: next to a delta, f of daughters 1 - z is zero."""
+        return self.top * (1 - NEXT_TO_DELTA * (self.delta_at is not None and self.kinetics.daughters.q > 0))
 
     @cached_property
     def number(self) -> float:

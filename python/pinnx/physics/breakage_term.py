@@ -141,7 +141,7 @@ class BreakageTerm(nn.Module):
         super().__init__()
         case = self._case = model.case
         unit = case.mean_volume
-        self.grid = VolumeGrid(case.sizes[0] / unit, case.top / unit, num_nodes=num_nodes, pieces=pieces)
+        self.grid = VolumeGrid(case.sizes[0] / unit, case.last / unit, num_nodes=num_nodes, pieces=pieces)
         self.num_times, self._point_loss = num_times, point_loss
         self._source = _TimesAndVolumes(case, self.grid.nodes * unit, num_times, seed=seed)
         self.pool = None if refinement is None else PointPool(self._source, refinement, seed=seed)
@@ -205,8 +205,8 @@ class BreakageTerm(nn.Module):
         for factor, exponent in self._daughters:
             tail = None
             if self._case.delta_at is not None:  # those of the delta
-                log_rate, log_top = model.log_rate_of_delta(), self._log_v[-1]
-                tail = log_rate - (exponent + 1) * log_top - torch.exp(log_rate) * t
+                log_rate, log_size = model.log_rate_of_delta(), math.log(self._case.top / self._case.mean_volume)
+                tail = log_rate - (exponent + 1) * log_size - torch.exp(log_rate) * t
             found = pinn_ext.breakage_residual(log_f, lost, self._v, rate, daughter=exponent, tail=tail) * -factor
             births = found if births is None else births + found
         assert births is not None

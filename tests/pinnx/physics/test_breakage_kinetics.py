@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate
 
 from pinnx.errors import PinnxError
-from pinnx.physics import Daughters, Kinetics
+from pinnx.physics import Daughters, Kinetics, TabulatedKinetics
 
 FORMS = {
     "uniform": (Daughters.uniform(), 2.0, lambda z: 2.0 + 0 * z),
@@ -67,3 +67,17 @@ def test_message(name: str) -> None:
     with pytest.raises(PinnxError, match=message) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_is_a_power_law_where_its_rates_are_one() -> None:
+    table = TabulatedKinetics(volumes=(0.1, 0.5, 3.0), rates=tuple(2.0 * v**1.5 for v in (0.1, 0.5, 3.0)))
+    v = np.geomspace(1e-3, 100.0, 20)
+    np.testing.assert_allclose(table.rate(v), Kinetics(2.0, 1.5).rate(v), rtol=1e-12)
+    assert (table.s0, table.a) == pytest.approx((2.0, 1.5))
+    bent = TabulatedKinetics(volumes=(0.1, 0.5, 3.0), rates=(0.1, 1.0, 1.0))
+    np.testing.assert_allclose(bent.rate([0.1, 0.5, 3.0]), [0.1, 1.0, 1.0])
+    assert bent.rate(1e-3) == pytest.approx(bent.s0 * 1e-3**bent.a)
+    with pytest.raises(PinnxError, match="volumes: expected two or more that rise from above 0"):
+        TabulatedKinetics(volumes=(1.0, 0.5), rates=(1.0, 1.0))
+    with pytest.raises(PinnxError, match="rates: expected 2 numbers > 0, got"):
+        TabulatedKinetics(volumes=(0.5, 1.0), rates=(1.0, 0.0))

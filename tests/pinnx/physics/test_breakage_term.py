@@ -42,6 +42,8 @@ LOG_F: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def case_of(name: str) -> BreakageCase:
+    if name == "parabolic":  # no daughters next to the size that all particles have
+        return BreakageCase(Kinetics(daughters=Daughters.parabolic()), (1e-4, 1.0), 10.0, delta_at=1.0)
     exact = BREAKAGE_CASES[name]
     start = None if exact.delta_at else lambda v: exact.density(v, 0.0)
     return BreakageCase(exact.kinetics, exact.sizes, exact.times[-1], start, exact.delta_at)
@@ -103,7 +105,7 @@ def test_births_have_no_cell_dropped_and_no_trapezoid() -> None:
     assert np.abs(earlier_work[v[:-1] < 10]).max() > 0.3
 
 
-@pytest.mark.parametrize("name", ["case3", "case4"])
+@pytest.mark.parametrize("name", ["case3", "case4", "parabolic"])
 def test_a_delta_weighs_one_and_its_first_births_are_exact(name: str) -> None:
     """A Gaussian in its place weighed 4.1, or 2e-5, on the same nodes."""
     model = BreakageModel(case_of(name), dtype=torch.float64)
@@ -111,7 +113,7 @@ def test_a_delta_weighs_one_and_its_first_births_are_exact(name: str) -> None:
     with torch.no_grad():
         balance, _, log_mass = term.balance(model, as_batch(model, term._at(np.array([1e-9]))))
     assert float(log_mass) == pytest.approx(0.0, abs=1e-8)
-    # df/dt = 2 S(R) / R at the start: t times it over f is one.
+    # df/dt = b(v / R) S(R) / R at the start: t times it over f is one.
     assert (balance.birth[0] * 1e-9).numpy() == pytest.approx(np.ones(48), abs=1e-7)
     assert model.delta_amplitude([0.0, 1.0]) == pytest.approx([1.0, math.exp(-1.0)])
 
@@ -166,7 +168,7 @@ def test_a_grid_takes_integrals_and_carries_polynomials_of_ln_v() -> None:
     assert np.abs((x**6) @ grid.interpolation - y**6).max() > 1e-2
 
 
-@pytest.mark.parametrize("name", ["case2", "case3"])
+@pytest.mark.parametrize("name", ["case2", "case3", "parabolic"])
 def test_the_residual_at_pairs_is_that_of_the_grid_and_that_of_single_points(name: str) -> None:
     model = BreakageModel(case_of(name), dtype=torch.float64)
     term = BreakageTerm(model, refinement=Refinement("rar"))
@@ -279,7 +281,8 @@ EXPONENTIAL = {"start": lambda v: np.exp(-v)}
         ({**EXPONENTIAL, "delta_at": 1.0}, "expected one of a start and a delta_at"),
         ({**EXPONENTIAL, "sizes": (1.0, 0.5)}, "expected sizes 0 < low < high"),
         ({"delta_at": 20.0}, "delta_at: expected a size in"),
-        ({"delta_at": 1.0, "kinetics": Kinetics(daughters=Daughters.parabolic())}, "expected q = 0 beside a delta_at"),
+        ({"delta_at": 1.0, "kinetics": Kinetics(daughters=Daughters(0, 2))}, "expected q = 0 or 1 beside a delta_at"),
+        ({**EXPONENTIAL, "kinetics": Kinetics(threshold=0.5)}, "threshold: expected 0 for a network, .* takes it"),
         ({"start": lambda v: 0.0 * v}, "expected a number and a volume of particles > 0"),
     ],
 )

@@ -14,7 +14,7 @@ from tolerances import FOUND_KINETICS
 from pinnx.cli import main
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES
-from pinnx.physics import Daughters, Kinetics
+from pinnx.physics import Daughters, Kinetics, TabulatedKinetics
 from pinnx.solvers.breakage import (
     ChebyshevGrid,
     KineticsFit,
@@ -73,6 +73,27 @@ def test_the_misfit_is_the_noise_and_daughters_are_found() -> None:
         assert found.found[name].low < number < found.found[name].high
     wrong = fitted(measured(1, truth=truth))  # uniform daughters do not fit
     assert wrong.misfit > 2 * found.misfit
+
+
+class Saturating(Kinetics):
+    """S = 2 v / (1 + v): no power law."""
+
+    def rate(self, v: np.ndarray) -> np.ndarray:
+        return 2 * v / (1 + v)
+
+
+def test_a_rate_of_any_form_is_found_where_a_power_law_does_not_fit() -> None:
+    at, data = (0.03, 0.2, 1.0, 5.0), measured(3, truth=Saturating())
+    free = fitted(data, guess=TabulatedKinetics(volumes=at, rates=(0.1, 0.1, 1.0, 1.0)), unknown=("S",))
+    assert list(free.found) == ["S(0.03)", "S(0.2)", "S(1)", "S(5)"]
+    for v, (value, low, high) in zip(at, free.found.values(), strict=True):
+        assert value == pytest.approx(2 * v / (1 + v), rel=0.1)
+        assert low < value < high < 1.2 * low
+    assert free.kinetics.rate(0.5) == pytest.approx(2 / 3, rel=0.03)  # between the volumes of the table
+    assert free.misfit < 0.015
+    assert fitted(data).misfit > 5 * free.misfit
+    with pytest.raises(PinnxError, match="unknown: expected names out of S, c, q, each once, got"):
+        fitted(data, guess=TabulatedKinetics(volumes=at, rates=(0.1, 0.1, 1.0, 1.0)))
 
 
 def test_intervals_hold_where_values_differ_in_noise() -> None:

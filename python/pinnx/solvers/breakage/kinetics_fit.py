@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from pinnx.errors import PinnxError
-from pinnx.physics.breakage_kinetics import Daughters, Kinetics
+from pinnx.physics.breakage_kinetics import Daughters, Kinetics, TabulatedKinetics
 from pinnx.solvers.breakage.distributions import SizeGrid
 from pinnx.solvers.breakage.observed_sizes import MeasuredSizes, ObservedModel
 
@@ -51,8 +51,9 @@ FAINT = 1e-8
 # Of the model to the measured value, below which a straight line continues its logarithm: on a coarse grid, or far from
 # the answer, the model may be below zero where f is next to nothing.
 LEAST_RATIO = 1e-3
-# What each unknown is in the fit: s0 and c + 1 by their logarithms.
+# What each unknown is in the fit: s0, c + 1 and rates of a table by their logarithms, the last without bounds.
 BOUNDS = {"s0": (-np.inf, np.inf), "a": (-10.0, 10.0), "c": (-7.0, 4.0), "q": (0.0, 50.0)}
+FREE = (-np.inf, np.inf)
 
 
 class FoundNumber(NamedTuple):
@@ -102,11 +103,12 @@ def fit_kinetics(
 
     Args:
         measured: size distributions.
-        guess: rate and daughters; what is not unknown stays.
+        guess: rate and daughters; what is not unknown stays. With ``TabulatedKinetics`` the rate has any form.
         grid: of the sizes, from the smallest measured volume on or lower.
         start: number density at t = 0, volumes [n] -> [n]; with unknown coefficients -> [n, k].
         start_guess: [k] first values of these coefficients.
-        unknown: names out of s0, a, and c, q of the daughters.
+        unknown: names out of s0, a, and c, q of the daughters; of a table out of S, c, q. S is its rates, each of which
+            is found by a name such as "S(0.5)".
         sigma: standard deviation of each value up to a common factor, of a shape that broadcasts to [T, r].
         relative: sigma is relative to the values, which are > 0: their logarithms are compared.
         delta_at: volume of one particle at t = 0, as for ``solve_breakage``.
@@ -115,9 +117,7 @@ def fit_kinetics(
         PinnxError: another name, fewer values than unknowns, values that do not determine them, or a noise below what
             the solver reaches.
     """
-    names, coefficients = tuple(unknown), np.asarray(start_guess, dtype=np.float64)
-    if not names or not set(names) <= set(BOUNDS) or len(set(names)) != len(names):
-        raise PinnxError(f"unknown: expected names out of {', '.join(BOUNDS)}, each once, got {list(names)}")
+    names, coefficients = _names(guess, unknown), np.asarray(start_guess, dtype=np.float64)
     fit = _Misfit(measured, guess, names, np.broadcast_to(sigma, measured.values.shape), relative)
     x = np.append(_parameters(guess, names), coefficients)
     model = ObservedModel(grid, measured, start, delta_at)
@@ -181,20 +181,20 @@ class _Misfit:
         """The derivative of the matrix by an unknown: a difference, central where the bound of q leaves room."""
         ahead, behind = u.copy(), u.copy()
         ahead[number] += STEP
-        behind[number] = max(u[number] - STEP, BOUNDS[self._names[number]][0])
+        behind[number] = max(u[number] - STEP, BOUNDS.get(self._names[number], FREE)[0])
         pair = [model.matrix(_moved(self._guess, self._names, place)) for place in (ahead, behind)]
         difference: Array = (pair[0] - pair[1]) / (ahead[number] - behind[number])
         return difference
 
     def solve(self, model: ObservedModel, x: Array) -> optimize.OptimizeResult:
-        free = [(-np.inf, np.inf)] * (len(x) - len(self._names))
+        free = [FREE] * (len(x) - len(self._names))
         if self.freedom(x) < 1:
             raise PinnxError(f"values: expected more than {len(x)} numbers, got {int(self._known.sum())}")
         return optimize.least_squares(
             lambda at: self.residual(model, at),
             x,
             jac=lambda at: self.jacobian(model, at),
-            bounds=np.array([*(BOUNDS[name] for name in self._names), *free]).T,
+            bounds=np.array([*(BOUNDS.get(name, FREE) for name in self._names), *free]).T,
             xtol=1e-10,
             ftol=1e-12,
         )
@@ -221,8 +221,25 @@ def _padded(errors: Array, x: Array) -> Array:
     return np.append(errors, np.zeros(len(x) - len(errors)))
 
 
+def _rates(kinetics: Kinetics) -> dict[str, float]:
+    """Rates of a table by their names; none of a power law."""
+    if not isinstance(kinetics, TabulatedKinetics):
+        return {}
+    return {f"S({v:g})": rate for v, rate in zip(kinetics.volumes, kinetics.rates, strict=True)}
+
+
+def _names(guess: Kinetics, unknown: Sequence[str]) -> tuple[str, ...]:
+    """The unknown numbers, with those of a table in place of S."""
+    rates, known = list(_rates(guess)), ("c", "q")
+    allowed = ("S", *known) if rates else ("s0", "a", *known)
+    if not unknown or not set(unknown) <= set(allowed) or len(set(unknown)) != len(unknown):
+        raise PinnxError(f"unknown: expected names out of {', '.join(allowed)}, each once, got {list(unknown)}")
+    return tuple(name for given in unknown for name in (rates if given == "S" else [given]))
+
+
 def _number(kinetics: Kinetics, name: str) -> float:
-    return float(getattr(kinetics if name in ("s0", "a") else kinetics.daughters, name))
+    rates = _rates(kinetics)
+    return rates[name] if name in rates else float(getattr(kinetics.daughters if name in "cq" else kinetics, name))
 
 
 def _parameters(kinetics: Kinetics, names: Sequence[str]) -> Array:
@@ -231,6 +248,7 @@ def _parameters(kinetics: Kinetics, names: Sequence[str]) -> Array:
         raise PinnxError("guess: expected s0 > 0 where it is unknown, got 0")
     scaled = {"s0": np.log(kinetics.s0 or 1.0), "a": kinetics.a}
     scaled |= {"c": np.log1p(kinetics.daughters.c), "q": kinetics.daughters.q}
+    scaled |= {name: np.log(rate) for name, rate in _rates(kinetics).items()}
     return np.array([scaled[name] for name in names])
 
 
@@ -241,5 +259,8 @@ def _moved(kinetics: Kinetics, names: Sequence[str], u: Array) -> Kinetics:
         float(np.expm1(given["c"])) if "c" in given else kinetics.daughters.c,
         max(given.get("q", kinetics.daughters.q), 0.0),
     )
+    if isinstance(kinetics, TabulatedKinetics):
+        rates = tuple(float(np.exp(given.get(name, np.log(rate)))) for name, rate in _rates(kinetics).items())
+        return replace(kinetics, rates=rates, daughters=daughters)
     s0 = float(np.exp(given["s0"])) if "s0" in given else kinetics.s0
     return replace(kinetics, s0=s0, a=given.get("a", kinetics.a), daughters=daughters)

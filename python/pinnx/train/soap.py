@@ -9,8 +9,8 @@ Adam. The first step draws U and V out of the first gradient and changes nothing
 ``precondition_frequency`` steps U and V take one step of power iteration and QR, in the order of their eigenvalues.
 
 Source: Vyas, Morwani, Zhao, Kwun, Shapira, Brandfonbrener, Janson, Kakade, "SOAP: improving and stabilizing Shampoo
-using Adam", ICLR 2025, algorithm 3; the numbers are those of pytorch-optimizer's SOAP without weight decay. Nothing is
-read back from the device, but for the first eigenvectors.
+using Adam", ICLR 2025, algorithm 3; the numbers are those of pytorch-optimizer's SOAP without weight decay, but for the
+first eigenvectors of eigenvalue zero, which there rounding chooses. These alone are read back from the device.
 """
 
 from __future__ import annotations

@@ -45,10 +45,23 @@ def first_state(gradient: Tensor, beta2: float) -> State:
     state = {name: gradient.new_zeros(shape) for name, shape in state_shapes(gradient).items()}
     if gradient.dim() == 2:
         for side, g in (("row", gradient), ("column", gradient.mT)):
-            statistics = torch.mm(g, g.mT, out=state[f"{side}_statistics"]).mul_(1.0 - beta2)
-            # In float64: one gradient leaves many eigenvalues at zero, where a solver in float32 can fail.
-            state[f"{side}_basis"].copy_(torch.linalg.eigh(statistics.double()).eigenvectors.flip(1).mT)
+            torch.mm(g, g.mT, out=state[f"{side}_statistics"]).mul_(1.0 - beta2)
+            state[f"{side}_basis"].copy_(_eigenvectors(g).mT)
     return state
+
+
+def _eigenvectors(gradient: Tensor) -> Tensor:
+    """Those of G G^T [m, m], in columns, the largest eigenvalue first; in float64.
+
+    Most eigenvalues of one gradient are zero but for rounding, which would choose their vectors: another order of a sum
+    is another training. The reflectors that lead to the others lead to these too, and change as little as those do.
+    """
+    vectors, lengths, _ = torch.linalg.svd(gradient.double(), full_matrices=False)
+    # Eigenvalues are squares of lengths.
+    large = int((lengths > lengths[:1] * torch.finfo(gradient.dtype).eps ** 0.5).sum())
+    basis = torch.linalg.qr(vectors[:, :large], mode="complete").Q
+    basis[:, :large] = vectors[:, :large]
+    return basis
 
 
 class SoapStack:

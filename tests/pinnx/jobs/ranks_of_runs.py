@@ -49,7 +49,7 @@ STRATEGIES = {
         "train.points.refine={method: rad, every: 3, candidates: 40}",
         "train.clip=0.1",
     ),
-    "ntk": ("train.balance={method: ntk, every: 2}",),
+    "ntk": ("train.balance={method: ntk, every: 2}", "train.optimizer=soap"),
     "lbfgs": ("train.balance={method: relobralo}", "train.phases=[{optimizer: lbfgs, start: 0.4}]"),
 }
 

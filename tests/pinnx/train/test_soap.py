@@ -171,6 +171,9 @@ def test_parameters_without_a_gradient_are_left_out_and_may_come_and_go() -> Non
         without = [6] + [1] * (step < 7) + [3, 7] * (20 <= step < 33)
         for params in (ours, theirs):
             give_gradients(params, step, without)
+            if step == 7:
+                # Eigenvectors of its own gradient make it a diagonal matrix; off it the published code has rounding.
+                params[1].grad = torch.arange(8.0, 0.0, -1.0, dtype=torch.float64).diag()
         before = [p.detach().clone() for p in ours]
         step_from_one_state(one, ours, other, theirs, SOAP_FLOAT64)
         assert all(torch.equal(ours[i], before[i]) for i in without)
@@ -220,6 +223,37 @@ def test_turned_bases_are_those_of_one_power_iteration_and_qr(rank: int, dtype: 
         triangle = after[k][order] @ iterated[order].mT
         assert float(triangle.tril(-1).abs().max() / iterated.abs().max()) < rounding
     assert not torch.allclose(after, before, atol=0.1), "the bases turned"
+
+
+def first_basis(gradient: Tensor, side: str) -> Tensor:
+    p = nn.Parameter(torch.zeros_like(gradient))
+    p.grad = gradient
+    optimizer = Soap([p])
+    optimizer.step()
+    return optimizer.state[p][f"{side}_basis"]
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3, 8])
+def test_the_first_bases_are_eigenvectors_that_rounding_does_not_choose(rank: int) -> None:
+    """Also those of eigenvalue zero, which are most; an eigensolver leaves these to the last bit of the gradient."""
+    generator = torch.Generator().manual_seed(rank)
+    left, right = (torch.randn(m, rank, generator=generator, dtype=torch.float64) for m in (8, 12))
+    gradient = left @ right.mT
+    noisy = gradient * (1.0 + 1e-15 * torch.randn(8, 12, generator=generator, dtype=torch.float64))
+    for side, statistics, other in (
+        ("row", gradient @ gradient.mT, noisy @ noisy.mT),
+        ("column", gradient.mT @ gradient, noisy.mT @ noisy),
+    ):
+        basis, close = first_basis(gradient, side), first_basis(noisy, side)
+        one, scale = torch.eye(len(basis), dtype=torch.float64), max(float(statistics.abs().max()), 1.0)
+        torch.testing.assert_close(basis @ basis.mT, one, rtol=0, atol=1e-14)
+        turned = basis @ statistics @ basis.mT
+        assert float((turned * (1.0 - one)).abs().max()) < 1e-13 * scale
+        assert bool((turned.diagonal().diff() <= 1e-13 * scale).all()), "the largest comes first"
+        torch.testing.assert_close((basis * close).sum(1).abs(), one.sum(1), rtol=0, atol=1e-12)
+        if 0 < rank < 8:
+            solved = [torch.linalg.eigh(matrix).eigenvectors[:, 0] for matrix in (statistics, other)]
+            assert float(solved[0] @ solved[1]) ** 2 < 0.999
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

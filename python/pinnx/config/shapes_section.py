@@ -61,6 +61,9 @@ class Hole(Section):
     polygon: Corners | None = setting(None, "corners in their order, against or with the clock", "length")
     airfoil: AirfoilAt | None = setting(None, "an airfoil")
     expression: Formula | None = setting(None, "a signed distance in x and y: negative inside the body", "length")
+    nodes: tuple[Number, Number] | None = setting(
+        None, "a place [x, y] in a hole of the data's scattered nodes, whose outline is found", "length"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Hole:

@@ -12,7 +12,7 @@ from pinnx.config import Config
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
-from pinnx.jobs.case_bodies import case_holes, in_bodies, prescribed_bodies
+from pinnx.jobs.case_bodies import case_holes, in_bodies, outline_notes, prescribed_bodies
 from pinnx.jobs.case_notes import gap_notes, setting_notes, singular_corners
 from pinnx.jobs.case_scales import case_scales, scale_notes
 from pinnx.jobs.noise import stated_noise
@@ -136,7 +136,8 @@ def make_case(
     """
     nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
     bounds = _domain(config, data_bounds)
-    holes = case_holes(config, bounds)
+    nodes = sensors.positions if reference is None else reference.points
+    holes = case_holes(config, bounds, nodes)
     entries, places = [entry.model_dump() for entry in config.boundaries], _places(holes, reference)
     conditions = boundary_conditions(entries, bounds, **places)
     bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
@@ -164,7 +165,8 @@ def make_case(
             *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
             *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),
-            *gap_notes(sensors.positions if reference is None else reference.points, reference, bodies, bounds),
+            *outline_notes(config, holes),
+            *gap_notes(nodes, reference, bodies, bounds),
         ),
         speed=measured.speed,
         pressure=measured.pressure,

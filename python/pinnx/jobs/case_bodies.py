@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.physics.geometry import Circle
-from pinnx.physics.outlines import OFF_LINE, Body, body_of, complement_of
+from pinnx.physics.outlines import OFF_LINE, Body, Outline, body_of, complement_of
 
-__all__ = ["case_holes", "in_bodies", "prescribed_bodies"]
+__all__ = ["case_holes", "in_bodies", "outline_notes", "prescribed_bodies"]
 
 WALLS = ("no_slip", "rotating", "slip")
 Bounds = Mapping[str, tuple[float, float]]
 
 
-def case_holes(config: Config, bounds: Bounds) -> dict[str, Body]:
+def case_holes(config: Config, bounds: Bounds, nodes: NDArray[np.float64]) -> dict[str, Body]:
     """The bodies of ``domain.holes`` by name, and as ``shape`` what ``domain.shape`` leaves of the box.
 
     Args:
         config: the section domain is used.
         bounds: axis name -> (low, high) of the domain.
+        nodes: [n, d] places of the data, in which a hole may be a body.
 
     Raises:
         PinnxError: a body that is none, or that is outside of the domain; boxes that are not the domain's.
@@ -33,6 +34,8 @@ def case_holes(config: Config, bounds: Bounds) -> dict[str, Body]:
         given = getattr(hole, hole.kind)
         try:
             given = given.model_dump() if hasattr(given, "model_dump") else given
+            if hole.kind == "nodes":
+                given = (_plane_of(nodes), given)
             bodies[hole.label] = body_of(hole.kind, given, hole.label, bounds)
         except PinnxError as error:
             raise PinnxError(f"domain.holes.{number}: {error}") from None
@@ -46,6 +49,28 @@ def case_holes(config: Config, bounds: Bounds) -> dict[str, Body]:
             )
     left = complement_of(boxes, "shape", bounds) if boxes else None
     return bodies | ({} if left is None else {"shape": left})
+
+
+def _plane_of(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+    if nodes.shape[1] != 2:
+        raise PinnxError("expected nodes in the plane of x and y for an outline, got some in three dimensions")
+    return nodes
+
+
+def outline_notes(config: Config, holes: Mapping[str, Body]) -> list[str]:
+    """What was found of bodies that the nodes of the data leave out, to be confirmed."""
+    found = [holes[hole.label] for hole in config.domain.holes if hole.kind == "nodes"]
+    notes = []
+    for body in found:
+        assert isinstance(body, Outline)
+        (left, bottom), (right, top) = body.box
+        corners = sum(len(line) for line in body.lines)
+        notes.append(
+            f"The outline of {body} was found between the nodes of the data: {corners} corners, x from {left:.6g} to "
+            f"{right:.6g}, y from {bottom:.6g} to {top:.6g}, area {body.area:.6g}. Confirm it on the map of the "
+            "sensors, or describe the body by another shape."
+        )
+    return notes
 
 
 def prescribed_bodies(config: Config, dim: int) -> list[Body]:

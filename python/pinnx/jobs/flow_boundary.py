@@ -54,7 +54,7 @@ def boundary_checks(
         )
     entries, bounds = [entry.model_dump() for entry in config.boundaries], snapshots.bounds
     places: dict[str, Any] = {"points": snapshots.points, "times": snapshots.times}
-    places |= {"index_sets": snapshots.index_sets, "holes": case_holes(config, bounds)}
+    places |= {"index_sets": snapshots.index_sets, "holes": case_holes(config, bounds, snapshots.points)}
     conditions = boundary_conditions(entries, bounds, **places)
     inside = snapshots.in_flow
     speed = float(np.linalg.norm(snapshots.velocity[:, inside], axis=2).max())

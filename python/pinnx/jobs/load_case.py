@@ -138,7 +138,7 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
 def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
     """The snapshots without values inside bodies: simulations often store zeros there."""
     bounds = {axis: getattr(config.domain, axis) or extent for axis, extent in snapshots.bounds.items()}
-    bodies = [*case_holes(config, bounds).values(), *prescribed_bodies(config, snapshots.dim)]
+    bodies = [*case_holes(config, bounds, snapshots.points).values(), *prescribed_bodies(config, snapshots.dim)]
     inside = in_bodies(snapshots.points, bodies, snapshots.bounds)
     if not inside.any():
         return snapshots

@@ -130,6 +130,10 @@ def _write(
         store |= {f"reference/{name}": velocity[:, i].reshape(shape) for i, name in enumerate(names[:dim])}
         for name, indices in case.reference.index_sets.items():
             file[f"index_sets/{name}"] = indices
+    if case.bodies:
+        gap = np.full((1, 2), np.nan)
+        lines = [line for body in case.bodies for line in body.lines]
+        file["outlines"] = np.concatenate([part for line in lines for part in (line, line[:1], gap)])
     known = case.in_flow.reshape(place)
     for name, values in store.items():
         stored = np.where(known, values, np.nan).astype(np.float32)

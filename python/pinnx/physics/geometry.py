@@ -45,6 +45,7 @@ Bounds = Mapping[str, tuple[float, float]]
 AXIS_ORDER = ("t", "x", "y", "z")
 Parts = tuple[tuple[float, float], ...]
 WHOLE_PLACE: Parts = ((0.0, 1.0),)
+CIRCLE_PIECES = 128
 # name -> (axis, which end of it)
 SIDES = {
     "left": ("x", 0),
@@ -238,6 +239,12 @@ class Circle:
     def size(self) -> float:
         """Its diameter."""
         return 2.0 * self.radius
+
+    @property
+    def lines(self) -> tuple[np.ndarray, ...]:
+        """Itself as a line of straight pieces, [k, 2], for pictures."""
+        angle = 2.0 * np.pi * np.arange(CIRCLE_PIECES) / CIRCLE_PIECES
+        return (self.center + self.radius * np.stack([np.cos(angle), np.sin(angle)], axis=1),)
 
     @property
     def box(self) -> tuple[np.ndarray, np.ndarray]:

@@ -194,7 +194,7 @@ def body_of(kind: str, given: Any, name: str, bounds: Bounds) -> Body:
 
     Args:
         kind: a name of `SHAPES`.
-        given: what the configuration says of it.
+        given: what the configuration says of it; of a hole of a mesh its nodes, and a place inside.
         name: of the body.
         bounds: axis name -> (low, high) of the domain.
 
@@ -352,6 +352,18 @@ def _expression(given: str, name: str, bounds: Bounds) -> Body:
     return Outline(tuple(np.asarray(line)[:-1] for line in lines), name)
 
 
+def _nodes(given: tuple[Array, tuple[float, float]], name: str, bounds: Bounds) -> Body:
+    """The hole that scattered nodes [n, 2] leave around a place, along the nodes next to it."""
+    from pinnx.data.mesh_holes import hole_edges  # SciPy's triangulation, for these shapes alone
+
+    nodes, inside = given
+    corners = np.array([[x, y] for x in bounds["x"] for y in bounds["y"]])  # a hole may reach the domain's edge
+    edges: dict[tuple[float, float], list[tuple[float, float]]] = {}
+    for (x0, y0), (x1, y1) in hole_edges(np.concatenate([nodes, corners]), inside).tolist():
+        edges.setdefault((x0, y0), []).append((x1, y1))
+    return Outline(tuple(_joined(edges)), name)
+
+
 def _turned(line: Array, degrees: float) -> Array:
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -379,4 +391,5 @@ SHAPES: Mapping[str, Callable[[Any, str, Bounds], Body]] = {
     "polygon": _polygon,
     "airfoil": _airfoil,
     "expression": _expression,
+    "nodes": _nodes,
 }

@@ -238,6 +238,10 @@ class RunFields:
             values = values[:, ~self._holes]
         return values - values.mean(axis=1, keepdims=True) if name in self.up_to_constant else values
 
+    def outlines(self) -> NDArray[np.float64]:
+        """Lines around the bodies, ``[k, 2]``, a row of NaN behind each."""
+        return self._read("outlines") if self._has("outlines") else np.empty((0, 2))
+
     def at_sensors(self) -> AtSensors | None:
         """Measured and reconstructed values; None where none are stored."""
         if not self._has("sensors"):

@@ -41,6 +41,7 @@ def draw_sensors(fields: RunFields, sensors: NDArray[np.float64]) -> Picture:
     if fields.vector:
         u, v = (fields.picture(name, frame, reference=reference) for name in fields.vector[:2])
         draw_streamlines(ax, fields.plane, u, v)
+    ax.plot(*fields.outlines().T, color=INK, lw=1.2, zorder=3)
     mark_sensors(ax, sensors[:, :2], scale)
     shown = (
         f"{fields.main}{' and streamlines' if fields.vector else ''} of the {origin}{f' at {title}' if title else ''}"

@@ -55,6 +55,26 @@ def test_a_table_with_a_step_and_a_partial_inlet(shape: str, tmp_path: Path) -> 
     assert "on the left side from 0.2 to 0.8" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_a_hole_of_a_mesh_is_found_shown_and_to_be_confirmed(tmp_path: Path) -> None:
+    x, y = (axis.reshape(-1) for axis in np.meshgrid(np.linspace(0, 4, 81), np.linspace(0, 2, 41)))
+    kept = (np.abs(x - 1.0) > 0.375) | (np.abs(y - 1.0) > 0.275)
+    x, y = x[kept], y[kept]
+    np.savez(tmp_path / "flow.npz", x=x, y=y, u=1.0 + 0.0 * x, v=0.0 * x)
+    given = (f"data.path={tmp_path / 'flow.npz'}", "flow.nu=0.01", "sensors.count=9", "sensors.method=coverage", *TINY)
+    hole = "domain.holes=[{name: box, nodes: [1.1, 0.9]}]"
+    config = load_config(None, [*given, hole, "boundaries=[{where: {hole: box}, condition: no_slip}]"])
+    metrics = reconstruct(config, tmp_path / "run")
+    (note,) = [note for note in metrics["notes"] if note.startswith("The outline of body box was found")]
+    assert "x from 0.6 to 1.4, y from 0.7 to 1.3, area 0.4" in note
+    assert load_case(config).bodies[0].area > 0.95 * 0.48, "its corners may be cut by a node"
+    with h5py.File(tmp_path / "run" / "fields.h5") as file:
+        outline = file["outlines"][()]
+    assert np.isnan(outline[-1]).all()
+    np.testing.assert_allclose([np.nanmin(outline, axis=0), np.nanmax(outline, axis=0)], [[0.6, 0.7], [1.4, 1.3]])
+    with pytest.raises(PinnxError, match=r"domain.holes.0: expected a place in a hole .*, got \(3, 1\)"):
+        load_case(load_config(None, [*given, "domain.holes=[{nodes: [3, 1]}]"]))
+
+
 @pytest.mark.parametrize("name", ["ellipse", "polygon", "expression"])
 def test_values_of_a_file_inside_a_body_are_not_used(name: str, tmp_path: Path) -> None:
     shapes = {

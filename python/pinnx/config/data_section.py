@@ -127,6 +127,13 @@ class Stride(Section):
     z: Count = setting(1, "k for grid lines in z")
 
 
+class Stream(Section):
+    """Random points of the whole field beside the sensors, from the file in every step; see docs/reconstruction.md."""
+
+    points: Count = setting(16384, "points in each step")
+    memory: Positive = setting(1.0, "limit of the blocks of the file that are kept", "GiB")
+
+
 class Synthetic(Section):
     """A periodic flow made by the built-in solver: the arguments of `periodic_flow`."""
 
@@ -166,6 +173,7 @@ class Data(Section):
     window: Window = setting(Window(), "the part of space that is used")
     times: Interval | None = setting(None, "the times that are used; null = all", "time")
     stride: Stride = setting(Stride(), "of a file of arrays, which places and frames are read")
+    stream: Stream | None = setting(None, "learn from the whole field in data.path too, which stays in its file")
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
@@ -173,4 +181,7 @@ class Data(Section):
         given = [name for name in sources if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"expected exactly one of {', '.join(sources)}, got {' and '.join(given) or 'none'}")
+        if self.path is None and (self.stream is not None or self.stride != Stride()):
+            name = "stride" if self.stream is None else "stream"
+            raise ValueError(f"{name}: only for data.path, got {given[0]}")
         return self

@@ -16,7 +16,7 @@ class Weights(Section):
 
     momentum: NonNegative = setting(1.0, "momentum residuals")
     continuity: NonNegative = setting(1.0, "continuity residual")
-    data: NonNegative = setting(10.0, "misfit at the sensors")
+    data: NonNegative = setting(10.0, "misfit at the sensors; of data.stream too")
     boundary: NonNegative = setting(10.0, "misfit at the boundary conditions")
     slopes: NonNegative = setting(1.0, "conditions with slopes at boundaries")
     flux: NonNegative = setting(10.0, "misfit of known fluxes")

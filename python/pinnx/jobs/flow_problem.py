@@ -16,12 +16,15 @@ import torch
 from pinnx.config import Config
 from pinnx.config.train_section import Train
 from pinnx.data.collocation import Sampling
+from pinnx.data.streamed_field import StreamedField
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
+from pinnx.jobs.case_bodies import in_bodies
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flow_model import flow_model
 from pinnx.jobs.flow_points import flow_points, flow_pool
 from pinnx.jobs.found_numbers import check_forcing
+from pinnx.jobs.load_case import data_limits, data_mapping
 from pinnx.losses import huber
 from pinnx.physics.boundary_slopes import BoundarySlopes
 from pinnx.physics.boundary_values import BoundaryValues
@@ -30,6 +33,7 @@ from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.section_flux import SectionFlux
+from pinnx.physics.streamed_values import StreamedValues
 from pinnx.physics.term import Term
 from pinnx.train.problem import Problem
 
@@ -95,6 +99,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             pool=flow_pool(config, points),
         ),
         _measured(case, train, field_scales),
+        *_streamed(config, case, field_scales),
     ]
     model, held = flow_model(config.model, case, equations, corners, DTYPES[train.dtype])
     checks: list[Term] = []
@@ -146,6 +151,7 @@ def _weights(train: Train, problem: Problem, equations: NavierStokes) -> dict[st
     """The configured weight of each column of the loss."""
     given = train.weights
     configured = {**dict.fromkeys(equations.names[:-1], given.momentum), **given.model_dump(exclude={"momentum"})}
+    configured["field"] = given.data
     configured["warm_start"] = max(given.data, given.boundary)  # also where no sensor counts
     return {name: configured[name] for name in configured if name in problem.names}
 
@@ -168,8 +174,30 @@ def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValu
         deviations=deviations,
         num_points=train.data_points,
         seed=train.seed,
-        rho=torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta),
+        rho=_rho(train),
     )
+
+
+def _streamed(config: Config, case: Case, scales: Sequence[float]) -> Iterator[StreamedValues]:
+    """The field that stays in its file, where the training learns from it."""
+    given = config.data.stream
+    if given is None:
+        return
+    assert config.data.path is not None
+    field = StreamedField(
+        config.data.path,
+        data_mapping(config),
+        limits=data_limits(config),
+        seed=config.train.seed or 0,
+        memory_limit=int(given.memory * 2**30),
+        outside=partial(in_bodies, bodies=case.bodies, bounds=case.bounds) if case.bodies else None,
+    )
+    yield StreamedValues(field, scales=scales[: case.dim], num_points=given.points, rho=_rho(config.train))
+
+
+def _rho(train: Train) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What of a misfit is averaged."""
+    return torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta)
 
 
 def _time_weights(config: Config, case: Case, device: torch.device) -> torch.Tensor | None:

@@ -25,7 +25,7 @@ from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
 from pinnx.train.ranks import ALONE, OneProcess
 
-__all__ = ["load_case", "load_snapshots", "measured_case"]
+__all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measured_case"]
 
 
 def load_case(config: Config, progress: Callable[[str], None] = lambda text: None, ranks: OneProcess = ALONE) -> Case:
@@ -108,19 +108,11 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
         return periodic_flow(**data.synthetic.model_dump())
     assert data.path is not None
     progress(f"reading {data.path}")
-    mapping = DataMapping(
-        **data.arrays.model_dump(),
-        axes=data.axes,
-        pressure_frame=data.pressure_frame,
-        index_sets=data.index_sets,
-    )
-    limits = {axis: limit for axis, limit in data.window.model_dump().items() if limit is not None}
-    if data.times is not None:
-        limits["t"] = data.times
+    limits = data_limits(config)
     stride = {axis: step for axis, step in data.stride.model_dump().items() if step > 1}
     snapshots = read_snapshots(
         data.path,
-        mapping,
+        data_mapping(config),
         check_orientation=data.check_orientation,
         keep_gaps=True,
         limits=limits,
@@ -133,6 +125,23 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
     counts = {"places": (part.num_points, places), "times": (part.num_times, times)}
     said = _window_notes(limits, counts, stride)
     return replace(part, notes=(*part.notes, *said))
+
+
+def data_mapping(config: Config) -> DataMapping:
+    """Which array of ``data.path`` is what."""
+    data = config.data
+    return DataMapping(
+        **data.arrays.model_dump(),
+        axes=data.axes,
+        pressure_frame=data.pressure_frame,
+        index_sets=data.index_sets,
+    )
+
+
+def data_limits(config: Config) -> dict[str, tuple[float, float]]:
+    """Axis name -> (low, high) of the data that are used; axes without limits are missing."""
+    given = {**config.data.window.model_dump(), "t": config.data.times}
+    return {axis: limit for axis, limit in given.items() if limit is not None}
 
 
 def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
@@ -167,8 +176,7 @@ def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
     if config.sensors.noise > 0:
         raise PinnxError(f"sensors.noise: expected 0, measurements have their own noise, got {config.sensors.noise:g}")
     names = (*(() if measured.steady else ("t",)), *AXIS_NAMES[: measured.dim])
-    limits = {**config.data.window.model_dump(), "t": config.data.times}
-    limits = {name: limit for name, limit in limits.items() if limit is not None}
+    limits = data_limits(config)
     inside = np.ones(measured.num_rows, dtype=bool)
     for name, limit in limits.items():
         if name not in names:

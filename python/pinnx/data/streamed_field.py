@@ -1,0 +1,278 @@
+"""Random points of a flow that stays in its file, for a training, out of blocks that take turns.
+
+    blocks order[s], ..., order[s + WINDOW - 1] serve step s;   point i of n is in block order[s + i WINDOW // n]
+
+The order has each block once in an epoch, by (seed, epoch); where a point is in its block depends on (seed, step, i).
+So points depend on neither ranks nor threads, and a resumed run has the same. A step needs one new block, which is read
+ahead, and each block serves WINDOW steps. Blocks at the end of an axis may be smaller; their points weigh as much less,
+so that all places count alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.data.array_files import ArrayFile
+from pinnx.data.blocks import raw_offset
+from pinnx.data.collocation import uniform_points
+from pinnx.data.file_formats import open_arrays
+from pinnx.data.mapping import DataMapping
+from pinnx.data.measured_rows import MARK_FROM, MARK_NUMBERS
+from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
+from pinnx.data.readers import open_flow
+from pinnx.data.snapshots import inside_limits
+from pinnx.data.stored_numbers import PLAIN, Packing
+from pinnx.errors import PinnxError
+
+__all__ = ["FieldPoints", "StreamedField"]
+
+Array = NDArray[np.float64]
+
+WINDOW = 32
+# Steps whose blocks are read ahead.
+AHEAD = 4
+FIELD_STREAM = 1 << 22
+
+
+class FieldPoints(NamedTuple):
+    """Points [n, D], columns (t, x, y[, z]), t where there are times; velocities [n, d]; weights [n], 0 at no value."""
+
+    coordinates: Array
+    values: Array
+    weights: Array
+
+
+class StreamedField:
+    """The velocity of a flow in a file of arrays.
+
+    Args:
+        path: the file; see `read_snapshots`.
+        mapping: which array is what, without a mask.
+        limits: (low, high) by axis name; in space of a grid alone.
+        seed: key of the draw.
+        memory_limit: bytes of blocks.
+        outside: which of places [n, d] are in no flow, where zeros are no values; None: none.
+
+    Attributes:
+        num_blocks: of an epoch.
+        blocks: where they are read and kept.
+
+    Raises:
+        PinnxError: as `read_snapshots`; a mask, a window of scattered points, or a limit below the blocks of a step.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        mapping: DataMapping,
+        *,
+        limits: Mapping[str, tuple[float, float]] | None = None,
+        seed: int = 0,
+        memory_limit: int = 2**30,
+        outside: Callable[[Array], NDArray[np.bool_]] | None = None,
+    ) -> None:
+        if mapping.mask is not None:
+            raise PinnxError(
+                "data.arrays.mask: expected none of a field that is streamed; store NaN where it is missing"
+            )
+        self.source, self._seed, self._outside = Path(path).name, seed, outside
+        with open_arrays(path) as file:
+            factors, self._times, part = open_flow(file, mapping, limits or {}, {})
+            shape = file.shape("u", mapping.u)
+            velocity = _Velocity(file, mapping)
+        for axis, limit in (limits or {}).items():
+            line = self._times if axis == "t" else part.layout.coordinates[axis]
+            if axis not in part.slices and line is not None and not inside_limits(line, *limit).all():
+                raise PinnxError(
+                    f"data.window.{axis}: expected two lines of a grid or more, to be streamed, got other places"
+                )
+        self._factors = np.array([factors.get(name, 1.0) for name in mapping.components])
+        self._layout, self._axes, self._space = part.layout, part.whole.axes_of(shape), mapping.spatial_axes
+        given = part.stored("u", shape) or (slice(None),) * len(shape)
+        self._region = [range(size)[cut] for cut, size in zip(given, shape, strict=True)]
+        blocks = block_lengths(velocity.shape, velocity.chunks, velocity.dtype.itemsize)
+        self.blocks = MemoryMappedDataset(partial(_opened, str(path), mapping), blocks, memory_limit=memory_limit)
+        lengths = self.blocks.lengths[:-1]
+        spans = zip(self._region, lengths, strict=True)
+        ranges = [range(span.start // length, (span.stop - 1) // length + 1) for span, length in spans]
+        self._ranges, self.num_blocks = ranges, math.prod(map(len, ranges))
+        self._counts = [-(-size // length) for size, length in zip(shape, lengths, strict=True)]
+        self._mean_size = math.prod(map(len, self._region)) / self.num_blocks
+        self._order = lru_cache(2)(self._order_of)
+        self._looked_at: set[int] = set()
+        self._tile = velocity.chunks or (1, *velocity.shape[1:])
+        needed = (min(WINDOW + AHEAD, self.num_blocks) + 2) * self.blocks.block_bytes
+        if memory_limit < needed:
+            raise PinnxError(
+                f"data.stream.memory: expected at least {needed / 2**30:.3g} GiB for blocks of "
+                f"{self.blocks.block_bytes:,} bytes, as the file has them, got {memory_limit / 2**30:.3g}"
+            )
+
+    def draw(self, step: int, rows: range, total: int) -> FieldPoints:
+        """Points number ``rows`` of the ``total`` of a step.
+
+        Raises:
+            PinnxError: a block of zeros, or of a number that marks what is missing; or the file is damaged.
+        """
+        drawn = uniform_points([0.0], [1.0], len(rows), seed=self._seed, step=step, first_index=rows.start,
+                               stream=FIELD_STREAM)[:, 0]  # fmt: skip
+        count, dim = len(rows), len(self._factors)
+        values, weights = np.empty((count, dim)), np.empty(count)
+        index = np.empty((len(self._region), count), dtype=np.int64)
+        slots = np.arange(rows.start, rows.stop) * WINDOW // total
+        first = np.flatnonzero(np.diff(slots, prepend=-1)).tolist()
+        for begin, end in zip(first, [*first[1:], count], strict=False):
+            mine, number = slice(begin, end), self._number(step + int(slots[begin]))
+            block, place = self._block(number)
+            spans = [
+                range(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(place, self._region, strict=True)
+            ]
+            size = math.prod(map(len, spans))
+            inside = np.unravel_index((drawn[mine] * size).astype(np.int64), [len(span) for span in spans])
+            local = [i + (span.start - cut.start) for i, span, cut in zip(inside, spans, place, strict=True)]
+            values[mine], weights[mine] = block[tuple(local)], size / self._mean_size
+            for row, i, span in zip(index, inside, spans, strict=True):
+                np.add(i, span.start, out=row[mine])
+        if count:
+            self.blocks.prefetch(self._number(step + ahead + int(slots[-1])) for ahead in range(1, AHEAD + 1))
+        coordinates = self._coordinates(index)
+        values *= self._factors
+        missing = np.isnan(values).any(axis=1)
+        if self._outside is not None:
+            missing |= self._outside(coordinates[:, -len(self._space) :])
+        weights[missing], values[missing] = 0.0, 0.0
+        return FieldPoints(coordinates, values, weights)
+
+    def _block(self, number: int) -> tuple[np.ndarray, tuple[slice, ...]]:
+        """A block whose chunks have been looked at, and its place."""
+        block, place = self.blocks.block(number), self.blocks.place(number)[:-1]
+        if number not in self._looked_at:
+            self._require_values(block, place)
+            self._looked_at.add(number)
+        return block, place
+
+    def close(self) -> None:
+        """Closes the file; the next draw opens it again."""
+        self.blocks.close()
+
+    def _number(self, turn: int) -> int:
+        """The block whose turn it is."""
+        epoch, place = divmod(turn, self.num_blocks)
+        return int(self._order(epoch)[place])
+
+    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+        shuffled = np.random.Generator(np.random.Philox(key=[self._seed, epoch])).permutation(self.num_blocks)
+        inside = np.unravel_index(shuffled, [len(span) for span in self._ranges])
+        places = [index + span.start for index, span in zip(inside, self._ranges, strict=True)]
+        return np.ravel_multi_index(places, self._counts)
+
+    def _coordinates(self, found: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> Array:
+        """The coordinates of places by their indices along the axes of the file, [axes, n]."""
+        along: dict[str, list[tuple[NDArray[np.int64], int]]] = {}
+        for axis, index, region in zip(self._axes, found, self._region, strict=True):
+            along.setdefault(axis or "", []).append((index - region.start, len(region)))
+        first = np.zeros_like(found[0])
+        number = {
+            axis: np.ravel_multi_index([index for index, _ in given], [size for _, size in given])
+            for axis, given in along.items()
+        }
+        columns = [] if self._times is None else [self._times[number.get("t", first)]]
+        for axis in self._space:
+            columns.append(self._layout.coordinates[axis][number.get("n", number.get(axis, first))])
+        return np.stack(columns, axis=1)
+
+    def _require_values(self, block: np.ndarray, place: tuple[slice, ...]) -> None:
+        """Refuses chunks of zeros or marks, as some programs leave where nothing was written; not those of bodies."""
+        smallest, largest, zeros = block.min(), block.max(), block.size - np.count_nonzero(block)
+        marked = {smallest, largest} & set(MARK_NUMBERS) or not max(-smallest, largest) < MARK_FROM  # also where NaN is
+        if zeros < min(math.prod(self._tile), block.size) // 2 ** len(place) and not marked:
+            return
+        tiles = [np.arange(0, size, length) for size, length in zip(block.shape, self._tile, strict=True)]
+        low, high = block, block
+        for axis, begins in enumerate(tiles):
+            low, high = np.fmin.reduceat(low, begins, axis=axis), np.fmax.reduceat(high, begins, axis=axis)
+        odd = ((low == high) & np.isin(high, (0.0, *MARK_NUMBERS))) | (np.fmax(-low, high) >= MARK_FROM)
+        for found in np.argwhere(odd[..., 0]):
+            middle = []
+            for k, begins, size, length, cut, span in zip(
+                found, tiles, block.shape, self._tile, place, self._region, strict=False
+            ):
+                end = min(begins[k] + length, size)
+                at = range(max(cut.start + begins[k], span.start), min(cut.start + end, span.stop))
+                # A remnant of a chunk at the end of an axis may be a wall; beyond the region nothing is drawn.
+                if 2 * len(at) < length:
+                    break
+                middle.append(np.array([at[len(at) // 2]]))
+            else:
+                self._refuse(self._coordinates(middle), float(high[(*found, 0)]))
+
+    def _refuse(self, at: Array, odd: float) -> None:
+        if self._outside is not None and self._outside(at[:, -len(self._space) :])[0]:
+            return
+        where = ", ".join(f"{number:.6g}" for number in at[0])
+        raise PinnxError(
+            f"{self.source}: expected values, got {odd:g} in a whole block of the file, near ({where}); name a body by "
+            "domain.holes, leave the part out by data.window or data.times, or store NaN there"
+        )
+
+
+class _Velocity:
+    """The components of a velocity as one array [*shape, d], of which parts are read."""
+
+    def __init__(self, file: ArrayFile, mapping: DataMapping) -> None:
+        components = mapping.components
+        self.shape = (*file.shape("u", mapping.u), len(components))
+        self._stored: list[tuple[list[str], int | None, bool]] = []
+        self._arrays: dict[str, tuple[Any, Packing]] = {}
+        for role, reference in components.items():
+            if file.shape(role, reference) != self.shape[:-1]:
+                raise PinnxError(
+                    f"{role}: expected the shape of u, {list(self.shape[:-1])}, got {list(file.shape(role, reference))}"
+                )
+            frames = file.frames(reference)
+            named = [file.component(role, each) for each in ([reference] if frames is None else frames.values())]
+            self._stored.append(([name for name, _ in named], named[0][1], frames is not None))
+            for name, _ in named:
+                self._arrays.setdefault(name, (_mapped(file.arrays[name]), file.packing(name)))
+        plain = all(packing == PLAIN and array.dtype == np.float32 for array, packing in self._arrays.values())
+        self.dtype = np.dtype(np.float32 if plain else np.float64)
+        names, _, framed = self._stored[0]
+        chunks = getattr(self._arrays[names[0]][0], "chunks", None)
+        chunks = chunks and ((1, *chunks) if framed else chunks)[: len(self.shape) - 1]
+        lengths = (1, *self.shape[1:-1]) if framed and not chunks else chunks
+        self.chunks = lengths and (*lengths, len(components))
+
+    def __getitem__(self, place: tuple[slice, ...]) -> np.ndarray:
+        out = np.empty([cut.stop - cut.start for cut in place], self.dtype)
+        read: dict[str, np.ndarray] = {}
+        for component, (names, entry, framed) in enumerate(self._stored):
+            inner = place[1:-1] if framed else place[:-1]
+            for number, name in enumerate(names[place[0]] if framed else names):
+                if name not in read:
+                    array, packing = self._arrays[name]
+                    stored = np.asarray(array[inner])
+                    read[name] = stored if packing == PLAIN else packing.unpack(stored, single=True)
+                values = read[name] if entry is None else read[name][..., entry]
+                out[(number, ..., component) if framed else (..., component)] = values
+        return out
+
+
+def _mapped(array: Any) -> Any:
+    """A dataset of plain numbers as a memory map, whose copies leave Python's lock to other threads."""
+    offset = raw_offset(array) if isinstance(array, h5py.Dataset) else None
+    if offset is None:
+        return array
+    return np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
+
+
+def _opened(path: str, mapping: DataMapping, stack: ExitStack) -> tuple[_Velocity, Packing]:
+    return _Velocity(stack.enter_context(open_arrays(path)), mapping), PLAIN

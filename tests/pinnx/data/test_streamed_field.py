@@ -1,0 +1,122 @@
+"""Points of a field that stays in its file: true values at their places, every place alike, the same for every rank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from pinnx.data import DataMapping
+from pinnx.data.streamed_field import StreamedField
+from pinnx.errors import PinnxError
+
+T, X, Y = np.arange(7) / 4, np.linspace(0, 3, 13) ** 2, np.linspace(2, -1, 10)
+# The velocity tells where and when it is.
+FIELD = {"u": T[:, None, None] + X[:, None] + 0 * Y, "v": 10 * Y + 0 * X[:, None] + 0 * T[:, None, None] + 100.0}
+NAMES: dict[str, Any] = {"t": "t"}
+
+
+def stored(folder: Path, kind: str = "plain", **change: np.ndarray) -> tuple[Path, DataMapping]:
+    arrays, names, chunks = FIELD | {"t": T, "x": X, "y": Y} | change, dict(NAMES), {}
+    path = folder / "field.h5"
+    if kind == "chunks":
+        chunks = {"u": (2, 5, 4), "v": (2, 5, 4)}
+    if kind == "vector":
+        arrays["vector"], chunks["vector"] = np.stack([arrays.pop("u"), arrays.pop("v")], axis=-1), (2, 5, 4, 2)
+        names |= {"u": "vector[..., 0]", "v": "vector[..., 1]", "axes": ("t", "x", "y")}
+    if kind == "frames":
+        arrays |= {f"{name}_{k}": arrays[name][k] for name in ("u", "v") for k in range(7)}
+        names |= {"u": "u_*", "v": "v_*"}
+    if kind == "scattered":
+        arrays |= {"x": np.repeat(X, 10), "y": np.tile(Y, 13)} | {n: arrays[n].reshape(7, -1) for n in ("u", "v")}
+    if kind == "packed":
+        arrays |= {name: np.rint(4000 * arrays[name]).astype("i4") for name in ("u", "v")}
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            dataset = file.create_dataset(name, data=array, chunks=chunks.get(name))
+            if kind == "packed" and name in FIELD:
+                dataset.attrs["scale_factor"] = 1 / 4000
+    return path, DataMapping(**names)
+
+
+def opened(folder: Path, kind: str = "plain", **options: Any) -> StreamedField:
+    return StreamedField(*stored(folder, kind), **options)
+
+
+@pytest.mark.parametrize("kind", ["plain", "chunks", "vector", "frames", "scattered", "packed"])
+def test_values_are_those_of_their_place_and_time_and_every_place_counts_alike(tmp_path: Path, kind: str) -> None:
+    field = opened(tmp_path, kind)
+    points = field.draw(0, range(4000), 4000)
+    for step in range(1, 20):
+        points = type(points)(*map(np.concatenate, zip(points, field.draw(step, range(4000), 4000), strict=True)))
+    t, x, y = points.coordinates.T
+    tolerance = 1e-3 if kind == "packed" else 1e-12
+    np.testing.assert_allclose(points.values, np.column_stack([t + x, 10 * y + 100]), atol=tolerance)
+    index = [np.abs(line[:, None] - column).argmin(0) for line, column in zip((T, X, -Y), (t, x, -y), strict=True)]
+    seen = np.bincount(np.ravel_multi_index(index, (7, 13, 10)), weights=points.weights, minlength=910)
+    assert points.weights.sum() == pytest.approx(80000, rel=0.02)
+    assert seen.min() > 0.4 * 80000 / 910  # 88 of each place, 9 of them the deviation of independent draws
+    assert seen.max() < 1.9 * 80000 / 910
+    field.close()
+
+
+def test_points_depend_on_the_step_and_their_number_alone(tmp_path: Path) -> None:
+    field = opened(tmp_path, "chunks", seed=3)
+    whole = field.draw(17, range(1000), 1000)
+    field.close()
+    again = opened(tmp_path, "chunks", seed=3)
+    parts = [again.draw(17, range(*span), 1000) for span in ((0, 333), (333, 334), (334, 1000))]
+    for name, *found in zip(whole._fields, *parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate(found), getattr(whole, name))
+    assert not np.array_equal(again.draw(18, range(1000), 1000).values, whole.values)
+    assert len(again.draw(0, range(5, 5), 1000).values) == 0
+    again.close()
+
+
+def test_a_window_draws_from_inside_alone(tmp_path: Path) -> None:
+    limits = {"x": (0.5, 5.0), "y": (-0.5, 1.1), "t": (0.5, 1.25)}
+    field = opened(tmp_path, "chunks", limits=limits)
+    points = field.draw(0, range(5000), 5000).coordinates
+    for column, axis in zip(points.T, ("t", "x", "y"), strict=True):
+        inside = [value for value in {"t": T, "x": X, "y": Y}[axis] if limits[axis][0] <= value <= limits[axis][1]]
+        assert set(column) == set(inside)
+    field.close()
+    with pytest.raises(
+        PinnxError, match=r"data.window.x: expected two lines of a grid or more, to be streamed, got oth"
+    ):
+        opened(tmp_path, "scattered", limits={"x": (0.0, 1.0)})
+
+
+def test_missing_values_and_bodies_weigh_nothing_and_a_block_of_zeros_is_refused(tmp_path: Path) -> None:
+    holes = FIELD["u"].copy()
+    holes[:, 2:4] = np.nan
+    field = StreamedField(*stored(tmp_path, "chunks", u=holes), outside=lambda places: places[:, 1] > 1.5)
+    points = field.draw(0, range(5000), 5000)
+    missing = np.isin(points.coordinates[:, 1], X[2:4]) | (points.coordinates[:, 2] > 1.5)
+    np.testing.assert_array_equal(points.weights == 0.0, missing)
+    assert np.isfinite(points.values).all()
+    field.close()
+    stopped = {name: np.where(np.arange(7)[:, None, None] < 4, FIELD[name], 0.0) for name in FIELD}
+    given = stored(tmp_path, "chunks", **stopped)
+    with pytest.raises(
+        PinnxError, match=r"field\.h5: expected values, got 0 in a whole block .*near \(1.*domain.holes"
+    ):
+        StreamedField(*given).draw(0, range(500), 500)
+    body = StreamedField(*given, outside=lambda places: places[:, 0] > -1.0)
+    assert not body.draw(0, range(500), 500).weights.any()
+    StreamedField(*given, limits={"t": (0.0, 0.8)}).draw(0, range(500), 500)
+
+
+def test_what_cannot_be_streamed_is_one_line(tmp_path: Path) -> None:
+    path, _ = stored(tmp_path)
+    with pytest.raises(PinnxError, match=r"data.arrays.mask: expected none of a field that is streamed"):
+        StreamedField(path, DataMapping(t="t", mask="mask"))
+    with pytest.raises(PinnxError, match=r"u: expected a whole array or one component 'name\[..., 0\]'"):
+        StreamedField(path, DataMapping(u="u[::2]", v="v[::2]", t=0.5))
+    with pytest.raises(
+        PinnxError, match=r"data.stream.memory: expected at least 4.07e-05 GiB for blocks of 14,560 bytes"
+    ):
+        StreamedField(*stored(tmp_path), memory_limit=30000)

@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 WINDOW = 32
 # Steps whose blocks are read ahead.
 AHEAD = 4
-FIELD_STREAM = 1 << 22
+FIELD_STREAM = (1 << 22) + 1  # 2^22 is the look-back of relobralo
 
 
 class FieldPoints(NamedTuple):

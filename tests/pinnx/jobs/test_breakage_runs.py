@@ -15,7 +15,7 @@ import pinnx
 from pinnx.cli import main
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
-from pinnx.evals import BREAKAGE_CASES
+from pinnx.evals import BREAKAGE_CASES, ExactBreakage
 from pinnx.jobs import breakage_run, resume
 from pinnx.jobs.breakage_problem import breakage_problem
 from pinnx.jobs.breakage_run import breakage_guard
@@ -140,6 +140,22 @@ def plain() -> list[bytes]:
     first, second = (parameter_bytes(trained()) for _ in range(2))
     assert first == second
     return first
+
+
+def test_a_forward_solve_sees_nothing_of_the_solution_but_its_start(
+    plain: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier work was given the exact solution at all reported times, so that nothing was solved."""
+    exact = ExactBreakage.density
+
+    def start_alone(self: ExactBreakage, v: np.ndarray, t: float) -> np.ndarray:
+        assert t == 0
+        return exact(self, v, t)
+
+    monkeypatch.setattr(ExactBreakage, "density", start_alone)
+    monkeypatch.setattr(ExactBreakage, "moment", None)
+    assert parameter_bytes(trained()) == plain
+    assert breakage_problem(load_config("case1", TINY)).problem.names == ("breakage", "mass")
 
 
 def test_a_ramp_leaves_both_columns_out_at_first() -> None:

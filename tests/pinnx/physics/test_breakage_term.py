@@ -125,7 +125,8 @@ def test_births_keep_the_volume_whatever_the_daughters(daughters: Daughters) -> 
     model = BreakageModel(case, width=4, layers=1, dtype=torch.float64)
     term = BreakageTerm(model, num_nodes=96)
     balance, _, _ = term.balance(model, as_batch(model, term._at(np.array([0.1 * case.time]))))
-    v, f = term.grid.nodes, balance.share[0].numpy()
+    v, t = term.grid.nodes, 0.1 * case.time
+    f = model.density(v * case.mean_volume, t)
     born = balance.birth[0].detach().numpy() / 1.1 * v**2 * f
     broken = model.rate(torch.from_numpy(np.log(v))).detach().numpy() * v**2 * f
     theta = np.pi * np.arange(96) / 95  # d(ln v) = sin(theta) d(theta): the trapezoid is spectral
@@ -227,6 +228,20 @@ def test_adaptive_losses_weigh_the_residual_of_f_by_f() -> None:
     # The mean in place of the median makes the scale that of the largest f, and w f^2 of all others nothing.
     by_mean = balance.squares(partial(adaptive_epsilon, statistic="mean"))
     assert by_mean[1] / by_mean[0] < 0.1 * squares[1] / squares[0]
+
+
+def test_sizes_that_hold_volume_count_in_adaptive_losses_too() -> None:
+    """Case 2 at its start: exp(-5) of the largest f, and a third of the largest volume in ln v."""
+    model = BreakageModel(case_of("case2"), dtype=torch.float64)
+    term = BreakageTerm(model, point_loss=adaptive_epsilon, refinement=Refinement("rar"))
+    points = as_batch(model, term._at(np.array([1e-9, 1e-9]), np.array([5.0, 0.01])))
+    with torch.no_grad():
+        at_nodes, own, _ = term.balance(model, points)
+    most = 4 * np.exp(-2)
+    v = term.grid.nodes
+    wanted = np.maximum(np.exp(-v), v**2 * np.exp(-v) / most)[v < 50]
+    np.testing.assert_allclose(at_nodes.share[0].numpy()[v < 50], wanted, rtol=5e-3)
+    assert own.share.tolist() == pytest.approx([25 * np.exp(-5) / most, np.exp(-0.01)], rel=5e-3)
 
 
 def test_measurements_are_a_term_in_logarithms() -> None:

@@ -19,6 +19,7 @@ from pinnx.jobs.flow_model import described
 from pinnx.jobs.found_numbers import found_numbers, settled
 from pinnx.jobs.held_out import HeldOut
 from pinnx.jobs.outputs import versions
+from pinnx.jobs.remedies import with_remedy
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured
 from pinnx.runs.convergence import Convergence
@@ -101,7 +102,7 @@ def run_metrics(
         "held_out": None if left_out is None else left_out.facts,
         "found": found,
         "terms": list(problem.names),
-        "checks": [item.as_dict() for item in verify(measured, limits=config.evals.limits.model_dump())],
+        "checks": [with_remedy(item, config) for item in verify(measured, limits=config.evals.limits.model_dump())],
         "source": case.source,
         "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],

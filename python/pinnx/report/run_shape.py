@@ -31,6 +31,7 @@ class _Check(_Named):
     red_line: Number = None
     everywhere: Number = None
     part: StrictStr = ""
+    remedy: StrictStr = ""
     worst: Number = None
     worst_at: list[float] | None = None
 

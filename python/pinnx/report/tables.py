@@ -169,15 +169,19 @@ def _verdict(status: str) -> Html:
 
 
 def _note(item: Mapping[str, Any]) -> Html:
-    """The note of a check, its number with the places that it leaves out, and its worst place where it did not pass."""
-    everywhere, worst = item.get("everywhere"), item.get("worst")
+    """The note of a check; where it did not pass by how much, its worst place, why, and the cheapest way to pass."""
+    everywhere, worst, value, limit = (item.get(name) for name in ("everywhere", "worst", "value", "limit"))
     note = str(item.get("note", ""))
-    parts = [note] if everywhere is None else [note, "; with them ", datum(everywhere)]
-    if worst is not None and item.get("worst_at") and status_of(item) != "passed":
-        parts += ["; " * bool(note), "largest ", datum(worst), f" at ({placed(item['worst_at'])})"]
-    if item.get("why") and status_of(item) != "passed":
-        parts += [". " * any(parts), str(item["why"])]
-    return join(parts)
+    parts = [join([note] if everywhere is None else [note, "; with them ", datum(everywhere)])]
+    if status_of(item) == "passed":
+        return parts[0]
+    if value is not None and limit:
+        parts.append(join([f"{number(value / limit)} times the limit"]))
+    if worst is not None and item.get("worst_at"):
+        parts.append(join(["largest ", datum(worst), f" at ({placed(item['worst_at'])})"]))
+    sentences = [Html("; ".join(filter(None, parts))), join([item.get("why", "").removesuffix(".")])]
+    sentences += [join([f"Cheapest way: {item['remedy']}"])] if item.get("remedy") else []
+    return Html(". ".join(filter(None, sentences)))
 
 
 def _named(item: Mapping[str, Any]) -> str:

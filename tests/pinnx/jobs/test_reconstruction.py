@@ -184,9 +184,11 @@ def test_the_demo_is_periodic_and_says_that_it_is_synthetic(tmp_path: Path, no_r
     assert metrics["source"].startswith("synthetic: ")
     assert metrics["boundary_error_max"] is None
     assert metrics["num_sensors"] == 4
-    checks = {item["name"]: item["passed"] for item in metrics["checks"]}
-    assert checks["periodic_error_max"], "built into the network, so it holds after three steps"
-    assert not checks["reconstruction"]
+    checks = {item["name"]: item for item in metrics["checks"]}
+    assert checks["periodic_error_max"]["passed"], "built into the network, so it holds after three steps"
+    assert "remedy" not in checks["periodic_error_max"]
+    assert not checks["reconstruction"]["passed"]
+    assert checks["conservation"]["remedy"].startswith("a stream function as the network's output")
 
 
 def test_the_viscosity_found_is_the_one_that_is_written(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

@@ -142,18 +142,11 @@ def test_formulas_are_shown_with_six_digits() -> None:
     assert rounded("sin(2*y)") == "sin(2*y)"
 
 
-def test_a_check_that_did_not_pass_says_where() -> None:
-    item = {
-        "name": "conservation",
-        "value": 2e-3,
-        "limit": 1e-5,
-        "status": "failed",
-        "worst": 0.5,
-        "worst_at": [1.0, 2.5],
-        "why": "It is the network's own.",
-    }
-    shown = checks_table({"checks": [item]})
-    assert 'largest <data value="0.5">0.5</data> at (1, 2.5). It is the network&#x27;s own.' in shown
-    passed = checks_table({"checks": [item | {"status": "passed", "passed": True}]})
-    assert "largest" not in passed
-    assert "own" not in passed
+def test_a_check_that_did_not_pass_says_by_how_much_where_why_and_the_cheapest_way() -> None:
+    item = a_check(value=2e-3, status="failed", passed=False, worst=0.5, worst_at=[1.0, 2.5], why="It is its own.")
+    shown = checks_table({"checks": [item | {"remedy": "more <steps>"}]})
+    wanted = '<td>200 times the limit; largest <data value="0.5">0.5</data> at (1, 2.5). It is its own. '
+    assert wanted + "Cheapest way: more &lt;steps&gt;</td>" in shown
+    assert "Cheapest" not in checks_table({"checks": [item]})
+    passed = checks_table({"checks": [item | {"value": 2e-6, "status": "passed", "passed": True, "remedy": "more"}]})
+    assert not any(words in passed for words in ("times the limit", "largest", "its own", "Cheapest"))

@@ -198,14 +198,14 @@ def _some(values: np.ndarray | StoredFrames, mask: np.ndarray) -> Any:
 
 
 def _draw(fields: Snapshots, chosen: Chosen, path: Path) -> None:
-    from pinnx.report.panels import to_png
+    from pinnx.report.panels import to_pixels, to_png
     from pinnx.report.sensor_maps import draw_placement
 
     shown = fields.values[:1] if isinstance(fields.values, StoredFrames) else fields.values
     grid = fields.grid_shape is not None
     picture = draw_placement(fields.axes, shown, chosen.sensors.positions, fields.names, grid=grid)
     with atomic_write(path) as partial:
-        partial.write_bytes(to_png(picture.figure, dpi=150))
+        partial.write_bytes(to_png(to_pixels(picture.figure, 150), 150))
 
 
 def _require_writable(plot: str | None, out: str | None, overwrite: bool) -> None:

@@ -45,7 +45,7 @@ def breakage_page(run: Run, fields: Path) -> str:
         tag("p", str(run.metrics.get("solver_note") or ""), class_="lead"),
         tag("dl", *_tiles(run, errors, found), class_="tiles"),
     )
-    return html_page(
+    page = html_page(
         f"{case}: breakage",
         header,
         section(
@@ -70,6 +70,7 @@ def breakage_page(run: Run, fields: Path) -> str:
         ),
         section("How to repeat this run", folded("Configuration", tag("pre", run.config_text))),
     )
+    return figures.fill(page)
 
 
 def _diameters_table(diameters: Mapping[str, Mapping[str, float | None]]) -> Html:

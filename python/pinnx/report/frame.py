@@ -6,12 +6,14 @@ One file that holds its pictures and its style and loads nothing else.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 
 from pinnx.report.formatting import Html, join, tag
-from pinnx.report.panels import Picture, to_png
+from pinnx.report.panels import Picture, to_pixels, to_png
 from pinnx.report.tables import STATUSES, status_of
 
 __all__ = ["Figures", "folded", "html_page", "notes", "passed", "section", "tile"]
@@ -68,20 +70,30 @@ def folded(title: str, content: Html) -> Html:
 
 
 class Figures:
-    """Numbers the pictures in the order in which they are shown."""
+    """Numbers the pictures in the order in which they are shown, and encodes each while the next one is drawn."""
 
     def __init__(self, dpi: int) -> None:
         self._dpi = dpi
-        self._shown = 0
+        self._encoded: list[Future[bytes]] = []
+        self._encoder = ThreadPoolExecutor(max_workers=1)
 
     def show(self, picture: Picture | None) -> Html:
-        """A picture with its caption; nothing without one."""
+        """A picture with its caption, by its number until the page is filled; nothing without one."""
         if picture is None:
             return Html("")
-        self._shown += 1
-        data = base64.b64encode(to_png(picture.figure, self._dpi)).decode("ascii")
+        self._encoded.append(self._encoder.submit(to_png, to_pixels(picture.figure, self._dpi), self._dpi))
+        number = len(self._encoded)
         return tag(
             "figure",
-            tag("img", src=f"data:image/png;base64,{data}", alt=picture.alt),
-            tag("figcaption", tag("b", f"Figure {self._shown}. "), picture.caption),
+            tag("img", src=f"figure-{number}", alt=picture.alt),
+            tag("figcaption", tag("b", f"Figure {number}. "), picture.caption),
         )
+
+    def fill(self, page: str) -> str:
+        """The page with the pictures in it. Quotes in texts of a page are escaped, so none looks like a number here."""
+
+        def data(number: re.Match[str]) -> str:
+            png = self._encoded[int(number[1]) - 1].result()
+            return f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}"'
+
+        return re.sub(r'src="figure-(\d+)"', data, page)

@@ -63,7 +63,10 @@ def write_report(run_folder: Path) -> Path:
 
 
 def _page(run: Run, fields: RunFields) -> str:
-    return html_page(f"{title_of(run)}: reconstruction", _header(run, fields), *_sections(run, fields))
+    settings: Mapping[str, Any] = run.config.get("report") or {}
+    figures = Figures(dpi=int(settings.get("dpi", _DPI)))
+    sections = _sections(run, fields, figures, int(settings.get("frames", _TIMES)))
+    return figures.fill(html_page(f"{title_of(run)}: reconstruction", _header(run, fields), *sections))
 
 
 def _header(run: Run, fields: RunFields) -> Html:
@@ -100,10 +103,8 @@ def _tiles(run: Run, fields: RunFields) -> list[Html]:
     ]
 
 
-def _sections(run: Run, fields: RunFields) -> list[Html]:
+def _sections(run: Run, fields: RunFields, figures: Figures, num_times: int) -> list[Html]:
     errors = run.metrics.get("relative_l2") or {}
-    settings: Mapping[str, Any] = run.config.get("report") or {}
-    figures = Figures(dpi=int(settings.get("dpi", _DPI)))
     return [
         section(
             "What was given",
@@ -123,7 +124,7 @@ def _sections(run: Run, fields: RunFields) -> list[Html]:
             figures.show(draw_spread(fields, run.metrics.get("ensemble") or {})),
             figures.show(draw_residuals(fields)),
             figures.show(draw_error_over_time(fields)),
-            figures.show(draw_times(fields, int(settings.get("frames", _TIMES)), errors)),
+            figures.show(draw_times(fields, num_times, errors)),
         ),
         section(
             "The training",

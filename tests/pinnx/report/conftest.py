@@ -19,7 +19,8 @@ from pinnx.report import write_report
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are composed but not rendered: for tests of the text."""
-    monkeypatch.setattr("pinnx.report.frame.to_png", lambda figure, dpi: b"")
+    monkeypatch.setattr("pinnx.report.frame.to_pixels", lambda figure, dpi: memoryview(b""))
+    monkeypatch.setattr("pinnx.report.frame.to_png", lambda pixels, dpi: b"")
 
 
 @pytest.fixture(scope="session")

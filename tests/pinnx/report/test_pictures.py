@@ -21,7 +21,16 @@ from pinnx.report.curves import draw_error_over_time, draw_loss, draw_performanc
 from pinnx.report.formatting import TIMES, Html, duration, enumeration, number, percent, plural, tag
 from pinnx.report.maps import draw_fields, draw_times
 from pinnx.report.measured import draw_measured
-from pinnx.report.panels import BAR, add_colorbar, new_figure, range_of, style_curves, symmetric_range, to_png
+from pinnx.report.panels import (
+    BAR,
+    add_colorbar,
+    new_figure,
+    range_of,
+    style_curves,
+    symmetric_range,
+    to_pixels,
+    to_png,
+)
 from pinnx.report.plane import GridPlane, ScatteredPlane
 from pinnx.report.run_data import open_fields
 from pinnx.report.sensor_maps import draw_sensors, mark_sensors, spread
@@ -220,7 +229,7 @@ def test_checks_and_what_the_training_took_are_curves_where_they_were_logged() -
 
 def test_loss_of_a_run_that_never_was_finite() -> None:
     picture = draw_loss({"step": np.arange(2.0), "loss/total": np.full(2, np.nan)})
-    assert to_png(picture.figure, 40).startswith(b"\x89PNG")
+    assert to_png(to_pixels(picture.figure, 40), 40).startswith(b"\x89PNG")
 
 
 def test_loss_needs_a_loss() -> None:
@@ -297,7 +306,7 @@ def test_a_colour_bar_has_the_scale_of_its_panel(extend: str, tips: int) -> None
     assert places["\N{MINUS SIGN}1.0"][1] == pytest.approx(box.y0 + inset)
     assert len([part for part in figure.artists if isinstance(part, Polygon)]) == tips
     assert len(figure.axes) == 1
-    pixels = np.asarray(Image.open(io.BytesIO(to_png(figure, 100))))
+    pixels = np.asarray(Image.open(io.BytesIO(to_png(to_pixels(figure, 100), 100))))
     column = pixels[:, round(figure.bbox.width * (box.x1 + 0.16 / figure.get_figwidth())), :3] / 255.0
     top, bottom = (round(pixels.shape[0] * (1.0 - y)) for y in (box.y1 - inset - 0.01, box.y0 + inset + 0.01))
     for row, end in ((top, 1.0), (bottom, 0.0)):
@@ -310,7 +319,7 @@ def test_powers_of_ten_are_plain_characters() -> None:
     narrow.semilogy([1, 2], [2e-3, 5e-3])
     for ax in (wide, narrow):
         style_curves(ax, "step", "loss")
-    to_png(figure, 40)
+    to_png(to_pixels(figure, 40), 40)
     labels = [{tick.get_text() for tick in ax.get_yticklabels(which="both")} for ax in (wide, narrow)]
     assert {"10⁻⁴", "10⁻²", "10⁰"} <= labels[0]
     assert f"3{TIMES}10⁻³" in labels[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pinnx.report.panels import to_png
+from pinnx.report.panels import to_pixels, to_png
 from pinnx.report.sensor_maps import draw_placement
 
 X, Y, Z = np.linspace(0.0, 2.0, 7), np.linspace(0.0, 1.0, 5), np.linspace(0.0, 1.0, 3)
@@ -26,7 +26,7 @@ def test_draws_the_standard_deviation_of_a_grid(rng: np.random.Generator) -> Non
     assert [text.get_text() for text in picture.figure.axes[0].texts] == ["1", "2", "3"]
     assert "standard deviation of T over 6 snapshots" in picture.caption.replace("\u00a0", " ")
     assert "2 at (2, 1)" in picture.alt
-    assert to_png(picture.figure, 30).startswith(b"\x89PNG")
+    assert to_png(to_pixels(picture.figure, 30), 30).startswith(b"\x89PNG")
 
 
 def test_draws_the_only_snapshot_with_its_sign(rng: np.random.Generator) -> None:
@@ -44,7 +44,7 @@ def test_three_dimensions_are_drawn_in_a_plane(rng: np.random.Generator, grid: b
     values = rng.normal(size=(4, 105 if grid else 500, 3))
     picture = draw_placement(axes, values, rng.uniform(size=(5, 3)), ("u", "v", "w"), grid=grid)
     assert "z\u00a0=" in picture.caption
-    assert to_png(picture.figure, 30).startswith(b"\x89PNG")
+    assert to_png(to_pixels(picture.figure, 30), 30).startswith(b"\x89PNG")
 
 
 def test_blocks_change_nothing(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,10 @@ from pinnx.runs.folder import RunFolder
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "report"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "data"))
 from run_folder import CASES, build_run
+from test_extra_formats import ARRAYS as PLANE
+from test_extra_formats import write_mesh, write_zarr
 
 SECONDS, FEWEST, MOST = 0.4, 20, 300  # of damaged copies of each format
 
@@ -101,6 +104,23 @@ ARRAYS = ["f.npz", "packed.npz", "f.mat", "packed.mat", "hdf5.mat", "f.h5", "pac
 def test_arrays(tmp_path: Path, rng: np.random.Generator, name: str) -> None:
     path = flow(tmp_path / name)
     config = load_config(None, [f"data.path={path}", "data.arrays.t=t", "flow.nu=0.1", "sensors.count=4"])
+    assert fuzz(path, rng, lambda: load_case(config)) > 2
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["u.npy", "u/zarr.json", "u/c/0/0", "flow.vtk", "flow.vtu", "flow.xdmf", "flow.h5"])
+def test_folders_and_meshes(tmp_path: Path, rng: np.random.Generator, name: str) -> None:
+    """One file of many, where there are many."""
+    fields, path = ["data.arrays.u=U[..., 0]", "data.arrays.v=U[..., 1]"], tmp_path / name
+    if name.startswith("flow"):
+        data = write_mesh(path.with_suffix(".xdmf") if path.suffix == ".h5" else path)
+    elif name == "u.npy":
+        data, fields = tmp_path, []
+        for array, values in PLANE.items():
+            np.save(tmp_path / f"{array}.npy", values)
+    else:
+        data, fields = write_zarr(tmp_path), []
+    config = load_config(None, [f"data.path={data}", "flow.nu=0.1", "sensors.count=4", *fields])
     assert fuzz(path, rng, lambda: load_case(config)) > 2
 
 

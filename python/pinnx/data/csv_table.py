@@ -109,6 +109,11 @@ class CsvTable:
                         first[mark] = (line, row[column].strip())
         if len(first) == 2:
             (comma, a), (point, b) = first[","], first["."]
+            if comma == point and a == b:
+                raise PinnxError(
+                    f"{self.path.name}, line {comma}: expected numbers without separators of thousands, "
+                    f"got {shortened(repr(a), 60)}"
+                )
             raise PinnxError(
                 f"{self.path.name}: expected decimal points or decimal commas, got {shortened(repr(a), 60)} in line "
                 f"{comma} and {shortened(repr(b), 60)} in line {point}"

@@ -6,6 +6,7 @@ A mesh has its points as the arrays x, y and z, and each field at the points by 
 
 from __future__ import annotations
 
+import base64
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -50,8 +51,8 @@ def mesh_arrays(path: Path) -> dict[str, Any]:
 def zarr_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
     """Return the arrays of a Zarr store by path, the attributes of the store, and those of each array.
 
-    Chunks that were never written would be read as the fill value; such an array is named, and not given. NaN is one
-    that marks what is missing.
+    Chunks that were never written would be read as the fill value; such an array is named, and not given, unless that
+    value marks what is missing.
 
     Raises:
         PinnxError: zarr is not installed, or the store is damaged.
@@ -61,11 +62,12 @@ def zarr_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, d
         store = zarr.open(str(path), mode="r")
         found = dict(store.members(max_depth=None)) if isinstance(store, zarr.Group) else {path.stem: store}
         arrays = {name: item for name, item in found.items() if isinstance(item, zarr.Array)}
+        attributes = {name: _attributes(array) for name, array in arrays.items()}
         content: dict[str, Any] = {}
         for name, array in arrays.items():
             unwritten = array.nchunks - array.nchunks_initialized
             # Lines of coordinates may be one chunk of zeros, which Zarr does not write either.
-            marked = array.fill_value != array.fill_value
+            marked = array.fill_value != array.fill_value or array.fill_value == attributes[name].get("_FillValue")
             if unwritten and not marked and array.ndim > 1 and array.dtype.kind in REAL:
                 content[name] = (
                     f"{unwritten:,} of {array.nchunks:,} chunks that were never written; zeros that are meant need "
@@ -73,7 +75,17 @@ def zarr_arrays(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, d
                 )
             else:
                 content[name] = array
-        return content, dict(store.attrs), {name: dict(array.attrs) for name, array in arrays.items()}
+        return content, dict(store.attrs), attributes
+
+
+def _attributes(array: Any) -> dict[str, Any]:
+    """The attributes of an array, with _FillValue from where xarray has it: the fill value, in format 3 base64."""
+    attributes, fill = dict(array.attrs), array.fill_value
+    if array.metadata.zarr_format == 2 and fill is not None and fill != 0:  # 0 is what Zarr itself fills with
+        attributes.setdefault("_FillValue", fill)
+    if isinstance(attributes.get("_FillValue"), str):
+        attributes["_FillValue"] = np.frombuffer(base64.b64decode(attributes["_FillValue"]), "<f8")
+    return attributes
 
 
 def _library(name: str, extra: str, path: Path) -> ModuleType:

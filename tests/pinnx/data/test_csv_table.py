@@ -234,6 +234,8 @@ def test_separators_of_thousands_are_refused(tmp_path: Path):
         decimals = f"t\tx\ty\tu\tv\n0\t{first}\t1\t1\t1\n100\t{second}\t1\t1\t1\n"
         assert read(tmp_path, decimals).coordinates[:, 1].tolist() == [float(first), float(second)]
     assert read(tmp_path, "t,x,y,u,v\n0,350,1,1,1\n1,1.150,1,1,1\n").coordinates[1, 1] == 1.15
+    with pytest.raises(PinnxError, match=r"line 2: expected numbers without separators of thousands, got '2,042.56'$"):
+        read(tmp_path, "x;y;u;v\n2,042.56;1.5;1;1\n")
 
 
 def test_labels_that_begin_with_a_hash_are_rows(tmp_path: Path):

@@ -76,6 +76,29 @@ def test_chunks_of_zarr_that_were_never_written_are_no_data(tmp_path: Path) -> N
         read_snapshots(path, DataMapping())
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_xarray_marks_as_missing_is_no_velocity(tmp_path: Path, zarr_format: int) -> None:
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed (extra: zarr)")
+    body = np.zeros(U.shape, dtype=bool)
+    body[2:4, 3:5] = True
+    store = zarr.open_group(str(tmp_path / "flow.zarr"), mode="w", zarr_format=zarr_format)
+    for name, line in (("x", X), ("y", Y)):
+        array = store.create_array(name, data=line, fill_value=np.nan)
+        if zarr_format == 3:
+            array.attrs["_FillValue"] = "AAAAAAAA+H8="  # NaN, as xarray writes it
+    for name, values in (("u", U), ("v", V)):
+        counts = np.where(body, -32768, np.round(values / 1e-4)).astype("i2")
+        array = store.create_array(name, data=counts, fill_value=-32768 if zarr_format == 2 else 0)
+        array.attrs["scale_factor"] = 1e-4
+        if zarr_format == 3:
+            array.attrs["_FillValue"] = -32768
+    np.savez(tmp_path / "plain.npz", **ARRAYS | {"u": np.where(body, np.nan, U), "v": np.where(body, np.nan, V)})
+    flow, plain = (
+        read_snapshots(tmp_path / name, DataMapping(), keep_gaps=True) for name in ("flow.zarr", "plain.npz")
+    )
+    np.testing.assert_allclose(flow.values, plain.values, rtol=0.0, atol=0.5e-4 * (1 + 1e-9))  # half a count
+
+
 @pytest.mark.parametrize("kind", ["<f8", ">f8", "fortran"])
 def test_npy_files_of_a_folder_are_the_same_flow(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "flow"

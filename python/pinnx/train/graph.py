@@ -131,8 +131,10 @@ class UpdateGraph:
     def _captured(self) -> cuda.CUDAGraph | None:
         """The graph; None where this change cannot be captured. A capture computes nothing."""
         graph = cuda.CUDAGraph()
+        # The training runs already: threads that read its data may allocate meanwhile.
+        mode = {"stream": self._stream, "capture_error_mode": "thread_local"}
         try:
-            with cuda.device(self._device), _aside(self._stream), cuda.graph(graph, stream=self._stream):
+            with cuda.device(self._device), _aside(self._stream), cuda.graph(graph, **mode):
                 self._change()
         except RuntimeError as error:
             reason = " ".join(str(error).split())

@@ -107,7 +107,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         Stream=lambda: stream,
         current_stream=lambda: stream,
         device=lambda device: nullcontext(),
-        graph=lambda recorded, stream: recorded,
+        graph=lambda recorded, stream, capture_error_mode="global": recorded,
         stream=lambda stream: nullcontext(),
     )
     monkeypatch.setattr(graph, "cuda", stand_in)
@@ -321,11 +321,21 @@ def test_weights_that_adapt_between_steps_give_the_steps_of_eager(make_trainer: 
 
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="torch before 2.9 has no choice of products")
-def test_a_precision_that_changes_gives_the_steps_of_eager(make_trainer: Build) -> None:
-    schedule = {0: "float32", 3: "float16", 6: "float64", 9: "float16"}
-    eager, replayed = (make_trainer(cuda_graph=setting, precision=schedule) for setting in ("off", "on"))
+def test_200_steps_with_weights_and_precisions_that_change_are_those_of_eager(make_trainer: Build) -> None:
+    schedule = {0: "float32", 50: "float16", 100: "float64", 150: "float16"}
+
+    def build(setting: str) -> Trainer:
+        trainer = make_trainer(cuda_graph=setting, precision=schedule, steps=200)
+        configured = trainer.weights.configured
+        ramp = ProgressivePhysics([True, True, True, False, False], 200, (0.2, 0.6), configured)
+        trainer.weights.adapt_by(GradNorm(configured, every=25), ramp)
+        return trainer
+
+    eager, replayed = build("off"), build("on")
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert torch.equal(eager.weights.values, replayed.weights.values)
     assert set(replayed.phases.objective._evaluate) == {"float16"}, "the graphs of float64 were those of another dtype"
+    assert replays_updates(replayed)
 
 
 @pytest.mark.usefixtures("recorded")

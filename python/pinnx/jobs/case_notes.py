@@ -71,9 +71,11 @@ def singular_corners(
     places: np.ndarray,
 ) -> tuple[np.ndarray | None, list[str]]:
     """Which of the places are corners with a Stokes flow, whose pressure grows as 1/r; where it is added, where not."""
+    corners = discontinuity_corners(conditions, bounds, scales=scales.of_fields(component_names(bounds)))
+    if config.train.corner_radius is not None and not corners:
+        return None, ["train.corner_radius has no effect: there is no corner at which two sides disagree."]
     if not config.model.corner_flow:
         return None, []
-    corners = discontinuity_corners(conditions, bounds, scales=scales.of_fields(component_names(bounds)))
     known = [corner for corner in corners if corner.step is not None]
     singular = corner_distance(places, known, tuple("xyz"[: places.shape[1]])) < SAME_PLACE * scales.length
     notes, left = [], len(corners) - len(known)

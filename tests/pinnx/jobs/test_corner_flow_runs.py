@@ -36,6 +36,9 @@ def test_a_note_says_where_it_is_added_and_where_it_cannot_be(tiny: Tiny) -> Non
     )
     off = load_case(tiny("steady_grid", WALLS, "model.corner_flow=false"))
     assert not [note for note in off.notes if "Stokes" in note]
+    unused = "train.corner_radius has no effect: there is no corner at which two sides disagree."
+    assert unused in load_case(tiny("unsteady_grid", "train.corner_radius=0.1")).notes
+    assert unused not in load_case(tiny("steady_grid", WALLS, "train.corner_radius=0.1")).notes
 
 
 def stokes_note(config: Config) -> str:

@@ -26,6 +26,7 @@ REFERENCES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a 
 PLAIN = "model.factorization.mean=null"
 DOUBLE = ["train.dtype=float64"]
 LBFGS = "train.phases=[{optimizer: lbfgs, start: 0.5}]"
+SIDES = "boundaries=[{where: {side: left}, u: 0, v: 0}, {where: {side: top}, u: 1, v: 0}]"
 THREE = "train.phases=[{optimizer: soap, dtype: float64, start: 0.3}, {optimizer: ssbroyden, start: 0.6}]"
 
 
@@ -40,6 +41,20 @@ def trained(config: Config) -> list[bytes]:
 @pytest.mark.parametrize(
     ("base", "change"),
     [
+        ([], "train.optimizer=adam"),
+        ([], "train.lr=1e-2"),
+        ([], "train.final_lr=1e-3"),
+        ([], "train.betas=[0.8, 0.95]"),
+        ([], "train.betas=[0.95, 0.8]"),
+        ([], "train.precondition_frequency=2"),
+        ([], "train.collocation_points=20"),
+        ([], "train.boundary_points=9"),
+        ([], "train.data_points=3"),
+        ([SIDES, "model.corner_flow=false"], "train.corner_radius=0.3"),
+        ([], "train.seed=5"),
+        ([], "train.dtype=float64"),
+        *(([], f"train.weights.{name}=3.0") for name in ("momentum", "continuity", "data", "boundary")),
+        (["flow.learn_nu=true"], "train.lr_nu=0.1"),
         ([], "train.warm_up=2"),
         ([], "train.clip=0.1"),
         ([], LBFGS),

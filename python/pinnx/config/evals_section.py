@@ -47,7 +47,7 @@ class Evals(Section):
     members: Several | None = setting(
         None,
         "networks that are trained beside the one of the run, each with other seeds and without an equal part of the "
-        "sensors; they give an interval of 90 % for the velocity, 5 for example; null = none",
+        "sensors; they give a standard deviation at each point and its coverage, 5 for example; null = none",
     )
     limits: Limits = setting(Limits(), "what must hold")
     baseline: Text | None = setting(

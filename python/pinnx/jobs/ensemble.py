@@ -1,23 +1,24 @@
-"""An interval for the fields, from networks that are trained beside that of the run.
+"""A standard deviation for the fields at every point, from networks that are trained beside that of the run.
 
-Each of the K members has seeds of its own and is trained without one of K equal parts of the sensors. With f_k its
-fields and r_i = |y_i - f_k(x_i)| the errors at the sensors i of its part, which it has not seen, the interval at x is
-that of cross-validation+ (CV+), with no number chosen by hand:
+Each of the K members has seeds of its own and is trained without one of K equal parts of the sensors. Their spread
+says where the fields are uncertain, but is too small: members agree on what is wrong. One factor mends that. With s the
+standard deviation over the members, and r_i the errors of each at the sensors i of its part, which it has not seen,
 
-    [ the lower quantile of f_k(i)(x) - r_i over i,  the upper one of f_k(i)(x) + r_i ]
+    deviation = c s,   c^2 = (mean r_i^2 - mean noise^2) / (mean of s^2 over the flow),   c >= 1
 
-Where sensors stand for all places (they are exchangeable), it holds the truth with a probability of 0.8 at least and of
-about 0.9 in practice. Sensors are not quite so, which is why the coverage is measured where the flow is known.
+so that its root mean square is that of errors at places without a sensor. The interval is that of a normal distribution
+around the fields of the run. Sensors do not quite stand for all places, so its coverage is measured where the flow is
+known, and else at the left-out sensors, of each part with the errors at the others.
 
-Source: Barber, Candes, Ramdas and Tibshirani, "Predictive inference with the jackknife+", Annals of Statistics 49
-(2021), section 3.
+Source of the members: Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty estimation
+using deep ensembles", NeurIPS 2017.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,7 @@ from pinnx.train.trainer import StoppedBetweenSteps, Trainer
 __all__ = ["Ensemble", "check_members", "sensor_parts", "train_members"]
 
 LEVEL = 0.9
-# The errors of a part as so many of their quantiles: time does not grow with the number of measurements.
-QUANTILES = 20
-BLOCK = 8192  # points whose interval is found at once
+HALF_WIDTH = NormalDist().inv_cdf(0.5 + LEVEL / 2)  # of the interval, in standard deviations
 SEEDS_APART = 1000  # of one member and the next, so that no draw of one is a draw of another
 
 
@@ -132,42 +131,46 @@ class Ensemble:
 
     Args:
         mean: [T n, c] float32.
-        deviation: [T n, c] float32, standard, over the members; a pressure known up to a constant less its mean.
-        low: [T n, dim] float32, lower end of the interval of each component of the velocity.
-        high: [T n, dim] float32, its upper end.
+        deviation: [T n, c] float32, standard, scaled; of a pressure known up to a constant that of its rest.
+        factor: c.
         facts: the entry of metrics.json.
     """
 
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
+    factor: float
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, models: list[FieldModel], part: NDArray[np.int64], case: Case) -> Ensemble:
+    def of(cls, models: list[FieldModel], part: NDArray[np.int64], case: Case, fields: NDArray[np.float64]) -> Ensemble:
         """The fields of trained members.
 
         Args:
             models: of the members.
             part: of each measurement, as `sensor_parts` gives it.
             case: the output points, the measurements, the reference.
+            fields: [T n, c] of the run itself.
         """
         errors = _left_out_errors(models, part, case)
-        level = _level(len(np.unique(case.coordinates[:, -case.dim :], axis=0)))
-        at = (np.arange(QUANTILES) + 0.5) / QUANTILES
-        spread = np.stack([np.nanquantile(of_part, at, axis=0, method="inverted_cdf") for of_part in errors])
-        frames = [_frame(models, spread, level, case, frame) for frame in range(case.output.num_frames)]
-        mean, deviation, low, high = (np.concatenate(parts) for parts in zip(*frames, strict=True))
-        coverage, where = _coverage(low, high, errors, level, case)
+        frames = [_frame(models, case, frame) for frame in range(case.output.num_frames)]
+        mean, spread = (np.concatenate(parts) for parts in zip(*frames, strict=True))
+        inside = np.tile(case.in_flow, case.output.num_frames)
+        noise = [case.deviations[name] for name in "uvw"[: case.dim] if name in case.deviations]
+        of_noise = float(np.nanmean(np.square(noise))) if noise else 0.0
+        squares = _mean_square(errors) - of_noise
+        factor = float(np.sqrt(max(1.0, squares / np.mean(np.square(spread[inside, : case.dim], dtype=np.float64)))))
+        deviation = (factor * spread).astype(np.float32)
+        half = HALF_WIDTH * deviation[:, : case.dim]
+        coverage, where = _coverage(fields[:, : case.dim], half, errors, case)
         facts = {
             "members": len(models),
             "level": LEVEL,
+            "factor": factor,
             "coverage": coverage,
             "coverage_of": where,
-            "width": float(np.mean(high - low) / case.scales.velocity),
+            "width": float(2 * np.mean(half[inside]) / case.scales.velocity),
         }
-        return cls(mean, deviation, low, high, facts)
+        return cls(mean, deviation, factor, facts)
 
     def __str__(self) -> str:
         """The result in one line."""
@@ -180,11 +183,11 @@ class Ensemble:
 
     def stored(self, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
         """Columns for fields.h5 by the names of their datasets."""
-        parts = {"mean": self.mean, "deviation": self.deviation, "low": self.low, "high": self.high}
+        parts = {"mean": self.mean, "deviation": self.deviation}
         return {
             f"ensemble/{part}/{name}": column
             for part, columns in parts.items()
-            for name, column in zip(names, columns.T, strict=False)  # an interval is one of the velocity alone
+            for name, column in zip(names, columns.T, strict=True)
         }
 
 
@@ -197,50 +200,28 @@ def _left_out_errors(models: list[FieldModel], part: NDArray[np.int64], case: Ca
     return errors
 
 
-def _level(num_places: int) -> float:
-    """The quantile that a new error stays below with probability LEVEL: of few the largest."""
-    return min(1.0, math.ceil(LEVEL * (num_places + 1)) / num_places)
+def _mean_square(errors: list[NDArray[np.float64]]) -> float:
+    return float(np.nanmean(np.square(np.concatenate(errors))))
 
 
-def _frame(
-    models: list[FieldModel], spread: NDArray[np.float64], level: float, case: Case, frame: int
-) -> tuple[NDArray[np.float32], ...]:
-    """Mean, deviation and both ends of the interval at the output points of a frame."""
+def _frame(models: list[FieldModel], case: Case, frame: int) -> tuple[NDArray[np.float32], ...]:
+    """Mean and standard deviation over the members at the output points of a frame, [n, c]."""
     fields = np.stack([model.predict(case.output.coordinates(frame)) for model in models])
-    velocity = fields[..., : case.dim]
-    blocks = [_interval(velocity[:, i : i + BLOCK], spread, level) for i in range(0, velocity.shape[1], BLOCK)]
-    low, high = (np.concatenate(ends) for ends in zip(*blocks, strict=True))
     if "p" not in case.measured:
-        inside = case.in_flow
-        fields[..., -1] -= fields[:, inside, -1].mean(axis=1, keepdims=True)
-    return tuple(a.astype(np.float32) for a in (fields.mean(axis=0), fields.std(axis=0, ddof=1), low, high))
-
-
-def _interval(
-    velocity: NDArray[np.float64], spread: NDArray[np.float64], level: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both ends at n points, [n, dim], of velocities [members, n, dim] and errors [members, quantiles, dim]."""
-    count = spread.shape[0] * spread.shape[1]
-    last, shape = math.ceil(level * count) - 1, (count, *velocity.shape[1:])
-    above = (velocity[:, None] + spread[:, :, None]).reshape(shape)
-    below = (velocity[:, None] - spread[:, :, None]).reshape(shape)
-    first = count - 1 - last
-    return np.partition(below, first, axis=0)[first], np.partition(above, last, axis=0)[last]
+        fields[..., -1] -= fields[:, case.in_flow, -1].mean(axis=1, keepdims=True)
+    return fields.mean(axis=0).astype(np.float32), fields.std(axis=0, ddof=1).astype(np.float32)
 
 
 def _coverage(
-    low: NDArray[np.float32], high: NDArray[np.float32], errors: list[NDArray[np.float64]], level: float, case: Case
+    velocity: NDArray[np.float64], half: NDArray[np.float32], errors: list[NDArray[np.float64]], case: Case
 ) -> tuple[float, str]:
     """The share of known components of the velocity that their interval holds, and where they are known."""
     if case.reference is not None:
-        inside, shape = case.in_flow, case.reference.velocity.shape
-        ends = (end.reshape(shape)[:, inside] for end in (low, high))
-        known = case.reference.velocity[:, inside].astype(np.float32)
-        below, above = (op(known, end) for op, end in zip((np.greater_equal, np.less_equal), ends, strict=True))
-        return float(np.mean(below & above)), "the reference"
-    held = []
+        known, shape = case.reference.velocity, case.reference.velocity.shape
+        held = np.abs(velocity.reshape(shape) - known) <= half.reshape(shape)
+        return float(np.mean(held[:, case.in_flow])), "the reference"
+    parts = []
     for member, mine in enumerate(errors):
-        others = np.concatenate([e for k, e in enumerate(errors) if k != member])
-        bound = np.nanquantile(others, level, axis=0)
-        held.append((mine <= bound)[np.isfinite(mine)])
-    return float(np.mean(np.concatenate(held))), "sensors left out, by the errors at the others"
+        others = _mean_square([of for k, of in enumerate(errors) if k != member])
+        parts.append((mine <= HALF_WIDTH * np.sqrt(others))[np.isfinite(mine)])
+    return float(np.mean(np.concatenate(parts))), "sensors left out, by the errors at the others"

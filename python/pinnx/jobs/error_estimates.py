@@ -37,7 +37,7 @@ def error_estimates(
     if left_out is not None and left_out.facts is not None and left_out.measured[0].value is not None:
         found["left-out sensors"] = left_out.measured[0].value
     if ensemble is not None:
-        mean, deviation = ensemble.mean[:, : case.dim], ensemble.deviation[:, : case.dim]
+        mean, deviation = ensemble.mean[:, : case.dim], ensemble.deviation[:, : case.dim] / ensemble.factor
         known = np.tile(case.in_flow, case.output.num_frames)
         found["ensemble spread"] = float(np.linalg.norm(deviation[known]) / np.linalg.norm(mean[known]))
     return found

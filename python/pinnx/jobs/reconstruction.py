@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
@@ -40,6 +42,7 @@ from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
 from pinnx.jobs.watched_physics import WatchedPhysics
 from pinnx.jobs.yellow_lines import usual_performance, yellow_lines
+from pinnx.models import FieldModel
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
@@ -347,11 +350,10 @@ def _profiled(run: _Run | BreakageRun, report: Callable[[str], None]) -> StepPro
     return StepProfile(folder.trace, folder.profile, first=trainer.step, last=trainer.steps, report=report)
 
 
-def _ensemble(run: _Run) -> Ensemble | None:
-    if run.config.evals.members is None:
+def _ensemble(run: _Run, models: list[FieldModel], fields: NDArray[np.float64]) -> Ensemble | None:
+    if not models:
         return None
-    models = train_members(run.config, run.case, run.folder.members, run.shown.console)
-    ensemble = Ensemble.of(models, sensor_parts(run.config, run.case), run.case)
+    ensemble = Ensemble.of(models, sensor_parts(run.config, run.case), run.case, fields)
     _say(run.shown.console)(str(ensemble))
     return ensemble
 
@@ -360,13 +362,15 @@ def _finish(run: _Run) -> dict[str, Any]:
     from pinnx.jobs.second_opinion import second_opinion  # SciPy's sparse solvers: not while the training starts
 
     case, flow, folder = run.case, run.flow, run.folder
-    ensemble = _ensemble(run)
+    members = run.config.evals.members
+    models = [] if members is None else train_members(run.config, case, folder.members, run.shown.console)
     times = "" if case.steady else f" at {plural(case.output.num_frames, 'time')}"
     with ProgressBar(run.shown.console, transient=True) as bar:
         bar.status(f"evaluating the fields{times} and the checks")
         evaluation = evaluate_output(
             case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
         )
+        ensemble = _ensemble(run, models, evaluation.fields)
         found = flow.equations.found()
         nu = found.get("nu", case.nu)
         at_sensors = flow.problem.model.predict(case.coordinates)

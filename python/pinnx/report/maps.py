@@ -88,14 +88,15 @@ def draw_residuals(fields: RunFields) -> Picture | None:
 
 
 def draw_spread(fields: RunFields, facts: Mapping[str, Any]) -> Picture | None:
-    """Half the interval of each component of the vector at the main frame; None where no members were trained."""
+    """The deviation of each component of the vector at the main frame; None where no members were trained."""
     if not facts:
         return None
     frame, names = fields.main_frame(), fields.vector
-    subject = f"half the width of the {percent(facts['level'])} interval of {enumeration(names)}{_where(fields, frame)}"
-    coverage = f"It holds {percent(facts['coverage'])} of the numbers of {facts['coverage_of']}."
-    caption = f"From {facts['members']} networks, {subject}, in the units of the data. {coverage}"
-    return _alone(fields, [(name, f"ensemble/half/{name}", frame) for name in names], caption, f"Maps: {subject}.")
+    subject = f"standard deviation of {enumeration(names)}{_where(fields, frame)}"
+    level, held = (percent(facts[name]) for name in ("level", "coverage"))
+    coverage = f"The {level} interval around the fields holds {held} of the numbers of {facts['coverage_of']}."
+    caption = f"From {facts['members']} networks, the {subject}, in the units of the data. {coverage}"
+    return _alone(fields, [(name, f"ensemble/deviation/{name}", frame) for name in names], caption, f"Maps: {subject}.")
 
 
 def _alone(fields: RunFields, panels: list[tuple[str, str, int]], caption: str, alt: str) -> Picture:

@@ -37,7 +37,6 @@ from pinnx.sensors.sensor_set import SensorSet
 __all__ = ["AtSensors", "Run", "RunFields", "kind_of", "open_fields", "read_run"]
 
 _REFERENCE = "reference/"
-_HALF = "ensemble/half/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,14 +208,11 @@ class RunFields:
         A field known up to a constant has its mean over the picture taken out.
 
         Args:
-            name: one of ``quantities``, "residual/" and one of ``residual_names``, or "ensemble/half/" and a component:
-                half of its interval.
+            name: one of ``quantities``, "residual/" and one of ``residual_names``, or "ensemble/deviation/" and a
+                component.
             frame: an index into the times; with ``reference`` one of ``reference_frames``.
             reference: the reference of it, not what was reconstructed.
         """
-        if name.startswith(_HALF):
-            low, high = (self.picture(f"ensemble/{end}/{name.removeprefix(_HALF)}", frame) for end in ("low", "high"))
-            return (high - low) / 2
         if name == self.length_name:
             parts = [self.picture(part, frame, reference=reference) for part in self.vector]
             return np.asarray(np.linalg.norm(np.stack(parts), axis=0))

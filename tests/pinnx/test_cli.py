@@ -297,6 +297,16 @@ def test_arguments_of_any_length(refused: Refused, size: int) -> None:
     assert name in refused(*(name if word == "run" else word for word in words))
     assert name in refused("reconstruct", "--resume", name)
     assert name in refused("sensors", "no.npz", "--plot", f"{name}/a.png")
+    for command in ("verify", "compare", "resume", "inspect", "breakage", "reference"):
+        assert refused(command, name)
+    assert refused("baseline", "run", f"{name}=1", "--out", "b.json").startswith("run: expected ")
+    said = refused("baseline", "run", "--out", name)
+    assert said == f"expected names of files and folders, got one of {size:,} letters"
+
+
+@pytest.mark.parametrize("words", [["verify", "two\nlines"], ["inspect", "a.h5", "two\nlines"]])
+def test_a_name_of_two_lines_is_shown_in_one(refused: Refused, words: list[str]) -> None:
+    assert "two lines" in refused(*words)
 
 
 def test_a_training_that_failed_shows_in_the_exit_status(

@@ -22,6 +22,7 @@ interrupted (143 by SIGTERM).
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -51,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every error of this command does."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"pinnx: error: {message} (see {self.prog} --help)\n")
+        self.exit(_refused(f"{message} (see {self.prog} --help)"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,11 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pinnx: {stop}", file=sys.stderr)
         return 128 + stop.signal
     except PinnxError as error:
-        print(f"pinnx: error: {error}", file=sys.stderr)
-        return 2
+        return _refused(str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _refused(f"expected names of files and folders, got one of {len(str(error.filename)):,} letters")
     except KeyboardInterrupt:
         print("pinnx: interrupted", file=sys.stderr)
         return 130
+
+
+def _refused(reason: str) -> int:
+    """Says what is wrong in one line, whatever a name in it holds; the exit status."""
+    print("pinnx: error:", " ".join(reason.splitlines()), file=sys.stderr)
+    return 2
 
 
 def _require_one_process(options: argparse.Namespace) -> None:

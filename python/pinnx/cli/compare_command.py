@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def add_to(commands: Any) -> None:
 def _baseline(options: argparse.Namespace) -> int:
     from pinnx.jobs.recorded_baseline import read_runs
 
-    words = [word for word in options.words if "=" not in word or Path(word).exists()]
+    words = [word for word in options.words if "=" not in word or os.path.exists(word)]
     settings = [word for word in options.words if word not in words]
     if not words or options.out is None:
         missing = "runs, a preset or a configuration" if not words else "--out FILE.json"

@@ -152,7 +152,10 @@ class Synthetic(Section):
 class Data(Section):
     """What is known of the flow; exactly one of path, measurements and synthetic."""
 
-    path: Text | None = setting(None, "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .xdmf, folder of .npy, Zarr")
+    path: Text | None = setting(
+        None,
+        "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .xdmf .foam .tec, table, folder of .npy, Zarr; * joins files",
+    )
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
     noise: Noise = setting(Noise(), "how uncertain the measurements are; the misfit is not made smaller than that")

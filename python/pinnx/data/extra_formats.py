@@ -1,7 +1,9 @@
-"""Opens what a library of an extra reads: meshes through meshio (extra mesh), Zarr through zarr (extra zarr).
+"""Opens what libraries of extras read: meshes through meshio (mesh) and pyvista (openfoam), Zarr through zarr (zarr).
 
 A mesh has its points as the arrays x, y and z, and each field at the points by its own name, vectors as [n, 3]:
-"U[..., 0]". Arrays of Zarr stay in their store until they are indexed.
+"U[..., 0]". A case of OpenFOAM, CASE.foam, has its cells at their centres in place of points, and all its times,
+[T, n, 3].
+Arrays of Zarr stay in their store until they are indexed.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ import numpy as np
 from pinnx.data.stored_numbers import REAL
 from pinnx.errors import PinnxError, damage_named
 
-__all__ = ["MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
+__all__ = ["BY_PYVISTA", "MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
 
 # Endings, and the module of meshio for each: meshio.read itself ends the process where a file is damaged.
 MESHES = {".vtk": "vtk", ".vtu": "vtu", ".xdmf": "xdmf"}
+# What pyvista reads, through VTK: cases of OpenFOAM, and ASCII files of Tecplot that are no plain table.
+BY_PYVISTA = (".foam", ".tec")
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -35,16 +39,45 @@ def mesh_arrays(path: Path) -> dict[str, Any]:
     Raises:
         PinnxError: meshio is not installed, or the file is damaged.
     """
+    if path.suffix.lower() in BY_PYVISTA:
+        return _by_pyvista(path)
     meshio = _library("meshio", "mesh", path)
     with damage_named(path.name, f"cannot be read as {path.suffix[1:].upper()}"):
         mesh = importlib.import_module(f"meshio.{MESHES[path.suffix.lower()]}").read(str(path))
         if not isinstance(mesh, meshio.Mesh):
             raise TypeError(f"it holds {type(mesh).__name__}")
     content: dict[str, Any] = {name: "a field of cells; turn it into one of points first" for name in mesh.cell_data}
-    content |= dict(zip("xyz", np.asarray(mesh.points).T, strict=False))
-    for name, values in mesh.point_data.items():
-        # A field that is called x must not hide the place of the points.
-        content[f"{name} (field)" if name in content and name in "xyz" else name] = np.asarray(values)
+    return content | _named(np.asarray(mesh.points), {name: np.asarray(a) for name, a in mesh.point_data.items()})
+
+
+def _by_pyvista(path: Path) -> dict[str, Any]:
+    pyvista = _library("pyvista", "openfoam", path)
+    foam = path.suffix.lower() == ".foam"
+    with damage_named(path.name, "cannot be read"):
+        if not foam:
+            blocks = [block for block in pyvista.TecplotReader(str(path)).read() if block is not None]
+            if len(blocks) != 1:
+                raise ValueError(f"expected one zone, got {len(blocks)}")
+            return _named(blocks[0].points, dict(blocks[0].point_data))
+        reader = pyvista.OpenFOAMReader(str(path))
+        reader.cell_to_point_creation = False
+        times, frames = list(reader.time_values), []
+        for time in times:
+            reader.set_active_time_value(time)
+            cells = reader.read()["internalMesh"]
+            frames.append(({name: np.array(a) for name, a in cells.cell_data.items()}, cells.cell_centers().points))
+        common = set.intersection(*(set(fields) for fields, _ in frames))
+        if any(not np.array_equal(places, frames[0][1]) for _, places in frames):
+            raise ValueError("its mesh moves")
+        fields = {name: np.stack([fields[name] for fields, _ in frames]) for name in sorted(common)}
+    return _named(np.array(frames[0][1]), fields) | {"t": np.array(times)}
+
+
+def _named(points: np.ndarray, fields: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Coordinates and fields by name; a field that is called x must not hide the place of the points."""
+    content: dict[str, Any] = dict(zip("xyz", points.T, strict=False))
+    for name, values in fields.items():
+        content[f"{name} (field)" if name in content else name] = values
     return content
 
 

@@ -1,9 +1,9 @@
-"""Opens .mat, .npz, .nc, .h5 and .hdf5 files, folders of .npy files, Zarr and meshes as named arrays.
+"""Opens .mat, .npz, .nc, .h5 and .hdf5 files, folders of .npy files, Zarr, meshes and tables as named arrays.
 
 MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back, so that an array has the shape
 that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by their path:
 "group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc. The .npy files of a folder are
-memory maps, named by their stems. What an extra reads stands in `extra_formats`.
+memory maps, named by their stems. What an extra reads stands in `extra_formats`, what a table is in `table_fields`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ import numpy as np
 import scipy.io
 
 from pinnx.data.array_files import ArrayFile
-from pinnx.data.extra_formats import MESHES, is_zarr, mesh_arrays, zarr_arrays
+from pinnx.data.extra_formats import BY_PYVISTA, MESHES, is_zarr, mesh_arrays, zarr_arrays
 from pinnx.data.stored_numbers import REAL, TIMES, text_of
+from pinnx.data.table_fields import TABLES, table_fields
 from pinnx.errors import PinnxError, damage_named
 
 __all__ = ["HDF5", "open_arrays", "stored_bytes"]
 
 HDF5 = (".h5", ".hdf5", ".nc")
-READABLE = (".mat", ".npz", *HDF5, *MESHES)
+READABLE = (".mat", ".npz", *HDF5, *MESHES, *BY_PYVISTA, *TABLES)
 MATLAB_ARRAY, MATLAB_COMPRESSED = 14, 15
 # How netCDF marks a dimension that has no coordinates.
 NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -49,12 +50,13 @@ def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
         return
     if kind not in READABLE:
         raise PinnxError(
-            f"{path}: expected a file that ends in {', '.join(READABLE)}, a folder of .npy files or a Zarr store; "
-            "a table in a text file is named by data.measurements=FILE"
+            f"{path}: expected a file that ends in {', '.join(READABLE)}, a folder of .npy files or a Zarr store"
         )
     if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
-    if kind in MESHES:
+    if kind in TABLES:
+        yield table_fields(path)
+    elif kind in (*MESHES, *BY_PYVISTA):
         yield ArrayFile(path, *_sorted_out(mesh_arrays(path)))
     elif kind == ".npz":
         yield _load_npz(path)

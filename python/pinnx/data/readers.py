@@ -11,6 +11,7 @@ by chance is caught by the divergence of the field it yields.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,7 +59,8 @@ def read_snapshots(
     C order over rising (x, y[, z]), in float64.
 
     Args:
-        path: a file of arrays, a folder of .npy files or a Zarr store.
+        path: a file of arrays, a folder of .npy files or a Zarr store; with * in its name several, joined in time in
+            the order of their numbers.
         mapping: which array is what.
         check_orientation: compare the divergence of a gridded field with that of the same arrays
             in other orders of their axes (see `pinnx.data.orientation`).
@@ -74,6 +76,8 @@ def read_snapshots(
         PinnxError: a file or array that is missing or damaged, shapes that fit no or several orders
             of axes, axes in the wrong order, NaN at some times, times that do not increase, or nu <= 0.
     """
+    if "*" in Path(path).name:
+        return _series(path, mapping, keep_gaps, limits or {}, stride or {}, check_orientation)
     with open_arrays(path) as file:
         factors, times, part = open_flow(file, mapping, limits or {}, stride or {})
         layout = part.layout
@@ -109,6 +113,57 @@ def read_snapshots(
     snapshots = snapshots.with_holes()
     snapshots.validate()
     return snapshots
+
+
+def _series(
+    path: str | os.PathLike[str],
+    mapping: DataMapping,
+    keep_gaps: bool,
+    limits: Mapping[str, tuple[float, float]],
+    stride: Mapping[str, int],
+    check_orientation: bool,
+) -> Snapshots:
+    """Several files as one flow; each is cut in space before the next is read.
+
+    Raises:
+        PinnxError: no such files, no times, or files of other places.
+    """
+    folder, pattern = Path(path).parent, Path(path).name
+    files = sorted(folder.glob(pattern), key=lambda file: [int(number) for number in re.findall(r"\d+", file.name)])
+    if not files:
+        raise PinnxError(f"{path}: expected files of this pattern, found none")
+    if mapping.t is None:
+        raise PinnxError("t: expected the times, or the time from one frame to the next, of several files, got none; "
+                         "give data.arrays.t=0.1 for example")  # fmt: skip
+    in_space = {axis: limit for axis, limit in limits.items() if axis != "t"}
+    steps = {axis: step for axis, step in stride.items() if axis != "t"}
+    options: dict[str, Any] = {"limits": in_space, "stride": steps, "check_orientation": check_orientation}
+    parts = [read_snapshots(file, mapping, keep_gaps=True, **options) for file in files]
+    first = parts[0]
+    for file, part in zip(files, parts, strict=True):
+        if not np.array_equal(part.points, first.points) or (part.pressure is None) != (first.pressure is None):
+            raise PinnxError(f"{file.name}: expected the places and arrays of {files[0].name}, got others")
+    counts = np.cumsum([0, *(part.num_times for part in parts)])
+    step = mapping.t if isinstance(mapping.t, int | float) else None
+    pressures = [(part.pressure, part.pressure_frames + begin) for part, begin in zip(parts, counts, strict=False)
+                 if part.pressure is not None and part.pressure_frames is not None]  # fmt: skip
+    joined = replace(
+        first,
+        values=np.concatenate([part.values for part in parts]),
+        times=np.concatenate([part.times for part in parts]) if step is None else step * np.arange(counts[-1]),
+        pressure=np.concatenate([pressure for pressure, _ in pressures]) if pressures else None,
+        pressure_frames=np.concatenate([frames for _, frames in pressures]) if pressures else None,
+        source=str(path),
+        notes=(f"{len(files)} files are joined in time, {files[0].name} to {files[-1].name}.",
+               *dict.fromkeys(note for part in parts for note in part.notes)),
+        whole=(first.whole[0] if first.whole else first.num_points, int(counts[-1])),
+    )  # fmt: skip
+    joined = (joined.window(t=limits["t"]) if "t" in limits else joined).every(stride.get("t", 1))
+    if keep_gaps:
+        return joined
+    joined = joined.with_holes()
+    joined.validate()
+    return joined
 
 
 def open_flow(

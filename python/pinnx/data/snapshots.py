@@ -165,6 +165,11 @@ class Snapshots:
             raise PinnxError(f"window: nothing is inside {given}; the data has {has}")
         return self._kept(inside, frames)
 
+    def every(self, step: int) -> Self:
+        """Keep every k-th frame, from the first on."""
+        frames = np.arange(self.num_times) % step == 0
+        return self if step == 1 else self._kept(np.ones(self.num_points, dtype=bool), frames)
+
     def _kept(self, inside: np.ndarray, frames: np.ndarray) -> Self:
         index_sets = {}
         new_index = np.cumsum(inside) - 1

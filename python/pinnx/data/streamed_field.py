@@ -85,6 +85,10 @@ class StreamedField:
                 "data.arrays.mask: expected none of a field that is streamed; store NaN where it is missing"
             )
         self.source, self._seed, self._outside = Path(path).name, seed, outside
+        if "*" in self.source:
+            raise PinnxError(
+                f"data.stream: expected one file, got {self.source}; join them by a virtual dataset of HDF5"
+            )
         with open_arrays(path) as file:
             factors, self._times, part = open_flow(file, mapping, limits or {}, {})
             shape = file.shape("u", mapping.u)

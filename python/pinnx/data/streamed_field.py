@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.blocks import raw_offset
-from pinnx.data.collocation import uniform_points
+from pinnx.data.collocation import UniformPoints
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import MARK_FROM, MARK_NUMBERS
@@ -111,7 +111,7 @@ class StreamedField:
         self._ranges, self.num_blocks = ranges, math.prod(map(len, ranges))
         self._counts = [-(-size // length) for size, length in zip(shape, lengths, strict=True)]
         self._mean_size = math.prod(map(len, self._region)) / self.num_blocks
-        self._order = lru_cache(2)(self._order_of)
+        self._order, self._draws = lru_cache(2)(self._order_of), lru_cache(8)(self._draws_of)
         self._looked_at: set[int] = set()
         self._tile = velocity.chunks or (1, *velocity.shape[1:])
         needed = (min(WINDOW + AHEAD, self.num_blocks) + 2) * self.blocks.block_bytes
@@ -127,8 +127,7 @@ class StreamedField:
         Raises:
             PinnxError: a block of zeros, or of a number that marks what is missing; or the file is damaged.
         """
-        drawn = uniform_points([0.0], [1.0], len(rows), seed=self._seed, step=step, first_index=rows.start,
-                               stream=FIELD_STREAM)[:, 0]  # fmt: skip
+        drawn = self._draws(rows).at(step)[:, 0]
         count, dim = len(rows), len(self._factors)
         values, weights = np.empty((count, dim)), np.empty(count)
         index = np.empty((len(self._region), count), dtype=np.int64)
@@ -167,6 +166,10 @@ class StreamedField:
     def close(self) -> None:
         """Closes the file; the next draw opens it again."""
         self.blocks.close()
+
+    def _draws_of(self, rows: range) -> UniformPoints:
+        given: dict[str, int] = {"seed": self._seed, "first_index": rows.start, "stream": FIELD_STREAM}
+        return UniformPoints([0.0], [1.0], len(rows), **given)
 
     def _number(self, turn: int) -> int:
         """The block whose turn it is."""

@@ -157,8 +157,8 @@ def _index_of(table: CsvTable, quantity: str, wanted: str | int) -> int | None:
     """The index of a column by its name or number; None where there is none."""
     if isinstance(wanted, int):
         return wanted - 1 if wanted <= len(table.header) else None
-    names = {wanted.casefold()} | ({"time"} if wanted == "t" else set())
-    for key in (str.casefold, column_key, lambda name: _without_known_unit(quantity, name)):
+    names = {wanted, wanted.casefold()} | ({"time"} if wanted == "t" else set())
+    for key in (str, str.casefold, column_key, lambda name: _without_known_unit(quantity, name)):
         matches = [index for index, name in enumerate(table.header) if key(name) in names]
         if len(matches) > 1:
             raise PinnxError(

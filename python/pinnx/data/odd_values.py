@@ -1,5 +1,5 @@
-"""What is odd about the fields of a file, before they are believed: numbers that stand for none, frames at rest, points
-that come twice.
+"""What is odd about the fields of a file, before they are believed: numbers that stand for none, frames at rest, frames
+and points that come twice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from pinnx.data.measured_rows import MARK_BEYOND, MARK_NUMBERS, ODD_BEYOND
 from pinnx.errors import PinnxError
 
-__all__ = ["contradictions", "frames_at_rest", "values_out_of_scale"]
+__all__ = ["contradictions", "frames_at_rest", "frames_twice", "values_out_of_scale"]
 
 # The fastest places, of which a jump in speed is odd; in smaller fields it says little.
 FEW_PLACES, SHARE_OF_FASTEST = 50, 10
@@ -55,11 +55,29 @@ def frames_at_rest(velocity: np.ndarray, times: np.ndarray | None) -> list[str]:
     still = np.flatnonzero(~moving)
     if times is None or not moving.any() or not (still > 0).any():
         return []
-    shown = ", ".join(f"{time:.6g}" for time in times[still[:3]]) + (", ..." if still.size > 3 else "")
+    count = f"{still.size:,} of {moving.size:,}"
     return [
-        f"The velocity is exactly 0 everywhere in {still.size:,} of {moving.size:,} frames, t = {shown}. Some programs "
+        f"The velocity is exactly 0 everywhere in {count} frames, t = {_first(times[still])}. Some programs "
         "write 0 where nothing was measured: leave them out by data.times, or remove them from the file."
     ]
+
+
+def frames_twice(velocity: np.ndarray, times: np.ndarray | None) -> list[str]:
+    """A sentence about frames, of a velocity [T, ..., d], that are the one before to the bit, other than at rest."""
+    if times is None:
+        return []
+    pairs = enumerate(zip(velocity[1:], velocity[:-1], strict=True), start=1)
+    twice = [
+        k for k, (now, before) in pairs if np.array_equal(now, before, equal_nan=True) and np.nan_to_num(now).any()
+    ]
+    return [
+        f"The velocity in {len(twice):,} of {len(velocity):,} frames is that of the frame before, t = "
+        f"{_first(times[twice])}. A frame that was stored twice has a wrong time: remove it from the file."
+    ] * bool(twice)
+
+
+def _first(times: np.ndarray) -> str:
+    return ", ".join(f"{time:.6g}" for time in times[:3]) + (", ..." if times.size > 3 else "")
 
 
 def contradictions(points: np.ndarray, values: np.ndarray) -> list[str]:

@@ -27,7 +27,7 @@ from pinnx.data.file_formats import HDF5, open_arrays
 from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.mapping import DataMapping
-from pinnx.data.odd_values import contradictions, frames_at_rest, values_out_of_scale
+from pinnx.data.odd_values import contradictions, frames_at_rest, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
@@ -399,7 +399,8 @@ def _odd(
     mapping: DataMapping, layout: Layout, velocity: np.ndarray, pressure: np.ndarray | None, times: np.ndarray | None
 ) -> list[str]:
     """Sentences about what is odd in arranged fields."""
-    notes = values_out_of_scale(",".join(mapping.components), velocity) + frames_at_rest(velocity, times)
+    notes = values_out_of_scale(",".join(mapping.components), velocity)
+    notes += frames_at_rest(velocity, times) + frames_twice(velocity, times)
     if pressure is not None:
         notes += values_out_of_scale("p", pressure[..., np.newaxis])
     if not layout.gridded:

@@ -277,8 +277,8 @@ class Snapshots:
         if (steps <= 0).any():
             first = int(np.argmax(steps <= 0))
             raise PinnxError(
-                f"times: expected strictly increasing values, got {self.times[first]:g} followed "
-                f"by {self.times[first + 1]:g} at index {first + 1}"
+                f"times: expected strictly increasing values, got {self.times[first]:.12g} followed "
+                f"by {self.times[first + 1]:.12g} at index {first + 1}"
             )
 
     def _validate_pressure(self) -> None:

@@ -116,6 +116,8 @@ def test_vectors_that_a_program_marks_are_left_out(tmp_path: Path, text: str, co
 
 
 def test_columns_by_name_and_by_number(tmp_path: Path):
+    # U beside u is a speed, or a set of capitals of its own.
+    assert read(tmp_path, "x,y,U,u,v\n0,0,5,3,4\n").velocity.tolist() == [[3.0, 4.0]]
     paraview = '"U:0","U:1","U:2","p","Points:0","Points:1","Points:2"\n1,2,0,3,0.1,0.2,0\n'
     rows = read(tmp_path, paraview, x="Points:0", y="points:1", u="U:0", v="U:1", p=None)
     assert (rows.coordinates.tolist(), rows.velocity.tolist(), rows.pressure) == ([[0.1, 0.2]], [[1, 2]], None)

@@ -407,6 +407,10 @@ def test_odd_values_are_said_and_marks_refused(tmp_path: Path) -> None:
     assert said.startswith(
         "The velocity is exactly 0 everywhere in 1 of 20 frames, t = 0.263158. Some programs write 0"
     )
+    twice = {name: np.insert(np.delete(flow[name], 7, axis=0), 7, flow[name][6], axis=0) for name in "uv"}
+    assert notes(u=twice["u"]) == ()
+    (said,) = notes(**twice)
+    assert said.startswith("The velocity in 1 of 20 frames is that of the frame before, t = 0.368421. A frame that was")
     spoilt = flow["v"].copy()
     spoilt[3, :4] = 77.0
     (said,) = notes(v=spoilt)

@@ -6,20 +6,23 @@ s^2 and n + m - 2 degrees of freedom (Student's test of two samples; for m = 1 i
     |mean log r - mean log b| > t_(1 - alpha / 2) s sqrt(1 / n + 1 / m)
 
 is a difference. ``alpha`` is the level of the whole comparison over the number of its figures (Bonferroni), so that
-runs without a change are called better or worse anywhere in one comparison of twenty.
+runs without a change are called better or worse anywhere in one comparison of twenty. All comparisons of this package
+are made here: `pinnx compare`, of whole runs, and `pinnx benchmark --baseline`, of parts of one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
-__all__ = ["Comparison", "compare_figure"]
+__all__ = ["LEVEL", "Comparison", "compare_figure", "compare_figures"]
+
+LEVEL = 0.05  # probability that figures without a change are called better or worse anywhere
 
 BLIND = 10.0  # a comparison that sees only larger factors says nothing
 Word = Literal["better", "same", "worse", "not known"]
@@ -39,6 +42,42 @@ class Comparison:
     word: Word
     factor: float
     seen_from: float
+
+
+def compare_figures(
+    now: Mapping[str, Sequence[float]],
+    before: Mapping[str, Sequence[float]],
+    *,
+    more_is_better: Collection[str],
+    level: float = LEVEL,
+    least: float = 1.0,
+    single: float | None = None,
+) -> dict[str, Comparison]:
+    """Compares each figure that both have.
+
+    Args:
+        now: figure -> its values in the runs.
+        before: the same of the baseline.
+        more_is_better: names of speeds; of others less is better.
+        level: of the whole comparison, in (0, 1).
+        least: factor that repeated values have to change by as well, where they come from one run: parts of a run know
+            nothing of who else used the machine.
+        single: factor beyond which a figure counts as changed that has one value on a side, of which nothing says how
+            it varies; up to it, as the same. None: such a figure is judged as all others.
+    """
+    names = [name for name in now if name in before]
+    found = {
+        name: compare_figure(now[name], before[name], more_is_better=name in more_is_better, alpha=level / len(names))
+        for name in names
+    }
+    for name, seen in found.items():
+        size = abs(math.log(seen.factor)) if 0 < seen.factor < math.inf else math.inf
+        repeated = min(len(now[name]), len(before[name])) > 1
+        if single is not None and not repeated and size > math.log(single):
+            found[name] = replace(seen, word="better" if (seen.factor > 1) == (name in more_is_better) else "worse")
+        elif size <= math.log(least) if repeated else single is not None:
+            found[name] = replace(seen, word="same")
+    return found
 
 
 def compare_figure(

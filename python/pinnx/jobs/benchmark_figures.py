@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,16 @@ from rich.table import Column, Table
 
 from pinnx.errors import PinnxError, damage_named
 from pinnx.evals.gates import GATES
-from pinnx.evals.regression import compare_figure
+from pinnx.evals.regression import compare_figures
 from pinnx.runs.files import read_text
 
-__all__ = ["LIMIT_EPOCHS", "benchmark_table", "compare_figures", "figures_of", "judge_report", "read_baseline"]
+__all__ = ["LIMIT_EPOCHS", "benchmark_table", "figures_of", "judge_report", "read_baseline"]
 
 LIMIT_EPOCHS = 5000
 # Of a training, each with a speed of its own.
 PARTS = 5
 # See `compare_figures`. A speed below 0.8 of the baseline is a warning of the gates, twice its memory a red line.
-MARGIN, TWICE, LEVEL = 0.25, 2.0, 0.05
+LEAST, SINGLE = 1.25, 2.0
 # Checks that are figures too, beside an earlier report. Their limits are those of a training that has converged.
 PHYSICS = ("pde_residual_l2", "conservation", "boundary_error_max", "sensor_misfit")
 
@@ -65,26 +64,15 @@ def _figure(values: Sequence[float], unit: str, limit: float | None = None, *, b
     return found | ({} if limit is None else {"limit": limit, "within": value <= limit})
 
 
-def compare_figures(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The verdict on each figure that both have: name -> ``{"before", "factor", "verdict"}``.
-
-    Of repeated values a change counts where Student's test sees it (`pinnx.evals.regression`) and it is more than
-    MARGIN: parts of one run know nothing of who else used the machine. Of single values nothing says how they vary,
-    and a change counts beyond TWICE.
-    """
-    found = {}
-    for name in (name for name in now if name in before):
-        values, earlier = now[name]["values"], before[name]["values"]
-        more = now[name]["better"] == "higher"
-        repeated = min(len(values), len(earlier)) > 1
-        seen = compare_figure(values, earlier, more_is_better=more, alpha=LEVEL / len(now))
-        word, size = seen.word, abs(math.log(seen.factor)) if 0 < seen.factor < math.inf else math.inf
-        if not repeated and size > math.log(TWICE):
-            word = "better" if (seen.factor > 1) == more else "worse"
-        elif not repeated or size <= math.log1p(MARGIN):
-            word = "same"
-        found[name] = {"before": before[name]["value"], "factor": seen.factor, "verdict": word}
-    return found
+def _beside(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The verdict on each figure that both have: name -> ``{"before", "factor", "verdict"}``."""
+    values = ({name: item["values"] for name, item in figures.items()} for figures in (now, before))
+    more = [name for name, item in now.items() if item["better"] == "higher"]
+    found = compare_figures(*values, more_is_better=more, least=LEAST, single=SINGLE)
+    return {
+        name: {"before": before[name]["value"], "factor": item.factor, "verdict": item.word}
+        for name, item in found.items()
+    }
 
 
 def judge_report(found: dict[str, Any], earlier: Mapping[str, Any]) -> None:
@@ -98,7 +86,7 @@ def judge_report(found: dict[str, Any], earlier: Mapping[str, Any]) -> None:
     limited = [item for scale in scales.values() for item in scale["figures"].values() if "within" in item]
     found["within"] = all(item["within"] for item in limited)
     for name, before in earlier.items():
-        scales[name]["baseline"] = compare_figures(scales[name]["figures"], before["figures"])
+        scales[name]["baseline"] = _beside(scales[name]["figures"], before["figures"])
     found["worse"] = [
         f"{name} {figure}"
         for name in earlier

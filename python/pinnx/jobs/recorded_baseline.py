@@ -18,7 +18,7 @@ from pinnx.config import Config, load_config
 from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES
-from pinnx.evals.regression import Comparison, compare_figure
+from pinnx.evals.regression import LEVEL, Comparison, compare_figures
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 
@@ -121,24 +121,10 @@ def read_runs(folders: Sequence[str | Path]) -> Baseline:
     )
 
 
-def compare_runs(runs: Baseline, baseline: Baseline, *, level: float = 0.05) -> dict[str, Comparison]:
-    """Each figure that both have, by name.
-
-    Args:
-        runs: what is compared.
-        baseline: what it is compared with.
-        level: probability that runs without a change are called better or worse anywhere.
-    """
-    pairs = [
-        (name, getattr(runs, part)[name], values)
-        for part in ("physics", "performance")
-        for name, values in getattr(baseline, part).items()
-        if name in getattr(runs, part)
-    ]
-    return {
-        name: compare_figure(ours, theirs, more_is_better=name in MORE_IS_BETTER, alpha=level / len(pairs))
-        for name, ours, theirs in pairs
-    }
+def compare_runs(runs: Baseline, baseline: Baseline, *, level: float = LEVEL) -> dict[str, Comparison]:
+    """Each figure of runs that their baseline has too, by name; ``level`` as for ``compare_figures``."""
+    now, before = ({**item.physics, **item.performance} for item in (runs, baseline))
+    return compare_figures(now, before, more_is_better=MORE_IS_BETTER, level=level)
 
 
 def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Sequence[str]) -> list[Change]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from pinnx.evals.regression import compare_figure
+from pinnx.evals.regression import compare_figure, compare_figures
 
 
 def word(values: list[float], baseline: list[float], *, more: bool = False, alpha: float = 0.05) -> str:
@@ -58,3 +58,35 @@ def test_runs_without_a_change_are_called_different_as_often_as_said() -> None:
 )
 def test_what_is_at_the_edge(values: list[float], baseline: list[float], expected: str) -> None:
     assert word(values, baseline) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "before", "better", "word"),
+    [
+        ([1.0], [1.9], "lower", "same"),  # of single values nothing says how they vary
+        ([1.0], [2.1], "lower", "better"),
+        ([1.0], [2.1], "higher", "worse"),
+        ([1.0, 1.02, 0.98, 1.0, 1.0], [1.2, 1.22, 1.18, 1.2, 1.2], "higher", "same"),  # seen, but within the margin
+        ([1.0, 1.02, 0.98, 1.0, 1.0], [1.3, 1.32, 1.28, 1.3, 1.3], "higher", "worse"),
+        ([1.0, 2.0, 0.5, 1.0, 1.0], [1.3, 2.6, 0.65, 1.3, 1.3], "higher", "same"),  # noise
+        ([1.0, 0.0], [1.0, 1.0], "lower", "not known"),  # it varies without a limit
+    ],
+)
+def test_a_change_counts_beyond_noise_and_margin(
+    values: list[float], before: list[float], better: str, word: str
+) -> None:
+    """As a benchmark compares parts of one run; whole runs are compared by the test alone."""
+    more = ["it"] if better == "higher" else []
+    found = compare_figures({"it": values}, {"it": before}, more_is_better=more, least=1.25, single=2.0)
+    assert found["it"].word == word
+
+
+def test_the_level_is_that_of_all_figures_together() -> None:
+    """One that is seen alone is not among twenty; a figure of one side alone is none."""
+    now, before = {"it": [1.2, 1.3, 1.15], "new": [1.0]}, {"it": BASE, "old": [1.0]}
+    p = float(ttest_ind(*(np.log(side["it"]) for side in (now, before))).pvalue)
+    (alone,) = compare_figures(now, before, more_is_better=[], level=10 * p).values()
+    many = compare_figures(
+        *({**side, **{str(i): BASE for i in range(20)}} for side in (now, before)), more_is_better=[], level=10 * p
+    )
+    assert (alone.word, many["it"].word, len(many)) == ("worse", "same", 21)

@@ -123,6 +123,7 @@ def metrics_of(
         "descriptions": {item.name: GATES[item.name].description for item in result.checks},
         "beside_norms": None,
         "forces": [],
+        "walls": [],
         "error_estimates": {},
         "free_sides": [],
         "versions": versions(run.model.frequencies.device),

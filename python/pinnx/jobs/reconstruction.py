@@ -40,6 +40,7 @@ from pinnx.jobs.run_on_ranks import begun_before, ended_before, follow, require_
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
+from pinnx.jobs.wall_shear import walls_and_shear
 from pinnx.jobs.watched_physics import WatchedPhysics
 from pinnx.jobs.yellow_lines import usual_performance, yellow_lines
 from pinnx.models import FieldModel
@@ -315,7 +316,8 @@ def _prepare(
 
 def _recorder(run: _Run | BreakageRun, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
     checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    return RunRecorder(run.folder, checkpoints, run.watch, run.numbers, run.physics.row, run.config.train.steps)
+    looks = (run.numbers, run.physics.row)
+    return RunRecorder(run.folder, checkpoints, run.watch, *looks, run.config, run.trainer.note)
 
 
 def _train_and_finish(run: _Run | BreakageRun, recorder: RunRecorder) -> dict[str, Any]:
@@ -387,6 +389,7 @@ def _finish(run: _Run) -> dict[str, Any]:
     metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
     metrics["beside_norms"] = beside_norms(case, evaluation.fields)
     metrics["forces"] = body_forces(case, flow.problem.model, nu)
+    metrics["walls"] = walls_and_shear(case, flow.problem.model, nu, run.config.train.corner_radius or 0.0)
     metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
     metrics["free_sides"] = free_sides(case)
     metrics["noise"] = noise_facts(run.config, run.trainer)

@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pinnx.config import Config
+from pinnx.jobs.yellow_lines import Stagnation
 from pinnx.runs.convergence import Convergence
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
@@ -63,7 +65,8 @@ class RunRecorder(Hook):
         watch: of the job; its time is in the checkpoints.
         found: numbers that the training finds, by name, as they are now.
         physics: numbers of the checks, by name, as they are now.
-        steps: of the whole training, over which the physics is looked at CHECKS times.
+        config: of the run; over its steps the physics is looked at CHECKS times.
+        note: takes a sentence where the losses have stopped falling.
 
     Attributes:
         saved_step: of the last checkpoint that was written; None before.
@@ -77,11 +80,13 @@ class RunRecorder(Hook):
         watch: Stopwatch,
         found: Found,
         physics: Found,
-        steps: int,
+        config: Config,
+        note: Callable[[str], None],
     ) -> None:
         self._folder, self._checkpoints, self._watch, self._found = folder, checkpoints, watch, found
-        self._physics, self._steps = physics, steps
-        self._convergence: Convergence | None = None  # of the rows that are there, once one is added
+        self._physics, self._config, self._steps, self._note = physics, config, config.train.steps, note
+        self._convergence: Convergence | None = None  # of the rows that are there, once one is added, as is
+        self._stagnation = Stagnation(config)
         self._logged = 0  # the last step that was
         self._loss: float | None = None
         self._rows: list[dict[str, float]] = []  # not written yet
@@ -108,9 +113,11 @@ class RunRecorder(Hook):
         """How fast the losses fall, and the physics where another of CHECKS parts of the steps has ended."""
         if self._convergence is None:
             earlier = [*read_rows(self._folder.history, interrupted=True), *self._rows]
-            self._convergence = Convergence(earlier)
+            self._convergence, self._stagnation = Convergence(earlier), Stagnation(self._config, earlier)
             self._logged = int(earlier[-1]["step"]) if earlier else 0
         self._convergence.add(row)
+        if said := self._stagnation.add(row):
+            self._note(said)
         part, before = (step * CHECKS // self._steps for step in (int(row["step"]), self._logged))
         self._logged = int(row["step"])
         rate = self._convergence.rate

@@ -1,18 +1,25 @@
-"""Performance that is a warning: slower or converging less than the baseline of this machine, or a GPU that waits."""
+"""Performance that is a warning: slower or converging less than the baseline of this machine, a GPU that waits, losses
+that no longer fall.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
 from pinnx.config import Config
 from pinnx.jobs.recorded_baseline import Baseline
+from pinnx.runs.convergence import mean_logarithm
+from pinnx.train.trend import FALL, Trend
 
-__all__ = ["usual_performance", "yellow_lines"]
+__all__ = ["Stagnation", "usual_performance", "yellow_lines"]
 
 LEAST = 0.8  # of the baseline
 LEAST_USE = 50.0  # per cent of the time
+# Of the steps, without a fall of the losses. With a tenth one training in five has such a stretch, with a fifth 2 of
+# 159, one of them with a step size that was too large.
+STALLED, FEWEST_ROWS = 0.2, 10
 WORDS = {"steps_per_s": "steps/s", "convergence_rate": "rate of convergence"}
 
 
@@ -48,3 +55,33 @@ def yellow_lines(metrics: Mapping[str, Any], usual: Mapping[str, float]) -> list
     if use is not None and use < LEAST_USE:
         found.append(f"the GPU computed {use:.0f} % of the time, below {LEAST_USE:.0f} %")
     return found
+
+
+class Stagnation:
+    """Says once when the losses of a training have stopped falling: the mean of the logarithms of its columns.
+
+    Args:
+        config: how many steps there are, and how often they are logged; under a curriculum losses do not compare.
+        earlier: rows of the history, of which nothing is said.
+    """
+
+    def __init__(self, config: Config, earlier: Iterable[Mapping[str, float]] = ()) -> None:
+        train = config.train
+        patience = max(round(STALLED * train.steps), FEWEST_ROWS * train.log_every)
+        self._trend, self._said = Trend(None if train.curriculum else patience), False
+        for row in earlier:
+            self.add(row)
+
+    def add(self, row: Mapping[str, float]) -> str | None:
+        """Takes the next row of the history in. A sentence where they have stopped, the first time."""
+        if self._said or (logarithm := mean_logarithm(row)) is None:
+            return None
+        self._trend.add(int(row["step"]), 10.0**logarithm)
+        if not self._trend.stalled:
+            return None
+        self._said = True
+        few = f"less than {100 * FALL:.0f} % in the last {self._trend.patience} steps"
+        return (
+            f"step {row['step']:.0f}: the losses fell by {few}; "
+            "another train.lr or a wider network may help, more steps alone may not"
+        )

@@ -1,4 +1,6 @@
-"""Sentences beside the errors of a run: the worst place, the waves that are there, forces, estimates of the error."""
+"""Sentences beside the errors of a run: the worst place, the waves that are there, forces, shear at walls,
+estimates of the error.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,8 @@ def beside_errors(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"The body at ({placed(body['center'])}) has a drag coefficient of {number(body['drag'])}{box} and a lift "
             f"coefficient of {number(body['lift'])}.{_wall(body)}"
         )
+    for wall in metrics.get("walls") or ():
+        yield _sheared(wall)
     estimates = metrics.get("error_estimates") or {}
     if estimates:
         listed = ", ".join(f"{percent(value)} ({name})" for name, value in estimates.items() if value is not None)
@@ -53,6 +57,18 @@ def _wall(body: Mapping[str, Any]) -> str:
     if body.get("recirculation_length") is not None:
         said += f" Behind it the flow runs backwards over {number(body['recirculation_length'])} of its size."
     return said
+
+
+def _sheared(wall: Mapping[str, Any]) -> str:
+    """The shear at a side of the domain, beside that of the reference."""
+    said = (
+        f"The shear at the wall {wall['side']} is {number(wall['mean'])} U^2 in the mean, and at most "
+        f"{number(wall['largest'])} U^2, at ({placed(wall['worst_at'])})"
+    )
+    if wall.get("relative_l2") is None:
+        return f"{said}."
+    mean, largest = number(wall["reference_mean"]), number(wall["reference_largest"])
+    return f"{said}. The reference has {mean} and {largest}: a relative error of {percent(wall['relative_l2'])}."
 
 
 def placed(place: list[float]) -> str:

@@ -82,6 +82,16 @@ class _Force(_Loose):
     separation_angles: list[float] | None = None
 
 
+class _Wall(_Loose):
+    side: StrictStr
+    mean: float
+    largest: float
+    worst_at: list[float]
+    relative_l2: Number = None
+    reference_mean: Number = None
+    reference_largest: Number = None
+
+
 class RunMetrics(_Loose):
     """metrics.json."""
 
@@ -98,6 +108,7 @@ class RunMetrics(_Loose):
     free_sides: list[StrictStr] | None = None
     beside_norms: _BesideNorms | None = None
     forces: list[_Force] | None = None
+    walls: list[_Wall] | None = None
     ensemble: _Ensemble | None = None
     versions: dict[str, Any] | None = None
     notes: list[StrictStr] | None = None

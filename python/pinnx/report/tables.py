@@ -56,6 +56,12 @@ _ELSEWHERE = {
         "measured",
         "terms",
         "notes",
+        "noise",
+        "beside_norms",
+        "forces",
+        "walls",
+        "error_estimates",
+        "free_sides",
     ),
 }
 

@@ -10,10 +10,17 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-__all__ = ["Convergence"]
+__all__ = ["Convergence", "mean_logarithm"]
 
 # Logged steps in each half: points that are new in each step move the loss of one by tens of per cent.
 WINDOW, FEWEST = 10, 2
+
+
+def mean_logarithm(row: Mapping[str, float]) -> float | None:
+    """Of the columns of the loss in a row of the history, to the base 10; None where none of them is > 0."""
+    losses = [value for name, value in row.items() if name.startswith("loss/") and name != "loss/total"]
+    logarithms = [math.log10(value) for value in losses if 0 < value < math.inf]
+    return math.fsum(logarithms) / len(logarithms) if logarithms else None
 
 
 class Convergence:
@@ -31,10 +38,8 @@ class Convergence:
 
     def add(self, row: Mapping[str, float]) -> None:
         """The next row of the history; one without a loss > 0 does not count."""
-        losses = [value for name, value in row.items() if name.startswith("loss/") and name != "loss/total"]
-        logarithms = [math.log10(value) for value in losses if 0 < value < math.inf]
-        if logarithms:
-            self._last.append((row["step"], math.fsum(logarithms) / len(logarithms)))
+        if (logarithm := mean_logarithm(row)) is not None:
+            self._last.append((row["step"], logarithm))
 
     @property
     def rate(self) -> float | None:

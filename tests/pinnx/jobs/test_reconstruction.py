@@ -43,6 +43,7 @@ BESIDE |= {
     "noise",
     "beside_norms",
     "forces",
+    "walls",
     "equations",
     "measured",
     "descriptions",

@@ -1,13 +1,14 @@
 """From the conditions of a case to a flow in a box that `pinnx.solvers` can solve, or a sentence on why it cannot.
 
-It solves steady flows in the plane, without bodies, with a prescribed velocity along all four sides, or along three and
-a constant pressure on the right.
+It solves steady flows in the plane, with a prescribed velocity along all four sides, or along three and a constant
+pressure on the right, around bodies at rest whose sides are along the axes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,20 @@ from numpy.typing import NDArray
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.case import Case
+from pinnx.jobs.case_bodies import in_bodies
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import SIDES, Bounds, Side
+from pinnx.physics.outlines import Body, Outline
 from pinnx.physics.scales import Scales
 from pinnx.solvers import WALLS, BoxProblem, Fit, NotApplicableError, Profile, Study, Walls, fit_box, solve_box
 
 __all__ = ["box_of", "box_problem", "is_open", "solve_case", "with_found_sides"]
 
 Array = NDArray[np.float64]
+
+PROBES = 201  # along a side, on which a velocity is missing or not
+ALONG_AXIS = 1e-9  # of the size of a body
+Block = tuple[tuple[float, float], tuple[float, float]]
 
 
 def box_of(
@@ -32,6 +39,7 @@ def box_of(
     *,
     nu: float,
     scales: Scales,
+    bodies: Sequence[Body] = (),
     has_holes: bool = False,
     otherwise: Callable[[Array], Array] | None = None,
 ) -> BoxProblem:
@@ -43,26 +51,29 @@ def box_of(
         bounds: axis name -> (low, high) of the domain.
         nu: kinematic viscosity.
         scales: of the case.
-        has_holes: whether the data has places without flow.
+        bodies: in the domain.
+        has_holes: whether the data has places without flow that no body explains.
         otherwise: velocity at places [n, 2], for sides that have none; None: there must be one along all four.
 
     Raises:
         NotApplicableError: a flow in time or space, a body, or sides without a velocity.
     """
-    _require_plane_box(config, conditions, bounds, has_holes)
-    by_side = {side: [c for c in conditions if str(c.where) == side] for side in WALLS}
+    _require_plane_box(config, conditions, bounds, bodies, has_holes)
+    blocks = [block for body in bodies for block in _blocks(body, conditions, bounds)]
+    by_side = {side: [c for c in conditions if _is_on(c, side)] for side in WALLS}
     if is_open(conditions):
         del by_side["right"]
-    for side, given in by_side.items():
-        missing = [name for i, name in enumerate("uv") if not any(c.mask[i] for c in given)]
-        if missing and otherwise is None:
+    profiles = {side: _profile(side, given, bounds, bodies, otherwise) for side, given in by_side.items()}
+    for side, profile in profiles.items():
+        missing = np.isnan(profile(np.linspace(*bounds[_along(side)], PROBES)[1:-1])).any(axis=0)
+        if missing.any():
+            names = " and no ".join(name for name, gone in zip("uv", missing, strict=True) if gone)
             raise NotApplicableError(
                 "it needs the velocity along all four sides, or a constant pressure on the right, and there is no "
-                f"{' and no '.join(missing)} on the {side}"
+                f"{names} on the {side}"
             )
-    order = list(dict.fromkeys(str(condition.where) for condition in conditions))
-    order += [side for side in WALLS if side not in order]
-    profiles = {side: _profile(side, given, bounds, otherwise) for side, given in by_side.items()}
+    order = list(dict.fromkeys(c.where.name for c in conditions if isinstance(c.where, Side)))
+    order = [side for side in order if side in WALLS] + [side for side in WALLS if side not in order]
     unknown = config.solver.unknown
     known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
     walls = [Walls(known, order)]
@@ -75,11 +86,11 @@ def box_of(
         still = dict.fromkeys(profiles, _at_rest)
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
     force = config.problem.forcing or (0.0, 0.0)
-    return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None)
+    return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None, blocks=blocks)
 
 
 def _require_plane_box(
-    config: Config, conditions: Sequence[BoundaryCondition], bounds: Bounds, has_holes: bool
+    config: Config, conditions: Sequence[BoundaryCondition], bounds: Bounds, bodies: Sequence[Body], has_holes: bool
 ) -> None:
     if "t" in bounds:
         raise NotApplicableError("it solves steady flows, and this one changes in time")
@@ -91,9 +102,37 @@ def _require_plane_box(
         raise NotApplicableError(
             f"it needs the velocity along all four sides, and {config.domain.periodic[0]} is periodic"
         )
-    bodies = [str(c.where) for c in conditions if not isinstance(c.where, Side)] + ["a hole in the data"] * has_holes
-    if bodies:
-        raise NotApplicableError(f"it solves flows in a box without bodies, and here is something inside: {bodies[0]}")
+    known = {str(body) for body in bodies}
+    inside = [str(c.where) for c in conditions if not isinstance(c.where, Side) and str(c.where) not in known]
+    if inside := [*inside, *(["a hole in the data"] if has_holes else [])]:
+        raise NotApplicableError(f"it solves flows around bodies that the domain has, and here is another: {inside[0]}")
+
+
+def _blocks(body: Body, conditions: Sequence[BoundaryCondition], bounds: Bounds) -> list[Block]:
+    """The rectangles of which a body at rest consists, as far as they are in the domain.
+
+    Raises:
+        NotApplicableError: a body without the velocity zero on it, or with sides that are not along the axes.
+    """
+    plane = {axis: bounds[axis] for axis in ("x", "y")}
+    still = [c.targets(c.validation_points(PROBES)) for c in conditions if str(c.where) == str(body)]
+    if not any(mask[:2].all() and not values[:, :2].any() for values, mask in still):
+        raise NotApplicableError(f"it takes bodies at rest with the velocity zero on them, and the {body} is not one")
+    lines = body.lines if isinstance(body, Outline) else ()
+    steps = [np.abs(np.diff(line, axis=0, append=line[:1])).min(axis=1) for line in lines]
+    if not steps or np.concatenate(steps).max() > ALONG_AXIS * body.size:
+        raise NotApplicableError(f"it takes bodies whose sides are along the axes, and those of the {body} are not")
+    corners = np.concatenate(lines)
+    cuts = [np.unique(np.clip(part, *plane[axis])).tolist() for part, axis in zip(corners.T, plane, strict=True)]
+    cells = list(product(*map(pairwise, cuts)))
+    solid = body.contains(np.array(cells).mean(axis=2), plane)
+    return [cell for cell, is_in in zip(cells, solid, strict=True) if is_in]
+
+
+def _is_on(condition: BoundaryCondition, side: str) -> bool:
+    """Whether a condition holds on a side of the box, or on a part of it."""
+    where = condition.where
+    return isinstance(where, Side) and where.name == side and where.at_position is None
 
 
 def is_open(conditions: Sequence[BoundaryCondition]) -> bool:
@@ -105,8 +144,9 @@ def is_open(conditions: Sequence[BoundaryCondition]) -> bool:
 
 def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Array], Array] | None = None) -> BoxProblem:
     """The flow in a box of a case, as ``box_of``."""
-    holes = bool(case.bodies) or (case.reference is not None and case.reference.holes is not None)
-    return box_of(config, case.conditions, case.bounds, nu=nu, scales=case.scales, has_holes=holes, otherwise=otherwise)
+    holes = not case.bodies and case.reference is not None and case.reference.holes is not None
+    given = {"scales": case.scales, "bodies": case.bodies, "has_holes": holes, "otherwise": otherwise}
+    return box_of(config, case.conditions, case.bounds, nu=nu, **given)
 
 
 def with_found_sides(config: Config, case: Case) -> Case:
@@ -162,17 +202,29 @@ def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study
 
 
 def _profile(
-    side: str, given: Sequence[BoundaryCondition], bounds: Bounds, otherwise: Callable[[Array], Array] | None
+    side: str,
+    given: Sequence[BoundaryCondition],
+    bounds: Bounds,
+    bodies: Sequence[Body],
+    otherwise: Callable[[Array], Array] | None,
 ) -> Profile:
-    """The velocity along a side, each component from the first condition that prescribes it."""
+    """The velocity along a side: each component from the first condition that has it there, NaN where none has.
+
+    Zero on bodies; of places without a condition that of ``otherwise``.
+    """
     axis, end = SIDES[side]
-    firsts = [next((c for c in given if c.mask[component]), None) for component in (0, 1)]
 
     def velocity(along: Array) -> Array:
         across = np.full(len(along), bounds[axis][end])
         places = np.column_stack([across, along] if axis == "x" else [along, across])
-        values = [otherwise(places) if condition is None else condition.targets(places)[0] for condition in firsts]
-        return np.column_stack([column[:, i] for i, column in enumerate(values)])
+        found = np.full((len(along), 2), np.nan)
+        found[in_bodies(places, bodies, bounds)] = 0.0
+        for condition in given:
+            assert isinstance(condition.where, Side)
+            values, mask = condition.targets(places)
+            open_ones = np.isnan(found) & mask[:2] & condition.where.has(along, bounds)[:, None]
+            found = np.where(open_ones, values[:, :2], found)
+        return found if otherwise is None else np.where(np.isnan(found), otherwise(places)[:, :2], found)
 
     return velocity
 

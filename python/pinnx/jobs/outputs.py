@@ -23,6 +23,7 @@ import pinn_ext
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.case import Case
+from pinnx.jobs.case_bodies import in_bodies
 from pinnx.jobs.ensemble import Ensemble
 from pinnx.jobs.flow_description import field_roles
 from pinnx.jobs.output_points import OutputPoints
@@ -153,6 +154,7 @@ def _write_opinion(file: h5py.File, case: Case, opinion: SecondOpinion) -> None:
     if opinion.fields is not None:
         shape = case.output.grid_shape or (len(case.output.points),)
         for name, column in zip("uvp", opinion.fields.T, strict=True):
+            column = np.where(in_bodies(case.output.points, case.bodies, case.bounds), np.nan, column)
             file[f"solver/{name}"] = column.reshape(shape).astype(np.float32)
     if opinion.polished is not None:
         polished = opinion.polished

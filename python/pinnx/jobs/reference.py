@@ -1,12 +1,14 @@
 """A reference by a classical solver: the flow of a configuration on a grid of points, with its own error.
 
-The file is .npz: x [n_x], y [n_y], u, v, p [n_x, n_y], index [i, j] = (x_i, y_j), nu, reference_error (relative, of the
+The file is .npz: x [n_x], y [n_y], u, v, p [n_x, n_y], index [i, j] = (x_i, y_j), NaN in
+bodies, nu, reference_error (relative, of the
 extrapolated velocity), gci (of the finest grid, before), order (observed), cells [2] of the finest grid.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,11 @@ from pinnx.config import Config
 from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs.box_case import box_of
+from pinnx.jobs.case_bodies import case_holes, in_bodies, prescribed_bodies
 from pinnx.jobs.case_scales import case_scales
 from pinnx.jobs.output_points import output_grid
 from pinnx.physics.boundary import boundary_conditions
+from pinnx.physics.outlines import Body
 from pinnx.runs.files import atomic_write
 from pinnx.solvers import NotApplicableError, Study, default_cells, solve_box
 
@@ -54,14 +58,16 @@ def make_reference(config: Config, out: str | Path, *, console: Console | None =
     for axis in "xy":
         if axis not in bounds:
             raise PinnxError(f"domain.{axis}: expected [lo, hi], the extent of the flow in {axis}, got none")
-    conditions = boundary_conditions([entry.model_dump() for entry in config.boundaries], bounds)
+    holes = case_holes(config, bounds, np.empty((0, 2)))
+    conditions = boundary_conditions([entry.model_dump() for entry in config.boundaries], bounds, holes=holes)
+    bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
     scales = case_scales(config, bounds, [], conditions)
     try:
-        problem = box_of(config, conditions, bounds, nu=config.problem.nu, scales=scales)
+        problem = box_of(config, conditions, bounds, nu=config.problem.nu, scales=scales, bodies=bodies)
         study = solve_box(problem, config.solver.cells or round(FINER * default_cells(scales.viscosity / problem.nu)))
     except NotApplicableError as error:
         raise PinnxError(f"reference: the solver does not apply: {error}") from None
-    _write(out, config, study, bounds)
+    _write(out, config, study, bounds, bodies)
     if console is not None:
         x, y = study.grids[-1].x.size - 1, study.grids[-1].y.size - 1
         console.print(
@@ -72,10 +78,13 @@ def make_reference(config: Config, out: str | Path, *, console: Console | None =
     return study
 
 
-def _write(out: Path, config: Config, study: Study, bounds: dict[str, tuple[float, float]]) -> None:
+def _write(
+    out: Path, config: Config, study: Study, bounds: dict[str, tuple[float, float]], bodies: Sequence[Body]
+) -> None:
     output = output_grid(bounds, None, config.evals.grid)
     assert output.grid_shape is not None
-    fields = study.at(output.points).T.reshape(3, *output.grid_shape)
+    outside = np.where(in_bodies(output.points, bodies, bounds), np.nan, 1.0)
+    fields = (outside * study.at(output.points).T).reshape(3, *output.grid_shape)
     points = output.points.reshape(*output.grid_shape, 2)
     finest = study.grids[-1]
     try:

@@ -102,7 +102,7 @@ def _solver(
                     continue
                 raise
             answer, missed = study.at(case.output.points), misfit(study.at(case.coordinates))
-            apart = _relative(fields[:, :2], answer[:, :2])
+            apart = _relative(fields[case.in_flow, :2], answer[case.in_flow, :2])
             if study.error < SHOWN * apart and (missed or 0.0) < config.evals.limits.sensor_misfit:
                 break
     except NotApplicableError as error:
@@ -194,7 +194,7 @@ def _polished(
     except PinnxError as error:
         return None, f"Polished: no answer: {error}.", None
     seconds = time.perf_counter() - began
-    apart = _relative(network, fields.at(case.output.points)[:, :2])
+    apart = _relative(network[case.in_flow], fields.at(case.output.points)[case.in_flow, :2])
     facts: dict[str, Any] = {"network_apart": apart, "steps": steps, "seconds": seconds}
     facts |= {"mass": fields.mass, "momentum": fields.momentum}
     note = (

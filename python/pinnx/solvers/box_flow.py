@@ -10,8 +10,12 @@ along the edges of that cell. Where it vanishes, one B at the middles of the gri
 momentum equations (box_fields.py). Mass is conserved by construction. omega at a wall is from psi one cell inside, at a
 corner of a block from the mean of two.
 
-Layout: nodes [n_x, n_y] in C order; unknowns psi, then omega, at the m inner ones, to which those of an open side
-belong. All is dimensionless. Coefficients a [1 + K], a_0 = 1, multiply what walls 0 ... K prescribe.
+Around a block that touches no side B has one value if the balances of its nodes add up to zero: the equation of the
+constant that psi is on it.
+
+Layout: nodes [n_x, n_y] in C order; unknowns psi, then omega, at m places: the inner nodes, to which those of an open
+side belong, and after them the blocks that touch no side (their omega is in no balance). All is dimensionless.
+Coefficients a [1 + K], a_0 = 1, multiply what walls 0 ... K prescribe.
 Source of the wall formula (Thom's) and its order: E and Liu, J. Comput. Phys. 124 (1996) 368-382.
 """
 
@@ -29,7 +33,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from pinnx.errors import PinnxError
 from pinnx.solvers.box_grid import differences, dissection_order, first_derivative, means, middles
-from pinnx.solvers.walls import Walls
+from pinnx.solvers.walls import Walls, bodies_of
 
 __all__ = ["BoxFlow", "NoSteadyFlowError", "Solved"]
 
@@ -72,34 +76,41 @@ class BoxFlow:
         walls: what the sides prescribe, and what each further coefficient adds to it; the right side is open where the
             first has none.
         close: see ``Walls.stream_function``.
-        solid: [n_x, n_y] bool, nodes in blocks and on their faces; each block touches a side.
+        solid: [n_x, n_y] bool, nodes in blocks at rest and on their faces.
     """
 
     def __init__(
         self, x: Array, y: Array, walls: Sequence[Walls], *, close: bool = False, solid: NDArray[np.bool_] | None = None
     ) -> None:
         self.x, self.y, self.shape, is_open = x, y, (len(x), len(y)), "right" not in walls[0].profiles
-        self.degree = 3 if solid is None else 1  # of splines: fields are bent at a block
+        self.degree, self._solid = 3 if solid is None else 1, solid  # of splines: fields are bent at a block
         nodes = np.arange(len(x) * len(y)).reshape(self.shape)
         box = np.zeros(self.shape, dtype=bool)
         box[1 : len(x) - 1 + is_open, 1:-1] = True
         self.inner = box if solid is None else box & ~solid
         rows, number = np.flatnonzero(self.inner), np.full(self.shape, -1)
         number[self.inner] = np.arange(len(rows))
+        afloat = [] if solid is None else bodies_of(solid, afloat=True)
+        self._afloat = sp.csr_array(np.array([block.ravel() for block in afloat]).reshape(-1, nodes.size) * 1.0)
+        m = len(rows) + len(afloat)
         order = np.concatenate(dissection_order(number))
-        order = order[order >= 0]
-        self._order = np.column_stack([order, order + len(rows)]).ravel()  # omega of a node beside its psi
+        order = np.append(order[order >= 0], np.arange(len(rows), m))
+        self._order = np.column_stack([order, order + m]).ravel()  # omega of a node beside its psi
         self._wall_psi = np.column_stack([w.stream_function(x, y, close=close, solid=solid).ravel() for w in walls])
         self._wall_psi[rows] = 0.0
         self._wall_velocity = np.stack([w.velocity(x, y).reshape(-1, 2) for w in walls], axis=-1)
         if solid is not None:
             self._wall_velocity[solid.ravel()] = 0.0
-        self._inside = sp.csr_array(sp.identity(nodes.size, format="csr")[:, rows])
+        inside = sp.identity(nodes.size, format="csr")[:, rows]
+        self._inside = (
+            sp.hstack([inside, self._afloat.T], format="csr"),
+            sp.hstack([inside, 0 * self._afloat.T]).tocsr(),
+        )
         self._from_psi, self._from_walls = self._wall_vorticity(nodes)
-        self._make_balances(self.inner[box], is_open)
+        self._make_balances(box, is_open)
 
-    def _make_balances(self, kept: NDArray[np.bool_], is_open: bool) -> None:
-        """Matrices from nodes to edges across x and across y, and back to the balances of the kept nodes of the box.
+    def _make_balances(self, box: NDArray[np.bool_], is_open: bool) -> None:
+        """Matrices from nodes to edges across x and across y, and back to balances of inner nodes and of blocks.
 
         To edges: the velocity through them, the vorticity, its slope. An open side is a face of half a cell. There
         v = 0 and p is constant, so that B_y = u u_y: instead of omega, -u_y is carried through it.
@@ -121,7 +132,10 @@ class BoxFlow:
         back_y = differences(middles(y))
         self._carried = -kron(sp.vstack([0 * means(len(x)), face]), back_y @ differences(y))
         backs = kron(differences(faces_x), at_y[:, 1:-1]), kron(at_x[:, 1 : len(x) - 1 + is_open], back_y)
-        self._back = tuple(sp.csr_array(back[kept]) for back in backs)
+        area = np.outer(np.diff(faces_x), np.diff(middles(y))).ravel()
+        blocks = self._afloat[:, box.ravel()] @ sp.diags_array(area / area.mean())
+        balanced = sp.vstack([sp.identity(len(area), format="csr")[self.inner[box]], blocks])
+        self._back = tuple(sp.csr_array(balanced @ back) for back in backs)
         self._laplacian = sum(back @ slope for back, slope in zip(self._back, self._slope, strict=True))
 
     def _wall_vorticity(self, nodes: NDArray[np.intp]) -> tuple[sp.csr_array, Array]:
@@ -137,13 +151,14 @@ class BoxFlow:
                 at = ~inner[here] & inner[there]  # of a corner of a block both neighbours count
                 wall, h = across[here][at], np.broadcast_to(sign * np.diff(line)[:, None], at.shape)[at][:, None]
                 from_nodes[wall, across[there][at]] = -2.0 / h[:, 0] ** 2
+                from_nodes[wall, wall] += 2.0 / h[:, 0] ** 2  # counts on blocks afloat; psi of others is below
                 from_walls[wall] += 2.0 / h**2 * (self._wall_psi[wall] + h * slip[wall])
                 count[wall] += 1
             for end in (0, -1):
                 if not inner[end].any():
                     from_walls[across[end][1:-1]] -= curvature @ self._wall_psi[across[end]]
         share = 1.0 / np.maximum(count, 1)
-        return sp.csr_array(from_nodes.tocsr().multiply(share) @ self._inside), from_walls * share
+        return sp.csr_array(from_nodes.tocsr().multiply(share) @ self._inside[0]), from_walls * share
 
     def newton(self, start: Solved | None, nu: float, a: Array, *, tol: float) -> Solved:
         """The flow, from a guess on this grid; None: from rest.
@@ -181,13 +196,20 @@ class BoxFlow:
 
     def guess(self, velocity: Array, nu: float, a: Array) -> Solved:
         """A guess from the velocity at all nodes, [n_x, n_y, 2]: psi by integrals along y, omega by differences."""
-        u, v = velocity[..., 0], velocity[..., 1]
+        u, v = np.moveaxis(velocity if self._solid is None else np.where(self._solid[..., None], 0.0, velocity), -1, 0)
         psi = (self._wall_psi @ a).reshape(self.shape)[:, :1] + cumulative_trapezoid(u, self.y, axis=1, initial=0)
         omega = np.gradient(v, self.x, axis=0) - np.gradient(u, self.y, axis=1)
-        return Solved(np.concatenate([psi[self.inner], omega[self.inner]]), nu, a)
+        return Solved(self.state(psi, omega), nu, a)
+
+    def state(self, psi: Array, omega: Array) -> Array:
+        """The unknowns, [2 m], from fields at all nodes, [n_x, n_y] each."""
+        found = []
+        for field in (psi, omega):
+            found += [field[self.inner], self._afloat @ field.ravel() / self._afloat.sum(axis=1)]
+        return np.concatenate(found)
 
     def sensitivities(self, flow: Solved) -> Array:
-        """Derivatives of psi at inner nodes with respect to a_1, ..., a_K and nu, [m, K + 1], by complex steps."""
+        """Derivatives of psi at the m places with respect to a_1, ..., a_K and nu, [m, K + 1], by complex steps."""
         factors = self._factored(flow.state, flow.nu, flow.a)
         tries = [(flow.nu, flow.a + COMPLEX_STEP * 1j * one) for one in np.eye(len(flow.a))[1:]]
         found = []
@@ -199,8 +221,8 @@ class BoxFlow:
         """psi and omega at all nodes, [n_x n_y] each; omega at the four corners is 0."""
         psi, omega = np.split(state, 2)
         return (
-            self._inside @ psi + self._wall_psi @ a,
-            self._inside @ omega + self._from_psi @ psi + self._from_walls @ a,
+            self._inside[0] @ psi + self._wall_psi @ a,
+            self._inside[1] @ omega + self._from_psi @ psi + self._from_walls @ a,
         )
 
     def velocity(self, psi: Array, a: Array) -> Array:
@@ -236,10 +258,10 @@ class BoxFlow:
             by_omega = back @ (velocity @ mean - nu * slope)
             by_psi = back @ (sp.diags_array(mean @ omega + more @ psi) @ through + velocity @ more)
             to_psi, to_omega = (
-                to_psi + by_psi @ self._inside + by_omega @ self._from_psi,
-                to_omega + by_omega @ self._inside,
+                to_psi + by_psi @ self._inside[0] + by_omega @ self._from_psi,
+                to_omega + by_omega @ self._inside[1],
             )
-        rows = [[self._laplacian @ self._inside, sp.identity(len(state) // 2)], [to_psi, to_omega]]
+        rows = [[self._laplacian @ self._inside[0], sp.identity(len(state) // 2)], [to_psi, to_omega]]
         ordered = sp.block_array(rows, format="csr")[self._order][:, self._order].tocsc()
         return splu(ordered, permc_spec="NATURAL", diag_pivot_thresh=DIAGONAL_PIVOTS, options={"SymmetricMode": True})
 

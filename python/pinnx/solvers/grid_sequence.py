@@ -53,7 +53,7 @@ class BoxProblem:
         scales: units in which it is solved.
         forcing: constant force; it changes the pressure alone.
         close: spread evenly over the sides whatever flows in and not out.
-        blocks: solid rectangles, ((x low, high), (y low, high)) each, that touch a side.
+        blocks: solid rectangles at rest, ((x low, high), (y low, high)) each.
     """
 
     bounds: Bounds
@@ -212,8 +212,8 @@ def _on_finer(coarse: BoxFlow, solved: Solved, fine: BoxFlow) -> Solved:
     guess = []
     for values, degree in zip(coarse.nodal(solved.state, solved.a), (3, 1), strict=True):
         spline = RectBivariateSpline(coarse.x, coarse.y, values.reshape(coarse.shape), kx=degree, ky=degree)
-        guess.append(spline(fine.x, fine.y)[fine.inner])
-    return Solved(np.concatenate(guess), solved.nu, solved.a)
+        guess.append(spline(fine.x, fine.y))
+    return Solved(fine.state(*guess), solved.nu, solved.a)
 
 
 def _convergence(grids: Sequence[GridFields]) -> tuple[float | None, float, float]:

@@ -16,7 +16,7 @@ from pinnx.errors import PinnxError
 from pinnx.physics.geometry import SIDES, Bounds
 from pinnx.physics.scales import Scales
 
-__all__ = ["WALLS", "NotApplicableError", "Profile", "Walls"]
+__all__ = ["WALLS", "NotApplicableError", "Profile", "Walls", "bodies_of"]
 
 Array = NDArray[np.float64]
 # Coordinates along a side [n] -> velocities there [n, 2].
@@ -55,11 +55,13 @@ class Walls:
         return Walls({side: profile(side) for side in self.profiles}, self.order)
 
     def stream_function(self, x: Array, y: Array, *, close: bool, solid: NDArray[np.bool_] | None = None) -> Array:
-        """psi at the nodes of the sides and of solid blocks, 0 inside, [n_x, n_y]; a net flux is spread over the sides.
+        """psi at the nodes of the sides and of blocks that touch them, 0 elsewhere, [n_x, n_y].
+
+        A net flux is spread over the sides.
 
         Raises:
-            NotApplicableError: more than rounding flows in and not out, and ``close`` is false; a block that touches no
-                side, or with a flow through a side that it covers.
+            NotApplicableError: more than rounding flows in and not out, and ``close`` is false; a block that touches a
+                side with a flow through what it covers.
         """
         left, bottom, top = (
             _integral(self.profiles["left"], y, 0),
@@ -78,13 +80,11 @@ class Walls:
         psi = np.zeros((len(x), len(y)))
         psi[:, 0], psi[0] = bottom - slope * along_x, left + slope * along_y
         psi[-1], psi[:, -1] = psi[-1, 0] + right - slope * along_y, psi[0, -1] + top + slope * along_x
-        blocks, num = label(np.zeros(psi.shape, dtype=bool) if solid is None else solid)
-        border = np.pad(np.zeros((len(x) - 2, len(y) - 2), dtype=bool), 1, constant_values=True)
-        for block in range(1, num + 1):
-            touched = psi[border & (blocks == block)]
-            if not touched.size or np.ptp(touched) > NET_FLUX * max(crossing, np.finfo(float).tiny):
+        for block in [] if solid is None else bodies_of(solid):
+            touched = psi[block & _border(psi.shape)]
+            if touched.size and np.ptp(touched) > NET_FLUX * max(crossing, np.finfo(float).tiny):
                 raise NotApplicableError("it takes blocks that touch a side through which nothing flows there")
-            psi[blocks == block] = touched.mean()
+            psi[block] = touched.mean() if touched.size else 0.0
         return psi
 
     def velocity(self, x: Array, y: Array) -> Array:
@@ -95,6 +95,17 @@ class Walls:
             nodes = found[-end] if axis == "x" else found[:, -end]
             nodes[:] = self.profiles[side](y if axis == "x" else x)
         return found
+
+
+def bodies_of(solid: NDArray[np.bool_], *, afloat: bool = False) -> list[NDArray[np.bool_]]:
+    """The nodes of each block, [n_x, n_y] bool; ``afloat``: of those alone that touch no side."""
+    blocks, num = label(solid)
+    found = [blocks == block for block in range(1, num + 1)]
+    return [block for block in found if not (afloat and (block & _border(solid.shape)).any())]
+
+
+def _border(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    return np.pad(np.zeros([n - 2 for n in shape], dtype=bool), 1, constant_values=True)
 
 
 def _integral(profile: Profile, along: Array, component: int) -> Array:

@@ -78,8 +78,9 @@ def cylinder() -> tuple[FlowAt, float]:
 def test_the_drag_of_the_cylinder_is_that_of_the_literature(cylinder: tuple[FlowAt, float]) -> None:
     flow, nu = cylinder
     drag, lift = 2 * circle_force(flow, (0.0, 0.0), 0.5, nu)
-    # Dennis and Chang, J. Fluid Mech. 42 (1970) 471-489, have 1.522 in an unbounded stream; this box is 12 D wide.
-    assert drag == pytest.approx(1.522, rel=0.03)
+    # Later works quote Dennis and Chang, J. Fluid Mech. 42 (1970) 471, with 1.52 in an unbounded stream; this box is 12
+    # D wide.
+    assert drag == pytest.approx(1.52, rel=0.03)
     assert abs(lift) < 1e-4
     for low, high in (((-1.5, -1.5), (1.5, 1.5)), ((-3.0, -3.0), (6.0, 3.0))):
         assert box_force(flow, low, high, nu)[0] * 2 == pytest.approx(drag, rel=5e-3), (
@@ -115,10 +116,10 @@ def test_separation_and_recirculation_of_a_made_flow() -> None:
 
 @needs_data
 def test_the_wake_of_the_cylinder_is_that_of_the_literature(cylinder: tuple[FlowAt, float]) -> None:
-    """Dennis and Chang (1970) in an unbounded stream: 2.345 D and 53.8 degrees; walls 6 D away shorten the wake."""
+    """Computations of an unbounded stream are quoted with 2.21 to 2.35 D and 52 to 54 degrees."""
     flow, nu = cylinder
-    assert recirculation_length(flow, (0.5, 0.0), 8.0) == pytest.approx(2.345, rel=0.06)
-    assert [abs(angle) for angle in separation_angles(flow, (0.0, 0.0), 0.5, nu)] == pytest.approx([53.8] * 2, abs=1.5)
+    assert recirculation_length(flow, (0.5, 0.0), 8.0) == pytest.approx(2.28, rel=0.03)
+    assert [abs(angle) for angle in separation_angles(flow, (0.0, 0.0), 0.5, nu)] == pytest.approx([53.0] * 2, abs=1.0)
     angle = 2 * np.pi * (np.arange(256) + 0.5) / 256
     normals = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     whole = wall_force(flow, 0.5 * normals, normals, np.pi, nu)

@@ -48,6 +48,26 @@ def test_its_error_is_below_what_it_says(made: tuple[Path, Path]) -> None:
     assert stored["order"] == pytest.approx(2.0, abs=0.5)
 
 
+def test_a_body_is_a_hole_of_the_reference(tmp_path: Path) -> None:
+    """A step in a channel: no numbers inside, and a run reads it as it was."""
+    sides = [{"where": {"side": side}, "u": 0.0, "v": 0.0} for side in ("bottom", "top")]
+    sides += [{"where": {"side": "left"}, "u": "4*y*(1-y)", "v": 0.0}, {"where": {"side": "right"}, "p": 0.0}]
+    given = {"domain.x": [0.0, 2.0], "domain.y": [0.0, 1.0], "flow.nu": 0.05, "solver.cells": 18, "evals.grid": 21}
+    given["data.path"] = str(tmp_path / "step.npz")
+    given["domain.holes"] = [{"name": "step", "rectangle": {"x": [0.5, 1.0], "y": [0.0, 0.5]}}]
+    given["boundaries"] = [*sides, {"where": {"hole": "step"}, "u": 0.0, "v": 0.0}]
+    make_reference(load_config(None, list(given.items())), tmp_path / "step.npz")
+    with np.load(tmp_path / "step.npz") as stored:
+        x, y = np.meshgrid(stored["x"], stored["y"], indexing="ij")
+        inside = (x > 0.5) & (x < 1.0) & (y < 0.5)
+        for name in "uvp":
+            np.testing.assert_array_equal(np.isnan(stored[name]), inside)
+        assert np.nanmax(stored["u"][x == 0.8]) > 1.5, "the flow is faster over the step"
+    case = load_case(load_config(None, [*given.items(), ("sensors.method", "random")]))
+    assert case.reference is not None
+    assert (~case.in_flow).sum() == inside.sum()
+
+
 @pytest.fixture(scope="module")
 def run(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A tiny run that reads the reference, and its metrics."""
@@ -115,7 +135,10 @@ def test_the_error_may_have_another_name_or_be_a_number(made: tuple[Path, Path])
         ("domain.z=[0, 1]", "does not apply: it solves flows in the plane, and this one has three dimensions"),
         ("domain.periodic=[y]", "does not apply: it needs the velocity along all four sides, and y is periodic"),
         ("boundaries.1.v=null", "does not apply: .* there is no v on the right"),
-        ("boundaries.1.where={circle: {center: [0, 0], radius: 0.1}}", "without bodies, .* inside: circle at"),
+        (
+            "boundaries.1.where={circle: {center: [0, 0], radius: 0.1}}",
+            "bodies at rest with the velocity zero on them, and the circle at",
+        ),
         ("boundaries.1.u=0", "does not apply: of what flows through the sides .* flows in and not out"),
         ("solver.unknown=[top]", "solver.unknown: expected none for a reference, got top"),
         ("solver.cells=5", "solver.cells: expected 18 or more, got 5"),

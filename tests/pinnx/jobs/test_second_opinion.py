@@ -139,6 +139,60 @@ def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: d
     assert "On the right the flow leaves in parallel, at a constant pressure." in opinion.note
 
 
+BODY = "domain.holes=[{name: plate, rectangle: {x: [-0.1, 0.1], y: [-0.1, 0.2]}}]"
+ROUND = "domain.holes=[{name: plate, circle: {center: [0, 0], radius: 0.1}}]"
+AT_REST = {"where": {"hole": "plate"}, "u": 0.0, "v": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "why"),
+    [
+        (BODY, [AT_REST], None),
+        (ROUND, [AT_REST], "it takes bodies whose sides are along the axes, and those of the circle at"),
+        (
+            BODY,
+            [{"where": {"hole": "plate"}, "condition": "slip"}],
+            "it takes bodies at rest with the velocity zero on",
+        ),
+        (BODY, [], "it takes bodies at rest with the velocity zero on them, and the body plate is not one"),
+        (BODY, [{**AT_REST, "v": 0.1}], "it takes bodies at rest with the velocity zero on them, and the body plate"),
+    ],
+)
+def test_bodies_with_sides_along_the_axes_are_solved(box: Box, body: str, given: list[Any], why: str | None) -> None:
+    """The inlet is a part of its side; the rest of it is said to be a wall."""
+    inlet = {"where": {"side": "left", "range": [-0.25, 0.25]}, "u": "1 - 16*y*y", "v": 0.0}
+    wall = {"where": {"side": "left"}, "u": 0.0, "v": 0.0}
+    sides = [*CHANNEL[:2], inlet, wall, {"where": {"side": "right"}, "p": 0.0}]
+    config = box(("boundaries", [*sides, *given]), body, "solver.polish=null")
+    case = load_case(config)
+    if why is not None:
+        network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))
+        opinion = second_opinion(config, case, network, np.zeros((len(case.output.points), 3)), case.nu)
+        assert opinion.note.startswith(f"Solver: does not apply: {why}"), opinion.note
+        return
+    study, _ = solve_case(config, case, 27)
+    network = SimpleNamespace(predict=lambda points: 1.02 * study.at(points))
+    opinion = second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+    assert opinion.facts is not None
+    assert opinion.facts["network_apart"] == pytest.approx(0.02, abs=1e-3)
+    assert max(opinion.facts["polished"][name] for name in ("mass", "momentum")) < 1e-10
+    fine = study.grids[-1]
+    np.testing.assert_allclose(np.trapezoid(fine.columns["u"], fine.y, axis=1), 1 / 3, atol=0.02)
+    inside = np.logical_and.outer(np.abs(fine.x) < 0.1, np.abs(fine.y - 0.05) < 0.15)
+    assert not fine.columns["u"][inside].any()
+    middle = fine.columns["u"][np.abs(fine.x).argmin()]
+    assert middle[fine.y < -0.1].max() > middle[fine.y > 0.2].max() > 0.0, "more takes the wide gap"
+
+
+def test_a_part_of_a_side_without_a_velocity_is_said(box: Box) -> None:
+    inlet = {"where": {"side": "left", "range": [-0.25, 0.25]}, "u": "1 - 16*y*y", "v": 0.0}
+    config = box(("boundaries", [*CHANNEL[:2], inlet, {"where": {"side": "right"}, "p": 0.0}]))
+    case = load_case(config)
+    network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))
+    opinion = second_opinion(config, case, network, np.zeros((len(case.output.points), 3)), case.nu)
+    assert opinion.note == f"Solver: does not apply: {FOUR_SIDES} u and no v on the left."
+
+
 def test_a_poor_network_is_judged_by_a_coarse_grid(ask: Ask) -> None:
     cells = {wrong: ask("solver.cells=null", wrong=wrong).facts["cells"] for wrong in (0.5, 0.001)}  # type: ignore[index]
     assert cells == {0.5: [27, 27], 0.001: [54, 54]}

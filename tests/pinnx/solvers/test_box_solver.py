@@ -203,10 +203,43 @@ def test_it_agrees_with_the_finite_elements_behind_a_step() -> None:
     assert relative(found, wanted[before]) < 0.02
 
 
-def test_a_block_that_cannot_be_solved_is_refused() -> None:
-    for block in (((1.0, 2.0), (0.5, 1.5)), ((0.0, 1.0), (0.0, 0.5))):
-        with pytest.raises(NotApplicableError, match="blocks that touch a side through which nothing flows there"):
-            solve_box(step(blocks=(block,)), 18)
+def test_a_block_on_a_side_that_something_crosses_is_refused() -> None:
+    with pytest.raises(NotApplicableError, match="blocks that touch a side through which nothing flows there"):
+        solve_box(step(blocks=(((0.0, 1.0), (0.0, 0.5)),)), 18)
+
+
+def plate(length: float) -> BoxProblem:
+    """A plate between y = 0.3 and 0.4 of a channel of height 1, which it parts in gaps of 0.3 and 0.6."""
+
+    def rest(along: Array) -> Array:
+        return np.zeros((len(along), 2))
+
+    def inlet(y: Array) -> Array:
+        return np.column_stack([6 * y * (1 - y), 0 * y])
+
+    sides = {"left": inlet, "bottom": rest, "top": rest}
+    bounds = {"x": (0.0, length + 4.0), "y": (0.0, 1.0)}
+    return BoxProblem(bounds, 1.0, [Walls(sides)], Scales(), blocks=(((2.0, length + 2.0), (0.3, 0.4)),))
+
+
+def test_a_block_that_touches_no_side_has_one_pressure_all_around() -> None:
+    """Of creeping flow the narrow gap takes (0.3 / 0.6)^3 of what the wide one does, but for the ends of the plate."""
+    beyond = []
+    for length in (6.0, 12.0):
+        problem = plate(length)
+        fine = solve_box(problem, 27).grids[-1]
+        assert fine.mass < 1e-14
+        assert fine.momentum < 1e-10
+        inside = np.argmin(np.abs(fine.x - length / 2 - 2)), np.argmin(np.abs(fine.y - 0.35))
+        assert fine.columns["u"][inside] == 0.0
+        beyond.append(fine.columns["psi"][inside] * 9 - 1)
+    assert beyond[1] == pytest.approx(beyond[0] / 2, rel=0.1)
+    assert 0.01 < beyond[1] < 0.04
+    flow = problem.on_grid(27)
+    solved = flow.newton(flow.newton(None, 1.0, np.ones(1), tol=1e-3), 1.0, np.ones(1), tol=1e-8)
+    moved = solved.state.copy()
+    moved[len(moved) // 2 - 1] += 1e-6  # the constant of the plate: the pressure then depends on the way around it
+    assert problem.fields(flow, replace(solved, state=moved)).momentum > 1e-6
 
 
 def test_a_blunt_inlet_on_a_coarse_grid_has_the_flow_of_the_fine_one() -> None:

@@ -32,3 +32,6 @@ def test_a_solve_and_kinetics_have_their_rivals_beside_them() -> None:
     assert solve["solvers"]["Chebyshev collocation"] < 1e-6 < solve["error"]
     row = bench_breakage.kinetics("case1", 3, 0)
     assert row["s0"] > 0.02 > row["s0 by least squares"]
+    for name in ("s0", "a"):  # two ways to one minimum
+        assert row[f"{name} by the adjoint"] == pytest.approx(row[f"{name} by least squares"], abs=1e-5)
+        assert 0 < row[f"half width of {name}"] < 0.02

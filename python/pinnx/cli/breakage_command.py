@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from pinnx.cli.reconstruct_command import add_showing, run_job
@@ -23,7 +24,7 @@ def add_to(commands: Any) -> None:
     )
     job.add_argument("config", nargs="?", help="case1, case2, case3, case4, or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
-    job.add_argument("--out", metavar="DIR", help="new folder for the files of the run (default: CASE_run)")
+    job.add_argument("--out", metavar="DIR", help="new folder for the files of the run (default: CONFIG_run)")
     job.add_argument(
         "--sieves",
         metavar="FILE.csv",
@@ -48,9 +49,7 @@ def _breakage(options: argparse.Namespace) -> int:
     if config.problem.kind != "breakage":
         raise PinnxError(f"breakage: expected a problem of kind breakage, got {config.problem.kind}; use reconstruct")
     if options.out is None:
-        if config.problem.case is None:
-            raise PinnxError("breakage: expected --out DIR beside a file, got none")
-        options.out = f"{config.problem.case}_run"
+        options.out = f"{Path(options.config).stem}_run"
     return run_job(job, config, options)
 
 

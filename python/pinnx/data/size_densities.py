@@ -34,5 +34,6 @@ def read_size_densities(path: str | os.PathLike[str]) -> SizeDensities:
     names = [column_key(name) for name in table.header]
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise PinnxError(f"{path}: expected columns t, v and f, got {', '.join(table.header)}")
+        remedy = "; pinnx breakage --sieves FILE takes sieve data" if "passing" in names else ""
+        raise PinnxError(f"{path}: expected columns t, v and f, got {', '.join(table.header)}{remedy}")
     return SizeDensities(*table.numbers([names.index(name) for name in COLUMNS]).T)

@@ -37,7 +37,7 @@ def breakage_page(run: Run, fields: Path) -> str:
     found = run.metrics.get("found") or {}
     settings: Mapping[str, Any] = run.config.get("report") or {}
     figures = Figures(dpi=int(settings.get("dpi", _DPI)))
-    case = (run.config.get("problem") or {}).get("case") or "Breakage"
+    case = (run.config.get("problem") or {}).get("case")
     header = tag(
         "header",
         tag("p", "Particles that break", class_="eyebrow"),
@@ -46,7 +46,7 @@ def breakage_page(run: Run, fields: Path) -> str:
         tag("dl", *_tiles(run, errors, found), class_="tiles"),
     )
     page = html_page(
-        f"{case}: breakage",
+        f"{case}: breakage" if case else "Breakage",
         header,
         section(
             "What was given",
@@ -56,7 +56,8 @@ def breakage_page(run: Run, fields: Path) -> str:
         section(
             "The result",
             *(figures.show(draw(sizes)) for draw in (draw_sizes, draw_passing, draw_moments)),
-            _diameters_table(run.metrics.get("diameters") or {}),
+            _at_times("Moments, the integrals of v^k f", run.metrics.get("moments") or {}),
+            _at_times("Diameters of spheres, in the unit of length of the volumes", run.metrics.get("diameters") or {}),
         ),
         section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),
         section("Where and when it is wrong", figures.show(draw_residual_map(sizes))),
@@ -73,11 +74,11 @@ def breakage_page(run: Run, fields: Path) -> str:
     return figures.fill(page)
 
 
-def _diameters_table(diameters: Mapping[str, Mapping[str, float | None]]) -> Html:
-    """d10, d50, d90 and d32 at the reported times."""
-    times = list(next(iter(diameters.values()), {}))
-    rows = [(time, *(datum(of[time]) for of in diameters.values())) for time in times]
-    return table("Diameters of spheres, in the unit of length of the volumes", ("", *diameters), rows)
+def _at_times(title: str, numbers: Mapping[str, Mapping[str, float | None]]) -> Html:
+    """Numbers of the network by name, at the reported times."""
+    times = list(next(iter(numbers.values()), {}))
+    rows = [(time, *(datum(of[time]) for of in numbers.values())) for time in times]
+    return table(title, ("", *numbers), rows)
 
 
 def _headline(errors: Mapping[str, float], sizes: SizeFields) -> str:

@@ -47,6 +47,7 @@ _ELSEWHERE = {
         "checks",
         "baseline",
         "baseline_note",
+        "beside_norms",
         "solver",
         "solver_note",
         "versions",
@@ -54,6 +55,7 @@ _ELSEWHERE = {
         "diameters",
         "equations",
         "measured",
+        "moments",
         "terms",
         "notes",
         "noise",
@@ -142,8 +144,9 @@ def _without_reference(metrics: Mapping[str, Any]) -> str:
 
 
 def facts_table(metrics: Mapping[str, Any]) -> Html:
-    """What ran, how long, on what: everything in metrics.json that has no table of its own."""
-    others = [key for key in metrics if key not in _FACTS and key not in _ELSEWHERE]
+    """What ran, how long, on what: everything in metrics.json that says something and has no table of its own."""
+    empty: tuple[object, ...] = ([], {})
+    others = [key for key in metrics if key not in _FACTS and key not in _ELSEWHERE and metrics[key] not in empty]
     keys = [key for key in _FACTS if key in metrics] + others
     rows = [(_FACTS.get(key) or _described(metrics, key), _fact(key, metrics[key])) for key in keys]
     versions = metrics.get("versions") or {}

@@ -12,7 +12,7 @@ import pytest
 from same_runs import parameter_bytes, repr_bits
 
 import pinnx
-from pinnx.cli import main
+from pinnx.cli import breakage_command, main
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES, ExactBreakage
@@ -87,6 +87,9 @@ def test_the_report_has_pictures_and_the_classical_solvers(folder: Path) -> None
     ):
         assert words in page
     assert "answer to believe" in page
+    assert "<caption>Moments, the integrals of v^k f</caption>" in page
+    for words in ("{'", "{&#", ">[]<", "beside norms"):  # numbers that have no table, and empty ones
+        assert words not in page
     assert page.count("<img") == 7
     assert "Diameters of spheres" in page
 
@@ -221,6 +224,11 @@ def test_kinetics_are_found_from_noisy_sizes(tmp_path: Path) -> None:
     given = ["breakage.learn=[s0, a]", "breakage.s0=2.0", "breakage.a=1.5", f"breakage.measurements={path}"]
     read = breakage_problem(load_config("case1", given)).measured
     np.testing.assert_allclose(read.f, f[kept], rtol=1e-12)
+    path.write_text("time,diameter,passing\n0,1,50\n")
+    with pytest.raises(
+        PinnxError, match=r"expected columns t, v and f, .*; pinnx breakage --sieves FILE takes sieve data"
+    ):
+        breakage_problem(load_config("case1", given))
     path.write_text("t,v\n1,2\n")
     with pytest.raises(PinnxError, match="expected columns t, v and f, got t, v"):
         breakage_problem(load_config("case1", given))
@@ -280,6 +288,15 @@ def test_verify_makes_the_checks_anew_and_commands_for_flows_refuse(
     assert "expected no choice of checks for a breakage run" in capsys.readouterr().err
     assert main(["baseline", str(folder), "--out", f"{tmp_path}/b.json"]) == 2
     assert "expected a problem of kind flow, got breakage" in capsys.readouterr().err
+
+
+def test_a_run_has_a_folder_by_the_name_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outs: list[str] = []
+    monkeypatch.setattr(breakage_command, "run_job", lambda job, config, options: outs.append(options.out) or 0)
+    (tmp_path / "mill.yaml").write_text("breakage: {start: exp(-x), sizes: [1e-3, 10.0], times: [0, 4]}\n")
+    assert main(["breakage", str(tmp_path / "mill.yaml")]) == 0
+    assert main(["breakage", "case2"]) == 0
+    assert outs == ["mill_run", "case2_run"]
 
 
 def test_the_command_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

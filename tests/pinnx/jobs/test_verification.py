@@ -45,7 +45,8 @@ def test_a_run_has_the_verdicts_of_its_training(
 ) -> None:
     folder, _, metrics = finished("steady_grid")
     status, checks, _ = verified(folder)
-    wanted = {item["name"]: item for item in metrics["checks"]}
+    # What another training would change stands in its own verdicts alone.
+    wanted = {item["name"]: {key: item[key] for key in item if key != "remedy"} for item in metrics["checks"]}
     again = {item["name"]: item for item in checks}
     both = sorted(set(wanted) & set(again))
     assert {"pde_residual_l2", "conservation", "sensor_misfit"} <= set(both)

@@ -32,16 +32,24 @@ Points = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Share:
-    """One of several equal parts of every term's points: a rank's, or a micro-batch's.
+    """One of several parts of every term's points: a rank's, or a micro-batch's.
 
     Losses are divided by the points of all parts, so their losses and gradients add up to those of the step.
+
+    Args:
+        part: which one.
+        parts: how many there are.
+        edges: [parts + 1], where they begin and end, rising from 0 to 1; none: all are equal.
     """
 
     part: int = 0
     parts: int = 1
+    edges: tuple[float, ...] = ()
 
     def rows(self, total: int) -> range:
         """The numbers of this part's points, of ``total`` in a step."""
+        if self.edges:
+            return range(round(total * self.edges[self.part]), round(total * self.edges[self.part + 1]))
         return range(total * self.part // self.parts, total * (self.part + 1) // self.parts)
 
 

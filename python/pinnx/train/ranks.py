@@ -4,6 +4,10 @@ Each rank takes its share of the points of every term (`Share`), and losses are 
 columns and gradients of the ranks add up to those of one process: they go into one flat buffer, and one all-reduce per
 step adds them. All ranks then hold the same numbers, and so decide and step alike.
 
+Where ranks are not equally fast, points move from slow ones to fast ones until all work as long (`PINNX_RANK_BALANCE`).
+With the part p_i of the points and t_i seconds between collective operations, p_i goes half of its distance to
+(p_i / t_i) / sum_j (p_j / t_j).
+
 A signal that one rank gets travels in the same buffer, and all stop after the same step. A rank that does not answer
 ends the wait of the others by a timeout, and is named: those that wait say so in the store of the process group.
 """
@@ -11,6 +15,7 @@ ends the wait of the others by a timeout, and is named: those that wait say so i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pickle
 import signal
@@ -18,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -37,6 +43,8 @@ TIMEOUT = 300.0
 GRACE = 5.0
 # Bytes in one entry of the store, which takes at most 8 MiB.
 PIECE = 1 << 22
+# A rank keeps this share of an equal part at least, and has something to measure.
+LEAST_PART = 0.1
 # On a CUDA device steps from one look at the signals of the others to the next: a look waits for the device.
 LOOK_EVERY = 100
 
@@ -119,17 +127,19 @@ class Ranks(OneProcess):
 
     Args:
         timeout: seconds that a rank waits for the others; those of the group.
+        balance: steps after which points move between ranks; 0: they stay.
 
     Raises:
         RankLostError: from every method, where a rank or the coordinator does not answer.
     """
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
+    def __init__(self, timeout: float = TIMEOUT, balance: int = 0) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self.first, self.share = self.rank == 0, Share(self.rank, self.size)
         self.group = distributed.group.WORLD
         self._store = distributed.distributed_c10d._get_default_store()
-        self._timeout = timeout
+        self._timeout, self._balance = timeout, balance
+        self._worked, self._since = 0.0, time.perf_counter()  # seconds since points moved, but for those of waiting
         self._operations = 0  # collective ones so far
         self._given = 0  # values from the first rank so far
         self._blocks, self._inside = 0, False  # of `together` so far, and whether one is open
@@ -158,6 +168,8 @@ class Ranks(OneProcess):
 
     def agreed(self, step: int, number: int) -> int:
         self._signal = number
+        if self._balance and step % self._balance == 0:  # here, as all ranks come here behind each step
+            self._move_points()
         if self._flag is None or (self._flag.is_cuda and step % LOOK_EVERY):
             return 0
         return (number or signal.SIGTERM) if float(self._flag) else 0
@@ -218,6 +230,17 @@ class Ranks(OneProcess):
             if reason:
                 raise PinnxError(f"rank {rank}: {reason}")
 
+    def _move_points(self) -> None:
+        """Sets the shares anew, by the file's head; every rank finds the same ones."""
+        parts = [1.0 / self.size] * self.size
+        if self.share.edges:
+            parts = [stop - start for start, stop in itertools.pairwise(self.share.edges)]
+        speeds = [part / seconds for part, seconds in zip(parts, self._gathered(self._worked), strict=True)]
+        wanted = [0.5 * (part + speed / sum(speeds)) for part, speed in zip(parts, speeds, strict=True)]
+        wanted = [max(part, LEAST_PART / self.size) for part in wanted]
+        edges = [total / sum(wanted) for total in itertools.accumulate(wanted, initial=0.0)]
+        self.share, self._worked = replace(self.share, edges=(*edges[:-1], 1.0)), 0.0
+
     def leave(self) -> None:
         with suppress(RankLostError):  # one that has left before it has come here as well
             self._gathered(None)
@@ -252,10 +275,12 @@ class Ranks(OneProcess):
 
     def _call(self, operation: Callable[..., object], *given: Any, **more: Any) -> None:
         self._operations += 1
+        self._worked += time.perf_counter() - self._since
         try:
             operation(*given, **more)
         except RuntimeError as error:
             self._refuse(error)
+        self._since = time.perf_counter()
 
     def _refuse(self, error: RuntimeError) -> NoReturn:
         """Names the ranks that are not waiting as this one is."""
@@ -303,7 +328,8 @@ def joined_ranks() -> OneProcess:
     Joins the process group at the first call, NCCL on CUDA devices and gloo on the CPU; one that is there is used.
 
     Raises:
-        PinnxError: fewer CUDA devices than ranks on this machine, or a timeout that is no number > 0.
+        PinnxError: fewer CUDA devices than ranks on this machine, a timeout that is no number > 0, or a balance that is
+            no whole number >= 0, or not 0 on CUDA devices.
     """
     if not distributed.is_available():
         return ALONE
@@ -315,7 +341,7 @@ def joined_ranks() -> OneProcess:
         return ALONE
     global _JOINED
     if _JOINED is None:
-        _JOINED = Ranks(_timeout())
+        _JOINED = Ranks(_timeout(), _balance())
     return _JOINED
 
 
@@ -341,6 +367,17 @@ def _timeout() -> float:
     if not 0.0 < seconds < float("inf"):
         raise PinnxError(f"PINNX_RANK_TIMEOUT: expected seconds > 0, got {text!r}")
     return seconds
+
+
+def _balance() -> int:
+    text = os.environ.get("PINNX_RANK_BALANCE", "0")
+    if not text.isdecimal():
+        raise PinnxError(f"PINNX_RANK_BALANCE: expected steps >= 0, got {text!r}")
+    if int(text) and torch.cuda.is_available():
+        raise PinnxError(
+            "PINNX_RANK_BALANCE: expected CPUs, got CUDA devices, where a step has the same points; unset it"
+        )
+    return int(text)
 
 
 def _backend() -> str:

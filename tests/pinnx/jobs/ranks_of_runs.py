@@ -147,6 +147,24 @@ def trajectories(configs: Mapping[str, Config], folder: Path) -> dict[str, Any]:
     return {"1-0": one, **of_ranks}
 
 
+def balanced(config: Config, folder: Path) -> list[dict[str, Any]]:
+    """Where a training of two ranks ended of which the second is slow, and the points of each in the end."""
+
+    def work(rank: int) -> None:
+        ranks, original = joined_ranks(), Trainer.train_step
+
+        def slow(trainer: Trainer) -> None:
+            time.sleep(0.05 * rank)
+            original(trainer)
+
+        Trainer.train_step = slow  # type: ignore[method-assign]
+        found = {"trained": trained(config, ranks), "points": len(ranks.share.rows(1000))}
+        (folder / f"balanced-{rank}.json").write_text(json.dumps(found))
+
+    assert on_ranks(2, work, PINNX_RANK_BALANCE="3") == [0, 0]
+    return [json.loads((folder / f"balanced-{rank}.json").read_text()) for rank in range(2)]
+
+
 def at_step(step: int, act: Callable[[], Any]) -> None:
     """Has this process do something when it has taken so many steps."""
     original = Trainer.train_step
@@ -215,19 +233,26 @@ def restarts(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def writes(config: Config, folder: Path) -> int:
-    """Kills the rank that writes at each call of its saves, resumes on two ranks. Returns how often."""
-    kills = 0
-    for number in range(1, 9):
+    """Kills the rank that writes at each of the eight calls of a save, each run in all of its saves. Returns how often.
+
+    Not in that of step 0: a run without a checkpoint is started anew.
+    """
+    kills, calls = 0, iter(range(1, 9))
+    for number in range(3):
         run = folder / f"write{number}"
+        for saved in (0, 4, 8):
+            call = next(calls, 0)
 
-        def armed(rank: int, number: int = number, run: Path = run) -> None:
-            if rank == 0:
-                # Behind the first checkpoint: a run without one is started anew.
-                at_step(3, partial(kill_at_call, number, ("before", "in", "after")[number % 3]))
-            reconstruct(config, run)
+            def armed(rank: int, call: int = call, saved: int = saved, run: Path = run) -> None:
+                if rank == 0 and call:
+                    at_step(saved + 3, partial(kill_at_call, call, ("before", "in", "after")[call % 3]))
+                if saved:
+                    resume(run)
+                else:
+                    reconstruct(config, run)
 
-        statuses = on_ranks(2, armed)
-        kills += statuses[0] == -signal.SIGKILL
+            statuses = on_ranks(2, armed)
+            kills += statuses[0] == -signal.SIGKILL
         if statuses[0]:
             assert on_ranks(2, lambda rank, run=run: resume(run)) == [0, 0]
         assert_same_run(folder / "whole", run)
@@ -333,7 +358,10 @@ def main(folder: Path, parts: list[str]) -> dict[str, Any]:
     given = {name: load_config(path, [*PLAIN, *more, source(data)]) for name, more in STRATEGIES.items()}
     reconstruction.write_report = lambda folder: (folder / "report.html").touch()
     config = given["gradnorm"]
-    found = {"trained": trajectories(given, folder)} if "trained" in parts else {}
+    reconstruct(config, folder / "alone")  # loads what each rank would load by itself
+    found: dict[str, Any] = {}
+    if "trained" in parts:
+        found = {"trained": trajectories(given, folder), "balanced": balanced(given["ntk"], folder)}
     assert on_ranks(2, lambda rank: reconstruct(config, folder / "whole")) == [0, 0]
     return found | {name: part(config, folder) for name, part in PARTS.items() if name in parts}
 

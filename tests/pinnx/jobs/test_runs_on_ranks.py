@@ -21,7 +21,7 @@ from pinnx.jobs.flow_problem import flow_problem
 from pinnx.jobs.load_case import load_case
 from pinnx.jobs.training import make_trainer
 from pinnx.train import DistributedPINNTrainer, Trainer
-from pinnx.train.ranks import OneProcess, joined_ranks
+from pinnx.train.ranks import OneProcess, _balance, joined_ranks
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this build of torch has no gloo"
@@ -47,9 +47,11 @@ def found_on_ranks(folder: Path, *parts: str) -> tuple[dict[str, Any], str]:
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    """What ranks found, and what they said."""
-    return found_on_ranks(tmp_path_factory.mktemp("ranks"), "trained", "restarts", "hangs")
+def ranks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[dict[str, Any], str]:
+    """What ranks found, and what they said; in one process, as that loads everything first."""
+    slow = any(item.get_closest_marker("slow") and item.path == request.path for item in request.session.items)
+    parts = ["trained", "restarts", "hangs", *(["lost", "writes", "nodes"] if slow else [])]
+    return found_on_ranks(tmp_path_factory.mktemp("ranks"), *parts)
 
 
 @pytest.mark.parametrize("strategy", ["gradnorm", "ntk", "lbfgs"])
@@ -58,6 +60,14 @@ def test_any_number_of_ranks_takes_the_steps_of_one(ranks: tuple[dict[str, Any],
     assert len(trained) == 1 + 2 + 4
     for numbers in trained.values():
         np.testing.assert_allclose(numbers[strategy], trained["1-0"][strategy], rtol=0, atol=SAME)
+
+
+def test_points_move_from_a_slow_rank_and_the_steps_stay(ranks: tuple[dict[str, Any], str]) -> None:
+    fast, slow = ranks[0]["balanced"]
+    assert fast["points"] + slow["points"] == 1000
+    assert slow["points"] < 300
+    for rank in (fast, slow):
+        np.testing.assert_allclose(rank["trained"], ranks[0]["trained"]["1-0"]["ntk"], rtol=0, atol=SAME)
 
 
 def test_a_strategy_that_each_rank_follows_by_itself_is_noticed(ranks: tuple[dict[str, Any], str]) -> None:
@@ -105,9 +115,8 @@ def test_a_signal_to_one_rank_stops_all_after_one_step(ranks: tuple[dict[str, An
 
 
 @pytest.mark.slow
-def test_faults_of_the_coordinator_of_links_and_of_saves(tmp_path: Path) -> None:
-    found, said = found_on_ranks(tmp_path, "lost", "writes", "nodes")
-    print(found)
+def test_faults_of_the_coordinator_of_links_and_of_saves(ranks: tuple[dict[str, Any], str]) -> None:
+    found, said = ranks
     assert found["lost"] == [2, 2]
     for rank in range(2):
         assert f"rank {rank}: the coordinator at 127.0.0.1:" in said
@@ -163,6 +172,14 @@ def test_a_timeout_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PINNX_RANK_TIMEOUT", "soon")
     with pytest.raises(PinnxError, match="PINNX_RANK_TIMEOUT: expected seconds > 0, got 'soon'"):
         joined_ranks()
+
+
+@pytest.mark.parametrize(("given", "cuda"), [("often", False), ("-1", False), ("50", True)])
+def test_a_balance_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, given: str, cuda: bool) -> None:
+    monkeypatch.setenv("PINNX_RANK_BALANCE", given)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    with pytest.raises(PinnxError, match="PINNX_RANK_BALANCE: expected CPUs" if cuda else "expected steps >= 0, got"):
+        _balance()
 
 
 def test_without_torchrun_it_is_the_trainer(tiny: Any) -> None:

@@ -22,6 +22,7 @@ from rich.console import Console
 from pinnx.config import Config, dump_config, load_config
 from pinnx.config.breakage_section import Breakage
 from pinnx.errors import PinnxError
+from pinnx.jobs.absolute_paths import with_absolute_paths
 from pinnx.jobs.beside_norms import beside_norms
 from pinnx.jobs.body_forces import body_forces
 from pinnx.jobs.case import Case
@@ -137,7 +138,7 @@ def reconstruct(
     """
     watch, ranks = Stopwatch(), joined_ranks()
     shown = _shown(console if ranks.first else None, live=live, profile=profile and ranks.first)
-    config = _with_absolute_paths(config)
+    config = with_absolute_paths(config)
     folder = RunFolder(out)
     if ranks.from_first(lambda: begun_before(config, folder)):
         ended = ranks.from_first(lambda: ended_before(folder))
@@ -265,31 +266,6 @@ def _say(console: Console | None) -> Any:
     if console is None:
         return lambda text: None
     return lambda text: console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def _with_absolute_paths(config: Config) -> Config:
-    """The same data from any working directory, so that a run can be resumed from another one."""
-    data, absolute = config.data, lambda path: str(Path(path).expanduser().resolve())
-    if isinstance(config.problem, Breakage):
-        measured = config.problem.measurements
-        update = {"measurements": absolute(measured)} if measured is not None else {}
-        return config.model_copy(update={"problem": config.problem.model_copy(update=update)})
-    update: dict[str, Any] = {}
-    if data.path is not None:
-        update["path"] = absolute(data.path)
-    if data.measurements is not None:
-        update["measurements"] = data.measurements.model_copy(update={"path": absolute(data.measurements.path)})
-    evals = config.evals
-    if evals.baseline is not None:
-        evals = evals.model_copy(update={"baseline": absolute(evals.baseline)})
-    holes = tuple(
-        hole.model_copy(update={"airfoil": hole.airfoil.model_copy(update={"path": absolute(hole.airfoil.path)})})
-        if hole.airfoil is not None
-        else hole
-        for hole in config.domain.holes
-    )
-    domain = config.domain.model_copy(update={"holes": holes})
-    return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals, "domain": domain})
 
 
 def _prepare(

@@ -109,6 +109,16 @@ def test_all_ranks_have_one_good_answer(name: str, size: int, answers: Answers) 
     assert answers[0][name]["log_volume"] >= exact.log_volume - RANKS_LOG_VOLUME
 
 
+def test_modes_of_a_field_that_no_rank_holds(size: int, answers: Answers) -> None:
+    """Against the modes of the whole field."""
+    case = good_cases(size)["plain"]
+    modes = np.linalg.svd(case.A, full_matrices=False)[2][: case.k]
+    assert all(other["modes"] == answers[0]["modes"] for other in answers)
+    chosen = np.linalg.slogdet(modes[:, answers[0]["modes"]["pivots"]])[1]
+    assert answers[0]["modes"]["log_volume"] == pytest.approx(chosen, rel=1e-9)
+    assert chosen >= pinn_ext.pivoted_qr(modes, case.k).log_volume - RANKS_LOG_VOLUME
+
+
 def test_limits_were_some(size: int, answers: Answers) -> None:
     """The control: the same choice without them breaks them, and columns of all ranks are among the chosen."""
     for name in limit_cases(N):

@@ -125,7 +125,7 @@ def test_words_that_mean_nothing(refused: Refused) -> None:
     given = case("unsteady_grid")
     assert refused(*given, "train.stesp=3") == "train.stesp: unknown key; did you mean train.steps?"
     assert refused("reconstruct", "cavty", "--out", "run") == (
-        "cavty: expected a YAML file or a preset (case1, case2, case3, case4, cavity, demo, wake), got neither"
+        "cavty: expected a YAML file or a preset (case1, case2, case3, case4, cavity, channel, demo, wake), got neither"
     )
     assert refused(*given, "train.steps", "5") == "override 'train.steps': expected key=value"
     assert refused("demo", "cavity") == "override 'cavity': expected key=value"

@@ -52,7 +52,7 @@ def read_as(config: Config, path: Path) -> Snapshots:
 
 
 def test_presets_hold_their_recipes() -> None:
-    assert preset_names() == ("case1", "case2", "case3", "case4", "cavity", "demo", "wake")
+    assert preset_names() == ("case1", "case2", "case3", "case4", "cavity", "channel", "demo", "wake")
     cavity = load_config("cavity", CAVITY)
     assert (cavity.domain.x, cavity.domain.y) == ((0.0, 1.0), (0.0, 1.0))
     values = {item.where.side: (item.u, item.v) for item in cavity.boundaries}
@@ -411,7 +411,7 @@ def test_an_empty_file_lacks_its_data(tmp_path: Path) -> None:
 def test_missing_file_lists_the_presets(tmp_path: Path) -> None:
     with pytest.raises(PinnxError) as caught:
         load_config("cavty")
-    presets = "case1, case2, case3, case4, cavity, demo, wake"
+    presets = "case1, case2, case3, case4, cavity, channel, demo, wake"
     assert str(caught.value) == f"cavty: expected a YAML file or a preset ({presets}), got neither"
     with pytest.raises(PinnxError, match="expected a YAML file, got: "):
         load_config(tmp_path)

@@ -10,6 +10,7 @@
     summary_of          what a file holds, and the YAML to use it                file_summary
     MemoryMappedDataset an array that stays in its file, in blocks              memory_mapped
     StreamedField       random points of a flow that stays in its file           streamed_field
+    fetch_cutout        cut-outs of the Johns Hopkins Turbulence Databases         jhtdb
     relative_divergence is a gridded field read with its axes in order?          orientation
     uniform_points      random points that depend on (seed, step, index) alone   collocation
     PointPool           points that follow the residual, by a Refinement         point_pool

@@ -118,3 +118,69 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "meshio", None)
     with pytest.raises(PinnxError, match=r"flow.vtu: expected the package meshio, .* pip install 'pinn-ext\[mesh\]'"):
         read_snapshots(tmp_path / "flow.vtu", SCATTERED)
+
+
+def write_foam(folder: Path, nx: int = 4, ny: int = 3) -> Path:
+    """An OpenFOAM case of nx x ny cells, one thick, at two times: U = (x + t, y, 0) at the centres."""
+    mesh, inner, outer = folder / "constant" / "polyMesh", [], []
+    mesh.mkdir(parents=True)
+    (folder / "system").mkdir()
+
+    def corner(i: int, j: int, k: int) -> int:
+        return (k * (ny + 1) + j) * (nx + 1) + i
+
+    for j in range(ny):
+        for i in range(nx):
+            low, high = (i, j), (i + 1, j + 1)
+            ends = {
+                (1, 0): [
+                    corner(high[0], j, 0),
+                    corner(high[0], high[1], 0),
+                    corner(high[0], high[1], 1),
+                    corner(high[0], j, 1),
+                ],
+                (0, 1): [corner(i, high[1], 0), corner(i, high[1], 1), corner(*high, 1), corner(*high, 0)],
+            }
+            for (across, up), face in ends.items():
+                inside = i + across < nx and j + up < ny
+                (inner if inside else outer).append((face, j * nx + i, (j + up) * nx + i + across))
+            if i == 0:
+                outer.append(([corner(0, j, 0), corner(0, j, 1), corner(0, j + 1, 1), corner(0, j + 1, 0)], j * nx, 0))
+            if j == 0:
+                outer.append(([corner(i, 0, 0), corner(i + 1, 0, 0), corner(i + 1, 0, 1), corner(i, 0, 1)], i, 0))
+            back = [corner(*low, 0), corner(i, j + 1, 0), corner(*high, 0), corner(i + 1, j, 0)]
+            front = [corner(*low, 1), corner(i + 1, j, 1), corner(*high, 1), corner(i, j + 1, 1)]
+            outer += [(back, j * nx + i, 0), (front, j * nx + i, 0)]
+
+    def write(path: Path, kind: str, text: str) -> None:
+        head = f"FoamFile {{ version 2.0; format ascii; class {kind}; object {path.name}; }}\n"
+        path.write_text(head + text)
+
+    def listed(items: list[str]) -> str:
+        return f"{len(items)}\n(\n" + "\n".join(items) + "\n)\n"
+
+    faces, places = inner + outer, [(i, j, 0.1 * k) for k in (0, 1) for j in range(ny + 1) for i in range(nx + 1)]
+    write(mesh / "points", "vectorField", listed([f"({x} {y} {z})" for x, y, z in places]))
+    write(mesh / "faces", "faceList", listed([f"4({' '.join(map(str, face))})" for face, *_ in faces]))
+    write(mesh / "owner", "labelList", listed([str(owner) for _, owner, _ in faces]))
+    write(mesh / "neighbour", "labelList", listed([str(other) for *_, other in inner]))
+    walls = f"walls {{ type patch; nFaces {len(outer)}; startFace {len(inner)}; }}"
+    write(mesh / "boundary", "polyBoundaryMesh", listed([walls]))
+    control = "application icoFoam; startFrom startTime; startTime 0; endTime 1; deltaT 0.5; writeFormat ascii;"
+    write(folder / "system" / "controlDict", "dictionary", control)
+    for time in ("0", "0.5"):
+        (folder / time).mkdir()
+        values = [f"({i + 0.5 + float(time)} {j + 0.5} 0)" for j in range(ny) for i in range(nx)]
+        field = f"dimensions [0 1 -1 0 0 0 0];\ninternalField nonuniform List<vector>\n{listed(values)};\n"
+        write(folder / time / "U", "volVectorField", f"{field}boundaryField {{ walls {{ type zeroGradient; }} }}")
+    (folder / "case.foam").touch()
+    return folder / "case.foam"
+
+
+def test_a_case_of_openfoam_has_its_cells_at_all_times(tmp_path: Path) -> None:
+    pytest.importorskip("pyvista", reason="pyvista is not installed (extra: openfoam)")
+    flow = read_snapshots(write_foam(tmp_path), DataMapping(t="t", u="U[..., 0]", v="U[..., 1]"))
+    np.testing.assert_array_equal(flow.times, [0.0, 0.5])
+    np.testing.assert_allclose(flow.values[0], flow.points, atol=1e-12)
+    np.testing.assert_allclose(flow.values[1], flow.points + np.array([0.5, 0.0]), atol=1e-12)
+    assert flow.num_points == 12

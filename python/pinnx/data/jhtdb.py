@@ -1,0 +1,240 @@
+"""Cut-outs of the Johns Hopkins Turbulence Databases, fetched through givernylocal (extra jhtdb) into one HDF5 file.
+
+    velocity [T, n_z, n_y, n_x, 3], pressure [..., 1] float32; xcoor, ycoor, zcoor, t; indices from 1, both ends in
+
+A cut-out is fetched in chunks, each a file of its own beside the result until all are there; its name has the CRC-32 of
+its numbers. So an interrupted call continues where it was, and a damaged chunk is fetched again. A chunk that is not
+what was wanted (shape, marks of missing values, zeros) is tried again, and then refused: nothing is filled in.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pinnx.errors import PinnxError, damage_named
+from pinnx.runs.files import atomic_write
+
+__all__ = ["fetch_cutout"]
+
+# (variable, {axis: (first, last)}, time index) -> values [n_z, n_y, n_x, c], {axis: coordinates}
+Fetch = Callable[[str, Mapping[str, tuple[int, int]], int], tuple[np.ndarray, Mapping[str, np.ndarray]]]
+
+COMPONENTS = {"velocity": 3, "pressure": 1}
+# The service is built for cubes of up to 200 points a side; 64 make 3 MB of velocity, a few seconds.
+CHUNK = 64
+MISSING = -999.9
+TOKEN = "JHTDB_TOKEN"
+
+
+def fetch_cutout(
+    path: str | os.PathLike[str],
+    dataset: str,
+    *,
+    x: tuple[int, int],
+    y: tuple[int, int],
+    z: tuple[int, int],
+    times: Sequence[int] = (1,),
+    step: float,
+    variables: Sequence[str] = ("velocity",),
+    token: str | None = None,
+    retries: int = 4,
+    wait_s: float = 2.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    fetch: Fetch | None = None,
+) -> Path:
+    """Fetch a box of a database at some times, and write it as one HDF5 file that `read_snapshots` reads.
+
+    Args:
+        path: the new file, .h5; what is fetched before it is whole stands in the folder PATH.parts.
+        dataset: its title, such as "channel".
+        x: first and last index, from 1 on; y and z too.
+        y: as x.
+        z: as x.
+        times: indices of times, from 1 on, rising.
+        step: time from one index to the next.
+        variables: out of velocity and pressure.
+        token: of the user; None: the environment's JHTDB_TOKEN. No message contains it.
+        retries: tries of a chunk after the first.
+        wait_s: seconds before the second try, twice as many before each further one.
+        progress: called with the chunks that are there, and their number.
+        fetch: what fetches a chunk; None: givernylocal.
+
+    Raises:
+        PinnxError: no token, no package, a file that is there already, or a chunk that does not come; what was fetched
+            stays, and the same call continues from there.
+    """
+    path, box = Path(path), {"x": x, "y": y, "z": z}
+    if path.exists() or path.suffix != ".h5":
+        came = "one that exists" if path.exists() else path.suffix
+        raise PinnxError(f"{path}: expected a new file that ends in .h5, got {came}")
+    wrong = [f"{axis} {ends}" for axis, ends in box.items() if not 1 <= ends[0] <= ends[1]]
+    if wrong or not set(variables) <= set(COMPONENTS) or list(times) != sorted({*times}) or not times or times[0] < 1:
+        raise PinnxError(
+            "cut-out: expected indices from 1 on, first <= last, rising times and variables out of "
+            f"{', '.join(COMPONENTS)}, got {', '.join(wrong) or f'times {list(times)}, {list(variables)}'}"
+        )
+    token = token or os.environ.get(TOKEN, "")
+    if fetch is None and not token:
+        raise PinnxError(f"token: expected that of a user of the database, by {TOKEN} or token=, got none; it comes by "
+                         "e-mail, see turbulence.idies.jhu.edu")  # fmt: skip
+    parts = path.with_name(f"{path.name}.parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    fetch = fetch or _giverny(dataset, token)
+    spans = {
+        axis: [(begin, min(begin + CHUNK - 1, last)) for begin in range(first, last + 1, CHUNK)]
+        for axis, (first, last) in box.items()
+    }
+    wanted = list(product(variables, times, spans["z"], spans["y"], spans["x"]))
+    for done, (variable, index, *zyx) in enumerate(wanted):
+        progress(done, len(wanted))
+        part = dict(zip("zyx", zyx, strict=True))
+        stem = _stem(dataset, variable, index, part)
+        if _stored(parts, stem) is None:
+            _store(parts, stem, _tried(fetch, variable, part, index, token, retries, wait_s))
+    progress(len(wanted), len(wanted))
+    _join(path, parts, dataset, wanted, box, times, step)
+    for file in parts.iterdir():
+        file.unlink()
+    parts.rmdir()
+    return path
+
+
+def _tried(
+    fetch: Fetch,
+    variable: str,
+    part: Mapping[str, tuple[int, int]],
+    index: int,
+    token: str,
+    retries: int,
+    wait_s: float,
+) -> dict[str, np.ndarray]:
+    """One chunk and its coordinates, whole and right.
+
+    Raises:
+        PinnxError: it does not come.
+    """
+    shape = (*(part[axis][1] - part[axis][0] + 1 for axis in "zyx"), COMPONENTS[variable])
+    reason = ""
+    for attempt in range(retries + 1):
+        if attempt:
+            time.sleep(wait_s * 2 ** (attempt - 1))
+        try:
+            values, lines = fetch(variable, part, index)
+            values = np.asarray(values, dtype=np.float32)
+            sizes = [len(lines[axis]) for axis in "zyx"]
+            if values.shape != shape or sizes != list(shape[:3]):
+                reason = f"shape {list(values.shape)} with {sizes} coordinates, not {list(shape)}"
+            elif not np.isfinite(values).all() or (np.abs(values - MISSING) < 1e-3).any() or not values.any():
+                reason = "values that are missing, or nothing but zeros"
+            else:
+                return {"values": values} | {axis: np.asarray(lines[axis], dtype=np.float64) for axis in "zyx"}
+        except Exception as error:  # whatever the package or the network raises; its URL has the token
+            text = " ".join(str(error).split()) or type(error).__name__
+            reason = (text.replace(token, "TOKEN") if token else text)[:200]
+    where = ", ".join(f"{axis} {a} to {b}" for axis, (a, b) in part.items())
+    raise PinnxError(
+        f"JHTDB: expected {variable} at time {index}, {where}, "
+        f"got in {retries + 1} tries: {reason}; what came stays, the same call continues from there"
+    )
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> int:
+    found = 0
+    for name in ("values", *"zyx"):
+        found = zlib.crc32(np.ascontiguousarray(arrays[name]), found)
+    return found
+
+
+def _store(parts: Path, stem: str, arrays: dict[str, np.ndarray]) -> None:
+    with atomic_write(parts / f"{stem}.{_checksum(arrays):08x}.npz") as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _stored(parts: Path, stem: str) -> dict[str, np.ndarray] | None:
+    """A chunk that is there and has the checksum of its name; one that has not is deleted."""
+    for file in parts.glob(f"{stem}.*.npz"):
+        try:
+            # Opened here: NumPy leaves a file open that turns out to be no archive.
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in ("values", *"zyx")}
+            if file.name == f"{stem}.{_checksum(arrays):08x}.npz":
+                return arrays
+        except Exception:  # of a damaged file, zipfile and NumPy raise any
+            pass
+        file.unlink()
+    return None
+
+
+def _join(
+    path: Path,
+    parts: Path,
+    dataset: str,
+    wanted: Sequence[tuple[Any, ...]],
+    box: Mapping[str, tuple[int, int]],
+    times: Sequence[int],
+    step: float,
+) -> None:
+    """Writes the file out of its chunks, whole or not at all."""
+    first = {axis: ends[0] for axis, ends in box.items()}
+    sizes = {axis: ends[1] - ends[0] + 1 for axis, ends in box.items()}
+    with atomic_write(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs.update(dataset=dataset, **{f"{axis}_start": ends[0] for axis, ends in box.items()})
+        file["t"] = step * (np.asarray(times) - 1)
+        lines = {axis: np.full(size, np.nan) for axis, size in sizes.items()}
+        for variable, index, *zyx in wanted:
+            part = dict(zip("zyx", zyx, strict=True))
+            chunk = _stored(parts, _stem(dataset, variable, index, part))
+            if chunk is None:
+                raise PinnxError(f"{parts}: expected {variable} of time {index}, got a damaged file; call again")
+            if variable not in file:
+                shape = (len(times), *(sizes[axis] for axis in "zyx"), COMPONENTS[variable])
+                file.create_dataset(variable, shape, "f4", chunks=(1, *(min(CHUNK, n) for n in shape[1:4]), shape[4]))
+            cuts = {axis: slice(a - first[axis], b - first[axis] + 1) for axis, (a, b) in part.items()}
+            file[variable][(list(times).index(index), *(cuts[axis] for axis in "zyx"))] = chunk["values"]
+            for axis, cut in cuts.items():
+                known = lines[axis][cut]
+                if not np.isnan(known).all() and not np.array_equal(known, chunk[axis]):
+                    raise PinnxError(f"JHTDB: expected one set of {axis} coordinates in all chunks, got two")
+                lines[axis][cut] = chunk[axis]
+        file.update({f"{axis}coor": line for axis, line in lines.items()})
+
+
+def _stem(dataset: str, variable: str, index: int, part: Mapping[str, tuple[int, int]]) -> str:
+    return f"{dataset}.{variable}.{index}." + ".".join(f"{axis}{a}-{b}" for axis, (a, b) in part.items())
+
+
+def _giverny(dataset: str, token: str) -> Fetch:
+    """What fetches a chunk through givernylocal.
+
+    Raises:
+        PinnxError: the package is not installed, or does not reach the list of databases.
+    """
+    try:
+        from givernylocal.turbulence_dataset import turb_dataset
+        from givernylocal.turbulence_toolkit import getCutout
+    except ImportError:
+        raise PinnxError(
+            "JHTDB: expected the package givernylocal, which fetches from it: pip install 'pinn-ext[jhtdb]'"
+        ) from None
+    with damage_named("JHTDB", f"{dataset} cannot be opened"):
+        cube = turb_dataset(dataset_title=dataset, output_path=tempfile.gettempdir(), auth_token=token)
+
+    def fetch(
+        variable: str, part: Mapping[str, tuple[int, int]], index: int
+    ) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+        ranges = np.array([*(part[axis] for axis in "xyz"), (index, index)])
+        found = getCutout(cube, variable, ranges, np.ones(4, dtype=int), verbose=False)
+        (name,) = found.data_vars
+        return found[name].values, {axis: found[f"{axis}coor"].values for axis in "xyz"}
+
+    return fetch

@@ -12,8 +12,8 @@ from pinnx.jobs.remedies import with_remedy
 @pytest.mark.parametrize(
     ("name", "value", "settings", "wanted"),
     [
-        ("pde_residual_l2", 3.16e-3, [], "about train.steps=12000"),
-        ("pde_residual_l2", 1.5e-3, ["train.steps=800"], "about train.steps=1500"),
+        ("pde_residual_l2", 3.16e-3, [], "about train.steps=16000"),
+        ("pde_residual_l2", 1.5e-3, ["train.steps=800"], "about train.steps=2000"),
         ("pde_residual_l2", 1.1e-2, [], None),
         ("pde_residual_l2", float("nan"), [], None),
         ("pde_residual_l2", 9e-4, [], None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import create_model, model_validator
 
 from pinnx.config.kinds import Count, Factor, Number, Positive, Section, Several, Text, setting
@@ -37,6 +39,9 @@ class Evals(Section):
         "times at which the flow of data.measurements is written: how many, from the first to the last, or a list; "
         "null = those of the rows, or 200 where they are more",
         "time",
+    )
+    formats: tuple[Literal["vtu", "netcdf"], ...] = setting(
+        (), "the fields in further formats beside fields.h5: vtu for ParaView (extra mesh), netcdf with names of CF"
     )
     left_out: Factor | None = setting(
         None,

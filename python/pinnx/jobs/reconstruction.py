@@ -28,6 +28,7 @@ from pinnx.jobs.body_forces import body_forces
 from pinnx.jobs.case import Case
 from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
 from pinnx.jobs.error_estimates import error_estimates, free_sides
+from pinnx.jobs.exported_fields import export_fields, require_packages
 from pinnx.jobs.flow_model import described
 from pinnx.jobs.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.held_out import held_out_sensors
@@ -282,6 +283,7 @@ def _prepare(
     for note in case.notes:
         _say(shown.console)(f"note: {note}")
     check_members(config, case)
+    require_packages(config.evals.formats)
     trackers = make_trackers(config.train.track) if ranks.first else []
     flow = flow_problem(config, case)
     _say(shown.console)(f"network: {described(config.model, flow.problem.model)}")
@@ -357,6 +359,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         write_fields(
             folder.fields, case, evaluation, flow.problem.fields, {"nu": nu, **found}, at_sensors, opinion, ensemble
         )
+        export_fields(folder.fields, run.config.evals.formats)
         history = history_columns(folder.history)
     left_out = held_out_sensors(run.config, case, run.shown.console)
     metrics = run_metrics(

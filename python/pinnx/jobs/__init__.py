@@ -4,7 +4,7 @@ load_case        what is known, and where the answer is wanted   configuration -
 flow_problem     the network and the terms of a flow             configuration, Case -> FlowProblem
 training         the trainer of a run, which Ctrl-C may stop
 reconstruction   training, files, report; stopping and resuming
-run_guard        what watches the physics of a run while it trains; yellow_lines, what is a warning at its end
+run_guard        what watches the physics of a run while it trains; yellow_lines, what is a warning then and at its end
 recorded_baseline  figures of finished runs, and what later runs must not change by accident
 trackers         TensorBoard and MLflow
 outputs          fields.h5

@@ -287,8 +287,8 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["evals=3"],
-            "evals: expected a section with the keys points, grid, times, left_out, left_out_steps, members, limits, "
-            "baseline, acknowledged, got 3",
+            "evals: expected a section with the keys points, grid, times, formats, left_out, left_out_steps, members, "
+            "limits, baseline, acknowledged, got 3",
         ),
         (
             ["boundaries=[3]"],

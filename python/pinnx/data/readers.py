@@ -11,7 +11,6 @@ by chance is caught by the divergence of the field it yields.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +28,7 @@ from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.mapping import DataMapping
 from pinnx.data.odd_values import contradictions, frames_at_rest, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
+from pinnx.data.series import files_of, joined
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.data.units import factors_to_one_system
@@ -76,10 +76,25 @@ def read_snapshots(
         PinnxError: a file or array that is missing or damaged, shapes that fit no or several orders
             of axes, axes in the wrong order, NaN at some times, times that do not increase, or nu <= 0.
     """
-    if "*" in Path(path).name:
-        return _series(path, mapping, keep_gaps, limits or {}, stride or {}, check_orientation)
+    read = _series if "*" in Path(path).name else _one_file
+    snapshots = read(path, mapping, limits or {}, stride or {}, check_orientation)
+    if keep_gaps:
+        return snapshots
+    snapshots = snapshots.with_holes()
+    snapshots.validate()
+    return snapshots
+
+
+def _one_file(
+    path: str | os.PathLike[str],
+    mapping: DataMapping,
+    limits: Mapping[str, tuple[float, float]],
+    stride: Mapping[str, int],
+    check_orientation: bool,
+) -> Snapshots:
+    """A flow with gaps, of which nothing outside the limits is left."""
     with open_arrays(path) as file:
-        factors, times, part = open_flow(file, mapping, limits or {}, stride or {})
+        factors, times, part = open_flow(file, mapping, limits, stride)
         layout = part.layout
         velocity = _velocity(file, mapping, part, factors)
         pressure, frames = _pressure(file, mapping, part, factors)
@@ -106,64 +121,24 @@ def read_snapshots(
         notes=(*file.notes, *(extent(name, points, indices) for name, indices in index_sets.items()), *notes),
         whole=(len(part.kept(())), part.whole.num_times),
     )
-    left = {axis: limit for axis, limit in (limits or {}).items() if axis not in part.slices}
-    snapshots = snapshots.window(**left) if left else snapshots
-    if keep_gaps:
-        return snapshots
-    snapshots = snapshots.with_holes()
-    snapshots.validate()
-    return snapshots
+    left = {axis: limit for axis, limit in limits.items() if axis not in part.slices}
+    return snapshots.window(**left) if left else snapshots
 
 
 def _series(
     path: str | os.PathLike[str],
     mapping: DataMapping,
-    keep_gaps: bool,
     limits: Mapping[str, tuple[float, float]],
     stride: Mapping[str, int],
     check_orientation: bool,
 ) -> Snapshots:
-    """Several files as one flow; each is cut in space before the next is read.
-
-    Raises:
-        PinnxError: no such files, no times, or files of other places.
-    """
-    folder, pattern = Path(path).parent, Path(path).name
-    files = sorted(folder.glob(pattern), key=lambda file: [int(number) for number in re.findall(r"\d+", file.name)])
-    if not files:
-        raise PinnxError(f"{path}: expected files of this pattern, found none")
-    if mapping.t is None:
-        raise PinnxError("t: expected the times, or the time from one frame to the next, of several files, got none; "
-                         "give data.arrays.t=0.1 for example")  # fmt: skip
+    """Several files as one flow with gaps; each is cut in space before the next is read, and the flow in time."""
+    files = files_of(path, mapping.t)
     in_space = {axis: limit for axis, limit in limits.items() if axis != "t"}
     steps = {axis: step for axis, step in stride.items() if axis != "t"}
     options: dict[str, Any] = {"limits": in_space, "stride": steps, "check_orientation": check_orientation}
-    parts = [read_snapshots(file, mapping, keep_gaps=True, **options) for file in files]
-    first = parts[0]
-    for file, part in zip(files, parts, strict=True):
-        if not np.array_equal(part.points, first.points) or (part.pressure is None) != (first.pressure is None):
-            raise PinnxError(f"{file.name}: expected the places and arrays of {files[0].name}, got others")
-    counts = np.cumsum([0, *(part.num_times for part in parts)])
-    step = mapping.t if isinstance(mapping.t, int | float) else None
-    pressures = [(part.pressure, part.pressure_frames + begin) for part, begin in zip(parts, counts, strict=False)
-                 if part.pressure is not None and part.pressure_frames is not None]  # fmt: skip
-    joined = replace(
-        first,
-        values=np.concatenate([part.values for part in parts]),
-        times=np.concatenate([part.times for part in parts]) if step is None else step * np.arange(counts[-1]),
-        pressure=np.concatenate([pressure for pressure, _ in pressures]) if pressures else None,
-        pressure_frames=np.concatenate([frames for _, frames in pressures]) if pressures else None,
-        source=str(path),
-        notes=(f"{len(files)} files are joined in time, {files[0].name} to {files[-1].name}.",
-               *dict.fromkeys(note for part in parts for note in part.notes)),
-        whole=(first.whole[0] if first.whole else first.num_points, int(counts[-1])),
-    )  # fmt: skip
-    joined = (joined.window(t=limits["t"]) if "t" in limits else joined).every(stride.get("t", 1))
-    if keep_gaps:
-        return joined
-    joined = joined.with_holes()
-    joined.validate()
-    return joined
+    flow = joined(path, files, [read_snapshots(file, mapping, keep_gaps=True, **options) for file in files], mapping.t)
+    return (flow.window(t=limits["t"]) if "t" in limits else flow).every(stride.get("t", 1))
 
 
 def open_flow(

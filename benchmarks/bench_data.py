@@ -32,8 +32,8 @@ from machine import describe_machine, describe_versions
 from pinnx.config import Config, load_config
 from pinnx.data import DataMapping, MemoryMappedDataset
 from pinnx.data.streamed_field import StreamedField
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 
 GOALS = {"read": 0.8, "first_batch_s": 1.0, "share": 0.05}

@@ -35,4 +35,4 @@ def __getattr__(name: str) -> Any:
     if name != "run_case":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # By its name: what stands at the bottom may not import what stands at the top.
-    return import_module("pinnx.jobs.run_case").run_case
+    return import_module("pinnx.jobs.breakage.run_case").run_case

@@ -241,7 +241,7 @@ def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: 
         warnings.warn("odd", stacklevel=2)
         return read_snapshots(*given, **more)
 
-    monkeypatch.setattr("pinnx.jobs.load_case.read_snapshots", warned)
+    monkeypatch.setattr("pinnx.jobs.cases.load_case.read_snapshots", warned)
     assert main([*words, "--data", "uniform.npz", "--quiet"]) == 0
     assert capsys.readouterr().err == "pinnx: warning: odd\n"
     # What is odd about the input is no warning: it is kept.
@@ -312,7 +312,7 @@ def test_a_name_of_two_lines_is_shown_in_one(refused: Refused, words: list[str])
 def test_a_training_that_failed_shows_in_the_exit_status(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pinnx.jobs.metrics.YOUNG", 6)
+    monkeypatch.setattr("pinnx.jobs.judging.metrics.YOUNG", 6)
     assert main([*case("steady_grid"), "train.lr=0.3", "--quiet"]) == 1
     assert capsys.readouterr().err.startswith("pinnx: the training has failed: at the sensors the network is ")
     assert (Path("run") / "metrics.json").exists()

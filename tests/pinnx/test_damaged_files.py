@@ -20,7 +20,7 @@ from flow_files import TINY, prepare, source, unsteady_grid
 from pinnx.cli import main
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
 from pinnx.report.run_data import open_fields, read_run
 from pinnx.report.summary import given, headline, lead
 from pinnx.report.tables import checks_table, errors_table, facts_table, sensors_table

@@ -36,8 +36,8 @@ def _benchmark(options: argparse.Namespace) -> int:
     if options.output is None:
         raise PinnxError("benchmark: expected --output REPORT.json, got none (see pinnx benchmark --help)")
     load_jobs()
-    from pinnx.jobs.benchmark import run_benchmark
-    from pinnx.jobs.benchmark_figures import benchmark_table
+    from pinnx.jobs.benchmarks.benchmark import run_benchmark
+    from pinnx.jobs.benchmarks.benchmark_figures import benchmark_table
 
     console = console_of(options)
     found = run_benchmark(

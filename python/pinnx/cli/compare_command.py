@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pinnx.evals.regression import Comparison
-    from pinnx.jobs.recorded_baseline import Baseline
+    from pinnx.jobs.judging.recorded_baseline import Baseline
 
 __all__ = ["add_to"]
 
@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
 
 
 def _baseline(options: argparse.Namespace) -> int:
-    from pinnx.jobs.recorded_baseline import read_runs
+    from pinnx.jobs.judging.recorded_baseline import read_runs
 
     words = [word for word in options.words if "=" not in word or os.path.exists(word)]
     settings = [word for word in options.words if word not in words]
@@ -93,7 +93,7 @@ def _new_runs(config: str, settings: list[str], options: argparse.Namespace) -> 
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from pinnx.jobs.recorded_baseline import Baseline, changes, compare_runs, read_runs
+    from pinnx.jobs.judging.recorded_baseline import Baseline, changes, compare_runs, read_runs
 
     if len(options.words) < 2:
         raise PinnxError("compare: expected one run or more and a baseline (see pinnx compare --help)")

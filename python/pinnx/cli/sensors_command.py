@@ -63,8 +63,8 @@ def add_to(commands: Any) -> None:
 def _sensors(options: argparse.Namespace) -> int:
     if options.file is None:
         raise PinnxError("sensors: expected a file of snapshots, got none (see pinnx sensors --help)")
-    from pinnx.jobs.sensors import run_sensors
-    from pinnx.jobs.sensors_input import Question, parse_size, split_names
+    from pinnx.jobs.placing.sensors import run_sensors
+    from pinnx.jobs.placing.sensors_input import Question, parse_size, split_names
     from pinnx.sensors import SelectionCache
 
     names, points = options.variable, options.points

@@ -44,9 +44,9 @@ def _verify(options: argparse.Namespace) -> int:
         raise PinnxError("verify: expected a run, a checkpoint or a file, got none (see pinnx verify --help)")
     load_jobs()
     from pinnx.config import load_config
-    from pinnx.jobs.flow_verification import verify_flow
-    from pinnx.jobs.verdicts import closing_line, exit_status, notes, verdicts_table
-    from pinnx.jobs.verification import is_run, verify_run
+    from pinnx.jobs.judging.flow_verification import verify_flow
+    from pinnx.jobs.judging.verdicts import closing_line, exit_status, notes, verdicts_table
+    from pinnx.jobs.judging.verification import is_run, verify_run
 
     path, console = Path(options.target), console_of(options)
     console.quiet |= options.json

@@ -1,21 +1,16 @@
 """The jobs: from a few velocity measurements to the whole flow, and from snapshots to sensors.
 
-load_case        what is known, and where the answer is wanted   configuration -> Case
-flow_problem     the network and the terms of a flow             configuration, Case -> FlowProblem
-training         the trainer of a run, which Ctrl-C may stop
-reconstruction   training, files, report; stopping and resuming
-run_guard        what watches the physics of a run while it trains; yellow_lines, what is a warning then and at its end
-recorded_baseline  figures of finished runs, and what later runs must not change by accident
-trackers         TensorBoard and MLflow
-outputs          fields.h5
-held_out         the error at sensors that a second, shorter training leaves out
-baseline         what a linear method makes of the same measurements
-metrics          the numbers and checks of metrics.json
-breakage_problem  the network and the terms of a breakage problem; breakage_run its run, breakage_yardstick the solvers,
-                  breakage_results what is said of it, breakage_files its fields.h5
-run_case         a breakage problem from Python, without a folder
-verification     a run, a checkpoint or snapshots, checked anew
-sensors          sensors and figures of their choice; its input and output beside it
+reconstruction   training, files, report; stopping and resuming: the driver of runs of every kind
+training         the trainer of a run, which Ctrl-C may stop; run_on_ranks, where several processes share it
+run_recorder     history and checkpoints of a run; trackers, TensorBoard and MLflow
+outputs          fields.h5; exported_fields, other formats of it
+reference        the job of `pinnx reference`
+cases            what is known of a flow, and where the answer is wanted   configuration, files -> Case
+flows            the network and the terms of a flow   configuration, Case -> FlowProblem
+breakage         a breakage problem, its run, the solvers beside it, and `run_case` from Python
+judging          what is said of a run: metrics.json, checks, estimates of the error, baselines, the guard
+placing          the job of `pinnx sensors`
+benchmarks       the job of `pinnx benchmark`
 """
 
 from __future__ import annotations

@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 import pinn_ext
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.evals.evaluation import Evaluation, evaluate
-from pinnx.jobs.case import Case
-from pinnx.jobs.case_bodies import in_bodies
-from pinnx.jobs.ensemble import Ensemble
-from pinnx.jobs.flow_description import field_roles
-from pinnx.jobs.output_points import OutputPoints
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.case_bodies import in_bodies
+from pinnx.jobs.cases.output_points import OutputPoints
+from pinnx.jobs.flows.flow_description import field_roles
+from pinnx.jobs.judging.ensemble import Ensemble
 from pinnx.runs.files import atomic_write
 from pinnx.train.problem import Problem
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
-    from pinnx.jobs.second_opinion import SecondOpinion
+    from pinnx.jobs.judging.second_opinion import SecondOpinion
 
 __all__ = ["evaluate_output", "versions", "write_fields"]
 

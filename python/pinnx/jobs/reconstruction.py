@@ -23,28 +23,28 @@ from pinnx.config import Config, dump_config, load_config
 from pinnx.config.breakage_section import Breakage
 from pinnx.errors import PinnxError
 from pinnx.jobs.absolute_paths import with_absolute_paths
-from pinnx.jobs.beside_norms import beside_norms
-from pinnx.jobs.body_forces import body_forces
-from pinnx.jobs.case import Case
-from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts, train_members
-from pinnx.jobs.error_estimates import error_estimates, free_sides
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.exported_fields import export_fields, require_packages
-from pinnx.jobs.flow_model import described
-from pinnx.jobs.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.held_out import held_out_sensors
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.metrics import run_metrics
-from pinnx.jobs.noise import noise_facts, noise_lines
+from pinnx.jobs.flows.flow_model import described
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.flows.noise import noise_facts, noise_lines
+from pinnx.jobs.judging.beside_norms import beside_norms
+from pinnx.jobs.judging.body_forces import body_forces
+from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, train_members
+from pinnx.jobs.judging.error_estimates import error_estimates, free_sides
+from pinnx.jobs.judging.held_out import held_out_sensors
+from pinnx.jobs.judging.metrics import run_metrics
+from pinnx.jobs.judging.recorded_baseline import require_acknowledged
+from pinnx.jobs.judging.run_guard import run_guard
+from pinnx.jobs.judging.wall_shear import walls_and_shear
+from pinnx.jobs.judging.watched_physics import WatchedPhysics
+from pinnx.jobs.judging.yellow_lines import usual_performance, yellow_lines
 from pinnx.jobs.outputs import evaluate_output, write_fields
-from pinnx.jobs.recorded_baseline import require_acknowledged
-from pinnx.jobs.run_guard import run_guard
 from pinnx.jobs.run_on_ranks import begun_before, ended_before, follow, require_one
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
 from pinnx.jobs.training import interruptible_training, make_trainer
-from pinnx.jobs.wall_shear import walls_and_shear
-from pinnx.jobs.watched_physics import WatchedPhysics
-from pinnx.jobs.yellow_lines import usual_performance, yellow_lines
 from pinnx.models import FieldModel
 from pinnx.report import write_report
 from pinnx.report.formatting import plural
@@ -62,7 +62,7 @@ from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 
 if TYPE_CHECKING:
-    from pinnx.jobs.breakage_run import BreakageRun
+    from pinnx.jobs.breakage.breakage_run import BreakageRun
 
 __all__ = ["reconstruct", "resume"]
 
@@ -150,7 +150,7 @@ def reconstruct(
             folder.require_free()
         run = _prepare(config, folder, shown, command, watch, ranks)
         if config.train.warm_start == "solver":
-            from pinnx.jobs.warm_start import fit_to_solver  # SciPy's sparse solvers, for these runs alone
+            from pinnx.jobs.flows.warm_start import fit_to_solver  # SciPy's sparse solvers, for these runs alone
 
             _say(shown.console)(fit_to_solver(config, run.flow))
         # Numbers that overflow, and checks that would find nothing to check, are bad input too.
@@ -273,7 +273,9 @@ def _prepare(
     config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch, ranks: OneProcess
 ) -> _Run | BreakageRun:
     if isinstance(config.problem, Breakage):
-        from pinnx.jobs.breakage_run import breakage_run  # its solvers load parts of SciPy that flows do not need
+        from pinnx.jobs.breakage.breakage_run import (
+            breakage_run,  # its solvers load parts of SciPy that flows do not need
+        )
 
         require_one(ranks, "pinnx breakage")
         return breakage_run(config, folder, shown, command, watch)
@@ -339,7 +341,9 @@ def _ensemble(run: _Run, models: list[FieldModel], fields: NDArray[np.float64]) 
 
 
 def _finish(run: _Run) -> dict[str, Any]:
-    from pinnx.jobs.second_opinion import second_opinion  # SciPy's sparse solvers: not while the training starts
+    from pinnx.jobs.judging.second_opinion import (
+        second_opinion,  # SciPy's sparse solvers: not while the training starts
+    )
 
     case, flow, folder = run.case, run.flow, run.folder
     members = run.config.evals.members

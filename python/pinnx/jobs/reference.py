@@ -17,10 +17,10 @@ from rich.console import Console
 from pinnx.config import Config
 from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
-from pinnx.jobs.box_case import box_of
-from pinnx.jobs.case_bodies import case_holes, in_bodies, prescribed_bodies
-from pinnx.jobs.case_scales import case_scales
-from pinnx.jobs.output_points import output_grid
+from pinnx.jobs.cases.box_case import box_of
+from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, prescribed_bodies
+from pinnx.jobs.cases.case_scales import case_scales
+from pinnx.jobs.cases.output_points import output_grid
 from pinnx.physics.boundary import boundary_conditions
 from pinnx.physics.outlines import Body
 from pinnx.runs.files import atomic_write

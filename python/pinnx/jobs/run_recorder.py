@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pinnx.config import Config
-from pinnx.jobs.yellow_lines import Stagnation
+from pinnx.jobs.judging.yellow_lines import Stagnation
 from pinnx.runs.convergence import Convergence
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder

@@ -12,8 +12,8 @@ import torch
 from pinnx.config import Config
 from pinnx.config.train_section import Train
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs.loss_weights import loss_weights
-from pinnx.jobs.phases_of_training import phases_of
+from pinnx.jobs.flows.loss_weights import loss_weights
+from pinnx.jobs.flows.phases_of_training import phases_of
 from pinnx.jobs.run_recorder import RunRecorder
 from pinnx.losses import Discrepancy
 from pinnx.physics.equations import EquationTerm

@@ -24,7 +24,7 @@ _PANELS = 4
 
 @dataclass(frozen=True, eq=False)
 class SizeFields:
-    """fields.h5 of a breakage run; see `pinnx.jobs.breakage_run`.
+    """fields.h5 of a breakage run; see `pinnx.jobs.breakage.breakage_run`.
 
     Args:
         v: [m] volumes.

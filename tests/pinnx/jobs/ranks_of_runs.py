@@ -31,9 +31,9 @@ from torch import distributed
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, reconstruction, resume
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.run_guard import run_guard
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.run_guard import run_guard
 from pinnx.jobs.training import make_trainer
 from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Trainer
 from pinnx.train.distributed import Apart, train_locally

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from pinnx.config import Config
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.train import CheckpointFolder, Trainer
 

@@ -13,9 +13,9 @@ import tolerances
 
 from pinnx.config import Config, load_config
 from pinnx.evals import field_errors
-from pinnx.jobs.baseline import gappy_pod_baseline
-from pinnx.jobs.case import Case
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.judging.baseline import gappy_pod_baseline
 
 Tiny = Callable[..., Config]
 DEMO = ("data.synthetic.resolution=16", "data.synthetic.num_frames=15")

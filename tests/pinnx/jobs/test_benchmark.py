@@ -19,9 +19,9 @@ from pinnx.cli import main
 from pinnx.config import load_config
 from pinnx.data import periodic_flow
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import benchmark
-from pinnx.jobs.benchmark import SCALES, on_grid, run_benchmark
-from pinnx.jobs.benchmark_figures import PHYSICS, benchmark_table
+from pinnx.jobs.benchmarks import benchmark
+from pinnx.jobs.benchmarks.benchmark import SCALES, on_grid, run_benchmark
+from pinnx.jobs.benchmarks.benchmark_figures import PHYSICS, benchmark_table
 from pinnx.jobs.reference import make_reference
 from pinnx.runs.folder import RunFolder
 

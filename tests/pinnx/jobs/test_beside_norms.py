@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pinnx.config import load_config
-from pinnx.jobs.beside_norms import beside_norms
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.judging.beside_norms import beside_norms
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 
 import pinn_ext
 from pinnx.config import load_config
-from pinnx.jobs.body_forces import body_forces, model_flow
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.body_forces import body_forces, model_flow
 from pinnx.models import FieldModel
 
 

@@ -16,9 +16,10 @@ from pinnx.cli import breakage_command, main
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES, ExactBreakage
-from pinnx.jobs import breakage_run, resume
-from pinnx.jobs.breakage_problem import breakage_problem
-from pinnx.jobs.breakage_run import breakage_guard
+from pinnx.jobs import resume
+from pinnx.jobs.breakage import breakage_run
+from pinnx.jobs.breakage.breakage_problem import breakage_problem
+from pinnx.jobs.breakage.breakage_run import breakage_guard
 from pinnx.jobs.training import make_trainer
 from pinnx.runs.history import read_rows
 from pinnx.train import CheckpointFolder, Trainer

@@ -13,10 +13,10 @@ import pinn_ext
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import TaylorGreen
-from pinnx.jobs.case import Case
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.device import choose_device
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 
 Tiny = Callable[..., Config]
 

@@ -10,8 +10,8 @@ import pytest
 
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 
 SMALL = ("model.width=8", "model.frequencies=512", "sensors.count=6", "train.collocation_points=16", "train.steps=1")

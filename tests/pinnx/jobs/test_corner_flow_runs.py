@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from pinnx.config import Config
-from pinnx.jobs.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.metrics import errors_against
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.judging.metrics import errors_against
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.training import make_trainer
 from pinnx.models import AddedField

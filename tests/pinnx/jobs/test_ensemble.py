@@ -19,9 +19,9 @@ from pinnx.config import Config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.evals import TaylorGreen
 from pinnx.jobs import reconstruct, resume
-from pinnx.jobs.case import Case
-from pinnx.jobs.ensemble import Ensemble, check_members, sensor_parts
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts
 from pinnx.report import write_report
 from pinnx.report.formatting import percent
 
@@ -124,7 +124,7 @@ def test_members_are_resumed_to_the_bit_and_leave_the_run_as_it_is(
 
 def reconstruct_until_member(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in step 4 of the second member."""
-    from pinnx.jobs import ensemble
+    from pinnx.jobs.judging import ensemble
 
     made: list[int] = []
 

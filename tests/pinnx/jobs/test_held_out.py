@@ -11,9 +11,9 @@ import pytest
 
 from pinnx.config import Config
 from pinnx.evals import Kovasznay, verify
-from pinnx.jobs import held_out
-from pinnx.jobs.held_out import held_out_sensors
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.judging import held_out
+from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.physics import MeasuredValues
 from pinnx.train import NonFiniteLossError, Trainer
 

@@ -13,7 +13,7 @@ from flow_files import TINY
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruction
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
 
 X, Y, T = np.linspace(0, 4, 21), np.linspace(0, 2, 11), np.linspace(0, 2, 5)
 MESH_T, MESH_X, MESH_Y = np.meshgrid(T, X, Y, indexing="ij")

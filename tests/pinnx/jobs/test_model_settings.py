@@ -18,8 +18,8 @@ from rich.console import Console
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, training
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.train import Trainer, load_checkpoint, save_checkpoint
 

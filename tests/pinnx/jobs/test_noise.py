@@ -11,9 +11,9 @@ import pytest
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.noise import noise_lines
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.flows.noise import noise_lines
 from pinnx.physics import MeasuredValues
 from pinnx.runs.history import history_columns
 from pinnx.train.noise_estimate import NoiseEstimate
@@ -113,7 +113,7 @@ def test_noise_that_was_not_stated_is_a_yellow_line(share: float, misfit: float,
 def test_that_of_measurements_is_estimated_in_the_end_and_not_used(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
 ) -> None:
-    monkeypatch.setattr("pinnx.jobs.noise.YOUNG", 6)
+    monkeypatch.setattr("pinnx.jobs.flows.noise.YOUNG", 6)
     facts = reconstruct(tiny("unsteady_csv"), tmp_path / "run")["noise"]
     assert (facts["found"], facts["used"], facts["numbers"]) == ("left-out sensors", False, 30)
     assert facts["share"] > 0.1, "a network that has learned nothing"

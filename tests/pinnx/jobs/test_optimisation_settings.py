@@ -15,8 +15,8 @@ from same_runs import assert_same_run
 from pinnx.config import Config, load_config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct, resume
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer

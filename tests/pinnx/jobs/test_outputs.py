@@ -15,9 +15,9 @@ from tolerances import EPS32
 from pinnx.config import Config
 from pinnx.evals import Evaluation, evaluate
 from pinnx.jobs import outputs
-from pinnx.jobs.case import Case
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.outputs import evaluate_output, versions, write_fields
 
 Tiny = Callable[..., Config]

@@ -17,7 +17,7 @@ from same_runs import assert_same_run, last_state, parameter_bytes, trained
 from pinnx.config import Config, load_config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct, resume
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
 

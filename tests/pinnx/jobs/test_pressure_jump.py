@@ -14,9 +14,9 @@ from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import periodic_error
 from pinnx.evals.boundaries import BoundaryChecker
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.metrics import checks_at_points
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.metrics import checks_at_points
 
 JUMP = "domain.jump.x=-0.6"
 

@@ -19,8 +19,8 @@ from tolerances import LEARNED_VISCOSITY
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
-from pinnx.jobs import metrics as job_metrics
 from pinnx.jobs import reconstruct
+from pinnx.jobs.judging import metrics as job_metrics
 from pinnx.runs.folder import RunFolder
 from pinnx.train import CheckpointFolder
 

@@ -14,7 +14,7 @@ from pinnx.cli import main
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, reconstruction
-from pinnx.jobs.yellow_lines import yellow_lines
+from pinnx.jobs.judging.yellow_lines import yellow_lines
 
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 FACTORS = (1.0, 1.1, 0.95, 1.05, 1.0)

@@ -15,7 +15,7 @@ from pinnx.cli import main
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.reference import make_reference
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pinnx.config import load_config
 from pinnx.evals.checks import check
-from pinnx.jobs.remedies import with_remedy
+from pinnx.jobs.judging.remedies import with_remedy
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ import torch
 from pinnx.config import Config, load_config
 from pinnx.evals import Kovasznay, check
 from pinnx.jobs import reconstruct
-from pinnx.jobs import run_guard as guards
-from pinnx.jobs.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.judging import run_guard as guards
 from pinnx.jobs.training import make_trainer
 from pinnx.runs import memory
 from pinnx.train import Hook, PhysicsLostError, Trainer
@@ -209,12 +209,12 @@ def test_a_slow_step(learned: Build, slower: float, says: bool, monkeypatch: pyt
 def test_the_baseline_of_this_machine_is_what_is_usual(
     learned: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from pinnx.jobs.judging.recorded_baseline import Baseline
     from pinnx.jobs.outputs import versions
-    from pinnx.jobs.recorded_baseline import Baseline
 
     usual = {"steps_per_s": [1e9, 2e9, 3e9], "peak_memory_gib": [1e-3]}
     here = dict(versions(torch.device("cpu")))
-    monkeypatch.setattr("pinnx.jobs.recorded_baseline.require_acknowledged", lambda *given: [])
+    monkeypatch.setattr("pinnx.jobs.judging.recorded_baseline.require_acknowledged", lambda *given: [])
     for device, lines in ((here, {"memory"}), (here | {"torch": "0"}, set())):
         path = tmp_path / f"{len(lines)}.json"
         Baseline({}, usual, {}, {}, 3, device).write(path)

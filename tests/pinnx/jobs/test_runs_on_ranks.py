@@ -17,8 +17,8 @@ from torch import distributed
 from pinnx.cli import main
 from pinnx.config import Config
 from pinnx.errors import PinnxError
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.train import DistributedPINNTrainer, Trainer
 from pinnx.train.ranks import OneProcess, _balance, joined_ranks

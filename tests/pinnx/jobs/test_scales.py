@@ -17,8 +17,8 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals import evaluate, measure
 from pinnx.jobs import reconstruct
-from pinnx.jobs.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.models import FourierNetwork
 from pinnx.sensors.selection import select_sensors

@@ -14,9 +14,9 @@ from flow_files import TINY
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
-from pinnx.jobs.box_case import solve_case
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.second_opinion import SecondOpinion, second_opinion
+from pinnx.jobs.cases.box_case import solve_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.judging.second_opinion import SecondOpinion, second_opinion
 from pinnx.solvers import NoSteadyFlowError
 
 Tiny = Callable[..., Config]
@@ -204,7 +204,7 @@ def test_where_the_coarse_grid_has_no_flow_the_fine_one_is_solved(ask: Ask, monk
             raise NoSteadyFlowError("none")
         return solve_case(config, case, cells)
 
-    monkeypatch.setattr("pinnx.jobs.second_opinion.solve_case", solve)
+    monkeypatch.setattr("pinnx.jobs.judging.second_opinion.solve_case", solve)
     none_below = 54
     facts = ask("solver.cells=null", wrong=0.5).facts
     assert facts is not None

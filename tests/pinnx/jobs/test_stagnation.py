@@ -11,7 +11,7 @@ import pytest
 from pinnx.config import Config
 from pinnx.errors import Interrupted
 from pinnx.jobs import reconstruct, resume
-from pinnx.jobs.yellow_lines import Stagnation
+from pinnx.jobs.judging.yellow_lines import Stagnation
 from pinnx.train import Trainer
 
 Tiny = Callable[..., Config]

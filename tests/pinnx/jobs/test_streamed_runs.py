@@ -11,8 +11,8 @@ from same_runs import parameter_bytes, trained
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.streamed_values import StreamedValues
 from pinnx.train import Trainer

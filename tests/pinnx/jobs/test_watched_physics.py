@@ -14,10 +14,10 @@ import pinn_ext
 from pinn_ext.reference import jet_of
 from pinnx.config import Config
 from pinnx.evals import TaylorGreen
-from pinnx.jobs.case import Case
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.watched_physics import WatchedPhysics
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.watched_physics import WatchedPhysics
 from pinnx.models.field_model import FieldModel
 from pinnx.train.problem import Problem
 

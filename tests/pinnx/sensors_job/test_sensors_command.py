@@ -18,8 +18,8 @@ from pinnx.data.readers import read_fields
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruction
-from pinnx.jobs.load_case import load_case
-from pinnx.jobs.sensors import choose_sensors, held_out_frames
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.placing.sensors import choose_sensors, held_out_frames
 from pinnx.sensors import SensorSet, select_sensors
 from pinnx.sensors.selection import Selection
 

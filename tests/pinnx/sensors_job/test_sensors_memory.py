@@ -16,7 +16,7 @@ import pytest
 
 from pinnx.cli import main
 from pinnx.errors import PinnxError
-from pinnx.jobs.sensors_input import parse_size, shown_size
+from pinnx.jobs.placing.sensors_input import parse_size, shown_size
 from pinnx.sensors import SensorSet
 
 MIB = 2**20

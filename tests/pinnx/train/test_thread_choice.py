@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pinnx.config import load_config
-from pinnx.jobs.flow_problem import flow_problem
-from pinnx.jobs.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.train.thread_choice import BLOCK, PERIOD, ThreadChoice
 

@@ -1,0 +1,1 @@
+"""What is known of a flow, and where the answer is wanted: configuration and files -> `Case`."""

@@ -1,0 +1,244 @@
+"""From the conditions of a case to a flow in a box that `pinnx.solvers` can solve, or a sentence on why it cannot.
+
+It solves steady flows in the plane, with a prescribed velocity along all four sides, or along three and a constant
+pressure on the right, around bodies at rest whose sides are along the axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.config import Config
+from pinnx.errors import PinnxError
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.case_bodies import in_bodies
+from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.geometry import SIDES, Bounds, Side
+from pinnx.physics.outlines import Body, Outline
+from pinnx.physics.scales import Scales
+from pinnx.solvers import WALLS, BoxProblem, Fit, NotApplicableError, Profile, Study, Walls, fit_box, solve_box
+
+__all__ = ["box_of", "box_problem", "is_open", "solve_case", "with_found_sides"]
+
+Array = NDArray[np.float64]
+
+PROBES = 201  # along a side, on which a velocity is missing or not
+ALONG_AXIS = 1e-9  # of the size of a body
+Block = tuple[tuple[float, float], tuple[float, float]]
+
+
+def box_of(
+    config: Config,
+    conditions: Sequence[BoundaryCondition],
+    bounds: Bounds,
+    *,
+    nu: float,
+    scales: Scales,
+    bodies: Sequence[Body] = (),
+    has_holes: bool = False,
+    otherwise: Callable[[Array], Array] | None = None,
+) -> BoxProblem:
+    """The flow in a box of a case; the velocity along each side of ``solver.unknown`` has a coefficient of its own.
+
+    Args:
+        config: the sections domain, problem and solver are used.
+        conditions: what is prescribed; of two that prescribe one component of a side, the first counts.
+        bounds: axis name -> (low, high) of the domain.
+        nu: kinematic viscosity.
+        scales: of the case.
+        bodies: in the domain.
+        has_holes: whether the data has places without flow that no body explains.
+        otherwise: velocity at places [n, 2], for sides that have none; None: there must be one along all four.
+
+    Raises:
+        NotApplicableError: a flow in time or space, a body, or sides without a velocity.
+    """
+    _require_plane_box(config, conditions, bounds, bodies, has_holes)
+    blocks = [block for body in bodies for block in _blocks(body, conditions, bounds)]
+    by_side = {side: [c for c in conditions if _is_on(c, side)] for side in WALLS}
+    if is_open(conditions):
+        del by_side["right"]
+    profiles = {side: _profile(side, given, bounds, bodies, otherwise) for side, given in by_side.items()}
+    for side, profile in profiles.items():
+        missing = np.isnan(profile(np.linspace(*bounds[_along(side)], PROBES)[1:-1])).any(axis=0)
+        if missing.any():
+            names = " and no ".join(name for name, gone in zip("uv", missing, strict=True) if gone)
+            raise NotApplicableError(
+                "it needs the velocity along all four sides, or a constant pressure on the right, and there is no "
+                f"{names} on the {side}"
+            )
+    order = list(dict.fromkeys(c.where.name for c in conditions if isinstance(c.where, Side)))
+    order = [side for side in order if side in WALLS] + [side for side in WALLS if side not in order]
+    unknown = config.solver.unknown
+    known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
+    walls = [Walls(known, order)]
+    for side in unknown:
+        if (
+            side not in profiles
+            or not _part(profiles[side], side, through=False)(np.linspace(*bounds[_along(side)], 101)).any()
+        ):
+            raise PinnxError(f"solver.unknown: expected sides with a velocity along them, got {side}, which is at rest")
+        still = dict.fromkeys(profiles, _at_rest)
+        walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
+    force = config.problem.forcing or (0.0, 0.0)
+    return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None, blocks=blocks)
+
+
+def _require_plane_box(
+    config: Config, conditions: Sequence[BoundaryCondition], bounds: Bounds, bodies: Sequence[Body], has_holes: bool
+) -> None:
+    if "t" in bounds:
+        raise NotApplicableError("it solves steady flows, and this one changes in time")
+    if "z" in bounds:
+        raise NotApplicableError("it solves flows in the plane, and this one has three dimensions")
+    if config.problem.learn_forcing:
+        raise NotApplicableError("it knows the force, and here one is fitted")
+    if config.domain.periodic:
+        raise NotApplicableError(
+            f"it needs the velocity along all four sides, and {config.domain.periodic[0]} is periodic"
+        )
+    known = {str(body) for body in bodies}
+    inside = [str(c.where) for c in conditions if not isinstance(c.where, Side) and str(c.where) not in known]
+    if inside := [*inside, *(["a hole in the data"] if has_holes else [])]:
+        raise NotApplicableError(f"it solves flows around bodies that the domain has, and here is another: {inside[0]}")
+
+
+def _blocks(body: Body, conditions: Sequence[BoundaryCondition], bounds: Bounds) -> list[Block]:
+    """The rectangles of which a body at rest consists, as far as they are in the domain.
+
+    Raises:
+        NotApplicableError: a body without the velocity zero on it, or with sides that are not along the axes.
+    """
+    plane = {axis: bounds[axis] for axis in ("x", "y")}
+    still = [c.targets(c.validation_points(PROBES)) for c in conditions if str(c.where) == str(body)]
+    if not any(mask[:2].all() and not values[:, :2].any() for values, mask in still):
+        raise NotApplicableError(f"it takes bodies at rest with the velocity zero on them, and the {body} is not one")
+    lines = body.lines if isinstance(body, Outline) else ()
+    steps = [np.abs(np.diff(line, axis=0, append=line[:1])).min(axis=1) for line in lines]
+    if not steps or np.concatenate(steps).max() > ALONG_AXIS * body.size:
+        raise NotApplicableError(f"it takes bodies whose sides are along the axes, and those of the {body} are not")
+    corners = np.concatenate(lines)
+    cuts = [np.unique(np.clip(part, *plane[axis])).tolist() for part, axis in zip(corners.T, plane, strict=True)]
+    cells = list(product(*map(pairwise, cuts)))
+    solid = body.contains(np.array(cells).mean(axis=2), plane)
+    return [cell for cell, is_in in zip(cells, solid, strict=True) if is_in]
+
+
+def _is_on(condition: BoundaryCondition, side: str) -> bool:
+    """Whether a condition holds on a side of the box, or on a part of it."""
+    where = condition.where
+    return isinstance(where, Side) and where.name == side and where.at_position is None
+
+
+def is_open(conditions: Sequence[BoundaryCondition]) -> bool:
+    """Whether the right side has a constant pressure and no velocity but v = 0: the flow leaves there in parallel."""
+    given = [c for c in conditions if str(c.where) == "right"]
+    fixed = {name: value for c in given for name, value in c.values.items() if value is not None}
+    return set(fixed) in ({"p"}, {"p", "v"}) and not isinstance(fixed["p"], str) and fixed.get("v", 0.0) == 0.0
+
+
+def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Array], Array] | None = None) -> BoxProblem:
+    """The flow in a box of a case, as ``box_of``."""
+    holes = not case.bodies and case.reference is not None and case.reference.holes is not None
+    given = {"scales": case.scales, "bodies": case.bodies, "has_holes": holes, "otherwise": otherwise}
+    return box_of(config, case.conditions, case.bounds, nu=nu, **given)
+
+
+def with_found_sides(config: Config, case: Case) -> Case:
+    """The case with the velocity along the sides of ``solver.unknown`` as its sensors say, for all that follows.
+
+    Raises:
+        PinnxError: a case that the solver does not solve, or too few measurements.
+    """
+    try:
+        study, fit = solve_case(config, case, config.solver.cells)
+    except NotApplicableError as error:
+        raise PinnxError(f"solver.unknown: the solver does not apply: {error}; leave it empty") from None
+    assert fit is not None
+    conditions, notes = list(case.conditions), []
+    for side, factor, error in zip(config.solver.unknown, study.a[1:], fit.errors, strict=False):
+        component, factor = "u" if _along(side) == "x" else "v", float(f"{factor:.6g}")  # formulas are read by people
+        for number, condition in enumerate(conditions):
+            if str(condition.where) == side and condition.values.get(component) is not None:
+                values = {**condition.values, component: _times(condition.values[component], factor)}
+                conditions[number] = replace(condition, values=values)
+        notes.append(
+            f"The velocity along the {side} side is {factor:.4g} times the stated one (standard error {error:.1g}): "
+            "the classical solver found it from the sensors, and the network is given it."
+        )
+    return replace(case, conditions=tuple(conditions), notes=(*case.notes, *notes), solved=(study, fit))
+
+
+def _times(value: float | str | None, factor: float) -> float | str:
+    return f"{factor!r}*({value})" if isinstance(value, str) else factor * float(value or 0.0)
+
+
+def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study, Fit | None]:
+    """The flow of a case on three grids; with the viscosity, or the speed of sides, from its sensors where unknown.
+
+    Raises:
+        NotApplicableError: as ``box_of``.
+        PinnxError: no steady flow was found, or there are too few measurements.
+    """
+    if case.solved is not None:
+        return case.solved
+    problem, unknown = box_problem(config, case, case.nu), config.solver.unknown
+    if not config.problem.learn_nu and not unknown:
+        return solve_box(problem, num_cells), None
+    fit = fit_box(
+        problem,
+        case.coordinates,
+        case.velocity,
+        learn_nu=config.problem.learn_nu,
+        guess=[1.0] * len(unknown),
+        num_cells=num_cells,
+    )
+    return fit.study, fit
+
+
+def _profile(
+    side: str,
+    given: Sequence[BoundaryCondition],
+    bounds: Bounds,
+    bodies: Sequence[Body],
+    otherwise: Callable[[Array], Array] | None,
+) -> Profile:
+    """The velocity along a side: each component from the first condition that has it there, NaN where none has.
+
+    Zero on bodies; of places without a condition that of ``otherwise``.
+    """
+    axis, end = SIDES[side]
+
+    def velocity(along: Array) -> Array:
+        across = np.full(len(along), bounds[axis][end])
+        places = np.column_stack([across, along] if axis == "x" else [along, across])
+        found = np.full((len(along), 2), np.nan)
+        found[in_bodies(places, bodies, bounds)] = 0.0
+        for condition in given:
+            assert isinstance(condition.where, Side)
+            values, mask = condition.targets(places)
+            open_ones = np.isnan(found) & mask[:2] & condition.where.has(along, bounds)[:, None]
+            found = np.where(open_ones, values[:, :2], found)
+        return found if otherwise is None else np.where(np.isnan(found), otherwise(places)[:, :2], found)
+
+    return velocity
+
+
+def _part(profile: Profile, side: str, *, along: bool = True, through: bool = True) -> Profile:
+    """The velocity along a side, the one through it, or both."""
+    kept = np.array([through, along] if SIDES[side][0] == "x" else [along, through], dtype=np.float64)
+    return lambda s: profile(s) * kept
+
+
+def _along(side: str) -> str:
+    """The axis along a side."""
+    return "y" if SIDES[side][0] == "x" else "x"
+
+
+def _at_rest(along: Array) -> Array:
+    return np.zeros((len(along), 2))

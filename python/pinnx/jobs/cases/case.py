@@ -1,0 +1,245 @@
+"""One reconstruction before there is a network: what is known of a flow, and where the answer is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pinnx.config import Config
+from pinnx.data.measured_rows import Measurements
+from pinnx.data.snapshots import Snapshots
+from pinnx.errors import PinnxError
+from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, outline_notes, prescribed_bodies
+from pinnx.jobs.cases.case_notes import gap_notes, setting_notes, singular_corners
+from pinnx.jobs.cases.case_scales import case_scales, scale_notes
+from pinnx.jobs.cases.output_points import OutputPoints
+from pinnx.jobs.flows.noise import stated_noise
+from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
+from pinnx.physics.boundary_slopes import Statement, slope_statements
+from pinnx.physics.outlines import Body
+from pinnx.physics.scales import Scales
+from pinnx.physics.section_flux import Flux, section_fluxes
+from pinnx.sensors.sensor_set import SensorSet
+
+if TYPE_CHECKING:  # it loads SciPy's sparse solvers
+    from pinnx.solvers import Fit, Study
+
+__all__ = ["Case", "make_case"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One reconstruction, before there is a network.
+
+    Args:
+        bounds: axis name -> (low, high) of the domain, "t" first where the flow has times.
+        steady: no time coordinate.
+        nu: kinematic viscosity, > 0.
+        scales: in which the training is dimensionless; all else here is in the user's units.
+        sensors: where was measured.
+        coordinates: [k, D] float64, where and when: the network's inputs.
+        velocity: [k, d] float64, what was measured; NaN where a component was not.
+        speed: [k] float64, lengths of the velocity that were measured without its direction, NaN where not; None: none.
+        pressure: [k] float64, kinematic pressures that were measured, NaN where not; None: none.
+        deviations: name of what was measured -> its standard deviation, [k] float64; empty where none is known.
+        selection_s: time in which the sensors were chosen, seconds; None where they were not.
+        conditions: what is known at boundaries.
+        output: where the fields are wanted.
+        reference: the snapshots, to compare with; None for a CSV file.
+        source: where the data came from; "synthetic: ..." for synthetic data.
+        periods: axis name -> its period, of the periodic axes.
+        jumps: axis name -> by how much the pressure rises over its period; axes without a jump are missing.
+        notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
+        solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
+        slopes: what is known of slopes at boundaries.
+        fluxes: that are known.
+        bodies: in the domain, whether a condition holds on them or not.
+        singular: [n] bool, which of the output's places are corners at which the network's pressure is infinite.
+    """
+
+    bounds: dict[str, tuple[float, float]]
+    steady: bool
+    nu: float
+    scales: Scales
+    sensors: SensorSet
+    coordinates: np.ndarray
+    velocity: np.ndarray
+    conditions: tuple[BoundaryCondition, ...]
+    output: OutputPoints
+    reference: Snapshots | None
+    source: str
+    periods: dict[str, float] = field(default_factory=dict)
+    jumps: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    speed: np.ndarray | None = None
+    pressure: np.ndarray | None = None
+    bodies: tuple[Body, ...] = ()
+    slopes: tuple[Statement, ...] = ()
+    fluxes: tuple[Flux, ...] = ()
+    singular: np.ndarray | None = None
+    deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
+    selection_s: float | None = None
+    solved: tuple[Study, Fit] | None = None
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of what was measured anywhere: out of u, v[, w], p, speed."""
+        columns = dict(zip("uvw", self.velocity.T, strict=False)) | {"p": self.pressure, "speed": self.speed}
+        return tuple(name for name, column in columns.items() if column is not None and np.isfinite(column).any())
+
+    @property
+    def in_flow(self) -> np.ndarray:
+        """[n] bool, which of the output's places are in no hole of the data, in no body, and at no singular corner."""
+        outside = np.ones(len(self.output.points), dtype=bool) if self.singular is None else ~self.singular
+        if self.reference is not None:
+            return outside & self.reference.in_flow
+        return outside & ~in_bodies(self.output.points, self.bodies, self.bounds)
+
+    @property
+    def dim(self) -> int:
+        """Space dimensions, 2 or 3."""
+        return int(self.velocity.shape[1])
+
+    def rows(self, chosen: np.ndarray) -> Case:
+        """The case with those measurements alone that a mask [k] marks."""
+        columns = {name: getattr(self, name) for name in ("coordinates", "velocity", "speed", "pressure")}
+        found = {name: None if column is None else column[chosen] for name, column in columns.items()}
+        return replace(self, **found, deviations={name: column[chosen] for name, column in self.deviations.items()})
+
+
+def make_case(
+    config: Config,
+    *,
+    sensors: SensorSet,
+    measured: Measurements,
+    output: OutputPoints,
+    data_bounds: dict[str, tuple[float, float]],
+    data_nu: float | None,
+    reference: Snapshots | None,
+) -> Case:
+    """Checks what was read against the configuration, and adds what only the configuration knows.
+
+    Args:
+        config: the sections data, domain, flow and boundaries are used.
+        sensors: where was measured.
+        measured: what was measured there, and what must be known of the data.
+        output: where the fields are wanted.
+        data_bounds: axis name -> (low, high) of the data.
+        data_nu: the viscosity that came with the data; None: none.
+        reference: the snapshots; None for a CSV file.
+
+    Raises:
+        PinnxError: one line that says what does not fit together.
+    """
+    nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
+    bounds = _domain(config, data_bounds)
+    nodes = sensors.positions if reference is None else reference.points
+    holes = case_holes(config, bounds, nodes)
+    entries, places = [entry.model_dump() for entry in config.boundaries], _places(holes, reference)
+    conditions = boundary_conditions(entries, bounds, **places)
+    bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
+    scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
+    singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
+    deviations, noise_note = stated_noise(config, measured)
+    return Case(
+        bounds=bounds,
+        steady=steady,
+        nu=nu,
+        scales=scales,
+        sensors=sensors,
+        coordinates=measured.coordinates,
+        velocity=measured.velocity,
+        conditions=conditions,
+        output=output,
+        reference=reference,
+        source=measured.source,
+        periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
+        jumps={axis: jump for axis, jump in config.domain.jump.model_dump().items() if jump is not None},
+        notes=(
+            *measured.notes,
+            *([noise_note] if noise_note else []),
+            *setting_notes(config, data_nu, bounds, reference),
+            *corner_notes,
+            *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
+            *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),
+            *outline_notes(config, holes),
+            *gap_notes(nodes, reference, bodies, bounds),
+        ),
+        speed=measured.speed,
+        pressure=measured.pressure,
+        bodies=bodies,
+        slopes=slope_statements(entries, bounds, **places),
+        fluxes=section_fluxes(entries, bounds, **places),
+        singular=singular,
+        deviations=deviations,
+    )
+
+
+def _places(holes: Mapping[str, Body], reference: Snapshots | None) -> dict[str, Any]:
+    """What places of boundaries may name."""
+    if reference is None:
+        return {"holes": holes}
+    found = {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
+    return {"holes": holes, **found}
+
+
+def _distinct(times: np.ndarray | None) -> np.ndarray | None:
+    return None if times is None else np.unique(times)
+
+
+def _checked(
+    config: Config,
+    data_bounds: dict[str, tuple[float, float]],
+    data_nu: float | None,
+    source: str,
+    reference: Snapshots | None,
+) -> tuple[float, bool]:
+    """The viscosity, and whether the flow is steady."""
+    nu = config.problem.nu if config.problem.nu is not None else data_nu
+    if nu is None:
+        raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
+    if reference is not None and not reference.velocity.any():
+        raise PinnxError(f"{source}: expected a flow, got a velocity of zero at every point and time")
+    steady = "t" not in data_bounds
+    if config.problem.steady is not None and config.problem.steady != steady:
+        raise PinnxError(
+            f"flow.steady: expected {str(steady).lower()} as the data {'has no' if steady else 'has'} times, "
+            f"got {str(config.problem.steady).lower()}"
+        )
+    return nu, steady
+
+
+def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The box of the equations: as configured, else that of the data."""
+    bounds, table = {}, "arrays" if config.data.measurements is None else "measurements"
+    for axis, (low, high) in data_bounds.items():
+        given = getattr(config.domain, axis)
+        if given is None and low == high:
+            raise PinnxError(
+                f"domain.{axis}: expected data at two or more values of {axis}, got {axis} = {low:.12g} alone"
+                + (f"; a steady flow has no times: data.{table}.t=null" if axis == "t" else "")
+            )
+        if given is None and axis in config.domain.periodic:
+            if config.data.synthetic is None:
+                raise PinnxError(
+                    f"domain.{axis}: expected [lo, hi] of one whole period, as {axis} is periodic, got none "
+                    f"(the data spans [{low:.12g}, {high:.12g}])"
+                )
+            given = (0.0, config.data.synthetic.length)
+        given = given or (low, high)
+        slack = 1e-6 * (high - low)  # coordinates that were stored in float32
+        if low < given[0] - slack or high > given[1] + slack:
+            raise PinnxError(
+                f"domain.{axis}: expected an extent around the data's [{low:.12g}, {high:.12g}], got {list(given)}; "
+                f"use data.{'times' if axis == 't' else 'window'} to leave data out"
+            )
+        if not given[0] < given[1]:
+            raise PinnxError(f"domain.{axis}: expected [lo, hi] with lo < hi, got {list(given)}")
+        bounds[axis] = given
+    for axis in ("t", "z"):
+        if axis not in data_bounds and (getattr(config.domain, axis) is not None or axis in config.domain.periodic):
+            raise PinnxError(f"domain.{axis}: the data has no {axis}; expected none, got one")
+    return bounds

@@ -1,0 +1,235 @@
+"""Reads a case: snapshots, from which sensors are chosen (the error is known then), or measurements in a CSV file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pinnx.config import Config
+from pinnx.data.mapping import DataMapping
+from pinnx.data.measured_rows import Measurements
+from pinnx.data.measurements import Columns, read_measurements
+from pinnx.data.readers import read_snapshots
+from pinnx.data.snapshots import AXIS_NAMES, Snapshots
+from pinnx.data.synthetic import periodic_flow
+from pinnx.errors import PinnxError
+from pinnx.jobs.cases.case import Case, make_case
+from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, prescribed_bodies
+from pinnx.jobs.cases.output_points import OutputPoints, output_grid, output_times
+from pinnx.report.formatting import enumeration
+from pinnx.sensors.sampling import add_noise, sample_velocity
+from pinnx.sensors.selection import PIVOTED, select_sensors
+from pinnx.sensors.sensor_set import SensorSet
+from pinnx.train.ranks import ALONE, OneProcess
+
+__all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measured_case"]
+
+
+def load_case(config: Config, progress: Callable[[str], None] = lambda text: None, ranks: OneProcess = ALONE) -> Case:
+    """Reads the data, chooses the sensors, finds the sides of ``solver.unknown``, and checks that everything fits.
+
+    Args:
+        config: the sections data, domain, flow, boundaries, sensors and solver are used.
+        progress: called with a word on what is being done.
+        ranks: that load the same case; the first one chooses the sensors.
+
+    Raises:
+        PinnxError: one line that says what was wanted and what came.
+    """
+    case = _read_case(config, progress, ranks)
+    if not config.solver.unknown:
+        return case
+    from pinnx.jobs.cases.box_case import with_found_sides  # SciPy's sparse solvers, for these runs alone
+
+    progress(f"finding the velocity along {enumeration(config.solver.unknown)} from the sensors")
+    return with_found_sides(config, case)
+
+
+def _read_case(config: Config, progress: Callable[[str], None], ranks: OneProcess) -> Case:
+    if config.data.measurements is not None:
+        progress(f"reading {config.data.measurements.path}")
+        columns = Columns(**config.data.measurements.model_dump(exclude={"path"}))
+        spatial = config.domain.z is not None
+        measured = read_measurements(config.data.measurements.path, columns, plane=False if spatial else None)
+        return measured_case(config, measured)
+    snapshots = load_snapshots(config, progress)
+    progress(f"choosing {config.sensors.count} sensors on {snapshots.num_points} points")
+    if config.evals.times is not None:
+        said = "evals.times is not used: the fields are written at the times of the data, to be compared with them."
+        snapshots = replace(snapshots, notes=(*snapshots.notes, said))
+    chosen = config.sensors
+    if chosen.method in PIVOTED and snapshots.num_times == 1:
+        raise PinnxError(
+            "sensors.method: expected interpolation, coverage, lattice or random for a single snapshot, whose one mode "
+            f"cannot rank places, got {chosen.method}"
+        )
+    started = time.perf_counter()
+    sensors = ranks.from_first(lambda: select_sensors(snapshots, **chosen.model_dump(exclude={"noise"})))
+    selection_s = time.perf_counter() - started
+    progress(f"{len(sensors)} sensors chosen in {selection_s:.2g} s")
+    velocity = sample_velocity(snapshots, sensors)
+    if chosen.noise > 0:
+        velocity = add_noise(velocity, chosen.noise, chosen.seed)
+    places = np.tile(sensors.positions, (snapshots.num_times, 1))
+    times = None if snapshots.times is None else np.repeat(snapshots.times, len(sensors))
+    case = make_case(
+        config,
+        sensors=sensors,
+        measured=Measurements(
+            places if times is None else np.column_stack([times, places]),
+            velocity.reshape(-1, snapshots.dim),
+            source=snapshots.source,
+            notes=snapshots.notes,
+        ),
+        output=OutputPoints(snapshots.points, snapshots.times, snapshots.grid_shape),
+        data_bounds=snapshots.bounds,
+        data_nu=snapshots.nu,
+        reference=snapshots,
+    )
+    return replace(case, selection_s=selection_s)
+
+
+def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text: None) -> Snapshots:
+    """Reads or makes the snapshots of a configuration, cut to its window and times.
+
+    Args:
+        config: the section data is used; it names snapshots, not measurements.
+        progress: called with a word on what is being done.
+
+    Raises:
+        PinnxError: as ``read_snapshots``.
+    """
+    data = config.data
+    if data.synthetic is not None:
+        progress("making a reference flow with the built-in solver")
+        return periodic_flow(**data.synthetic.model_dump())
+    assert data.path is not None
+    progress(f"reading {data.path}")
+    limits = data_limits(config)
+    stride = {axis: step for axis, step in data.stride.model_dump().items() if step > 1}
+    snapshots = read_snapshots(
+        data.path,
+        data_mapping(config),
+        check_orientation=data.check_orientation,
+        keep_gaps=True,
+        limits=limits,
+        stride=stride,
+    )
+    # What is missing outside the window does not count.
+    part = _without_bodies(config, snapshots).with_holes()
+    part.validate()
+    places, times = snapshots.whole or (part.num_points, part.num_times)
+    counts = {"places": (part.num_points, places), "times": (part.num_times, times)}
+    said = _window_notes(limits, counts, stride)
+    return replace(part, notes=(*part.notes, *said))
+
+
+def data_mapping(config: Config) -> DataMapping:
+    """Which array of ``data.path`` is what."""
+    data = config.data
+    return DataMapping(
+        **data.arrays.model_dump(),
+        axes=data.axes,
+        pressure_frame=data.pressure_frame,
+        index_sets=data.index_sets,
+    )
+
+
+def data_limits(config: Config) -> dict[str, tuple[float, float]]:
+    """Axis name -> (low, high) of the data that are used; axes without limits are missing."""
+    given = {**config.data.window.model_dump(), "t": config.data.times}
+    return {axis: limit for axis, limit in given.items() if limit is not None}
+
+
+def _without_bodies(config: Config, snapshots: Snapshots) -> Snapshots:
+    """The snapshots without values inside bodies: simulations often store zeros there."""
+    bounds = {axis: getattr(config.domain, axis) or extent for axis, extent in snapshots.bounds.items()}
+    bodies = [*case_holes(config, bounds, snapshots.points).values(), *prescribed_bodies(config, snapshots.dim)]
+    inside = in_bodies(snapshots.points, bodies, snapshots.bounds)
+    if not inside.any():
+        return snapshots
+    return replace(snapshots, values=np.where(inside[:, None], np.nan, snapshots.values))
+
+
+def _window_notes(
+    limits: dict[str, tuple[float, float]], counts: dict[str, tuple[int, int]], stride: Mapping[str, int] | None = None
+) -> list[str]:
+    """What limits and strides left out, counted: (used, all) by what is counted."""
+    used = [f"{part:,} of {whole:,} {name}" for name, (part, whole) in counts.items() if part < whole]
+    if not used:
+        return []
+    names = {axis: "data.times" if axis == "t" else f"data.window.{axis}" for axis in limits}
+    where = [f"{names[axis]} = [{low:.12g}, {high:.12g}]" for axis, (low, high) in limits.items()]
+    inside = [f"inside {' and '.join(where)}"] if where else []
+    inside += [f"with data.stride.{axis} = {step}" for axis, step in (stride or {}).items()]
+    most = any(2 * part < whole for part, whole in counts.values())
+    return [
+        f"{'Most of the data is left out: only ' if most else ''}{' and '.join(used)} are used, {', '.join(inside)}."
+    ]
+
+
+def _chosen_rows(config: Config, measured: Measurements) -> Measurements:
+    """The measurements inside data.window and data.times, as for snapshots."""
+    if config.sensors.noise > 0:
+        raise PinnxError(f"sensors.noise: expected 0, measurements have their own noise, got {config.sensors.noise:g}")
+    names = (*(() if measured.steady else ("t",)), *AXIS_NAMES[: measured.dim])
+    limits = data_limits(config)
+    inside = np.ones(measured.num_rows, dtype=bool)
+    for name, limit in limits.items():
+        if name not in names:
+            raise PinnxError(f"data.window: {measured.source} has no {name}; expected limits for {', '.join(names)}")
+        column = measured.coordinates[:, names.index(name)]
+        inside &= (column >= limit[0]) & (column <= limit[1])
+    if not inside.any():
+        raise PinnxError(f"{measured.source}: expected rows inside data.window and data.times, got none")
+    part = measured.rows(inside)
+    counts = {
+        "rows": (part.num_rows, measured.num_rows),
+        "sensors": (len(part.positions()), len(measured.positions())),
+    }
+    return replace(part, notes=(*part.notes, *_window_notes(limits, counts)))
+
+
+def measured_case(config: Config, measured: Measurements) -> Case:
+    """The case of measurements at sensors, of which those inside data.window and data.times are used.
+
+    Raises:
+        PinnxError: as ``load_case``.
+    """
+    measured = _chosen_rows(config, measured)
+    places = measured.coordinates[:, -measured.dim :]
+    bounds, times = {}, None
+    if measured.steady and config.evals.times is not None:
+        measured = replace(measured, notes=(*measured.notes, "evals.times is not used: the flow is steady."))
+    if not measured.steady:
+        distinct = np.unique(measured.coordinates[:, 0])
+        bounds["t"] = (float(distinct[0]), float(distinct[-1]))
+        times, notes = output_times(distinct, config.domain.t or bounds["t"], config.evals.times)
+        measured = replace(measured, notes=(*measured.notes, *notes))
+    for axis, column in zip(AXIS_NAMES[: measured.dim], places.T, strict=True):
+        given = getattr(config.domain, axis)
+        if given is None:
+            raise PinnxError(
+                f"domain.{axis}: expected [lo, hi], the extent in {axis} of the flow to reconstruct, got none "
+                f"(the sensors lie in [{column.min():.12g}, {column.max():.12g}])"
+                + ("; data.measurements.z=null takes the flow in the plane of x and y" if axis == "z" else "")
+            )
+        outside = np.flatnonzero((column < given[0]) | (column > given[1]))
+        if outside.size:
+            raise PinnxError(
+                f"{measured.source}: expected sensors inside domain.{axis} = [{given[0]:.12g}, {given[1]:.12g}], "
+                f"got {axis} = {column[outside[0]]:.12g}; widen domain.{axis}, or leave rows out by data.window.{axis}"
+            )
+        bounds[axis] = given
+    return make_case(
+        config,
+        sensors=SensorSet(measured.positions(), indices=None, method="file"),
+        measured=measured,
+        output=output_grid(bounds, times, config.evals.grid),
+        data_bounds=bounds,
+        data_nu=None,
+        reference=None,
+    )

@@ -1,0 +1,120 @@
+"""From the section `model` and the case of a flow to its model: the network, and what its fields have by form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from pinnx.config.model_section import Model
+from pinnx.errors import PinnxError
+from pinnx.jobs.cases.case import Case
+from pinnx.models import (
+    AddedField,
+    FieldModel,
+    FourierNetwork,
+    HardBoundaries,
+    PirateNetwork,
+    PressureRamp,
+    Siren,
+    factorize_weights,
+    random_frequencies,
+    train_frequencies,
+)
+from pinnx.physics.corner_flow import corner_flow
+from pinnx.physics.corners import Corner
+from pinnx.physics.held_places import held_place
+from pinnx.physics.navier_stokes import NavierStokes
+
+__all__ = ["described", "flow_model"]
+
+
+def flow_model(
+    model: Model, case: Case, equations: NavierStokes, corners: Sequence[Corner], dtype: torch.dtype
+) -> tuple[FieldModel, tuple[int, ...]]:
+    """The network of a flow with what is added to it, and the numbers of the boundary conditions that it holds exactly.
+
+    Raises:
+        PinnxError: numbers per coordinate that are not as many as the coordinates; settings that do not fit together.
+    """
+    axes = tuple(case.bounds)
+    network = _network(model, case, equations.fields, dtype)
+    periodic = {axes.index(axis) for axis in case.periods}
+    if model.train_frequencies:
+        train_frequencies(network, fixed=periodic)
+    if model.factorization.mean is not None:
+        given = {"mean": model.factorization.mean, "deviation": model.factorization.deviation}
+        factorize_weights(network, **given, seed=model.seed + 2)
+    # The viscosity as it is in each step, with its gradient: the Stokes terms of this field cancel for any of them.
+    at_corners = corner_flow(corners, case.bounds, case.scales, lambda: equations.scaled_nu, dtype=dtype)
+    field = at_corners if model.corner_flow else None
+    if case.jumps:
+        network = AddedField(network, _ramp(case, dtype))
+    if not model.hard_boundaries:
+        return network if field is None else AddedField(network, field), ()
+    if field is not None:
+        raise PinnxError(
+            "model.hard_boundaries: expected model.corner_flow=false where sides disagree, as its form has their jump"
+        )
+    found = {number: held_place(condition, network) for number, condition in enumerate(case.conditions)}
+    held = {number: place for number, place in found.items() if place is not None}
+    if not held:
+        raise PinnxError("model.hard_boundaries: expected a boundary at a side or a circle, got none; set it to false")
+    return HardBoundaries(network, list(held.values())), tuple(held)
+
+
+def _ramp(case: Case, dtype: torch.dtype) -> PressureRamp:
+    """The pressure that falls by ``domain.jump`` over each period."""
+    axes = tuple(case.bounds)
+    slopes = {axes.index(axis): jump / case.periods[axis] / case.scales.force for axis, jump in case.jumps.items()}
+    return PressureRamp(slopes, first_space=axes.index("x"), dim=case.dim, dtype=dtype)
+
+
+def _network(model: Model, case: Case, fields: tuple[str, ...], dtype: torch.dtype) -> FieldModel:
+    """The network of its architecture, with plain weights."""
+    axes, extents = tuple(case.bounds), np.array(list(case.bounds.values()))
+    scale = model.input_scale or tuple(1.0 / (extents[:, 1] - extents[:, 0]))
+    if len(scale) != len(axes):
+        raise PinnxError(
+            f"model.input_scale: expected {len(axes)} numbers, one for each of {', '.join(axes)}, got {len(scale)}"
+        )
+    coordinate_scales = case.scales.of_coordinates(axes)
+    scale = (np.array(scale) * coordinate_scales).tolist()
+    periods = {axes.index(axis): period / case.scales.length for axis, period in case.periods.items()}
+    frequencies = random_frequencies(
+        scale,
+        model.sigma,
+        model.frequencies,
+        seed=model.seed,
+        periods=periods,
+        bands=model.bands,
+        harmonics=model.harmonics,
+        uniform=model.architecture == "siren",
+    )
+    given: dict[str, Any] = {
+        "origin": extents[:, 0],
+        "coordinate_scales": coordinate_scales,
+        "field_scales": case.scales.of_fields(fields),
+        "seed": model.seed + 1,  # the weights' draw is another than the frequencies'
+        "dtype": dtype,
+    }
+    if model.architecture == "piratenet":
+        features = 2 * frequencies.shape[1]
+        if model.width != features:
+            raise PinnxError(f"model.width: expected the {features} features for a piratenet, got {model.width}")
+        return PirateNetwork(frequencies, len(fields), blocks=model.layers, activation=model.activation, **given)
+    given |= {"width": model.width, "layers": model.layers}
+    if model.architecture == "siren":
+        middle = ((extents[:, 1] - extents[:, 0]) / 2 / coordinate_scales).tolist()
+        return Siren(frequencies, len(fields), omega=model.omega, scale=scale, middle=middle, fixed=periods, **given)
+    return FourierNetwork(frequencies, len(fields), activation=model.activation, **given)
+
+
+def described(model: Model, network: FieldModel) -> str:
+    """The network in words: its architecture, its size, and what evaluates it."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    way = "one fused kernel" if network.fused else "composed of jets"
+    held = ", boundaries held by its form" if model.hard_boundaries else ""
+    return f"{model.architecture}, {count} parameters, {way}{held}"

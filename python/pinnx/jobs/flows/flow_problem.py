@@ -1,0 +1,219 @@
+"""From the configuration and the case of a flow to what is trained: the network, and the terms of its loss.
+
+One function for each kind of problem; `problem.kind` of the configuration chooses it (jobs/reconstruction.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from pinnx.config import Config
+from pinnx.config.train_section import Train
+from pinnx.data.collocation import Sampling
+from pinnx.data.streamed_field import StreamedField
+from pinnx.errors import PinnxError
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.case_bodies import in_bodies
+from pinnx.jobs.cases.load_case import data_limits, data_mapping
+from pinnx.jobs.device import choose_device
+from pinnx.jobs.flows.flow_model import flow_model
+from pinnx.jobs.flows.flow_points import flow_points, flow_pool
+from pinnx.jobs.flows.found_numbers import check_forcing
+from pinnx.losses import huber
+from pinnx.physics.boundary_slopes import BoundarySlopes
+from pinnx.physics.boundary_values import BoundaryValues
+from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
+from pinnx.physics.equations import EquationTerm
+from pinnx.physics.measured_values import MeasuredValues
+from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.section_flux import SectionFlux
+from pinnx.physics.streamed_values import StreamedValues
+from pinnx.physics.term import Term
+from pinnx.train.problem import Problem
+
+__all__ = ["FlowProblem", "flow_problem"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, eq=False)
+class FlowProblem:
+    """What the job needs of a problem.
+
+    Args:
+        problem: the network and the terms.
+        weights: column of the loss -> its configured weight.
+        equations: of the flow.
+    """
+
+    problem: Problem
+    weights: dict[str, float]
+    equations: NavierStokes
+
+    def logged(self) -> dict[str, float]:
+        """Numbers for each line of the history: those found, and how many points a pool has."""
+        pools = [term.pool for term in self.problem.terms if isinstance(term, EquationTerm) and term.pool is not None]
+        return self.equations.found() | (
+            {"pool_points": float(sum(len(pool.points) for pool in pools))} if pools else {}
+        )
+
+
+def flow_problem(config: Config, case: Case) -> FlowProblem:
+    """The network and the terms: the equations inside, the measurements, the boundary conditions.
+
+    Raises:
+        PinnxError: numbers per coordinate that are not as many as the coordinates; no device.
+    """
+    check_forcing(config, case)
+    train, device = config.train, choose_device(config.train.device)
+    equations = NavierStokes(
+        case.dim,
+        steady=case.steady,
+        nu=case.nu,
+        learn_nu=config.problem.learn_nu,
+        forcing=config.problem.forcing,
+        learn_forcing=config.problem.learn_forcing,
+        scales=case.scales,
+        dtype=DTYPES[train.dtype],
+    ).to(device)
+    field_scales = case.scales.of_fields(equations.fields)
+    corners, radius = discontinuity_corners(case.conditions, case.bounds, scales=field_scales), train.corner_radius
+    points = flow_points(config, case)
+    terms: list[Term] = [
+        EquationTerm(
+            equations,
+            bounds=case.bounds,
+            num_points=train.collocation_points,
+            seed=train.seed,
+            point_weights=_corner_weights(case, corners, radius),
+            corners=corners,
+            check_radius=radius or 0.0,
+            time_weights=_time_weights(config, case, device),
+            points=points,
+            pool=flow_pool(config, points),
+        ),
+        _measured(case, train, field_scales),
+        *_streamed(config, case, field_scales),
+    ]
+    model, held = flow_model(config.model, case, equations, corners, DTYPES[train.dtype])
+    checks: list[Term] = []
+    for term, trained in _at_boundaries(case, train, equations, held):
+        (terms if trained else checks).append(term)
+    if train.warm_start == "solver":
+        from pinnx.jobs.flows.warm_start import solver_values  # SciPy's sparse solvers, for these runs alone
+
+        terms.append(solver_values(config, case, field_scales))
+    problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
+    return FlowProblem(problem, _weights(train, problem, equations), equations)
+
+
+def _at_boundaries(
+    case: Case, train: Train, equations: NavierStokes, held: Sequence[int]
+) -> Iterator[tuple[Term, bool]]:
+    """The terms of values, slopes and fluxes that are known, and whether each is trained, or held by the model's form.
+
+    Args:
+        case: what is known.
+        train: how many points, and how they are spread.
+        equations: their viscosity, as it is in each step, is that of slopes.
+        held: numbers of the conditions on values that the model holds exactly.
+    """
+    # A grid of a side in time or space would need a power of n of its own.
+    sampling: Sampling = "sobol" if train.points.sampling == "grid" else train.points.sampling
+    if case.conditions:
+        nums = [0 if i in held else train.boundary_points for i in range(len(case.conditions))]
+        values = BoundaryValues(
+            case.conditions,
+            nums,
+            bounds=case.bounds,
+            seed=train.seed,
+            scales=case.scales.of_fields(equations.fields),
+            check_radius=train.corner_radius or 0.0,
+            sampling=sampling,
+            steps=train.steps,
+        )
+        yield values, any(nums)
+    given: dict[str, Any] = {"scales": case.scales, "seed": train.seed}
+    if case.slopes:
+        nu = partial(getattr, equations, "scaled_nu")
+        yield BoundarySlopes(case.slopes, train.boundary_points, nu=nu, sampling=sampling, **given), True
+    if case.fluxes:
+        yield SectionFlux(case.fluxes, **given), True
+
+
+def _weights(train: Train, problem: Problem, equations: NavierStokes) -> dict[str, float]:
+    """The configured weight of each column of the loss."""
+    given = train.weights
+    configured = {**dict.fromkeys(equations.names[:-1], given.momentum), **given.model_dump(exclude={"momentum"})}
+    configured["field"] = given.data
+    configured["warm_start"] = max(given.data, given.boundary)  # also where no sensor counts
+    return {name: configured[name] for name in configured if name in problem.names}
+
+
+def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValues:
+    """What was measured, of the velocity, the pressure and the speed."""
+    names = [
+        *"uvw"[: case.dim],
+        *(["p"] if case.pressure is not None else []),
+        *(["speed"] if case.speed is not None else []),
+    ]
+    unknown = np.full(len(case.coordinates), np.nan)
+    deviations = np.column_stack([case.deviations.get(name, unknown) for name in names]) if case.deviations else None
+    return MeasuredValues(
+        case.coordinates,
+        case.velocity if case.pressure is None else np.column_stack([case.velocity, case.pressure]),
+        lengths=case.speed,
+        vector=case.dim,
+        scales=scales if case.pressure is not None else scales[: case.dim],
+        deviations=deviations,
+        num_points=train.data_points,
+        seed=train.seed,
+        rho=_rho(train),
+    )
+
+
+def _streamed(config: Config, case: Case, scales: Sequence[float]) -> Iterator[StreamedValues]:
+    """The field that stays in its file, where the training learns from it."""
+    given = config.data.stream
+    if given is None:
+        return
+    assert config.data.path is not None
+    field = StreamedField(
+        config.data.path,
+        data_mapping(config),
+        limits=data_limits(config),
+        seed=config.train.seed or 0,
+        memory_limit=int(given.memory * 2**30),
+        outside=partial(in_bodies, bodies=case.bodies, bounds=case.bounds) if case.bodies else None,
+    )
+    yield StreamedValues(field, scales=scales[: case.dim], num_points=given.points, rho=_rho(config.train))
+
+
+def _rho(train: Train) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What of a misfit is averaged."""
+    return torch.square if train.data_loss == "squares" else partial(huber, delta=train.huber_delta)
+
+
+def _time_weights(config: Config, case: Case, device: torch.device) -> torch.Tensor | None:
+    """The weights in time, all 1 at first; None where all times count alike."""
+    causal = config.train.causal
+    if causal.tolerance is None:
+        return None
+    if case.steady:
+        raise PinnxError("train.causal.tolerance: expected a flow with times, got a steady one; set it to null")
+    return torch.ones(causal.parts, dtype=DTYPES[config.train.dtype], device=device)
+
+
+def _corner_weights(
+    case: Case, corners: Sequence[Corner], radius: float | None
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The weight of a point near a corner where two sides disagree; None where all points count alike."""
+    if not corners or radius is None:
+        return None
+    return lambda x: corner_weights(x, corners, tuple(case.bounds), radius)

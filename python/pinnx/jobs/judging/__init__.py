@@ -1,0 +1,1 @@
+"""What is said of a run: numbers, checks, estimates of the error, second opinions, baselines."""

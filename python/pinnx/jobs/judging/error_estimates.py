@@ -1,0 +1,81 @@
+"""What a run says of its error without looking at a reference: three estimates, none of them a bound.
+
+    residual            the dual norm of the residual at all points (`pinnx.evals.error_estimate`)
+    left-out sensors    the error at sensors that a shorter training did not see (`held_out.py`)
+    ensemble spread     the standard deviation of networks trained without a part of the sensors (`ensemble.py`)
+
+docs/verification.md has their rank correlation with true errors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinnx.evals.error_estimate import residual_estimate
+from pinnx.evals.evaluation import evaluate
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.case_bodies import in_bodies
+from pinnx.jobs.judging.ensemble import Ensemble
+from pinnx.jobs.judging.held_out import HeldOut
+from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.geometry import SIDES, Side
+from pinnx.train.problem import Problem
+
+__all__ = ["error_estimates", "estimate_from_residual", "free_sides"]
+
+POINTS = {2: 63, 3: 23}  # along each axis: one below a power of two times three or less, fast for sine transforms
+FRAMES = 3  # of an unsteady flow: begin, middle, end
+# Of the shortest side, around corners where sides disagree and the residual has no norm; used where the run sets none.
+CORNER = 0.05
+
+
+def error_estimates(
+    case: Case, problem: Problem, corner_radius: float | None, left_out: HeldOut | None, ensemble: Ensemble | None
+) -> dict[str, float]:
+    """Estimates of the relative L2 error of the velocity, by name; those that the run did not pay for are absent."""
+    found = {"residual": estimate_from_residual(case, problem, corner_radius)}
+    if left_out is not None and left_out.facts is not None and left_out.measured[0].value is not None:
+        found["left-out sensors"] = left_out.measured[0].value
+    if ensemble is not None:
+        mean, deviation = ensemble.mean[:, : case.dim], ensemble.deviation[:, : case.dim] / ensemble.factor
+        known = np.tile(case.in_flow, case.output.num_frames)
+        found["ensemble spread"] = float(np.linalg.norm(deviation[known]) / np.linalg.norm(mean[known]))
+    return found
+
+
+def free_sides(case: Case) -> list[str]:
+    """Sides along which not all of the velocity is prescribed: what is wrong there has no residual."""
+    held = {
+        str(condition.where)
+        for condition in case.conditions
+        if isinstance(condition.where, Side) and condition.mask[: case.dim].all()
+    }
+    return [
+        side
+        for side, (axis, _) in SIDES.items()
+        if axis in case.bounds and axis not in case.periods and side not in held
+    ]
+
+
+def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float:
+    """The estimate from the residual on a regular grid of the box; the root mean square over a few times."""
+    space = {axis: extent for axis, extent in case.bounds.items() if axis != "t"}
+    n, sides = POINTS[case.dim], np.array(list(space.values()))
+    spacing = (sides[:, 1] - sides[:, 0]) / (n + 1)
+    lines = [low + h * np.arange(1, n + 1) for low, h in zip(sides[:, 0], spacing, strict=True)]
+    points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, case.dim)
+    asked = ~in_bodies(points, case.bodies, space)
+    corners = discontinuity_corners(case.conditions, case.bounds)
+    radius = corner_radius or CORNER * float((sides[:, 1] - sides[:, 0]).min())
+    corners = tuple(corner for corner in corners if "t" not in corner.axes)
+    asked &= corner_distance(points, corners, tuple(space)) > radius
+    times = [None] if case.steady else np.linspace(*case.bounds["t"], FRAMES).tolist()
+    found = []
+    for time in times:
+        at = points if time is None else np.column_stack([np.full(len(points), time), points])
+        flow = evaluate(problem.model, problem.terms, at)
+        grid = (n,) * case.dim
+        residual = np.where(asked[:, None], flow.residual, 0.0).reshape(*grid, -1)
+        velocity = np.where(asked[:, None], flow.fields[:, : case.dim], 0.0).reshape(*grid, -1)
+        found.append(residual_estimate(residual[..., : case.dim], residual[..., case.dim], velocity, spacing.tolist()))
+    return float(np.sqrt(np.mean(np.square(found))))

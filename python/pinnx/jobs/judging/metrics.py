@@ -1,0 +1,196 @@
+"""The numbers of metrics.json: errors, norms, checks, and what ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.config import Config
+from pinnx.evals.accuracy import field_errors, worst_component
+from pinnx.evals.checks import Check, verify
+from pinnx.evals.evaluation import Evaluation, measure
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.flows.flow_description import flow_description
+from pinnx.jobs.flows.flow_model import described
+from pinnx.jobs.flows.found_numbers import found_numbers, settled
+from pinnx.jobs.judging.baseline import gappy_pod_baseline
+from pinnx.jobs.judging.held_out import HeldOut
+from pinnx.jobs.judging.remedies import with_remedy
+from pinnx.jobs.outputs import versions
+from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.term import Measured
+from pinnx.runs.convergence import Convergence
+from pinnx.runs.memory import peak_memory_gib
+from pinnx.train.problem import Problem
+from pinnx.train.trainer import Trainer
+
+if TYPE_CHECKING:  # it loads SciPy's sparse solvers
+    from pinnx.jobs.judging.second_opinion import SecondOpinion
+
+__all__ = ["checks_at_points", "errors_against", "run_metrics"]
+
+# Of what varies between the sensors, the share that a network which has learned nothing leaves: one by its mean alone.
+UNLEARNED = 0.9
+YOUNG = 200  # steps of a training of which nothing is said yet
+
+
+def run_metrics(
+    config: Config,
+    case: Case,
+    trainer: Trainer,
+    equations: NavierStokes,
+    flow: Evaluation,
+    command: str,
+    history: Mapping[str, NDArray[np.float64]],
+    left_out: HeldOut | None,
+    opinion: SecondOpinion | None = None,
+) -> dict[str, Any]:
+    """Everything that metrics.json says of a finished run, but for ``wall_s``, which the caller sets last.
+
+    Args:
+        config: what ran.
+        case: what was known.
+        trainer: at the end of the training.
+        equations: with the numbers that the training found.
+        flow: fields at the output points, frame by frame.
+        command: what was typed.
+        history: columns of history.jsonl.
+        left_out: what a training without some of the sensors found there; None: none was made.
+        opinion: what a classical solver makes of the case; None: it was not tried.
+    """
+    problem, errors = trainer.problem, errors_against(case, flow.fields)
+    found = found_numbers(config, case, trainer, equations)
+    nu = equations.found().get("nu", case.nu)
+    worst = _worst(case, errors)
+    measured = _at_points(config, case, problem, config.evals.points)
+    measured += settled(config, case, equations, history)
+    measured += [] if left_out is None else left_out.measured
+    measured += [] if errors is None else _reconstruction(errors, worst)
+    measured += [] if opinion is None else _polished(opinion.facts or {})
+    numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
+    baseline = gappy_pod_baseline(case)
+    beside = {**baseline.errors, **(opinion.errors if opinion else {})}
+    return {
+        "relative_l2": errors,
+        "reference_error": None if case.reference is None else case.reference.error,
+        "worst_component": {"name": worst, "relative_l2": errors[worst]} if errors and worst else None,
+        "baseline": beside or None,
+        "baseline_note": baseline.note,
+        "solver": opinion.facts if opinion else None,
+        "solver_note": opinion.note if opinion else None,
+        "wall_s": 0.0,
+        "train_s": trainer.train_s,
+        "steps": trainer.step,
+        "steps_per_s": trainer.step / trainer.train_s,
+        "epochs_per_hour": 3600.0 * trainer.step / trainer.train_s,
+        "peak_memory_gib": peak_memory_gib(),
+        "gpu_utilisation": float(np.nanmean(history["gpu_utilisation"])) if "gpu_utilisation" in history else None,
+        "convergence_rate": Convergence(_rows(history), window=None).rate,
+        "selection_s": case.selection_s,
+        "pde_residual_l2": numbers["pde_residual_l2"],
+        "continuity_l2": numbers["conservation"],
+        "boundary_error_max": numbers.get("boundary_error_max"),
+        "sensor_misfit": numbers["sensor_misfit"],
+        "num_sensors": len(case.sensors),
+        "seed": config.seed,
+        "nu": nu,
+        "network": described(config.model, problem.model),
+        "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
+        "held_out": None if left_out is None else left_out.facts,
+        "found": found,
+        "terms": list(problem.names),
+        "checks": [with_remedy(item, config) for item in verify(measured, limits=config.evals.limits.model_dump())],
+        "source": case.source,
+        "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
+        "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],
+        "command": command,
+        **flow_description(case, nu, list(found)),
+        "versions": versions(problem.model.frequencies.device),
+    }
+
+
+def _rows(history: Mapping[str, NDArray[np.float64]]) -> Iterator[dict[str, float]]:
+    return (dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True))
+
+
+def _failure(config: Config, case: Case, trainer: Trainer, misfit: float | None) -> str | None:
+    """A sentence where the network does not even have the velocities that it was trained on; else None.
+
+    It has them no better than one velocity for all sensors: a step that was too large left it constant or wild.
+    """
+    if misfit is None or misfit <= config.evals.limits.sensor_misfit or config.train.weights.data == 0.0:
+        return None
+    known = np.isfinite(case.velocity)
+    if trainer.step < YOUNG or not known.any(axis=0).all():
+        return None
+    found = trainer.problem.model.predict(case.coordinates)[:, : case.dim]
+    left, varies = (
+        float(np.linalg.norm((case.velocity - of)[known])) for of in (found, np.nanmean(case.velocity, axis=0))
+    )
+    if left < UNLEARNED * varies:
+        return None
+    return (
+        f"the training has failed: at the sensors the network is {left / varies:.2g} times as far off as their mean; "
+        f"try a smaller train.lr than {config.train.lr:g}"
+    )
+
+
+def checks_at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Check]:
+    """The checks of the fields as they are now, but for those that need a reference or a second training."""
+    limits = config.evals.limits.model_dump()
+    return verify(_at_points(config, case, problem, num_points), limits=limits)
+
+
+def _at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Measured]:
+    """The numbers of all terms and of the periodic axes."""
+    return measure(
+        problem.model,
+        problem.checked,
+        case.bounds,
+        periodic=tuple(case.periods),
+        jumps=case.jumps,
+        num_points=num_points,
+        seed=config.train.seed,
+    )
+
+
+def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:
+    """The component with the largest error; None without a reference."""
+    if errors is None or case.reference is None:
+        return None
+    return worst_component(errors, case.reference.velocity[:, case.in_flow])
+
+
+def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Measured]:
+    """The errors that are judged: of the velocity vector, of what moves of it, and of its worst component."""
+    judged = {"velocity": "of the velocity vector", "fluctuation": "of the fluctuation about the mean over time"}
+    found = [
+        Measured("reconstruction", errors[name], note, part=name) for name, note in judged.items() if name in errors
+    ]
+    return found if worst is None else [*found, Measured("worst_component", errors[worst], part=worst)]
+
+
+def _polished(facts: Mapping[str, Any]) -> list[Measured]:
+    """How well the flow that is solved from the network's field is balanced, cell by cell."""
+    found = facts.get("polished", {})
+    return [Measured("polished_balance", found[part], part=part) for part in ("mass", "momentum") if part in found]
+
+
+def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, float] | None:
+    """Relative L2 errors of fields at the output points, [T n, c], against the reference; None where there is none."""
+    reference = case.reference
+    if reference is None:
+        return None
+    fields = fields.reshape(reference.num_times, reference.num_points, case.dim + 1)
+    inside = case.in_flow
+    fields = fields[:, inside]
+    frames, pressure = reference.pressure_frames, reference.pressure
+    return field_errors(
+        fields[..., : case.dim],
+        reference.velocity[:, inside],
+        pressure=None if frames is None else np.ascontiguousarray(fields[frames][..., -1]),
+        reference_pressure=None if pressure is None else pressure[:, inside],
+    )

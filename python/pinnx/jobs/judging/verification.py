@@ -1,0 +1,172 @@
+"""The checks of a run, or of one of its checkpoints, made anew.
+
+The model is loaded and measured at points of its own; nothing is read from metrics.json. Where the data of the run are
+gone, its own folder is enough (`pinnx.jobs.cases.stored_case`).
+"""
+
+from __future__ import annotations
+
+import shlex
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pinnx.config import Config, load_config
+from pinnx.config.breakage_section import Breakage
+from pinnx.data.collocation import uniform_points
+from pinnx.errors import PinnxError
+from pinnx.evals.budgets import verify_budgets
+from pinnx.evals.checks import Check, check, verify
+from pinnx.evals.stability import NumericalStabilityChecker
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.cases.stored_case import stored_case
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.flows.found_numbers import settled
+from pinnx.jobs.judging.error_estimates import estimate_from_residual
+from pinnx.jobs.judging.metrics import checks_at_points
+from pinnx.jobs.judging.verdicts import GROUPS, of_groups
+from pinnx.jobs.training import make_trainer
+from pinnx.physics.corners import corner_distance, discontinuity_corners
+from pinnx.physics.equations import EVALUATION_STREAM
+from pinnx.runs.folder import RunFolder
+from pinnx.runs.history import history_columns
+from pinnx.train.checkpoint import load_checkpoint
+from pinnx.train.checkpoint_folder import CheckpointFolder
+
+__all__ = ["is_run", "verify_run"]
+
+CHECKPOINT = ".safetensors"
+# Points of the checks of the network itself; none of them is a norm that more points would change.
+STABILITY_POINTS = 1000
+BUDGET_LINES = 129  # of the grid on which budgets are drawn up: 32 intervals along each side of a sub-box
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run or one of its checkpoints, and no file of snapshots.
+
+    Raises:
+        PinnxError: it is another file of a run.
+    """
+    if path.is_file() and path.name in RunFolder.FILES and RunFolder(path.parent).config.is_file():
+        remedy = shlex.join(["pinnx", "verify", str(path.parent)])
+        raise PinnxError(f"{path}: expected a run, a checkpoint or snapshots, got a file of a run; use {remedy}")
+    return path.is_dir() or path.suffix == CHECKPOINT
+
+
+def verify_run(
+    path: Path, groups: set[str], say: Callable[[str], None], *, corner_radius: float | None = None
+) -> list[Check]:
+    """The verdicts on the model of a run.
+
+    Args:
+        path: the folder of a run, of which the newest whole checkpoint is taken, or one of its checkpoints.
+        groups: keys of `GROUPS`; empty: all, and the numerical stability of the network.
+        say: takes a word on what is being done.
+        corner_radius: in place of train.corner_radius of the run.
+
+    Raises:
+        PinnxError: no run or no checkpoint there, or neither its data nor its fields.h5.
+    """
+    folder = RunFolder(path if path.is_dir() else path.parent.parent)
+    if not folder.config.is_file():
+        raise PinnxError(f"{path}: expected a run, one of its checkpoints, or a file; there is no config.yaml with it")
+    config = load_config(str(folder.config), [])
+    state = _state(path, folder)
+    if isinstance(config.problem, Breakage):
+        from pinnx.jobs.breakage.breakage_run import (
+            verify_breakage,  # its solvers load parts of SciPy that flows do not need
+        )
+
+        return verify_breakage(config, state, groups, say)
+    if corner_radius is not None:
+        config = config.model_copy(update={"train": config.train.model_copy(update={"corner_radius": corner_radius})})
+    case = _case(config, folder, say)
+    flow = flow_problem(config, case)
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    for part in ("stopwatch", "guard"):
+        state.pop(part, None)
+    trainer.load_state_dict(state)
+    say(f"checking the model of step {trainer.step} at {config.evals.points} points")
+    found = checks_at_points(config, case, flow.problem, config.evals.points)
+    if case.dim != 2 or case.bodies:
+        say("three dimensions, or a body: the budgets of sub-boxes are not among the checks")
+    else:
+        found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
+    found += _settled(config, case, flow, folder, trainer.step)
+    found += _not_there(found, groups)
+    if not groups:
+        estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
+        say(f"estimate of the relative error of the velocity, from the residual: {estimate:.3g}; it is no bound")
+        model = flow.problem.model
+        low, high = np.array(list(case.bounds.values())).T
+        drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)
+        points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
+        return found + NumericalStabilityChecker(seed=config.seed).check_all(model, points)
+    return of_groups(groups, found)
+
+
+def _budgets(config: Config, case: Case, flow: FlowProblem, corner_radius: float) -> list[Check]:
+    """The budgets of sub-boxes of the fields on a regular grid: of mass, and of momentum where the flow is steady.
+
+    Of an unsteady flow in the plane at the middle of its times.
+    """
+    axes = [np.linspace(*case.bounds[axis], BUDGET_LINES) for axis in ("x", "y")]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    time = () if case.steady else (np.full(len(points), np.mean(case.bounds["t"])),)
+    fields = flow.problem.model.predict(np.column_stack([*time, points])).reshape(BUDGET_LINES, BUDGET_LINES, -1)
+    u, v, p = np.moveaxis(fields, -1, 0)
+    corners = discontinuity_corners(case.conditions, case.bounds)
+    force = flow.equations.scaled_forcing
+    steady: dict[str, Any] = (
+        {"pressure": p, "viscosity": flow.equations.found().get("nu", case.nu)} if case.steady else {}
+    )
+    return verify_budgets(
+        (u, v),
+        axes,
+        **steady,
+        forcing=None if force is None else (force.detach().cpu().numpy() * case.scales.force).tolist(),
+        where=(corner_distance(points, corners, ("x", "y")) > corner_radius).reshape(u.shape),
+        speed=case.scales.velocity,
+        limits=config.evals.limits.model_dump(),
+    )
+
+
+def _settled(config: Config, case: Case, flow: FlowProblem, folder: RunFolder, step: int) -> list[Check]:
+    """Whether the numbers that the training finds had come to rest at a step."""
+    if not flow.equations.found():
+        return []
+    history = history_columns(folder.history)
+    until = {name: column[history["step"] <= step] for name, column in history.items()}
+    return verify(settled(config, case, flow.equations, until), limits=config.evals.limits.model_dump())
+
+
+def _case(config: Config, folder: RunFolder, say: Callable[[str], None]) -> Case:
+    """The case of the run, from its data where they are there, else from its folder."""
+    given = config.data.path or (config.data.measurements and config.data.measurements.path)
+    if not given or Path(given).exists():
+        return load_case(config, progress=say)
+    say(f"{given} is gone: sensors, places and reference are those of {folder.fields}")
+    return stored_case(config, folder)
+
+
+def _state(path: Path, folder: RunFolder) -> dict[str, Any]:
+    if path.suffix == CHECKPOINT:
+        return load_checkpoint(path)
+    if not folder.checkpoints.is_dir():
+        raise PinnxError(f"{folder.path}: expected the folder checkpoints with one that is whole, found none")
+    latest = CheckpointFolder(folder.checkpoints).latest()
+    for reason in latest.refused:
+        warnings.warn(f"{reason}; {latest.path.name} is used instead", stacklevel=3)
+    return latest.state
+
+
+def _not_there(found: list[Check], groups: set[str]) -> Iterator[Check]:
+    """A group that was named and that the run has nothing for has failed."""
+    for group in sorted(groups):
+        if not any(item.name in GROUPS[group] for item in found):
+            yield check(GROUPS[group][0], None, note=f"the run has no check of --{group}")

@@ -1,0 +1,80 @@
+"""The physics of a network while it trains: every check that needs no second training, at a few fixed points.
+
+Beside the checks of the terms: the budget of the kinetic energy, whose residual is the velocity times that of the
+momentum, and the error against the reference at some of its places and times.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinnx.config import Config
+from pinnx.data.collocation import uniform_points
+from pinnx.evals.checks import Check, check
+from pinnx.evals.evaluation import evaluate
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.judging.metrics import checks_at_points
+from pinnx.physics.equations import EVALUATION_STREAM, EquationTerm
+from pinnx.train.problem import Problem
+
+__all__ = ["WatchedPhysics"]
+
+# As many as a step has, or so.
+POINTS = 1000
+
+
+class WatchedPhysics:
+    """Checks of a network as it is.
+
+    Args:
+        config: of the run.
+        case: what is known.
+        problem: the network and the terms.
+    """
+
+    def __init__(self, config: Config, case: Case, problem: Problem) -> None:
+        self._config, self._case, self._problem = config, case, problem
+        self._places, self._wanted = _reference_sample(case)
+
+    def __call__(self) -> list[Check]:
+        """The verdicts now."""
+        found = checks_at_points(self._config, self._case, self._problem, POINTS)
+        limits = self._config.evals.limits.model_dump()
+        if (energy := self._energy()) is not None:
+            found.append(check("energy_budget", energy))
+        if len(self._places):
+            error = self._problem.model.predict(self._places)[:, : self._case.dim] - self._wanted
+            relative = float(np.linalg.norm(error) / np.linalg.norm(self._wanted))
+            found.append(check("reconstruction", relative, limits=limits, note=f"at {len(self._places)} places"))
+        return found
+
+    def row(self) -> dict[str, float]:
+        """The values by name, for a row of the history; without those that are not finite."""
+        return {f"physics/{item.name}": item.value for item in self() if np.isfinite(item.value)}
+
+    def _energy(self) -> float | None:
+        """Root mean square of velocity times residual of the momentum, in U^3 / L; None without such an equation."""
+        case, dim = self._case, self._case.dim
+        term = self._problem.terms[0]
+        if not isinstance(term, EquationTerm):
+            return None
+        points, away = term.check_points(POINTS, self._config.train.seed)
+        if not away.any():
+            return None
+        found = evaluate(self._problem.model, [term], points[away])
+        power = np.sum(found.fields[:, :dim] * found.residual[:, :dim], axis=1)
+        return float(np.sqrt(np.mean(power**2)) / (case.scales.velocity * case.scales.force))
+
+
+def _reference_sample(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates [k, D] and velocities [k, d] of the reference, drawn once, at most POINTS; empty without one."""
+    reference = case.reference
+    if reference is None:
+        return np.empty((0, len(case.bounds))), np.empty((0, case.dim))
+    places = np.flatnonzero(case.in_flow)
+    total = reference.num_times * len(places)
+    drawn = uniform_points([0.0], [1.0], min(POINTS, total), seed=0, step=0, stream=EVALUATION_STREAM)[:, 0]
+    frames, chosen = np.divmod((drawn * total).astype(np.int64), len(places))
+    x = reference.points[places[chosen]]
+    coordinates = x if reference.times is None else np.column_stack([reference.times[frames], x])
+    return coordinates, reference.velocity[frames, places[chosen]]

@@ -20,7 +20,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from pinnx.report.panels import CURVES, GRAY, INK, new_figure, room_for, to_png
+from pinnx.report.panels import CURVES, GRAY, INK, new_figure, room_for, to_pixels, to_png
 
 # By width; on a CPU, in float32, as all goals are. The larger the network, the less of it is anything but products.
 SHARE = {64: 0.75, 128: 0.82, 256: 0.85}
@@ -171,7 +171,7 @@ def draw_step(result: Mapping[str, Any], path: Path) -> None:
     panels[0].set_yticks(range(len(names)), names, color=INK, fontsize=9)
     figure.supxlabel("time of a step relative to ours (log scale)", color=INK, fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(to_png(figure, dpi=150))
+    path.write_bytes(to_png(to_pixels(figure, 150), 150))
 
 
 def _panel(ax: Axes, case: Mapping[str, Any], names: list[str]) -> None:

@@ -25,6 +25,15 @@ def airfoil(folder: Path) -> str:
     return str(folder / "diamond.dat")
 
 
+def nodes_around_a_circle() -> np.ndarray:
+    """Of a mesh whose cells grow from its wall, of 100 nodes, outwards."""
+    angle = 2.0 * np.pi * np.arange(100) / 100
+    radius = 0.5 + 0.04 * (1.25 ** np.arange(15) - 1.0)
+    return np.stack([2.0 + np.outer(radius, np.cos(angle)), 1.0 + np.outer(radius, np.sin(angle))], axis=-1).reshape(
+        -1, 2
+    )
+
+
 def given(folder: Path) -> dict[str, tuple[Any, float, tuple[float, float], tuple[float, float]]]:
     """Shape -> what is said of it, its area, a place inside, and one outside of it but in the box around it."""
     turned = {"center": [2.0, 1.0], "half_axes": [0.8, 0.2], "angle": 30.0}
@@ -36,6 +45,7 @@ def given(folder: Path) -> dict[str, tuple[Any, float, tuple[float, float], tupl
         "polygon": (TRIANGLE, 0.5, (1.2, 0.7), (1.8, 1.3)),
         "airfoil": (foil, 0.4, (2.0, 1.15), (1.2, 1.15)),
         "expression": ("hypot(x - 2, y - 1) - 0.5", np.pi / 4, (2.3, 1.3), (2.4, 1.4)),
+        "nodes": ((nodes_around_a_circle(), (2.0, 1.0)), np.pi / 4, (2.3, 1.3), (2.4, 1.4)),
     }
 
 

@@ -65,7 +65,7 @@ def run(steps: int, threads: str, environment: dict[str, str]) -> tuple[float, f
     """Steps per second and the last loss of a demo; its first tenth, where threads are chosen, counts."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["demo", "--quiet", "--out", f"{folder}/run", f"train.steps={steps}", f"train.threads={threads}"]
-        subprocess.run([sys.executable, "-m", "pinnx", *words], env={**os.environ, **environment}, check=True)
+        subprocess.run([sys.executable, "-P", "-m", "pinnx", *words], env={**os.environ, **environment}, check=True)
         last = json.loads(Path(folder, "run", "history.jsonl").read_text().splitlines()[-1])
     return last["step"] / last["time_s"], last["loss/total"]
 

@@ -17,6 +17,7 @@ from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EVALUATION_STREAM, EquationTerm
+from pinnx.physics.geometry import place_and_time
 from pinnx.physics.term import Measured, Term
 
 __all__ = ["Evaluation", "evaluate", "measure", "periodic_error"]
@@ -84,11 +85,7 @@ def measure(
     """
     found = [item for term in terms for item in term.measure(model, num_points=num_points, seed=seed)]
     if periodic:
-        found.append(
-            Measured(
-                "periodic_error_max", periodic_error(model, bounds, periodic, PERIODIC_POINTS, seed=seed, jumps=jumps)
-            )
-        )
+        found.append(periodic_error(model, bounds, periodic, PERIODIC_POINTS, seed=seed, jumps=jumps))
     return found
 
 
@@ -100,8 +97,10 @@ def periodic_error(
     *,
     seed: int,
     jumps: Mapping[str, float] | None = None,
-) -> float:
+) -> Measured:
     """The largest difference of a field, in units of its scale, between two points that a period makes one.
+
+    Its place is that of the point on the low side.
 
     Args:
         model: the fields.
@@ -119,7 +118,7 @@ def periodic_error(
             f"periodic_error: expected at least one periodic axis and one point, got {list(axes)}, {num_points}"
         )
     low, high = np.array(list(bounds.values())).T
-    errors = []
+    errors, places = [], []
     for axis in axes:
         column = list(bounds).index(axis)
         here = uniform_points(low, high, num_points, seed=seed, step=0, stream=PERIODIC_STREAM)
@@ -127,5 +126,9 @@ def periodic_error(
         here[:, column], there[:, column] = bounds[axis]
         risen = model.predict(there) - model.predict(here)
         risen[:, -1] -= (jumps or {}).get(axis, 0.0)
-        errors.append(np.abs(risen / model.field_scales).max())
-    return float(np.max(errors))  # not max(), which would lose a NaN
+        apart = np.abs(risen / model.field_scales).max(axis=1)
+        errors.append(apart.max())
+        places.append(place_and_time(here[int(apart.argmax())], bounds))
+    worst = int(np.argmax(errors))  # the first NaN; max() would lose it
+    value = float(errors[worst])
+    return Measured("periodic_error_max", value, worst=value, worst_at=places[worst])

@@ -281,6 +281,8 @@ class BreakageTerm(nn.Module):
     def measure(self, model: Any, *, num_points: int, seed: int) -> list[Measured]:
         """Root mean square of the residual, and the largest drift of the mass, at times that no step has drawn.
 
+        Their places are (volume, time) and (time).
+
         Raises:
             PinnxError: no points; nothing was checked.
         """
@@ -291,9 +293,18 @@ class BreakageTerm(nn.Module):
         t = np.expm1(drawn * math.log1p(self._case.end / self._case.time)) * self._case.time
         given = {name: torch.from_numpy(array).to(model.frequencies) for name, array in self._at(t).items()}
         balance, _, mass = self.balance(model, given)
-        residual = balance.residual[:, : self._judged].square().mean().sqrt()
-        drift = torch.expm1(mass).abs().max()
-        return [Measured("breakage_residual", float(residual)), Measured("mass_drift", float(drift))]
+        residual = balance.residual[:, : self._judged].double().cpu().numpy()
+        late, node = np.unravel_index(int(np.abs(residual).argmax()), residual.shape)
+        drift = torch.expm1(mass).abs().double().cpu().numpy()
+        last = int(drift.argmax())
+        norm, largest, value = (
+            float(x) for x in (np.sqrt(np.mean(residual**2)), abs(residual[late, node]), drift[last])
+        )
+        place = float(self.grid.nodes[node] * self._case.mean_volume), float(t[late])
+        return [
+            Measured("breakage_residual", norm, worst=largest, worst_at=place),
+            Measured("mass_drift", value, worst=value, worst_at=(float(t[last]),)),
+        ]
 
     def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
         """The pool; there is nothing else."""

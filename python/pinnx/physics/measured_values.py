@@ -13,7 +13,7 @@ so that the term is the mean square of misfit / sigma, times s^2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ import pinn_ext
 from pinnx.data.collocation import BoxPoints
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
-from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
+from pinnx.physics.geometry import place_and_time
+from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, largest_share
 
 __all__ = ["MeasuredValues"]
 
@@ -46,6 +47,7 @@ class MeasuredValues(JetTerm):
         num_points: measurements of a step, drawn anew in each; None, or k and more: all of them.
         seed: key of the draw.
         rho: what of each misfit is averaged; 0 at 0.
+        axes: names of the D columns of the coordinates, for the place of the largest misfit; None: it is not named.
 
     Attributes:
         variance: s^2, what the term is where the misfit is that of the noise; None where that is not known.
@@ -71,6 +73,7 @@ class MeasuredValues(JetTerm):
         num_points: int | None = None,
         seed: int = 0,
         rho: Callable[[Tensor], Tensor] = torch.square,
+        axes: Sequence[str] | None = None,
     ) -> None:
         if coordinates.ndim != 2 or not len(coordinates):
             raise PinnxError(f"coordinates: expected shape [k, D], k >= 1, got {list(coordinates.shape)}")
@@ -87,7 +90,7 @@ class MeasuredValues(JetTerm):
         if not mask.any(axis=1).all():
             raise PinnxError("measurements: expected a finite number in each row, got one of NaN alone")
         self.coordinates, self.values, self.mask = coordinates, np.where(mask, values, 0.0), mask
-        self._rho = rho
+        self._rho, self._axes = rho, axes
         # What each misfit is multiplied by, 0 where nothing was measured.
         self._factors, self.variance = mask.astype(np.float64), None
         if deviations is not None:
@@ -135,10 +138,15 @@ class MeasuredValues(JetTerm):
         beside = columns[self.vector : len(columns) - self._has_lengths]
         groups = [np.setdiff1d(columns, beside), *beside.reshape(-1, 1)]
         sizes = [float(np.linalg.norm(self.values[:, group])) for group in groups]
-        beyond = [np.sum(misfit[:, group] ** 2) - np.sum(noise[:, group] ** 2) for group in groups]
-        shares = [np.sqrt(np.maximum(b, 0.0)) / size for b, size in zip(beyond, sizes, strict=True) if size]
-        note = "" if self.variance is None else "beyond the noise"
-        return [Measured("sensor_misfit", float(np.max(shares)) if shares else None, note)]  # max() loses a NaN
+        beyond = [np.sum(misfit[:, group] ** 2 - noise[:, group] ** 2, axis=1) for group in groups]
+        shares = [np.sqrt(np.maximum(b.sum(), 0.0)) / (size or np.inf) for b, size in zip(beyond, sizes, strict=True)]
+        note, worst = "" if self.variance is None else "beyond the noise", int(np.argmax(shares))  # the first NaN
+        if not sizes[worst]:
+            return [Measured("sensor_misfit", None, note)]
+        rows = np.flatnonzero(self.mask[:, groups[worst]].any(axis=1))
+        largest, row = largest_share(beyond[worst][rows], sizes[worst])
+        place = None if self._axes is None else place_and_time(self.coordinates[rows[row]], self._axes)
+        return [Measured("sensor_misfit", float(shares[worst]), note, worst=largest, worst_at=place)]
 
     def deviations_missed(self, model: FieldModel, variance: float) -> float:
         """The root mean square of misfit / sigma at all measurements, the mean 1 / sigma^2 being 1 / variance."""

@@ -22,7 +22,7 @@ from pinnx.data.collocation import BoxPoints
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import FIRST_STREAM, place_of
-from pinnx.physics.geometry import Bounds, Side
+from pinnx.physics.geometry import Bounds, Side, place_and_time
 from pinnx.physics.scales import Scales
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
 
@@ -151,12 +151,15 @@ class SectionFlux(JetTerm):
 
     @torch.no_grad()
     def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
-        """The largest deviation of each flux, relative to it."""
+        """The largest deviation of each flux, relative to it; its place is the middle of the section, then the time."""
         found = []
         for flux in self.fluxes:
             points, product = flux.nodes(np.linspace(0.0, 1.0, CHECK_TIMES if self._times > 1 else 1))
             through = model.predict(points)[:, "xyz".index(flux.where.axis)].reshape(-1, len(product)) @ product
             unit = abs(flux.value) or self._unit
-            worst = float(np.abs(through - flux.value).max() / unit)
-            found.append(Measured("section_flux", worst, part=str(flux.where)))
+            apart = np.abs(through - flux.value) / unit
+            row = int(apart.argmax())
+            middle = points.reshape(len(apart), len(product), -1)[row].mean(axis=0)
+            value, place = float(apart[row]), place_and_time(middle, flux.bounds)
+            found.append(Measured("section_flux", value, part=str(flux.where), worst=value, worst_at=place))
         return found

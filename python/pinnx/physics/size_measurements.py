@@ -92,6 +92,9 @@ class SizeMeasurements:
         return TermLoss(torch.dot(weights, column), column.detach(), shown)
 
     def measure(self, model: Any, *, num_points: int, seed: int) -> list[Measured]:
-        """Root mean square of the logarithm of predicted over measured densities."""
+        """Root mean square of the logarithm of predicted over measured densities; its place is (volume, time)."""
         apart = model.predict(self.coordinates)[:, 0] - np.log(self.f)
-        return [Measured("size_misfit", float(np.sqrt(np.mean(apart**2))), f"at {len(self.f)} measurements")]
+        row = int(np.abs(apart).argmax())
+        value, largest = float(np.sqrt(np.mean(apart**2))), float(abs(apart[row]))
+        place = tuple(self.coordinates[row, ::-1].tolist())
+        return [Measured("size_misfit", value, f"at {len(self.f)} measurements", worst=largest, worst_at=place)]

@@ -7,7 +7,7 @@ Which points: `pinnx.data.streamed_field`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 import pinn_ext
 from pinnx.data.streamed_field import StreamedField
 from pinnx.models.field_model import FieldModel
-from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
+from pinnx.physics.geometry import place_and_time
+from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, largest_share
 
 __all__ = ["StreamedValues"]
 
@@ -32,6 +33,7 @@ class StreamedValues(JetTerm):
         field: which is drawn from.
         scales: [d], what an output of one is in the user's units.
         num_points: of a step.
+        axes: names of the columns of its coordinates.
         rho: what of each misfit is averaged; 0 at 0.
     """
 
@@ -45,9 +47,10 @@ class StreamedValues(JetTerm):
         *,
         scales: ArrayLike,
         num_points: int,
+        axes: Sequence[str],
         rho: Callable[[Tensor], Tensor] = torch.square,
     ) -> None:
-        self._field, self._rho, self.num_points = field, rho, num_points
+        self._field, self._rho, self._axes, self.num_points = field, rho, tuple(axes), num_points
         self._scales = np.asarray(scales, dtype=np.float64)
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
@@ -66,6 +69,10 @@ class StreamedValues(JetTerm):
         """The misfit at points of a step of its own, relative to the field there."""
         drawn = self._field.draw(CHECKED_STEP + seed, range(num_points), num_points)
         found = model.predict(drawn.coordinates)[:, : len(self._scales)]
-        weights = drawn.weights[:, None]
-        misfit, size = (float(np.sum(weights * array**2)) for array in (found - drawn.values, drawn.values))
-        return [Measured("sensor_misfit", np.sqrt(misfit / size) if size else None, part="streamed field")]
+        squares = np.sum(drawn.weights[:, None] * (found - drawn.values) ** 2, axis=1)
+        size = float(np.sqrt(np.sum(drawn.weights[:, None] * drawn.values**2)))
+        if not size:
+            return [Measured("sensor_misfit", None, part="streamed field")]
+        worst, row = largest_share(squares, size)
+        place, value = place_and_time(drawn.coordinates[row], self._axes), float(np.sqrt(squares.sum())) / size
+        return [Measured("sensor_misfit", value, part="streamed field", worst=worst, worst_at=place)]

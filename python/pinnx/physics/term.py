@@ -25,7 +25,7 @@ import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 
-__all__ = ["WHOLE", "JetTerm", "Measured", "Points", "Share", "Term", "TermLoss"]
+__all__ = ["WHOLE", "JetTerm", "Measured", "Points", "Share", "Term", "TermLoss", "largest_share"]
 
 Points = dict[str, NDArray[np.float64]]
 
@@ -83,6 +83,20 @@ class Measured(NamedTuple):
     worst: float | None = None
     worst_at: tuple[float, ...] | None = None
     why: str = ""
+
+
+def largest_share(squares: NDArray[np.float64], size: float) -> tuple[float, int]:
+    """The largest of the numbers of which a relative norm is made, as the norm counts them, and its row.
+
+    The norm is sqrt(sum of squares) / size. A number counts over the root mean square of what it is relative to,
+    size / sqrt(n). The first NaN is the largest.
+
+    Args:
+        squares: [n], of the errors; what is below zero counts as zero.
+        size: root of the sum of the squares of what they are relative to, > 0.
+    """
+    row = int(np.argmax(squares))
+    return float(np.sqrt(np.maximum(squares[row], 0.0) * len(squares))) / size, row
 
 
 class Term(Protocol):

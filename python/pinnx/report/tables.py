@@ -178,18 +178,19 @@ def _verdict(status: str) -> Html:
 
 
 def _note(item: Mapping[str, Any]) -> Html:
-    """The note of a check; where it did not pass by how much, its worst place, why, and the cheapest way to pass."""
+    """The note of a check and its worst place; where it did not pass by how much, why, and the cheapest way to pass."""
     everywhere, worst, value, limit = (item.get(name) for name in ("everywhere", "worst", "value", "limit"))
     note = str(item.get("note", ""))
     parts = [join([note] if everywhere is None else [note, "; with them ", datum(everywhere)])]
-    if status_of(item) == "passed":
-        return parts[0]
-    if value is not None and limit:
+    passed = status_of(item) == "passed"
+    if not passed and value is not None and limit:
         parts.append(join([f"{number(value / limit)} times the limit"]))
     if worst is not None and item.get("worst_at"):
         parts.append(join(["largest ", datum(worst), f" at ({placed(item['worst_at'])})"]))
-    sentences = [Html("; ".join(filter(None, parts))), join([item.get("why", "").removesuffix(".")])]
-    sentences += [join([f"Cheapest way: {item['remedy']}"])] if item.get("remedy") else []
+    sentences = [Html("; ".join(filter(None, parts)))]
+    if not passed:
+        sentences += [join([item.get("why", "").removesuffix(".")])]
+        sentences += [join([f"Cheapest way: {item['remedy']}"])] if item.get("remedy") else []
     return Html(". ".join(filter(None, sentences)))
 
 

@@ -73,12 +73,18 @@ def test_only_a_periodic_network_is_periodic() -> None:
     for periods, along in (({0: 2.0, 1: 1.0}, "xy"), ({0: 2.0}, "x")):
         frequencies = random_frequencies(waves, 1.0, 6, seed=0, periods=periods)
         network = FourierNetwork(frequencies, 3, width=8, layers=2, seed=1, dtype=torch.float64)
-        assert periodic_error(network, box, tuple(along), 50, seed=0) < KERNEL_FLOAT64
-    assert periodic_error(network, box, ("x", "y"), 50, seed=0) > 1e-2, "y has no period there"
-    assert periodic_error(network, {**box, "x": (-1.0, 0.7)}, ("x",), 50, seed=0) > 1e-2, "not a whole period"
+        assert periodic_error(network, box, tuple(along), 50, seed=0).value < KERNEL_FLOAT64
+    found = periodic_error(network, box, ("x", "y"), 50, seed=0)
+    assert found.value == found.worst > 1e-2, "y has no period there"
+    (x, y) = found.worst_at
+    assert (y, -1.0 <= x <= 1.0) == (0.0, True)
+    ends = network.predict(np.array([[x, 0.0], [x, 1.0]]))
+    assert np.abs(ends[1] - ends[0]).max() == pytest.approx(found.value), "it is the place of that difference"
+    (cut,) = (periodic_error(network, {**box, "x": (-1.0, 0.7)}, ("x",), 50, seed=0),)
+    assert (cut.value > 1e-2, cut.worst_at[0]) == (True, -1.0), "not a whole period"
     with torch.no_grad():
         network.biases[-1].fill_(math.nan)
-    assert math.isnan(periodic_error(network, box, ("x",), 5, seed=0))
+    assert math.isnan(periodic_error(network, box, ("x",), 5, seed=0).value)
     for axes, num in (((), 9), (("x",), 0)):
         with pytest.raises(PinnxError, match="periodic_error: expected at least one periodic axis and one point"):
             periodic_error(network, box, axes, num, seed=0)

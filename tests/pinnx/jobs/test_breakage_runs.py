@@ -58,6 +58,9 @@ def test_a_run_leaves_its_folder(folder: Path) -> None:
     assert set(checks) == {"breakage_residual", "mass_drift", "moments", "negative_density"}
     assert checks["negative_density"] == "passed"
     assert checks["mass_drift"] != "passed"  # after 20 steps of a tiny network
+    for item in metrics["checks"]:
+        assert item["name"] == "negative_density" or item["worst"] >= item["value"] * (1 - 1e-12)
+        assert len(item.get("worst_at", ())) == {"breakage_residual": 2, "negative_density": 0}.get(item["name"], 1)
     solvers = metrics["baseline"]
     assert max(solvers["Chebyshev collocation"].values()) < 1e-6 < max(solvers["fixed pivot"].values()) < 1e-2
     for name in ("d10", "d50", "d90", "d32"):
@@ -245,7 +248,9 @@ def test_measured_sizes_pull_the_network() -> None:
     forward = pinnx.run_case("case1", 100, overrides=quick)
     apart = [np.abs(np.log(run.predict(v, t) / f)).mean() for run in (assimilated, forward)]
     assert apart[0] < 0.5 * apart[1]
-    assert "size_misfit" in {item.name for item in assimilated.checks}
+    (misfit,) = [item for item in assimilated.checks if item.name == "size_misfit"]
+    assert misfit.worst > misfit.value
+    assert misfit.worst_at[0] in v
 
 
 @pytest.mark.parametrize(

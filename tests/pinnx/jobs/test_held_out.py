@@ -27,6 +27,7 @@ def test_without_a_reference_some_sensors_are_left_out(finished: Finished) -> No
     assert [item["note"].split("; ")[-1] for item in checks] == ["1 of 5 sensors left out, after 2 steps"] * 2
     assert checks[1]["note"].startswith("of the fluctuation")
     assert all(item["value"] > 0.0 and item["status"] == "failed" for item in checks), "after two steps"
+    assert [item["worst_at"][:2] for item in checks] == metrics["held_out"]["positions"] * 2
     facts = metrics["held_out"]
     assert (facts["num_used"], facts["steps"], len(facts["positions"])) == (4, 2, 1)
     assert facts["positions"][0] in np.loadtxt(data, delimiter=",", skiprows=1)[:, 1:3].tolist()

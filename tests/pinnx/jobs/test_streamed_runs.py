@@ -39,6 +39,8 @@ def test_the_whole_field_is_learned_from_a_file_of_which_a_part_is_read(tiny: Ti
     (measured,) = term.measure(trainer.problem.model, num_points=500, seed=0)
     assert measured.part == "streamed field"
     assert measured.value == pytest.approx(error(trainer, whole), rel=0.2)
+    assert measured.worst > measured.value
+    assert len(measured.worst_at) == 3
 
 
 def test_a_streamed_training_is_resumed_to_the_same_bits(tiny: Tiny) -> None:

@@ -70,6 +70,18 @@ def test_a_run_has_the_verdicts_of_its_training(
     assert "conservation" not in shown
 
 
+@pytest.mark.parametrize("name", ["steady_grid", "unsteady_grid", "unsteady_csv", "scattered_3d"])
+def test_each_norm_of_a_run_has_its_largest_number_and_the_place_of_it(
+    name: str, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
+) -> None:
+    metrics = finished(name)[2]
+    norms = [item for item in metrics["checks"] if item["name"] != "viscosity_misfit"]  # a median
+    for item in norms:
+        assert item["worst"] >= item["value"] * (1 - 1e-12), item
+    velocity = [item for item in norms if (item["name"], item.get("part")) == ("reconstruction", "velocity")]
+    assert [item["worst_at"] for item in velocity] == [metrics["beside_norms"]["worst_at"] for _ in velocity]
+
+
 def test_a_group_that_a_run_has_nothing_for_has_failed(
     verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
 ) -> None:

@@ -166,6 +166,14 @@ def test_a_flux_is_the_sum_over_what_borders_the_flow(where: dict, bounds: dict,
     assert min(measured({"where": where, "flux": 1.1 * flux}, bounds, channel)) > 1e-4
 
 
+def test_the_flux_that_deviates_most_has_its_section_and_its_time() -> None:
+    entry = {"where": {"section": {"x": 3.0}}, "flux": 2.0}  # of a speed of one through a height of two
+    term = SectionFlux(section_fluxes([entry], TIMED), scales=SCALES, seed=1)
+    (found,) = term.measure(Exact(lambda t, x, y: (1.0 + t, 0.0, 0.0), TIMED), num_points=1, seed=0)
+    assert found.value == found.worst == pytest.approx(5.0)
+    assert found.worst_at == pytest.approx((3.0, 1.0, 5.0)), "x, y, then the time"
+
+
 def test_shares_of_a_step_add_up_to_it() -> None:
     entries = [
         {"where": {"side": "right"}, "condition": "no_stress"},

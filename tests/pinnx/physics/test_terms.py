@@ -219,6 +219,27 @@ def test_the_misfit_at_the_sensors_is_relative() -> None:
     assert numbers(MeasuredValues(places, np.zeros((4, 2))), made) == {"sensor_misfit": None}, "nothing to compare"
 
 
+def test_the_largest_misfit_at_the_sensors_has_a_place() -> None:
+    """It counts as the norm does: four equal misfits have the size of the norm, one of four is twice as large."""
+    made, places = network((1.0, 0.0, 5.0)), np.arange(12.0).reshape(4, 3)
+    values = np.tile([1.0, 0.0], (4, 1))
+    values[2, 0] = 0.5
+    (found,) = MeasuredValues(places, values, axes=("t", "x", "y")).measure(made, **CHECK)
+    size = np.sqrt(3.25)
+    assert (found.value, found.worst) == (pytest.approx(0.5 / size), pytest.approx(0.5 * 2.0 / size))
+    assert found.worst_at == (7.0, 8.0, 6.0), "x, y, then the time"
+    (found,) = MeasuredValues(places, np.tile([0.8, 0.0], (4, 1))).measure(made, **CHECK)
+    assert (found.worst, found.worst_at) == (pytest.approx(found.value), None), "nothing names the axes"
+    pressures = np.column_stack([values, [NAN, 1.0, NAN, 5.0]])  # worse than the velocity, and known at two places
+    (found,) = MeasuredValues(places, pressures, vector=2, axes=("t", "x", "y")).measure(made, **CHECK)
+    assert found.worst == pytest.approx(4.0 * np.sqrt(2.0 / 26.0))
+    assert found.worst_at == (4.0, 5.0, 3.0)
+    with torch.no_grad():
+        made.biases[-1].fill_(NAN)
+    (found,) = MeasuredValues(places, values, axes=("t", "x", "y")).measure(made, **CHECK)
+    assert math.isnan(found.value)
+
+
 NAN = math.nan
 
 

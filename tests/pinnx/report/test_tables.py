@@ -149,4 +149,5 @@ def test_a_check_that_did_not_pass_says_by_how_much_where_why_and_the_cheapest_w
     assert wanted + "Cheapest way: more &lt;steps&gt;</td>" in shown
     assert "Cheapest" not in checks_table({"checks": [item]})
     passed = checks_table({"checks": [item | {"value": 2e-6, "status": "passed", "passed": True, "remedy": "more"}]})
-    assert not any(words in passed for words in ("times the limit", "largest", "its own", "Cheapest"))
+    assert '<td>largest <data value="0.5">0.5</data> at (1, 2.5)</td>' in passed
+    assert not any(words in passed for words in ("times the limit", "its own", "Cheapest"))

@@ -76,7 +76,8 @@ def _moments(table: SizeTable, beside: Yardstick) -> Measured:
         for order in ORDERS
     }
     (order, t), worst = max(errors.items(), key=lambda item: item[1] if np.isfinite(item[1]) else np.inf)
-    return Measured("moments", float(worst), f"M{order} at t = {t:g}, against {beside.reference_name}")
+    value, note = float(worst), f"M{order} at t = {t:g}, against {beside.reference_name}"
+    return Measured("moments", value, note, worst=value, worst_at=(t,))
 
 
 def metrics_of(

@@ -175,6 +175,7 @@ def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValu
         num_points=train.data_points,
         seed=train.seed,
         rho=_rho(train),
+        axes=tuple(case.bounds),
     )
 
 
@@ -192,7 +193,8 @@ def _streamed(config: Config, case: Case, scales: Sequence[float]) -> Iterator[S
         memory_limit=int(given.memory * 2**30),
         outside=partial(in_bodies, bodies=case.bodies, bounds=case.bounds) if case.bodies else None,
     )
-    yield StreamedValues(field, scales=scales[: case.dim], num_points=given.points, rho=_rho(config.train))
+    options: dict[str, Any] = {"num_points": given.points, "rho": _rho(config.train), "axes": tuple(case.bounds)}
+    yield StreamedValues(field, scales=scales[: case.dim], **options)
 
 
 def _rho(train: Train) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -22,8 +22,9 @@ from pinnx.jobs.cases.case import Case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.models.field_model import FieldModel
+from pinnx.physics.geometry import place_and_time
 from pinnx.physics.measured_values import MeasuredValues
-from pinnx.physics.term import Measured
+from pinnx.physics.term import Measured, largest_share
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.hooks import Hook
 from pinnx.train.last_good import NonFiniteLossError
@@ -78,8 +79,7 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
     measured = [item._replace(gate=GATE, note=note) for item in data.measure(model, num_points=1, seed=0)]
     fluctuation = _fluctuation_error(model, there, place_of.reshape(-1)[left])
     if fluctuation is not None:
-        said = f"of the fluctuation about the mean over time; {note}"
-        measured.append(Measured(GATE, fluctuation, said, part="fluctuation"))
+        measured.append(fluctuation._replace(note=f"of the fluctuation about the mean over time; {note}"))
     facts = {"positions": places[np.sort(chosen)].tolist(), "num_used": len(places) - count, "steps": steps}
     return HeldOut(measured, facts)
 
@@ -104,7 +104,7 @@ def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> FieldM
     return flow.problem.model
 
 
-def _fluctuation_error(model: FieldModel, case: Case, place_of: NDArray[np.intp]) -> float | None:
+def _fluctuation_error(model: FieldModel, case: Case, place_of: NDArray[np.intp]) -> Measured | None:
     """The error of the velocity less its mean over the times of each sensor; None where hardly anything moves."""
     known = np.isfinite(case.velocity)
     wanted = np.where(known, case.velocity, 0.0)
@@ -116,4 +116,9 @@ def _fluctuation_error(model: FieldModel, case: Case, place_of: NDArray[np.intp]
         for values in (wanted, found):
             values[rows] -= known[rows] * (values[rows].sum(axis=0) / count)
     moving = float(np.linalg.norm(wanted))
-    return float(np.linalg.norm(found - wanted)) / moving if moving >= SIGNIFICANT * size > 0 else None
+    if not moving >= SIGNIFICANT * size > 0:
+        return None
+    squares = np.sum((found - wanted) ** 2, axis=1)
+    worst, row = largest_share(squares, moving)
+    place, value = place_and_time(case.coordinates[row], case.bounds), float(np.sqrt(squares.sum())) / moving
+    return Measured(GATE, value, part="fluctuation", worst=worst, worst_at=place)

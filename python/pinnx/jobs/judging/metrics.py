@@ -21,7 +21,7 @@ from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
 from pinnx.jobs.outputs import versions
 from pinnx.physics.navier_stokes import NavierStokes
-from pinnx.physics.term import Measured
+from pinnx.physics.term import Measured, largest_share
 from pinnx.runs.convergence import Convergence
 from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
@@ -68,7 +68,7 @@ def run_metrics(
     measured = _at_points(config, case, problem, config.evals.points)
     measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
-    measured += [] if errors is None else _reconstruction(errors, worst)
+    measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
     measured += [] if opinion is None else _polished(opinion.facts or {})
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
@@ -164,19 +164,45 @@ def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:
     return worst_component(errors, case.reference.velocity[:, case.in_flow])
 
 
-def _reconstruction(errors: Mapping[str, float], worst: str | None) -> list[Measured]:
+def _reconstruction(
+    case: Case, fields: NDArray[np.float64], errors: Mapping[str, float], worst: str | None
+) -> list[Measured]:
     """The errors that are judged: of the velocity vector, of what moves of it, and of its worst component."""
-    judged = {"velocity": "of the velocity vector", "fluctuation": "of the fluctuation about the mean over time"}
-    found = [
-        Measured("reconstruction", errors[name], note, part=name) for name, note in judged.items() if name in errors
+    assert case.reference is not None
+    wanted = case.reference.velocity[:, case.in_flow]
+    pair = fields[:, : case.dim].reshape(case.reference.velocity.shape)[:, case.in_flow], wanted
+    judged = [("velocity", pair, "reconstruction", "of the velocity vector")]
+    moving = pair[0] - pair[0].mean(axis=0), wanted - wanted.mean(axis=0)
+    judged += [("fluctuation", moving, "reconstruction", "of the fluctuation about the mean over time")]
+    if worst is not None:
+        column = slice("uvw".index(worst), "uvw".index(worst) + 1)
+        judged += [(worst, (pair[0][..., column], wanted[..., column]), "worst_component", "")]
+    return [
+        Measured(gate, errors[name], note, None, name, *_largest_error(case, *fields))
+        for name, fields, gate, note in judged
+        if name in errors
     ]
-    return found if worst is None else [*found, Measured("worst_component", errors[worst], part=worst)]
+
+
+def _largest_error(
+    case: Case, found: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[float, tuple[float, ...]]:
+    """The largest error of fields [T, n, c] at the points in the flow, as the norm counts it, and its place."""
+    assert case.reference is not None
+    largest, row = largest_share(np.sum((found - wanted) ** 2, axis=2).ravel(), float(np.linalg.norm(wanted)))
+    frame, place = divmod(row, wanted.shape[1])
+    times = [] if case.reference.times is None else [float(case.reference.times[frame])]
+    return largest, (*case.reference.points[case.in_flow][place].tolist(), *times)
 
 
 def _polished(facts: Mapping[str, Any]) -> list[Measured]:
     """How well the flow that is solved from the network's field is balanced, cell by cell."""
     found = facts.get("polished", {})
-    return [Measured("polished_balance", found[part], part=part) for part in ("mass", "momentum") if part in found]
+    return [
+        Measured("polished_balance", found[part], part=part, worst=found[part], worst_at=tuple(found[f"{part}_at"]))
+        for part in ("mass", "momentum")
+        if part in found
+    ]
 
 
 def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, float] | None:

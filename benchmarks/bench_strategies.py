@@ -90,6 +90,8 @@ STRATEGIES: dict[str, list[str]] = {
         "train.curriculum=[{until: 0.2, numbers: {nu: 0.01}}, {until: 0.4, numbers: {nu: 0.003}}]"
     ],
     "warm start": ["train.warm_start=solver"],
+    "the viscosity follows its gradient": ["train.estimate_at=[]"],
+    "estimates of the viscosity": ["train.estimate_at=[0.6, 0.85]"],
     LONGER: ["train.steps=8000"],
 }
 # In other cases they would be the preset, or refused: strategy -> what the names of its cases begin with.
@@ -102,6 +104,8 @@ ONLY = {
     "windows of the time": ("wake", "demo"),
     "a larger viscosity first": ("cavity re3200", "cavity re1000, no"),
     "warm start": ("cavity",),
+    "the viscosity follows its gradient": ("cavity re1000, nu",),
+    "estimates of the viscosity": ("wake re100, nu",),
     LONGER: ("cavity",),
     "hard boundaries": ("cavity",),
     "harmonics": ("demo",),

@@ -148,7 +148,7 @@ class Train(Section):
         1, "CUDA streams for the copy of the points and for terms of the loss side by side; 1 = all in order"
     )
     cuda_graph: Literal["auto", "on", "off"] = setting(
-        "auto", "replay a step's loss, its gradients and the update of soap as CUDA graphs; auto: on a CUDA device"
+        "auto", "replay a step's loss, its gradients, clipping and the update as CUDA graphs; auto: on a CUDA device"
     )
 
     @model_validator(mode="after")

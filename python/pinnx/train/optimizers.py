@@ -38,7 +38,7 @@ def make_optimizer(
         lr: step size at the start.
         betas: decay of the first and second moments.
         precondition_frequency: soap: steps from one eigenbasis to the next.
-        replay: as for `Soap`.
+        replay: as for `Soap`; of Adam, says that its step is to be capturable, as it is on CUDA.
 
     Raises:
         PinnxError: an unknown name.
@@ -49,7 +49,8 @@ def make_optimizer(
     if name == "adam":
         adam = torch.optim.Adam(list(parameters), lr=lr, betas=betas)
         for group in adam.param_groups:
-            group["fused"] = all(p.is_cuda for p in group["params"]) or None
+            on_cuda = replay is not None or all(p.is_cuda for p in group["params"])
+            group["fused"], group["capturable"] = on_cuda or None, on_cuda
         return adam
     raise PinnxError(f"train.optimizer: expected soap or adam, got {name!r}")
 

@@ -6,7 +6,7 @@ before anything has changed; then the method changes the parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -60,6 +60,9 @@ class Method(Protocol):
 class FirstOrder:
     """Steps of an optimiser that uses the gradient alone.
 
+    Where the objective replays updates, clipping is replayed; and the step with it, if the optimiser is ``capturable``
+    as torch's are. SOAP's step replays what it can itself.
+
     Args:
         objective: loss and gradients.
         optimizer: over the objective's parameters.
@@ -82,20 +85,25 @@ class FirstOrder:
         self._objective, self._clip = objective, clip
         self._scale = 1.0  # of all learning rates: smaller behind a loss that was not finite
         self._lr = schedule.get_last_lr()[0]  # of the last step
+        # A graph reads the learning rate from the device; torch's kernels want it in float32 there.
+        self._rates = [
+            torch.zeros((), device=group["params"][0].device) if group.get("capturable") else None
+            for group in optimizer.param_groups
+        ]
+        self._placed: list[Tensor] = []
+        self._changes = self._made_changes()
 
     def evaluate(self, batch: Batch) -> Tensor:
         return self._objective.gradients(batch, self._objective.products)
 
     def update(self, batch: Batch) -> None:
-        if self._clip is not None:
-            with on_one_thread():  # the length then has the same bits on any number of threads
-                torch.nn.utils.clip_grad_norm_(self._objective.parameters, self._clip)
         groups = self.optimizer.param_groups
         rates = [group["lr"] for group in groups]
-        for group, rate in zip(groups, rates, strict=True):
-            group["lr"] = rate * self._scale
-        self.optimizer.step()
-        self._lr = groups[0]["lr"]
+        for group, rate, placed in zip(groups, rates, self._rates, strict=True):
+            group["lr"] = rate * self._scale if placed is None else placed.fill_(rate * self._scale)
+        for change in self._changes:
+            change()
+        self._lr = rates[0] * self._scale
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
         self.schedule.step()
@@ -114,6 +122,39 @@ class FirstOrder:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        # How a step is computed belongs to the machine, and the state may come from another.
+        own, saved = self.optimizer.param_groups[0], state["optimizer"]
+        kept = {key: own[key] for key in ("fused", "capturable") if key in own}
+        groups = [group | kept for group in saved["param_groups"]]
+        self.optimizer.load_state_dict({**saved, "param_groups": groups})
         self.schedule.load_state_dict(state["schedule"])
         self._scale = float(state["scale"])
+        self._changes = self._made_changes()  # the optimiser has other tensors now
+
+    def _made_changes(self) -> list[Callable[[], object]]:
+        """What a step does, in order."""
+        replay = self._objective.replay
+        clip = [] if self._clip is None else [self._shorten]
+        if replay is not None and all(placed is not None for placed in self._rates):
+            return [self._place_gradients, replay(self._shorten_and_step)]
+        if replay is not None and clip:
+            return [self._place_gradients, replay(self._shorten), self.optimizer.step]
+        return [*clip, self.optimizer.step]
+
+    def _place_gradients(self) -> None:
+        """Puts gradients where a graph has found them: each precision of the products has others of its own."""
+        parameters = [p for p in self._objective.parameters if p.grad is not None]
+        gradients = [p.grad for p in parameters]
+        self._placed = self._placed or [torch.empty_like(gradient) for gradient in gradients]
+        torch._foreach_copy_(self._placed, gradients)
+        for p, placed in zip(parameters, self._placed, strict=True):
+            p.grad = placed
+
+    def _shorten_and_step(self) -> None:
+        if self._clip is not None:
+            self._shorten()
+        self.optimizer.step()
+
+    def _shorten(self) -> None:
+        with on_one_thread():  # the length then has the same bits on any number of threads
+            torch.nn.utils.clip_grad_norm_(self._objective.parameters, self._clip)

@@ -81,7 +81,7 @@ class Trainer:
         hooks: what is called at steps, logs and checkpoints.
         log_every: steps from one log to the next; the first and the last step are logged too.
         checkpoint_every: steps from one checkpoint to the next.
-        cuda_graph: "on" or "off": replay loss and gradients, and updates of SOAP, as CUDA graphs; "auto": on a CUDA
+        cuda_graph: "on" or "off": replay loss and gradients, clipping and updates as CUDA graphs; "auto": on a CUDA
             device.
         check_every: steps from one check of the flag to the next; 1: each step before the optimiser uses it. None: 1 on
             the CPU, 100 on a CUDA device.

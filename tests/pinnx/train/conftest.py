@@ -76,7 +76,13 @@ def make_trainer(make_problem: Callable[..., Problem]) -> Callable[..., Trainer]
     """Builds a trainer of the small problem; keyword arguments go to ``Trainer``, but for these."""
 
     def build(
-        *, optimizer: str = "soap", steps: int = 12, lr: float = 3e-3, problem: Problem | None = None, **changes: Any
+        *,
+        optimizer: str = "soap",
+        steps: int = 12,
+        lr: float = 3e-3,
+        clip: float | None = None,
+        problem: Problem | None = None,
+        **changes: Any,
     ) -> Trainer:
         problem = problem or make_problem()
 
@@ -84,7 +90,7 @@ def make_trainer(make_problem: Callable[..., Problem]) -> Callable[..., Trainer]
             # Every 3 steps: 12 steps meet the preconditioner in every phase.
             given = {"lr": lr, "betas": (0.95, 0.95), "precondition_frequency": 3}
             chosen = make_optimizer(optimizer, objective.parameters, replay=objective.replay, **given)
-            return FirstOrder(objective, chosen, cosine_schedule(chosen, steps, 1e-5))
+            return FirstOrder(objective, chosen, cosine_schedule(chosen, steps, 1e-5), clip=clip)
 
         given = {"weights": dict.fromkeys(problem.names, 1.0), "steps": steps} | changes
         return Trainer(problem, [Phase(method)], **given)

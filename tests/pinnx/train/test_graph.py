@@ -38,8 +38,8 @@ from pinnx.train.curvature import LimitedMemory
 from pinnx.train.graph import StepGraph, UpdateGraph, use_cuda_graph
 from pinnx.train.problem import Batch
 from pinnx.train.quasi_newton import QuasiNewton
-from pinnx.train.soap import Soap
 from pinnx.train.soap_stack import SoapStack
+from pinnx.train.stateful import copy_of
 
 REFUSED = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::lift_fresh"}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -93,9 +93,12 @@ def written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Te
     return [t for t in tree_leaves(changed) if isinstance(t, Tensor)]
 
 
-def soap_as_on_cuda(params: Any, *, replay: Any, **options: Any) -> Soap:
-    """Eager steps round as replayed ones there: the size of a step stands in a tensor."""
-    return Soap(params, replay=replay or (lambda change: change), **options)
+class AsOnCuda(Objective):
+    """Eager steps round as replayed ones there: step sizes stand in tensors, and Adam is fused."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.replay = self.replay or (lambda change: change)
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(graph, "cuda", stand_in)
     monkeypatch.setattr("pinnx.train.objective.use_cuda_graph", lambda setting, device: setting == "on")
-    monkeypatch.setattr("pinnx.train.optimizers.Soap", soap_as_on_cuda)
+    monkeypatch.setattr("pinnx.train.phases.Objective", AsOnCuda)
 
 
 @pytest.fixture
@@ -157,8 +160,11 @@ def assert_same(pairs: Iterator[tuple[list[Tensor], list[Tensor]]]) -> None:
 
 
 def replays_updates(trainer: Trainer) -> bool:
-    stacks = [stack for of_group in trainer.method.optimizer._stacks.values() for stack in of_group]
-    return bool(stacks) and all(update.replays for stack in stacks for update in stack._replayed.values())
+    """Clipping and Adam's step, or SOAP's."""
+    updates = [change for change in trainer.method._changes if isinstance(change, UpdateGraph)]
+    for of_group in getattr(trainer.method.optimizer, "_stacks", {}).values():
+        updates += [update for stack in of_group for update in stack._replayed.values()]
+    return bool(updates) and all(update.replays for update in updates)
 
 
 def state_after(trainer: Trainer) -> list[Tensor]:
@@ -183,11 +189,27 @@ def test_loss_and_gradients_are_those_of_eager_steps(
 
 
 @pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("optimizer", ["soap", "adam"])
-def test_a_trained_network_is_that_of_eager_steps(make_trainer: Build, optimizer: str) -> None:
-    eager, replayed = (make_trainer(optimizer=optimizer, cuda_graph=setting) for setting in ("off", "on"))
+def test_a_trained_network_is_that_of_eager_steps(make_trainer: Build, optimizer: str, clip: float | None) -> None:
+    given = {"optimizer": optimizer, "clip": clip}
+    eager, replayed = (make_trainer(cuda_graph=setting, **given) for setting in ("off", "on"))
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
-    assert optimizer == "adam" or replays_updates(replayed)
+    assert replays_updates(replayed)
+    if clip is not None:
+        assert not torch.equal(state_after(make_trainer(optimizer=optimizer))[0], state_after(replayed)[0])
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_state_that_is_loaded_reaches_replayed_updates(make_trainer: Build) -> None:
+    """The optimiser's tensors are others then: their graph is made anew."""
+    eager, replayed = (make_trainer(optimizer="adam", clip=0.5, cuda_graph=setting) for setting in ("off", "on"))
+    for trainer in (eager, replayed):
+        for _ in range(6):
+            trainer.train_step()
+        trainer.method.load_state_dict(copy_of(trainer.method.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
+    assert replays_updates(replayed)
 
 
 @pytest.mark.usefixtures("recorded")
@@ -321,11 +343,15 @@ def test_weights_that_adapt_between_steps_give_the_steps_of_eager(make_trainer: 
 
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="torch before 2.9 has no choice of products")
-def test_200_steps_with_weights_and_precisions_that_change_are_those_of_eager(make_trainer: Build) -> None:
+@pytest.mark.parametrize(("optimizer", "clip"), [("soap", None), ("soap", 0.5), ("adam", 0.5)])
+def test_200_steps_with_weights_and_precisions_that_change_are_those_of_eager(
+    make_trainer: Build, optimizer: str, clip: float | None
+) -> None:
     schedule = {0: "float32", 50: "float16", 100: "float64", 150: "float16"}
 
     def build(setting: str) -> Trainer:
-        trainer = make_trainer(cuda_graph=setting, precision=schedule, steps=200)
+        given = {"optimizer": optimizer, "clip": clip, "steps": 200}
+        trainer = make_trainer(cuda_graph=setting, precision=schedule, **given)
         configured = trainer.weights.configured
         ramp = ProgressivePhysics([True, True, True, False, False], 200, (0.2, 0.6), configured)
         trainer.weights.adapt_by(GradNorm(configured, every=25), ramp)
@@ -417,16 +443,17 @@ def test_cuda_loss_and_gradients(
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("optimizer", ["soap", "adam"])
-def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str) -> None:
+def test_cuda_training(make_problem: Build, make_trainer: Build, optimizer: str, clip: float | None) -> None:
     problems = [on(make_problem(), CUDA) for _ in range(2)]
     eager, replayed = (
-        make_trainer(optimizer=optimizer, problem=problem, cuda_graph=setting)
+        make_trainer(optimizer=optimizer, clip=clip, problem=problem, cuda_graph=setting)
         for problem, setting in zip(problems, ("off", "auto"), strict=True)
     )
     assert all(torch.equal(a, b) for a, b in zip(state_after(eager), state_after(replayed), strict=True))
     assert isinstance(replayed.phases.objective._evaluate["ieee"], StepGraph)
-    assert optimizer == "adam" or replays_updates(replayed)
+    assert replays_updates(replayed)
     assert not replayed.clock.notes
 
 

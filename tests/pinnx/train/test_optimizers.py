@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_gradient_longer_than_the_clip_is_scaled(clip: float | None, length: f
     p, q = (nn.Parameter(torch.zeros(1, dtype=torch.float64)) for _ in range(2))
 
     class Line:
-        parameters = (p, q)
+        parameters, replay = (p, q), None
 
         def gradients(self, batch: Any, products: str) -> torch.Tensor:
             p.grad, q.grad = torch.tensor([3.0], dtype=p.dtype), torch.tensor([4.0], dtype=p.dtype)
@@ -118,6 +119,29 @@ def test_a_gradient_longer_than_the_clip_is_scaled(clip: float | None, length: f
     method.evaluate(None)
     method.update(None)
     assert (-p.item() / 3, -q.item() / 4) == pytest.approx((length / 5, length / 5), rel=1e-5)
+
+
+def test_a_state_from_cuda_is_continued_as_this_machine_computes() -> None:
+    def made(replay: Any) -> FirstOrder:
+        p = nn.Parameter(torch.ones(2))
+        optimizer = make_optimizer("adam", [p], lr=1e-2, betas=(0.9, 0.9), precondition_frequency=1, replay=replay)
+        objective = SimpleNamespace(parameters=[p], replay=replay)
+        method = FirstOrder(objective, optimizer, cosine_schedule(optimizer, 9, 1e-4))
+        for _ in range(3):
+            p.grad = p.detach().clone()
+            method.update(None)
+        return method
+
+    there, here = made(lambda change: change), made(None)
+    assert there.optimizer.param_groups[0]["capturable"]
+    here.load_state_dict(there.state_dict())
+    assert not here.optimizer.param_groups[0]["capturable"]
+    (p,), (q,) = (method.optimizer.param_groups[0]["params"] for method in (there, here))
+    q.data.copy_(p.data)
+    for parameter, method in ((p, there), (q, here)):
+        parameter.grad = torch.ones(2)
+        method.update(None)
+    assert torch.allclose(p, q, rtol=10 * torch.finfo(p.dtype).eps)
 
 
 def test_another_name_is_refused() -> None:

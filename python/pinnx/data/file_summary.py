@@ -22,6 +22,7 @@ from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import Snapshots
+from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
 __all__ = ["summary_of"]
@@ -138,34 +139,44 @@ def _missing(roles: Mapping[str, str]) -> list[str]:
 def _read(path: str | os.PathLike[str], roles: Mapping[str, str]) -> tuple[list[str], tuple[str, ...] | None]:
     """What reading by these names finds, and the order of axes, where only the divergence tells it."""
     try:
-        return _described(_flow(path, roles, None)), None
+        return _described(*_flow(path, roles, None)), None
     except PinnxError as error:
         refused = [f"refused: {error}"]
     # On a square grid the shapes leave several orders; the divergence refuses the wrong ones.
     names = (*(["t"] if "t" in roles else []), *(axis for axis in "xyz" if axis in roles))
-    accepted: dict[tuple[str, ...], Snapshots] = {}
+    accepted: dict[tuple[str, ...], tuple[Snapshots, list[str]]] = {}
     for axes in permutations(names):
         with suppress(PinnxError):
             accepted[axes] = _flow(path, roles, axes)
     if len(accepted) != 1:
         return refused, None
-    axes, flow = next(iter(accepted.items()))
-    return [f"axes: ({', '.join(axes)}), the only order that is divergence-free", *_described(flow)], axes
+    axes, found = next(iter(accepted.items()))
+    return [f"axes: ({', '.join(axes)}), the only order that is divergence-free", *_described(*found)], axes
 
 
-def _flow(path: str | os.PathLike[str], roles: Mapping[str, str], axes: tuple[str, ...] | None) -> Snapshots:
+def _flow(
+    path: str | os.PathLike[str], roles: Mapping[str, str], axes: tuple[str, ...] | None
+) -> tuple[Snapshots, list[str]]:
+    """The flow, and a line where a run would refuse its zeros."""
     # A pattern needs a time step, which only scales the times: 1 stands in for it here.
     times: dict[str, Any] = {"t": 1.0} if "t" not in roles and "*" in roles["u"] else {}
-    return read_snapshots(path, DataMapping(**(dict(roles) | times), axes=axes))
+    flow, refused = read_snapshots(path, DataMapping(**(dict(roles) | times), axes=axes), keep_gaps=True), []
+    try:
+        without_zero_blocks(flow)
+    except PinnxError as error:
+        refused = [f"refused: {error}"]
+    flow = flow.with_holes()
+    flow.validate()
+    return flow, refused
 
 
-def _described(flow: Snapshots) -> list[str]:
+def _described(flow: Snapshots, refused: list[str]) -> list[str]:
     grid = "scattered" if flow.grid_shape is None else "grid " + " x ".join(map(str, flow.grid_shape))
     bounds = ", ".join(f"{axis} {low:g} to {high:g}" for axis, (low, high) in flow.bounds.items())
     lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}; {bounds}"]
     if flow.holes is not None and flow.holes.any():
         lines.append(f"holes: {int(flow.holes.sum()):,} places without values")
-    return [*lines, *_divergence(flow), *(f"note: {note}" for note in flow.notes)]
+    return [*lines, *_divergence(flow), *(f"note: {note}" for note in flow.notes), *refused]
 
 
 def _divergence(flow: Snapshots) -> list[str]:

@@ -1,5 +1,5 @@
-"""What is odd about the fields of a file, before they are believed: numbers that stand for none, frames at rest, frames
-and points that come twice.
+"""What is odd about the fields of a file, before they are believed: numbers that stand for none, frames and points that
+come twice. Zeros that stand for none: `zero_blocks`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from pinnx.data.measured_rows import MARK_BEYOND, MARK_NUMBERS, ODD_BEYOND
 from pinnx.errors import PinnxError
 
-__all__ = ["contradictions", "frames_at_rest", "frames_twice", "values_out_of_scale"]
+__all__ = ["contradictions", "frames_twice", "values_out_of_scale"]
 
 # The fastest places, of which a jump in speed is odd; in smaller fields it says little.
 FEW_PLACES, SHARE_OF_FASTEST = 50, 10
@@ -46,19 +46,6 @@ def values_out_of_scale(name: str, values: np.ndarray) -> list[str]:
         f"Look at {name}: {few - at:,} of {sizes.size:,} values are {fastest[at + 1]:.3g} or more, where all others "
         f"are within {fastest[at]:.3g}. If they mark what is missing, store NaN there."
         for at in jump
-    ]
-
-
-def frames_at_rest(velocity: np.ndarray, times: np.ndarray | None) -> list[str]:
-    """A sentence about frames, of a velocity [T, ..., d], without any motion; a flow may start from rest."""
-    moving = np.array([bool(np.nan_to_num(frame).any()) for frame in velocity])
-    still = np.flatnonzero(~moving)
-    if times is None or not moving.any() or not (still > 0).any():
-        return []
-    count = f"{still.size:,} of {moving.size:,}"
-    return [
-        f"The velocity is exactly 0 everywhere in {count} frames, t = {_first(times[still])}. Some programs "
-        "write 0 where nothing was measured: leave them out by data.times, or remove them from the file."
     ]
 
 

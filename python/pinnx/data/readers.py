@@ -26,12 +26,13 @@ from pinnx.data.file_formats import HDF5, open_arrays
 from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, monotonic
 from pinnx.data.mapping import DataMapping
-from pinnx.data.odd_values import contradictions, frames_at_rest, frames_twice, values_out_of_scale
+from pinnx.data.odd_values import contradictions, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.series import files_of, joined
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.data.units import factors_to_one_system
+from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
 __all__ = ["open_fields", "open_flow", "read_fields", "read_snapshots"]
@@ -50,6 +51,7 @@ def read_snapshots(
     *,
     check_orientation: bool = True,
     keep_gaps: bool = False,
+    zeros_are_values: bool = False,
     limits: Mapping[str, tuple[float, float]] | None = None,
     stride: Mapping[str, int] | None = None,
 ) -> Snapshots:
@@ -64,8 +66,9 @@ def read_snapshots(
         mapping: which array is what.
         check_orientation: compare the divergence of a gridded field with that of the same arrays
             in other orders of their axes (see `pinnx.data.orientation`).
-        keep_gaps: leave NaN where values are missing, so that a window can come first; then call
-            `Snapshots.with_holes` and `Snapshots.validate`.
+        keep_gaps: leave NaN where values are missing, so that a window and bodies can come first; then call
+            `without_zero_blocks`, `Snapshots.with_holes` and `Snapshots.validate`.
+        zeros_are_values: blocks of zeros are fluid at rest.
         limits: (low, high) by axis name, as of `Snapshots.window`; of a grid nothing outside is read.
         stride: axis -> k: every k-th line of the grid, or frame, from the first inside the limits on.
 
@@ -74,13 +77,14 @@ def read_snapshots(
 
     Raises:
         PinnxError: a file or array that is missing or damaged, shapes that fit no or several orders
-            of axes, axes in the wrong order, NaN at some times, times that do not increase, or nu <= 0.
+            of axes, axes in the wrong order, NaN at some times, blocks of zeros, times that do not increase, or
+            nu <= 0.
     """
     read = _series if "*" in Path(path).name else _one_file
     snapshots = read(path, mapping, limits or {}, stride or {}, check_orientation)
     if keep_gaps:
         return snapshots
-    snapshots = snapshots.with_holes()
+    snapshots = without_zero_blocks(snapshots, accepted=zeros_are_values).with_holes()
     snapshots.validate()
     return snapshots
 
@@ -375,7 +379,7 @@ def _odd(
 ) -> list[str]:
     """Sentences about what is odd in arranged fields."""
     notes = values_out_of_scale(",".join(mapping.components), velocity)
-    notes += frames_at_rest(velocity, times) + frames_twice(velocity, times)
+    notes += frames_twice(velocity, times)
     if pressure is not None:
         notes += values_out_of_scale("p", pressure[..., np.newaxis])
     if not layout.gridded:

@@ -61,6 +61,7 @@ class StreamedField:
         seed: key of the draw.
         memory_limit: bytes of blocks.
         outside: which of places [n, d] are in no flow, where zeros are no values; None: none.
+        zeros_are_values: blocks of zeros are fluid at rest.
 
     Attributes:
         num_blocks: of an epoch.
@@ -79,12 +80,14 @@ class StreamedField:
         seed: int = 0,
         memory_limit: int = 2**30,
         outside: Callable[[Array], NDArray[np.bool_]] | None = None,
+        zeros_are_values: bool = False,
     ) -> None:
         if mapping.mask is not None:
             raise PinnxError(
                 "data.arrays.mask: expected none of a field that is streamed; store NaN where it is missing"
             )
         self.source, self._seed, self._outside = Path(path).name, seed, outside
+        self._no_values = MARK_NUMBERS if zeros_are_values else (0.0, *MARK_NUMBERS)
         if "*" in self.source:
             raise PinnxError(
                 f"data.stream: expected one file, got {self.source}; join them by a virtual dataset of HDF5"
@@ -207,7 +210,7 @@ class StreamedField:
         low, high = block, block
         for axis, begins in enumerate(tiles):
             low, high = np.fmin.reduceat(low, begins, axis=axis), np.fmax.reduceat(high, begins, axis=axis)
-        odd = ((low == high) & np.isin(high, (0.0, *MARK_NUMBERS))) | (np.fmax(-low, high) >= MARK_FROM)
+        odd = ((low == high) & np.isin(high, self._no_values)) | (np.fmax(-low, high) >= MARK_FROM)
         for found in np.argwhere(odd[..., 0]):
             middle = []
             for k, begins, size, length, cut, span in zip(
@@ -228,7 +231,8 @@ class StreamedField:
         where = ", ".join(f"{number:.6g}" for number in at[0])
         raise PinnxError(
             f"{self.source}: expected values, got {odd:g} in a whole block of the file, near ({where}); name a body by "
-            "domain.holes, leave the part out by data.window or data.times, or store NaN there"
+            "domain.holes, leave the part out by data.window or data.times, store NaN there, or take zeros as fluid at "
+            "rest by data.zeros_are_values=true"
         )
 
 

@@ -105,6 +105,9 @@ def test_missing_values_and_bodies_weigh_nothing_and_a_block_of_zeros_is_refused
         PinnxError, match=r"field\.h5: expected values, got 0 in a whole block .*near \(1.*domain.holes"
     ):
         StreamedField(*given).draw(0, range(500), 500)
+    points = StreamedField(*given, zeros_are_values=True).draw(0, range(500), 500)
+    np.testing.assert_array_equal((points.values == 0).all(axis=1), points.coordinates[:, 0] >= 1.0)
+    assert points.weights.all()
     body = StreamedField(*given, outside=lambda places: places[:, 0] > -1.0)
     assert not body.draw(0, range(500), 500).weights.any()
     StreamedField(*given, limits={"t": (0.0, 0.8)}).draw(0, range(500), 500)

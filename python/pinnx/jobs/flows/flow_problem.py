@@ -192,6 +192,7 @@ def _streamed(config: Config, case: Case, scales: Sequence[float]) -> Iterator[S
         seed=config.train.seed or 0,
         memory_limit=int(given.memory * 2**30),
         outside=partial(in_bodies, bodies=case.bodies, bounds=case.bounds) if case.bodies else None,
+        zeros_are_values=config.data.zeros_are_values,
     )
     options: dict[str, Any] = {"num_points": given.points, "rho": _rho(config.train), "axes": tuple(case.bounds)}
     yield StreamedValues(field, scales=scales[: case.dim], **options)

@@ -28,7 +28,7 @@ from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
 from pinnx.solvers.box_grid import clustered_line
 from pinnx.solvers.walls import Walls
 
-__all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "polish", "solve_box"]
+__all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "made_again", "polish", "solve_box"]
 
 Array = NDArray[np.float64]
 
@@ -68,18 +68,24 @@ class BoxProblem:
         """The discrete equations on one of the grids of which the finest has ``num_cells`` on a side of mean length."""
         sides = [(self.bounds[axis][1] - self.bounds[axis][0]) / self.scales.length for axis in "xy"]
         units = [max(1, round(num_cells / SEQUENCE[-1] * math.sqrt(s / o))) for s, o in (sides, sides[::-1])]
-        origin = np.array([[self.bounds[axis][0]] for axis in "xy"])
-        blocks = [(np.array(block) - origin) / self.scales.length for block in self.blocks]
-        ends = np.concatenate([np.empty((2, 0)), *blocks], axis=1)
-        lines = [_line(*given, ninths) for given in zip(sides, ends, units, strict=True)]
-        solid = np.zeros([len(line) for line in lines], dtype=bool) if blocks else None
-        for block in blocks:
+        ends = np.concatenate([np.empty((2, 0)), *self._blocks()], axis=1)
+        return self.on_lines([_line(*given, ninths) for given in zip(sides, ends, units, strict=True)])
+
+    def on_lines(self, lines: Sequence[Array]) -> BoxFlow:
+        """The discrete equations on the nodes of these lines, in units of L from the low corner."""
+        solid = np.zeros([len(line) for line in lines], dtype=bool) if self.blocks else None
+        for block in self._blocks():
             within = [
                 (line > low - TINY) & (line < high + TINY) for line, (low, high) in zip(lines, block, strict=True)
             ]
             solid |= np.logical_and.outer(*within)
         walls = [walls.scaled(self.bounds, self.scales) for walls in self.walls]
         return BoxFlow(*lines, walls, close=self.close, solid=solid)
+
+    def _blocks(self) -> list[Array]:
+        """Each block in units of L from the low corner, [2, 2]."""
+        origin = np.array([[self.bounds[axis][0]] for axis in "xy"])
+        return [(np.array(block) - origin) / self.scales.length for block in self.blocks]
 
     def fields(self, flow: BoxFlow, solved: Solved) -> GridFields:
         """The fields of a solution."""
@@ -150,6 +156,22 @@ def polish(
     given = velocity(places)[:, :2].reshape(*flow.shape, 2) / problem.scales.velocity
     solved = flow.newton(flow.guess(given, nu, a), nu, a, tol=FINE)
     return problem.fields(flow, solved), solved.steps
+
+
+def made_again(problem: BoxProblem, x: Array, y: Array, psi: Array, omega: Array) -> GridFields:
+    """The fields, and what is left of the balances, of a flow that was solved before.
+
+    Args:
+        problem: what it should solve; all coefficients of the walls are 1.
+        x: nodes, [n_x], of the grid.
+        y: nodes, [n_y].
+        psi: stream function, [n_x, n_y], at the nodes; at those of the sides the problem has its own.
+        omega: vorticity, the same.
+    """
+    scales, origins = problem.scales, [problem.bounds[axis][0] for axis in "xy"]
+    flow = problem.on_lines([(line - low) / scales.length for line, low in zip((x, y), origins, strict=True)])
+    state = flow.state(psi / scales.viscosity, omega / scales.rate)
+    return problem.fields(flow, Solved(state, problem.nu / scales.viscosity, np.ones(len(problem.walls))))
 
 
 def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None], Solved], num_cells: int) -> Study:

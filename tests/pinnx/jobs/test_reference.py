@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,48 @@ def test_the_solver_stands_beside_the_network(run: tuple[Path, dict[str, Any]]) 
     assert np.linalg.norm(own - wanted) / np.linalg.norm(wanted) == pytest.approx(
         metrics["relative_l2"]["velocity"], rel=1e-5
     )
+
+
+def test_the_polished_flow_is_measured_anew(
+    run: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of its fields counts: one number that is wrong by a millionth of its unit fails."""
+    folder, metrics = run
+
+    def polished(of: Path, *words: str) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        assert main(["verify", str(of), "--conservation", "--json", *words]) == 1, "a training of a few steps"
+        checks = json.loads(capsys.readouterr().out)
+        return [item for item in checks if item["name"] == "polished_balance"]
+
+    mass, momentum, stored = polished(folder)
+    assert [item["status"] for item in (mass, momentum, stored)] == ["passed"] * 3
+    wanted = [item for item in metrics["checks"] if item["name"] == "polished_balance"]
+    assert momentum["value"] == pytest.approx(wanted[1]["value"], abs=1e-11)
+    assert (mass["limit"], stored["part"]) == (1e-10, "stored fields")
+    assert polished(next((folder / "checkpoints").glob("*.safetensors"))) == [], "it is that of the end of the run"
+    wrong = tmp_path / "run"
+    shutil.copytree(folder, wrong)
+    failed = {}
+    for name in ("u", "v", "p", "psi", "omega", "x"):
+        with h5py.File(wrong / "fields.h5", "r+") as file:
+            values = file[f"polished/{name}"][()]
+            at = (5, 7) if values.ndim == 2 else (5,)
+            file[f"polished/{name}"][at] = values[at] + 1e-6
+        failed[name] = [item["part"] for item in polished(wrong) if item["status"] == "failed"]
+        with h5py.File(wrong / "fields.h5", "r+") as file:
+            file[f"polished/{name}"][...] = values
+    assert failed == {
+        **dict.fromkeys("uvp", ["stored fields"]),
+        **dict.fromkeys(("psi", "omega", "x"), ["momentum", "stored fields"]),
+    }
+    assert [item["status"] for item in polished(wrong)] == ["passed"] * 3
+    text = (wrong / "config.yaml").read_text()
+    (wrong / "config.yaml").write_text(text.replace("nu: 0.05", "nu: 0.051"))
+    assert polished(wrong)[1]["status"] == "failed", "another viscosity"
+    with h5py.File(wrong / "fields.h5", "r+") as file:
+        del file["polished"]
+    assert polished(wrong) == []
 
 
 def test_the_error_may_have_another_name_or_be_a_number(made: tuple[Path, Path]) -> None:

@@ -29,8 +29,9 @@ from pinnx.train.trainer import Trainer
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.jobs.judging.second_opinion import SecondOpinion
+    from pinnx.solvers import GridFields
 
-__all__ = ["checks_at_points", "errors_against", "run_metrics"]
+__all__ = ["checks_at_points", "errors_against", "polished_balance", "run_metrics"]
 
 # Of what varies between the sensors, the share that a network which has learned nothing leaves: one by its mean alone.
 UNLEARNED = 0.9
@@ -69,7 +70,7 @@ def run_metrics(
     measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
-    measured += [] if opinion is None else _polished(opinion.facts or {})
+    measured += [] if opinion is None or opinion.polished is None else polished_balance(opinion.polished)
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
     beside = {**baseline.errors, **(opinion.errors if opinion else {})}
@@ -195,14 +196,10 @@ def _largest_error(
     return largest, (*case.reference.points[case.in_flow][place].tolist(), *times)
 
 
-def _polished(facts: Mapping[str, Any]) -> list[Measured]:
+def polished_balance(flow: GridFields) -> list[Measured]:
     """How well the flow that is solved from the network's field is balanced, cell by cell."""
-    found = facts.get("polished", {})
-    return [
-        Measured("polished_balance", found[part], part=part, worst=found[part], worst_at=tuple(found[f"{part}_at"]))
-        for part in ("mass", "momentum")
-        if part in found
-    ]
+    parts = (("mass", flow.mass, flow.mass_at), ("momentum", flow.momentum, flow.momentum_at))
+    return [Measured("polished_balance", left, part=part, worst=left, worst_at=at) for part, left, at in parts]
 
 
 def errors_against(case: Case, fields: NDArray[np.float64]) -> Mapping[str, float] | None:

@@ -196,8 +196,7 @@ def _polished(
     seconds = time.perf_counter() - began
     apart = _relative(network[case.in_flow], fields.at(case.output.points)[case.in_flow, :2])
     facts: dict[str, Any] = {"network_apart": apart, "steps": steps, "seconds": seconds}
-    facts |= {"mass": fields.mass, "mass_at": list(fields.mass_at)}
-    facts |= {"momentum": fields.momentum, "momentum_at": list(fields.momentum_at)}
+    facts |= {"mass": fields.mass, "momentum": fields.momentum}
     note = (
         f"Polished: {steps} steps of Newton's method from the network's field, on one grid. In each cell mass and "
         f"momentum balance to {number(max(fields.mass, fields.momentum), 1)}. It stands beside the network's field in "

@@ -17,7 +17,7 @@ __all__ = ["GROUPS", "closing_line", "exit_status", "notes", "of_groups", "unche
 GROUPS = {
     "conservation": (
         *("conservation", "net_flux", "mass_budget", "momentum_balance", "momentum_budget"),
-        *("energy_budget", "energy_growth"),
+        *("energy_budget", "energy_growth", "polished_balance"),
     ),
     "boundary": ("boundary_error_max", "neumann_error_max", "periodic_error_max"),
     "pde-residual": ("pde_residual_l2", "viscosity_misfit"),

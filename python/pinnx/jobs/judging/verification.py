@@ -98,6 +98,8 @@ def verify_run(
     else:
         found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
     found += _settled(config, case, flow, folder, trainer.step)
+    if path.is_dir():
+        found += _polished(config, case, flow, folder)
     found += _not_there(found, groups)
     if not groups:
         estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
@@ -134,6 +136,15 @@ def _budgets(config: Config, case: Case, flow: FlowProblem, corner_radius: float
         speed=case.scales.velocity,
         limits=config.evals.limits.model_dump(),
     )
+
+
+def _polished(config: Config, case: Case, flow: FlowProblem, folder: RunFolder) -> list[Check]:
+    """The balances of the polished flow that a finished run has stored."""
+    from pinnx.jobs.judging.stored_polish import stored_polish  # SciPy's sparse solvers, for these runs alone
+
+    nu = flow.equations.found().get("nu", case.nu)
+    measured = stored_polish(config, case, flow.problem.model, nu, folder.fields)
+    return verify(measured, limits=config.evals.limits.model_dump())
 
 
 def _settled(config: Config, case: Case, flow: FlowProblem, folder: RunFolder, step: int) -> list[Check]:

@@ -1,0 +1,67 @@
+"""The polished flow of a finished run, measured anew as it stands in fields.h5.
+
+Stream function and vorticity are put into the discrete equations of the case, whose sides are its own. What is left of
+mass and momentum in each cell is the balance; the numbers that are stored are held against those of that flow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnx.config import Config
+from pinnx.errors import PinnxError, damage_named
+from pinnx.jobs.cases.box_case import box_problem
+from pinnx.jobs.cases.case import Case
+from pinnx.jobs.judging.metrics import polished_balance
+from pinnx.models.field_model import FieldModel
+from pinnx.physics.scales import Scales
+from pinnx.physics.term import Measured
+from pinnx.solvers import GridFields, made_again
+
+__all__ = ["stored_polish"]
+
+Array = NDArray[np.float64]
+GROUP, LINES, FIELDS = "polished", ("x", "y"), ("u", "v", "p", "psi", "omega")
+
+
+def stored_polish(config: Config, case: Case, model: FieldModel, nu: float, path: Path) -> list[Measured]:
+    """``polished_balance`` of mass, of momentum, and of the numbers that are stored; nothing where there are none.
+
+    Args:
+        config: of the run.
+        case: what is known.
+        model: at the end of the run; with solver.polish=true it has the velocity of sides without one.
+        nu: the viscosity that belongs to it.
+        path: fields.h5.
+
+    Raises:
+        PinnxError: a file that is damaged, or a grid that is none of the case.
+    """
+    if not path.is_file():
+        return []
+    with damage_named(path, "expected the fields of a run, got"), h5py.File(path, "r") as file:
+        if GROUP not in file:
+            return []
+        stored = {name: np.asarray(file[GROUP][name][()], dtype=np.float64) for name in (*LINES, *FIELDS)}
+    x, y = (stored[name] for name in LINES)
+    if any(line.ndim != 1 or not (np.diff(line) > 0).all() for line in (x, y)) or any(
+        stored[name].shape != (x.size, y.size) for name in FIELDS
+    ):
+        raise PinnxError(f"{path}: polished: expected fields on a grid of lines that rise, got others")
+    problem = box_problem(config, case, nu, otherwise=model.predict if config.solver.polish else None)
+    again = made_again(problem, x, y, stored["psi"], stored["omega"])
+    return [*polished_balance(again), _as_stored(again, stored, case.scales)]
+
+
+def _as_stored(again: GridFields, stored: dict[str, Array], scales: Scales) -> Measured:
+    """The largest difference of a stored number from that of the flow, in units of its field."""
+    units = {"u": scales.velocity, "v": scales.velocity, "p": scales.pressure, "psi": scales.viscosity}
+    units["omega"] = float(np.abs(again.columns["omega"]).max())  # beside the corners of a lid it has no other bound
+    apart = np.max([np.abs(stored[name] - again.columns[name]) / units[name] for name in FIELDS], axis=0)
+    at = np.unravel_index(int(apart.argmax()), apart.shape)
+    value, place = float(apart[at]), (float(again.x[at[0]]), float(again.y[at[1]]))
+    return Measured("polished_balance", value, "against that flow", part="stored fields", worst=value, worst_at=place)

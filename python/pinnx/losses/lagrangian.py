@@ -3,7 +3,8 @@
     minimise  J + sum_i (lambda_i C_i + mu_i C_i^2 / 2),    C_i: the constraint columns, J: the others
 
 Basir and Senocak, "An adaptive augmented Lagrangian method for training physics and equality constrained artificial
-neural networks", arXiv 2306.04904 (2023). With L_i = configured_i column_i for C_i, after each step
+neural networks", arXiv 2306.04904 (2023), algorithm 3 with its constants 0.01, 0.99 and 1e-8. With
+L_i = configured_i column_i for C_i, after each step
 
     v_i <- memory v_i + (1 - memory) C_i^2,    mu_i = growth / (sqrt(v_i) + 1e-8),    lambda_i <- lambda_i + mu_i C_i
 
@@ -35,7 +36,7 @@ class AugmentedLagrangian:
         configured: weights of the columns, [c].
         constraints: one for each column: whether it is one.
         growth: of a multiplier in a step, gamma of the paper.
-        memory: share of v that stays from step to step, zeta of the paper.
+        memory: share of v that stays from step to step.
 
     Raises:
         PinnxError: no constraint.

@@ -7,7 +7,7 @@ algorithm 7.4): the last pairs, applied to gamma I with gamma = s . y / y . y of
 
 Self-scaled Broyden (Urban, Stefanou, Pons, "Unveiling the optimization process of physics informed neural networks:
 how accurate and competitive can PINNs be?", J. Comput. Phys. 523 (2025), equations 13 to 23, after Al-Baali; Kiyani,
-Shukla, Urban, Darbon, Karniadakis, arXiv 2501.16371): all of H, [n, n],
+Shukla, Urban, Darbon, Karniadakis, CMAME 446 (2025), arXiv 2501.16371): all of H, [n, n],
 
     H <- (H - Hy Hy^T / y.Hy + phi y.Hy v v^T) / tau + s s^T / y.s,      v = s / y.s - Hy / y.Hy
     b = s . H^-1 s / y.s,   h = y.Hy / y.s,   a = b h - 1,   r = min(1, h (1 - sqrt(a / (1 + a))))

@@ -49,6 +49,10 @@ def trained(trainer: Trainer) -> Trainer:
 @pytest.mark.parametrize(
     ("base", "change"),
     [
+        ([], ["model.width=9"]),
+        ([], ["model.frequencies=5"]),
+        ([], ["model.input_scale=[1.0, 0.7, 0.5]"]),
+        ([], ["model.seed=3"]),
         ([], SIREN),
         (SIREN, ["model.omega=10.0"]),
         (SIREN, ["model.sigma=1.0"]),

@@ -27,6 +27,7 @@ PLAIN = "model.factorization.mean=null"
 DOUBLE = ["train.dtype=float64"]
 LBFGS = "train.phases=[{optimizer: lbfgs, start: 0.5}]"
 SIDES = "boundaries=[{where: {side: left}, u: 0, v: 0}, {where: {side: top}, u: 1, v: 0}]"
+FORCED = "flow={nu: 0.1, forcing: [1.0, 0.0], learn_forcing: [x]}"
 THREE = "train.phases=[{optimizer: soap, dtype: float64, start: 0.3}, {optimizer: ssbroyden, start: 0.6}]"
 
 
@@ -41,6 +42,7 @@ def trained(config: Config) -> list[bytes]:
 @pytest.mark.parametrize(
     ("base", "change"),
     [
+        ([], "train.steps=7"),
         ([], "train.optimizer=adam"),
         ([], "train.lr=1e-2"),
         ([], "train.final_lr=1e-3"),
@@ -55,6 +57,7 @@ def trained(config: Config) -> list[bytes]:
         ([], "train.dtype=float64"),
         *(([], f"train.weights.{name}=3.0") for name in ("momentum", "continuity", "data", "boundary")),
         (["flow.learn_nu=true"], "train.lr_nu=0.1"),
+        ([FORCED, "domain={x: [0.0, 2.0], periodic: [x]}"], "train.lr_forcing=0.1"),
         ([], "train.warm_up=2"),
         ([], "train.clip=0.1"),
         ([], LBFGS),
@@ -155,11 +158,10 @@ def test_a_run_in_phases_resumes_to_the_same_bits(
     assert notes[-2:] == ["soap from step 3 on", "ssbroyden from step 5 on"]
 
 
-def test_rows_of_steps_that_were_taken_back_are_gone(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
-) -> None:
-    """Each step stands once in the history, with the learning rate that counted."""
-    config, original = tiny("unsteady_grid", "train.log_every=1"), Trainer.train_step
+@pytest.fixture
+def a_spoilt_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of step 5 is not finite, once."""
+    original = Trainer.train_step
     spoilt = [4]
 
     def spoil(trainer: Trainer) -> None:
@@ -175,6 +177,18 @@ def test_rows_of_steps_that_were_taken_back_are_gone(
                 hook.remove()
 
     monkeypatch.setattr(Trainer, "train_step", spoil)
+
+
+@pytest.mark.usefixtures("a_spoilt_step", "no_report")
+def test_without_retries_a_loss_that_is_not_finite_ends_the_run(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(PinnxError, match=r"^step 5: expected finite gradients"):
+        reconstruct(tiny("unsteady_grid", "train.retries=0"), tmp_path / "run")
+
+
+@pytest.mark.usefixtures("a_spoilt_step", "no_report")
+def test_rows_of_steps_that_were_taken_back_are_gone(tiny: Tiny, tmp_path: Path) -> None:
+    """Each step stands once in the history, with the learning rate that counted."""
+    config = tiny("unsteady_grid", "train.log_every=1")
     metrics = reconstruct(config, tmp_path / "run")
     history = history_columns(tmp_path / "run" / "history.jsonl")
     assert history["step"].tolist() == [1, 2, 3, 4, 5, 6]

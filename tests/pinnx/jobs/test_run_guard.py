@@ -267,3 +267,15 @@ def test_each_incident_is_a_file_and_the_last_one_an_end(
         assert {"momentum_x", "continuity", "data"} <= set(item["loss"])
     good, bad = (load_checkpoint(folder / f"{names[1]}-{word}.safetensors") for word in ("good", "bad"))
     assert (good["clock"]["step"], bad["clock"]["step"]) == (4, 6)
+
+
+def test_how_much_worse_counts_as_lost(
+    tiny: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    """A value 50 times the last good one."""
+    for worse, lost in ((49, True), (51, False)):
+        given = iter([1.0, 1.0, 50.0, 1.0])
+        monkeypatch.setattr(guards, "checks_at_points", lambda *_, given=given: [check("pde_residual_l2", next(given))])
+        config = tiny("unsteady_grid", "train.steps=6", "train.checkpoint_every=2", f"train.guard.worse={worse}")
+        reconstruct(config, tmp_path / f"{worse}")
+        assert (tmp_path / f"{worse}" / "incidents").exists() == lost

@@ -13,24 +13,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.data.array_files import ArrayFile
-from pinnx.data.blocks import raw_offset
 from pinnx.data.collocation import UniformPoints
-from pinnx.data.file_formats import open_arrays
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import MARK_FROM, MARK_NUMBERS
 from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
-from pinnx.data.readers import open_flow
+from pinnx.data.part_of_flow import part_of
+from pinnx.data.series import files_of
 from pinnx.data.snapshots import inside_limits
 from pinnx.data.stored_numbers import PLAIN, Packing
+from pinnx.data.stored_velocity import StoredVelocity
 from pinnx.errors import PinnxError
 
 __all__ = ["FieldPoints", "StreamedField"]
@@ -52,10 +51,10 @@ class FieldPoints(NamedTuple):
 
 
 class StreamedField:
-    """The velocity of a flow in a file of arrays.
+    """The velocity of a flow in files of arrays.
 
     Args:
-        path: the file; see `read_snapshots`.
+        path: the file, or a pattern of several; see `read_snapshots`.
         mapping: which array is what, without a mask.
         limits: (low, high) by axis name; in space of a grid alone.
         seed: key of the draw.
@@ -88,26 +87,24 @@ class StreamedField:
             )
         self.source, self._seed, self._outside = Path(path).name, seed, outside
         self._no_values = MARK_NUMBERS if zeros_are_values else (0.0, *MARK_NUMBERS)
-        if "*" in self.source:
-            raise PinnxError(
-                f"data.stream: expected one file, got {self.source}; join them by a virtual dataset of HDF5"
-            )
-        with open_arrays(path) as file:
-            factors, self._times, part = open_flow(file, mapping, limits or {}, {})
-            shape = file.shape("u", mapping.u)
-            velocity = _Velocity(file, mapping)
+        files = files_of(path, mapping.t) if "*" in self.source else [Path(path)]
+        velocity = StoredVelocity(files, mapping)
+        shape, self._factors = velocity.shape[:-1], velocity.factors
+        part = part_of(velocity.layout, velocity.times, limits or {}, {})
+        given = part.stored("u", shape) or (slice(None),) * len(shape)
+        times = velocity.times
         for axis, limit in (limits or {}).items():
-            line = self._times if axis == "t" else part.layout.coordinates[axis]
+            line = times if axis == "t" else part.layout.coordinates[axis]
             if axis not in part.slices and line is not None and not inside_limits(line, *limit).all():
                 raise PinnxError(
                     f"data.window.{axis}: expected two lines of a grid or more, to be streamed, got other places"
                 )
-        self._factors = np.array([factors.get(name, 1.0) for name in mapping.components])
+        self._times = None if times is None else times[part.frames.start : part.frames.stop]
         self._layout, self._axes, self._space = part.layout, part.whole.axes_of(shape), mapping.spatial_axes
-        given = part.stored("u", shape) or (slice(None),) * len(shape)
         self._region = [range(size)[cut] for cut, size in zip(given, shape, strict=True)]
         blocks = block_lengths(velocity.shape, velocity.chunks, velocity.dtype.itemsize)
-        self.blocks = MemoryMappedDataset(partial(_opened, str(path), mapping), blocks, memory_limit=memory_limit)
+        self.blocks = MemoryMappedDataset(partial(_opened, velocity), blocks, memory_limit=memory_limit)
+        velocity.close()
         lengths = self.blocks.lengths[:-1]
         spans = zip(self._region, lengths, strict=True)
         ranges = [range(span.start // length, (span.stop - 1) // length + 1) for span, length in spans]
@@ -236,54 +233,7 @@ class StreamedField:
         )
 
 
-class _Velocity:
-    """The components of a velocity as one array [*shape, d], of which parts are read."""
-
-    def __init__(self, file: ArrayFile, mapping: DataMapping) -> None:
-        components = mapping.components
-        self.shape = (*file.shape("u", mapping.u), len(components))
-        self._stored: list[tuple[list[str], int | None, bool]] = []
-        self._arrays: dict[str, tuple[Any, Packing]] = {}
-        for role, reference in components.items():
-            if file.shape(role, reference) != self.shape[:-1]:
-                raise PinnxError(
-                    f"{role}: expected the shape of u, {list(self.shape[:-1])}, got {list(file.shape(role, reference))}"
-                )
-            frames = file.frames(reference)
-            named = [file.component(role, each) for each in ([reference] if frames is None else frames.values())]
-            self._stored.append(([name for name, _ in named], named[0][1], frames is not None))
-            for name, _ in named:
-                self._arrays.setdefault(name, (_mapped(file.arrays[name]), file.packing(name)))
-        plain = all(packing == PLAIN and array.dtype == np.float32 for array, packing in self._arrays.values())
-        self.dtype = np.dtype(np.float32 if plain else np.float64)
-        names, _, framed = self._stored[0]
-        chunks = getattr(self._arrays[names[0]][0], "chunks", None)
-        chunks = chunks and ((1, *chunks) if framed else chunks)[: len(self.shape) - 1]
-        lengths = (1, *self.shape[1:-1]) if framed and not chunks else chunks
-        self.chunks = lengths and (*lengths, len(components))
-
-    def __getitem__(self, place: tuple[slice, ...]) -> np.ndarray:
-        out = np.empty([cut.stop - cut.start for cut in place], self.dtype)
-        read: dict[str, np.ndarray] = {}
-        for component, (names, entry, framed) in enumerate(self._stored):
-            inner = place[1:-1] if framed else place[:-1]
-            for number, name in enumerate(names[place[0]] if framed else names):
-                if name not in read:
-                    array, packing = self._arrays[name]
-                    stored = np.asarray(array[inner])
-                    read[name] = stored if packing == PLAIN else packing.unpack(stored, single=True)
-                values = read[name] if entry is None else read[name][..., entry]
-                out[(number, ..., component) if framed else (..., component)] = values
-        return out
-
-
-def _mapped(array: Any) -> Any:
-    """A dataset of plain numbers as a memory map, whose copies leave Python's lock to other threads."""
-    offset = raw_offset(array) if isinstance(array, h5py.Dataset) else None
-    if offset is None:
-        return array
-    return np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
-
-
-def _opened(path: str, mapping: DataMapping, stack: ExitStack) -> tuple[_Velocity, Packing]:
-    return _Velocity(stack.enter_context(open_arrays(path)), mapping), PLAIN
+def _opened(velocity: StoredVelocity, stack: ExitStack) -> tuple[StoredVelocity, Packing]:
+    own = copy(velocity)
+    stack.callback(own.close)
+    return own, PLAIN

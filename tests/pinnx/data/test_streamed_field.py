@@ -34,19 +34,30 @@ def stored(folder: Path, kind: str = "plain", **change: np.ndarray) -> tuple[Pat
         arrays |= {"x": np.repeat(X, 10), "y": np.tile(Y, 13)} | {n: arrays[n].reshape(7, -1) for n in ("u", "v")}
     if kind == "packed":
         arrays |= {name: np.rint(4000 * arrays[name]).astype("i4") for name in ("u", "v")}
-    with h5py.File(path, "w") as file:
-        for name, array in arrays.items():
-            dataset = file.create_dataset(name, data=array, chunks=chunks.get(name))
-            if kind == "packed" and name in FIELD:
-                dataset.attrs["scale_factor"] = 1 / 4000
-    return path, DataMapping(**names)
+    cuts = {"files": [slice(0, 3), slice(3, 6), slice(6, 7)], "a file for each time": range(7)}.get(kind, [slice(None)])
+    for old in folder.glob("field*.h5"):
+        old.unlink()
+    for number, cut in enumerate(cuts):
+        if "file" in kind:
+            path = folder / f"field_{number}.h5"
+            chunks = {"u": (2, 5, 4)[-arrays["u"][cut].ndim :]} if arrays["u"][cut].shape[0] > 1 else {}
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                cut_of = array if name in "xy" else array[cut]
+                dataset = file.create_dataset(name, data=cut_of, chunks=chunks.get(name))
+                if kind == "packed" and name in FIELD:
+                    dataset.attrs["scale_factor"] = 1 / 4000
+    return folder / "field_*.h5" if "file" in kind else path, DataMapping(**names)
 
 
 def opened(folder: Path, kind: str = "plain", **options: Any) -> StreamedField:
     return StreamedField(*stored(folder, kind), **options)
 
 
-@pytest.mark.parametrize("kind", ["plain", "chunks", "vector", "frames", "scattered", "packed"])
+KINDS = ["plain", "chunks", "vector", "frames", "scattered", "packed", "files", "a file for each time"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_values_are_those_of_their_place_and_time_and_every_place_counts_alike(tmp_path: Path, kind: str) -> None:
     field = opened(tmp_path, kind)
     points = field.draw(0, range(4000), 4000)
@@ -111,6 +122,42 @@ def test_missing_values_and_bodies_weigh_nothing_and_a_block_of_zeros_is_refused
     body = StreamedField(*given, outside=lambda places: places[:, 0] > -1.0)
     assert not body.draw(0, range(500), 500).weights.any()
     StreamedField(*given, limits={"t": (0.0, 0.8)}).draw(0, range(500), 500)
+
+
+def test_files_are_one_series_however_many_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = opened(tmp_path, "files", limits={"t": (0.5, 1.5)})
+    found = field.draw(3, range(2000), 2000)
+    assert set(found.coordinates[:, 0]) == set(T[2:])
+    field.close()
+    path, _ = stored(tmp_path, "a file for each time")
+    step = StreamedField(path, DataMapping(t=0.25), limits={"t": (0.5, 1.5)})
+    monkeypatch.setattr("pinnx.data.stored_velocity.OPEN", 1)
+    one = opened(tmp_path, "a file for each time", limits={"t": (0.5, 1.5)})
+    for name, by_times, by_step in zip(
+        found._fields, one.draw(3, range(99), 99), step.draw(3, range(99), 99), strict=True
+    ):
+        np.testing.assert_array_equal(by_times, by_step, name)
+    one.close()
+    step.close()
+    # A chunk of zeros at the end of the second file, whose chunks begin at an odd frame of the series.
+    zeros = {name: np.where(np.arange(7)[:, None, None] == 5, 0.0, FIELD[name]) for name in FIELD}
+    with pytest.raises(PinnxError, match=r"field_\*\.h5: expected values, got 0 in a whole block .*near \(1.25, "):
+        StreamedField(*stored(tmp_path, "files", **zeros)).draw(0, range(500), 500)
+
+
+def test_files_that_are_no_series_are_one_line(tmp_path: Path) -> None:
+    path, names = stored(tmp_path, "files")
+    with h5py.File(tmp_path / "field_1.h5", "r+") as file:
+        file["x"][0] = -1.0
+    with pytest.raises(PinnxError, match=r"field_1.h5: expected the places and arrays of field_0.h5, got others"):
+        StreamedField(path, names)
+    with pytest.raises(PinnxError, match=r"t: expected the times, or the time from one frame to the next"):
+        StreamedField(path, DataMapping())
+    turned = {name: np.moveaxis(FIELD[name], 0, 2) for name in FIELD}
+    for number in range(2):
+        np.savez(tmp_path / f"f{number}.npz", t=T + 2 * number, x=X, y=Y, **turned)
+    with pytest.raises(PinnxError, match=r"f0.npz: expected the time as the first axis, .* got \('x', 'y', 't'\)"):
+        StreamedField(tmp_path / "f*.npz", DataMapping(t="t"))
 
 
 def test_what_cannot_be_streamed_is_one_line(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.train.flat_tensors import flat, place
 from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
 from pinnx.train.ranks import OneProcess, RankLostError, joined_ranks
@@ -87,20 +88,14 @@ def train_locally(
         raise PinnxError("train_locally: expected soap or adam and constant weights, got others")
     parameters = trainer.problem.parameters()
     ranks.take_first(parameters)
-    start = _flat(parameters)
+    start = flat(parameters)
     speed = torch.zeros_like(start)
     for _ in range(rounds):
         for _ in range(every):
             trainer.train_step()
-        mean = _flat(parameters)
+        mean = flat(parameters)
         ranks.add([mean])
         moved = start - mean / ranks.size
         speed.mul_(momentum).add_(moved)
         start.sub_(moved + momentum * speed, alpha=lr)
-        with torch.no_grad():
-            for parameter, piece in zip(parameters, start.split([p.numel() for p in parameters]), strict=True):
-                parameter.copy_(piece.view_as(parameter))
-
-
-def _flat(parameters: Sequence[Tensor]) -> Tensor:
-    return torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+        place(start, parameters)

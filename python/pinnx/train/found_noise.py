@@ -42,13 +42,11 @@ class FoundNoise:
         """After its step: estimates. Returns a sentence then, else an empty text."""
         if step != self._at:
             return ""
-        state = phases.state_dict()
         try:
-            found = estimated_noise(self._problem, self._weights.values, self._at)
+            with phases.kept():
+                found = estimated_noise(self._problem, self._weights.values, self._at)
         except PinnxError as error:
             return f"step {step}: no estimate of the noise: {error}"
-        finally:
-            phases.load_state_dict(state)  # parameters were in float64: a captured graph has lost them
         if found is None:
             return f"step {step}: no estimate of the noise: no sensor can be left out"
         self.share = found.deviation / self._term.size

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.train.flat_tensors import flat, place
 from pinnx.train.normal_equations import NormalEquations
 from pinnx.train.objective import Objective
 from pinnx.train.problem import Batch
@@ -105,16 +106,12 @@ class GaussNewton:
 
     def _searched(self, batch: Batch, step: Tensor) -> float:
         """Moves along the step as far as the loss falls. Returns how far; 0: it fell nowhere, and nothing has moved."""
-        unknowns = self._unknowns
-        before = [unknown.detach().clone() for unknown in unknowns]
-        pieces = [p.view_as(u) for p, u in zip(step.split([u.numel() for u in unknowns]), unknowns, strict=True)]
+        start = flat(self._unknowns)
         for length in LENGTHS:
-            for unknown, start, piece in zip(unknowns, before, pieces, strict=True):
-                unknown.copy_(start + length * piece)
+            place(start + length * step, self._unknowns)
             if float(self._objective.total(batch)) < self._total:  # not where it is NaN
                 return length
-        for unknown, start in zip(unknowns, before, strict=True):
-            unknown.copy_(start)
+        place(start, self._unknowns)
         return 0.0
 
     def shrink(self, factor: float) -> None:

@@ -55,14 +55,11 @@ class HeldNumbers:
         return found
 
     def _estimate(self, step: int, phases: Phases) -> str:
-        state = phases.state_dict()
         try:
-            # Points that no step draws.
-            found = number_estimates(self._problem, self._weights.values, self._steps + step)
+            with phases.kept():  # points that no step draws
+                found = number_estimates(self._problem, self._weights.values, self._steps + step)
         except PinnxError as error:
             return f"step {step}: no estimate of the numbers that are found: {error}"
-        finally:
-            phases.load_state_dict(state)  # parameters were in float64: a captured graph has lost them
         self._held = {
             name: torch.tensor(item.value, dtype=torch.float64) for name, item in found.items() if item is not None
         }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.losses.weighting import LossWeights
+from pinnx.train.flat_tensors import flat
 from pinnx.train.graph import StepGraph, UpdateGraph, UseCudaGraph, use_cuda_graph
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.ranks import ALONE, OneProcess
@@ -99,7 +100,7 @@ class Objective:
         if scale is not None:
             torch._foreach_div_(gradients, scale)
             total = total / scale
-        summed = torch.cat([gradient.reshape(-1) for gradient in gradients]).sum()
+        summed = flat(gradients).sum()
         return torch.cat([total.reshape(1), columns, summed.reshape(1)])
 
     @torch.no_grad()

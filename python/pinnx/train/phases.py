@@ -7,7 +7,8 @@ phase, so a resumed run is in the same one, and the points at hand, where they a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -128,6 +129,15 @@ class Phases:
     def cast(self, dtype: torch.dtype) -> None:
         """Has parameters, points and the state of the method in another dtype, float32 or float64, from now on."""
         self.load_state_dict({**self.state_dict(), "dtype": str(dtype)})
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """After the block the phase is as before it; a problem that was cast in between has lost its CUDA graphs."""
+        state = self.state_dict()
+        try:
+            yield
+        finally:
+            self.load_state_dict(state)
 
     def drawn(self, step: int) -> int:
         """The number of the draw of points with which a step of this phase is taken: the first step that takes them."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 import pinn_ext
+from pinnx.train.flat_tensors import flat
 from pinnx.train.loss_scale import LossScale
 from pinnx.train.objective import Objective
 from pinnx.train.problem import Batch
@@ -101,4 +102,4 @@ def gradient_difference(
 
 def flat_gradient(objective: Objective) -> Tensor:
     """The gradient that was evaluated last, in one piece of its own."""
-    return torch.cat([p.grad.reshape(-1) for p in objective.parameters if p.grad is not None])
+    return flat(p.grad for p in objective.parameters if p.grad is not None)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from pinnx.threads import on_one_thread
 from pinnx.train.curvature import Curvature
+from pinnx.train.flat_tensors import flat, place
 from pinnx.train.objective import Objective
 from pinnx.train.problem import Batch
 
@@ -70,14 +71,13 @@ class QuasiNewton:
 
     def update(self, batch: Batch) -> None:
         assert self._here is not None, "evaluate comes first"
-        here, start = self._here, self._unknowns()
+        here, start = self._here, flat(self._objective.parameters)
         self._evaluations = 0  # of the search: the first one of a resumed run is made again, and is not of the step
         if not float(here.gradient.abs().max()) > 0:
             self.stopped = "the gradient is zero"
             return
         while not self._moved(batch, here, start):
-            with torch.no_grad():
-                self._place(start)
+            place(start, self._objective.parameters)
             if self._curvature.empty:
                 self._here, self._lr = here, 0.0
                 self.stopped = f"no step lowers the loss of {here.total:.6g}, in this precision"
@@ -131,8 +131,7 @@ class QuasiNewton:
         def at(x: np.ndarray) -> _Point:
             alpha = float(x[0])
             if alpha not in seen:
-                with torch.no_grad():
-                    self._place(torch.add(start, direction, alpha=alpha))
+                place(torch.add(start, direction, alpha=alpha), self._objective.parameters)
                 seen[alpha] = self._evaluated(batch)
             return seen[alpha]
 
@@ -152,32 +151,16 @@ class QuasiNewton:
         found = min(seen, key=lambda length: seen[length].total) if alpha is None else float(alpha)
         if not seen[found].total < here.total:
             return None
-        with torch.no_grad():
-            self._place(torch.add(start, direction, alpha=found))
+        place(torch.add(start, direction, alpha=found), self._objective.parameters)
         return found, seen[found]
 
     def _evaluated(self, batch: Batch) -> _Point:
         """Loss and gradient at the parameters as they are; a loss that is not finite counts as infinite."""
         numbers = self._objective.gradients(batch)
         self._evaluations += 1
-        gradient = torch.cat(
-            [
-                torch.zeros_like(p).reshape(-1) if p.grad is None else p.grad.reshape(-1)
-                for p in self._objective.parameters
-            ]
-        )
+        gradient = flat(torch.zeros_like(p) if p.grad is None else p.grad for p in self._objective.parameters)
         total = float(numbers[0]) if bool(torch.isfinite(numbers).all()) else math.inf
         return _Point(numbers, total, gradient)
-
-    def _unknowns(self) -> Tensor:
-        return torch.cat([p.detach().reshape(-1) for p in self._objective.parameters])
-
-    def _place(self, unknowns: Tensor) -> None:
-        """Sets the parameters, where they are."""
-        parameters = self._objective.parameters
-        pieces = unknowns.split([p.numel() for p in parameters])
-        for parameter, piece in zip(parameters, pieces, strict=True):
-            parameter.copy_(piece.view_as(parameter))
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

@@ -32,6 +32,7 @@ from torch import Tensor, distributed
 
 from pinnx.errors import PinnxError
 from pinnx.physics.term import WHOLE, Share
+from pinnx.train.flat_tensors import flat, place
 
 __all__ = ["ALONE", "OneProcess", "RankLostError", "Ranks", "joined_ranks"]
 
@@ -149,19 +150,14 @@ class Ranks(OneProcess):
     def summed(self, parameters: Sequence[Tensor], numbers: Tensor) -> Tensor:
         gradients = [p.grad for p in parameters if p.grad is not None]
         signals = torch.full_like(numbers[:1], self._signal)
-        pieces = [*gradients, numbers, signals]
-        flat = torch.cat([piece.reshape(-1) for piece in pieces])
-        self._call(distributed.all_reduce, flat)
-        *added, numbers, self._flag = flat.split([piece.numel() for piece in pieces])
-        for gradient, total in zip(gradients, added, strict=True):
-            gradient.copy_(total.view_as(gradient))
+        self.add([*gradients, numbers, signals])
+        self._flag = signals
         return numbers
 
     def add(self, tensors: Sequence[Tensor]) -> None:
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        self._call(distributed.all_reduce, flat)
-        for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(total.view_as(tensor))
+        numbers = flat(tensors)
+        self._call(distributed.all_reduce, numbers)
+        place(numbers, tensors)
 
     def before(self, count: int) -> int:
         return sum(self._gathered(count)[: self.rank])
@@ -175,11 +171,9 @@ class Ranks(OneProcess):
         return (number or signal.SIGTERM) if float(self._flag) else 0
 
     def take_first(self, tensors: Sequence[Tensor]) -> None:
-        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-        self._call(distributed.broadcast, flat, src=0)
-        with torch.no_grad():
-            for tensor, taken in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-                tensor.copy_(taken.view_as(tensor))
+        numbers = flat(tensors)
+        self._call(distributed.broadcast, numbers, src=0)
+        place(numbers, tensors)
 
     def require_same(self, step: int, state: Mapping[str, Any]) -> None:
         self._require_coordinator()

@@ -126,7 +126,10 @@ class Trainer:
         self.precision = PrecisionPolicy(precision, problem.model)
         self.precision.report = self.note
         self.clock = Clock()
-        self._held = HeldNumbers(problem, self.weights, steps=steps, shares=estimate_at) if estimate_at else None
+        self.noise = noise
+        held = HeldNumbers(problem, self.weights, steps=steps, shares=estimate_at) if estimate_at else None
+        estimates = {"held": held, "noise": noise}
+        self._estimates = {name: part for name, part in estimates.items() if part is not None}
         # The phases first: parameters have the dtype of their phase before they take a state.
         self.parts: dict[str, Stateful] = {
             "phases": self.phases,
@@ -135,10 +138,8 @@ class Trainer:
             "weights": self.weights,
             "clock": self.clock,
             **({} if guard is None else {"guard": guard}),
-            **({} if self._held is None else {"held": self._held}),
-            **({} if noise is None else {"noise": noise}),
+            **self._estimates,
         }
-        self.noise = noise
         self.guard = guard
         self.steps = steps
         self.hooks = list(hooks)
@@ -301,10 +302,9 @@ class Trainer:
             self.method.update(batch)
         self.clock.step += 1
         self.problem.adapt(self.step)
-        if self._held is not None and (found := self._held.adapt(self.step, self.phases)):
-            self.note(found)
-        if self.noise is not None and (found := self.noise.adapt(self.step, self.phases)):
-            self.note(found)
+        for part in self._estimates.values():
+            if found := part.adapt(self.step, self.phases):
+                self.note(found)
 
     def _adapt_weights(self, batch: Batch) -> None:
         if self.weights.adapts:

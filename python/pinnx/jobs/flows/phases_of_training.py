@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pinnx.config.optimisation import FIRST_ORDER
 from pinnx.config.train_section import Train
+from pinnx.train.flat_tensors import flat
 from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
@@ -83,6 +83,6 @@ def _quasi_newton(settings: Train, name: str, objective: Objective) -> Method:
     from pinnx.train.curvature import LimitedMemory, SelfScaledBroyden  # SciPy's optimisers only where they are used
     from pinnx.train.quasi_newton import QuasiNewton
 
-    like: Tensor = torch.cat([p.detach().reshape(-1) for p in objective.parameters])
+    like = flat(objective.parameters)
     curvature = LimitedMemory(like, settings.quasi_newton.pairs) if name == "lbfgs" else SelfScaledBroyden(like)
     return QuasiNewton(objective, curvature)

@@ -16,18 +16,17 @@ from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
 from pinnx.errors import PinnxError
 
 ROWS = np.random.default_rng(0).normal(3.0, 2.0, (103, 4, 5)).astype(np.float32)
-KINDS = ["npy", "fortran", ">f8", "i2", "contiguous", "chunks", "packed", "zarr"]
+KINDS = ["npy", "fortran", ">f8", "i2", "f2", "contiguous", "chunks", "packed", "zarr"]
 
 
 def stored(folder: Path, kind: str) -> tuple[str, np.ndarray]:
     """ROWS in a file, and what the file holds."""
-    path = folder / f"rows.{'npy' if kind in KINDS[:4] else 'h5'}"
-    array = {"fortran": np.asfortranarray(ROWS), ">f8": ROWS.astype(">f8"), "i2": (100 * ROWS).astype("i2")}.get(
-        kind, ROWS
-    )
+    path = folder / f"rows.{'npy' if kind in KINDS[:5] else 'h5'}"
+    arrays = {"fortran": np.asfortranarray(ROWS), "i2": (100 * ROWS).astype("i2")}
+    array = arrays.get(kind, ROWS.astype(kind) if kind in (">f8", "f2") else ROWS)
     if path.suffix == ".npy":
         np.save(path, array)
-        return str(path), np.asarray(array, "f8" if kind in (">f8", "i2") else "f4")
+        return str(path), np.asarray(array, "f8" if kind in (">f8", "i2", "f2") else "f4")
     if kind == "zarr":
         zarr = pytest.importorskip("zarr", reason="zarr is not installed (extra: zarr)")
         zarr.open_group(str(folder / "rows.zarr"), mode="w").create_array("a", data=ROWS, chunks=(10, 4, 5))

@@ -14,6 +14,7 @@ from pinnx.data import DataMapping, read_snapshots
 from pinnx.data.open_snapshots import open_snapshots
 from pinnx.data.readers import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
+from pinnx.data.streamed_field import StreamedField
 from pinnx.errors import PinnxError
 
 X, Y, T = np.linspace(0, 4, 9), np.linspace(0, 2, 6), np.linspace(0, 2, 4)
@@ -246,6 +247,46 @@ def test_numbers_of_any_size(tmp_path: Path) -> None:
         plain(tmp_path, u=U * 1e200, v=V * 1e200)
     small = plain(tmp_path, u=U * 1e-200, v=V * 1e-200)  # without a warning that it is uniform
     np.testing.assert_allclose(1e200 * small.values, plain(tmp_path).values)
+
+
+NUMBERS = {ending: ("<f2", ">f2", ">f4", "|u1", ">i2", "<i8") for ending in ("h5", "npz", "folder", "zarr")}
+NUMBERS["mat"] = NUMBERS["h5"][2:]  # MATLAB has no float16
+
+
+@pytest.mark.parametrize(("ending", "kind"), [(ending, kind) for ending, kinds in NUMBERS.items() for kind in kinds])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_every_kind_of_number_in_every_file(tmp_path: Path, ending: str, kind: str, order: str) -> None:
+    lines = {"t": np.arange(4), "y": np.arange(6), "x": np.arange(9)}
+    fields = {"u": np.round(20 + 9 * U), "v": np.round(20 + 9 * V)}
+    arrays = {name: np.asarray(array, np.dtype(kind), order=order) for name, array in (lines | fields).items()}
+    path = tmp_path / f"f.{ending}"
+    if ending == "mat":
+        scipy.io.savemat(path, arrays)
+    elif ending == "npz":
+        np.savez(path, **arrays)
+    elif ending == "h5":
+        hdf5(path, arrays)
+    elif ending == "folder":
+        path.mkdir()
+        for name, array in arrays.items():
+            np.save(path / name, array)
+    else:
+        zarr = pytest.importorskip("zarr", reason="zarr is not installed (extra: zarr)")
+        group = zarr.open_group(str(path), mode="w")
+        for name, array in arrays.items():
+            group.create_array(name, data=array)
+    names = DataMapping(t="t", axes=("t", "y", "x"))
+    flow = read_snapshots(path, names, check_orientation=False)
+    np.testing.assert_array_equal(
+        flow.points, np.stack(np.meshgrid(lines["x"], lines["y"], indexing="ij"), -1).reshape(-1, 2)
+    )
+    for component, field in enumerate(fields.values()):
+        np.testing.assert_array_equal(flow.values[..., component], field.transpose(0, 2, 1).reshape(4, -1))
+    streamed = StreamedField(path, names)
+    points = streamed.draw(0, range(99), 99)
+    t, x, y = points.coordinates.T.astype(int)
+    np.testing.assert_array_equal(points.values, np.stack([field[t, y, x] for field in fields.values()], axis=-1))
+    streamed.close()
 
 
 # Masks and frames

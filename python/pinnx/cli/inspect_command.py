@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from pinnx.errors import PinnxError
+
 __all__ = ["add_to"]
 
 
@@ -16,7 +18,10 @@ def add_to(commands: Any) -> None:
         description="Shows the arrays of a file, what is missing, the divergence, and the lines of YAML to use it.",
     )
     inspect.add_argument(
-        "file", metavar="FILE", help="snapshots or a table of measurements; a folder of .npy, a Zarr store"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="snapshots or a table of measurements; a folder of .npy, a Zarr store; 'piv_*.txt': files as one series",
     )
     inspect.set_defaults(run=_inspect)
 
@@ -24,5 +29,9 @@ def add_to(commands: Any) -> None:
 def _inspect(options: argparse.Namespace) -> int:
     from pinnx.data.file_summary import summary_of
 
-    print("\n".join(summary_of(options.file)))
+    if len(options.files) > 1:
+        raise PinnxError(
+            f"FILE: expected one file, or a pattern in quotes such as 'piv_*.txt', got {len(options.files)}"
+        )
+    print("\n".join(summary_of(options.files[0])))
     return 0

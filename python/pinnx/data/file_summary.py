@@ -21,6 +21,7 @@ from pinnx.data.mapping import DataMapping
 from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
 from pinnx.data.readers import read_snapshots
+from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
@@ -50,28 +51,36 @@ def summary_of(path: str | os.PathLike[str]) -> list[str]:
     """Describe a file: its arrays, a proposal of what is what, what reading that says, and what is missing.
 
     Args:
-        path: what `read_snapshots` or `read_measurements` reads.
+        path: what `read_snapshots` or `read_measurements` reads; of several files the arrays are those of the first.
 
     Raises:
         PinnxError: no such file, another kind of file, or one that is damaged.
     """
-    if Path(path).suffix.lower() in TABLES and os.path.isfile(path):
+    series = "*" in Path(path).name
+    if not series and Path(path).suffix.lower() in TABLES and os.path.isfile(path):
         return _table(path)
-    with open_arrays(path) as file:
-        lines = [f"{file.path}", *_arrays(file), *(f"  {name}: not read, {what}" for name, what in file.others.items())]
+    files = files_of(path, 1.0) if series else [Path(path)]
+    with open_arrays(files[0]) as file:
+        lines = [f"{path}", *_arrays(file), *(f"  {name}: not read, {what}" for name, what in file.others.items())]
         lines += [f"  @{name}: {_shown(value)}" for name, value in file.attributes.items()]
         roles = _roles(file)
-        num_bytes = sum(int(array.nbytes) for array in file.arrays.values())
-    lines += _missing(roles)
+        timed = "t" in roles and file.arrays[roles["t"]].size > 1
+        num_bytes = len(files) * sum(int(array.nbytes) for array in file.arrays.values())
+    if series:
+        lines[0] += f": {len(files)} files, {files[0].name} to {files[-1].name}; arrays of the first"
+    # A series needs a time step, which only scales the times: 1 stands in for it here.
+    stepped = "t" not in roles and (series or "*" in roles.get("u", ""))
+    lines += _missing(roles, stepped)
     axes: tuple[str, ...] | None = None
     if all(role in roles for role in "xyuv") and ("z" in roles) == ("w" in roles):
         if num_bytes <= MOST_BYTES:
-            found, axes = _read(path, roles)
+            found, axes = _read(path, roles | {"t": 1.0} if stepped else roles, timed=timed)
             lines += found
         else:
             lines.append(f"not read: {num_bytes:,} bytes, so neither its divergence nor its holes are known")
     named = (f'{role}: "{name}"' if set(name) & set("[*@") else f"{role}: {name}" for role, name in roles.items())
-    lines += ["yaml:", "  data:", f"    path: {path}", f"    arrays: {{{', '.join(named)}}}"]
+    shown = f'"{path}"' if series else path
+    lines += ["yaml:", "  data:", f"    path: {shown}", f"    arrays: {{{', '.join(named)}}}"]
     return lines if axes is None else [*lines, f"    axes: [{', '.join(axes)}]"]
 
 
@@ -122,7 +131,7 @@ def _plane(file: ArrayFile, roles: Mapping[str, str]) -> bool:
     return "z" in roles and file.arrays[roles["z"]].size > 1 and np.unique(file.arrays[roles["z"]]).size == 1
 
 
-def _missing(roles: Mapping[str, str]) -> list[str]:
+def _missing(roles: Mapping[str, str], stepped: bool) -> list[str]:
     remedies = {
         **dict.fromkeys("xyuv", "name its array by data.arrays"),
         "nu": "give data.arrays.nu or flow.nu, or find it by flow.learn_nu=true",
@@ -131,19 +140,22 @@ def _missing(roles: Mapping[str, str]) -> list[str]:
     lines = [f"missing: {role}; {remedy}" for role, remedy in remedies.items() if role not in roles]
     if "w" in roles and "z" not in roles:
         lines.append("missing: z; name its array by data.arrays")
-    if "t" not in roles and "*" in roles.get("u", ""):
+    if stepped:
         lines.append("missing: t; give the time from one frame to the next, such as data.arrays.t=0.1")
     return lines
 
 
-def _read(path: str | os.PathLike[str], roles: Mapping[str, str]) -> tuple[list[str], tuple[str, ...] | None]:
-    """What reading by these names finds, and the order of axes, where only the divergence tells it."""
+def _read(
+    path: str | os.PathLike[str], roles: Mapping[str, Any], *, timed: bool
+) -> tuple[list[str], tuple[str, ...] | None]:
+    """What reading by these names finds, and the order of axes, t among them, where only the divergence tells it."""
     try:
         return _described(*_flow(path, roles, None)), None
     except PinnxError as error:
         refused = [f"refused: {error}"]
     # On a square grid the shapes leave several orders; the divergence refuses the wrong ones.
-    names = (*(["t"] if "t" in roles else []), *(axis for axis in "xyz" if axis in roles))
+    space = [axis for axis in "xyz" if axis in roles]
+    names = ["t", *space] if timed else space
     accepted: dict[tuple[str, ...], tuple[Snapshots, list[str]]] = {}
     for axes in permutations(names):
         with suppress(PinnxError):
@@ -155,12 +167,10 @@ def _read(path: str | os.PathLike[str], roles: Mapping[str, str]) -> tuple[list[
 
 
 def _flow(
-    path: str | os.PathLike[str], roles: Mapping[str, str], axes: tuple[str, ...] | None
+    path: str | os.PathLike[str], roles: Mapping[str, Any], axes: tuple[str, ...] | None
 ) -> tuple[Snapshots, list[str]]:
     """The flow, and a line where a run would refuse its zeros."""
-    # A pattern needs a time step, which only scales the times: 1 stands in for it here.
-    times: dict[str, Any] = {"t": 1.0} if "t" not in roles and "*" in roles["u"] else {}
-    flow, refused = read_snapshots(path, DataMapping(**(dict(roles) | times), axes=axes), keep_gaps=True), []
+    flow, refused = read_snapshots(path, DataMapping(**roles, axes=axes), keep_gaps=True), []
     try:
         without_zero_blocks(flow)
     except PinnxError as error:

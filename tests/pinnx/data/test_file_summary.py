@@ -75,6 +75,24 @@ def test_a_table_of_measurements(tmp_path: Path) -> None:
     assert section(lines) == {"measurements": str(path)}
 
 
+@pytest.mark.parametrize("with_times", [False, True])
+def test_a_pattern_is_one_series(tmp_path: Path, capsys: pytest.CaptureFixture[str], with_times: bool) -> None:
+    for number in (9, 10, 11):
+        times = {"t": [0.5 * number]} if with_times else {}
+        np.savez(tmp_path / f"f_{number}.npz", x=X, y=X, u=U + number, v=V, **times)
+    assert main(["inspect", str(tmp_path / "f_*.npz")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("f_*.npz: 3 files, f_9.npz to f_11.npz; arrays of the first")
+    assert any(line.startswith("read: 81 points (grid 9 x 9), times: 3") for line in lines)
+    assert any(line.startswith("missing: t; give the time from one frame to the next") for line in lines) != with_times
+    found = section(lines)
+    names = {"t": 0.1} | found["arrays"]
+    flow = read_snapshots(str(found["path"]), DataMapping(axes=tuple(found["axes"]), **names))
+    np.testing.assert_allclose(flow.values[:, 0, 0], U[0, 0] + np.array([9, 10, 11]))
+    assert main(["inspect", "a.npz", "b.npz"]) == 2
+    assert "expected one file, or a pattern in quotes such as 'piv_*.txt', got 2" in capsys.readouterr().err
+
+
 def test_arrays_that_make_no_sense_are_described_all_the_same(tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", x=np.zeros((3, 4)), z=np.zeros((4, 3), bool), t=np.zeros(0), U=np.zeros((4, 3)))
     assert "  z [4, 3] bool" in summary_of(tmp_path / "odd.npz")

@@ -23,6 +23,7 @@ from pinnx.data.collocation import Sampling, UniformPoints
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.concentration import where_errors_are
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners, left_out
 from pinnx.physics.geometry import Bounds, place_and_time
 from pinnx.physics.measured_values import MEASUREMENT_STREAM
@@ -36,6 +37,7 @@ CORNER_STREAM = MEASUREMENT_STREAM + 1
 CORNER_SHARE = 1 / 128
 # Regular points of each condition at which its largest error is looked for.
 CHECK_POINTS = 1001
+PENALTY = "It is learned at points, as a penalty."
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class BoundaryValues(JetTerm):
         Raises:
             PinnxError: a condition without points away from the corners; nothing would be checked.
         """
-        inside, everywhere, places = [], [], []
+        inside, everywhere, places, named = [], [], [], []
         certain = [condition for condition in self.conditions if not condition.rough]
         for condition in certain or self.conditions:
             at = condition.validation_points(CHECK_POINTS)
@@ -161,14 +163,14 @@ class BoundaryValues(JetTerm):
             inside.append(float(errors[worst]))
             places.append(place_and_time(at[worst], condition.bounds))
             everywhere.append(errors.max())
+            named.append((str(condition.where), errors[away]))
         worst, whole = int(np.argmax(inside)), float(np.max(everywhere))  # not max(), which would lose a NaN
         rough = len(self.conditions) - len(certain) if certain else 0
         notes = [left_out(self.corners, self.check_radius), f"without {rough} that are known roughly" if rough else ""]
         note = ", ".join(filter(None, notes))
-        largest = inside[worst]
-        return [
-            Measured("boundary_error_max", largest, note, whole if self.corners else None, "", largest, places[worst])
-        ]
+        largest, whole = inside[worst], whole if self.corners else None
+        why = f"{PENALTY} {where_errors_are(named)}" if self.num_points and math.isfinite(largest) else ""
+        return [Measured("boundary_error_max", largest, note, whole, "", largest, places[worst], why)]
 
 
 def _corner_places(

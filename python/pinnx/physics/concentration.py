@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pinnx.physics.geometry import SIDES, Bounds
 from pinnx.physics.outlines import Body
 
-__all__ = ["concentration"]
+__all__ = ["concentration", "where_errors_are"]
 
 Array = NDArray[np.float64]
 
@@ -50,6 +50,21 @@ def concentration(squares: Array, places: Mapping[str, Array], bounds: Bounds, b
     where = f"Of these points are {beside}" if beside else "They are spread over the domain"
     few = f"{WORST:.0%} of the points hold {held / total:.0%} of its square; without them it is {rest:.3g}"
     return f"{few}. {where}.".replace("%", " %")
+
+
+def where_errors_are(errors: Sequence[tuple[str, Array]]) -> str:
+    """Two sentences: the largest error without the worst points, and at which conditions it is largest.
+
+    Args:
+        errors: of each condition its name and its errors [n], >= 0, finite.
+    """
+    every = np.sort(np.concatenate([values for _, values in errors]))
+    count = max(1, round(WORST * len(every)))
+    if count == len(every):
+        return ""
+    largest = sorted(((float(values.max()), name) for name, values in errors), reverse=True)[:MOST]
+    few = f"Without the worst {100 * WORST:.0f} % of the points it is {every[-count - 1]:.3g}"
+    return f"{few}. Largest at: {', '.join(f'{name} {value:.3g}' for value, name in largest)}."
 
 
 def _beside(places: Mapping[str, Array], bounds: Bounds, bodies: Sequence[Body]) -> list[tuple[str, NDArray[np.bool_]]]:

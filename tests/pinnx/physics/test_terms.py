@@ -144,6 +144,13 @@ def test_boundary_error_is_the_largest_of_the_prescribed() -> None:
     assert numbers(boundary(lid, wall), made) == {"boundary_error_max": 1.0}, "u at the wall's foot, an end of the side"
     (found,) = boundary(lid, wall).measure(made, **CHECK)
     assert (found.worst, found.worst_at) == (1.0, (-1.0, 0.0, 0.0)), "x, y, then the time"
+    said = re.fullmatch(
+        r"It is learned at points, as a penalty\. Without the worst 5 % of the points it is ([\d.]+)\. "
+        r"Largest at: left 1, top 0\.",
+        found.why,
+    )
+    assert said is not None, found.why
+    assert 0.8 < float(said[1]) < 1.0, "of the wall's points 10 % are below y = 0.1, of all points half as many"
 
 
 def test_only_the_corner_where_sides_disagree_is_left_out() -> None:

@@ -71,6 +71,7 @@ def run_metrics(
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
     measured += [] if opinion is None or opinion.polished is None else polished_balance(opinion.polished)
+    limits = config.evals.limits.model_dump()
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
     beside = {**baseline.errors, **(opinion.errors if opinion else {})}
@@ -103,7 +104,7 @@ def run_metrics(
         "held_out": None if left_out is None else left_out.facts,
         "found": found,
         "terms": list(problem.names),
-        "checks": [with_remedy(item, config) for item in verify(measured, limits=config.evals.limits.model_dump())],
+        "checks": [with_remedy(item, config, history) for item in verify(measured, limits=limits)],
         "source": case.source,
         "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],

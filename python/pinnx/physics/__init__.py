@@ -12,10 +12,11 @@ from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.equations import Equations, EquationTerm
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Circle, Place, PointSet, Side
+from pinnx.physics.geometry import Circle, Place, Side
 from pinnx.physics.inner_points import InnerPoints
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.point_sets import PointSet
 from pinnx.physics.scales import Scales
 from pinnx.physics.size_measurements import SizeMeasurements
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, Term, TermLoss

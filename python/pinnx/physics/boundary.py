@@ -21,8 +21,9 @@ from pinnx.data.collocation import BoxPoints, Sampling
 from pinnx.errors import PinnxError
 from pinnx.physics.conditions import prescribed_values
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, axes_of
+from pinnx.physics.geometry import Bounds, Circle, Place, Side, axes_of
 from pinnx.physics.outlines import Body, exposed
+from pinnx.physics.point_sets import PointSet
 
 __all__ = ["FIRST_STREAM", "BoundaryCondition", "boundary_conditions", "component_names", "place_of"]
 

@@ -3,8 +3,7 @@
     side     (a face of the box)           free axes  = lo + (hi - lo) * parameters
     outline  (of a body, outlines.py)      x, y       = point of a line, by its arc length
     circle   (in 3-D a cylinder along z)   x, y       = centre + radius * (cos, sin)(2 pi * p_0)
-    points   (an index set, or all data points that satisfy an expression)
-                                           point      = points[floor(k * p_0)]
+    points   (given ones, point_sets.py)   point      = points[floor(k * p_0)]
 
 Uniform parameters give uniform points, so random points of a training step and the regular points
 of a check come out of one map. Time, where there is one, is a further parameter over its interval. Of a side or a body
@@ -23,7 +22,6 @@ from typing import Protocol
 import numpy as np
 
 from pinnx.errors import PinnxError
-from pinnx.physics.expression import Expression
 
 __all__ = [
     "SIDES",
@@ -31,12 +29,12 @@ __all__ = [
     "Bounds",
     "Circle",
     "Place",
-    "PointSet",
     "Side",
     "axes_of",
     "into_parts",
     "place_and_time",
     "plane_columns",
+    "stretched",
     "unit_grid",
     "with_plane",
 ]
@@ -156,9 +154,9 @@ class Side:
         points[:, axes.index(self.axis)] = self.position(bounds)
         for axis, parameter in zip(free, parameters.T, strict=True):
             if axis == self.along:
-                points[:, axes.index(axis)] = _stretch(into_parts(parameter, self.parts), self.range or bounds[axis])
+                points[:, axes.index(axis)] = stretched(into_parts(parameter, self.parts), self.range or bounds[axis])
             else:
-                points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
+                points[:, axes.index(axis)] = stretched(parameter, bounds[axis])
         return points
 
     def has(self, along: np.ndarray, bounds: Bounds) -> np.ndarray:
@@ -285,97 +283,8 @@ class Circle:
         return unit_grid(num, self.num_parameters(bounds))
 
 
-@dataclass(frozen=True, eq=False)
-class PointSet:
-    """Given points, each as likely as any other.
-
-    Args:
-        coordinates: [k, d] float64, places (at every time, where the flow has times); or
-            [k, 1 + d] with the time of each point in column 0.
-        timed: whether column 0 is a time.
-        name: what the points are, for messages.
-
-    Raises:
-        PinnxError: no points, or points that are not finite.
-    """
-
-    coordinates: np.ndarray
-    timed: bool = False
-    name: str = "points"
-
-    def __post_init__(self) -> None:
-        shape = self.coordinates.shape
-        if len(shape) != 2 or shape[0] == 0:
-            raise PinnxError(f"{self.name}: expected points [k, d], k >= 1; got {list(shape)}")
-        if not np.isfinite(self.coordinates).all():
-            raise PinnxError(f"{self.name}: expected finite points, got NaN or infinite ones")
-
-    def __str__(self) -> str:
-        return self.name
-
-    @classmethod
-    def of_index_set(cls, name: str, points: np.ndarray, index_sets: Mapping[str, np.ndarray]) -> PointSet:
-        """Take the points [n, d] that a named index set [k] lists."""
-        if name not in index_sets:
-            known = ", ".join(sorted(index_sets)) or "none"
-            raise PinnxError(f"index: expected the name of an index set ({known}), got {name!r}")
-        return cls(points[index_sets[name]], name=f"index {name}")
-
-    @classmethod
-    def of_expression(cls, text: str, points: np.ndarray, times: np.ndarray | None = None) -> PointSet:
-        """Take the points [n, d] at which a condition in x, y[, z] holds.
-
-        A condition that uses t is asked at every one of the times [T], and selects pairs of a time
-        and a place: "t < 0.01" is an initial condition.
-        """
-        condition = Expression(text)
-        name = f"expression {text!r}"
-        axes = ("x", "y", "z")[: points.shape[1]]
-        columns = dict(zip(axes, points.T, strict=True))
-        timed = "t" in condition.variables and times is not None
-        if timed:
-            assert times is not None
-            found = []
-            for time in times:  # frame by frame: all pairs at once would be T times the points
-                here = condition.mask({**columns, "t": np.full(len(points), time)})
-                found.append(np.insert(points[here], 0, time, axis=1))
-            selected = np.concatenate(found)
-        else:
-            selected = points[condition.mask(columns)]
-        if len(selected) == 0:
-            raise PinnxError(f"{name}: expected to select points, got none of {len(points)}")
-        return cls(selected, timed=timed, name=name)
-
-    def check(self, bounds: Bounds) -> None:
-        width = len(bounds) - (0 if self.timed or "t" not in bounds else 1)
-        if self.coordinates.shape[1] != width or (self.timed and "t" not in bounds):
-            raise PinnxError(
-                f"{self.name}: expected points with the columns {', '.join(axes_of(bounds))}, "
-                f"got {self.coordinates.shape[1]} columns"
-            )
-
-    def num_parameters(self, bounds: Bounds) -> int:
-        return 1 if self.timed or "t" not in bounds else 2
-
-    def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
-        last = len(self.coordinates) - 1
-        # A parameter of exactly 1 belongs to the last point.
-        index = np.minimum((parameters[:, 0] * (last + 1)).astype(np.int64), last)
-        chosen = self.coordinates[index]
-        if self.num_parameters(bounds) == 2:
-            return np.insert(chosen, 0, _stretch(parameters[:, 1], bounds["t"]), axis=1)
-        return chosen
-
-    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
-        k = len(self.coordinates)
-        index = (np.arange(k) + 0.5) / k  # the middle of each point's share: all points, once
-        if self.num_parameters(bounds) == 1:
-            return index[:, None]
-        times = np.linspace(0.0, 1.0, max(2, -(-num // k)))
-        return np.stack([np.repeat(index, times.size), np.tile(times, k)], axis=1)
-
-
-def _stretch(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
+def stretched(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
+    """Map parameters in [0, 1] to an interval."""
     low, high = interval
     return low + (high - low) * parameter
 
@@ -398,7 +307,7 @@ def with_plane(places: np.ndarray, parameters: np.ndarray, bounds: Bounds) -> np
     points[:, plane_columns(bounds)] = places
     others = [axis for axis in axes if axis not in ("x", "y")]
     for axis, parameter in zip(others, parameters.T, strict=True):
-        points[:, axes.index(axis)] = _stretch(parameter, bounds[axis])
+        points[:, axes.index(axis)] = stretched(parameter, bounds[axis])
     return points
 
 

@@ -8,7 +8,8 @@ import tolerances
 
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
-from pinnx.physics.geometry import SIDES, Circle, PointSet, Side, axes_of
+from pinnx.physics.geometry import SIDES, Circle, Side, axes_of
+from pinnx.physics.point_sets import PointSet
 
 SQUARE = {"x": (-1.0, 2.0), "y": (0.0, 1.0)}
 UNSTEADY = {"t": (5.0, 9.0), **SQUARE}

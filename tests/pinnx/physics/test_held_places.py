@@ -12,8 +12,9 @@ from pinn_ext.reference import jet_of
 from pinnx.models import FourierNetwork, HardBoundaries, random_frequencies
 from pinnx.physics import BoundaryCondition, Side
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Circle, PointSet
+from pinnx.physics.geometry import Circle
 from pinnx.physics.held_places import held_place
+from pinnx.physics.point_sets import PointSet
 
 BOUNDS = {"t": (0.0, 2.0), "x": (1.0, 3.0), "y": (-1.0, 1.0)}
 SPEC = pinn_ext.JetSpec(first=(0, 1, 2), laplacian=(1, 2))

@@ -20,8 +20,9 @@ from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, compo
 from pinnx.physics.boundary_slopes import Statement, slope_statements
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Bounds, Circle, Place, PointSet, Side, plane_columns
+from pinnx.physics.geometry import Bounds, Circle, Place, Side, plane_columns
 from pinnx.physics.outlines import Outline
+from pinnx.physics.point_sets import PointSet
 from pinnx.physics.section_flux import section_fluxes
 
 __all__ = ["boundary_checks"]

@@ -36,7 +36,8 @@ from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import EquationTerm, MeasuredValues, NavierStokes
 from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Problem
 from pinnx.train.distributed import Apart, train_locally
-from pinnx.train.ranks import ALONE, OneProcess, joined_ranks
+from pinnx.train.joined_ranks import joined_ranks
+from pinnx.train.ranks import ALONE, OneProcess
 
 CPU = torch.device("cpu")
 GOAL = 0.9

@@ -55,9 +55,10 @@ from pinnx.runs.live_view import LiveView
 from pinnx.runs.progress import ProgressBar, TrainingProgress
 from pinnx.train.checkpoint import FORMAT
 from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.joined_ranks import joined_ranks
 from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
-from pinnx.train.ranks import OneProcess, joined_ranks
+from pinnx.train.ranks import OneProcess
 from pinnx.train.stateful import load_state
 from pinnx.train.trainer import Trainer
 

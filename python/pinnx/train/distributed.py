@@ -19,9 +19,10 @@ from torch import Tensor
 
 from pinnx.errors import PinnxError
 from pinnx.train.flat_tensors import flat, place
+from pinnx.train.joined_ranks import joined_ranks
 from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
-from pinnx.train.ranks import OneProcess, RankLostError, joined_ranks
+from pinnx.train.ranks import OneProcess, RankLostError
 from pinnx.train.trainer import Trainer
 
 __all__ = ["Apart", "DistributedPINNTrainer", "RankLostError", "joined_ranks", "train_locally"]

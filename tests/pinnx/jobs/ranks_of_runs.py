@@ -37,7 +37,8 @@ from pinnx.jobs.judging.run_guard import run_guard
 from pinnx.jobs.training import make_trainer
 from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Trainer
 from pinnx.train.distributed import Apart, train_locally
-from pinnx.train.ranks import OneProcess, Ranks, joined_ranks
+from pinnx.train.joined_ranks import joined_ranks
+from pinnx.train.ranks import OneProcess, Ranks
 
 CLONE_NEWNET = 0x40000000
 PLAIN = (*TINY, "train.steps=12", "train.dtype=float64", "train.optimizer=adam", "train.checkpoint_every=4")

@@ -21,7 +21,8 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.training import make_trainer
 from pinnx.train import DistributedPINNTrainer, Trainer
-from pinnx.train.ranks import OneProcess, _balance, joined_ranks
+from pinnx.train.joined_ranks import _balance, joined_ranks
+from pinnx.train.ranks import OneProcess
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this build of torch has no gloo"

@@ -14,9 +14,9 @@ from typing import Any
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.runs.folder import RunFolder
-from pinnx.train.interrupt import sigterm_interrupts
+from pinnx.train.interrupt import StoppedBetweenSteps, sigterm_interrupts
 from pinnx.train.ranks import OneProcess
-from pinnx.train.trainer import StoppedBetweenSteps, Trainer
+from pinnx.train.trainer import Trainer
 
 __all__ = ["begun_before", "ended_before", "follow", "require_one"]
 

@@ -21,12 +21,12 @@ from pinnx.runs.progress import TrainingProgress
 from pinnx.train.found_noise import FoundNoise
 from pinnx.train.guard import Guard
 from pinnx.train.hooks import Hook
-from pinnx.train.interrupt import sigterm_interrupts
+from pinnx.train.interrupt import StoppedBetweenSteps, sigterm_interrupts
 from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
 from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.thread_choice import ThreadChoice
-from pinnx.train.trainer import StoppedBetweenSteps, Trainer
+from pinnx.train.trainer import Trainer
 
 __all__ = ["interruptible_training", "make_trainer"]
 

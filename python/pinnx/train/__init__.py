@@ -7,6 +7,7 @@ from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.distributed import DistributedPINNTrainer
 from pinnx.train.guard import Guard, PhysicsLostError
 from pinnx.train.hooks import Hook, LoggedStep
+from pinnx.train.interrupt import StoppedBetweenSteps
 from pinnx.train.last_good import NonFiniteLossError
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
@@ -17,7 +18,7 @@ from pinnx.train.stateful import Stateful
 from pinnx.train.step_method import FirstOrder, Method
 from pinnx.train.streams import CUDAStreamManager
 from pinnx.train.tensor_pool import TensorPool
-from pinnx.train.trainer import StoppedBetweenSteps, Trainer
+from pinnx.train.trainer import Trainer
 
 __all__ = [
     "AdaptivePrecisionTrainer",

@@ -12,9 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["deferred_interrupt", "sigterm_interrupts"]
+__all__ = ["StoppedBetweenSteps", "deferred_interrupt", "sigterm_interrupts"]
 
 Handler = Callable[[int, FrameType | None], None]
+
+
+class StoppedBetweenSteps(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, taken up after a whole step: ``state_dict()`` is one that the run had, and may be saved.
+
+    Its argument is the number of the signal.
+    """
 
 
 @contextmanager

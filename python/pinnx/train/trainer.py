@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -24,12 +23,13 @@ import torch
 from torch import Tensor
 
 from pinnx.losses.weighting import LossWeights, Probes
+from pinnx.train.clock import Clock
 from pinnx.train.found_noise import FoundNoise
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.guard import Guard
 from pinnx.train.held_numbers import HeldNumbers
 from pinnx.train.hooks import Hook
-from pinnx.train.interrupt import deferred_interrupt
+from pinnx.train.interrupt import StoppedBetweenSteps, deferred_interrupt
 from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finite
 from pinnx.train.phases import Phase, Phases
 from pinnx.train.precision_policy import PrecisionPolicy
@@ -39,35 +39,11 @@ from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
 from pinnx.train.step_log import StepLog
 from pinnx.train.step_method import Method
 
-__all__ = ["NonFiniteLossError", "StoppedBetweenSteps", "Trainer"]
+__all__ = ["NonFiniteLossError", "Trainer"]
 
 # Steps from one copy of all parts to the next: at most as many are taken again where one was not finite. On a CUDA
 # device the flag is read as often.
 KEEP_EVERY = 100
-
-
-class StoppedBetweenSteps(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM, taken up after a whole step: ``state_dict()`` is one that the run had, and may be saved.
-
-    Its argument is the number of the signal.
-    """
-
-
-@dataclass
-class Clock:
-    """How far a training is, and what has happened."""
-
-    step: int = 0  # steps done
-    train_s: float = 0.0  # time spent in steps, by earlier parts of a resumed run too
-    notes: list[str] = field(default_factory=list)  # a phase that began, a return to an earlier state, an early end
-
-    def state_dict(self) -> dict[str, Any]:
-        """All three."""
-        return asdict(self)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self.step, self.train_s, self.notes = int(state["step"]), float(state["train_s"]), list(state["notes"])
 
 
 class Trainer:

@@ -35,7 +35,8 @@ from pinnx.report.formatting import percent, plural
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook
-from pinnx.train.trainer import StoppedBetweenSteps, Trainer
+from pinnx.train.interrupt import StoppedBetweenSteps
+from pinnx.train.trainer import Trainer
 
 __all__ = ["Ensemble", "check_members", "sensor_parts", "train_members"]
 

@@ -1,8 +1,8 @@
 """A table of numbers in a text file, as measuring programs and spreadsheets write it.
 
     columns    separated by tabs, semicolons, commas or spaces; the header may have another separator than the rows
-    header     the first line that names the wanted columns; else a comment that does (# x y u v), or the VARIABLES of a
-               Tecplot file; a file without one has the names "1", "2", ... A line of units may follow
+    header     the first line that names the wanted columns; else a comment that does (# x y u v); a line of units may
+               follow; a file without one has the names "1", "2", ...; those of DaVis and Tecplot: davis_text, tecplot
     numbers    1.5e-3, or 1,5e-3 where commas separate no columns; Fortran's 1.5D-3
     comments   lines that begin with # or %, and empty lines
 
@@ -11,7 +11,6 @@ Lines are named as an editor counts them.
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import re
@@ -22,23 +21,27 @@ from types import MappingProxyType
 
 import numpy as np
 
+from pinnx.data.davis_text import davis_table
+from pinnx.data.table_cells import (
+    MISSING,
+    SEPARATORS,
+    Lines,
+    cells_of,
+    is_number,
+    number_of,
+    separator_of_numbers,
+    shortened,
+    trimmed,
+)
+from pinnx.data.tecplot import is_tecplot, tecplot_rows
 from pinnx.errors import PinnxError
 
-__all__ = ["CsvTable", "column_key", "read_csv_table", "shortened"]
+__all__ = ["CsvTable", "column_key", "read_csv_table"]
 
-# In the order in which they are tried: a tab or a semicolon is never part of a number, a space may surround any other.
-SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
 COMMENTS = ("#", "%")
-# What programs write where there is no number; #NV is Excel's #N/A in German.
-MISSING = frozenset(("", "nan", "-nan", "na", "n/a", "#n/a", "#nv", "null", "none", "-", "--"))
-VARIABLES = re.compile(r'\bVARIABLES\s*=\s*("[^"]*"(?:[\s,]+"[^"]*")*|[^"\n]+)', re.IGNORECASE)
-BLOCK = re.compile(r'\b(DATAPACKING|F)\s*=\s*"?(FE)?BLOCK\b', re.IGNORECASE)
 THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
-FORTRAN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[dD][+-]?\d{1,3}")
 # A word as units are, with a letter unless it says that there is none.
 UNIT = re.compile(r"-?|1|(?=.*[^\W\d_])[^\W_][\w/^*.\xb7 -]{0,11}")
-
-Lines = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class CsvTable:
     rows: (line of the file, cells) of each row.
     separator: of the columns of the rows: a tab, ";", "," or " ".
     commented: lines that a # leaves out, though they have the cells of a row.
+    time: of all rows, where the file says one beside them.
     """
 
     path: Path
@@ -56,6 +60,7 @@ class CsvTable:
     rows: tuple[tuple[int, list[str]], ...]
     separator: str = ","
     commented: tuple[int, ...] = ()
+    time: float | None = None
 
     def numbers(
         self,
@@ -83,7 +88,7 @@ class CsvTable:
                 cell = row[column].strip()
                 if column in optional and cell.lower() in MISSING:
                     continue
-                value = words[cell.lower()] if cell.lower() in words else _number(cell, decimal)
+                value = words[cell.lower()] if cell.lower() in words else number_of(cell, decimal)
                 if not math.isfinite(value):
                     raise PinnxError(
                         f"{self.path.name}, line {line}, column {self.header[column]}: "
@@ -163,30 +168,31 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
     text = _text_of(path).replace("\r\n", "\n").replace("\r", "\n")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     plain = [(number, line) for number, line in lines if not line.lstrip().startswith(COMMENTS)]
-    _refuse_tecplot_layouts(path, plain)
-    first = next((number for number, line in plain if _separator_of_numbers(line)), len(text) + 1)
+    first = next((number for number, line in plain if separator_of_numbers(line)), len(text) + 1)
+    if is_tecplot([(number, line) for number, line in plain if number < first]):
+        names, points, separator, time = tecplot_rows(path, plain)
+        header = tuple(_shown_name(name) for name in names)
+        return CsvTable(path, header, _table_rows(path, points, header, separator), separator, time=time)
     header, header_line, separator = _header(lines, first, [column_key(name) for name in named])
     rows = [(number, line) for number, line in plain if number > header_line]
     if not header and rows:
-        separator = _separator_of_numbers(rows[0][1]) or ","
-        header = tuple(str(number) for number in range(1, len(_cells(rows[0][1], separator)) + 1))
+        separator = separator_of_numbers(rows[0][1]) or ","
+        header = tuple(str(number) for number in range(1, len(cells_of(rows[0][1], separator)) + 1))
     if rows:
         separator = _separator_of(rows[0][1], len(header), separator)
-        if rows[0][1].lstrip().startswith('"') and len(_cells(rows[0][1], separator)) == len(header) + 1:
+        if rows[0][1].lstrip().startswith('"') and len(cells_of(rows[0][1], separator)) == len(header) + 1:
             header = ("", *header)  # R's write.table names no column of row names
-        if rows[0][0] < first and (units := _units(_cells(rows[0][1], separator), len(header))):
+        if rows[0][0] < first and (units := _units(cells_of(rows[0][1], separator), len(header))):
             header = tuple(f"{name} {unit}" for name, unit in zip(header, units, strict=True))
             rows = rows[1:]
     header = tuple(_shown_name(name) for name in header)
     below = [(number, line) for number, line in lines if number > header_line > 0]
     labelled, left_out = _commented(below, rows, len(header), separator)
     rows = sorted((*rows, *labelled))
-    return CsvTable(path, header, _table_rows(path, rows, header, separator), separator, tuple(left_out))
-
-
-def shortened(text: str, most: int = 300) -> str:
-    """A text out of a file as a message can show it."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    cells = [(number, trimmed(cells_of(line, separator), len(header))) for number, line in rows]
+    if lines and (davis := davis_table(path, lines[0][1], cells)):
+        header, cells = davis
+    return CsvTable(path, header, _table_rows(path, cells, header, separator), separator, tuple(left_out))
 
 
 def column_key(name: str) -> str:
@@ -218,23 +224,6 @@ def _text_of(path: Path) -> str:
     return text
 
 
-def _refuse_tecplot_layouts(path: Path, lines: Lines) -> None:
-    """Refuses what is no table: values of one variable after another, several zones."""
-    if not VARIABLES.search("\n".join(line for _, line in lines)):
-        return
-    for number, line in lines:
-        if block := BLOCK.search(line):
-            raise PinnxError(
-                f"{path.name}, line {number}: expected one row for each point, got {shortened(block[0], 40)}; "
-                "export with DATAPACKING=POINT"
-            )
-    zones = [number for number, line in lines if re.match(r"\s*ZONE\b", line, re.IGNORECASE)]
-    if len(zones) > 1:
-        raise PinnxError(
-            f"{path.name}, line {zones[1]}: expected one ZONE, got {len(zones)}; write each to its own file"
-        )
-
-
 def _header(lines: Lines, first: int, named: Sequence[str]) -> tuple[tuple[str, ...], int, str]:
     """The names of the columns, the line after which the rows follow, and what separates the names.
 
@@ -244,10 +233,6 @@ def _header(lines: Lines, first: int, named: Sequence[str]) -> tuple[tuple[str, 
         named: keys of names that make a line the header.
     """
     above = [(number, line) for number, line in lines if number < first]
-    found = VARIABLES.search("\n".join(line for _, line in above))
-    if found:
-        names = re.findall(r'"([^"]*)"', found[1]) or re.split(r"[\s,]+", found[1].strip(" ,\t"))
-        return tuple(name.strip() for name in names), first - 1, ","
     plain = [(number, line) for number, line in above if not line.lstrip().startswith(COMMENTS)]
     for number, line in (*plain, *reversed(above)) if named else ():
         comment = line.lstrip().startswith(COMMENTS)
@@ -257,7 +242,7 @@ def _header(lines: Lines, first: int, named: Sequence[str]) -> tuple[tuple[str, 
             keys = {key for name in names for key in (column_key(name), re.split(r"[\s/]", column_key(name))[0])}
             if set(named) <= keys:
                 return names, 0 if comment else number, separator
-    if not plain or any(_is_number(cell) for separator in SEPARATORS for cell in _cells(plain[0][1], separator)):
+    if not plain or any(is_number(cell) for separator in SEPARATORS for cell in cells_of(plain[0][1], separator)):
         return (), 0, ","
     # Text that does not name what is wanted: the caller says what is missing in it.
     number, line = plain[0 if lines[-1][0] < first else -1]
@@ -277,16 +262,16 @@ def _names(line: str, separator: str) -> tuple[str, ...]:
     """The names in a header; a unit behind a name belongs to it where spaces separate the names."""
     if separator == " ":
         line = re.sub(r"\s+([\[(][^\])]*[\])])", lambda unit: unit[1].replace(" ", ""), line)
-    return tuple(_trimmed(_cells(line, separator)))
+    return tuple(trimmed(cells_of(line, separator)))
 
 
 def _commented(lines: Lines, rows: Lines, width: int, separator: str) -> tuple[list[tuple[int, str]], list[int]]:
     """Lines with the cells of a row that begin with #: rows whose label is #1, #2, ..., and numbers of other lines."""
-    labels = not any(_is_number(_cells(row, separator)[0], ",.") for _, row in rows)
+    labels = not any(is_number(cells_of(row, separator)[0], ",.") for _, row in rows)
     labelled, left_out = [], []
     for number, line in lines:
-        cells = _cells(line.strip(), separator)
-        if line.lstrip().startswith("#") and len(cells) == width > 1 and all(_is_number(c, ",.") for c in cells[1:]):
+        cells = cells_of(line.strip(), separator)
+        if line.lstrip().startswith("#") and len(cells) == width > 1 and all(is_number(c, ",.") for c in cells[1:]):
             if labels and cells[0][1:].strip().isdecimal():
                 labelled.append((number, line.strip()))
             else:
@@ -294,65 +279,22 @@ def _commented(lines: Lines, rows: Lines, width: int, separator: str) -> tuple[l
     return labelled, left_out
 
 
-def _table_rows(path: Path, lines: Lines, header: Sequence[str], separator: str) -> tuple[tuple[int, list[str]], ...]:
-    rows = []
-    for number, line in lines:
-        cells = _trimmed(_cells(line, separator), len(header))
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
+def _table_rows(
+    path: Path, rows: Sequence[tuple[int, list[str]]], header: Sequence[str], separator: str
+) -> tuple[tuple[int, list[str]], ...]:
+    """Rows that are not empty, each with a cell for each name."""
+    for number, cells in rows:
+        if any(cells) and len(cells) != len(header):
             raise PinnxError(
                 f"{path.name}, line {number}: expected {len(header)} values ({shortened(','.join(header))}) "
                 f"separated by {SEPARATORS[separator]}, got {len(cells)}"
             )
-        rows.append((number, cells))
-    return tuple(rows)
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    if separator == " ":
-        line = " ".join(line.split())
-    if '"' not in line:
-        return [cell.strip() for cell in line.split(separator)]
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
-    except csv.Error:  # a cell of more than 131,072 characters
-        return [line]
-
-
-def _trimmed(cells: list[str], least: int = 1) -> list[str]:
-    """Cells without the empty ones that separators at the end of a line leave behind."""
-    while len(cells) > least and not cells[-1]:
-        cells.pop()
-    return cells
+    return tuple((number, cells) for number, cells in rows if any(cells))
 
 
 def _separator_of(line: str, width: int, likely: str) -> str:
     """The separator that makes as many cells of a line as there are names; else that of the names."""
     for separator in (likely, *SEPARATORS):
-        if len(_trimmed(_cells(line, separator), width)) == width:
+        if len(trimmed(cells_of(line, separator), width)) == width:
             return separator
     return likely
-
-
-def _separator_of_numbers(line: str) -> str | None:
-    """The separator that makes nothing but numbers, two at least, of a line."""
-    for separator in SEPARATORS:
-        cells = [cell for cell in _cells(line, separator) if cell]
-        if len(cells) > 1 and all(_is_number(cell, "." if separator == "," else ",.") for cell in cells):
-            return separator
-    return None
-
-
-def _is_number(cell: str, decimals: str = ".") -> bool:
-    return any(not math.isnan(_number(cell, mark)) for mark in decimals) or cell.lower() in MISSING - {""}
-
-
-def _number(cell: str, decimal: str) -> float:
-    """The number that a cell says; NaN where it says none. float() alone takes 1_000 for a number."""
-    text = cell.replace("\N{MINUS SIGN}", "-")
-    text = text if decimal == "." else text.replace(",", ".")
-    try:
-        return math.nan if "_" in text else float(text)
-    except ValueError:
-        return float(text.lower().replace("d", "e")) if FORTRAN.fullmatch(text) else math.nan

@@ -23,8 +23,8 @@ __all__ = ["BY_PYVISTA", "MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
 
 # Endings, and the module of meshio for each: meshio.read itself ends the process where a file is damaged.
 MESHES = {".vtk": "vtk", ".vtu": "vtu", ".xdmf": "xdmf"}
-# What pyvista reads, through VTK: cases of OpenFOAM, and ASCII files of Tecplot that are no plain table.
-BY_PYVISTA = (".foam", ".tec")
+# What pyvista reads, through VTK.
+BY_PYVISTA = (".foam",)
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -52,13 +52,7 @@ def mesh_arrays(path: Path) -> dict[str, Any]:
 
 def _by_pyvista(path: Path) -> dict[str, Any]:
     pyvista = _library("pyvista", "openfoam", path)
-    foam = path.suffix.lower() == ".foam"
     with damage_named(path.name, "cannot be read"):
-        if not foam:
-            blocks = [block for block in pyvista.TecplotReader(str(path)).read() if block is not None]
-            if len(blocks) != 1:
-                raise ValueError(f"expected one zone, got {len(blocks)}")
-            return _named(blocks[0].points, dict(blocks[0].point_data))
         reader = pyvista.OpenFOAMReader(str(path))
         reader.cell_to_point_creation = False
         times, frames = list(reader.time_values), []

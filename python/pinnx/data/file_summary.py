@@ -23,6 +23,7 @@ from pinnx.data.orientation import relative_divergence
 from pinnx.data.readers import read_snapshots
 from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
+from pinnx.data.table_fields import TABLES
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
@@ -33,16 +34,15 @@ USUAL = {
     "x": ("x", "xcoor", "x_0"),
     "y": ("y", "ycoor", "y_0"),
     "z": ("z", "zcoor"),
-    "t": ("t", "time", "times"),
-    "u": ("u", "u_*", "vx", "velocity_x"),
-    "v": ("v", "v_*", "vy", "velocity_y"),
-    "w": ("w", "w_*", "vz", "velocity_z"),
+    "t": ("t", "time", "times", "solutiontime"),
+    "u": ("u", "u_*", "vx", "velocity_x", "velocity u"),
+    "v": ("v", "v_*", "vy", "velocity_y", "velocity v"),
+    "w": ("w", "w_*", "vz", "velocity_z", "velocity w"),
     "p": ("p", "pressure", "pressure_*"),
     "mask": ("mask",),
     "nu": ("nu", "viscosity"),
 }
 VECTORS = ("u", "u*", "velocity", "velocity_*", "vel", "uvw")
-TABLES = (".csv", ".txt", ".dat", ".vec")
 # A file with fields beyond it is described without reading them.
 MOST_BYTES = 2**30
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pinnx.data.csv_table import shortened
+from pinnx.data.table_cells import shortened
 from pinnx.errors import PinnxError
 
 __all__ = ["Measurements", "repeated_rows", "values_to_doubt", "what_to_know"]

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from pinnx.data.column_units import parse_unit, refuse_foreign_units, scales_to_si, split_unit, unit_notes
-from pinnx.data.csv_table import CsvTable, column_key, read_csv_table, shortened
+from pinnx.data.csv_table import CsvTable, column_key, read_csv_table
 from pinnx.data.measured_rows import Measurements, repeated_rows, values_to_doubt, what_to_know
 from pinnx.data.snapshots import AXIS_NAMES
+from pinnx.data.table_cells import shortened
 from pinnx.errors import PinnxError
 
 __all__ = ["Columns", "Measurements", "read_measurements"]

@@ -21,7 +21,7 @@ from pinnx.errors import PinnxError
 
 __all__ = ["TABLES", "table_fields"]
 
-TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec")
+TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec", ".tec")
 # Fewer are the sensors of a table of measurements; and of a grid so many places have rows, the others are masked.
 FEWEST_PLACES, FILLED, FEW_FILLED = 100, 0.25, 0.75
 
@@ -34,8 +34,9 @@ def table_fields(path: Path) -> ArrayFile:
     """
     table = read_csv_table(path)
     columns, units, notes = _columns(table)
+    constants = {} if table.time is None else {"SOLUTIONTIME": np.array([table.time])}
     if "x" not in columns or "y" not in columns:
-        return _file(path, columns, units, notes)
+        return _file(path, columns | constants, units, notes)
     space = [axis for axis in "xyz" if axis in columns and np.ptp(columns[axis]) > 0.0]
     places, place_of = np.unique(np.column_stack([columns[name] for name in space]), axis=0, return_inverse=True)
     times, time_of = np.zeros(1), np.zeros(len(place_of), dtype=np.int64)
@@ -70,7 +71,7 @@ def table_fields(path: Path) -> ArrayFile:
             found = np.full((len(times), *kept), np.nan)
             found[index] = column
             arrays[name] = found if "t" in columns else found[0]
-    return _file(path, arrays, units, notes)
+    return _file(path, arrays | constants, units, notes)
 
 
 def _columns(table: CsvTable) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:

@@ -215,16 +215,6 @@ def test_a_capital_t_beside_x_is_questioned(tmp_path: Path):
     assert read(tmp_path, table(header="T [s],x,y,u,v")).notes == ()
 
 
-def test_tecplot_in_blocks_or_several_zones_is_refused(tmp_path: Path):
-    head, rows = 'VARIABLES = "t","x","y","u","v"\n', "0 1 2 3 4\n1 1 2 3 4\n"
-    for zone in ("ZONE I=5, DATAPACKING=BLOCK", "ZONE I=5, F=BLOCK", 'ZONE ET=QUAD, F="FEBLOCK"'):
-        with pytest.raises(PinnxError, match=r"line 2: expected one row for each point, got .*DATAPACKING=POINT"):
-            read(tmp_path, f"{head}{zone}\n{rows}")
-    with pytest.raises(PinnxError, match="line 5: expected one ZONE, got 2"):
-        read(tmp_path, f"{head}ZONE I=2\n{rows}ZONE I=2\n{rows}")
-    assert read(tmp_path, f"{head}ZONE I=2, DATAPACKING=POINT\n{rows}").num_rows == 2
-
-
 def test_separators_of_thousands_are_refused(tmp_path: Path):
     for separator, mark in (("\t", ","), (";", "."), (";", ",")):
         text = table(separator).split("\n")[0] + "\n0;350;300;-248;457\n0;1M150;550;-340;802\n".replace(";", separator)

@@ -98,7 +98,7 @@ def test_rows_without_any_number_are_left_out_and_counted(tmp_path: Path):
     [
         ("# x\ty\tu\tv\tflags\tmask\n1\t1\t5\t5\t0\t0\n2\t1\t5\t5\t1\t0\n3\t1\t5\t5\t2\t0\n", "flags", "0 is valid"),
         ("# x y u v flags mask\n1 1 5 5 0 0\n2 1 5 5 0 1\n3 1 nan nan 0 1\n", "mask", "0 is not masked"),
-        ('TITLE="a.vec" VARIABLES="X m", "Y m", "U m/s", "V m/s", "CHC", ZONE I=2, J=1, F=POINT\n'
+        ('TITLE="a.vec" VARIABLES="X m", "Y m", "U m/s", "V m/s", "CHC", ZONE I=3, J=1, F=POINT\n'
          "1, 1, 5, 5, 1\n2, 1, 5, 5, -1\n3, 1, 0, 0, -3\n", "CHC", "above 0 is valid"),
         ("PIVlab by W.Th. & E.J.S., ASCII chart output - 29-Jan-2014\n"
          "FRAME: 1, filenames: A & B, conversion factor xy (px -> m): 1\n"

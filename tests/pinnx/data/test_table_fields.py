@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pinnx.data import DataMapping, Snapshots, read_snapshots
+from pinnx.data.measurements import Columns, read_measurements
 from pinnx.errors import PinnxError
 
 T, X, Y = np.arange(3) / 4, np.linspace(0, 3, 7), np.linspace(-1, 1, 6)
@@ -37,6 +38,7 @@ PROGRAMS = {
         [1],
     ),
     "Insight": ('TITLE="a" VARIABLES="X m", "Y m", "U m/s", "V m/s", "CHC", ZONE I=7, J=6, F=POINT\n', ",", [1]),
+    "DaVis .txt": ('#DaVis 8.1.6 2D-vector 32 6 7 "position" "m" "position" "m" "velocity" "m/s"\n', "\t", []),
     "DaVis": ('TITLE = "B"\nVARIABLES = "x", "y", "Vx", "Vy", "isValid"\nZONE T="F", I=7, J=6, F=POINT\n', " ", [1]),
 }
 
@@ -57,6 +59,26 @@ def test_a_file_for_each_time_is_one_series_of_grids(tmp_path: Path, program: st
     part = read_snapshots(tmp_path / "piv_*", DataMapping(t=0.25, **names), limits={"t": (0.2, 1)}, stride={"x": 3})
     np.testing.assert_array_equal(part.values, read_snapshots(
         tmp_path / "plain.npz", DataMapping(t="t"), limits={"t": (0.2, 1)}, stride={"x": 3}).values)  # fmt: skip
+
+
+DAVIS = '#DaVis 8.1.6 2D-vector 32 ROWS 7 "position" "mm" "position" "mm" "velocity" "m/s"\n'
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_vectors_that_davis_masks_are_holes_with_decimal_commas(tmp_path: Path, separator: str) -> None:
+    rows = ROWS[0].copy()
+    rows[:7, 2:] = 0.0
+    path = write(tmp_path / "B00001.txt", rows, DAVIS.replace("ROWS", "6"), separator)
+    path.write_text(path.read_text().replace(".", ",").replace(",1,6", ".1.6"))
+    flow = read_snapshots(path, DataMapping())
+    np.testing.assert_array_equal(flow.holes, np.repeat([True, False], [7, 35]))
+    np.testing.assert_allclose(flow.values[0, 7:], ROWS[0][7:, 2:], rtol=1e-15)
+    assert any(note.startswith("Converted to m and s") for note in flow.notes)
+    found = read_measurements(path, Columns(units="si"))
+    assert found.num_rows == 35
+    assert any("7 of 42 rows are left out: isValid marks them as not measured" in note for note in found.notes)
+    with pytest.raises(PinnxError, match=r"B00002.txt: expected 60 x 7 vectors, as its first line says, got 42 rows"):
+        read_snapshots(write(tmp_path / "B00002.txt", rows, DAVIS.replace("ROWS", "60"), "\t"), DataMapping())
 
 
 def test_all_times_in_one_table_and_masked_rows_are_holes(tmp_path: Path) -> None:

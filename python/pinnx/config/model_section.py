@@ -55,6 +55,11 @@ class Model(Section):
     harmonics: Natural = setting(
         0, "for each periodic axis so many whole waves along it alone, 1, 2, ... per period, beside the random ones"
     )
+    time_period: Positive | None = setting(
+        None,
+        "period of a flow that repeats itself: the fields have it exactly, and t is scaled by one over it; null = none",
+        "time",
+    )
     train_frequencies: Switch = setting(False, "train the frequencies too, but for those along periodic axes")
     activation: Activation = setting("tanh", "activation function; a siren takes sine")
     omega: Positive = setting(5.0, "siren: factor on what goes into each sine; the paper has 30")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from pinnx.config.kinds import Count, NonNegative, Number, Positive, Section, Seed, Switch, setting
+from pinnx.config.kinds import Count, Formula, NonNegative, Number, Positive, Section, Seed, Switch, setting
 
 __all__ = ["Sensors"]
 
@@ -30,6 +30,11 @@ class Sensors(Section):
     subtract_mean: Switch = setting(False, "modes of the fluctuation alone, without the mean over time")
     scale_modes: Switch = setting(True, "qr: weight each mode by its singular value")
     area_weighted: Switch = setting(True, "modes of the domain, whatever the mesh; else each point counts alike")
+    weight: Formula | None = setting(
+        None,
+        "how much each place counts, a formula in x, y, z, >= 0: sensors stand denser where it is large, none where it "
+        "is 0; lattice and farthest leave out zeros alone",
+    )
     seed: Seed | None = setting(None, "seed of the random choice and of the noise; null = that at the top")
     positions: tuple[tuple[Number, ...], ...] | None = setting(
         None, "positions [x, y] or [x, y, z] for method positions", "length"
@@ -47,7 +52,7 @@ class Sensors(Section):
             raise ValueError("method positions: expected sensors.positions, got none")
         if self.positions is not None and self.method != "positions":
             raise ValueError(f"positions: only for method positions, got method {self.method}; set it to null")
-        for name in ("min_distance", "margin"):
+        for name in ("min_distance", "margin", "weight"):
             if getattr(self, name) is not None and self.method == "positions":
                 raise ValueError(f"{name}: not for method positions, which are taken as they are; set it to null")
         return self

@@ -56,6 +56,16 @@ def test_sensors_measure_the_flow_at_their_places_and_times(tiny: Tiny) -> None:
     np.testing.assert_array_equal(case.coordinates[: len(case.sensors), 1:], case.sensors.positions)
 
 
+def test_sensors_stand_where_places_count(tiny: Tiny) -> None:
+    """A formula of the places makes a cover denser there; given positions have no use for it."""
+    cover = ["sensors={method: coverage, count: 6}"]
+    even = load_case(tiny("unsteady_grid", *cover)).sensors.positions
+    dense = load_case(tiny("unsteady_grid", *cover, "sensors.weight=where(x > 1.3, 20, 1)")).sensors.positions
+    assert (dense[:, 0] > 1.3).sum() > (even[:, 0] > 1.3).sum()
+    with pytest.raises(PinnxError, match=r"^sensors\.weight: not for method positions"):
+        tiny("unsteady_grid", "sensors={method: positions, positions: [[0.2, 0.3]], weight: x}")
+
+
 def test_window_and_times_choose_rows_of_measurements(tiny: Tiny) -> None:
     whole = load_case(tiny("unsteady_csv"))
     part = load_case(tiny("unsteady_csv", "data.times=[0.2, 1.0]"))

@@ -61,6 +61,7 @@ def trained(trainer: Trainer) -> Trainer:
         (PIRATE, ["model.activation=gelu"]),
         ([], ["model.bands=[1.0, 3.0]"]),
         ([PERIODIC], ["model.harmonics=2"]),
+        ([], ["model.time_period=0.8"]),
         ([], ["model.train_frequencies=true"]),
         (PIRATE, ["model.train_frequencies=true"]),
         ([], [PLAIN]),
@@ -121,12 +122,25 @@ def test_weights_are_factorised_unless_they_may_not_be(tiny: Tiny) -> None:
             "model.width: expected the 8 features for a piratenet, got 9",
         ),
         ("unsteady_grid", ["model.harmonics=2"], "model.harmonics: expected a periodic axis, got none for 2 harmonics"),
+        ("steady_grid", ["model.time_period=0.8"], "model.time_period: expected a flow with times, got a steady one"),
         ("unsteady_csv", [HARD], "model.hard_boundaries: expected a boundary at a side or a circle"),
     ],
 )
 def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: list[str], message: str) -> None:
     with pytest.raises(PinnxError, match=f"^{message}"):
         made(tiny(flow, *given))
+
+
+@pytest.mark.parametrize("network", [[], SIREN, PIRATE, ["model.train_frequencies=true"]])
+def test_a_flow_that_repeats_itself_has_its_period_by_form(tiny: Tiny, network: list[str]) -> None:
+    """In units in which the training's time is not that of the data, and after steps; without it nothing repeats."""
+    given = [*network, "model.sigma=2.0", "flow.scales={length: 3.0, velocity: 0.7}", "flow.nu=0.1"]
+    places = np.array([[0.1, 0.3, 0.4], [0.2, 1.7, 1.1]])
+    for period in ("model.time_period=0.8", "model.time_period=null"):
+        model = trained(made(tiny("unsteady_grid", *given, period))).problem.model
+        first, later, between = (model.predict(places + np.array([dt, 0.0, 0.0])) for dt in (0.0, 1.6, 0.3))
+        assert (np.abs(later - first).max() < 1e-4) == (period != "model.time_period=null")
+        assert np.abs(between - first).max() > 1e-3, "it moves"
 
 
 def test_what_is_held_leaves_the_loss_and_is_checked(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

@@ -94,6 +94,17 @@ def test_the_rule_for_channels(rng: np.random.Generator, capsys: pytest.CaptureF
     assert "the rule for channels, 5 near the walls y = 0 and 2" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_formula_of_the_configuration(rng: np.random.Generator, refused: Callable[..., str]) -> None:
+    np.savez("flow.npz", u=waves(rng), v=waves(rng), x=X, y=Y, t=np.arange(12.0))
+    words = ["flow.npz", "data.arrays.t=t", "data.axes=[t,y,x]", "data.check_orientation=false"]
+    assert (places(*words)[:, 0] > 1.0).any()
+    assert (places(*words, "sensors.weight=where(x < 1.1, 1, 0)")[:, 0] < 1.1).all()
+    given = "sensors.weight: expected weights >= 0 that are not all 0, got "
+    assert refused(*words, "sensors.weight=x - 1") == given + "-1 to 2"
+    assert refused(*words, "sensors.weight=0*x") == given + "0 to 0"
+    assert refused(*words, "sensors.weight=x", "--weights", "channel").startswith("--weights: expected none beside")
+
+
 def test_an_array_that_is_called_channel(heat: str) -> None:
     with np.load(heat) as file:
         arrays = dict(file)

@@ -20,6 +20,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case, make_case
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, prescribed_bodies
 from pinnx.jobs.cases.output_points import OutputPoints, output_grid, output_times
+from pinnx.jobs.cases.sensor_weights import sensor_weights
 from pinnx.report.formatting import enumeration
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
@@ -68,7 +69,8 @@ def _read_case(config: Config, progress: Callable[[str], None], ranks: OneProces
             f"cannot rank places, got {chosen.method}"
         )
     started = time.perf_counter()
-    sensors = ranks.from_first(lambda: select_sensors(snapshots, **chosen.model_dump(exclude={"noise"})))
+    options = chosen.model_dump(exclude={"noise", "weight"}) | {"weights": sensor_weights(config, snapshots.points)}
+    sensors = ranks.from_first(lambda: select_sensors(snapshots, **options))
     selection_s = time.perf_counter() - started
     progress(f"{len(sensors)} sensors chosen in {selection_s:.2g} s")
     velocity = sample_velocity(snapshots, sensors)

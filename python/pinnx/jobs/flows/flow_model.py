@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,10 @@ def flow_model(
     Raises:
         PinnxError: numbers per coordinate that are not as many as the coordinates; settings that do not fit together.
     """
-    axes = tuple(case.bounds)
-    network = _network(model, case, equations.fields, dtype)
-    periodic = {axes.index(axis) for axis in case.periods}
+    periods = _periods(model, case)
+    network = _network(model, case, equations.fields, periods, dtype)
     if model.train_frequencies:
-        train_frequencies(network, fixed=periodic)
+        train_frequencies(network, fixed=periods)
     if model.factorization.mean is not None:
         given = {"mean": model.factorization.mean, "deviation": model.factorization.deviation}
         factorize_weights(network, **given, seed=model.seed + 2)
@@ -72,17 +71,32 @@ def _ramp(case: Case, dtype: torch.dtype) -> PressureRamp:
     return PressureRamp(slopes, first_space=axes.index("x"), dim=case.dim, dtype=dtype)
 
 
-def _network(model: Model, case: Case, fields: tuple[str, ...], dtype: torch.dtype) -> FieldModel:
+def _periods(model: Model, case: Case) -> dict[int, float]:
+    """Input -> its dimensionless period, of those along which the fields are periodic."""
+    axes, given = tuple(case.bounds), dict(case.periods)
+    if model.time_period is not None:
+        if case.steady:
+            raise PinnxError("model.time_period: expected a flow with times, got a steady one; set it to null")
+        given["t"] = model.time_period
+    scales = dict(zip(axes, case.scales.of_coordinates(axes), strict=True))
+    return {axes.index(axis): period / float(scales[axis]) for axis, period in given.items()}
+
+
+def _network(
+    model: Model, case: Case, fields: tuple[str, ...], periods: Mapping[int, float], dtype: torch.dtype
+) -> FieldModel:
     """The network of its architecture, with plain weights."""
     axes, extents = tuple(case.bounds), np.array(list(case.bounds.values()))
-    scale = model.input_scale or tuple(1.0 / (extents[:, 1] - extents[:, 0]))
+    lengths = extents[:, 1] - extents[:, 0]
+    if model.time_period is not None:
+        lengths[0] = model.time_period
+    scale = model.input_scale or tuple(1.0 / lengths)
     if len(scale) != len(axes):
         raise PinnxError(
             f"model.input_scale: expected {len(axes)} numbers, one for each of {', '.join(axes)}, got {len(scale)}"
         )
     coordinate_scales = case.scales.of_coordinates(axes)
     scale = (np.array(scale) * coordinate_scales).tolist()
-    periods = {axes.index(axis): period / case.scales.length for axis, period in case.periods.items()}
     frequencies = random_frequencies(
         scale,
         model.sigma,

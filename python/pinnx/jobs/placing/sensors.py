@@ -99,7 +99,7 @@ def run_sensors(
     ):
         weights = place_weights(config, question, fields)
         selection = Selection(
-            **config.sensors.model_dump(exclude={"noise", "positions"}),
+            **config.sensors.model_dump(exclude={"noise", "positions", "weight"}),
             basis=basis,
             weights=None if weights is None else weights.values,
             memory_limit=question.memory_limit,

@@ -21,6 +21,7 @@ from pinnx.data.readers import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_snapshots
+from pinnx.jobs.cases.sensor_weights import sensor_weights
 from pinnx.sensors.pivoted_matrix import default_modes, work_rows
 from pinnx.sensors.place_weights import channel_wall_weights
 
@@ -108,7 +109,10 @@ def place_weights(config: Config, question: Question, fields: Snapshots) -> Plac
     """
     name = question.weights
     if name is None:
-        return None
+        values = sensor_weights(config, fields.points)
+        return None if values is None else PlaceWeights(values, f"the formula {config.sensors.weight}")
+    if config.sensors.weight is not None:
+        raise PinnxError(f"--weights: expected none beside sensors.weight, got {name}; set one of them to none")
     window = {axis: limit for axis, limit in config.data.window.model_dump().items() if limit is not None}
     if name == CHANNEL:
         if "y" in window:

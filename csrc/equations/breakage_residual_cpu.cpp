@@ -4,6 +4,7 @@
 // stay serial. Blocks of nodes keep coefficients of the scan in the first cache, whatever the number of nodes.
 #include <cmath>
 
+#include "core/flush_denormals.h"
 #include "core/parallel.h"
 #include "core/simd_math.h"
 #include "equations/breakage_piece.h"
@@ -129,7 +130,10 @@ void run_on_cpu(IsaConstant<isa>, const BreakageResidual<T>& a) {
 
 template <Isa isa, typename T>
 void run_on_cpu(IsaConstant<isa>, const BreakageResidualBackward<T>& a) {
-  parallel_for(a.grid.times, worth_threads(a.grid), [&](int64_t time) { backward_of_row<isa>(a, time); });
+  parallel_for(a.grid.times, worth_threads(a.grid), [&](int64_t time) {
+    const FlushDenormals flushed;
+    backward_of_row<isa>(a, time);
+  });
 }
 
 template void run_on_cpu(IsaConstant<kIsa>, const BreakageResidual<float>&);

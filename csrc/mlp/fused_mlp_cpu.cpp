@@ -1,6 +1,7 @@
 // The tiles of a network on the CPU: compiled once for both layouts, whatever the operations around them.
 #include <algorithm>
 
+#include "core/flush_denormals.h"
 #include "core/parallel.h"
 #include "core/workspace.h"
 #include "mlp/fused_mlp.h"
@@ -46,6 +47,7 @@ template <typename Layout>
 template <typename F>
 void FusedMlp<Layout>::for_each_tile(const F& f) {
   parallel_for(parts_, parts_ > 1, [&](int64_t part) {
+    const FlushDenormals flushed;
     T* memory = tiles_ + thread_index() * tile_size_;
     const int64_t begin = cut<Layout>(shape_.n, parts_, part), points = cut<Layout>(shape_.n, parts_, part + 1) - begin;
     const int64_t count = (points + tile_points_ - 1) / tile_points_;

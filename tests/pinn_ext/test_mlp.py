@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import platform
 from typing import Any
 
 import pytest
@@ -263,3 +264,19 @@ def test_parameter_lists_and_frozen_parameters() -> None:
         for i, tensor in enumerate(leaves_here):
             assert (tensor.grad is None) == (i == frozen)
             assert tensor.grad is None or torch.equal(tensor.grad, wanted[i])
+
+
+# --- denormal numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere denormals are as fast as others")
+@both_layouts
+@pytest.mark.usefixtures("restored_threads")
+def test_denormal_cotangents_count_as_zero_and_the_threads_keep_theirs(widths: tuple[int, ...]) -> None:
+    torch.set_num_threads(2)
+    network = Network(256, seed=7, dtype=torch.float32, widths=widths)
+    for size, counts in ((1e-39, False), (1e-30, True)):
+        data = network.jet()
+        found = torch.autograd.grad(data, network.parameters, torch.full_like(data, size))
+        assert [bool(gradient.any()) for gradient in found] == [counts] * len(found)
+    assert bool((torch.full((1 << 16,), 1e-38) * 0.1 > 0).all()), "denormals are zero on torch's threads too"

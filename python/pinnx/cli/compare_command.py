@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+# Factors beyond are none from which a difference would ever be seen.
+MOST_SHOWN = 1e3
+
 
 def add_to(commands: Any) -> None:
     """Adds both commands."""
@@ -133,7 +136,7 @@ def _table(found: dict[str, Comparison], runs: Baseline, baseline: Baseline) -> 
     table = Table(*whole, "baseline", "now", "factor", "seen from", box=None)
     before, now = ({**item.physics, **item.performance} for item in (baseline, runs))
     for name, item in found.items():
-        seen = "-" if item.seen_from == math.inf else f"{item.seen_from:.3g}"
+        seen = f"{item.seen_from:.3g}" if item.seen_from < MOST_SHOWN else "-"
         table.add_row(name, item.word, _range(before[name]), _range(now[name]), f"{item.factor:.3g}", seen)
     return table
 

@@ -57,7 +57,7 @@ def test_a_run_has_the_verdicts_of_its_training(
     (newest, *_) = sorted((folder / "checkpoints").iterdir(), reverse=True)
     status, checks, _ = verified(newest, "--conservation")
     assert (status, checks[0]) == (1, wanted["conservation"])
-    assert [item["name"] for item in checks[1:]] == ["mass_budget", *["momentum_budget"] * 2]
+    assert [item["name"] for item in checks[1:]] == ["mass_budget", *["momentum_budget"] * 2, "energy_budget"]
     assert main(["verify", str(folder)]) == 1
     shown = capsys.readouterr().out
     shown = " ".join(shown.split())

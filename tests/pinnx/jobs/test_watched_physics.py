@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from tolerances import EXACT_FLOW
 import pinn_ext
 from pinn_ext.reference import jet_of
 from pinnx.config import Config
-from pinnx.evals import TaylorGreen
+from pinnx.evals import TaylorGreen, verify
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
 from pinnx.jobs.judging.watched_physics import WatchedPhysics
 from pinnx.models.field_model import FieldModel
 from pinnx.train.problem import Problem
@@ -27,17 +29,19 @@ Tiny = Callable[..., Config]
 class Exact(FieldModel):
     """The vortices of the data, their velocity or their pressure times a factor."""
 
-    def __init__(self, like: FieldModel, speed: float, pressure: float) -> None:
+    def __init__(self, like: FieldModel, speed: float, pressure: float, *, backwards_from: float | None = None) -> None:
         scales = {"coordinate_scales": like.coordinate_scales, "field_scales": like.field_scales}
         super().__init__(3, 3, origin=like.origin, **scales)
         self.register_buffer("frequencies", like.frequencies.double())
+        self._end = backwards_from
         self._scale = torch.tensor([speed, speed, pressure]) / torch.from_numpy(like.field_scales)
 
     def jet(self, x: torch.Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
         flow, unit = TaylorGreen(nu=0.1, wavenumber=2.0), torch.from_numpy(self.coordinate_scales)
 
         def fields(inputs: torch.Tensor) -> torch.Tensor:
-            at = (inputs * unit + torch.from_numpy(self.origin)).unbind(1)
+            t, x, y = (inputs * unit + torch.from_numpy(self.origin)).unbind(1)
+            at = (t if self._end is None else self._end - t, x, y)
             return torch.column_stack([flow.velocity(*at), flow.pressure(*at)]) * self._scale
 
         with torch.enable_grad():
@@ -45,12 +49,18 @@ class Exact(FieldModel):
         return pinn_ext.Jet(found.data.detach(), spec)
 
 
+def exact_problem(config: Config, case: Case, speed: float = 1.0, pressure: float = 1.0, **changes: Any) -> Problem:
+    problem = flow_problem(config, case).problem
+    exact = Problem(Exact(problem.model, speed, pressure, **changes), problem.terms, fields=problem.fields)
+    exact.to_dtype(torch.float64)
+    return exact
+
+
 def watched(config: Config, speed: float = 1.0, pressure: float = 1.0) -> dict[str, float]:
     case: Case = load_case(config)
-    problem = flow_problem(config, case).problem
-    exact = Problem(Exact(problem.model, speed, pressure), problem.terms, fields=problem.fields)
-    exact.to_dtype(torch.float64)
-    return {item.name: item.value for item in WatchedPhysics(config, case, exact)()}
+    return {
+        item.name: item.value for item in WatchedPhysics(config, case, exact_problem(config, case, speed, pressure))()
+    }
 
 
 def test_the_exact_flow_passes_and_wrong_ones_do_not(tiny: Tiny) -> None:
@@ -64,6 +74,22 @@ def test_the_exact_flow_passes_and_wrong_ones_do_not(tiny: Tiny) -> None:
     without_pressure = watched(config, pressure=0.0)
     assert without_pressure["energy_budget"] > 1e-3
     assert without_pressure["reconstruction"] < EXACT_FLOW, "of the velocity"
+
+
+def test_energy_falls_where_nothing_drives_the_flow(tiny: Tiny) -> None:
+    """And grows where time runs backwards; a force, a jump or an open side may drive it."""
+    config = tiny("unsteady_grid", "train.dtype=float64")
+    case = replace(load_case(config), periods={"x": 2.0, "y": 1.5})
+    start, end = case.bounds["t"]
+    right, wrong = exact_problem(config, case), exact_problem(config, case, backwards_from=start + end)
+    (falls,), (grows,) = (verify(energy_growth(case, problem, forced=False)) for problem in (right, wrong))
+    assert (falls.value, falls.status, grows.status) == (0.0, "passed", "failed")
+    assert grows.worst_at == (end,), "the vortices are strongest at their start"
+    for driven in (replace(case, jumps={"x": 0.1}), replace(case, periods={"x": 2.0}), replace(case, steady=True)):
+        assert energy_growth(driven, wrong, forced=False) == []
+    assert energy_growth(case, wrong, forced=True) == []
+    (budget,) = verify(energy_budget(case, wrong, 500, 0))
+    assert (budget.status, budget.worst > budget.value, len(budget.worst_at)) == ("failed", True, 3)
 
 
 def test_holes_are_not_compared_and_measurements_have_no_reference(tiny: Tiny) -> None:

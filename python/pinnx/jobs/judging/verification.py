@@ -28,6 +28,7 @@ from pinnx.jobs.cases.stored_case import stored_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.flows.found_numbers import settled
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
+from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
 from pinnx.jobs.judging.metrics import checks_at_points
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.training import make_trainer
@@ -97,6 +98,10 @@ def verify_run(
         say("three dimensions, or a body: the budgets of sub-boxes are not among the checks")
     else:
         found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
+    found += verify(
+        energy_budget(case, flow.problem, config.evals.points, config.train.seed)
+        + energy_growth(case, flow.problem, forced=flow.equations.scaled_forcing is not None)
+    )
     found += _settled(config, case, flow, folder, trainer.step)
     if path.is_dir():
         found += _polished(config, case, flow, folder)

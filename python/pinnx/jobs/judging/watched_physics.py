@@ -10,11 +10,11 @@ import numpy as np
 
 from pinnx.config import Config
 from pinnx.data.collocation import uniform_points
-from pinnx.evals.checks import Check, check
-from pinnx.evals.evaluation import evaluate
+from pinnx.evals.checks import Check, check, verify
 from pinnx.jobs.cases.case import Case
+from pinnx.jobs.judging.kinetic_energy import energy_budget
 from pinnx.jobs.judging.metrics import checks_at_points
-from pinnx.physics.equations import EVALUATION_STREAM, EquationTerm
+from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.train.problem import Problem
 
 __all__ = ["WatchedPhysics"]
@@ -40,8 +40,7 @@ class WatchedPhysics:
         """The verdicts now."""
         found = checks_at_points(self._config, self._case, self._problem, POINTS)
         limits = self._config.evals.limits.model_dump()
-        if (energy := self._energy()) is not None:
-            found.append(check("energy_budget", energy))
+        found += verify(energy_budget(self._case, self._problem, POINTS, self._config.train.seed))
         if len(self._places):
             error = self._problem.model.predict(self._places)[:, : self._case.dim] - self._wanted
             relative = float(np.linalg.norm(error) / np.linalg.norm(self._wanted))
@@ -51,19 +50,6 @@ class WatchedPhysics:
     def row(self) -> dict[str, float]:
         """The values by name, for a row of the history; without those that are not finite."""
         return {f"physics/{item.name}": item.value for item in self() if np.isfinite(item.value)}
-
-    def _energy(self) -> float | None:
-        """Root mean square of velocity times residual of the momentum, in U^3 / L; None without such an equation."""
-        case, dim = self._case, self._case.dim
-        term = self._problem.terms[0]
-        if not isinstance(term, EquationTerm):
-            return None
-        points, away = term.check_points(POINTS, self._config.train.seed)
-        if not away.any():
-            return None
-        found = evaluate(self._problem.model, [term], points[away])
-        power = np.sum(found.fields[:, :dim] * found.residual[:, :dim], axis=1)
-        return float(np.sqrt(np.mean(power**2)) / (case.scales.velocity * case.scales.force))
 
 
 def _reference_sample(case: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
     Snapshots           one flow at fixed places and times                       snapshots
     DataMapping         which array of a file is what                            mapping
     read_snapshots      files of arrays: HDF5, netCDF, .mat, .npz, .npy, VTK, Zarr    readers
-    read_fields         any other quantity at fixed places                       readers
+    read_fields         any other quantity at fixed places                       quantities
     Measurements        what was measured at some places and times               measured_rows
     read_measurements   the same, out of a table in a text file                  measurements
     Columns             which column of the table is what                        measurements

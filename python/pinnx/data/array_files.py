@@ -79,8 +79,10 @@ class ArrayFile:
         first = next(iter(shapes))
         for frame, shape in shapes.items():
             if shape != shapes[first]:
-                raise PinnxError(f"{role}: expected one shape for {reference}, got {first} {list(shapes[first])} and "
-                                 f"{frame} {list(shape)}")  # fmt: skip
+                raise PinnxError(
+                    f"{role}: expected one shape for {reference}, got {first} {list(shapes[first])} and "
+                    f"{frame} {list(shape)}"
+                )
         return (len(frames), *shapes[first])
 
     def _shape(self, role: str, reference: str) -> tuple[int, ...]:
@@ -104,8 +106,10 @@ class ArrayFile:
         parsed = () if index is None else _parse_index(role, index)
         if self.reversed_axes or (parsed and not _is_component(parsed)):
             what = "MATLAB's order of axes" if self.reversed_axes else f"[{index}]"
-            raise PinnxError(f"{role}: expected a whole array or one component 'name[..., 0]', to be read in blocks, "
-                             f"got {what}; store it as an array of its own in HDF5")  # fmt: skip
+            raise PinnxError(
+                f"{role}: expected a whole array or one component 'name[..., 0]', to be read in blocks, "
+                f"got {what}; store it as an array of its own in HDF5"
+            )
         return name, parsed[1] if parsed else None
 
     def _misfit(self, role: str, reference: str) -> PinnxError:

@@ -13,7 +13,6 @@ a pass have been read; None in place of a total that is not known.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinnx.data.raw_numbers import raw_offset, read_raw
 from pinnx.errors import PinnxError
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "as_tensor",
     "has_rows",
     "prefetched",
-    "raw_offset",
 ]
 
 Progress = Callable[[str, int, int | None], None]
@@ -274,17 +273,7 @@ class DatasetSource(RowsSource):
             shaped = block.reshape(len(block), *self._array.shape[1:])
             self._array.read_direct(shaped, np.s_[begin : begin + len(block)])
             return
-        # h5py keeps Python's lock while it reads; this does not, so that the other thread can work.
-        view = memoryview(block).cast("B")
-        with open(self._array.file.filename, "rb", buffering=0) as file:
-            file.seek(self._offset + begin * self.row_bytes)
-            done = 0
-            while done < len(view):
-                count = file.readinto(view[done:])
-                if not count:
-                    name = os.path.basename(self._array.file.filename)
-                    raise PinnxError(f"{name}: {self._array.name} ends before its shape says, at byte {done}")
-                done += count
+        read_raw(self._array.file.filename, self._offset + begin * self.row_bytes, block)
 
 
 class BlocksSource(SnapshotSource):
@@ -411,19 +400,3 @@ class _Shared:
     def __init__(self, values: np.ndarray) -> None:
         self._keeps = values
         self.__array_interface__ = values.__array_interface__ | {"data": (values.ctypes.data, False)}
-
-
-def raw_offset(dataset: h5py.Dataset) -> int | None:
-    """Return where the numbers of a contiguous, plain dataset begin in its file; None for others."""
-    plain = (
-        dataset.chunks is None
-        and dataset.dtype.isnative
-        and dataset.dtype in DTYPES
-        and not dataset.is_virtual
-        and not dataset.external
-        and dataset.file.driver == "sec2"
-        and dataset.file.mode == "r"
-        and dataset.file.userblock_size == 0
-    )
-    offset = dataset.id.get_offset() if plain else None
-    return int(offset) if offset is not None else None

@@ -45,8 +45,12 @@ WANTED = {(0, 1): "time", (1, 0): "length", (1, -1): "velocity", (2, -2): "veloc
 PRESSURES = ("pa", "hpa", "kpa", "mpa", "bar", "mbar", "psi", "mmhg", "atm", "n/m2", "n/m^2")
 NO_UNIT = ("", "-", "1")
 # What no quantity of a flow is measured in here: angles, temperatures, voltages, shares, speeds of other systems.
-FOREIGN = ("deg", "degree", "degrees", "rad", "\xb0", "\xb0c", "\xb0f", "degc", "k", "kelvin", "celsius", "v", "mv",
-           "volt", "%", "percent", "kn", "kt", "knot", "knots", "mph", "rpm", "hz", "kg")  # fmt: skip
+FOREIGN = (
+    *("deg", "degree", "degrees", "rad", "\xb0"),
+    *("\xb0c", "\xb0f", "degc", "k", "kelvin", "celsius"),
+    *("v", "mv", "volt", "%", "percent"),
+    *("kn", "kt", "knot", "knots", "mph", "rpm", "hz", "kg"),
+)
 # Diameter and height, by which lengths are divided; days and hours elsewhere.
 LENGTHS_OF_A_CASE = ("d", "h")
 

@@ -213,8 +213,10 @@ def _open_hdf5(path: Path, file: h5py.File) -> ArrayFile:
     words = {word for table in of_arrays.values() for word in text_of(table.get("coordinates", "")).split()}
     named = ", ".join(sorted(words & set(arrays)))
     if named:
-        others = {name: what if what not in content.values() else f"{what}; the file names {named} as coordinates"
-                  for name, what in others.items()}  # fmt: skip
+        others = {
+            name: what if what not in content.values() else f"{what}; the file names {named} as coordinates"
+            for name, what in others.items()
+        }
     return ArrayFile(path, arrays, others, dict(file.attrs), of_arrays, matlab, matlab)
 
 

@@ -85,8 +85,10 @@ def fetch_cutout(
         )
     token = token or os.environ.get(TOKEN, "")
     if fetch is None and not token:
-        raise PinnxError(f"token: expected that of a user of the database, by {TOKEN} or token=, got none; it comes by "
-                         "e-mail, see turbulence.idies.jhu.edu")  # fmt: skip
+        raise PinnxError(
+            f"token: expected that of a user of the database, by {TOKEN} or token=, got none; it comes by "
+            "e-mail, see turbulence.idies.jhu.edu"
+        )
     parts = path.with_name(f"{path.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
     fetch = fetch or _giverny(dataset, token)

@@ -18,7 +18,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Layout", "find_layout", "monotonic"]
+__all__ = ["Layout", "find_layout", "places_of", "rising"]
 
 Lines = dict[str, np.ndarray]
 
@@ -153,7 +153,7 @@ def _one_off(wanted: Sequence[int | None], found: Sequence[int]) -> bool:
     return max(steps) == 1
 
 
-def monotonic(axis: str, line: np.ndarray) -> np.ndarray:
+def _monotonic(axis: str, line: np.ndarray) -> np.ndarray:
     """Return the grid line [n_axis] if it is finite and rises or falls throughout.
 
     Raises:
@@ -172,6 +172,21 @@ def monotonic(axis: str, line: np.ndarray) -> np.ndarray:
             + ("; values are equal after rounding to float32: store them as float64" if rounded else "")
         )
     return line
+
+
+def places_of(axes: Sequence[str], layout: Layout) -> tuple[np.ndarray, tuple[int, ...] | None, tuple[int, ...]]:
+    """Points, the shape of their grid, and which axes of an arranged field (time is 0) are to be turned round."""
+    if not layout.gridded:
+        return np.stack([layout.coordinates[axis] for axis in axes], axis=-1).reshape(-1, len(axes)), None, ()
+    lines = [_monotonic(axis, layout.coordinates[axis]) for axis in axes]
+    falling = tuple(1 + axis for axis, line in enumerate(lines) if line[0] > line[-1])
+    points = np.stack(np.meshgrid(*map(np.sort, lines), indexing="ij"), axis=-1).reshape(-1, len(axes))
+    return points, tuple(line.size for line in lines), falling
+
+
+def rising(arranged: np.ndarray, falling: tuple[int, ...]) -> np.ndarray:
+    """An arranged field over coordinates that rise, in C order."""
+    return np.ascontiguousarray(np.flip(arranged, axis=falling))
 
 
 def _spaces(coordinates: Mapping[str, np.ndarray]) -> list[Layout]:

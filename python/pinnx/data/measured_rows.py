@@ -19,8 +19,9 @@ PRESSURE_OF_VELOCITY = 100.0
 # Rows at rest, and their share, from which on they are more than a sensor on a wall.
 FEWEST_STILL, STILL_SHARE = 3, 0.05
 # Numbers that programs write where nothing was measured.
-MARK_NUMBERS = (-9.99, -99.0, -99.9, -99.99, 999.0, -999.0, -999.9, -999.99, 9999.0, -9999.0, 99999.0, -99999.0,
-                9999.99, 999999.0, -32768.0, 1e6)  # fmt: skip
+NINES = (-99.0, 999.0, -999.0, 9999.0, -9999.0, 99999.0, -99999.0, 999999.0)
+NINES_BEHIND = (-9.99, -99.9, -99.99, -999.9, -999.99, 9999.99)
+MARK_NUMBERS = (*NINES, *NINES_BEHIND, -32768.0, 1e6)
 MARK_FROM = 1e20
 # Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
 MARK_BEYOND, ODD_BEYOND = 5.0, 10.0

@@ -28,8 +28,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pinnx.data.blocks import raw_offset
 from pinnx.data.file_formats import open_arrays
+from pinnx.data.raw_numbers import FLOATS, raw_offset, read_raw
 from pinnx.data.stored_numbers import PLAIN, REAL, Packing
 from pinnx.errors import PinnxError, damage_named
 
@@ -217,18 +217,11 @@ class MemoryMappedDataset:
         return numbers if self._normal == (0.0, 1.0) else ((numbers - offset) / scale).astype(self.dtype)
 
     def _from_disk(self, place: tuple[slice, ...]) -> np.ndarray:
-        """A block that is contiguous in its file, without a copy; reading leaves Python's lock to other threads."""
+        """A block that is contiguous in its file, without a copy."""
         name, offset = self._flat
         found = np.empty([part.stop - part.start for part in place], self.dtype)
         begin = int(np.ravel_multi_index([part.start for part in place], self.shape))
-        view = memoryview(found.reshape(-1)).cast("B")
-        with open(name, "rb", buffering=0) as file:
-            file.seek(offset + begin * self.dtype.itemsize)
-            while view:
-                count = file.readinto(view)
-                if not count:
-                    raise PinnxError(f"{self}: ends before its shape says")
-                view = view[count:]
+        read_raw(name, offset + begin * self.dtype.itemsize, found)
         return found
 
     def __getitem__(self, rows: int | slice) -> np.ndarray:
@@ -359,7 +352,7 @@ def _opened(path: str, stack: ExitStack) -> tuple[Any, Packing]:
 
 def _flat(array: Any, packing: Packing) -> tuple[str, int] | None:
     """The file of an array whose numbers stand there as they are, one behind the other, and where they begin."""
-    if packing != PLAIN or np.dtype(array.dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if packing != PLAIN or np.dtype(array.dtype) not in FLOATS:
         return None
     if isinstance(array, h5py.Dataset):
         offset = raw_offset(array)

@@ -1,8 +1,4 @@
-"""Flows, and fields of any quantity, out of files of arrays (`file_formats` lists them).
-
-    read_snapshots   a flow: a `DataMapping` says which array is what
-    read_fields      quantities by name, read whole
-    open_fields      the same, left in an HDF5 file until rows are read
+"""A flow out of files of arrays (`file_formats` lists them); a `DataMapping` says which array is what.
 
 Nothing is guessed that the shapes or the physics do not settle: an order of axes that fits a flow
 by chance is caught by the divergence of the field it yields.
@@ -11,34 +7,28 @@ by chance is caught by the divergence of the field it yields.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pinnx.data import orientation
 from pinnx.data.array_files import ArrayFile
-from pinnx.data.file_formats import HDF5, open_arrays
+from pinnx.data.file_formats import open_arrays
 from pinnx.data.index_sets import extent, point_indices
-from pinnx.data.layout import Layout, find_layout, monotonic
+from pinnx.data.layout import Layout, find_layout, places_of, rising
 from pinnx.data.mapping import DataMapping
 from pinnx.data.odd_values import contradictions, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.series import files_of, joined
-from pinnx.data.snapshots import AXIS_NAMES, Snapshots
-from pinnx.data.stored_frames import StoredFrames
+from pinnx.data.snapshots import Snapshots
 from pinnx.data.units import factors_to_one_system
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
-__all__ = ["open_fields", "open_flow", "read_fields", "read_snapshots"]
+__all__ = ["open_flow", "read_snapshots"]
 
-# Where coordinates are looked for when they are not named: one array of points, else one for each axis.
-POINT_ARRAYS = ("xy", "xyz", "points")
 # Where a reference says how far it is from the truth.
 OWN_ERROR = "reference_error"
 # Largest number of a flow: its square must be a float32. Larger ones mark what is missing.
@@ -102,7 +92,7 @@ def _one_file(
         layout = part.layout
         velocity = _velocity(file, mapping, part, factors)
         pressure, frames = _pressure(file, mapping, part, factors)
-        points, grid_shape, falling = _places(mapping.spatial_axes, layout)
+        points, grid_shape, falling = places_of(mapping.spatial_axes, layout)
         index_sets = _index_sets(file, mapping, part)
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
         known = mapping.error or (OWN_ERROR if OWN_ERROR in file.arrays else None)
@@ -113,9 +103,9 @@ def _one_file(
         notes += orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
     snapshots = Snapshots(
         points=points,
-        values=_rising(velocity, falling).reshape(-1, *points.shape),
+        values=rising(velocity, falling).reshape(-1, *points.shape),
         times=times,
-        pressure=None if pressure is None else _rising(pressure, falling).reshape(-1, len(points)),
+        pressure=None if pressure is None else rising(pressure, falling).reshape(-1, len(points)),
         pressure_frames=frames,
         nu=None if nu is None else float(nu),
         error=own_error,
@@ -167,7 +157,7 @@ def _index_sets(file: ArrayFile, mapping: DataMapping, part: Part) -> dict[str, 
     """The index sets, counted over the part; one of which nothing is left is left out."""
     if not mapping.index_sets:
         return {}
-    falling = _places(mapping.spatial_axes, part.whole)[2]
+    falling = places_of(mapping.spatial_axes, part.whole)[2]
     inside = part.kept(falling)
     number, found = np.cumsum(inside) - 1, {}
     for name, reference in mapping.index_sets.items():
@@ -176,115 +166,6 @@ def _index_sets(file: ArrayFile, mapping: DataMapping, part: Part) -> dict[str, 
         if kept.size or not indices.size:
             found[name] = kept
     return found
-
-
-def read_fields(
-    path: str | os.PathLike[str],
-    variables: Sequence[str],
-    *,
-    coordinates: Sequence[str] | None = None,
-    axes: Sequence[str] | None = None,
-) -> Snapshots:
-    """Read quantities by name out of a .mat, .npz, .nc, .h5 or .hdf5 file.
-
-    Args:
-        path: the file.
-        variables: names of the arrays, c of them, all of one shape; each may carry an index, as in
-            "velocity[..., 0]". Axes are found from the shapes: [T, n] or [T, n_y, n_x], in any
-            order, T = 1 where there is no such axis.
-        coordinates: one name of an array [n, d], or names of d arrays, x, y[, z]: grid lines,
-            meshgrid arrays, or one value for each point. None: xy, xyz, points, or x, y[, z],
-            whichever the file has.
-        axes: the order of the axes, slowest first, such as ("t", "y", "x") or ("t", "n"), where
-            the shapes leave it open.
-
-    Returns:
-        The fields, places that are NaN at all times as holes; float32 stays float32, all else becomes float64.
-
-    Raises:
-        PinnxError: a file or array that is missing or damaged, shapes that fit no or several orders
-            of axes, values that are infinite, or NaN at some times.
-    """
-    with open_arrays(path) as file:
-        lines = _coordinates(file, coordinates)
-        stored = [file.numbers("variable", name, single=True) for name in variables]
-    for name, array in zip(variables, stored, strict=True):
-        if np.isinf(array).any():
-            raise PinnxError(f"{name}: expected finite values, got {int(np.isinf(array).sum())} that are infinite")
-    layout = _layout(lines, variables, stored, axes)
-    arranged = [layout.arrange(name, array) for name, array in zip(variables, stored, strict=True)]
-    points, shape, falling = _places(tuple(lines), layout)
-    values = _rising(np.stack(arranged, axis=-1), falling).reshape(-1, len(points), len(variables))
-    return Snapshots(
-        points=points,
-        values=values,
-        names=tuple(variables),
-        grid_shape=shape,
-        source=str(Path(path)),
-        notes=(*file.notes, *([] if layout.gridded else contradictions(points, values))),
-    ).with_holes()
-
-
-@contextmanager
-def open_fields(
-    path: str | os.PathLike[str],
-    variables: Sequence[str],
-    *,
-    coordinates: Sequence[str] | None = None,
-    axes: Sequence[str] | None = None,
-) -> Iterator[Snapshots]:
-    """Open quantities of an HDF5 file, for the length of a with block; arguments as of `read_fields`.
-
-    Places that are NaN in the first frame are holes; reading a block refuses NaN elsewhere, and values there.
-
-    Raises:
-        PinnxError: as `read_fields`, but for values that are not finite; another kind of file, a name with
-            an index, or an array whose first axis is not the time.
-    """
-    with open_arrays(path) as file:
-        lines = _coordinates(file, coordinates)
-        stored = [_dataset(file, name) for name in variables]
-        layout = _layout(lines, variables, stored, axes)
-        if layout.axes[0] != "t" or stored[0].shape[0] != layout.num_times:
-            raise PinnxError(
-                f"{variables[0]}: expected the time as the first axis, to be read in blocks, got {layout.axes}"
-            )
-        points, grid_shape, falling = _places(tuple(lines), layout)
-        frames = StoredFrames(stored, layout, falling, packings=[file.packing(name) for name in variables])
-        found = Snapshots(
-            points, frames[:1], tuple(variables), grid_shape=grid_shape, source=str(Path(path))
-        ).with_holes()
-        yield replace(found, values=frames.without(found.holes), notes=(*file.notes, *found.notes))
-
-
-def _dataset(file: ArrayFile, name: str) -> h5py.Dataset:
-    """A dataset as it stands in the file."""
-    if file.path.suffix.lower() not in HDF5:
-        raise PinnxError(
-            f"{file.path.name}: expected {' or '.join(HDF5)}, to be read in blocks, got {file.path.suffix}"
-        )
-    found, index = file.named("variable", name)
-    if index is not None:
-        raise PinnxError(f"{name}: expected a whole array, to be read in blocks, got one with an index")
-    dataset = file.arrays[found]
-    if not isinstance(dataset, h5py.Dataset):
-        raise PinnxError(f"{file.path.name}: expected HDF5, to be read in blocks, got netCDF 3")
-    if not dataset.size:
-        raise PinnxError(f"{name}: expected real numbers, got {dataset.dtype} of shape {list(dataset.shape)}")
-    return dataset
-
-
-def _layout(
-    lines: dict[str, np.ndarray], names: Sequence[str], arrays: Sequence[Any], axes: Sequence[str] | None
-) -> Layout:
-    """The only layout that fits arrays of one shape, whatever the number of times."""
-    if not arrays:
-        raise PinnxError("variable: expected the name of an array, got none")
-    shape: tuple[int, ...] = arrays[0].shape
-    for name, array in zip(names, arrays, strict=True):
-        if array.shape != shape:
-            raise PinnxError(f"{name}: expected the shape of {names[0]}, {list(shape)}, got {list(array.shape)}")
-    return find_layout(lines, None, shape, None if axes is None else tuple(axes), name=names[0])
 
 
 def _scaled(
@@ -352,8 +233,10 @@ def _velocity(file: ArrayFile, mapping: DataMapping, part: Part, factors: dict[s
         left = velocity[~np.isnan(velocity)]
         if not left.size or np.ptp(left) == 0.0:
             other = mapping.mask.removeprefix("~") if mapping.mask.startswith("~") else f"~{mapping.mask}"
-            raise PinnxError(f"mask: expected {mapping.mask} to leave values of a flow, got {left.size:,} that do not "
-                             f"differ; if it means the opposite, try data.arrays.mask={other}")  # fmt: skip
+            raise PinnxError(
+                f"mask: expected {mapping.mask} to leave values of a flow, got {left.size:,} that do not "
+                f"differ; if it means the opposite, try data.arrays.mask={other}"
+            )
     return velocity
 
 
@@ -414,43 +297,3 @@ def _pressure(
         return None, None
     stored = _scaled(file, "p", mapping.p, factors, part.stored("p", shape, one_frame=True))
     return part.layout.arrange("p", stored, one_frame=True), np.array([part.frames.index(frame)], dtype=np.int64)
-
-
-def _coordinates(file: ArrayFile, names: Sequence[str] | None) -> dict[str, np.ndarray]:
-    """Coordinates by axis, as they are stored."""
-    if names is None:
-        listed = [name for name in POINT_ARRAYS if name in file.arrays][:1] or [
-            a for a in AXIS_NAMES if a in file.arrays or a in file.others
-        ]
-        if not listed:
-            raise PinnxError(f"points: expected an array named {', '.join(POINT_ARRAYS)} or x, y in {file.path.name}, "
-                             f"or its name; it holds {file}")  # fmt: skip
-        names = listed
-    arrays = [file.numbers("points", name) for name in names]
-    for name, array in zip(names, arrays, strict=True):
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise PinnxError(f"{name}: expected finite values, got {bad} of {array.size} that are NaN or infinite")
-    if len(arrays) == 1:
-        array = np.squeeze(arrays[0])
-        if array.ndim != 2 or array.shape[1] not in (2, 3):
-            raise PinnxError(f"{names[0]}: expected points [n, 2] or [n, 3], got {list(arrays[0].shape)}")
-        arrays = list(array.T)
-    if len(arrays) not in (2, 3):
-        raise PinnxError(f"points: expected arrays of x, y[, z], got {', '.join(names)}")
-    return dict(zip(AXIS_NAMES, arrays, strict=False))
-
-
-def _places(axes: Sequence[str], layout: Layout) -> tuple[np.ndarray, tuple[int, ...] | None, tuple[int, ...]]:
-    """Points, the shape of their grid, and which axes of an arranged field (time is 0) are to be turned round."""
-    if not layout.gridded:
-        return np.stack([layout.coordinates[axis] for axis in axes], axis=-1).reshape(-1, len(axes)), None, ()
-    lines = [monotonic(axis, layout.coordinates[axis]) for axis in axes]
-    falling = tuple(1 + axis for axis, line in enumerate(lines) if line[0] > line[-1])
-    points = np.stack(np.meshgrid(*map(np.sort, lines), indexing="ij"), axis=-1).reshape(-1, len(axes))
-    return points, tuple(line.size for line in lines), falling
-
-
-def _rising(arranged: np.ndarray, falling: tuple[int, ...]) -> np.ndarray:
-    """An arranged field over coordinates that rise, in C order."""
-    return np.ascontiguousarray(np.flip(arranged, axis=falling))

@@ -20,8 +20,16 @@ __all__ = ["PLAIN", "REAL", "TIMES", "Packing", "packing_of", "require_digits", 
 
 REAL, TIMES = "biuf", "mM"  # dtype kinds: booleans and real numbers; spans of time and dates
 # What the netCDF library leaves where nothing was written (netcdf.h, NC_FILL_...); bytes have none.
-NETCDF_FILLS = {"i2": -32767, "u2": 65535, "i4": -2147483647, "u4": 4294967295, "i8": -9223372036854775806,
-                "u8": 18446744073709551614, "f4": 9.969209968386869e36, "f8": 9.969209968386869e36}  # fmt: skip
+NETCDF_FILLS = {
+    "i2": -32767,
+    "u2": 65535,
+    "i4": -2147483647,
+    "u4": 4294967295,
+    "i8": -9223372036854775806,
+    "u8": 18446744073709551614,
+    "f4": 9.969209968386869e36,
+    "f8": 9.969209968386869e36,
+}
 # Fewest steps of float32 across the extent of a coordinate: below it, places are off by half a per cent of it.
 LEAST_STEPS = 100
 
@@ -94,8 +102,15 @@ def packing_of(name: str, dtype: np.dtype, attributes: Mapping[str, Any], fill: 
 
 
 # How many numbers each attribute has; None: any.
-ATTRIBUTES = {"scale_factor": 1, "add_offset": 1, "_FillValue": None, "missing_value": None, "valid_min": 1,
-              "valid_max": 1, "valid_range": 2}  # fmt: skip
+ATTRIBUTES = {
+    "scale_factor": 1,
+    "add_offset": 1,
+    "_FillValue": None,
+    "missing_value": None,
+    "valid_min": 1,
+    "valid_max": 1,
+    "valid_range": 2,
+}
 
 
 def _numbers(name: str, key: str, value: Any) -> tuple[float, ...]:

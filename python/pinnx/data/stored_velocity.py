@@ -20,10 +20,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pinnx.data.blocks import raw_offset
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.layout import Layout
 from pinnx.data.mapping import DataMapping
+from pinnx.data.raw_numbers import raw_offset
 from pinnx.data.readers import open_flow
 from pinnx.data.stored_numbers import PLAIN, Packing
 from pinnx.errors import PinnxError, damage_named

@@ -50,8 +50,10 @@ def table_fields(path: Path) -> ArrayFile:
     if count.max() > 1:
         first = int(np.argmax(count > 1)) % len(places)
         where = ", ".join(f"{number:.6g}" for number in places[first])
-        raise PinnxError(f"{path.name}: expected one row for each place and time, got {count.max()} at ({where}); name "
-                         "the column of the times t, or write a file for each time, FILE_*.txt")  # fmt: skip
+        raise PinnxError(
+            f"{path.name}: expected one row for each place and time, got {count.max()} at ({where}); name "
+            "the column of the times t, or write a file for each time, FILE_*.txt"
+        )
     if not grid and (len(places) < FEWEST_PLACES or count.min() < 1):
         raise PinnxError(
             f"{path.name}: expected a field, rows on a grid or at {FEWEST_PLACES} places or more at each time, got "

@@ -62,8 +62,9 @@ def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, fl
             if name is not None:
                 by_size.setdefault(table[name] or name, f"{role} in {unit.text}")
         if len(by_size) > 1 and any(isinstance(size, str) for size in by_size):
-            raise PinnxError(f"expected units of {kind} that convert, got {', '.join(by_size.values())}; "
-                             "convert them in the file")  # fmt: skip
+            raise PinnxError(
+                f"expected units of {kind} that convert, got {', '.join(by_size.values())}; convert them in the file"
+            )
         sizes |= set(by_size)
         mixed |= len(by_size) > 1
     if mixed:
@@ -90,6 +91,8 @@ def _unit_of(role: str, text: str) -> Unit | None:
         other = any((found := parse_unit(kind, plain)) and found.known for kind in ("x", "t", "u"))
         other = other and plain.casefold() not in LENGTHS_OF_A_CASE
         if other or plain.casefold() in FOREIGN:
-            raise PinnxError(f"{role}: expected a unit of {WANTED[POWERS[role]]}, got {text}; convert it in the file, "
-                             "or correct its attribute units")  # fmt: skip
+            raise PinnxError(
+                f"{role}: expected a unit of {WANTED[POWERS[role]]}, got {text}; convert it in the file, "
+                "or correct its attribute units"
+            )
     return unit

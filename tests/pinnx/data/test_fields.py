@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pinnx.data import stored_frames
-from pinnx.data.readers import open_fields, read_fields
+from pinnx.data.quantities import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError

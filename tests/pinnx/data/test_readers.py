@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 
 from pinnx.data import DataMapping, Snapshots, read_snapshots
-from pinnx.data.readers import read_fields
+from pinnx.data.quantities import read_fields
 from pinnx.errors import PinnxError
 
 CAVITY = DataMapping(nu="nu", axes=("x", "y"))

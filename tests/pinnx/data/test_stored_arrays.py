@@ -12,7 +12,7 @@ import scipy.io
 
 from pinnx.data import DataMapping, read_snapshots
 from pinnx.data.open_snapshots import open_snapshots
-from pinnx.data.readers import open_fields, read_fields
+from pinnx.data.quantities import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.streamed_field import StreamedField
 from pinnx.errors import PinnxError

@@ -14,7 +14,7 @@ from flow_files import TINY, prepare
 
 from pinnx.cli import main
 from pinnx.config import load_config
-from pinnx.data.readers import read_fields
+from pinnx.data.quantities import read_fields
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruction

@@ -17,7 +17,7 @@ import numpy as np
 from pinnx.config import Config
 from pinnx.data.file_formats import HDF5, stored_bytes
 from pinnx.data.open_snapshots import work_bytes
-from pinnx.data.readers import open_fields, read_fields
+from pinnx.data.quantities import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_snapshots

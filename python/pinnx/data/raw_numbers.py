@@ -1,0 +1,49 @@
+"""Numbers that stand in a file as they do in memory, one behind the other: where, and reading them.
+
+h5py keeps Python's lock while it reads; this does not, so that other threads can work.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pinnx.errors import PinnxError
+
+__all__ = ["FLOATS", "raw_offset", "read_raw"]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def raw_offset(dataset: h5py.Dataset) -> int | None:
+    """Return where the numbers of a contiguous, plain dataset begin in its file; None for others."""
+    plain = (
+        dataset.chunks is None
+        and dataset.dtype.isnative
+        and dataset.dtype in FLOATS
+        and not dataset.is_virtual
+        and not dataset.external
+        and dataset.file.driver == "sec2"
+        and dataset.file.mode == "r"
+        and dataset.file.userblock_size == 0
+    )
+    offset = dataset.id.get_offset() if plain else None
+    return int(offset) if offset is not None else None
+
+
+def read_raw(path: str, offset: int, out: np.ndarray) -> None:
+    """Fill a contiguous array with what stands in a file from a byte on.
+
+    Raises:
+        PinnxError: the file ends before.
+    """
+    view, done = memoryview(out.reshape(-1)).cast("B"), 0
+    with open(path, "rb", buffering=0) as file:
+        file.seek(offset)
+        while done < len(view):
+            count = file.readinto(view[done:])
+            if not count:
+                raise PinnxError(f"{Path(path).name}: ends before the shapes in it say, at byte {offset + done}")
+            done += count

@@ -304,7 +304,7 @@ def test_arguments_of_any_length(refused: Refused, size: int) -> None:
     assert said == f"expected names of files and folders, got one of {size:,} letters"
 
 
-@pytest.mark.parametrize("words", [["verify", "two\nlines"], ["inspect", "a.h5", "two\nlines"]])
+@pytest.mark.parametrize("words", [["verify", "two\nlines"], ["inspect", "two\nlines.h5"]])
 def test_a_name_of_two_lines_is_shown_in_one(refused: Refused, words: list[str]) -> None:
     assert "two lines" in refused(*words)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -104,6 +106,54 @@ def test_a_token_is_needed_and_no_message_has_it(tmp_path: Path, monkeypatch: py
         jhtdb.fetch_cutout(tmp_path / "a.h5", "channel", **BOX, fetch=failing)
     assert "token=TOKEN" in str(caught.value)
     assert "secret" not in str(caught.value)
-    monkeypatch.setitem(__import__("sys").modules, "givernylocal", None)
+    monkeypatch.setitem(sys.modules, "givernylocal", None)
     with pytest.raises(PinnxError, match=r"expected the package givernylocal, .* pip install 'pinn-ext\[jhtdb\]'"):
         jhtdb.fetch_cutout(tmp_path / "a.h5", "channel", **BOX)
+
+
+class Cutout(dict):
+    """What getCutout returns, as far as it is read: arrays by name, and which of them are fields."""
+
+    @property
+    def data_vars(self) -> list[str]:
+        return [name for name in self if not name.endswith("coor")]
+
+
+class TurbDataset:
+    """Takes what `turb_dataset` of givernylocal 3.6.4 takes."""
+
+    def __init__(self, dataset_title: str = "", output_path: str = "", auth_token: str = "") -> None:
+        self.title, self.token = dataset_title, auth_token
+        assert output_path.strip()
+
+
+def get_cutout(
+    cube: TurbDataset,
+    var: str,
+    xyzt_axes_ranges_original: np.ndarray,
+    xyzt_strides: np.ndarray,
+    trace_memory: bool = False,
+    verbose: bool = True,
+) -> Cutout:
+    """Has the arguments of getCutout of givernylocal 3.6.4, and the checks that it makes of them."""
+    assert (cube.title, cube.token, verbose) == ("channel", "a token", False)
+    ranges, time = xyzt_axes_ranges_original[:3], xyzt_axes_ranges_original[3]
+    assert {ranges.dtype, time.dtype} <= {np.dtype(np.int32), np.dtype(np.int64)}
+    assert all(type(stride) in (np.int32, np.int64) for stride in xyzt_strides)
+    assert time[0] == time[1] >= 1
+    values, lines = Service()(var, dict(zip("xyz", map(tuple, ranges.tolist()), strict=True)), int(time[0]))
+    arrays = {f"{axis}coor": line for axis, line in lines.items()} | {f"{var}_{time[0]:04d}": values}
+    return Cutout({name: SimpleNamespace(values=array) for name, array in arrays.items()})
+
+
+def test_the_call_is_the_one_that_givernylocal_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = {"turbulence_dataset": {"turb_dataset": TurbDataset}, "turbulence_toolkit": {"getCutout": get_cutout}}
+    monkeypatch.setitem(sys.modules, "givernylocal", SimpleNamespace())
+    for name, content in package.items():
+        monkeypatch.setitem(sys.modules, f"givernylocal.{name}", SimpleNamespace(**content))
+    given = {"variables": ("velocity", "pressure")}
+    jhtdb.fetch_cutout(tmp_path / "cut.h5", "channel", **BOX, **given, token="a token")
+    jhtdb.fetch_cutout(tmp_path / "same.h5", "channel", **BOX, **given, fetch=Service())
+    with h5py.File(tmp_path / "cut.h5") as one, h5py.File(tmp_path / "same.h5") as other:
+        for name in other:
+            np.testing.assert_array_equal(one[name][()], other[name][()])

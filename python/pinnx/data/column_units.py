@@ -55,6 +55,13 @@ FOREIGN = (
 LENGTHS_OF_A_CASE = ("d", "h")
 
 _LENGTH, _TIME = "|".join(sorted(LENGTHS, key=len, reverse=True)), "|".join(sorted(TIMES, key=len, reverse=True))
+_UNIT_OF_NAME = (
+    r"(.+?)[\s/]*[\[(]\s*([^\])]*?)\s*[\])]",
+    r"(\w+)\s*/\s*(\S+)",
+    r"(\w+)\s+(\S+)",
+    # x_mm, timestamp_ms; u_ms may be in m/s.
+    r"([xyz]|t\w*)_(mm|cm|um|km|px|ms|us|ns)",
+)
 _PATTERNS = {
     (0, 1): rf"(?P<time>{_TIME})",
     (1, 0): rf"(?P<length>{_LENGTH})",
@@ -84,8 +91,8 @@ class Unit:
 
 def split_unit(name: str) -> tuple[str, str]:
     """Return the name and the unit of a column, "" where it has none: "x [mm]" -> ("x", "mm")."""
-    for pattern in (r"(.+?)[\s/]*[\[(]\s*([^\])]*?)\s*[\])]", r"(\w+)\s*/\s*(\S+)", r"(\w+)\s+(\S+)"):
-        found = re.fullmatch(pattern, name.strip())
+    for pattern in _UNIT_OF_NAME:
+        found = re.fullmatch(pattern, name.strip(), re.IGNORECASE)
         if found:
             return found[1], found[2]
     return name.strip(), ""
@@ -103,7 +110,7 @@ def parse_unit(quantity: str, text: str) -> Unit | None:
     if quantity == "p" and plain in PRESSURES:
         raise PinnxError(
             f"p: expected the kinematic pressure (divided by the density), in m^2/s^2, got one in {text}; "
-            "divide it by the density, or leave p out"
+            "divide it by the density, or leave p out (p: null)"
         )
     found = re.fullmatch(_PATTERNS[POWERS[quantity]], plain)
     if not found:

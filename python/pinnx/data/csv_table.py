@@ -21,6 +21,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from pinnx.data.comsol_text import comsol_names
 from pinnx.data.davis_text import davis_table
 from pinnx.data.table_cells import (
     MISSING,
@@ -40,6 +41,7 @@ __all__ = ["CsvTable", "column_key", "read_csv_table"]
 
 COMMENTS = ("#", "%")
 THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,'\N{RIGHT SINGLE QUOTATION MARK}\s]\d{3})+([.,]\d*)?")
 # A word as units are, with a letter unless it says that there is none.
 UNIT = re.compile(r"-?|1|(?=.*[^\W\d_])[^\W_][\w/^*.\xb7 -]{0,11}")
 
@@ -149,6 +151,10 @@ class CsvTable:
     def _hint(self, cell: str) -> str:
         if re.search(r"\d:\d\d|\d{4}-\d\d-\d\d", cell):
             return "; write times as numbers, seconds from the first"
+        if not cell:
+            return "; fill it in, or leave the row out"
+        if WITH_THOUSANDS.fullmatch(cell):
+            return "; write numbers without separators of thousands"
         others = [name for mark, name in SEPARATORS.items() if mark != self.separator and mark in cell]
         return f", which has {' and '.join(others)}; the columns are {self.separated}" if others else ""
 
@@ -166,6 +172,7 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
     path = Path(path)
     # Not splitlines(), which also ends lines at characters that an editor shows within one.
     text = _text_of(path).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.partition("\n[Faces]\n")[0]  # CFX: which nodes make a face
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     plain = [(number, line) for number, line in lines if not line.lstrip().startswith(COMMENTS)]
     first = next((number for number, line in plain if separator_of_numbers(line)), len(text) + 1)
@@ -185,6 +192,7 @@ def read_csv_table(path: str | os.PathLike[str], named: Sequence[str] = ("x", "y
         if rows[0][0] < first and (units := _units(cells_of(rows[0][1], separator), len(header))):
             header = tuple(f"{name} {unit}" for name, unit in zip(header, units, strict=True))
             rows = rows[1:]
+    header = comsol_names(path, header, [(number, line) for number, line in lines if number < first])
     header = tuple(_shown_name(name) for name in header)
     below = [(number, line) for number, line in lines if number > header_line > 0]
     labelled, left_out = _commented(below, rows, len(header), separator)

@@ -182,7 +182,7 @@ def _flow(
 
 def _described(flow: Snapshots, refused: list[str]) -> list[str]:
     grid = "scattered" if flow.grid_shape is None else "grid " + " x ".join(map(str, flow.grid_shape))
-    bounds = ", ".join(f"{axis} {low:g} to {high:g}" for axis, (low, high) in flow.bounds.items())
+    bounds = ", ".join(f"{axis} {low:.10g} to {high:.10g}" for axis, (low, high) in flow.bounds.items())
     lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}; {bounds}"]
     if flow.holes is not None and flow.holes.any():
         lines.append(f"holes: {int(flow.holes.sum()):,} places without values")

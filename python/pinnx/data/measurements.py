@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,8 +42,9 @@ MARKS: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 }
 MARK_WORDS = {"true": 1.0, "false": 0.0}
 # Names of marks whose numbers differ from program to program, and of times.
-LIKE_MARKS = re.compile(r"flag|valid|quality|qc|status|masked|outlier|bad", re.IGNORECASE)
+LIKE_MARKS = re.compile(r"flag|valid|quality|qc|status|masked|outlier|bad|typevector", re.IGNORECASE)
 LIKE_SUMS = re.compile(r"(mean|average|avg|total|sum|std|median|mittel|summe)\b", re.IGNORECASE)
+LIKE_ANGLES = re.compile(r"lat|lon|latitude|longitude|theta|phi|angle", re.IGNORECASE)
 LIKE_TIMES = re.compile(r"zeit|temps|tiempo|tempo|date|datum|stamp|frame|step", re.IGNORECASE)
 
 
@@ -159,7 +160,7 @@ def _index_of(table: CsvTable, quantity: str, wanted: str | int) -> int | None:
     if isinstance(wanted, int):
         return wanted - 1 if wanted <= len(table.header) else None
     names = {wanted, wanted.casefold()} | ({"time"} if wanted == "t" else set())
-    for key in (str, str.casefold, column_key, lambda name: _without_known_unit(quantity, name)):
+    for key in (str, str.casefold, column_key, lambda name: _without_known_unit(quantity, name, names)):
         matches = [index for index, name in enumerate(table.header) if key(name) in names]
         if len(matches) > 1:
             raise PinnxError(
@@ -171,10 +172,10 @@ def _index_of(table: CsvTable, quantity: str, wanted: str | int) -> int | None:
     return None
 
 
-def _without_known_unit(quantity: str, name: str) -> str:
+def _without_known_unit(quantity: str, name: str, wanted: Collection[str]) -> str:
     """X mm is x in mm, and x/D is not x; only a unit that is known makes a name of two parts a name and a unit."""
     first, text = split_unit(name)
-    unit = parse_unit(quantity, text) if text else None
+    unit = parse_unit(quantity, text) if text and first.casefold() in wanted else None
     return (first if unit is not None and unit.known else name).casefold()
 
 
@@ -206,6 +207,9 @@ def _convert(values: dict[str, np.ndarray], headings: Mapping[str, str], units: 
     # T beside x is often a temperature; beside X it is one of a set of capitals.
     doubted = split.get("t", ("", ""))[0] == "T" and split["x"][0] == "x" and parsed["t"] is None
     notes = ["Column T is taken for the time; data.measurements.t=null leaves it out."] if doubted else []
+    angles = [split[axis][0] for axis in "xyz" if axis in split and LIKE_ANGLES.fullmatch(split[axis][0])]
+    if angles:
+        notes.append(f"Look at {', '.join(angles)}: x, y and z are lengths along straight axes; convert angles before.")
     if units == "si":
         factors, said = scales_to_si(parsed)
         for name in values:

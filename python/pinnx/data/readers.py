@@ -19,10 +19,12 @@ from pinnx.data.file_formats import open_arrays
 from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, places_of, rising
 from pinnx.data.mapping import DataMapping
+from pinnx.data.measurements import LIKE_MARKS, MARKS
 from pinnx.data.odd_values import contradictions, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.series import files_of, joined
 from pinnx.data.snapshots import Snapshots
+from pinnx.data.table_cells import shortened
 from pinnx.data.units import factors_to_one_system
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
@@ -97,7 +99,8 @@ def _one_file(
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
         known = mapping.error or (OWN_ERROR if OWN_ERROR in file.arrays else None)
         own_error = file.scalar("error", known) if isinstance(known, str) else known
-    notes = _odd(mapping, layout, velocity, pressure, times)
+        marks = _marks(file, mapping)
+    notes = marks + _odd(mapping, layout, velocity, pressure, times)
     if grid_shape is not None and check_orientation:
         lines = [layout.coordinates[axis] for axis in mapping.spatial_axes]
         notes += orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
@@ -255,6 +258,15 @@ def _masked(file: ArrayFile, reference: str, part: Part) -> np.ndarray:
     missing = ((arranged == 0) | np.isnan(arranged)) != opposite
     file.note("Missing, by the mask", f"{int(missing.sum()):,} of {missing.size:,} values of {reference}")
     return np.broadcast_to(missing, (part.layout.num_times, *missing.shape[1:]))
+
+
+def _marks(file: ArrayFile, mapping: DataMapping) -> list[str]:
+    """A sentence about arrays that may mark bad vectors, where no mask is named."""
+    used = {reference.partition("[")[0] for reference in mapping.index_sets.values()}
+    names = {} if mapping.mask else {name: name.rpartition("/")[2] for name in file.arrays if name not in used}
+    like = [name for name, last in names.items() if last.casefold() in MARKS or LIKE_MARKS.search(last)]
+    shown = shortened(", ".join(like), 100)
+    return [f"Look at {shown}: if it is 0 where nothing was measured, name it by data.arrays.mask."] if like else []
 
 
 def _odd(

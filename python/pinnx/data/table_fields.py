@@ -90,6 +90,11 @@ def _columns(table: CsvTable) -> tuple[dict[str, np.ndarray], dict[str, str], li
             valid &= MARKS[key][1](column)
             continue
         name, unit = _name_and_unit(heading)
+        name = heading if name in columns else name  # U beside u
+        if name in columns:
+            raise PinnxError(
+                f"{table.path.name}: expected each column once, got {name!r} more than once; rename or remove one"
+            )
         columns[name], units[name] = column, unit
     for name, column in columns.items():
         if name in ("t", "x", "y", "z"):

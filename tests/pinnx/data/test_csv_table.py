@@ -44,6 +44,8 @@ FORMS = {
     "header in a comment": table("\t", header="# made today\n# t\tx\ty\tu\tv"),
     "other separator in the header": table("\t", header="# t x y u v"),
     "COMSOL": table("  ", header="% Model: a.mph\n% t x y u (m/s) v (m/s)"),
+    "CFX": table(header="[Name]\nLine 1\n\n[Data]\nt [ s ], X [ m ], Y [ m ], u [ m s^-1 ], v [ m s^-1 ]")
+    + "[Faces]\n0, 1, 2\n",
     "Tecplot": table("  ", header='TITLE = "a"\nVARIABLES = "t"\n"x" "y"\n"u" "v"\nZONE T="1", I=2, F=POINT'),
     "Tecplot without quotes": table(" ", header="TITLE = a\nvariables = T, X, Y, U, V\nZONE I=2, F=POINT"),
     "words about x and y": table(header="# x and y in metres\nt,x,y,u,v"),
@@ -130,6 +132,34 @@ def test_units_that_are_not_si_are_kept_and_said(tmp_path: Path):
     for header in ("t,x,y,u [U0],v [U0]", "t,x,y,u,v\ns,m,m,U0,U0"):
         (scaled,) = read(tmp_path, table(header=header)).notes
         assert "u, v in U0" in scaled, "a unit that is not known"
+
+
+def test_comments_of_comsol_say_the_unit_of_length_and_times(tmp_path: Path):
+    head = "% Model: a.mph\n% Length unit:        mm\n% t  x  y  "
+    rows = read(tmp_path, table("  ", header=head + "u (m/s)  v (m/s)"), units="si")
+    np.testing.assert_allclose(rows.coordinates, np.array(ROWS)[:, :3] * [1, 1e-3, 1e-3], rtol=1e-15)
+    np.testing.assert_array_equal(rows.velocity, np.array(ROWS)[:, 3:])
+    with pytest.raises(PinnxError, match=r"got mm in x .mm., y .mm. and m in u"):
+        read(tmp_path, table("  ", header=head + "u (m/s)  v (m/s)"))
+    with pytest.raises(PinnxError, match=r"line 3: .* got 'u \(m/s\) @ t=0.5', a column for each time; write a row"):
+        read(tmp_path, table("  ", header=head + "u (m/s) @ t=0.5  v (m/s) @ t=0.5"))
+
+
+def test_a_unit_at_the_end_of_a_name(tmp_path: Path):
+    (note,) = read(tmp_path, table(header="time_ms,x_mm,Y_MM,u,v")).notes
+    assert note.startswith("Units of the file: t in ms; x in mm; y in MM. Nothing is converted:")
+    assert read(tmp_path, table(header="t,x,y,u,v_ms"), v="v_ms").notes == (), "m/s as likely as milliseconds"
+
+
+def test_a_pressure_beside_what_is_read_does_not_matter(tmp_path: Path):
+    rows = read(tmp_path, table(header="Total Pressure (Pa),X (m),Y (m),Velocity[i] (m/s),Velocity[j] (m/s)"),
+                u="Velocity[i]", v="Velocity[j]")  # fmt: skip
+    np.testing.assert_array_equal(rows.velocity, np.array(ROWS)[:, 3:])
+
+
+def test_angles_as_coordinates_are_questioned(tmp_path: Path):
+    (note,) = read(tmp_path, table(header="t,lon,lat,u,v"), x="lon", y="lat").notes
+    assert note.startswith("Look at lon, lat: x, y and z are lengths")
 
 
 def test_columns_without_a_unit_beside_others_are_said(tmp_path: Path):
@@ -226,6 +256,10 @@ def test_separators_of_thousands_are_refused(tmp_path: Path):
     assert read(tmp_path, "t,x,y,u,v\n0,350,1,1,1\n1,1.150,1,1,1\n").coordinates[1, 1] == 1.15
     with pytest.raises(PinnxError, match=r"line 2: expected numbers without separators of thousands, got '2,042.56'$"):
         read(tmp_path, "x;y;u;v\n2,042.56;1.5;1;1\n")
+    for cells in ('"1,042.5",1,1', "1'042.5,1,1", "1\u202f042,5;1;1", "-1.042.000,1,1"):
+        separator = cells[-2]
+        with pytest.raises(PinnxError, match=r"line 2, column x: .*; write numbers without separators of thousands$"):
+            read(tmp_path, f"{separator.join('xyu')}\n{cells}\n")
 
 
 def test_labels_that_begin_with_a_hash_are_rows(tmp_path: Path):

@@ -307,6 +307,16 @@ def test_masks(tmp_path: Path, opposite: bool, each: bool) -> None:
         plain(tmp_path, mapping, typevector=mask[0].T)
 
 
+def test_marks_that_no_mask_names_are_questioned(tmp_path: Path) -> None:
+    marks = np.ones((6, 9))
+    for name in ("chc", "typevector", "qc_flag"):
+        (note,) = plain(tmp_path, DataMapping(t="t"), **{name: marks}).notes
+        assert note == f"Look at {name}: if it is 0 where nothing was measured, name it by data.arrays.mask."
+    assert plain(tmp_path, DataMapping(t="t"), wall=marks).notes == ()
+    sets = DataMapping(t="t", index_sets={"wall": "flag"})
+    assert not any("Look at" in note for note in plain(tmp_path, sets, flag=marks > 2).notes)
+
+
 def test_frames_in_arrays_of_their_own(tmp_path: Path) -> None:
     frames = {f"u_{9 + k}": U[k] for k in range(4)} | {f"v_{9 + k}": V[k] for k in range(4)} | {"u_max": U.max()}
     rest = {"x": X, "y": Y}

@@ -101,6 +101,17 @@ def test_frames_of_arrays_in_files_of_their_own(tmp_path: Path) -> None:
     assert flow.notes[0] == "3 files are joined in time, step0.npz to step2.npz."
 
 
+def test_columns_of_one_name_are_refused_unless_capitals_differ(tmp_path: Path) -> None:
+    rows = np.column_stack([ROWS[0], ROWS[1][:, 2:]])
+    capitals = write(tmp_path / "a.csv", rows, "x,y,u,v,U,V\n")
+    for names, expected in (({}, ROWS[0]), ({"u": "U", "v": "V"}, ROWS[1])):
+        flow = read_snapshots(capitals, DataMapping(**names))
+        np.testing.assert_array_equal(flow.values[0], expected[:, 2:])
+    write(capitals, rows, "x,y,u,v,u,w\n")
+    with pytest.raises(PinnxError, match="expected each column once, got 'u' more than once; rename or remove one"):
+        read_snapshots(capitals, DataMapping())
+
+
 def test_what_is_no_field_or_no_series_is_one_line(tmp_path: Path) -> None:
     rows = ROWS[0][[3, 11, 17]]
     with pytest.raises(

@@ -32,6 +32,7 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.sparse.linalg import SuperLU, splu
 
 from pinnx.errors import PinnxError
+from pinnx.physics.geometry import SIDES
 from pinnx.solvers.box_grid import differences, dissection_order, first_derivative, means, middles
 from pinnx.solvers.walls import Walls, bodies_of
 
@@ -91,6 +92,9 @@ class BoxFlow:
         rows, number = np.flatnonzero(self.inner), np.full(self.shape, -1)
         number[self.inner] = np.arange(len(rows))
         afloat = [] if solid is None else bodies_of(solid, afloat=True)
+        self._slip = np.zeros(self.shape, dtype=bool)
+        for axis, end in map(SIDES.__getitem__, walls[0].slip):
+            (self._slip if axis == "x" else self._slip.T)[-end, 1:-1] = True
         self._afloat = sp.csr_array(np.array([block.ravel() for block in afloat]).reshape(-1, nodes.size) * 1.0)
         m = len(rows) + len(afloat)
         order = np.concatenate(dissection_order(number))
@@ -157,7 +161,7 @@ class BoxFlow:
             for end in (0, -1):
                 if not inner[end].any():
                     from_walls[across[end][1:-1]] -= curvature @ self._wall_psi[across[end]]
-        share = 1.0 / np.maximum(count, 1)
+        share = np.where(self._slip.reshape(-1, 1), 0.0, 1.0 / np.maximum(count, 1))
         return sp.csr_array(from_nodes.tocsr().multiply(share) @ self._inside[0]), from_walls * share
 
     def newton(self, start: Solved | None, nu: float, a: Array, *, tol: float) -> Solved:
@@ -231,7 +235,11 @@ class BoxFlow:
         inside = np.zeros_like(found)
         inside[:, 1:-1, 0] = (first_derivative(self.y) @ psi.T).T
         inside[1:-1, :, 1] = -(first_derivative(self.x) @ psi)
-        return np.where(self.inner[..., None], inside, found)
+        found = np.where(self.inner[..., None], inside, found)
+        if self._slip.any():  # without friction the velocity along a side is as next to it
+            by_x, by_y = np.gradient(psi, self.x, self.y, edge_order=2)
+            found[self._slip] = np.stack([by_y, -by_x], axis=-1)[self._slip]
+        return found
 
     def fluxes(self, state: Array, nu: Any, a: Array) -> tuple[Array, Array]:
         """u omega - nu omega_x on edges across x; v omega - nu omega_y on edges across y."""

@@ -3,6 +3,8 @@
 All grids of a sequence are one smooth map of equidistant points, so errors fall as a power of the cells' number:
 
     line(s) = (1 + tanh(b (2 s - 1)) / tanh(b)) / 2,   s = 0, 1/n, ..., 1
+
+and from a body out to a side that is far away line(s) = (exp(b s) - 1) / (exp(b) - 1).
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-__all__ = ["clustered_line", "differences", "dissection_order", "first_derivative", "means", "middles"]
+__all__ = ["clustered_line", "differences", "dissection_order", "first_derivative", "growing_line", "means", "middles"]
 
 Array = NDArray[np.float64]
 
@@ -24,6 +27,13 @@ SMALLEST_BLOCK = 6
 def clustered_line(high: float, num_cells: int) -> Array:
     """Nodes from 0 to ``high``, finer at both ends, [num_cells + 1]."""
     return high / 2 * (1 + np.tanh(np.linspace(-CLUSTERING, CLUSTERING, num_cells + 1)) / np.tanh(CLUSTERING))
+
+
+def growing_line(high: float, num_cells: int, first: float) -> Array:
+    """Nodes from 0 to ``high``, [num_cells + 1], whose cells grow by one factor from about ``first`` on."""
+    mean = high / num_cells
+    b = brentq(lambda b: mean * b - first * np.expm1(b), 1e-3, 50.0) if first < 0.99 * mean else 1e-3
+    return high * np.expm1(b * np.linspace(0.0, 1.0, num_cells + 1)) / np.expm1(b)
 
 
 def middles(line: Array) -> Array:

@@ -25,7 +25,7 @@ from pinnx.physics.geometry import Bounds
 from pinnx.physics.scales import Scales
 from pinnx.solvers.box_fields import GridFields, grid_fields
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
-from pinnx.solvers.box_grid import clustered_line
+from pinnx.solvers.box_grid import clustered_line, growing_line, middles
 from pinnx.solvers.walls import Walls
 
 __all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "made_again", "polish", "solve_box"]
@@ -39,6 +39,8 @@ LEAST_CELLS = 18
 TINY = 1e-9  # of lengths that are one
 # The first Reynolds number of the coarsest grid, and the factor by which it grows while Newton's method converges.
 FIRST_REYNOLDS, GROWTH, LEAST_GROWTH = 100.0, 4.0, 1.1
+# Cells that grow towards sides far away do so by this share, over a sixth of the cells of a side.
+OUTWARDS = 0.7
 ROUGH, FINE = 1e-3, 1e-8  # tolerances on the path there, and at its end
 
 
@@ -54,6 +56,9 @@ class BoxProblem:
         forcing: constant force; it changes the pressure alone.
         close: spread evenly over the sides whatever flows in and not out.
         blocks: solid rectangles at rest, ((x low, high), (y low, high)) each.
+        inside: places [n, 2] -> [n] bool, which of those in ``blocks`` are solid; None: all. What is left is bounded
+            by faces of cells, so that errors fall with the first order, and nothing is extrapolated.
+        far: whether sides are far away: cells grow from the blocks towards them.
     """
 
     bounds: Bounds
@@ -63,29 +68,37 @@ class BoxProblem:
     forcing: Sequence[float] = (0.0, 0.0)
     close: bool = False
     blocks: Sequence[tuple[tuple[float, float], tuple[float, float]]] = ()
+    inside: Callable[[Array], NDArray[np.bool_]] | None = None
+    far: bool = False
 
     def on_grid(self, num_cells: int, ninths: int = SEQUENCE[-1]) -> BoxFlow:
         """The discrete equations on one of the grids of which the finest has ``num_cells`` on a side of mean length."""
         sides = [(self.bounds[axis][1] - self.bounds[axis][0]) / self.scales.length for axis in "xy"]
         units = [max(1, round(num_cells / SEQUENCE[-1] * math.sqrt(s / o))) for s, o in (sides, sides[::-1])]
         ends = np.concatenate([np.empty((2, 0)), *self._blocks()], axis=1)
-        return self.on_lines([_line(*given, ninths) for given in zip(sides, ends, units, strict=True)])
+        make = _line_from_bodies if self.far else _line
+        return self.on_lines([make(*given, ninths) for given in zip(sides, ends, units, strict=True)])
 
     def on_lines(self, lines: Sequence[Array]) -> BoxFlow:
         """The discrete equations on the nodes of these lines, in units of L from the low corner."""
-        solid = np.zeros([len(line) for line in lines], dtype=bool) if self.blocks else None
-        for block in self._blocks():
-            within = [
-                (line > low - TINY) & (line < high + TINY) for line, (low, high) in zip(lines, block, strict=True)
-            ]
-            solid |= np.logical_and.outer(*within)
         walls = [walls.scaled(self.bounds, self.scales) for walls in self.walls]
-        return BoxFlow(*lines, walls, close=self.close, solid=solid)
+        return BoxFlow(*lines, walls, close=self.close, solid=self._solid(lines) if self.blocks else None)
 
     def _blocks(self) -> list[Array]:
         """Each block in units of L from the low corner, [2, 2]."""
         origin = np.array([[self.bounds[axis][0]] for axis in "xy"])
         return [(np.array(block) - origin) / self.scales.length for block in self.blocks]
+
+    def _solid(self, lines: Sequence[Array]) -> NDArray[np.bool_]:
+        """The nodes of cells whose middle is solid, [n_x, n_y]."""
+        at = np.stack(np.meshgrid(*map(middles, lines), indexing="ij"), axis=-1)
+        cells = np.any([((at > low) & (at < high)).all(axis=-1) for low, high in (b.T for b in self._blocks())], axis=0)
+        if self.inside is not None:
+            cells[cells] = self.inside([self.bounds[axis][0] for axis in "xy"] + self.scales.length * at[cells])
+        solid = np.zeros([len(line) for line in lines], dtype=bool)
+        for x, y in itertools.product((slice(-1), slice(1, None)), repeat=2):
+            solid[x, y] |= cells
+        return solid
 
     def fields(self, flow: BoxFlow, solved: Solved) -> GridFields:
         """The fields of a solution."""
@@ -104,6 +117,7 @@ class Study:
         gci: of the velocity on the finest grid, relative.
         error: of the extrapolated velocity, relative: its change from the one that the first two grids give.
         seconds: that it took.
+        smooth: whether the fields of two grids may be extrapolated.
     """
 
     grids: Sequence[GridFields]
@@ -113,9 +127,12 @@ class Study:
     gci: float
     error: float
     seconds: float
+    smooth: bool = True
 
     def at(self, points: Array) -> Array:
-        """u, v, p at points [n, 2], extrapolated, [n, 3]."""
+        """u, v, p at points [n, 2], extrapolated where they are smooth, [n, 3]."""
+        if not self.smooth:
+            return self.grids[-1].at(points)
         return _extrapolated(*(grid.at(points) for grid in self.grids[-2:]))
 
 
@@ -188,8 +205,11 @@ def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None],
         solved.append(solve(flows[-1], _on_finer(flows[-2], solved[-1], flows[-1]) if solved else None))
     grids = [problem.fields(*pair) for pair in zip(flows, solved, strict=True)]
     order, gci, error = _convergence(grids)
-    numbers = _extrapolated(*(np.append(s.a, s.nu * problem.scales.viscosity) for s in solved[-2:]))
-    return Study(grids, float(numbers[-1]), numbers[:-1], order, gci, error, time.perf_counter() - began)
+    pair = [np.append(s.a, s.nu * problem.scales.viscosity) for s in solved[-2:]]
+    smooth = problem.inside is None
+    numbers = _extrapolated(*pair) if smooth else pair[-1]
+    seconds = time.perf_counter() - began
+    return Study(grids, float(numbers[-1]), numbers[:-1], order, gci, error if smooth else gci, seconds, smooth)
 
 
 def continued(flow: BoxFlow, start: Solved | None, nu: float, a: Array) -> Solved:
@@ -223,6 +243,21 @@ def _line(side: float, ends: Array, unit: int, ninths: int) -> Array:
         for low, high in itertools.pairwise(cuts)
     ]
     return np.concatenate([[0.0], *pieces])
+
+
+def _line_from_bodies(side: float, ends: Array, unit: int, ninths: int) -> Array:
+    """Nodes along a side that is far from bodies: fine on and between them, growing from there to both ends."""
+    low, *cuts, high = np.unique(np.clip([0.0, *ends, side], 0.0, side))
+    cells = ninths * max(2, unit // 3)
+    between = [a + clustered_line(b - a, cells)[1:] for a, b in itertools.pairwise(cuts)]
+    first, growth = min(float(line[-1] - line[-2]) for line in between), OUTWARDS / unit * SEQUENCE[-1] / ninths
+
+    def outwards(length: float) -> Array:
+        cells = math.log1p(growth * length / first) / growth
+        return growing_line(length, ninths * max(1, round(cells / ninths)), first)
+
+    before, behind = outwards(cuts[0] - low), outwards(high - cuts[-1])
+    return np.concatenate([cuts[0] - before[::-1], *between, cuts[-1] + behind[1:]])
 
 
 def _extrapolated(coarse: Array, fine: Array) -> Array:

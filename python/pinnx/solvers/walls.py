@@ -40,10 +40,12 @@ class Walls:
     Args:
         profiles: name of each side -> the velocity there.
         order: sides by precedence: a corner has the velocity of the one that comes first.
+        slip: sides without friction, where the velocity along them is free; profiles say what crosses them.
     """
 
     profiles: Mapping[str, Profile]
     order: Sequence[str] = WALLS
+    slip: Sequence[str] = ()
 
     def scaled(self, bounds: Bounds, scales: Scales) -> Walls:
         """The same in units of scales, with the low corner of the box at 0."""
@@ -52,7 +54,7 @@ class Walls:
             low, given = bounds["y" if SIDES[side][0] == "x" else "x"][0], self.profiles[side]
             return lambda along: given(low + scales.length * along) / scales.velocity
 
-        return Walls({side: profile(side) for side in self.profiles}, self.order)
+        return Walls({side: profile(side) for side in self.profiles}, self.order, self.slip)
 
     def stream_function(self, x: Array, y: Array, *, close: bool, solid: NDArray[np.bool_] | None = None) -> Array:
         """psi at the nodes of the sides and of blocks that touch them, 0 elsewhere, [n_x, n_y].

@@ -140,7 +140,6 @@ def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: d
 
 
 BODY = "domain.holes=[{name: plate, rectangle: {x: [-0.1, 0.1], y: [-0.1, 0.2]}}]"
-ROUND = "domain.holes=[{name: plate, circle: {center: [0, 0], radius: 0.1}}]"
 AT_REST = {"where": {"hole": "plate"}, "u": 0.0, "v": 0.0}
 
 
@@ -148,7 +147,6 @@ AT_REST = {"where": {"hole": "plate"}, "u": 0.0, "v": 0.0}
     ("body", "given", "why"),
     [
         (BODY, [AT_REST], None),
-        (ROUND, [AT_REST], "it takes bodies whose sides are along the axes, and those of the circle at"),
         (
             BODY,
             [{"where": {"hole": "plate"}, "condition": "slip"}],

@@ -257,3 +257,38 @@ def test_a_blunt_inlet_on_a_coarse_grid_has_the_flow_of_the_fine_one() -> None:
     at = np.array([[2.0, 0.5], [4.0, 0.5]])
     np.testing.assert_allclose(study.at(at)[:, 0], [1.264, 1.320], atol=0.01)
     assert np.abs(study.grids[0].columns["u"]).max() < 1.5
+
+
+def cylinder(**more: Any) -> BoxProblem:
+    """A body of size 1 in a stream at Re 40, in a box that reaches 8 and 16 sizes farther."""
+    bounds = {"x": (-8.5, 16.5), "y": (-8.5, 8.5)}
+    stream = dict.fromkeys(("left", "bottom", "top"), lambda s: np.column_stack([np.ones(len(s)), 0 * s]))
+    walls = [Walls(stream, slip=("bottom", "top"))]
+    return BoxProblem(bounds, 0.025, walls, Scales(), blocks=(((-0.5, 0.5), (-0.5, 0.5)),), far=True, **more)
+
+
+def test_a_round_body_is_made_of_cells() -> None:
+    """The wake at Re 40 is 2.13 to 2.35 diameters long (Coutanceau and Bouard 1977; Dennis and Chang 1970)."""
+    lengths = []
+    for inside in (lambda places: np.hypot(*places.T) < 0.5, lambda places: np.ones(len(places), dtype=bool), None):
+        study = solve_box(cylinder(inside=inside), 36)
+        fine = study.grids[-1]
+        assert fine.mass < 1e-14
+        assert fine.momentum < 1e-10
+        assert study.smooth == (inside is None)
+        along = np.linspace(0.6, 6.0, 541)
+        u = fine.at(np.column_stack([along, 0 * along]), ("u",))[:, 0]
+        lengths.append(along[(u < 0).nonzero()[0].max()] - 0.5)
+        beside = fine.columns["u"][:, [1, -2]]
+        np.testing.assert_allclose(beside[:, 0], beside[:, 1], atol=1e-6)
+    assert 2.0 < lengths[0] < 2.4
+    assert lengths[1] == lengths[2] > lengths[0], "a square of the same size holds back more"
+
+
+@pytest.mark.skipif(not (DATA / "steady_cylinder_re40.npz").is_file(), reason="no cylinder: set PINNX_DATA")
+def test_it_agrees_with_the_spectral_elements_around_a_cylinder() -> None:
+    with np.load(DATA / "steady_cylinder_re40.npz") as file:
+        places, wanted = (np.column_stack([file[name] for name in names]).astype(float) for names in ("xy", "uv"))
+    near = (np.abs(places[:, 0]) < 4) & (np.abs(places[:, 1]) < 3)
+    found = solve_box(cylinder(inside=lambda places: np.hypot(*places.T) < 0.5), 36).at(places[near])
+    assert 0.005 < relative(found[:, :2], wanted[near]) < 0.04

@@ -1,7 +1,8 @@
 """From the conditions of a case to a flow in a box that `pinnx.solvers` can solve, or a sentence on why it cannot.
 
-It solves steady flows in the plane, with a prescribed velocity along all four sides, or along three and a constant
-pressure on the right, around bodies at rest whose sides are along the axes.
+It solves steady flows in the plane, around bodies at rest: with a prescribed velocity along all four sides, or without
+friction there, or along three and an outflow on the right; or in a stream that is known far away (stream_case.py).
+Bodies whose sides are not along the axes consist of whole cells.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,9 @@ from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
+from pinnx.jobs.cases.stream_case import NUMBERS, far_bounds, stream_speed, stream_walls
 from pinnx.physics.boundary import BoundaryCondition
+from pinnx.physics.boundary_slopes import Statement
 from pinnx.physics.geometry import SIDES, Bounds, Side
 from pinnx.physics.outlines import Body, Outline
 from pinnx.physics.scales import Scales
@@ -29,6 +33,7 @@ Array = NDArray[np.float64]
 
 PROBES = 201  # along a side, on which a velocity is missing or not
 ALONG_AXIS = 1e-9  # of the size of a body
+NO_FRICTION, OUTFLOWS = ("slip", "symmetry"), ("zero_gradient", "no_stress")
 Block = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -39,11 +44,15 @@ def box_of(
     *,
     nu: float,
     scales: Scales,
+    slopes: Sequence[Statement] = (),
     bodies: Sequence[Body] = (),
     has_holes: bool = False,
+    guides: bool = False,
     otherwise: Callable[[Array], Array] | None = None,
 ) -> BoxProblem:
     """The flow in a box of a case; the velocity along each side of ``solver.unknown`` has a coefficient of its own.
+
+    In a stream that is known far away, whose velocity is not taken from ``otherwise``, coefficients are `NUMBERS`.
 
     Args:
         config: the sections domain, problem and solver are used.
@@ -51,7 +60,9 @@ def box_of(
         bounds: axis name -> (low, high) of the domain.
         nu: kinematic viscosity.
         scales: of the case.
+        slopes: what is known by name of sides: friction, outflow, a stream.
         bodies: in the domain.
+        guides: whether values that are known roughly count too.
         has_holes: whether the data has places without flow that no body explains.
         otherwise: velocity at places [n, 2], for sides that have none; None: there must be one along all four.
 
@@ -59,11 +70,38 @@ def box_of(
         NotApplicableError: a flow in time or space, a body, or sides without a velocity.
     """
     _require_plane_box(config, conditions, bounds, bodies, has_holes)
-    blocks = [block for body in bodies for block in _blocks(body, conditions, bounds)]
+    force = config.problem.forcing or (0.0, 0.0)
+    speed = stream_speed(conditions, slopes) if otherwise is None else None
+    around = bounds if speed is None else far_bounds(bodies, bounds)
+    blocks, inside = _solid(bodies, conditions, around)
+    if speed is not None:
+        if config.solver.unknown:
+            raise NotApplicableError("in a stream it finds the speed of that, not of sides")
+        walls = stream_walls(speed, bodies, around)
+        return BoxProblem(around, nu, walls, scales, force, blocks=blocks, inside=inside, far=True)
+    conditions = [c for c in conditions if guides or not c.rough]
+    walls = _walls(config, conditions, slopes, bounds, bodies, guides, otherwise)
+    return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None, blocks=blocks, inside=inside)
+
+
+def _walls(
+    config: Config,
+    conditions: Sequence[BoundaryCondition],
+    slopes: Sequence[Statement],
+    bounds: Bounds,
+    bodies: Sequence[Body],
+    guides: bool,
+    otherwise: Callable[[Array], Array] | None,
+) -> list[Walls]:
+    """What is prescribed along the sides, and what the coefficient of each side of ``solver.unknown`` adds to it."""
     by_side = {side: [c for c in conditions if _is_on(c, side)] for side in WALLS}
-    if is_open(conditions):
+    if is_open(conditions, slopes, guides):
         del by_side["right"]
-    profiles = {side: _profile(side, given, bounds, bodies, otherwise) for side, given in by_side.items()}
+    slip = [s for s in by_side if any(k.condition in NO_FRICTION and str(k.where) == s for k in slopes)]
+    profiles = {
+        side: _profile(side, given, bounds, bodies, _resting if side in slip else otherwise)
+        for side, given in by_side.items()
+    }
     for side, profile in profiles.items():
         missing = np.isnan(profile(np.linspace(*bounds[_along(side)], PROBES)[1:-1])).any(axis=0)
         if missing.any():
@@ -76,7 +114,7 @@ def box_of(
     order = [side for side in order if side in WALLS] + [side for side in WALLS if side not in order]
     unknown = config.solver.unknown
     known = {side: _part(profile, side, along=side not in unknown) for side, profile in profiles.items()}
-    walls = [Walls(known, order)]
+    walls = [Walls(known, order, slip)]
     for side in unknown:
         if (
             side not in profiles
@@ -85,8 +123,7 @@ def box_of(
             raise PinnxError(f"solver.unknown: expected sides with a velocity along them, got {side}, which is at rest")
         still = dict.fromkeys(profiles, _at_rest)
         walls.append(Walls({**still, side: _part(profiles[side], side, through=False)}, order))
-    force = config.problem.forcing or (0.0, 0.0)
-    return BoxProblem(bounds, nu, walls, scales, force, close=otherwise is not None, blocks=blocks)
+    return walls
 
 
 def _require_plane_box(
@@ -108,11 +145,26 @@ def _require_plane_box(
         raise NotApplicableError(f"it solves flows around bodies that the domain has, and here is another: {inside[0]}")
 
 
+def _solid(
+    bodies: Sequence[Body], conditions: Sequence[BoundaryCondition], bounds: Bounds
+) -> tuple[list[Block], Callable[[Array], NDArray[np.bool_]] | None]:
+    """The rectangles of all bodies, and which places in them are solid, where bodies do not fill them; else None."""
+    filled, around = [], []
+    for body in bodies:
+        blocks = _blocks(body, conditions, bounds)
+        (filled if blocks else around).append((body, blocks))
+    blocks = [block for _, found in filled for block in found]
+    for body, _ in around:
+        low, high = (np.clip(corner, *np.array([bounds[axis] for axis in "xy"]).T) for corner in body.box)
+        blocks.append(((float(low[0]), float(high[0])), (float(low[1]), float(high[1]))))
+    return blocks, (lambda places: in_bodies(places, bodies, bounds)) if around else None
+
+
 def _blocks(body: Body, conditions: Sequence[BoundaryCondition], bounds: Bounds) -> list[Block]:
-    """The rectangles of which a body at rest consists, as far as they are in the domain.
+    """The rectangles of which a body at rest consists, as far as they are in the domain; none where its sides turn.
 
     Raises:
-        NotApplicableError: a body without the velocity zero on it, or with sides that are not along the axes.
+        NotApplicableError: a body without the velocity zero on it.
     """
     plane = {axis: bounds[axis] for axis in ("x", "y")}
     still = [c.targets(c.validation_points(PROBES)) for c in conditions if str(c.where) == str(body)]
@@ -121,7 +173,7 @@ def _blocks(body: Body, conditions: Sequence[BoundaryCondition], bounds: Bounds)
     lines = body.lines if isinstance(body, Outline) else ()
     steps = [np.abs(np.diff(line, axis=0, append=line[:1])).min(axis=1) for line in lines]
     if not steps or np.concatenate(steps).max() > ALONG_AXIS * body.size:
-        raise NotApplicableError(f"it takes bodies whose sides are along the axes, and those of the {body} are not")
+        return []
     corners = np.concatenate(lines)
     cuts = [np.unique(np.clip(part, *plane[axis])).tolist() for part, axis in zip(corners.T, plane, strict=True)]
     cells = list(product(*map(pairwise, cuts)))
@@ -135,18 +187,30 @@ def _is_on(condition: BoundaryCondition, side: str) -> bool:
     return isinstance(where, Side) and where.name == side and where.at_position is None
 
 
-def is_open(conditions: Sequence[BoundaryCondition]) -> bool:
-    """Whether the right side has a constant pressure and no velocity but v = 0: the flow leaves there in parallel."""
+def is_open(conditions: Sequence[BoundaryCondition], slopes: Sequence[Statement] = (), guides: bool = False) -> bool:
+    """Whether the flow leaves in parallel on the right: an outflow by name, or a constant pressure, and at most v = 0.
+
+    With ``guides`` also where nothing is known of it.
+    """
     given = [c for c in conditions if str(c.where) == "right"]
     fixed = {name: value for c in given for name, value in c.values.items() if value is not None}
-    return set(fixed) in ({"p"}, {"p", "v"}) and not isinstance(fixed["p"], str) and fixed.get("v", 0.0) == 0.0
+    free = guides or any(s.condition in OUTFLOWS and str(s.where) == "right" for s in slopes)
+    parallel = not isinstance(fixed.get("p"), str) and fixed.get("v", 0.0) == 0.0
+    return set(fixed) <= {"p", "v"} and parallel and (free or "p" in fixed)
 
 
-def box_problem(config: Config, case: Case, nu: float, otherwise: Callable[[Array], Array] | None = None) -> BoxProblem:
-    """The flow in a box of a case, as ``box_of``."""
+def box_problem(config: Config, case: Case, nu: float, **more: Any) -> BoxProblem:
+    """The flow in a box of a case; more: ``guides`` and ``otherwise``, as for ``box_of``."""
     holes = not case.bodies and case.reference is not None and case.reference.holes is not None
-    given = {"scales": case.scales, "bodies": case.bodies, "has_holes": holes, "otherwise": otherwise}
+    given = {"scales": case.scales, "slopes": case.slopes, "bodies": case.bodies, "has_holes": holes, **more}
     return box_of(config, case.conditions, case.bounds, nu=nu, **given)
+
+
+def unknown_numbers(config: Config, problem: BoxProblem) -> tuple[str, ...]:
+    """What the coefficients of the walls are that the sensors tell."""
+    return (
+        NUMBERS if problem.far else tuple(f"factor of the velocity along the {s} side" for s in config.solver.unknown)
+    )
 
 
 def with_found_sides(config: Config, case: Case) -> Case:
@@ -178,8 +242,10 @@ def _times(value: float | str | None, factor: float) -> float | str:
     return f"{factor!r}*({value})" if isinstance(value, str) else factor * float(value or 0.0)
 
 
-def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study, Fit | None]:
+def solve_case(config: Config, case: Case, num_cells: int | None, *, guides: bool = False) -> tuple[Study, Fit | None]:
     """The flow of a case on three grids; with the viscosity, or the speed of sides, from its sensors where unknown.
+
+    With ``guides`` values that are known roughly count too.
 
     Raises:
         NotApplicableError: as ``box_of``.
@@ -187,7 +253,8 @@ def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study
     """
     if case.solved is not None:
         return case.solved
-    problem, unknown = box_problem(config, case, case.nu), config.solver.unknown
+    problem = box_problem(config, case, case.nu, guides=guides)
+    unknown = problem.walls[1:]
     if not config.problem.learn_nu and not unknown:
         return solve_box(problem, num_cells), None
     fit = fit_box(
@@ -195,7 +262,7 @@ def solve_case(config: Config, case: Case, num_cells: int | None) -> tuple[Study
         case.coordinates,
         case.velocity,
         learn_nu=config.problem.learn_nu,
-        guess=[1.0] * len(unknown),
+        guess=[0.0 if problem.far else 1.0] * len(unknown),
         num_cells=num_cells,
     )
     return fit.study, fit
@@ -238,6 +305,10 @@ def _part(profile: Profile, side: str, *, along: bool = True, through: bool = Tr
 def _along(side: str) -> str:
     """The axis along a side."""
     return "y" if SIDES[side][0] == "x" else "x"
+
+
+def _resting(places: Array) -> Array:
+    return np.zeros((len(places), 2))
 
 
 def _at_rest(along: Array) -> Array:

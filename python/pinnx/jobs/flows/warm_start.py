@@ -19,6 +19,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals.accuracy import relative_l2
 from pinnx.jobs.cases.box_case import solve_case
 from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.boundary import component_names
 from pinnx.physics.fading_values import FadingValues
@@ -49,13 +50,15 @@ def solver_values(config: Config, case: Case, scales: ArrayLike) -> FadingValues
         PinnxError: a case that the solver does not solve.
     """
     try:
-        study, _ = solve_case(config, case, min(CELLS, config.solver.cells or CELLS))
+        study, _ = solve_case(config, case, min(CELLS, config.solver.cells or CELLS), guides=True)
     except NotApplicableError as error:
         raise PinnxError(f"train.warm_start: the solver does not apply: {error}; set it to none") from None
     low, high = np.array([case.bounds[axis] for axis in "xy"]).T
-    nodes = np.stack(np.meshgrid(study.grids[-1].x, study.grids[-1].y, indexing="ij"), axis=-1)[1:-1, 1:-1]
+    nodes = np.stack(np.meshgrid(study.grids[-1].x, study.grids[-1].y, indexing="ij"), axis=-1).reshape(-1, 2)
+    nodes = nodes[((nodes > low) & (nodes < high)).all(axis=1)]
     uniform = np.random.default_rng(config.train.seed).uniform(low, high, (UNIFORM, 2))
-    points = np.concatenate([nodes.reshape(-1, 2), uniform])
+    points = np.concatenate([nodes, uniform])
+    points = points[~in_bodies(points, case.bodies, case.bounds)]
     fields = study.at(points)
     pressure = component_names(case.bounds).index("p")
     if case.pressure is not None or any(condition.mask[pressure] for condition in case.conditions):

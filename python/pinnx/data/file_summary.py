@@ -20,7 +20,7 @@ from pinnx.data.file_formats import open_arrays
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
-from pinnx.data.readers import read_snapshots
+from pinnx.data.readers import open_flow, read_snapshots
 from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.table_fields import TABLES
@@ -74,7 +74,7 @@ def summary_of(path: str | os.PathLike[str]) -> list[str]:
     axes: tuple[str, ...] | None = None
     if all(role in roles for role in "xyuv") and ("z" in roles) == ("w" in roles):
         if num_bytes <= MOST_BYTES:
-            found, axes = _read(path, roles | {"t": 1.0} if stepped else roles, timed=timed)
+            found, axes = _read(path, files[0], roles | {"t": 1.0} if stepped else roles, timed=timed)
             lines += found
         else:
             lines.append(f"not read: {num_bytes:,} bytes, so neither its divergence nor its holes are known")
@@ -146,11 +146,14 @@ def _missing(roles: Mapping[str, str], stepped: bool) -> list[str]:
 
 
 def _read(
-    path: str | os.PathLike[str], roles: Mapping[str, Any], *, timed: bool
+    path: str | os.PathLike[str], first: Path, roles: Mapping[str, Any], *, timed: bool
 ) -> tuple[list[str], tuple[str, ...] | None]:
     """What reading by these names finds, and the order of axes, t among them, where only the divergence tells it."""
     try:
-        return _described(*_flow(path, roles, None)), None
+        lines = _described(*_flow(path, roles, None))
+        with open_arrays(first) as file:
+            _, _, part = open_flow(file, DataMapping(**roles), {}, {})
+        return [f"axes: ({', '.join(part.whole.axes)}), from the shapes", *lines], None
     except PinnxError as error:
         refused = [f"refused: {error}"]
     # On a square grid the shapes leave several orders; the divergence refuses the wrong ones.

@@ -38,6 +38,13 @@ def test_the_divergence_finds_the_order_of_axes_and_the_yaml_reads_the_file(tmp_
     np.testing.assert_array_equal(flow.values[0, :, 0], U.T.ravel())
 
 
+def test_axes_that_the_shapes_settle_are_said(tmp_path: Path) -> None:
+    frames = {name: np.stack([array[:, :7]] * 3) for name, array in (("u", U), ("v", V))}
+    lines = summary_of(stored(tmp_path, x=X[:7], t=np.arange(3), **frames))
+    assert "axes: (t, y, x), from the shapes" in lines
+    assert "axes" not in section(lines)
+
+
 def test_a_field_that_fits_no_order_is_refused_with_the_reason(tmp_path: Path) -> None:
     lines = summary_of(stored(tmp_path, u=U[:5]))
     assert any(line.startswith("refused: ") for line in lines)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check, verify
-from pinnx.physics.term import Measured, Term
+from pinnx.physics.term import Measured, Term, largest_share
 
 __all__ = ["NumericalStabilityChecker", "verify_numerical_stability"]
 
@@ -92,13 +93,17 @@ class NumericalStabilityChecker:
 
     @torch.no_grad()
     def check_sensitivity(self, model: nn.Module, points: Tensor) -> Check:
-        """``sensitivity``: the largest change of the fields by that of the points; arguments as above."""
+        """``sensitivity``: the largest change of the fields by that of the points; arguments as above.
+
+        Places of it and of ``rounding`` are rows of ``points``.
+        """
         fields, extents = _fields(model, points), points.amax(0) - points.amin(0)
         generator = torch.Generator().manual_seed(self._seed)
         direction = torch.randn(points.shape, generator=generator).to(points)
         step = PERTURBATION * direction / direction.norm(dim=1, keepdim=True)
-        change = (_fields(model, points + step * extents) - fields).norm(dim=1).max()
-        return self._check("sensitivity", float(change / PERTURBATION / fields.square().sum(1).mean().sqrt()))
+        change, row = (_fields(model, points + step * extents) - fields).norm(dim=1).max(0)
+        value = float(change / PERTURBATION / fields.square().sum(1).mean().sqrt())
+        return replace(self._check("sensitivity", value), worst=value, worst_at=tuple(points[row].tolist()))
 
     @torch.no_grad()
     def check_precision(self, model: nn.Module, points: Tensor) -> Check:
@@ -107,7 +112,9 @@ class NumericalStabilityChecker:
         double, exact = copy.deepcopy(single).to(torch.float64), points.to(torch.float32).to(torch.float64)
         wanted = _fields(double, exact)
         got = _fields(single, exact.to(torch.float32)).to(torch.float64)
-        return self._check("rounding", float((got - wanted).norm() / wanted.norm()))
+        found = self._check("rounding", float((got - wanted).norm() / wanted.norm()))
+        largest, row = largest_share((got - wanted).square().sum(1).cpu().numpy(), float(wanted.norm()) or math.inf)
+        return replace(found, worst=largest, worst_at=tuple(points[row].tolist()))
 
     @torch.no_grad()
     def check_trivial_solution(self, model: nn.Module, points: Tensor) -> Check:

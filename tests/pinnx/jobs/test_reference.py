@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,12 @@ def test_the_polished_flow_is_measured_anew(
     text = (wrong / "config.yaml").read_text()
     (wrong / "config.yaml").write_text(text.replace("nu: 0.05", "nu: 0.051"))
     assert polished(wrong)[1]["status"] == "failed", "another viscosity"
+    strict, changed = re.subn(r"(polished_balance): [^,}]+", r"\1: 1.0e-18", text)
+    assert changed == 1
+    (wrong / "config.yaml").write_text(strict)
+    rounded = polished(wrong)[1]
+    assert (rounded["status"], rounded["value"] < 3 * rounded["discretisation"] < 1e-10) == ("not checked", True)
+    assert rounded["note"].startswith("stored numbers are rounded, which makes an error of about ")
     with h5py.File(wrong / "fields.h5", "r+") as file:
         del file["polished"]
     assert polished(wrong) == []

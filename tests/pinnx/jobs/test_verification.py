@@ -53,6 +53,9 @@ def test_a_run_has_the_verdicts_of_its_training(
     assert [again[name] for name in both] == [wanted[name] for name in both]
     assert {"gradient_explosion", "rounding", "constant_field"} <= set(again)
     assert status == 1, "a training of a few steps obeys nothing"
+    for name in ("sensitivity", "rounding"):
+        (x, y), item = again[name]["worst_at"], again[name]
+        assert (item["worst"] >= item["value"], -0.5 <= x <= 1.0, -0.5 <= y <= 0.5) == (True, True, True)
 
     (newest, *_) = sorted((folder / "checkpoints").iterdir(), reverse=True)
     status, checks, _ = verified(newest, "--conservation")

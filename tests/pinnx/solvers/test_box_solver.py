@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from pinnx.errors import PinnxError
 from pinnx.evals.exact import Kovasznay
 from pinnx.physics.scales import Scales
-from pinnx.solvers import BoxProblem, NoSteadyFlowError, NotApplicableError, Profile, Study, Walls, solve_box
+from pinnx.solvers import (
+    BoxProblem,
+    NoSteadyFlowError,
+    NotApplicableError,
+    Profile,
+    Study,
+    Walls,
+    made_again,
+    solve_box,
+)
 
 Array = NDArray[np.float64]
 KOVASZNAY_BOX = {"x": (-0.5, 0.5), "y": (-0.5, 0.5)}
@@ -230,6 +239,13 @@ def test_a_block_that_touches_no_side_has_one_pressure_all_around() -> None:
         fine = solve_box(problem, 27).grids[-1]
         assert fine.mass < 1e-14
         assert fine.momentum < 1e-10
+        again = made_again(problem, fine.x, fine.y, fine.columns["psi"], fine.columns["omega"])
+        assert (again.mass, again.momentum) == (
+            pytest.approx(fine.mass, abs=1e-14),
+            pytest.approx(fine.momentum, abs=1e-10),
+        )
+        for name, values in fine.columns.items():
+            np.testing.assert_allclose(again.columns[name], values, atol=1e-10 * np.abs(values).max(), err_msg=name)
         inside = np.argmin(np.abs(fine.x - length / 2 - 2)), np.argmin(np.abs(fine.y - 0.35))
         assert fine.columns["u"][inside] == 0.0
         beyond.append(fine.columns["psi"][inside] * 9 - 1)

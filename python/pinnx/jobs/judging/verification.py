@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
 from pinnx.jobs.judging.metrics import checks_at_points
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.training import make_trainer
+from pinnx.models.field_model import FieldModel
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
+from pinnx.physics.geometry import place_and_time
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
 from pinnx.train.checkpoint import load_checkpoint
@@ -109,12 +112,22 @@ def verify_run(
     if not groups:
         estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
         say(f"estimate of the relative error of the velocity, from the residual: {estimate:.3g}; it is no bound")
-        model = flow.problem.model
-        low, high = np.array(list(case.bounds.values())).T
-        drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)
-        points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
-        return found + NumericalStabilityChecker(seed=config.seed).check_all(model, points)
+        return found + _stability(config, case, flow.problem.model)
     return of_groups(groups, found)
+
+
+def _stability(config: Config, case: Case, model: FieldModel) -> list[Check]:
+    """The checks of the network itself, their places in the coordinates of the case."""
+    low, high = np.array(list(case.bounds.values())).T
+    drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)
+    points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
+    found = NumericalStabilityChecker(seed=config.seed).check_all(model, points)
+    return [item if item.worst_at is None else _in_coordinates(item, case, model) for item in found]
+
+
+def _in_coordinates(item: Check, case: Case, model: FieldModel) -> Check:
+    at = np.array(item.worst_at) * model.coordinate_scales + model.origin
+    return replace(item, worst_at=place_and_time(at, case.bounds))
 
 
 def _budgets(config: Config, case: Case, flow: FlowProblem, corner_radius: float) -> list[Check]:
@@ -148,8 +161,7 @@ def _polished(config: Config, case: Case, flow: FlowProblem, folder: RunFolder) 
     from pinnx.jobs.judging.stored_polish import stored_polish  # SciPy's sparse solvers, for these runs alone
 
     nu = flow.equations.found().get("nu", case.nu)
-    measured = stored_polish(config, case, flow.problem.model, nu, folder.fields)
-    return verify(measured, limits=config.evals.limits.model_dump())
+    return stored_polish(config, case, flow.problem.model, nu, folder.fields)
 
 
 def _settled(config: Config, case: Case, flow: FlowProblem, folder: RunFolder, step: int) -> list[Check]:

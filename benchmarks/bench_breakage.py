@@ -107,7 +107,7 @@ def step_case(dtype: torch.dtype, *, num_times: int = 16, num_nodes: int = 48, w
     exact_term = BreakageTerm(exact, **size)
     drawn = term.draw(0)
     t = torch.from_numpy(drawn["t"])
-    x = exact.inputs_of_grid(t, exact_term._log_nodes)
+    x = exact.inputs_of_grid(t, exact_term._node_inputs)
     weights = torch.tensor([1.0, 0.0], dtype=dtype)
 
     def gradients(net: BreakageModel, loss: Tensor) -> list[Tensor]:

@@ -233,12 +233,16 @@ class BreakageModel(FieldModel):
         """ln S(R)."""
         return self.log_s0 + self.exponent * self._ends[1]
 
-    def inputs_of_grid(self, t: Tensor, log_v: Tensor) -> Tensor:
-        """As ``inputs``, at all pairs of dimensionless times [r] and volumes by their logarithm [n], [r n, 2]."""
+    def volume_inputs(self, log_v: Tensor) -> Tensor:
+        """The second column of ``inputs``, of dimensionless volumes by their logarithm."""
         low, high = self._ends
-        x = t.new_empty(len(t), len(log_v), 2)
+        return (2 * log_v - low - high) / (high - low)
+
+    def inputs_of_grid(self, t: Tensor, volumes: Tensor) -> Tensor:
+        """As ``inputs``, at all pairs of dimensionless times [r] and volumes, as ``volume_inputs`` [n], [r n, 2]."""
+        x = t.new_empty(len(t), len(volumes), 2)
         x[:, :, 0] = (torch.log1p(t) * (2 / self._last) - 1)[:, None]
-        x[:, :, 1] = (2 * log_v - low - high) / (high - low)
+        x[:, :, 1] = volumes
         return x.view(-1, 2)
 
     def base(self, log_start: Tensor, rate: Tensor, t: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ that a captured CUDA graph reads those of the step, and all evaluations of a lin
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -92,7 +93,7 @@ class Objective:
         scale = self.loss_scale if products == "float16" else None
         for parameter in self.parameters:
             parameter.grad = None
-        with self.problem.model.multiplying(products):
+        with nullcontext() if products == "ieee" else self.problem.model.multiplying(products):
             total, columns = self.problem.loss(batch, self.weights if scale is None else self.weights * scale)
             total.backward()
         gradients = [p.grad for p in self.parameters if p.grad is not None]

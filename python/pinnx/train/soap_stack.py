@@ -155,8 +155,9 @@ class SoapStack:
 
     def turn_bases(self) -> None:
         """Turns U and V towards the eigenvectors of L and R, and the first moments with them."""
-        for sides in self._sides.values():
-            sides.turn()
+        for length, sides in self._sides.items():
+            if length > 1:  # else the one vector is 1 or -1
+                sides.turn()
         for matrices in self._matrices:
             matrices.rotate("exp_avg", out="exp_avg_rotated")
 

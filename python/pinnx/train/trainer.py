@@ -13,6 +13,7 @@ named, and the parameters are those of the last good one. On the CPU, where read
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -261,7 +262,7 @@ class Trainer:
         self.precision.trial(self.step, self.phases.objective, batch)
         self.numbers = self.method.evaluate(batch)
         checked |= self.precision.unsure
-        while checked and not torch.isfinite(self.numbers).all():
+        while checked and not math.isfinite(self.numbers.abs().max()):
             if not self.precision.steps_back(self.step, self.phases.objective):
                 refuse_non_finite(self.step, self.problem.names, self.numbers)
             self.numbers = self.method.evaluate(batch)

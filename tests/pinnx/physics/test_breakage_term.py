@@ -31,6 +31,7 @@ from pinnx.physics import (
 from pinnx.physics.breakage_grid import VolumeGrid
 from pinnx.physics.breakage_model import Growth
 from pinnx.physics.breakage_term import Balance
+from pinnx.physics.term import WHOLE
 from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
 
 LOG_F: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -159,6 +160,18 @@ def test_shares_add_up_to_the_step() -> None:
     whole = term.loss(model, as_batch(model, term.draw(3)), ones)
     parts = [term.loss(model, as_batch(model, term.draw(3, Share(i, 3))), ones).columns for i in range(3)]
     torch.testing.assert_close(sum(parts), whole.columns)
+
+
+def test_times_that_are_drawn_ahead_are_those_of_their_step() -> None:
+    """Whatever steps and shares came before; each step has its own."""
+    model = BreakageModel(case_of("case1"), width=2, layers=1)
+    running, rest = BreakageTerm(model, num_times=6), Share(1, 3)
+    in_turn = [running.draw(step, share)["t"] for step in range(40) for share in (WHOLE, rest)]
+    for step in (39, 3, 16):
+        drawn = BreakageTerm(model, num_times=6).draw(step)["t"]
+        assert np.array_equal(drawn, in_turn[2 * step])
+        assert np.array_equal(drawn[2:4], in_turn[2 * step + 1])
+        assert not np.array_equal(drawn, in_turn[2 * step - 2])
 
 
 def test_a_grid_takes_integrals_and_carries_polynomials_of_ln_v() -> None:

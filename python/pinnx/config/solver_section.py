@@ -12,7 +12,7 @@ __all__ = ["Solver"]
 
 
 class Solver(Section):
-    """A classical solver of steady flow in a box: a velocity along all sides, or a constant pressure on the right."""
+    """A classical solver of steady plane flow: velocities along all sides, an outflow on the right, a free stream."""
 
     beside: Switch = setting(
         True, "solve the flow on a grid as well where that is possible, and show the answer beside that of the network"

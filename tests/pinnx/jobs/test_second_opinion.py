@@ -22,7 +22,10 @@ from pinnx.solvers import NoSteadyFlowError
 Tiny = Callable[..., Config]
 Ask = Callable[..., SecondOpinion]
 Box = Callable[..., Config]
-FOUR_SIDES = "it needs the velocity along all four sides, or a constant pressure on the right, and there is no"
+FOUR_SIDES = (
+    "it needs the velocity along all four sides, or an outflow on the right, or a free_stream on the other three, "
+    "and there is no"
+)
 
 
 @pytest.fixture

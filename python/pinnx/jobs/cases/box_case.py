@@ -107,8 +107,8 @@ def _walls(
         if missing.any():
             names = " and no ".join(name for name, gone in zip("uv", missing, strict=True) if gone)
             raise NotApplicableError(
-                "it needs the velocity along all four sides, or a constant pressure on the right, and there is no "
-                f"{names} on the {side}"
+                "it needs the velocity along all four sides, or an outflow on the right, or a free_stream on the other "
+                f"three, and there is no {names} on the {side}"
             )
     order = list(dict.fromkeys(c.where.name for c in conditions if isinstance(c.where, Side)))
     order = [side for side in order if side in WALLS] + [side for side in WALLS if side not in order]

@@ -51,7 +51,9 @@ class Sensors(Section):
         if self.method == "positions" and not self.positions:
             raise ValueError("method positions: expected sensors.positions, got none")
         if self.positions is not None and self.method != "positions":
-            raise ValueError(f"positions: only for method positions, got method {self.method}; set it to null")
+            raise ValueError(
+                f"positions: only for method positions, got method {self.method}; set method to positions, or it to null"
+            )
         for name in ("min_distance", "margin", "weight"):
             if getattr(self, name) is not None and self.method == "positions":
                 raise ValueError(f"{name}: not for method positions, which are taken as they are; set it to null")

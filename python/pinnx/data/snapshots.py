@@ -321,7 +321,9 @@ class Snapshots:
 def inside_limits(column: np.ndarray, low: float, high: float) -> np.ndarray:
     """Which coordinates are inside [low, high], to their rounding."""
     slack = ROUNDING * np.abs(column).max()
-    if not np.array_equal(column, column.astype(np.float32)):
+    with np.errstate(over="ignore"):
+        single = column.astype(np.float32)
+    if not np.array_equal(column, single):
         slack = min(slack, 1e-6 * np.ptp(column))
     inside: np.ndarray = (column >= low - slack) & (column <= high + slack)
     return inside

@@ -245,6 +245,8 @@ def test_coordinates_that_float32_has_rounded(tmp_path: Path) -> None:
 def test_numbers_of_any_size(tmp_path: Path) -> None:
     with pytest.raises(PinnxError, match=r"u: expected finite values below 1e\+18, got 7e\+199"):
         plain(tmp_path, u=U * 1e200, v=V * 1e200)
+    late = plain(tmp_path, DataMapping(t="t"), t=T * 1e40)  # without a warning that float32 does not hold it
+    np.testing.assert_array_equal(late.times, T * 1e40)
     small = plain(tmp_path, u=U * 1e-200, v=V * 1e-200)  # without a warning that it is uniform
     np.testing.assert_allclose(1e200 * small.values, plain(tmp_path).values)
 

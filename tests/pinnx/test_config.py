@@ -331,7 +331,7 @@ def test_unknown_keys_name_the_nearest(overrides: list[str], message: str) -> No
         ),
         (
             ["sensors.positions=[[0, 0]]"],
-            "sensors.positions: only for method positions, got method random; set method to positions, or it to null",
+            "sensors.positions: only for method positions, got method random; set method to positions or it to null",
         ),
         (
             ["sensors.method=positions", "sensors.positions=[[0, 0]]", "sensors.min_distance=0.1"],

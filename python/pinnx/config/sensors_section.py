@@ -52,7 +52,7 @@ class Sensors(Section):
             raise ValueError("method positions: expected sensors.positions, got none")
         if self.positions is not None and self.method != "positions":
             raise ValueError(
-                f"positions: only for method positions, got method {self.method}; set method to positions, or it to null"
+                f"positions: only for method positions, got method {self.method}; set method to positions or it to null"
             )
         for name in ("min_distance", "margin", "weight"):
             if getattr(self, name) is not None and self.method == "positions":

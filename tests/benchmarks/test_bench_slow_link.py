@@ -1,30 +1,19 @@
-"""The benchmark of a slow link: a quick run in network namespaces, where they are permitted."""
+"""The benchmark of a slow link: the time to a loss is the steps until it is there, times their seconds on the link."""
 
 from __future__ import annotations
-
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import bench_slow_link
 import pytest
 
 
-@pytest.mark.slow
-def test_a_quick_run(tmp_path: Path) -> None:
-    try:
-        with bench_slow_link.linked() as names:
-            bench_slow_link.command(
-                f"tc -n {names[0]} qdisc replace dev pinnx0 root tbf rate 1mbit burst 4kb latency 1s"
-            )
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"network namespaces are not permitted: {error}")
-    environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
-    words = [sys.executable, bench_slow_link.__file__, "--quick", "--output", str(tmp_path / "s.json")]
-    subprocess.run(words, env=environment, check=True)
-    extra = json.loads((tmp_path / "s.json").read_text())["extra"]
-    assert {row["every"] for row in extra["losses"]} == {1, 10, 50}
-    (link,) = extra["links"]
-    assert all(seconds > 0.0 for seconds in link["step_s"].values())
+def test_the_time_to_a_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = [
+        {"every": 1, "steps": 600, "loss": 0.83, "lr": 0.01, "there": True},
+        {"every": 10, "steps": 600, "loss": 0.9, "lr": 0.01, "there": False},
+        {"every": 10, "steps": 650, "loss": 0.82, "lr": 0.01, "there": True},
+        {"every": 50, "steps": 900, "loss": 0.9, "lr": 0.01, "there": False},
+    ]
+    link = {"rate": "1mbit", "step_s": {"1": 0.1, "10": 0.02, "50": 0.01}}
+    bench_slow_link.show({"losses": losses, "links": [link]})
+    row = next(line for line in capsys.readouterr().out.splitlines() if "1mbit" in line)
+    assert [cell.strip() for cell in row.strip("│ ").split("│")][4:] == ["60.0 s", "13.0 s", "-"]

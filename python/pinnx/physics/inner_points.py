@@ -38,9 +38,12 @@ Array = NDArray[np.float64]
 
 
 def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Side | Body, ...]:
-    """Bodies and sides on which all of the velocity is prescribed; of the sides those that none crosses."""
+    """Bodies and sides on which all of the velocity is prescribed; of the sides those that none crosses.
+
+    What is known roughly only guides: a stream far from a body is no wall.
+    """
     normal = {"x": "u", "y": "v", "z": "w"}
-    full = [c for c in conditions if c.mask[:-1].all()]
+    full = [c for c in conditions if c.mask[:-1].all() and not c.rough]
     bodies = (c.where for c in full if isinstance(c.where, Circle | Outline))
     sides = (c.where for c in full if isinstance(c.where, Side) and c.values[normal[c.where.axis]] == 0)
     return (*bodies, *sides)

@@ -106,6 +106,14 @@ def test_guides_make_a_start_and_no_second_opinion(make: Callable[..., Config]) 
         warm_start.solver_values(config, replace(case, conditions=case.conditions[:3]), np.ones(3))
 
 
+def test_a_body_in_a_stream_wants_a_start(make: Callable[..., Config]) -> None:
+    said = [
+        any("train.warm_start=solver begins near the flow" in note for note in load_case(make(*given)).notes)
+        for given in ((STREAM,), (STREAM, "train.warm_start=solver"), (GUIDES,))
+    ]
+    assert said == [True, False, False], "without a start, with it, without a stream"
+
+
 def _note(config: Config) -> str:
     case = load_case(config)
     network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))

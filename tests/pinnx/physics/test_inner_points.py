@@ -95,13 +95,15 @@ def test_the_window_of_the_time_grows() -> None:
 
 
 def test_walls_are_what_no_flow_crosses() -> None:
-    def condition(where: Side | Circle, values: dict) -> BoundaryCondition:
-        return BoundaryCondition(where, values, PLANE)
+    def condition(where: Side | Circle, values: dict, **more: float) -> BoundaryCondition:
+        return BoundaryCondition(where, values, PLANE, **more)
 
+    stream = condition(Side("bottom"), {"u": 1.0, "v": 0.0}, weight=0.01)
+    assert stream.rough
     lid = condition(Side("top"), {"u": 1.0, "v": 0.0})
     inlet, outlet = condition(Side("left"), {"u": "1 - y*y", "v": 0.0}), condition(Side("right"), {"p": 0.0})
     symmetry, body = condition(Side("bottom"), {"v": 0.0}), condition(CYLINDER, {"u": "-y", "v": "x - 1"})
-    assert walls_of([lid, inlet, outlet, symmetry, body]) == (CYLINDER, Side("top"))
+    assert walls_of([lid, inlet, outlet, symmetry, body, stream]) == (CYLINDER, Side("top"))
 
 
 def test_what_leaves_no_points_is_refused() -> None:

@@ -143,7 +143,7 @@ def test_the_demo_has_its_sensors(rng: np.random.Generator) -> None:
     config = load_config("demo")
     case = load_case(config)
     assert case.reference is not None
-    selection = Selection(**config.sensors.model_dump(exclude={"noise", "positions"}))
+    selection = Selection(**config.sensors.model_dump(exclude={"noise", "positions", "weight"}))
     chosen = choose_sensors(case.reference, selection).sensors
     np.testing.assert_array_equal(chosen.positions, case.sensors.positions)
 
@@ -165,7 +165,7 @@ def test_the_defaults_are_those_of_the_configuration() -> None:
     given = ["data.path=steady.npz", "flow.nu=0.01", "sensors.count=5"]
     section = load_config(None, given).sensors.model_dump()  # with the seed at the top
     shared = section.keys() & defaults.keys() - {"count"}
-    assert shared == section.keys() - {"count", "noise", "positions"}
+    assert shared == section.keys() - {"count", "noise", "positions", "weight"}
     assert {name: section[name] for name in shared} == {name: defaults[name] for name in shared}
 
 

@@ -13,7 +13,7 @@ from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, outline_notes, prescribed_bodies
-from pinnx.jobs.cases.case_notes import gap_notes, setting_notes, singular_corners
+from pinnx.jobs.cases.case_notes import gap_notes, setting_notes, singular_corners, start_notes
 from pinnx.jobs.cases.case_scales import case_scales, scale_notes
 from pinnx.jobs.cases.output_points import OutputPoints
 from pinnx.jobs.flows.noise import stated_noise
@@ -144,6 +144,7 @@ def make_case(
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = singular_corners(config, conditions, bounds, scales, output.points)
     deviations, noise_note = stated_noise(config, measured)
+    slopes = slope_statements(entries, bounds, **places)
     return Case(
         bounds=bounds,
         steady=steady,
@@ -162,6 +163,7 @@ def make_case(
             *measured.notes,
             *([noise_note] if noise_note else []),
             *setting_notes(config, data_nu, bounds, reference),
+            *start_notes(config, steady, bodies, slopes),
             *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
             *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),
@@ -171,7 +173,7 @@ def make_case(
         speed=measured.speed,
         pressure=measured.pressure,
         bodies=bodies,
-        slopes=slope_statements(entries, bounds, **places),
+        slopes=slopes,
         fluxes=section_fluxes(entries, bounds, **places),
         singular=singular,
         deviations=deviations,

@@ -56,7 +56,7 @@ def test_the_settings_of_the_example_fit_its_table(monkeypatch: pytest.MonkeyPat
     assert body.distance(case.sensors.positions).min() > 0.2
     assert config.problem.nu * 40 == case.scales.length * case.scales.velocity
     terms = {term.name for term in flow_problem(config, case).problem.terms}
-    assert terms == {"equations", "data", "boundary", "slopes"}
+    assert terms == {"equations", "data", "boundary", "slopes", "warm_start"}
     assert sum(condition.rough for condition in case.conditions) == 3
     blank = ~case.in_flow
     assert 0.5 < blank.mean() / (np.pi / 4 / (13 * 8)) < 1.5

@@ -1,9 +1,8 @@
 """Small classical solvers: references, second opinions, warm starts; never a hidden fallback."""
 
 from pinnx.solvers.assimilation import Fit, fit_box
-from pinnx.solvers.box_fields import GridFields
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
-from pinnx.solvers.grid_sequence import BoxProblem, Study, default_cells, made_again, polish, solve_box
+from pinnx.solvers.grid_sequence import BoxProblem, GridFields, Study, default_cells, made_again, polish, solve_box
 from pinnx.solvers.walls import WALLS, NotApplicableError, Profile, Walls
 
 __all__ = ["WALLS", "BoxFlow", "BoxProblem", "Fit", "GridFields", "NoSteadyFlowError", "NotApplicableError", "Profile"]

@@ -43,53 +43,6 @@ class Fit:
     misfit: float
 
 
-class _Search:
-    """Least squares on one grid after another, each from the numbers of the one before."""
-
-    def __init__(self, problem: BoxProblem, points: Array, velocity: Array, learn_nu: bool, guess: Sequence[float]):
-        origin = [problem.bounds[axis][0] for axis in "xy"]
-        self._points, self._known = (points - origin) / problem.scales.length, np.isfinite(velocity)
-        self._measured = velocity[self._known] / problem.scales.velocity
-        self._learn_nu = learn_nu
-        self.nu, self.a = problem.nu / problem.scales.viscosity, np.array([1.0, *guess])
-        self.errors = np.empty(0)
-
-    def solve(self, flow: BoxFlow, start: Solved | None) -> Solved:
-        """The flow of the numbers that fit best on this grid."""
-        tried: list[Solved] = [continued(flow, start, self.nu, self.a)]
-
-        def misfit(change: Array) -> Array:
-            log_nu = change[-1] if self._learn_nu else 0.0
-            a = self.a + np.append(0.0, change[: len(self.a) - 1])
-            try:
-                tried.append(continued(flow, tried[-1], self.nu * float(np.exp(log_nu)), a))
-            except NoSteadyFlowError:
-                return np.full_like(self._measured, np.inf)  # the step is tried again, shorter
-            return self._seen(flow, flow.nodal(tried[-1].state, a)[0], a) - self._measured
-
-        zero = np.zeros(len(self.a) - 1 + self._learn_nu)
-        found = least_squares(misfit, zero, lambda _: self._slopes(flow, tried[-1]), xtol=SETTLED, ftol=SETTLED)
-        misfit(found.x)
-        freedom = max(1, len(self._measured) - len(zero))
-        self.errors = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * 2 * found.cost / freedom)
-        self.nu, self.a = tried[-1].nu, tried[-1].a
-        return tried[-1]
-
-    def _slopes(self, flow: BoxFlow, solved: Solved) -> Array:
-        """Derivatives of what is seen with respect to a_1, ..., a_K and log nu, [k, K or K + 1]."""
-        by = flow.sensitivities(solved)
-        walls = [*np.eye(len(self.a))[1:], 0 * self.a]  # the viscosity moves no wall
-        nodal = [flow.nodal(np.append(psi, psi), wall)[0] for psi, wall in zip(by.T, walls, strict=True)]
-        *seen, by_nu = (self._seen(flow, psi, wall) for psi, wall in zip(nodal, walls, strict=True))
-        return np.column_stack([*seen, solved.nu * by_nu] if self._learn_nu else seen)
-
-    def _seen(self, flow: BoxFlow, psi: Array, a: Array) -> Array:
-        """The velocity at the sensors, where it was measured."""
-        columns = np.moveaxis(flow.velocity(psi, a), -1, 0)
-        splines = [RectBivariateSpline(flow.x, flow.y, values, kx=flow.degree, ky=flow.degree) for values in columns]
-        return np.column_stack([spline.ev(*self._points.T) for spline in splines])[self._known]
-
-
 def fit_box(
     problem: BoxProblem,
     points: Array,
@@ -113,11 +66,48 @@ def fit_box(
         PinnxError: nothing to fit, or fewer measurements than numbers.
         NoSteadyFlowError: no steady flow was found.
     """
-    measured, unknown = int(np.isfinite(velocity).sum()), len(guess) + learn_nu
-    if not 1 <= unknown <= measured or len(problem.walls) != 1 + len(guess):
-        wanted = "fit_box: expected one unknown number or more, and as many measurements"
-        raise PinnxError(f"{wanted}; got {unknown} numbers and {measured} measurements")
-    search = _Search(problem, points, velocity, learn_nu, guess)
-    study = grid_sequence(problem, search.solve, num_cells or default_cells(1 / search.nu))
-    left = (study.at(points)[:, :2] - velocity)[np.isfinite(velocity)]
-    return Fit(study, search.errors, float(np.linalg.norm(left) / np.linalg.norm(velocity[np.isfinite(velocity)])))
+    known, unknown = np.isfinite(velocity), len(guess) + learn_nu
+    if not 1 <= unknown <= known.sum() or len(problem.walls) != 1 + len(guess):
+        expected = "fit_box: expected one unknown number or more, and as many measurements"
+        raise PinnxError(f"{expected}; got {unknown} numbers and {known.sum()} measurements")
+    places, wanted = (points - problem.origin) / problem.scales.length, velocity[known] / problem.scales.velocity
+    numbers, errors = np.array([*guess, -np.log(problem.reynolds)]), np.empty(0)  # a_1, ..., a_K, log nu
+
+    def seen(flow: BoxFlow, psi: Array, a: Array) -> Array:
+        at_nodes = np.moveaxis(flow.velocity(psi, a), -1, 0)
+        splines = [RectBivariateSpline(flow.x, flow.y, values, kx=flow.degree, ky=flow.degree) for values in at_nodes]
+        return np.column_stack([spline.ev(*places.T) for spline in splines])[known]
+
+    def slopes(flow: BoxFlow, solved: Solved) -> Array:
+        walls = [*np.eye(len(solved.a))[1:], 0 * solved.a]  # the viscosity moves no wall
+        by = [seen(flow, *given) for given in zip(flow.sensitivities(solved), walls, strict=True)]
+        return np.column_stack([*by[:-1], solved.nu * by[-1]])[:, :unknown]
+
+    def solve(flow: BoxFlow, start: Solved | None) -> Solved:
+        """The flow of the numbers that fit best on this grid, from those of the grid before."""
+        nonlocal numbers, errors
+
+        def flow_of(change: Array, guess: Solved | None) -> Solved:
+            *a, log_nu = numbers + np.pad(change, (0, len(numbers) - unknown))
+            return continued(flow, guess, float(np.exp(log_nu)), np.array([1.0, *a]))
+
+        tried = [flow_of(np.zeros(unknown), start)]
+
+        def misfit(change: Array) -> Array:
+            try:
+                tried.append(flow_of(change, tried[-1]))
+            except NoSteadyFlowError:
+                return np.full_like(wanted, np.inf)  # the step is tried again, shorter
+            return seen(flow, flow.nodal(tried[-1].state, tried[-1].a)[0], tried[-1].a) - wanted
+
+        search = {"xtol": SETTLED, "ftol": SETTLED}
+        found = least_squares(misfit, np.zeros(unknown), lambda _: slopes(flow, tried[-1]), **search)
+        misfit(found.x)
+        freedom = max(1, len(wanted) - unknown)
+        errors = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * 2 * found.cost / freedom)
+        numbers = np.append(tried[-1].a[1:], np.log(tried[-1].nu))
+        return tried[-1]
+
+    study = grid_sequence(problem, solve, num_cells or default_cells(problem.reynolds))
+    left = (study.at(points)[:, :2] - velocity)[known]
+    return Fit(study, errors, float(np.linalg.norm(left) / np.linalg.norm(velocity[known])))

@@ -9,31 +9,63 @@ and from a body out to a side that is far away line(s) = (exp(b s) - 1) / (exp(b
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-__all__ = ["clustered_line", "differences", "dissection_order", "first_derivative", "growing_line", "means", "middles"]
+__all__ = ["SEQUENCE", "differences", "dissection_order", "first_derivative", "grid_points", "means", "middles"]
+__all__ += ["line_between", "line_from_bodies"]
 
 Array = NDArray[np.float64]
 
+# Cells of the grids of a sequence along a side of mean length, in ninths of the finest.
+SEQUENCE = (4, 6, 9)
 # b: cells at the ends are 0.27 times the mean, as thin as boundary layers at Reynolds numbers of some thousands need.
 CLUSTERING = 1.6
+# Cells that grow towards sides far away do so by this share, over a sixth of the cells of a side.
+OUTWARDS = 0.7
+TINY = 1e-9  # of lengths that are one
 # Blocks of unknowns that are no longer cut.
 SMALLEST_BLOCK = 6
 
 
-def clustered_line(high: float, num_cells: int) -> Array:
-    """Nodes from 0 to ``high``, finer at both ends, [num_cells + 1]."""
+def line_between(side: float, ends: Array, unit: int, ninths: int) -> Array:
+    """Nodes from 0 to ``side``, finer there and at the ends of blocks, which are nodes; ``unit ninths`` cells or so."""
+    cuts = [0.0, *np.unique(ends[(ends > TINY) & (ends < side - TINY)]), side]
+    pieces = [
+        low + _clustered(high - low, ninths * max(1, round(unit * (high - low) / side)))[1:]
+        for low, high in itertools.pairwise(cuts)
+    ]
+    return np.concatenate([[0.0], *pieces])
+
+
+def line_from_bodies(side: float, ends: Array, unit: int, ninths: int) -> Array:
+    """Nodes from 0 to ``side``, far from bodies: fine on and between these, growing from there to both ends."""
+    low, *cuts, high = np.unique(np.clip([0.0, *ends, side], 0.0, side))
+    between = [a + _clustered(b - a, ninths * max(2, unit // 3))[1:] for a, b in itertools.pairwise(cuts)]
+    first, growth = min(float(line[-1] - line[-2]) for line in between), OUTWARDS / unit * SEQUENCE[-1] / ninths
+
+    def outwards(length: float) -> Array:
+        cells = ninths * max(1, round(math.log1p(growth * length / first) / growth / ninths))
+        mean = length / cells
+        b = brentq(lambda b: mean * b - first * np.expm1(b), 1e-3, 50.0) if first < 0.99 * mean else 1e-3
+        return length * np.expm1(b * np.linspace(0.0, 1.0, cells + 1)) / np.expm1(b)
+
+    before, behind = outwards(cuts[0] - low), outwards(high - cuts[-1])
+    return np.concatenate([cuts[0] - before[::-1], *between, cuts[-1] + behind[1:]])
+
+
+def _clustered(high: float, num_cells: int) -> Array:
     return high / 2 * (1 + np.tanh(np.linspace(-CLUSTERING, CLUSTERING, num_cells + 1)) / np.tanh(CLUSTERING))
 
 
-def growing_line(high: float, num_cells: int, first: float) -> Array:
-    """Nodes from 0 to ``high``, [num_cells + 1], whose cells grow by one factor from about ``first`` on."""
-    mean = high / num_cells
-    b = brentq(lambda b: mean * b - first * np.expm1(b), 1e-3, 50.0) if first < 0.99 * mean else 1e-3
-    return high * np.expm1(b * np.linspace(0.0, 1.0, num_cells + 1)) / np.expm1(b)
+def grid_points(x: Array, y: Array) -> Array:
+    """Places of a grid, [n_x, n_y, 2]."""
+    return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
 
 
 def middles(line: Array) -> Array:

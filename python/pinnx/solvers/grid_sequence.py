@@ -10,10 +10,9 @@ The grid-convergence index is a bound of the error of the finest grid, before th
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,25 +22,51 @@ from scipy.interpolate import RectBivariateSpline
 from pinnx.errors import PinnxError
 from pinnx.physics.geometry import Bounds
 from pinnx.physics.scales import Scales
-from pinnx.solvers.box_fields import GridFields, grid_fields
-from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
-from pinnx.solvers.box_grid import clustered_line, growing_line, middles
+from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved, balanced
+from pinnx.solvers.box_grid import SEQUENCE, grid_points, line_between, line_from_bodies, middles
 from pinnx.solvers.walls import Walls
 
-__all__ = ["BoxProblem", "Study", "continued", "default_cells", "grid_sequence", "made_again", "polish", "solve_box"]
+__all__ = ["BoxProblem", "GridFields", "Study", "continued", "default_cells", "grid_sequence", "made_again", "polish"]
+__all__ += ["solve_box"]
 
 Array = NDArray[np.float64]
 
 RATIO, SAFETY = 1.5, 1.25
-# Cells of the grids along a side of mean length, in ninths of the finest.
-SEQUENCE = (4, 6, 9)
-LEAST_CELLS = 18
-TINY = 1e-9  # of lengths that are one
+LEAST_CELLS = 18  # of the finest grid along a side of mean length
 # The first Reynolds number of the coarsest grid, and the factor by which it grows while Newton's method converges.
 FIRST_REYNOLDS, GROWTH, LEAST_GROWTH = 100.0, 4.0, 1.1
-# Cells that grow towards sides far away do so by this share, over a sixth of the cells of a side.
-OUTWARDS = 0.7
 ROUGH, FINE = 1e-3, 1e-8  # tolerances on the path there, and at its end
+
+
+@dataclass(frozen=True, eq=False)
+class GridFields:
+    """Fields at the nodes of a grid.
+
+    Args:
+        x: nodes, [n_x].
+        y: nodes, [n_y].
+        columns: u, v, p, psi, omega -> [n_x, n_y]; the pressure has the mean 0 over the box.
+        mass: the largest net flow out of a cell, over U times its longer side.
+        momentum: the largest net force between the middles of two cells, over U^2.
+        mass_at: the middle of that cell, (x, y).
+        momentum_at: the middle between these two, (x, y).
+        degree: of the splines between nodes; 1 where blocks bend the fields.
+    """
+
+    x: Array
+    y: Array
+    columns: Mapping[str, Array]
+    mass: float
+    momentum: float
+    mass_at: tuple[float, float]
+    momentum_at: tuple[float, float]
+    degree: int = 3
+
+    def at(self, points: Array, names: Sequence[str] = ("u", "v", "p")) -> Array:
+        """Fields at points [n, 2] in the box by splines, [n, c]."""
+        degrees = {"kx": self.degree, "ky": self.degree}
+        splines = [RectBivariateSpline(self.x, self.y, self.columns[name], **degrees) for name in names]
+        return np.column_stack([spline.ev(*points.T) for spline in splines])
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,38 +96,59 @@ class BoxProblem:
     inside: Callable[[Array], NDArray[np.bool_]] | None = None
     far: bool = False
 
+    @property
+    def origin(self) -> Array:
+        """The low corner, [2]."""
+        return np.array([self.bounds[axis][0] for axis in "xy"])
+
+    @property
+    def reynolds(self) -> float:
+        """U L / nu; one over the viscosity in units of the scales."""
+        return self.scales.viscosity / self.nu
+
     def on_grid(self, num_cells: int, ninths: int = SEQUENCE[-1]) -> BoxFlow:
         """The discrete equations on one of the grids of which the finest has ``num_cells`` on a side of mean length."""
         sides = [(self.bounds[axis][1] - self.bounds[axis][0]) / self.scales.length for axis in "xy"]
         units = [max(1, round(num_cells / SEQUENCE[-1] * math.sqrt(s / o))) for s, o in (sides, sides[::-1])]
-        ends = np.concatenate([np.empty((2, 0)), *self._blocks()], axis=1)
-        make = _line_from_bodies if self.far else _line
+        ends = self._blocks().swapaxes(0, 1).reshape(2, -1)
+        make = line_from_bodies if self.far else line_between
         return self.on_lines([make(*given, ninths) for given in zip(sides, ends, units, strict=True)])
 
     def on_lines(self, lines: Sequence[Array]) -> BoxFlow:
         """The discrete equations on the nodes of these lines, in units of L from the low corner."""
         walls = [walls.scaled(self.bounds, self.scales) for walls in self.walls]
-        return BoxFlow(*lines, walls, close=self.close, solid=self._solid(lines) if self.blocks else None)
+        return BoxFlow(*lines, walls, self._solid(lines), close=self.close)
 
-    def _blocks(self) -> list[Array]:
-        """Each block in units of L from the low corner, [2, 2]."""
-        origin = np.array([[self.bounds[axis][0]] for axis in "xy"])
-        return [(np.array(block) - origin) / self.scales.length for block in self.blocks]
+    def _blocks(self) -> Array:
+        """The blocks in units of L from the low corner, [b, 2 axes, 2 ends]."""
+        return (np.array(self.blocks).reshape(-1, 2, 2) - self.origin[:, None]) / self.scales.length
 
     def _solid(self, lines: Sequence[Array]) -> NDArray[np.bool_]:
         """The nodes of cells whose middle is solid, [n_x, n_y]."""
-        at = np.stack(np.meshgrid(*map(middles, lines), indexing="ij"), axis=-1)
-        cells = np.any([((at > low) & (at < high)).all(axis=-1) for low, high in (b.T for b in self._blocks())], axis=0)
+        at = grid_points(*map(middles, lines))
+        cells = np.zeros(at.shape[:2], dtype=bool)
+        for low, high in self._blocks().swapaxes(1, 2):
+            cells |= ((at > low) & (at < high)).all(axis=-1)
         if self.inside is not None:
-            cells[cells] = self.inside([self.bounds[axis][0] for axis in "xy"] + self.scales.length * at[cells])
-        solid = np.zeros([len(line) for line in lines], dtype=bool)
-        for x, y in itertools.product((slice(-1), slice(1, None)), repeat=2):
-            solid[x, y] |= cells
-        return solid
+            cells[cells] = self.inside(self.origin + self.scales.length * at[cells])
+        solid = np.pad(cells, 1)  # cells outside the box
+        return solid[1:, 1:] | solid[1:, :-1] | solid[:-1, 1:] | solid[:-1, :-1]
 
     def fields(self, flow: BoxFlow, solved: Solved) -> GridFields:
-        """The fields of a solution."""
-        return grid_fields(flow, solved, self.scales, [self.bounds[axis][0] for axis in "xy"], self.forcing)
+        """The fields of a solution, in the user's units."""
+        scales, origin = self.scales, self.origin
+        psi, omega = (values.reshape(flow.shape) for values in flow.nodal(solved.state, solved.a))
+        u, v = np.moveaxis(flow.velocity(psi, solved.a), -1, 0)
+        pressure, *left = balanced(flow, solved)
+        x, y = origin[0] + scales.length * flow.x, origin[1] + scales.length * flow.y
+        pressure = scales.pressure * pressure + self.forcing[0] * x[:, None] + self.forcing[1] * y
+        pressure -= np.trapezoid(np.trapezoid(pressure, y), x) / ((x[-1] - x[0]) * (y[-1] - y[0]))
+        columns = {"u": scales.velocity * u, "v": scales.velocity * v, "p": pressure}
+        columns |= {"psi": scales.viscosity * psi, "omega": scales.rate * omega}
+        (mass, mass_at), (momentum, momentum_at) = (
+            (most, tuple((origin + scales.length * at).tolist())) for most, at in left
+        )
+        return GridFields(x, y, columns, mass, momentum, mass_at, momentum_at, flow.degree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +194,8 @@ def solve_box(problem: BoxProblem, num_cells: int | None = None) -> Study:
         NotApplicableError: more flows in than out.
         NoSteadyFlowError: no steady flow was found.
     """
-    nu, a = problem.nu / problem.scales.viscosity, np.eye(1, len(problem.walls))[0]
-    cells = num_cells or default_cells(1 / nu)
+    nu, a = 1 / problem.reynolds, np.eye(1, len(problem.walls))[0]
+    cells = num_cells or default_cells(problem.reynolds)
     return grid_sequence(problem, lambda flow, start: continued(flow, start, nu, a), cells)
 
 
@@ -166,10 +212,9 @@ def polish(
     Raises:
         NoSteadyFlowError: no steady flow was found from that field.
     """
-    nu, a = problem.nu / problem.scales.viscosity, np.ones(len(problem.walls))
-    flow = problem.on_grid(num_cells or default_cells(1 / nu))
-    lines = [problem.bounds[axis][0] + problem.scales.length * line for axis, line in (("x", flow.x), ("y", flow.y))]
-    places = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
+    nu, a = 1 / problem.reynolds, np.ones(len(problem.walls))
+    flow = problem.on_grid(num_cells or default_cells(problem.reynolds))
+    places = problem.origin + problem.scales.length * grid_points(flow.x, flow.y).reshape(-1, 2)
     given = velocity(places)[:, :2].reshape(*flow.shape, 2) / problem.scales.velocity
     solved = flow.newton(flow.guess(given, nu, a), nu, a, tol=FINE)
     return problem.fields(flow, solved), solved.steps
@@ -185,10 +230,10 @@ def made_again(problem: BoxProblem, x: Array, y: Array, psi: Array, omega: Array
         psi: stream function, [n_x, n_y], at the nodes; at those of the sides the problem has its own.
         omega: vorticity, the same.
     """
-    scales, origins = problem.scales, [problem.bounds[axis][0] for axis in "xy"]
-    flow = problem.on_lines([(line - low) / scales.length for line, low in zip((x, y), origins, strict=True)])
+    scales, origin = problem.scales, problem.origin
+    flow = problem.on_lines([(x - origin[0]) / scales.length, (y - origin[1]) / scales.length])
     state = flow.state(psi / scales.viscosity, omega / scales.rate)
-    return problem.fields(flow, Solved(state, problem.nu / scales.viscosity, np.ones(len(problem.walls))))
+    return problem.fields(flow, Solved(state, 1 / problem.reynolds, np.ones(len(problem.walls))))
 
 
 def grid_sequence(problem: BoxProblem, solve: Callable[[BoxFlow, Solved | None], Solved], num_cells: int) -> Study:
@@ -235,31 +280,6 @@ def continued(flow: BoxFlow, start: Solved | None, nu: float, a: Array) -> Solve
         at = max(nu, start.nu / growth)
 
 
-def _line(side: float, ends: Array, unit: int, ninths: int) -> Array:
-    """Nodes along a side, finer at its ends and at those of blocks, which are nodes."""
-    cuts = [0.0, *np.unique(ends[(ends > TINY) & (ends < side - TINY)]), side]
-    pieces = [
-        low + clustered_line(high - low, ninths * max(1, round(unit * (high - low) / side)))[1:]
-        for low, high in itertools.pairwise(cuts)
-    ]
-    return np.concatenate([[0.0], *pieces])
-
-
-def _line_from_bodies(side: float, ends: Array, unit: int, ninths: int) -> Array:
-    """Nodes along a side that is far from bodies: fine on and between them, growing from there to both ends."""
-    low, *cuts, high = np.unique(np.clip([0.0, *ends, side], 0.0, side))
-    cells = ninths * max(2, unit // 3)
-    between = [a + clustered_line(b - a, cells)[1:] for a, b in itertools.pairwise(cuts)]
-    first, growth = min(float(line[-1] - line[-2]) for line in between), OUTWARDS / unit * SEQUENCE[-1] / ninths
-
-    def outwards(length: float) -> Array:
-        cells = math.log1p(growth * length / first) / growth
-        return growing_line(length, ninths * max(1, round(cells / ninths)), first)
-
-    before, behind = outwards(cuts[0] - low), outwards(high - cuts[-1])
-    return np.concatenate([cuts[0] - before[::-1], *between, cuts[-1] + behind[1:]])
-
-
 def _extrapolated(coarse: Array, fine: Array) -> Array:
     return fine + (fine - coarse) / (RATIO**2 - 1.0)
 
@@ -276,7 +296,7 @@ def _on_finer(coarse: BoxFlow, solved: Solved, fine: BoxFlow) -> Solved:
 def _convergence(grids: Sequence[GridFields]) -> tuple[float | None, float, float]:
     """The observed order of the velocity, its grid-convergence index, the error of the extrapolated one."""
     x, y = grids[-1].x, grids[-1].y
-    points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)[1:-1, 1:-1].reshape(-1, 2)
+    points = grid_points(x[1:-1], y[1:-1]).reshape(-1, 2)
     weight = np.sqrt(np.outer(np.gradient(x), np.gradient(y)))[1:-1, 1:-1].reshape(-1, 1)
     one, two, three = (weight * grid.at(points, ("u", "v")) for grid in grids)
     norms = (np.linalg.norm(f) for f in (two - one, three - two, _extrapolated(two, three) - _extrapolated(one, two)))

@@ -6,7 +6,7 @@ psi_y = u,   -psi_x = v:   along a side psi is the integral of the velocity thro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +54,9 @@ class Walls:
             low, given = bounds["y" if SIDES[side][0] == "x" else "x"][0], self.profiles[side]
             return lambda along: given(low + scales.length * along) / scales.velocity
 
-        return Walls({side: profile(side) for side in self.profiles}, self.order, self.slip)
+        return replace(self, profiles={side: profile(side) for side in self.profiles})
 
-    def stream_function(self, x: Array, y: Array, *, close: bool, solid: NDArray[np.bool_] | None = None) -> Array:
+    def stream_function(self, x: Array, y: Array, solid: NDArray[np.bool_], *, close: bool) -> Array:
         """psi at the nodes of the sides and of blocks that touch them, 0 elsewhere, [n_x, n_y].
 
         A net flux is spread over the sides.
@@ -65,15 +65,12 @@ class Walls:
             NotApplicableError: more than rounding flows in and not out, and ``close`` is false; a block that touches a
                 side with a flow through what it covers.
         """
-        left, bottom, top = (
-            _integral(self.profiles["left"], y, 0),
-            *(-_integral(self.profiles[side], x, 1) for side in ("bottom", "top")),
-        )
-        if "right" in self.profiles:
-            right = _integral(self.profiles["right"], y, 0)
-        else:  # open: what is left over flows out
-            right = (left[-1] + top[-1] - bottom[-1]) * (y - y[0]) / (y[-1] - y[0])
-        gap = bottom[-1] + right[-1] - left[-1] - top[-1]
+        left = _integral(self.profiles["left"], y, 0)
+        bottom, top = (-_integral(self.profiles[side], x, 1) for side in ("bottom", "top"))
+        leaves = left[-1] + top[-1] - bottom[-1]  # through the right side, also where that is open
+        given = self.profiles.get("right")
+        right = _integral(given, y, 0) if given else leaves * (y - y[0]) / (y[-1] - y[0])
+        gap = right[-1] - leaves
         crossing = sum(float(np.abs(np.diff(side)).sum()) for side in (left, right, bottom, top))
         if abs(gap) > NET_FLUX * crossing and not close:
             raise NotApplicableError(f"of what flows through the sides {abs(gap) / crossing:.1%} flows in and not out")
@@ -82,11 +79,11 @@ class Walls:
         psi = np.zeros((len(x), len(y)))
         psi[:, 0], psi[0] = bottom - slope * along_x, left + slope * along_y
         psi[-1], psi[:, -1] = psi[-1, 0] + right - slope * along_y, psi[0, -1] + top + slope * along_x
-        for block in [] if solid is None else bodies_of(solid):
+        for block in bodies_of(solid, afloat=False):
             touched = psi[block & _border(psi.shape)]
-            if touched.size and np.ptp(touched) > NET_FLUX * max(crossing, np.finfo(float).tiny):
+            if np.ptp(touched) > NET_FLUX * max(crossing, np.finfo(float).tiny):
                 raise NotApplicableError("it takes blocks that touch a side through which nothing flows there")
-            psi[block] = touched.mean() if touched.size else 0.0
+            psi[block] = touched.mean()
         return psi
 
     def velocity(self, x: Array, y: Array) -> Array:
@@ -99,11 +96,11 @@ class Walls:
         return found
 
 
-def bodies_of(solid: NDArray[np.bool_], *, afloat: bool = False) -> list[NDArray[np.bool_]]:
-    """The nodes of each block, [n_x, n_y] bool; ``afloat``: of those alone that touch no side."""
+def bodies_of(solid: NDArray[np.bool_], *, afloat: bool) -> list[NDArray[np.bool_]]:
+    """The nodes of each block that touches no side (``afloat``) or one, [n_x, n_y] bool."""
     blocks, num = label(solid)
     found = [blocks == block for block in range(1, num + 1)]
-    return [block for block in found if not (afloat and (block & _border(solid.shape)).any())]
+    return [block for block in found if afloat != (block & _border(solid.shape)).any()]
 
 
 def _border(shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -24,9 +24,10 @@ from pinnx.evals.derivatives import GridDerivatives
 from pinnx.evals.numbers import as_array
 from pinnx.evals.physics import RESOLVED
 
-__all__ = ["verify_budgets"]
+__all__ = ["BOXES", "verify_budgets"]
 
 Array = NDArray[np.float64]
+BOXES = 4  # along each axis
 Terms = tuple[Sequence[Array], Array]  # flux density through each axis, source density: [T, *grid]
 
 
@@ -38,12 +39,15 @@ def verify_budgets(
     viscosity: float | None = None,
     forcing: Sequence[float] | None = None,
     times: Any = None,
-    boxes: int = 4,
+    boxes: int = BOXES,
     where: Any = None,
     speed: float | None = None,
     limits: Mapping[str, float] | None = None,
 ) -> list[Check]:
     """``mass_budget``, and with a pressure and a viscosity ``momentum_budget`` of each component: the worst sub-box.
+
+    The note has the mean over the sub-boxes, and what is left of all of them together, whose inner faces cancel: of
+    mass the net flux through the boundary, in per cent of U (of momentum U^2) times the face of a cube of the domain.
 
     Args:
         velocity: d components [nx, ny[, nz]], with times [T, nx, ny[, nz]].
@@ -112,7 +116,10 @@ class _Boxes:
         frame, *box = np.unravel_index(int(sizes.argmax()), sizes.shape)
         own = float(np.where(self.counts, np.abs(share[0] - share[1]), 0.0).max()) / 3  # of second order
         value, out = float(sizes.max()), int((~self.counts).sum())
-        note = f"without {out} of {self.counts.size} sub-boxes" if out else ""
+        mean = float(np.abs(share[0][:, self.counts]).mean())
+        together = np.abs((share[0] * face)[:, self.counts].sum(axis=1)).max() / self._face_of_whole()
+        note = f"mean {mean:.2g} %, of all together {together:.2g} %"
+        note += f"; without {out} of {self.counts.size} sub-boxes" if out else ""
         place = [float(centre[tuple(box)]) for centre in self.centres]
         found = replace(
             check(gate, value, limits=limits, note=note, part=part),
@@ -125,6 +132,10 @@ class _Boxes:
             return found
         reason = f"the check's own error is about {own:.2g} %: finer points are needed"
         return replace(found, status="not checked", note="; ".join(filter(None, (reason, note))))
+
+    def _face_of_whole(self) -> float:
+        d = len(self.lines)
+        return float(np.prod([line[-1] - line[0] for line in self.lines])) ** ((d - 1) / d)
 
     def _net(self, terms: Terms, step: int) -> Array:
         """What leaves each sub-box, and what its source takes, on every ``step``-th line: [T, *boxes]."""

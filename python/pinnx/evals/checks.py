@@ -138,16 +138,18 @@ def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None =
     limits, measured = limits or {}, list(measured)
     for name in limits:
         _gate(name, limits)
-    checks = [
-        replace(
-            check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part),
-            worst=item.worst,
-            worst_at=item.worst_at,
-            why=item.why,
-        )
-        for item in measured
-    ]
+    checks = [_with_places(item, limits) for item in measured]
     return [item for name in GATES for item in checks if item.name == name]
+
+
+def _with_places(item: Measured, limits: Mapping[str, float]) -> Check:
+    """The verdict on a number, with its worst place; where it did not pass, whether the other points would."""
+    found = check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part)
+    why = item.why
+    if not found.passed and item.rest is not None:
+        verb = "keep the limit" if check(item.gate, item.rest, limits=limits).passed else "miss the limit too"
+        why = f"{why} The other 95 % of the points {verb}."
+    return replace(found, worst=item.worst, worst_at=item.worst_at, why=why)
 
 
 def _finite(number: float) -> float | None:

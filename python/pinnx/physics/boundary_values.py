@@ -23,7 +23,7 @@ from pinnx.data.collocation import Sampling, UniformPoints
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import BoundaryCondition
-from pinnx.physics.concentration import where_errors_are
+from pinnx.physics.concentration import largest_without_worst, where_errors_are
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners, left_out
 from pinnx.physics.geometry import Bounds, place_and_time
 from pinnx.physics.measured_values import MEASUREMENT_STREAM
@@ -169,8 +169,10 @@ class BoundaryValues(JetTerm):
         notes = [left_out(self.corners, self.check_radius), f"without {rough} that are known roughly" if rough else ""]
         note = ", ".join(filter(None, notes))
         largest, whole = inside[worst], whole if self.corners else None
-        why = f"{PENALTY} {where_errors_are(named)}" if self.num_points and math.isfinite(largest) else ""
-        return [Measured("boundary_error_max", largest, note, whole, "", largest, places[worst], why)]
+        given = {"everywhere": whole, "worst": largest, "worst_at": places[worst]}
+        if self.num_points and math.isfinite(largest):
+            given |= {"why": f"{PENALTY} {where_errors_are(named)}", "rest": largest_without_worst(named)}
+        return [Measured("boundary_error_max", largest, note, **given)]
 
 
 def _corner_places(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pinnx.physics.geometry import SIDES, Bounds
 from pinnx.physics.outlines import Body
 
-__all__ = ["concentration", "where_errors_are"]
+__all__ = ["concentration", "largest_without_worst", "norm_without_worst", "where_errors_are"]
 
 Array = NDArray[np.float64]
 
@@ -42,8 +42,7 @@ def concentration(squares: Array, places: Mapping[str, Array], bounds: Bounds, b
     if not total > 0.0 or count == len(squares):
         return ""
     worst = np.argpartition(-squares, count)[:count]
-    held = float(squares[worst].sum())
-    rest = np.sqrt(max(total - held, 0.0) / (len(squares) - count))
+    held, rest = float(squares[worst].sum()), norm_without_worst(squares)
     near = {name: (float(rows[worst].mean()), float(rows.mean())) for name, rows in _beside(places, bounds, bodies)}
     named = sorted((-of, name) for name, (of, usual) in near.items() if of >= max(MANY, TIMES_EVEN * usual))
     beside = ", ".join(f"{-of:.0%} beside {name}" for of, name in named[:MOST])
@@ -52,18 +51,29 @@ def concentration(squares: Array, places: Mapping[str, Array], bounds: Bounds, b
     return f"{few}. {where}.".replace("%", " %")
 
 
+def norm_without_worst(squares: Array) -> float:
+    """The root mean square of numbers without the worst of their squares, [n]; of a single one, of all."""
+    count = max(1, round(WORST * len(squares)))
+    return float(np.sqrt(np.mean(np.sort(squares)[: -count if count < len(squares) else None])))
+
+
+def largest_without_worst(errors: Sequence[tuple[str, Array]]) -> float:
+    """The largest error without the worst points of all conditions; of a single point that of all."""
+    every = np.sort(np.concatenate([values for _, values in errors]))
+    count = max(1, round(WORST * len(every)))
+    return float(every[-count - 1 if count < len(every) else -1])
+
+
 def where_errors_are(errors: Sequence[tuple[str, Array]]) -> str:
     """Two sentences: the largest error without the worst points, and at which conditions it is largest.
 
     Args:
         errors: of each condition its name and its errors [n], >= 0, finite.
     """
-    every = np.sort(np.concatenate([values for _, values in errors]))
-    count = max(1, round(WORST * len(every)))
-    if count == len(every):
+    if sum(len(values) for _, values in errors) == 1:
         return ""
     largest = sorted(((float(values.max()), name) for name, values in errors), reverse=True)[:MOST]
-    few = f"Without the worst {100 * WORST:.0f} % of the points it is {every[-count - 1]:.3g}"
+    few = f"Without the worst {100 * WORST:.0f} % of the points it is {largest_without_worst(errors):.3g}"
     return f"{few}. Largest at: {', '.join(f'{name} {value:.3g}' for value, name in largest)}."
 
 

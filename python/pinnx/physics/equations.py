@@ -21,6 +21,7 @@ from pinnx.data.point_pool import PointPool
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
+from pinnx.physics.concentration import norm_without_worst
 from pinnx.physics.corners import Corner, corner_distance, left_out
 from pinnx.physics.geometry import place_and_time
 from pinnx.physics.inner_points import InnerPoints
@@ -237,7 +238,8 @@ class EquationTerm:
             worst = int(np.argmax(np.where(away, squares, -1.0)))
             at = place_and_time(points[worst], self._axes)
             why = f"{OWN} {self._points.concentration(points[away], squares[away])}"
-            found.append(Measured(gate, value, note, everywhere, "", float(np.sqrt(squares[worst])), at, why))
+            largest, rest = float(np.sqrt(squares[worst])), norm_without_worst(squares[away])
+            found.append(Measured(gate, value, note, everywhere, "", largest, at, why, rest))
         for gate, ratio in asked.items():
             median = float(np.median(ratio[away])) if away.any() else math.nan
             if math.isfinite(median):

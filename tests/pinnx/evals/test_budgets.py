@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from flow_cases import DATA, FLOWS, Given, given, needs_data
@@ -50,6 +52,11 @@ def test_the_box_that_leaks_is_named_and_a_coarse_grid_is_not_bad_physics() -> N
     (left,) = verify_budgets((u, 0 * u), (axis, axis), where=away)
     assert left.status == "passed"
     assert "without 12 of 16 sub-boxes" in left.note
+    mean, together = map(float, re.match(r"mean ([\d.e+-]+) %, of all together ([\d.e+-]+) %$", found.note).groups())
+    assert 2 * found.worst / 16 == pytest.approx(mean, rel=0.05), "a source and a sink, and nothing elsewhere"
+    assert together < 0.01 * mean, "what one makes the other takes"
+    (growing,) = verify_budgets((1.0 + 0.1 * x, 0 * x), (axis, axis), speed=1.0)
+    assert growing.note == "mean 2.5 %, of all together 10 %", "faces of sub-boxes are a quarter of the side"
     axis = np.linspace(0.0, 1.0, 17)
     x, y = np.meshgrid(axis, axis, indexing="ij")
     wave = 14 * np.sin(9 * x) * np.cos(14 * y), -9 * np.cos(9 * x) * np.sin(14 * y)

@@ -11,6 +11,9 @@ from pinnx.errors import PinnxError
 from pinnx.evals import GATES, check, verify
 from pinnx.physics import Measured
 
+# A residual with all points, and without the worst.
+FEW_POINTS = [(5e-3, 5e-4), (5e-3, 2e-3), (5e-4, 1e-4), (5e-3, None)]
+
 
 @pytest.mark.parametrize("name", GATES)
 def test_default_gate_divides_good_from_bad(name: str) -> None:
@@ -69,6 +72,19 @@ def test_verify_drops_nothing_and_keeps_the_order_of_the_gates() -> None:
     assert [c.as_dict().get("everywhere") for c in checks] == [None, 2.0, None, None], "shown, and not judged"
     assert checks[-1].limit == 0.05
     assert verify([]) == []
+
+
+def test_what_did_not_pass_says_whether_the_other_points_do() -> None:
+    made = [Measured("pde_residual_l2", value, why="It is large.", rest=rest) for value, rest in FEW_POINTS]
+    assert [item.why.removeprefix("It is large.").strip() for item in verify(made)] == [
+        "The other 95 % of the points keep the limit.",
+        "The other 95 % of the points miss the limit too.",
+        "",
+        "",
+    ]
+    assert verify(made[:1], limits={"pde_residual_l2": 4e-4})[0].why.endswith("miss the limit too."), (
+        "the limit in force"
+    )
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

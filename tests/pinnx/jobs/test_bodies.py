@@ -144,6 +144,8 @@ def test_conditions_by_name_reach_the_loss_and_the_checks(tmp_path: Path) -> Non
     assert ("neumann_error_max", "slip, body step") in checks
     assert ("boundary_error_max", "slip, body step") in checks
     assert ("section_flux", "section x = 3") in checks
+    (budget,) = (item for item in metrics["checks"] if item["name"] == "mass_budget")
+    assert budget["note"].endswith("without 4 of 16 sub-boxes"), "those of the step"
     (boundary,) = (item for item in metrics["checks"] if item["name"] == "boundary_error_max" and not item.get("part"))
     assert "without 1 that are known roughly" in boundary["note"]
     found = []

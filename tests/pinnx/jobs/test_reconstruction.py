@@ -100,6 +100,8 @@ def test_metrics_are_complete_and_strict_json(finished: Finished, name: str) -> 
     checks = {item["name"]: item for item in metrics["checks"]}
     expected = {"pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit"}
     expected |= {"boundary_error_max"} if known_boundary else set()
+    expected |= set() if name == "scattered_3d" else {"mass_budget"}
+    expected |= {"momentum_budget"} if name == "steady_grid" else set()
     expected |= {"reconstruction", "worst_component"} if components else {"held_out_sensors"}
     assert set(checks) == expected
     for check, item in checks.items():

@@ -55,3 +55,7 @@ def test_a_steady_flow_is_referred_to_its_polished_one() -> None:
         for settings in ([], ["flow.steady=true"])
     ]
     assert ["solver.polish=true" in words for words in said] == [False, True]
+    said = with_remedy(check("conservation", 1e-3), load_config("demo", ["flow.steady=true"]), {}, polished=True)
+    assert said["remedy"].startswith("take the polished flow beside this one in fields.h5"), "where it has been made"
+    kept = with_remedy(check("conservation", 1e-6), load_config("demo", []), {}, polished=True)
+    assert "remedy" not in kept

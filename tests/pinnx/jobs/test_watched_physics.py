@@ -19,8 +19,10 @@ from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
+from pinnx.jobs.judging.sub_boxes import sub_box_budgets
 from pinnx.jobs.judging.watched_physics import WatchedPhysics
 from pinnx.models.field_model import FieldModel
+from pinnx.physics.geometry import Circle
 from pinnx.train.problem import Problem
 
 Tiny = Callable[..., Config]
@@ -90,6 +92,25 @@ def test_energy_falls_where_nothing_drives_the_flow(tiny: Tiny) -> None:
     assert energy_growth(case, wrong, forced=True) == []
     (budget,) = verify(energy_budget(case, wrong, 500, 0))
     assert (budget.status, budget.worst > budget.value, len(budget.worst_at)) == ("failed", True, 3)
+
+
+def test_budgets_of_sub_boxes_are_those_of_the_flow_outside_of_bodies(tiny: Tiny) -> None:
+    config = tiny("unsteady_grid", "train.dtype=float64")
+    case = load_case(config)
+    equations = flow_problem(config, case).equations
+
+    def budgets(speed: float = 1.0, **changes: Any) -> list[Any]:
+        model = exact_problem(config, case, speed).model
+        return sub_box_budgets(config, replace(case, **changes), model, equations)
+
+    (right,) = budgets()
+    assert (right.name, right.status, right.num_points) == ("mass_budget", "passed", 16)
+    (x0, x1), (y0, y1) = case.bounds["x"], case.bounds["y"]
+    (around,) = budgets(bodies=(Circle((0.75 * x0 + 0.25 * x1, 0.75 * y0 + 0.25 * y1), 0.1 * (x1 - x0)),))
+    assert (around.num_points, around.note.partition("; ")[2]) == (12, "without 4 of 16 sub-boxes")
+    assert budgets(bodies=(Circle(((x0 + x1) / 2, (y0 + y1) / 2), 2 * (x1 - x0)),)) == [], "nothing is left to check"
+    (broken,) = budgets(speed=float("nan"))
+    assert (broken.status, broken.passed) == ("failed", False)
 
 
 def test_holes_are_not_compared_and_measurements_have_no_reference(tiny: Tiny) -> None:

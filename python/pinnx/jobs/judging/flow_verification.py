@@ -11,7 +11,7 @@ import numpy as np
 from pinnx.config import Config
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
-from pinnx.evals.budgets import verify_budgets
+from pinnx.evals.budgets import BOXES, verify_budgets
 from pinnx.evals.checks import Check
 from pinnx.evals.jumps import corner_jumps
 from pinnx.evals.physics import ConservationChecker
@@ -21,8 +21,6 @@ from pinnx.jobs.judging.verdicts import of_groups, unchecked
 from pinnx.physics.corners import Corner, corner_distance, left_out
 
 __all__ = ["verify_flow"]
-
-BOXES = 4  # sub-boxes along each axis whose budgets are drawn up
 
 
 def verify_flow(
@@ -85,7 +83,7 @@ def _budgets(snapshots: Snapshots, fields: list[Any], given: dict[str, Any]) -> 
     """The budgets of sub-boxes; none where there is no grid, or one that is too coarse for them."""
     if not _on_grid(snapshots) or min(snapshots.grid_shape or (0,)) < 4 * BOXES + 1:
         return []
-    return verify_budgets(fields, snapshots.grid_lines, boxes=BOXES, **given)
+    return verify_budgets(fields, snapshots.grid_lines, **given)
 
 
 def _checker(

@@ -19,6 +19,7 @@ from pinnx.jobs.flows.found_numbers import found_numbers, settled
 from pinnx.jobs.judging.baseline import gappy_pod_baseline
 from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
+from pinnx.jobs.judging.sub_boxes import sub_box_budgets
 from pinnx.jobs.outputs import versions
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured, largest_share
@@ -70,8 +71,10 @@ def run_metrics(
     measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
-    measured += [] if opinion is None or opinion.polished is None else polished_balance(opinion.polished)
-    limits = config.evals.limits.model_dump()
+    polished = opinion is not None and opinion.polished is not None
+    measured += polished_balance(opinion.polished) if opinion and opinion.polished else []
+    checks = verify(measured, limits=config.evals.limits.model_dump())
+    checks += sub_box_budgets(config, case, problem.model, equations)
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
     beside = {**baseline.errors, **(opinion.errors if opinion else {})}
@@ -104,7 +107,7 @@ def run_metrics(
         "held_out": None if left_out is None else left_out.facts,
         "found": found,
         "terms": list(problem.names),
-        "checks": [with_remedy(item, config, history) for item in verify(measured, limits=limits)],
+        "checks": [with_remedy(item, config, history, polished) for item in checks],
         "source": case.source,
         "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],

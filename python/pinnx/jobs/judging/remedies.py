@@ -27,17 +27,22 @@ FEWEST_ROWS = 8
 LEAST_POWER = 0.4
 # Beyond ten times the limit more steps are no remedy that was measured.
 MOST = 10.0
+POLISHED = "take the polished flow beside this one in fields.h5, each cell of which conserves mass and momentum"
+NO_REMEDY = "none is known for the network itself: no steps, weights or constraints that were tried reach the limit"
 
 
-def with_remedy(item: Check, config: Config, history: History) -> dict[str, Any]:
+def with_remedy(item: Check, config: Config, history: History, polished: bool = False) -> dict[str, Any]:
     """A check as metrics.json has it; ``remedy`` says what to change where it did not pass and that is known.
 
     Args:
         item: the check.
         config: of the run.
         history: columns of its history.jsonl.
+        polished: whether the flow that was solved from the network's field stands in fields.h5.
     """
     words = REMEDIES[item.name](item, config, history) if not item.passed and item.name in REMEDIES else ""
+    if words and polished and item.name == "conservation":
+        words = f"{POLISHED}; {NO_REMEDY}"
     return {**item.as_dict(), **({"remedy": words} if words else {})}
 
 
@@ -63,9 +68,8 @@ def _fall(history: History, steps: int) -> float | None:
 
 
 def _none_for_the_network(item: Check, config: Config, history: History) -> str:
-    network = "none is known for the network itself: no steps, weights or constraints that were tried reach the limit"
-    polished = "; the polished flow has it, where solver.polish=true applies"
-    return network + (polished if config.problem.steady else "")
+    elsewhere = "; the polished flow has it, where solver.polish=true applies"
+    return NO_REMEDY + (elsewhere if config.problem.steady else "")
 
 
 def _hard_boundaries(item: Check, config: Config, history: History) -> str:

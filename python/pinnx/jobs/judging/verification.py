@@ -20,7 +20,6 @@ from pinnx.config import Config, load_config
 from pinnx.config.breakage_section import Breakage
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.evals.budgets import verify_budgets
 from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.stability import NumericalStabilityChecker
 from pinnx.jobs.cases.case import Case
@@ -31,10 +30,10 @@ from pinnx.jobs.flows.found_numbers import settled
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
 from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
 from pinnx.jobs.judging.metrics import checks_at_points
+from pinnx.jobs.judging.sub_boxes import sub_box_budgets
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.training import make_trainer
 from pinnx.models.field_model import FieldModel
-from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.physics.geometry import place_and_time
 from pinnx.runs.folder import RunFolder
@@ -47,7 +46,6 @@ __all__ = ["is_run", "verify_run"]
 CHECKPOINT = ".safetensors"
 # Points of the checks of the network itself; none of them is a norm that more points would change.
 STABILITY_POINTS = 1000
-BUDGET_LINES = 129  # of the grid on which budgets are drawn up: 32 intervals along each side of a sub-box
 
 
 def is_run(path: Path) -> bool:
@@ -97,10 +95,9 @@ def verify_run(
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
     found = checks_at_points(config, case, flow.problem, config.evals.points)
-    if case.dim != 2 or case.bodies:
-        say("three dimensions, or a body: the budgets of sub-boxes are not among the checks")
-    else:
-        found += _budgets(config, case, flow, config.train.corner_radius or 0.0)
+    found += (budgets := sub_box_budgets(config, case, flow.problem.model, flow.equations))
+    if not budgets:
+        say("three dimensions, or a body in each of them: the budgets of sub-boxes are not among the checks")
     found += verify(
         energy_budget(case, flow.problem, config.evals.points, config.train.seed)
         + energy_growth(case, flow.problem, forced=flow.equations.scaled_forcing is not None)
@@ -128,32 +125,6 @@ def _stability(config: Config, case: Case, model: FieldModel) -> list[Check]:
 def _in_coordinates(item: Check, case: Case, model: FieldModel) -> Check:
     at = np.array(item.worst_at) * model.coordinate_scales + model.origin
     return replace(item, worst_at=place_and_time(at, case.bounds))
-
-
-def _budgets(config: Config, case: Case, flow: FlowProblem, corner_radius: float) -> list[Check]:
-    """The budgets of sub-boxes of the fields on a regular grid: of mass, and of momentum where the flow is steady.
-
-    Of an unsteady flow in the plane at the middle of its times.
-    """
-    axes = [np.linspace(*case.bounds[axis], BUDGET_LINES) for axis in ("x", "y")]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-    time = () if case.steady else (np.full(len(points), np.mean(case.bounds["t"])),)
-    fields = flow.problem.model.predict(np.column_stack([*time, points])).reshape(BUDGET_LINES, BUDGET_LINES, -1)
-    u, v, p = np.moveaxis(fields, -1, 0)
-    corners = discontinuity_corners(case.conditions, case.bounds)
-    force = flow.equations.scaled_forcing
-    steady: dict[str, Any] = (
-        {"pressure": p, "viscosity": flow.equations.found().get("nu", case.nu)} if case.steady else {}
-    )
-    return verify_budgets(
-        (u, v),
-        axes,
-        **steady,
-        forcing=None if force is None else (force.detach().cpu().numpy() * case.scales.force).tolist(),
-        where=(corner_distance(points, corners, ("x", "y")) > corner_radius).reshape(u.shape),
-        speed=case.scales.velocity,
-        limits=config.evals.limits.model_dump(),
-    )
 
 
 def _polished(config: Config, case: Case, flow: FlowProblem, folder: RunFolder) -> list[Check]:

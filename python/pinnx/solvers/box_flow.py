@@ -267,7 +267,7 @@ def balanced(flow: BoxFlow, solved: Solved) -> tuple[Array, tuple[float, Array],
     x, y, inner = middles(flow.x), middles(flow.y), flow.inner
     psi = flow.nodal(solved.state, solved.a)[0].reshape(flow.shape)
     across_x, across_y = np.split(flow.fluxes(solved.state, solved.nu, solved.a), [flow.edges_x])
-    # Rises of B between the middles of cells that a node with flow lies between.
+    # Rises of B from cell to cell, where an end of the edge between them is in the flow.
     rise_x = across_y.reshape(-1, len(y))[: len(x) - 1] * np.diff(x)[:, None]
     rise_y = -across_x.reshape(-1, len(y) - 1)[: len(x)] * np.diff(y)
     beside = inner[1:-1, :-1] | inner[1:-1, 1:], inner[:-1, 1:-1] | inner[1:, 1:-1]

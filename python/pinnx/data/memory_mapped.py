@@ -6,13 +6,15 @@
     dataset.statistics(), normalise()   mean, deviation and extremes in one pass
 
 Anything with a shape, a dtype and slices is such an array: a memory map, a dataset of HDF5, an array of Zarr. Blocks
-consist of whole chunks of the file; where it has none, they are contiguous, and are read without Python's lock. Files
+consist of whole chunks of the file; where it has none, they are contiguous. Contiguous blocks of native float32 or
+float64 are parts of a memory map, without a copy: they have what the file has, as long as no program changes it. Files
 are opened by each process for itself, at its first block.
 """
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import threading
 from collections import OrderedDict
@@ -22,14 +24,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pinnx.data.file_formats import open_arrays
-from pinnx.data.raw_numbers import FLOATS, raw_offset, read_raw
+from pinnx.data.raw_numbers import mapped
 from pinnx.data.stored_numbers import PLAIN, REAL, Packing
 from pinnx.errors import PinnxError, damage_named
 
@@ -40,6 +41,8 @@ BLOCK_BYTES = 2**20
 MEMORY_LIMIT = 2**30
 # Of reading ahead: while one waits for the disk another unpacks.
 THREADS = 2
+# Bytes from one number to the next that are looked at to have pages mapped: from 500 numbers on without Python's lock.
+TOUCHED = 1024
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,9 @@ class MemoryMappedDataset:
 
     def _forget(self) -> None:
         """Begins in a process: nothing is open and nothing kept."""
-        self._process, self._opened, self._flat = os.getpid(), None, None
+        self._process, self._opened, self._map = os.getpid(), None, None
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._kept_bytes = 0
         self._pending: dict[int, Future[np.ndarray]] = {}
         self._lock = threading.Lock()
         self._readers: ThreadPoolExecutor | None = None
@@ -131,8 +135,11 @@ class MemoryMappedDataset:
     def _array(self) -> tuple[Any, Packing]:
         if self._opened is None or self._process != os.getpid():
             self._forget()
-            self._opened = self.path(self._stack) if callable(self.path) else _opened(os.fspath(self.path), self._stack)
-            self._flat = _flat(*self._opened)
+            found = self.path(self._stack) if callable(self.path) else _opened(os.fspath(self.path), self._stack)
+            array = mapped(found[0])
+            if isinstance(array, np.memmap):
+                self._map, array = array._mmap, np.asarray(array)
+            self._opened = array, found[1]
         return self._opened
 
     def close(self) -> None:
@@ -145,17 +152,18 @@ class MemoryMappedDataset:
     @property
     def kept_bytes(self) -> int:
         """Of blocks in memory, and of those that are being read."""
-        return sum(block.nbytes for block in self._kept.values()) + len(self._pending) * self.block_bytes
+        return self._kept_bytes + len(self._pending) * self.block_bytes
 
     def place(self, number: int) -> tuple[slice, ...]:
         """Where a block is in the array."""
-        indices = np.unravel_index(number, self._counts)
-        begins = [int(index) * length for index, length in zip(indices, self.lengths, strict=True)]
-        ends = zip(begins, self.lengths, self.shape, strict=True)
-        return tuple(slice(begin, min(begin + length, size)) for begin, length, size in ends)
+        place: list[slice] = []
+        for count, length, size in zip(self._counts[::-1], self.lengths[::-1], self.shape[::-1], strict=True):
+            number, index = divmod(number, count)
+            place.append(slice(index * length, min((index + 1) * length, size)))
+        return tuple(place[::-1])
 
     def block(self, number: int) -> np.ndarray:
-        """The numbers of a block, which stays as it is: one that is kept, or read now."""
+        """The numbers of a block, read-only, which stays as it is: one that is kept, or read now."""
         self._array()
         with self._lock:
             if number in self._kept:
@@ -183,14 +191,20 @@ class MemoryMappedDataset:
 
     def _read_ahead(self, number: int) -> np.ndarray:
         try:
-            return self._keep(number, self._read(number))
+            block = self._read(number)
+            if not block.flags.owndata:  # has the system read its part of the file
+                block.reshape(-1)[:: TOUCHED // block.itemsize].max()
+            return self._keep(number, block)
         finally:
             with self._lock:
                 self._pending.pop(number, None)
 
     def _keep(self, number: int, block: np.ndarray) -> np.ndarray:
+        block.flags.writeable = False
         with self._lock:
             self._pending.pop(number, None)
+            if number not in self._kept:
+                self._kept_bytes += block.nbytes
             self._kept[number] = block
         self._make_room(0)
         return block
@@ -199,30 +213,28 @@ class MemoryMappedDataset:
         """Drops blocks that were not used for longest, until so many more fit."""
         with self._lock:
             while self._kept and self.kept_bytes + blocks * self.block_bytes > self.memory_limit:
-                self._kept.popitem(last=False)
+                _, block = self._kept.popitem(last=False)
+                self._kept_bytes -= block.nbytes
+                self._release(block)
+
+    def _release(self, block: np.ndarray) -> None:
+        """Unmaps the pages of a dropped part of the file; they are mapped again where it is still used."""
+        if self._map is not None and not block.flags.owndata:
+            begin = _address(block) - _address(np.frombuffer(self._map, np.uint8))
+            first = begin - begin % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, first, begin - first + block.nbytes)
 
     def _read(self, number: int) -> np.ndarray:
         array, packing = self._array()
         place = self.place(number)
         with damage_named(self, "cannot be read"):
-            if self._flat is not None and _contiguous(place, self.shape):
-                found = self._from_disk(place)
-            else:
-                found = np.asarray(array[place])
-            owned = found.flags.owndata and found.flags.c_contiguous
+            found = np.asarray(array[place])
+            stays = found.flags.owndata or self._map is not None
             plain = packing == PLAIN
-            numbers = found.astype(self.dtype, "C", copy=not owned) if plain else packing.unpack(found, single=True)
+            numbers = found.astype(self.dtype, "C", copy=not stays) if plain else packing.unpack(found, single=True)
         self.blocks_read += 1
         offset, scale = self._normal
         return numbers if self._normal == (0.0, 1.0) else ((numbers - offset) / scale).astype(self.dtype)
-
-    def _from_disk(self, place: tuple[slice, ...]) -> np.ndarray:
-        """A block that is contiguous in its file, without a copy."""
-        name, offset = self._flat
-        found = np.empty([part.stop - part.start for part in place], self.dtype)
-        begin = int(np.ravel_multi_index([part.start for part in place], self.shape))
-        read_raw(name, offset + begin * self.dtype.itemsize, found)
-        return found
 
     def __getitem__(self, rows: int | slice) -> np.ndarray:
         """Rows [begin:end] in memory, through the blocks."""
@@ -314,11 +326,11 @@ class MemoryMappedDataset:
         if found.std == 0.0:
             raise PinnxError(f"{self}: expected numbers that differ, got {found.mean:g} everywhere")
         self._kept.clear()
-        self._normal = (found.mean, found.std)
+        self._kept_bytes, self._normal = 0, (found.mean, found.std)
         return found
 
 
-OF_PROCESS = ("_process", "_opened", "_flat", "_kept", "_pending", "_lock", "_readers", "_stack")
+OF_PROCESS = ("_process", "_opened", "_map", "_kept", "_pending", "_lock", "_readers", "_stack")
 
 
 def block_lengths(
@@ -350,20 +362,5 @@ def _opened(path: str, stack: ExitStack) -> tuple[Any, Packing]:
     return arrays.arrays[bare], arrays.packing(bare)
 
 
-def _flat(array: Any, packing: Packing) -> tuple[str, int] | None:
-    """The file of an array whose numbers stand there as they are, one behind the other, and where they begin."""
-    if packing != PLAIN or np.dtype(array.dtype) not in FLOATS:
-        return None
-    if isinstance(array, h5py.Dataset):
-        offset = raw_offset(array)
-        return None if offset is None else (array.file.filename, offset)
-    if isinstance(array, np.memmap) and array.flags.c_contiguous and array.dtype.isnative:
-        return str(array.filename), int(array.offset)
-    return None
-
-
-def _contiguous(place: Sequence[slice], shape: Sequence[int]) -> bool:
-    """Whether a block is one stretch: from the first axis of more than one index on, all later ones are whole."""
-    lengths = [part.stop - part.start for part in place]
-    first = next((axis for axis, length in enumerate(lengths) if length > 1), len(lengths))
-    return all(length == size for length, size in zip(lengths[first + 1 :], shape[first + 1 :], strict=True))
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])

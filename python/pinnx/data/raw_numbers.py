@@ -6,13 +6,14 @@ h5py keeps Python's lock while it reads; this does not, so that other threads ca
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["FLOATS", "raw_offset", "read_raw"]
+__all__ = ["FLOATS", "mapped", "raw_offset", "read_raw"]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -31,6 +32,12 @@ def raw_offset(dataset: h5py.Dataset) -> int | None:
     )
     offset = dataset.id.get_offset() if plain else None
     return int(offset) if offset is not None else None
+
+
+def mapped(array: Any) -> Any:
+    """Return a dataset of plain numbers as a memory map, which leaves Python's lock to other threads; others as is."""
+    offset = raw_offset(array) if isinstance(array, h5py.Dataset) else None
+    return array if offset is None else np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
 
 
 def read_raw(path: str, offset: int, out: np.ndarray) -> None:

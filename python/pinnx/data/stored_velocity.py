@@ -17,13 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.layout import Layout
 from pinnx.data.mapping import DataMapping
-from pinnx.data.raw_numbers import raw_offset
+from pinnx.data.raw_numbers import mapped
 from pinnx.data.readers import open_flow
 from pinnx.data.stored_numbers import PLAIN, Packing
 from pinnx.errors import PinnxError, damage_named
@@ -160,7 +159,7 @@ class _Velocity:
             named = [file.component(role, each) for each in ([reference] if frames is None else frames.values())]
             self._stored.append(([name for name, _ in named], named[0][1], frames is not None))
             for name, _ in named:
-                self._arrays.setdefault(name, (_mapped(file.arrays[name]), file.packing(name)))
+                self._arrays.setdefault(name, (mapped(file.arrays[name]), file.packing(name)))
         self.in_memory = any(type(array) is np.ndarray for array, _ in self._arrays.values())
         plain = all(packing == PLAIN and array.dtype == np.float32 for array, packing in self._arrays.values())
         self.dtype = np.dtype(np.float32 if plain else np.float64)
@@ -183,11 +182,3 @@ class _Velocity:
                 values = read[name] if entry is None else read[name][..., entry]
                 out[(number, ..., component) if framed else (..., component)] = values
         return out
-
-
-def _mapped(array: Any) -> Any:
-    """A dataset of plain numbers as a memory map, whose copies leave Python's lock to other threads."""
-    offset = raw_offset(array) if isinstance(array, h5py.Dataset) else None
-    if offset is None:
-        return array
-    return np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
+from pinnx.data.stored_numbers import PLAIN
 from pinnx.errors import PinnxError
 
 ROWS = np.random.default_rng(0).normal(3.0, 2.0, (103, 4, 5)).astype(np.float32)
@@ -85,6 +86,53 @@ def test_blocks_are_kept_up_to_the_limit_the_last_used_ones(tmp_path: Path) -> N
     assert rows.kept_bytes <= rows.memory_limit
     np.testing.assert_array_equal(rows.block(7), ROWS[70:80])
     rows.close()
+
+
+@pytest.mark.parametrize("kind", ["npy", "contiguous", "chunks"])
+def test_a_block_that_is_held_stays_as_it_is(tmp_path: Path, kind: str) -> None:
+    rows = MemoryMappedDataset(stored(tmp_path, kind)[0], 10, memory_limit=2 * 10 * 20 * 4)
+    held = rows.block(0)
+    for number in range(1, rows.num_blocks):
+        rows.block(number)
+    assert 0 not in rows._kept
+    rows.close()
+    np.testing.assert_array_equal(held, ROWS[:10])
+    with pytest.raises(ValueError, match="read-only"):
+        held[0] = 0.0
+
+
+def test_pages_of_dropped_blocks_are_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.save(file, np.ones((64, 2**18), np.float32))
+
+    def grown() -> float:
+        rows = MemoryMappedDataset(tmp_path / "a.npy", 1, memory_limit=2**22)
+        before, most = mapped_bytes(), 0
+        for number in range(rows.num_blocks):
+            assert rows.block(number).min() == 1.0
+            most = max(most, mapped_bytes())
+        rows.close()
+        return most - before
+
+    assert grown() < 2**24
+    monkeypatch.setattr(MemoryMappedDataset, "_release", lambda self, block: None)
+    assert grown() > 2**25
+
+
+def mapped_bytes() -> int:
+    """Of files, in the memory of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("RssFile")).split()[1])
+
+
+def test_a_part_of_a_memory_map_is_read_where_it_is(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", ROWS)
+    rows = MemoryMappedDataset(lambda stack: (np.load(tmp_path / "a.npy", mmap_mode="r")[30:, ::2], PLAIN), 10)
+    np.testing.assert_array_equal(rows[5:35], ROWS[35:65, ::2])
+    whole = MemoryMappedDataset(lambda stack: (np.load(tmp_path / "a.npy", mmap_mode="r+")[30:], PLAIN), 10)
+    np.testing.assert_array_equal(whole[5:35], ROWS[35:65])
+    assert not whole.block(0).flags.writeable
+    rows.close(), whole.close()
 
 
 def test_numbers_are_normalised_by_one_pass_and_missing_ones_stay(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from pinnx.config import (
     loading,
     preset_names,
 )
-from pinnx.config.data_section import Arrays, Synthetic
+from pinnx.config.data_section import Arrays, Raw, Synthetic
 from pinnx.config.evals_section import Limits
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.data import DataMapping, Snapshots, periodic_flow, read_snapshots
+from pinnx.data.raw_arrays import RawArray
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
 
@@ -437,7 +438,8 @@ def test_document_is_current() -> None:
 
 def test_settings_mirror_the_functions_they_feed() -> None:
     mapping = {field.name for field in dataclasses.fields(DataMapping)}
-    assert set(Arrays.model_fields) | {"axes", "pressure_frame", "index_sets"} == mapping
+    assert set(Arrays.model_fields) | {"axes", "pressure_frame", "index_sets", "raw"} == mapping
+    assert set(Raw.model_fields) == {field.name for field in dataclasses.fields(RawArray)}
     arguments = inspect.signature(periodic_flow).parameters
     assert set(Synthetic.model_fields) == set(arguments) - {"progress"}
     for name, value in Synthetic():

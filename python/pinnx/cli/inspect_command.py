@@ -21,17 +21,21 @@ def add_to(commands: Any) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="snapshots or a table of measurements; a folder of .npy, a Zarr store; 'piv_*.txt': files as one series",
+        help="snapshots or a table of measurements; a folder of .npy, a Zarr store; 'piv_*.txt': files as one series; "
+        "then data.raw=[...] where it has no header",
     )
     inspect.set_defaults(run=_inspect)
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from pinnx.config import load_config
     from pinnx.data.file_summary import summary_of
+    from pinnx.jobs.cases.load_case import data_mapping
 
-    if len(options.files) > 1:
-        raise PinnxError(
-            f"FILE: expected one file, or a pattern in quotes such as 'piv_*.txt', got {len(options.files)}"
-        )
-    print("\n".join(summary_of(options.files[0])))
+    files = [word for word in options.files if not word.startswith("data.raw")]
+    if len(files) != 1:
+        raise PinnxError(f"FILE: expected one file, or a pattern in quotes such as 'piv_*.txt', got {len(files)}")
+    stated = [word for word in options.files if word not in files]
+    raw = data_mapping(load_config(None, [*stated, ("data.path", files[0])])).raw if stated else ()
+    print("\n".join(summary_of(files[0], raw)))
     return 0

@@ -118,6 +118,19 @@ class Window(Section):
     z: Interval | None = setting(None, "limits in z", "length")
 
 
+class Raw(Section):
+    """An array of numbers in a file without a header, or evenly spaced; all of `data.path` is stated then."""
+
+    name: Text = setting(..., "name of the array; with * and a file with *, an array for each file")
+    shape: tuple[Count, ...] = setting(..., "lengths of its axes, as data.axes has them")
+    file: Text | None = setting(None, "the file, beside data.path, or in it where that is a folder; null = data.path")
+    line: Interval | None = setting(None, "evenly spaced numbers from the first to the last, in place of a file")
+    dtype: Text = setting("f4", "NumPy's name of the numbers: f2, f4, f8, i2, u1; '>f4' has the largest byte first")
+    order: Literal["C", "F"] = setting("C", "C: the last axis varies fastest; F: the first, as Fortran has it")
+    offset: Natural = setting(0, "before the first number; 4 in a record of Fortran", "bytes")
+    after: Natural = setting(0, "behind the last one; 4 in a record of Fortran", "bytes")
+
+
 class Stride(Section):
     """Every k-th line of a grid, and every k-th frame, from the first that is used on; nothing else is read."""
 
@@ -154,11 +167,13 @@ class Data(Section):
 
     path: Text | None = setting(
         None,
-        "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .xdmf .foam .tec, table, folder of .npy, Zarr; * joins files",
+        "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .xdmf .foam .tec, table, folder of .npy, Zarr, or what data.raw "
+        "states; * joins files",
     )
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
     noise: Noise = setting(Noise(), "how uncertain the measurements are; the misfit is not made smaller than that")
+    raw: tuple[Raw, ...] = setting((), "the arrays of files without a header")
     arrays: Arrays = setting(Arrays(), "which array of the file is what")
     axes: tuple[Literal["t", "x", "y", "z", "n"], ...] | None = setting(
         None,

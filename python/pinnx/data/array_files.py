@@ -35,6 +35,7 @@ class ArrayFile:
     of_arrays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # attributes by array
     matlab: bool = False
     reversed_axes: bool = False  # written by MATLAB through HDF5
+    stated: bool = False  # by data.raw, as the file has no header
     done: dict[str, list[str]] = field(default_factory=dict)  # what was done while reading, and to which arrays
 
     def read(self, role: str, reference: str, part: tuple[slice, ...] | None = None) -> np.ndarray:
@@ -151,7 +152,8 @@ class ArrayFile:
             require_digits(role, stored)
         packing = self.packing(name)
         if packing == PLAIN:
-            return stored if single and stored.dtype == np.float32 else stored.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # what is no number in a wrong byte order
+                return stored if single and stored.dtype == np.float32 else stored.astype(np.float64)
         if packing.scale != 1.0 or packing.offset != 0.0:
             self.note("Unpacked by scale_factor and add_offset", role)
         numbers = packing.unpack(stored, single=single)

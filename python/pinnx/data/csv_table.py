@@ -227,7 +227,8 @@ def _text_of(path: Path) -> str:
         text = data.decode("cp1252", errors="replace")
     if "\0" in text or "\N{REPLACEMENT CHARACTER}" in text:
         raise PinnxError(
-            f"{path}: expected a text file (UTF-8) with a table, got binary data; unpack it, or export it as CSV"
+            f"{path}: expected a text file (UTF-8) with a table, got binary data; unpack it, export it as CSV, "
+            "or state what a field without a header is by data.raw"
         )
     return text
 

@@ -3,7 +3,8 @@
 MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back, so that an array has the shape
 that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by their path:
 "group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc. The .npy files of a folder are
-memory maps, named by their stems. What an extra reads stands in `extra_formats`, what a table is in `table_fields`.
+memory maps, named by their stems. `extra_formats` reads what needs an extra, `table_fields` tables, `raw_arrays` files
+without a header.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import scipy.io
 
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.extra_formats import BY_PYVISTA, MESHES, is_zarr, mesh_arrays, zarr_arrays
+from pinnx.data.raw_arrays import RawArray, raw_arrays, raw_hint
 from pinnx.data.stored_numbers import REAL, TIMES, text_of
 from pinnx.data.table_fields import TABLES, table_fields
 from pinnx.errors import PinnxError, damage_named
@@ -37,20 +39,28 @@ NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 
 
 @contextmanager
-def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
+def open_arrays(path: str | os.PathLike[str], raw: Sequence[RawArray] = ()) -> Iterator[ArrayFile]:
     """Open a file of arrays, a folder of .npy files or a Zarr store for the length of a with block.
+
+    Args:
+        path: the file or folder.
+        raw: the arrays of files without a header; then these are all.
 
     Raises:
         PinnxError: no such file, another kind of file, or a file that is damaged.
     """
     path = Path(path)
     kind = path.suffix.lower()
+    if raw:
+        yield ArrayFile(path, raw_arrays(path, raw), stated=True)
+        return
     if os.path.isdir(path):
         yield _open_folder(path)
         return
     if kind not in READABLE:
         raise PinnxError(
             f"{path}: expected a file that ends in {', '.join(READABLE)}, a folder of .npy files or a Zarr store"
+            + (f"; {raw_hint(path)}" if path.is_file() else "")
         )
     if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
@@ -73,12 +83,13 @@ def open_arrays(path: str | os.PathLike[str]) -> Iterator[ArrayFile]:
             yield opened
 
 
-def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
+def stored_bytes(path: str | os.PathLike[str], names: Sequence[str], raw: Sequence[RawArray] = ()) -> int:
     """Return the bytes that reading these arrays takes; of files that are read whole, all.
 
     Args:
         path: a .mat, .npz, .nc, .h5 or .hdf5 file.
         names: of arrays, with or without an index, which does not count; those that are not there take nothing.
+        raw: as of `open_arrays`.
 
     Raises:
         PinnxError: no such file, or one that cannot be read.
@@ -90,7 +101,7 @@ def stored_bytes(path: str | os.PathLike[str], names: Sequence[str]) -> int:
     if os.path.isfile(path) and path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
         with damage_named(path.name, "cannot be read as a MATLAB file"):
             return sum(8 * math.prod(shape) for _, shape, _ in scipy.io.whosmat(path))
-    with open_arrays(path) as file:
+    with open_arrays(path, raw) as file:
         bare = {name if name in file.arrays else name.partition("[")[0].strip() for name in names}
         return sum(int(file.arrays[name].nbytes) for name in bare if name in file.arrays)
 

@@ -5,10 +5,12 @@ Names are only proposed where they are usual ones; the proposal is then read, an
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pinnx.data.file_formats import open_arrays
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
+from pinnx.data.raw_arrays import RawArray
 from pinnx.data.readers import open_flow, read_snapshots
 from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
@@ -47,20 +50,21 @@ VECTORS = ("u", "u*", "velocity", "velocity_*", "vel", "uvw")
 MOST_BYTES = 2**30
 
 
-def summary_of(path: str | os.PathLike[str]) -> list[str]:
+def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> list[str]:
     """Describe a file: its arrays, a proposal of what is what, what reading that says, and what is missing.
 
     Args:
         path: what `read_snapshots` or `read_measurements` reads; of several files the arrays are those of the first.
+        raw: what is in files without a header.
 
     Raises:
         PinnxError: no such file, another kind of file, or one that is damaged.
     """
     series = "*" in Path(path).name
-    if not series and Path(path).suffix.lower() in TABLES and os.path.isfile(path):
+    if not series and not raw and Path(path).suffix.lower() in TABLES and os.path.isfile(path):
         return _table(path)
     files = files_of(path, 1.0) if series else [Path(path)]
-    with open_arrays(files[0]) as file:
+    with open_arrays(files[0], raw) as file:
         lines = [f"{path}", *_arrays(file), *(f"  {name}: not read, {what}" for name, what in file.others.items())]
         lines += [f"  @{name}: {_shown(value)}" for name, value in file.attributes.items()]
         roles = _roles(file)
@@ -71,16 +75,23 @@ def summary_of(path: str | os.PathLike[str]) -> list[str]:
     # A series needs a time step, which only scales the times: 1 stands in for it here.
     stepped = "t" not in roles and (series or "*" in roles.get("u", ""))
     lines += _missing(roles, stepped)
+    names: dict[str, Any] = roles | ({"t": 1.0} if stepped else {}) | {"raw": raw}
     axes: tuple[str, ...] | None = None
     if all(role in roles for role in "xyuv") and ("z" in roles) == ("w" in roles):
         if num_bytes <= MOST_BYTES:
-            found, axes = _read(path, files[0], roles | {"t": 1.0} if stepped else roles, timed=timed)
+            found, axes = _read(path, files[0], names, timed=timed)
             lines += found
         else:
             lines.append(f"not read: {num_bytes:,} bytes, so neither its divergence nor its holes are known")
     named = (f'{role}: "{name}"' if set(name) & set("[*@") else f"{role}: {name}" for role, name in roles.items())
     shown = f'"{path}"' if series else path
     lines += ["yaml:", "  data:", f"    path: {shown}", f"    arrays: {{{', '.join(named)}}}"]
+    if raw:
+        lines.append("    raw:")
+        usual = asdict(RawArray("", ()))
+        for array in raw:
+            stated = {key: value for key, value in asdict(array).items() if value != usual[key]}
+            lines.append(f"      - {json.dumps(stated)}")
     return lines if axes is None else [*lines, f"    axes: [{', '.join(axes)}]"]
 
 
@@ -151,7 +162,7 @@ def _read(
     """What reading by these names finds, and the order of axes, t among them, where only the divergence tells it."""
     try:
         lines = _described(*_flow(path, roles, None))
-        with open_arrays(first) as file:
+        with open_arrays(first, roles["raw"]) as file:
             _, _, part = open_flow(file, DataMapping(**roles), {}, {})
         return [f"axes: ({', '.join(part.whole.axes)}), from the shapes", *lines], None
     except PinnxError as error:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pinnx.data.raw_arrays import RawArray
 from pinnx.errors import PinnxError
 
 __all__ = ["DataMapping"]
@@ -40,6 +41,7 @@ class DataMapping:
         index_sets: names of point indices or of boolean masks, by the name they get in `Snapshots.index_sets`.
             Indices are zero-based and counted in C order over the places of the field array as it is stored; those
             of a .mat file as MATLAB counts, from 1 in column-major order.
+        raw: what is in files without a header.
 
     Raises:
         PinnxError: x, y, u or v missing, z without w, or axes that are no order of axes.
@@ -59,6 +61,7 @@ class DataMapping:
     axes: tuple[str, ...] | None = None
     pressure_frame: str | int | None = None
     index_sets: Mapping[str, str] = field(default_factory=dict)
+    raw: tuple[RawArray, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("x", "y", "u", "v"):

@@ -89,7 +89,7 @@ def _one_file(
     check_orientation: bool,
 ) -> Snapshots:
     """A flow with gaps, of which nothing outside the limits is left."""
-    with open_arrays(path) as file:
+    with open_arrays(path, mapping.raw) as file:
         factors, times, part = open_flow(file, mapping, limits, stride)
         layout = part.layout
         velocity = _velocity(file, mapping, part, factors)
@@ -185,6 +185,8 @@ def _scaled(
         raise PinnxError(
             f"{role}: expected finite values below {LARGEST:g}, got {largest:g}; if it marks what is missing, "
             "store NaN there, or name an array of 0 and 1 by data.arrays.mask"
+            + "; or state the other byte order by data.raw"
+            * file.stated
         )
     return array * factors[role] if factors.get(role, 1.0) != 1.0 else array
 

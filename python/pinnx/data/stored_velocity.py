@@ -145,7 +145,7 @@ class _Velocity:
 
     def __init__(self, path: Path, mapping: DataMapping) -> None:
         self._stack = ExitStack()
-        self.file = file = self._stack.enter_context(open_arrays(path))
+        self.file = file = self._stack.enter_context(open_arrays(path, mapping.raw))
         components = mapping.components
         self.shape = (*file.shape("u", mapping.u), len(components))
         self._stored: list[tuple[list[str], int | None, bool]] = []

@@ -12,6 +12,7 @@ from pinnx.config import Config
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.measurements import Columns, read_measurements
+from pinnx.data.raw_arrays import RawArray
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.synthetic import periodic_flow
@@ -138,6 +139,7 @@ def data_mapping(config: Config) -> DataMapping:
         axes=data.axes,
         pressure_frame=data.pressure_frame,
         index_sets=data.index_sets,
+        raw=tuple(RawArray(**array.model_dump()) for array in data.raw),
     )
 
 

@@ -20,7 +20,7 @@ from pinnx.data.open_snapshots import work_bytes
 from pinnx.data.quantities import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
-from pinnx.jobs.cases.load_case import load_snapshots
+from pinnx.jobs.cases.load_case import data_mapping, load_snapshots
 from pinnx.jobs.cases.sensor_weights import sensor_weights
 from pinnx.sensors.pivoted_matrix import default_modes, work_rows
 from pinnx.sensors.place_weights import channel_wall_weights
@@ -79,7 +79,8 @@ def opened_fields(config: Config, question: Question, step: Callable[[str], None
     if names is None:
         if limit is not None:
             arrays = config.data.arrays
-            needed = FLOW_COPIES * stored_bytes(path, [name for name in (arrays.u, arrays.v, arrays.w) if name])
+            names = [name for name in (arrays.u, arrays.v, arrays.w) if name]
+            needed = FLOW_COPIES * stored_bytes(path, names, data_mapping(config).raw)
             _require_fits(needed, limit, "a flow")
         yield load_snapshots(config, step)
         return

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
@@ -43,8 +44,8 @@ CONTOUR_CELLS = 400
 ON_LINE = 1e-6
 # Of the domain's longer side: how far from a place the flow is looked for, and in how many cells of the place.
 OFF_LINE, PART_CELLS, BISECTIONS = 1e-5, 4096, 30
-# Points that are compared with all pieces at a time.
-BLOCK = 2048
+# Pieces that are tried first for the nearest, by their middles; pairs of place and piece that are compared at a time.
+NEAR_PIECES, PAIRS = 8, 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ class Outline:
         low, high = self.box
         inside = ((places > low) & (places < high)).all(axis=1)
         near = places[inside]
-        inside[inside] = self._crossed(near) & (self._nearest(near)[0] > ON_LINE * self.size)
+        inside[inside] = self._crossed(near) & ~self._on_line(near)
         return inside
 
     def normals(self, points: Array, bounds: Bounds) -> Array:
@@ -163,26 +164,52 @@ class Outline:
     def _crossed(self, places: Array) -> NDArray[np.bool_]:
         """Whether a ray from each place crosses the lines an odd number of times."""
         starts, vectors, _ = self._pieces
+        place, piece = self._level(places, 0.0)
+        start, (along_x, along_y) = starts[piece], vectors[piece].T
+        crossing = start[:, 0] + (places[place, 1] - start[:, 1]) / along_y * along_x
+        times = np.bincount(place[crossing > places[place, 0]], minlength=len(places))
+        return np.asarray(times % 2 == 1)
+
+    def _on_line(self, places: Array) -> NDArray[np.bool_]:
+        """Which places are on the lines, to rounding of float32."""
+        starts, vectors, lengths = self._pieces
+        margin = ON_LINE * self.size
+        place, piece = self._level(places, margin)
+        squares = _to_piece(places[place] - starts[piece], vectors[piece], lengths[piece])
         found = np.zeros(len(places), dtype=bool)
-        for rows in _blocks(len(places)):
-            x, y = places[rows, None, 0], places[rows, None, 1]
-            y0, y1 = starts[:, 1], starts[:, 1] + vectors[:, 1]
-            level = (y0 <= y) != (y1 <= y)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                crossing = starts[:, 0] + (y - y0) / vectors[:, 1] * vectors[:, 0]
-            found[rows] = (level & (crossing > x)).sum(axis=1) % 2 == 1
+        found[place[np.sqrt(squares) <= margin]] = True
         return found
 
+    def _level(self, places: Array, margin: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Pairs of a place and a piece with lowest y - margin <= y < highest y + margin, [k] and [k]."""
+        starts, vectors, _ = self._pieces
+        y0, y1 = starts[:, 1], starts[:, 1] + vectors[:, 1]
+        order = np.argsort(places[:, 1])
+        first = np.searchsorted(places[order, 1], np.minimum(y0, y1) - margin)
+        counts = np.searchsorted(places[order, 1], np.maximum(y0, y1) + margin) - first
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return order[np.repeat(first, counts) + within], np.repeat(np.arange(len(counts)), counts)
+
+    @cached_property
+    def _middles(self) -> KDTree:
+        starts, vectors, _ = self._pieces
+        return KDTree(starts + 0.5 * vectors)
+
     def _nearest(self, places: Array) -> tuple[Array, NDArray[np.intp]]:
-        """Distance to the lines, [n], and the nearest piece, [n]."""
+        """Distance to the lines, [n], and the nearest piece, [n]; the first of several."""
         starts, vectors, lengths = self._pieces
-        away, piece = np.empty(len(places)), np.empty(len(places), dtype=np.intp)
-        for rows in _blocks(len(places)):
-            offset = places[rows, None] - starts
-            share = np.clip((offset * vectors).sum(axis=2) / lengths**2, 0.0, 1.0)
-            squares = np.square(offset - share[..., None] * vectors).sum(axis=2)
-            piece[rows] = squares.argmin(axis=1)
-            away[rows] = np.sqrt(squares.min(axis=1))
+        away, piece = np.full(len(places), np.inf), np.zeros(len(places), dtype=np.intp)
+        others = np.zeros(len(places))
+        if len(starts) > NEAR_PIECES:
+            reach, near = self._middles.query(places, NEAR_PIECES)
+            near.sort(axis=1)
+            squares = _to_piece(places[:, None] - starts[near], vectors[near], lengths[near])
+            piece = np.take_along_axis(near, squares.argmin(axis=1)[:, None], axis=1)[:, 0]
+            away, others = np.sqrt(squares.min(axis=1)), reach[:, -1] - 0.5 * lengths.max()  # at least
+        rest = np.flatnonzero(away >= others)
+        for rows in np.split(rest, range(PAIRS // len(starts), len(rest), PAIRS // len(starts))):
+            squares = _to_piece(places[rows, None] - starts, vectors, lengths)
+            piece[rows], away[rows] = squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
         return away, piece
 
 
@@ -379,8 +406,11 @@ def _two_numbers(line: str) -> tuple[float, float] | None:
     return x, y
 
 
-def _blocks(n: int) -> list[slice]:
-    return [slice(first, first + BLOCK) for first in range(0, n, BLOCK)]
+def _to_piece(offset: Array, vectors: Array, lengths: Array) -> Array:
+    """Squares of the distances to pieces, [...]: offsets [..., 2] from their starts."""
+    share = np.clip((offset * vectors).sum(axis=-1) / lengths**2, 0.0, 1.0)
+    squares: Array = np.square(offset - share[..., None] * vectors).sum(axis=-1)
+    return squares
 
 
 # kind -> what makes a body of it; the sections of the configuration have the same names.

@@ -121,6 +121,27 @@ def test_a_union_of_boxes_leaves_the_rest_as_one_body() -> None:
     assert stairs.perimeter == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("num", [7, 40, 700])
+def test_the_nearest_piece_is_that_of_a_comparison_with_all(num: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    angle = np.sort(2.0 * np.pi * draw.uniform(size=num) ** 3)  # pieces of very different lengths
+    line = [2.0, 1.0] + draw.uniform(0.4, 0.8, (num, 1)) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    body = Outline((line,), "star")
+    places = np.concatenate(
+        [draw.uniform([0.0, 0.0], [4.0, 2.0], (500, 2)), body.at(draw.uniform(size=(500, 1)), PLANE)]
+    )
+    from_start, piece = places[:, None] - line, np.roll(line, -1, axis=0) - line
+    share = np.clip((from_start * piece).sum(axis=2) / np.square(piece).sum(axis=1), 0.0, 1.0)
+    to_pieces = np.linalg.norm(from_start - share[..., None] * piece, axis=2)
+    # Both subtract places near 1: a few roundings of 2e-16.
+    np.testing.assert_allclose(np.abs(body.distance(places)), to_pieces.min(axis=1), rtol=0, atol=1e-14)
+    (y0, y1), (x, y) = (line[:, 1], np.roll(line[:, 1], -1)), places.T[..., None]
+    crossed = ((y0 <= y) != (y1 <= y)) & (line[:, 0] + (y - y0) / piece[:, 1] * piece[:, 0] > x)
+    inside = (crossed.sum(axis=1) % 2 == 1) & (to_pieces.min(axis=1) > 1e-6 * body.size)
+    np.testing.assert_array_equal(body.contains(places, PLANE), inside)
+    assert 0 < inside.sum() < 500
+
+
 def test_a_hole_in_a_body_is_flow() -> None:
     square = np.array([[1.0, 0.5], [2.0, 0.5], [2.0, 1.5], [1.0, 1.5]])
     ring = Outline((square, 0.5 * (square - [1.5, 1.0]) + [1.5, 1.0]), "ring")

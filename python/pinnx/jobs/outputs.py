@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,16 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.output_points import OutputPoints
 from pinnx.jobs.flows.flow_description import field_roles
 from pinnx.jobs.judging.ensemble import Ensemble
+from pinnx.runs.convergence import Convergence
 from pinnx.runs.files import atomic_write
+from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
+from pinnx.train.trainer import Trainer
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.jobs.judging.second_opinion import SecondOpinion
 
-__all__ = ["evaluate_output", "versions", "write_fields"]
+__all__ = ["evaluate_output", "training_figures", "versions", "write_fields"]
 
 
 def evaluate_output(
@@ -177,6 +180,25 @@ def _write_sensors(file: h5py.File, case: Case, fields: NDArray[np.float64]) -> 
     group["coordinates"] = case.coordinates
     measured, reconstructed = (np.column_stack(pair) for pair in zip(*columns.values(), strict=True))
     group["measured"], group["reconstructed"] = measured, reconstructed
+
+
+def training_figures(trainer: Trainer, rows: Iterable[Mapping[str, float]]) -> dict[str, Any]:
+    """What a training took, on what, and how fast its losses fell; ``wall_s`` is set by the caller.
+
+    Args:
+        trainer: at its end.
+        rows: of its history.
+    """
+    return {
+        "wall_s": 0.0,
+        "train_s": trainer.train_s,
+        "steps": trainer.step,
+        "steps_per_s": trainer.step / trainer.train_s,
+        "epochs_per_hour": 3600.0 * trainer.step / trainer.train_s,
+        "peak_memory_gib": peak_memory_gib(),
+        "convergence_rate": Convergence(iter(rows), window=None).rate,
+        "versions": versions(trainer.problem.model.frequencies.device),
+    }
 
 
 def versions(device: torch.device) -> Mapping[str, Any]:

@@ -57,7 +57,6 @@ class Equations(nn.Module):
     names: tuple[str, ...]
     gates: Mapping[str, tuple[str, ...]]
     spec: pinn_ext.JetSpec
-    short_names: Mapping[str, str] = {}
     residual_scales: Mapping[str, float] = {}
     takes_base_flow = False
 

@@ -15,10 +15,8 @@ from pinnx.evals.size_table import ORDERS, SizeTable, relative_l2_of_sizes, size
 from pinnx.evals.tabulated_sizes import as_distributions, diameters
 from pinnx.jobs.breakage.breakage_problem import BreakageProblem
 from pinnx.jobs.breakage.breakage_yardstick import Yardstick, fitted_kinetics, yardstick
-from pinnx.jobs.outputs import versions
+from pinnx.jobs.outputs import training_figures
 from pinnx.physics.term import Measured
-from pinnx.runs.convergence import Convergence
-from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.trainer import Trainer
 
 __all__ = ["BreakageResult", "found_numbers", "judged", "limits_of", "measured_at_points", "metrics_of"]
@@ -103,13 +101,7 @@ def metrics_of(
             for order in ORDERS
         },
         "diameters": _diameters(run, result.table),
-        "wall_s": 0.0,
-        "train_s": trainer.train_s,
-        "steps": trainer.step,
-        "steps_per_s": trainer.step / trainer.train_s,
-        "epochs_per_hour": 3600.0 * trainer.step / trainer.train_s,
-        "peak_memory_gib": peak_memory_gib(),
-        "convergence_rate": Convergence(iter(rows), window=None).rate,
+        **training_figures(trainer, rows),
         "seed": config.seed,
         "network": f"mlp, {sum(p.numel() for p in run.model.parameters())} parameters, one fused kernel",
         "found": found_numbers(run),
@@ -127,7 +119,6 @@ def metrics_of(
         "walls": [],
         "error_estimates": {},
         "free_sides": [],
-        "versions": versions(run.model.frequencies.device),
     }
 
 

@@ -20,11 +20,9 @@ from pinnx.jobs.judging.baseline import gappy_pod_baseline
 from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
 from pinnx.jobs.judging.sub_boxes import sub_box_budgets
-from pinnx.jobs.outputs import versions
+from pinnx.jobs.outputs import training_figures
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured, largest_share
-from pinnx.runs.convergence import Convergence
-from pinnx.runs.memory import peak_memory_gib
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 
@@ -86,14 +84,8 @@ def run_metrics(
         "baseline_note": baseline.note,
         "solver": opinion.facts if opinion else None,
         "solver_note": opinion.note if opinion else None,
-        "wall_s": 0.0,
-        "train_s": trainer.train_s,
-        "steps": trainer.step,
-        "steps_per_s": trainer.step / trainer.train_s,
-        "epochs_per_hour": 3600.0 * trainer.step / trainer.train_s,
-        "peak_memory_gib": peak_memory_gib(),
+        **training_figures(trainer, _rows(history)),
         "gpu_utilisation": float(np.nanmean(history["gpu_utilisation"])) if "gpu_utilisation" in history else None,
-        "convergence_rate": Convergence(_rows(history), window=None).rate,
         "selection_s": case.selection_s,
         "pde_residual_l2": numbers["pde_residual_l2"],
         "continuity_l2": numbers["conservation"],
@@ -113,7 +105,6 @@ def run_metrics(
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],
         "command": command,
         **flow_description(case, nu, list(found)),
-        "versions": versions(problem.model.frequencies.device),
     }
 
 

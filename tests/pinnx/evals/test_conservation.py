@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import h5py
@@ -13,6 +14,7 @@ from flow_cases import DATA, FLOWS, Given, given, needs_data
 from pinnx.errors import PinnxError
 from pinnx.evals import (
     GATES,
+    Beltrami,
     Check,
     ConservationChecker,
     Kovasznay,
@@ -58,7 +60,22 @@ def worked(by: float) -> Callable[[Given], list[Check]]:
     return check
 
 
+def leaking(by: float) -> Callable[[Given], list[Check]]:
+    """u + s x, which ends in a net flux that is ``by`` of all that enters and leaves."""
+
+    def check(exact: Given) -> list[Check]:
+        h, d = 1 / (len(exact.axes[0]) - 1), exact.flow.dim
+        sides = [np.take(part, end, axis=a - d) for a, part in enumerate(exact.velocity) for end in (0, -1)]
+        through = np.sum(np.abs(sides), axis=0)
+        for _ in range(d - 1):
+            through = np.trapezoid(through, dx=h)
+        return strained(by * float(np.max(through)) / exact.speed)(exact)
+
+    return check
+
+
 WRONG = {"conservation": strained, "pde_residual_l2": pressed, "momentum_balance": pressed, "energy_budget": worked}
+WRONG |= {"net_flux": leaking}
 
 
 @pytest.mark.parametrize("gate", WRONG)
@@ -94,6 +111,18 @@ def test_energy_falls_where_nothing_drives_the_flow() -> None:
     assert {check.status for check in checker.verify_energy_conservation(u, v, p, flow.nu)} == {"passed"}
     back = checker.verify_energy_conservation(u[::-1], v[::-1], p[::-1], flow.nu)
     assert statuses(back, "energy_growth") == {"failed"}
+    last = np.arange(9)[:, None, None] == 8
+    for flow, factor in itertools.product((TaylorGreen(nu=0.05), Beltrami(nu=0.1)), (0.3, 3.0)):
+        places = np.meshgrid(*(axis[::2],) * flow.dim, indexing="ij")
+        parts = np.moveaxis(flow.velocity(0.0 * places[0], *places), -1, 0)
+        speed, mean = float(np.linalg.norm(parts, axis=0).max()), float((parts**2).sum(axis=0).mean()) / 2
+        grown = np.sqrt(1 + factor * GATES["energy_growth"].limit * speed**2 / mean)
+        u, v, *w = (np.where(last.reshape(-1, *[1] * flow.dim), grown, 1.0) * part for part in parts)
+        sides = {"axes": (axis[::2],) * flow.dim, "periods": (2 * np.pi,) * flow.dim, "times": times, "spectral": True}
+        checks = ConservationChecker(speed=speed, **sides).verify_energy_conservation(
+            u, v, 0 * u, 1.0, w=w[0] if w else None
+        )
+        assert statuses(checks, "energy_growth") == ({"passed"} if factor < 1 else {"warning"})
 
 
 def test_a_coarse_grid_is_not_bad_physics_and_bad_physics_is_no_coarse_grid() -> None:

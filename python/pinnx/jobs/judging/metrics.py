@@ -12,6 +12,7 @@ from pinnx.config import Config
 from pinnx.evals.accuracy import field_errors, worst_component
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.evaluation import Evaluation, measure
+from pinnx.evals.gates import GATES
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.flows.flow_description import flow_description
 from pinnx.jobs.flows.flow_model import described
@@ -73,6 +74,7 @@ def run_metrics(
     measured += polished_balance(opinion.polished) if opinion and opinion.polished else []
     checks = verify(measured, limits=config.evals.limits.model_dump())
     checks += sub_box_budgets(config, case, problem.model, equations)
+    checks.sort(key=lambda item: list(GATES).index(item.name))
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
     beside = {**baseline.errors, **(opinion.errors if opinion else {})}

@@ -27,7 +27,10 @@ FEWEST_ROWS = 8
 LEAST_POWER = 0.4
 # Beyond ten times the limit more steps are no remedy that was measured.
 MOST = 10.0
-POLISHED = "take the polished flow beside this one in fields.h5, each cell of which conserves mass and momentum"
+POLISHED = (
+    "take the polished flow beside this one in fields.h5, each cell of which conserves mass and momentum, with the "
+    "error of one grid"
+)
 NO_REMEDY = "none is known for the network itself: no steps, weights or constraints that were tried reach the limit"
 
 

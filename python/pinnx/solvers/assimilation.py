@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import least_squares
 
 from pinnx.errors import PinnxError
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved
+from pinnx.solvers.box_grid import interpolated
 from pinnx.solvers.grid_sequence import BoxProblem, Study, continued, default_cells, grid_sequence
 
 __all__ = ["Fit", "fit_box"]
@@ -75,8 +75,7 @@ def fit_box(
 
     def seen(flow: BoxFlow, psi: Array, a: Array) -> Array:
         at_nodes = np.moveaxis(flow.velocity(psi, a), -1, 0)
-        splines = [RectBivariateSpline(flow.x, flow.y, values, kx=flow.degree, ky=flow.degree) for values in at_nodes]
-        return np.column_stack([spline.ev(*places.T) for spline in splines])[known]
+        return interpolated(flow.x, flow.y, at_nodes, places, flow.degree)[known]
 
     def slopes(flow: BoxFlow, solved: Solved) -> Array:
         walls = [*np.eye(len(solved.a))[1:], 0 * solved.a]  # the viscosity moves no wall

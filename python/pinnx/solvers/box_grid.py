@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
 __all__ = ["SEQUENCE", "differences", "dissection_order", "first_derivative", "grid_points", "means", "middles"]
-__all__ += ["line_between", "line_from_bodies"]
+__all__ += ["interpolated", "line_between", "line_from_bodies"]
 
 Array = NDArray[np.float64]
 
@@ -66,6 +68,12 @@ def _clustered(high: float, num_cells: int) -> Array:
 def grid_points(x: Array, y: Array) -> Array:
     """Places of a grid, [n_x, n_y, 2]."""
     return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
+
+
+def interpolated(x: Array, y: Array, fields: Iterable[Array], points: Array, degree: int) -> Array:
+    """Fields at the nodes of lines, [n_x, n_y] each, at points [n, 2] by splines, [n, c]."""
+    splines = [RectBivariateSpline(x, y, field, kx=degree, ky=degree) for field in fields]
+    return np.column_stack([spline.ev(*points.T) for spline in splines])
 
 
 def middles(line: Array) -> Array:

@@ -23,7 +23,7 @@ from pinnx.errors import PinnxError
 from pinnx.physics.geometry import Bounds
 from pinnx.physics.scales import Scales
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved, balanced
-from pinnx.solvers.box_grid import SEQUENCE, grid_points, line_between, line_from_bodies, middles
+from pinnx.solvers.box_grid import SEQUENCE, grid_points, interpolated, line_between, line_from_bodies, middles
 from pinnx.solvers.walls import Walls
 
 __all__ = ["BoxProblem", "GridFields", "Study", "continued", "default_cells", "grid_sequence", "made_again", "polish"]
@@ -64,9 +64,7 @@ class GridFields:
 
     def at(self, points: Array, names: Sequence[str] = ("u", "v", "p")) -> Array:
         """Fields at points [n, 2] in the box by splines, [n, c]."""
-        degrees = {"kx": self.degree, "ky": self.degree}
-        splines = [RectBivariateSpline(self.x, self.y, self.columns[name], **degrees) for name in names]
-        return np.column_stack([spline.ev(*points.T) for spline in splines])
+        return interpolated(self.x, self.y, [self.columns[name] for name in names], points, self.degree)
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,7 +97,7 @@ def verify_run(
     found = checks_at_points(config, case, flow.problem, config.evals.points)
     found += (budgets := sub_box_budgets(config, case, flow.problem.model, flow.equations))
     if not budgets:
-        say("three dimensions, or a body in each of them: the budgets of sub-boxes are not among the checks")
+        say("three dimensions, or a body in every sub-box: their budgets are not among the checks")
     found += verify(
         energy_budget(case, flow.problem, config.evals.points, config.train.seed)
         + energy_growth(case, flow.problem, forced=flow.equations.scaled_forcing is not None)

@@ -98,7 +98,7 @@ def test_metrics_are_complete_and_strict_json(finished: Finished, name: str) -> 
     known_boundary = name in ("unsteady_grid", "steady_grid")
     assert (metrics["boundary_error_max"] is not None) == known_boundary
     checks = {item["name"]: item for item in metrics["checks"]}
-    expected = {"pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit"}
+    expected = {"pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit", "energy_budget"}
     expected |= {"boundary_error_max"} if known_boundary else set()
     expected |= set() if name == "scattered_3d" else {"mass_budget"}
     expected |= {"momentum_budget"} if name == "steady_grid" else set()

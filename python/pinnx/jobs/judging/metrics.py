@@ -19,6 +19,7 @@ from pinnx.jobs.flows.flow_model import described
 from pinnx.jobs.flows.found_numbers import found_numbers, settled
 from pinnx.jobs.judging.baseline import gappy_pod_baseline
 from pinnx.jobs.judging.held_out import HeldOut
+from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
 from pinnx.jobs.judging.remedies import with_remedy
 from pinnx.jobs.judging.sub_boxes import sub_box_budgets
 from pinnx.jobs.outputs import training_figures
@@ -31,7 +32,7 @@ if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.jobs.judging.second_opinion import SecondOpinion
     from pinnx.solvers import GridFields
 
-__all__ = ["checks_at_points", "errors_against", "polished_balance", "run_metrics"]
+__all__ = ["checks_at_points", "checks_of_balances", "errors_against", "polished_balance", "run_metrics"]
 
 # Of what varies between the sensors, the share that a network which has learned nothing leaves: one by its mean alone.
 UNLEARNED = 0.9
@@ -73,7 +74,7 @@ def run_metrics(
     polished = opinion is not None and opinion.polished is not None
     measured += polished_balance(opinion.polished) if opinion and opinion.polished else []
     checks = verify(measured, limits=config.evals.limits.model_dump())
-    checks += sub_box_budgets(config, case, problem.model, equations)
+    checks += checks_of_balances(config, case, problem, equations)
     checks.sort(key=lambda item: list(GATES).index(item.name))
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
@@ -140,6 +141,13 @@ def checks_at_points(config: Config, case: Case, problem: Problem, num_points: i
     """The checks of the fields as they are now, but for those that need a reference or a second training."""
     limits = config.evals.limits.model_dump()
     return verify(_at_points(config, case, problem, num_points), limits=limits)
+
+
+def checks_of_balances(config: Config, case: Case, problem: Problem, equations: NavierStokes) -> list[Check]:
+    """Mass and momentum of sub-boxes, and the kinetic energy, where the case has them."""
+    energy = energy_budget(case, problem, config.evals.points, config.train.seed)
+    energy += energy_growth(case, problem, forced=equations.scaled_forcing is not None)
+    return [*sub_box_budgets(config, case, problem.model, equations), *verify(energy)]
 
 
 def _at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Measured]:

@@ -83,6 +83,7 @@ def _hard_boundaries(item: Check, config: Config, history: History) -> str:
 
 REMEDIES: Mapping[str, Callable[[Check, Config, History], str]] = {
     "pde_residual_l2": _more_steps,
+    "energy_budget": _more_steps,  # the velocity times that residual
     "conservation": _none_for_the_network,
     "boundary_error_max": _hard_boundaries,
 }

@@ -28,9 +28,7 @@ from pinnx.jobs.cases.stored_case import stored_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.flows.found_numbers import settled
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
-from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
-from pinnx.jobs.judging.metrics import checks_at_points
-from pinnx.jobs.judging.sub_boxes import sub_box_budgets
+from pinnx.jobs.judging.metrics import checks_at_points, checks_of_balances
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.training import make_trainer
 from pinnx.models.field_model import FieldModel
@@ -95,13 +93,9 @@ def verify_run(
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
     found = checks_at_points(config, case, flow.problem, config.evals.points)
-    found += (budgets := sub_box_budgets(config, case, flow.problem.model, flow.equations))
-    if not budgets:
+    found += checks_of_balances(config, case, flow.problem, flow.equations)
+    if not any(item.name == "mass_budget" for item in found):
         say("three dimensions, or a body in every sub-box: their budgets are not among the checks")
-    found += verify(
-        energy_budget(case, flow.problem, config.evals.points, config.train.seed)
-        + energy_growth(case, flow.problem, forced=flow.equations.scaled_forcing is not None)
-    )
     found += _settled(config, case, flow, folder, trainer.step)
     if path.is_dir():
         found += _polished(config, case, flow, folder)

@@ -167,8 +167,8 @@ class Data(Section):
 
     path: Text | None = setting(
         None,
-        "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .xdmf .foam .tec, table, folder of .npy, Zarr, or what data.raw "
-        "states; * joins files",
+        "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .vts .vtr .vti .vtp .xdmf .foam .tec, table, folder of .npy, "
+        "Zarr, or what data.raw states; * joins files",
     )
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")

@@ -1,5 +1,6 @@
 """Opens what libraries of extras read: meshes through meshio (mesh) and pyvista (openfoam), Zarr through zarr (zarr).
 
+XML files of VTK that are structured, or that meshio does not read, go to pyvista; structured ones keep their axes.
 A mesh has its points as the arrays x, y and z, and each field at the points by its own name, vectors as [n, 3]:
 "U[..., 0]". A case of OpenFOAM, CASE.foam, has its cells at their centres in place of points, and all its times,
 [T, n, 3].
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import base64
 import importlib
+import importlib.util
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,8 +26,10 @@ __all__ = ["BY_PYVISTA", "MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
 
 # Endings, and the module of meshio for each: meshio.read itself ends the process where a file is damaged.
 MESHES = {".vtk": "vtk", ".vtu": "vtu", ".xdmf": "xdmf"}
-# What pyvista reads, through VTK.
-BY_PYVISTA = (".foam",)
+# What pyvista alone reads, through VTK.
+BY_PYVISTA = (".foam", ".vts", ".vtr", ".vti", ".vtp")
+CELLS = "a field of cells; turn it into one of points first"
+RESAVED = " (if it is whole, save it from ParaView as .vts, .vtr, .vti or .vtu)"
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -39,18 +44,60 @@ def mesh_arrays(path: Path) -> dict[str, Any]:
     Raises:
         PinnxError: meshio is not installed, or the file is damaged.
     """
-    if path.suffix.lower() in BY_PYVISTA:
+    kind = path.suffix.lower()
+    if kind == ".foam":
+        return _foam(path)
+    if kind in BY_PYVISTA:
         return _by_pyvista(path)
     meshio = _library("meshio", "mesh", path)
-    with damage_named(path.name, f"cannot be read as {path.suffix[1:].upper()}"):
-        mesh = importlib.import_module(f"meshio.{MESHES[path.suffix.lower()]}").read(str(path))
-        if not isinstance(mesh, meshio.Mesh):
-            raise TypeError(f"it holds {type(mesh).__name__}")
-    content: dict[str, Any] = {name: "a field of cells; turn it into one of points first" for name in mesh.cell_data}
-    return content | _named(np.asarray(mesh.points), {name: np.asarray(a) for name, a in mesh.point_data.items()})
+    try:
+        with damage_named(path.name, f"cannot be read as {kind[1:].upper()}{RESAVED * (kind == '.vtk')}"):
+            if kind == ".xdmf" and 'CollectionType="Temporal"' in path.read_text(errors="replace"):
+                return _series(path)
+            mesh = importlib.import_module(f"meshio.{MESHES[kind]}").read(str(path))
+            if not isinstance(mesh, meshio.Mesh):
+                raise TypeError(f"it holds {type(mesh).__name__}")
+    except PinnxError:
+        # VTK reads legacy files that end too early, and fills up what is missing.
+        if kind != ".vtu" or importlib.util.find_spec("pyvista") is None:
+            raise
+        return _by_pyvista(path)
+    fields = {name: np.asarray(values) for name, values in mesh.point_data.items()}
+    return dict.fromkeys(mesh.cell_data, CELLS) | _named(np.asarray(mesh.points), fields)
+
+
+def _series(path: Path) -> dict[str, Any]:
+    """The times of an XDMF file, as FEniCS writes them: fields [T, n, ...]."""
+    from meshio.xdmf import TimeSeriesReader
+
+    with TimeSeriesReader(str(path)) as reader:
+        points, _ = reader.read_points_cells()
+        frames = [reader.read_data(number)[:2] for number in range(reader.num_steps)]
+    common = set.intersection(*(set(fields) for _, fields in frames))
+    joined = {name: np.stack([fields[name] for _, fields in frames]) for name in sorted(common)}
+    return _named(np.asarray(points), joined) | {"t": np.array([time for time, _ in frames], dtype=np.float64)}
 
 
 def _by_pyvista(path: Path) -> dict[str, Any]:
+    """Points and fields; of a structured grid as arrays [n_z, n_y, n_x], without axes of one line."""
+    pyvista = _library("pyvista", "openfoam", path)
+    with damage_named(path.name, f"cannot be read as {path.suffix[1:].upper()}"):
+        if b"</VTKFile>" not in path.read_bytes()[-64:]:
+            raise ValueError("it does not end with </VTKFile>")
+        with warnings.catch_warnings(), pyvista.VtkErrorCatcher(send_to_logging=False) as caught:
+            warnings.simplefilter("ignore")
+            mesh = pyvista.read(str(path))
+        if caught.error_events:
+            raise ValueError("VTK finds errors in it")
+        if not isinstance(mesh, pyvista.DataSet) or not mesh.n_points:
+            raise TypeError(f"it holds {type(mesh).__name__} without points")
+        shape = tuple(n for n in getattr(mesh, "dimensions", (mesh.n_points,))[::-1] if n > 1)
+        points = np.array(mesh.points).reshape(*shape, 3)
+        fields = {name: np.array(a).reshape(*shape, *np.shape(a)[1:]) for name, a in mesh.point_data.items()}
+    return dict.fromkeys(mesh.cell_data, CELLS) | _named(points, fields)
+
+
+def _foam(path: Path) -> dict[str, Any]:
     pyvista = _library("pyvista", "openfoam", path)
     with damage_named(path.name, "cannot be read"):
         reader = pyvista.OpenFOAMReader(str(path))
@@ -69,7 +116,7 @@ def _by_pyvista(path: Path) -> dict[str, Any]:
 
 def _named(points: np.ndarray, fields: dict[str, np.ndarray]) -> dict[str, Any]:
     """Coordinates and fields by name; a field that is called x must not hide the place of the points."""
-    content: dict[str, Any] = dict(zip("xyz", points.T, strict=False))
+    content: dict[str, Any] = dict(zip("xyz", np.moveaxis(points, -1, 0), strict=False))
     for name, values in fields.items():
         content[f"{name} (field)" if name in content else name] = values
     return content

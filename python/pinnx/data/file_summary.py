@@ -26,20 +26,22 @@ from pinnx.data.raw_arrays import RawArray
 from pinnx.data.readers import open_flow, read_snapshots
 from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
+from pinnx.data.stored_numbers import text_of
 from pinnx.data.table_fields import TABLES
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
 __all__ = ["summary_of"]
 
-# Usual names by role, without their folders and in lower case; what JHTDB, PIVlab and meshio write is among them.
+# Usual names by role, without their folders and in lower case; what JHTDB, PIVlab and meshio write is among them, and
+# standard names of CF.
 USUAL = {
     "x": ("x", "xcoor", "x_0"),
     "y": ("y", "ycoor", "y_0"),
     "z": ("z", "zcoor"),
     "t": ("t", "time", "times", "solutiontime"),
-    "u": ("u", "u_*", "vx", "velocity_x", "velocity u"),
-    "v": ("v", "v_*", "vy", "velocity_y", "velocity v"),
+    "u": ("u", "u_*", "vx", "velocity_x", "velocity u", "eastward_wind", "x_wind", "eastward_sea_water_velocity"),
+    "v": ("v", "v_*", "vy", "velocity_y", "velocity v", "northward_wind", "y_wind", "northward_sea_water_velocity"),
     "w": ("w", "w_*", "vz", "velocity_z", "velocity w"),
     "p": ("p", "pressure", "pressure_*"),
     "mask": ("mask",),
@@ -124,7 +126,7 @@ def _roles(file: ArrayFile) -> dict[str, str]:
     for (name, array), stem in zip(file.arrays.items(), stems, strict=True):
         shown = stem if stem != name and stems.count(stem) > 1 else name
         shapes[shown] = array.shape
-        for usual in (name, stem):
+        for usual in (name, stem, text_of(file.of_arrays.get(name, {}).get("standard_name", ""))):
             known.setdefault(usual.rpartition("/")[2].lower(), shown)
     roles = {role: known[name] for role, names in USUAL.items() for name in names[::-1] if name in known}
     vector = next((known[name] for name in VECTORS if name in known and shapes[known[name]][-1:] in ((2,), (3,))), None)
@@ -206,7 +208,8 @@ def _described(flow: Snapshots, refused: list[str]) -> list[str]:
 def _divergence(flow: Snapshots) -> list[str]:
     if flow.grid_lines is None or min(flow.grid_shape or (0,)) < 2:
         return ["divergence: not known on scattered points"]
-    values = flow.velocity.reshape(flow.num_times, *(flow.grid_shape or ()), flow.dim)
+    values = flow.velocity if flow.holes is None else np.where(flow.holes[:, None], np.nan, flow.velocity)
+    values = values.reshape(flow.num_times, *(flow.grid_shape or ()), flow.dim)
     return [f"divergence: |div u| / |grad u| = {relative_divergence(values, flow.grid_lines):.2g}"]
 
 

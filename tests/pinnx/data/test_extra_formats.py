@@ -184,3 +184,62 @@ def test_a_case_of_openfoam_has_its_cells_at_all_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(flow.values[0], flow.points, atol=1e-12)
     np.testing.assert_allclose(flow.values[1], flow.points + np.array([0.5, 0.0]), atol=1e-12)
     assert flow.num_points == 12
+
+
+@pytest.mark.parametrize("kind", ["vti", "vtr", "vts", "vtp", "vtu"])
+def test_xml_files_of_vtk_are_read_by_pyvista_and_structured_ones_have_a_grid(tmp_path: Path, kind: str) -> None:
+    pyvista = pytest.importorskip("pyvista", reason="pyvista is not installed (extra: openfoam)")
+    image = pyvista.ImageData(dimensions=(9, 6, 1), spacing=(X[1], Y[1], 1.0))
+    points = np.stack([MESH_X.ravel(), MESH_Y.ravel(), np.zeros(MESH_X.size)], axis=1)
+    made = {
+        "vti": image,
+        "vtr": pyvista.RectilinearGrid(X, Y, [0.0]),
+        "vts": image.cast_to_structured_grid(),
+        "vtp": pyvista.PolyData(points),
+        "vtu": image.cast_to_unstructured_grid(),  # of pixels, which meshio does not know
+    }[kind]
+    made.point_data["U"] = np.stack([U.ravel(), V.ravel(), np.zeros(U.size)], axis=1)
+    path = tmp_path / f"flow.{kind}"
+    made.save(path)
+    flow, whole = read_snapshots(path, SCATTERED), wanted(tmp_path)
+    if kind in ("vtp", "vtu"):
+        assert flow.grid_shape is None
+        np.testing.assert_allclose(flow.points, points[:, :2], atol=1e-6)
+        np.testing.assert_array_equal(flow.values[0], np.stack([U.ravel(), V.ravel()], axis=1))
+    else:
+        assert flow.grid_shape == (9, 6)
+        np.testing.assert_allclose(flow.points, whole.points, atol=1e-6)
+        np.testing.assert_array_equal(flow.values, whole.values)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(
+        PinnxError, match=rf"flow.{kind}: cannot be read as {kind.upper()}: it does not end with </VTKF"
+    ):
+        read_snapshots(path, SCATTERED)
+
+
+def test_a_legacy_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    pyvista = pytest.importorskip("pyvista", reason="pyvista is not installed (extra: openfoam)")
+    pytest.importorskip("meshio", reason="meshio is not installed (extra: mesh)")
+    grid = pyvista.ImageData(dimensions=(9, 6, 1)).cast_to_structured_grid()
+    grid.point_data["U"] = np.ones((54, 3))
+    grid.save(tmp_path / "flow.vtk")
+    path = tmp_path / "flow.vtk"
+    path.write_bytes(path.read_bytes()[:-300])
+    assert pyvista.read(path).n_points == 54  # without a word of what is missing
+    with pytest.raises(
+        PinnxError, match=r"flow.vtk: cannot be read as VTK \(if it is whole, save it from ParaView as .vts"
+    ):
+        read_snapshots(path, SCATTERED)
+
+
+def test_times_of_xdmf_are_a_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the writer puts its numbers
+    meshio = pytest.importorskip("meshio", reason="meshio is not installed (extra: mesh)")
+    mesh = meshio.read(write_mesh(tmp_path / "one.vtu"))
+    with meshio.xdmf.TimeSeriesWriter("flow.xdmf") as writer:
+        writer.write_points_cells(mesh.points, mesh.cells)
+        for number in range(3):
+            writer.write_data(0.5 * number, point_data={"U": (1 + number) * mesh.point_data["U"]})
+    flow = read_snapshots(tmp_path / "flow.xdmf", DataMapping(t="t", u="U[..., 0]", v="U[..., 1]"))
+    np.testing.assert_allclose(flow.times, [0.0, 0.5, 1.0])
+    np.testing.assert_allclose(flow.values[2], 3 * np.stack([U.ravel(), V.ravel()], axis=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -103,3 +104,20 @@ def test_a_pattern_is_one_series(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_arrays_that_make_no_sense_are_described_all_the_same(tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", x=np.zeros((3, 4)), z=np.zeros((4, 3), bool), t=np.zeros(0), U=np.zeros((4, 3)))
     assert "  z [4, 3] bool" in summary_of(tmp_path / "odd.npz")
+
+
+def test_holes_do_not_count_in_the_divergence(tmp_path: Path) -> None:
+    holes = {name: np.where(X[:, None] > 0.5, array, np.nan) for name, array in (("u", U), ("v", V))}
+    lines = summary_of(stored(tmp_path, x=X[:7], **{name: array[:, :7] for name, array in holes.items()}))
+    assert any(line.startswith("holes: ") for line in lines)
+    (line,) = (line for line in lines if line.startswith("divergence: "))
+    assert float(line.rpartition("= ")[2]) < 0.05
+
+
+def test_standard_names_of_cf_are_usual_names(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "flow.nc", "w") as file:
+        for name, array, standard in (("a", U, "eastward_wind"), ("b", V, "northward_wind")):
+            file[name] = array
+            file[name].attrs["standard_name"] = standard
+        file["x"], file["y"] = X, X
+    assert {"u": "a", "v": "b"}.items() <= section(summary_of(tmp_path / "flow.nc"))["arrays"].items()

@@ -146,6 +146,8 @@ def _with_places(item: Measured, limits: Mapping[str, float]) -> Check:
     """The verdict on a number, with its worst place; where it did not pass, whether the other points would."""
     found = check(item.gate, item.value, limits=limits, note=item.note, everywhere=item.everywhere, part=item.part)
     why = item.why
+    if not item.checkable:
+        return replace(found, status="not checked", note=item.note)
     if not found.passed and item.rest is not None:
         verb = "keep the limit" if check(item.gate, item.rest, limits=limits).passed else "miss the limit too"
         why = f"{why} The other 95 % of the points {verb}."

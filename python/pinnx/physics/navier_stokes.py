@@ -185,12 +185,14 @@ class NavierStokes(Equations):
         """The residual of the equations, [n, dim + 1], from the jet of (u, v[, w], p)."""
         return pinn_ext.navier_stokes_residual(jet, self.scaled_nu, forcing=self.scaled_forcing, steady=self.steady)
 
-    def asked(self, jet: pinn_ext.Jet) -> dict[str, Tensor]:
-        """The viscosity that the momentum equations of each point are solved by best, over the one used.
+    def asked(self, jet: pinn_ext.Jet) -> dict[str, tuple[Tensor, Tensor]]:
+        """The viscosity that the momentum equations of each point are solved by best, over the one used; |lap u|.
 
         By least squares over the components, with the residual of the one used and the Laplacian of the velocity:
 
             nu_asked / nu = 1 + residual . lap u / (nu |lap u|^2)
         """
-        momentum, laplacian = self.residual(jet)[:, : self.dim], self.scaled_nu * jet.laplacian[:, : self.dim]
-        return {"viscosity_misfit": 1 + (momentum * laplacian).sum(1) / laplacian.square().sum(1)}
+        momentum, laplacian = self.residual(jet)[:, : self.dim], jet.laplacian[:, : self.dim]
+        squares = laplacian.square().sum(1)
+        ratio = 1 + (momentum * laplacian).sum(1) / (self.scaled_nu * squares)
+        return {"viscosity_misfit": (ratio, squares.sqrt())}

@@ -72,7 +72,8 @@ class Measured(NamedTuple):
     Where ``value`` leaves out places at which no field is right, ``everywhere`` is the number with them. ``part`` says
     of which part of the flow it is, where several numbers have one gate. ``worst`` is the largest number of which
     ``value`` is a norm, and ``worst_at`` its place, then its time. ``why`` says what makes it as large as it is, and
-    where; ``rest`` is the number without the worst 5 % of the points.
+    where; ``rest`` is the number without the worst 5 % of the points. Not ``checkable``: the flow has nothing that the
+    gate could be held against, and ``note`` says why.
     """
 
     gate: str
@@ -84,6 +85,7 @@ class Measured(NamedTuple):
     worst_at: tuple[float, ...] | None = None
     why: str = ""
     rest: float | None = None
+    checkable: bool = True
 
 
 def largest_share(squares: NDArray[np.float64], size: float) -> tuple[float, int]:

@@ -11,6 +11,7 @@ import torch
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
+from pinnx.evals.checks import Check, verify
 from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import (
     WHOLE,
@@ -125,6 +126,17 @@ def test_residual_norms_are_root_mean_squares_at_points_of_their_own() -> None:
     assert min(wrong.values()) > 1e-3, "a random network obeys no equation"
     assert wrong == numbers(equations(), network())
     assert wrong != numbers(equations(), network(), seed=1)
+
+
+def test_a_flow_without_a_viscous_force_tells_no_viscosity() -> None:
+    def verdict(flow: FourierNetwork) -> Check:
+        checks = verify(equations(nu=1.0).measure(flow, **CHECK))
+        return next(item for item in checks if item.name == "viscosity_misfit")
+
+    still, random = verdict(network((1.0, 0.0, 0.0))), verdict(network())
+    assert (still.status, still.passed) == ("not checked", False)
+    assert still.note.startswith("any value has the same flow")
+    assert random.status != "not checked"
 
 
 def test_a_viscosity_far_off_may_be_the_units() -> None:

@@ -60,7 +60,7 @@ def open_arrays(path: str | os.PathLike[str], raw: Sequence[RawArray] = ()) -> I
     if kind not in READABLE:
         raise PinnxError(
             f"{path}: expected a file that ends in {', '.join(READABLE)}, a folder of .npy files or a Zarr store"
-            + (f"; {raw_hint(path)}" if path.is_file() else "")
+            + (f"; {raw_hint(path)}" if path.is_file() and kind != ".npy" else "")
         )
     if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")

@@ -16,8 +16,6 @@ from pinnx.errors import PinnxError
 
 __all__ = ["DataMapping"]
 
-KNOWN_AXES = ("t", "x", "y", "z", "n")
-
 
 @dataclass(frozen=True)
 class DataMapping:

@@ -129,10 +129,19 @@ def _roles(file: ArrayFile) -> dict[str, str]:
         for usual in (name, stem, text_of(file.of_arrays.get(name, {}).get("standard_name", ""))):
             known.setdefault(usual.rpartition("/")[2].lower(), shown)
     roles = {role: known[name] for role, names in USUAL.items() for name in names[::-1] if name in known}
-    vector = next((known[name] for name in VECTORS if name in known and shapes[known[name]][-1:] in ((2,), (3,))), None)
-    if vector is not None and "v" not in roles:
-        components = "uvw" if shapes[vector][-1] == 3 and not _plane(file, roles) else "uv"
-        roles |= {component: f"{vector}[..., {index}]" for index, component in enumerate(components)}
+    # Components last, or behind the times or first, as networks on grids have them.
+    vectors = [known[name] for name in VECTORS if name in known]
+    places = ((-1, "..., {}"), (1, ":, {}"), (0, "{}"))
+    found = [
+        (name, shapes[name][axis], index)
+        for axis, index in places
+        for name in vectors
+        if len(shapes[name]) > 1 + (axis >= 0) and shapes[name][axis] in (2, 3)
+    ]
+    if found and "v" not in roles:
+        vector, size, index = found[0]
+        components = "uvw" if size == 3 and not _plane(file, roles) else "uv"
+        roles |= {component: f"{vector}[{index.format(number)}]" for number, component in enumerate(components)}
     if "w" not in roles and "z" in roles:
         del roles["z"]
     attributes = {f"@{name}" for name in file.attributes}

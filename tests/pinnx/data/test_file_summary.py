@@ -121,3 +121,12 @@ def test_standard_names_of_cf_are_usual_names(tmp_path: Path) -> None:
             file[name].attrs["standard_name"] = standard
         file["x"], file["y"] = X, X
     assert {"u": "a", "v": "b"}.items() <= section(summary_of(tmp_path / "flow.nc"))["arrays"].items()
+
+
+@pytest.mark.parametrize(("axis", "index"), [(-1, "..., 1"), (1, ":, 1"), (0, "1")])
+def test_components_on_any_axis_are_found(tmp_path: Path, axis: int, index: str) -> None:
+    velocity = np.stack([np.stack([array[:, :7]] * 4) for array in (U, V)], axis=axis)
+    np.savez(tmp_path / "flow.npz", x=X[:7], y=X, t=np.arange(4), velocity=velocity)
+    lines = summary_of(tmp_path / "flow.npz")
+    assert section(lines)["arrays"]["v"] == f"velocity[{index}]"
+    assert any(line.startswith("read: 63 points (grid 7 x 9), times: 4") for line in lines)

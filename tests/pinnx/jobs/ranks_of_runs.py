@@ -351,7 +351,31 @@ def lost_coordinator(config: Config, folder: Path) -> list[int]:
     return found
 
 
-PARTS = {"restarts": restarts, "hangs": hangs, "lost": lost_coordinator, "writes": writes, "nodes": nodes}
+def killed_once(folder: Path) -> None:
+    """What each process of torchrun does: the second one kills itself, but not after the restart."""
+    reconstruction.write_report = lambda folder: (folder / "report.html").touch()
+    if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
+        at_step(7, kill_this)
+    reconstruct(load_config(str(folder / "whole" / "config.yaml"), []), folder / "elastic")
+
+
+def elastic(config: Config, folder: Path) -> int:
+    """The exit status of torchrun, which has started all ranks again where one was killed."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    words = [sys.executable, *torchrun, __file__, str(folder), "under torchrun"]
+    done = subprocess.run(words, env=os.environ | {"PINNX_RANK_TIMEOUT": "20"}, stdout=sys.stderr, check=False)
+    assert_same_run(folder / "whole", folder / "elastic")
+    return done.returncode
+
+
+PARTS = {
+    "elastic": elastic,
+    "restarts": restarts,
+    "hangs": hangs,
+    "lost": lost_coordinator,
+    "writes": writes,
+    "nodes": nodes,
+}
 
 
 def main(folder: Path, parts: list[str]) -> dict[str, Any]:
@@ -368,4 +392,7 @@ def main(folder: Path, parts: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2:])))
+    if sys.argv[2:] == ["under torchrun"]:
+        killed_once(Path(sys.argv[1]))
+    else:
+        print(json.dumps(main(Path(sys.argv[1]), sys.argv[2:])))

@@ -51,7 +51,7 @@ def found_on_ranks(folder: Path, *parts: str) -> tuple[dict[str, Any], str]:
 def ranks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[dict[str, Any], str]:
     """What ranks found, and what they said; in one process, as that loads everything first."""
     slow = any(item.get_closest_marker("slow") and item.path == request.path for item in request.session.items)
-    parts = ["trained", "restarts", "hangs", *(["lost", "writes", "nodes"] if slow else [])]
+    parts = ["trained", "elastic", "restarts", "hangs", *(["lost", "writes", "nodes"] if slow else [])]
     return found_on_ranks(tmp_path_factory.mktemp("ranks"), *parts)
 
 
@@ -95,6 +95,12 @@ def test_a_killed_rank_ends_the_others_and_the_run_continues_on_any_number(ranks
     assert found["again"] == {"killed": [0, 0], "on3": [0, 0, 0], "early": [0]}
     np.testing.assert_allclose(found["ends"]["on3"], found["ends"]["whole"], rtol=0, atol=SAME)
     assert found["finished"] == [0, 0], "a run that had ended gives its metrics"
+
+
+def test_torchrun_starts_killed_ranks_again_and_the_trajectory_stays(ranks: tuple[dict[str, Any], str]) -> None:
+    """Bitwise: that is compared where the run is made. Rank 0 has seen the loss, so there was one."""
+    assert ranks[0]["elastic"] == 0
+    assert "failed (exitcode: -9) local_rank: 1" in ranks[1]
 
 
 def test_all_ranks_say_that_no_checkpoint_is_whole(ranks: tuple[dict[str, Any], str]) -> None:

@@ -17,6 +17,7 @@ from pinnx.errors import PinnxError
 
 __all__ = ["Unit", "parse_unit", "refuse_foreign_units", "scales_to_si", "split_unit", "unit_notes"]
 
+_SUPERSCRIPTS = {0x207B: "-", 0xB9: "1", 0xB2: "2"}
 _MU = "\N{GREEK SMALL LETTER MU}"  # what casefold() makes of the micro sign, too
 # In m and s; None: a unit that no number converts.
 LENGTHS: dict[str, float | None] = {
@@ -57,10 +58,12 @@ LENGTHS_OF_A_CASE = ("d", "h")
 _LENGTH, _TIME = "|".join(sorted(LENGTHS, key=len, reverse=True)), "|".join(sorted(TIMES, key=len, reverse=True))
 _UNIT_OF_NAME = (
     r"(.+?)[\s/]*[\[(]\s*([^\])]*?)\s*[\])]",
+    # u_mm/s is a name and its unit, not u_mm in seconds.
+    rf"([a-z]\w*?)_((?:{_LENGTH})\^?2?/(?:{_TIME})\^?2?)",
     r"(\w+)\s*/\s*(\S+)",
     r"(\w+)\s+(\S+)",
     # x_mm, timestamp_ms; u_ms may be in m/s.
-    r"([xyz]|t\w*)_(mm|cm|um|km|px|ms|us|ns)",
+    r"([xyz]|t\w*)_(mm|cm|um|km|px|ms|us|ns)|([xyz])_(m)|(t|time)_(s|sec)",
 )
 _PATTERNS = {
     (0, 1): rf"(?P<time>{_TIME})",
@@ -94,7 +97,8 @@ def split_unit(name: str) -> tuple[str, str]:
     for pattern in _UNIT_OF_NAME:
         found = re.fullmatch(pattern, name.strip(), re.IGNORECASE)
         if found:
-            return found[1], found[2]
+            first, unit = (part for part in found.groups() if part is not None)
+            return first, unit
     return name.strip(), ""
 
 
@@ -146,7 +150,7 @@ def refuse_foreign_units(headings: Mapping[str, str]) -> None:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s.*\xb7{}]", "", text.replace("**", "^")).casefold()
+    return re.sub(r"[\s.*\xb7\u22c5{}]", "", text.replace("**", "^").translate(_SUPERSCRIPTS)).casefold()
 
 
 def unit_notes(units: Mapping[str, Unit | None]) -> list[str]:

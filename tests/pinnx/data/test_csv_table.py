@@ -151,6 +151,25 @@ def test_a_unit_at_the_end_of_a_name(tmp_path: Path):
     assert read(tmp_path, table(header="t,x,y,u,v_ms"), v="v_ms").notes == (), "m/s as likely as milliseconds"
 
 
+@pytest.mark.parametrize(
+    ("header", "units"),
+    [
+        ("t_s,x_mm,y_mm,u_mm/s,v_mm/s", "t in s; x, y in mm; u, v in mm/s"),
+        ("time_s,x_m,y_m,u_m/s,v_m/s", None),
+        (
+            "t,x (mm),y (mm),u (mm\u22c5s\u207b\xb9),v (mm s\u207b\xb9)",
+            "x, y in mm; u in mm\u22c5s\u207b\xb9; v in mm s\u207b\xb9",
+        ),
+    ],
+)
+def test_units_of_velocity_at_the_end_of_a_name_and_with_superscripts(tmp_path: Path, header: str, units: str | None):
+    rows = read(tmp_path, table(header=header))
+    np.testing.assert_array_equal(rows.velocity, np.array(ROWS)[:, 3:])
+    assert [note.split(". ")[0] for note in rows.notes] == ([f"Units of the file: {units}"] if units else [])
+    with pytest.raises(PinnxError, match="expected one unit of length in all columns"):
+        read(tmp_path, table(header=header.replace("mm", "m", 1) if units else header.replace("x_m", "x_mm")))
+
+
 def test_a_pressure_beside_what_is_read_does_not_matter(tmp_path: Path):
     rows = read(tmp_path, table(header="Total Pressure (Pa),X (m),Y (m),Velocity[i] (m/s),Velocity[j] (m/s)"),
                 u="Velocity[i]", v="Velocity[j]")  # fmt: skip

@@ -18,8 +18,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +26,7 @@ from typing import Any
 import torch
 from bench_scaling import flow_loss, flow_trainer, steps_of
 from harness import Timing
+from linked_nodes import ENVIRONMENT, command, two_nodes
 from results import finish_report, print_rows, start_report, write_json
 
 from pinnx.train.distributed import Apart, train_locally
@@ -108,31 +108,9 @@ def work(kind: str, quick: bool) -> list[dict[str, Any]] | dict[str, float]:
     return found
 
 
-def command(text: str) -> None:
-    subprocess.run(text.split(), check=True, capture_output=True, text=True)
-
-
-@contextmanager
-def linked() -> Iterator[list[str]]:
-    """Two network namespaces with a link between them, addresses 10.78.0.1 and 10.78.0.2."""
-    names = [f"pinnx-link-{os.getpid()}-{number}" for number in range(2)]
-    try:
-        for name in names:
-            command(f"ip netns add {name}")
-        command(f"ip link add name pinnx0 netns {names[0]} type veth peer name pinnx0 netns {names[1]}")
-        for number, name in enumerate(names, start=1):
-            command(f"ip -n {name} addr add 10.78.0.{number}/24 dev pinnx0")
-            for link in ("lo", "pinnx0"):
-                command(f"ip -n {name} link set {link} up")
-        yield names
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-
 def on_two_ranks(kind: str, quick: bool, names: Sequence[str] = ()) -> Any:
     """What the first of two processes prints, each in a namespace where there are some."""
-    address = {"MASTER_ADDR": "10.78.0.1", "GLOO_SOCKET_IFNAME": "pinnx0"} if names else {"MASTER_ADDR": "127.0.0.1"}
+    address = ENVIRONMENT if names else {"MASTER_ADDR": "127.0.0.1"}
     started = []
     for rank in range(2):
         words = [*(["ip", "netns", "exec", names[rank]] if names else []), sys.executable, __file__, "--rank", kind]
@@ -151,7 +129,7 @@ def on_two_ranks(kind: str, quick: bool, names: Sequence[str] = ()) -> Any:
 def measure(quick: bool) -> dict[str, Any]:
     """Losses, and the seconds of a step by link."""
     found: dict[str, Any] = {"losses": on_two_ranks("loss", quick), "links": []}
-    with linked() as names:
+    with two_nodes() as names:
         for rate in LINKS[:1] if quick else LINKS:
             for name in names:
                 command(f"tc -n {name} qdisc replace dev pinnx0 root tbf rate {rate} burst 32kb latency 400ms")

@@ -16,8 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,9 @@ from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Tr
 from pinnx.train.distributed import Apart, train_locally
 from pinnx.train.joined_ranks import joined_ranks
 from pinnx.train.ranks import OneProcess, Ranks
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))
+from linked_nodes import ENVIRONMENT, command, two_nodes
 
 CLONE_NEWNET = 0x40000000
 PLAIN = (*TINY, "train.steps=12", "train.dtype=float64", "train.optimizer=adam", "train.checkpoint_every=4")
@@ -284,31 +286,8 @@ def enter(namespace: str) -> None:
             raise OSError(ctypes.get_errno(), "setns")
 
 
-def command(text: str) -> None:
-    subprocess.run(text.split(), check=True, capture_output=True, text=True)
-
-
-@contextmanager
-def two_nodes() -> Iterator[list[str]]:
-    """Two network namespaces with a link between them, addresses 10.77.0.1 and 10.77.0.2."""
-    names = [f"pinnx-{os.getpid()}-{number}" for number in range(2)]
-    try:
-        for name in names:
-            command(f"ip netns add {name}")
-        command(f"ip link add name pinnx0 netns {names[0]} type veth peer name pinnx0 netns {names[1]}")
-        for number, name in enumerate(names, start=1):
-            command(f"ip -n {name} addr add 10.77.0.{number}/24 dev pinnx0")
-            for link in ("lo", "pinnx0"):
-                command(f"ip -n {name} link set {link} up")
-        yield names
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-
 def nodes(config: Config, folder: Path) -> dict[str, Any]:
     """Two nodes whose link is slow, and then cut; why there are none, where namespaces are not permitted."""
-    more = {"MASTER_ADDR": "10.77.0.1", "GLOO_SOCKET_IFNAME": "pinnx0"}
 
     def work(rank: int, names: list[str], run: Path, cut: int) -> None:
         enter(names[rank])
@@ -320,10 +299,12 @@ def nodes(config: Config, folder: Path) -> dict[str, Any]:
         with two_nodes() as names:
             # A second of the link takes 125 kB; a step of two ranks, less than 2.
             command(f"tc -n {names[1]} qdisc add dev pinnx0 root tbf rate 1mbit burst 4kb latency 400ms")
-            slow = on_ranks(2, partial(work, names=names, run=folder / "slow", cut=99), **more)
+            slow = on_ranks(2, partial(work, names=names, run=folder / "slow", cut=99), **ENVIRONMENT)
             command(f"tc -n {names[1]} qdisc del dev pinnx0 root")
             started = time.monotonic()
-            cut = on_ranks(2, partial(work, names=names, run=folder / "cut", cut=6), **more, PINNX_RANK_TIMEOUT="1")
+            cut = on_ranks(
+                2, partial(work, names=names, run=folder / "cut", cut=6), **ENVIRONMENT, PINNX_RANK_TIMEOUT="1"
+            )
             seconds = time.monotonic() - started
     except (OSError, subprocess.CalledProcessError) as error:
         return {"refused": f"{error} {getattr(error, 'stderr', '')}"}

@@ -65,10 +65,11 @@ class Train(Section):
     )
     lr: Positive = setting(3e-3, "soap, adam: learning rate at the start; a cosine leads to final_lr")
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
-    warm_start: Literal["none", "solver"] = setting(
-        "none",
+    warm_start: Literal["auto", "none", "solver"] = setting(
+        "auto",
         "solver: the network begins as a fit to the field of a classical solver on coarse grids, which guides the "
-        "training, less and less, where it applies (docs/choosing.md); with balance none",
+        "training, less and less, where it applies (docs/choosing.md), with balance none; auto: so for steady bodies "
+        "in a stream that is known far away",
     )
     warm_up: Natural = setting(0, "steps at the start in which the learning rate grows linearly to lr")
     clip: Positive | None = setting(
@@ -153,7 +154,7 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _warm_start_has_its_weight(self) -> Train:
-        if self.warm_start != "none" and self.balance.method != "none":
+        if self.warm_start == "solver" and self.balance.method != "none":
             raise ValueError(f"warm_start: expected balance.method none beside it, got {self.balance.method}")
         return self
 

@@ -29,6 +29,7 @@ from pinnx.jobs.exported_fields import export_fields, require_packages
 from pinnx.jobs.flows.flow_model import described
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.flows.noise import noise_facts, noise_lines
+from pinnx.jobs.flows.warm_start import fit_to_start
 from pinnx.jobs.judging.beside_norms import beside_norms
 from pinnx.jobs.judging.body_forces import body_forces
 from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, train_members
@@ -150,10 +151,8 @@ def reconstruct(
         if ranks.first:
             folder.require_free()
         run = _prepare(config, folder, shown, command, watch, ranks)
-        if config.train.warm_start == "solver":
-            from pinnx.jobs.flows.warm_start import fit_to_solver  # SciPy's sparse solvers, for these runs alone
-
-            _say(shown.console)(fit_to_solver(config, run.flow))
+        if isinstance(run, _Run) and run.case.start is not None:
+            _say(shown.console)(fit_to_start(config, run.flow))
         # Numbers that overflow, and checks that would find nothing to check, are bad input too.
         with torch.no_grad():
             run.trainer.loss()

@@ -92,7 +92,7 @@ class BoxFlow:
         box, self._slip = np.zeros(self.shape, dtype=bool), np.zeros(self.shape, dtype=bool)
         box[1 : len(x) - 1 + is_open, 1:-1] = True
         for axis, end in map(SIDES.__getitem__, walls[0].slip):
-            (self._slip if axis == "x" else self._slip.T)[-end, 1:-1] = True
+            (self._slip if axis == "x" else self._slip.T)[-end, 1 : len(x) - 1 + is_open if axis == "y" else -1] = True
         self.inner, self._solid = box & ~solid, solid
         rows, num = np.flatnonzero(self.inner), box.size
         blocks = np.array([block.ravel() for block in bodies_of(solid, afloat=True)]).reshape(-1, num)

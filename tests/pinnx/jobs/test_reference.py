@@ -18,6 +18,7 @@ from pinnx.cli import main
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
+from pinnx.jobs.cases import stream_case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.reference import make_reference
 
@@ -49,6 +50,46 @@ def test_its_error_is_below_what_it_says(made: tuple[Path, Path]) -> None:
     assert np.linalg.norm(pressure - exact + exact.mean()) < 0.01 * np.linalg.norm(pressure)
     assert stored["nu"] == 0.05
     assert stored["order"] == pytest.approx(2.0, abs=0.5)
+
+
+def test_the_sides_of_a_stream_are_in_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A square in a stream: sides three times as far away change it by less than the error says, more than cells do."""
+    given: dict[str, Any] = {"domain.x": [-1.0, 3.0], "domain.y": [-1.5, 1.5], "flow.nu": 0.05, "solver.cells": 27}
+    given["flow.scales"] = {"length": 1.0, "velocity": 1.0}
+    given["domain.holes"] = [{"name": "body", "rectangle": {"x": [-0.5, 0.5], "y": [-0.5, 0.5]}}]
+    given["boundaries"] = [{"where": {"hole": "body"}, "condition": "no_slip"}]
+    given["boundaries"] += [
+        {"where": {"side": side}, "condition": "free_stream", "speed": 1.0} for side in ("left", "bottom", "top")
+    ]
+    config = load_config(None, [*given.items(), ("evals.grid", 21), ("data.path", str(tmp_path / "none.npz"))])
+    study = make_reference(config, tmp_path / "stream.npz")
+    for name in ("UPSTREAM", "DOWNSTREAM", "BESIDE"):
+        monkeypatch.setattr(stream_case, name, 3 * getattr(stream_case, name))
+    make_reference(config, tmp_path / "farther.npz")
+    near, far = (np.load(tmp_path / f"{name}.npz") for name in ("stream", "farther"))
+    assert near["reference_error"] == study.error
+    inside = np.isnan(near["u"])
+    assert 10 < inside.sum() < 30
+    moved, size = (
+        np.linalg.norm([parts[~inside] for parts in fields])
+        for fields in ((near["u"] - far["u"], near["v"] - far["v"]), (far["u"], far["v"]))
+    )
+    assert near["gci"] < moved / size < study.error
+
+
+def test_sides_by_name_are_those_of_the_reference(tmp_path: Path) -> None:
+    """Between sides without friction a uniform stream stays one; with friction it does not."""
+    inlet = {"where": {"side": "left"}, "u": 1.0, "v": 0.0}
+    outlet = {"where": {"side": "right"}, "condition": "zero_gradient"}
+    given = {"domain.x": [0.0, 2.0], "domain.y": [0.0, 1.0], "flow.nu": 0.1, "solver.cells": 18, "evals.grid": 21}
+    changes = []
+    for wall in ("slip", "no_slip"):
+        walls = [{"where": {"side": side}, "condition": wall} for side in ("bottom", "top")]
+        more = [("boundaries", [inlet, outlet, *walls]), ("data.path", str(tmp_path / "none.npz"))]
+        make_reference(load_config(None, [*given.items(), *more]), tmp_path / f"{wall}.npz")
+        with np.load(tmp_path / f"{wall}.npz") as stored:
+            changes.append(np.abs(stored["u"] - 1.0).max())
+    assert changes[0] < 1e-6 < 0.4 < changes[1]
 
 
 def test_a_body_is_a_hole_of_the_reference(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from flow_files import TINY
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.box_case import box_problem
-from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case, started
 from pinnx.jobs.flows import warm_start
 from pinnx.jobs.judging.second_opinion import SecondOpinion, second_opinion
 from pinnx.solvers import Study, solve_box
@@ -47,6 +47,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Config]:
             ("boundaries", [AT_REST, *stated]),
             ("sensors", {"count": 12, "method": "random"}),
             ("solver.cells", CELLS),
+            ("train.warm_start", "none"),
         ]
         return load_config(None, [*TINY, *given, *more])
 
@@ -97,21 +98,49 @@ def test_guides_make_a_start_and_no_second_opinion(make: Callable[..., Config]) 
     config = make(GUIDES, "train.warm_start=solver")
     assert "does not apply: it needs the velocity along all four sides" in _note(config)
     case = load_case(config)
-    values = warm_start.solver_values(config, case, np.ones(3))
+    assert case.start is not None
+    values = warm_start.start_values(config.train, case, case.start, np.ones(3))
     assert not case.bodies[0].contains(values.coordinates, case.bounds).any()
     assert np.isfinite(values.values[:, :2]).all()
     wake = (values.coordinates[:, 0] > 0.5) & (np.abs(values.coordinates[:, 1]) < 0.3)
     assert values.values[wake, 0].min() < -0.01, "behind the body it flows back"
     with pytest.raises(PinnxError, match="the solver does not apply: it needs the velocity along all four sides"):
-        warm_start.solver_values(config, replace(case, conditions=case.conditions[:3]), np.ones(3))
+        started(config, replace(case, conditions=case.conditions[:3]))
 
 
-def test_a_body_in_a_stream_wants_a_start(make: Callable[..., Config]) -> None:
-    said = [
-        any("train.warm_start=solver begins near the flow" in note for note in load_case(make(*given)).notes)
-        for given in ((STREAM,), (STREAM, "train.warm_start=solver"), (GUIDES,))
-    ]
-    assert said == [True, False, False], "without a start, with it, without a stream"
+def test_a_body_in_a_stream_starts_from_the_solver_unless_that_is_denied(make: Callable[..., Config]) -> None:
+    """By itself in a stream that is known far away alone; a case without some of the sensors finds its own numbers."""
+    auto = ("train.warm_start", "auto")
+    config = make(STREAM, auto)
+    case = load_case(config)
+    assert case.start is not None
+    assert any("started from the field of a classical solver" in note for note in case.notes)
+    fewer = case.rows(np.arange(12) < 8)
+    assert fewer.start is None
+    found = started(config, fewer).start
+    assert found is not None
+    assert 0 < np.abs(found.a - case.start.a).max() < 0.02
+    assert load_case(make(STREAM)).start is None
+    assert load_case(make(GUIDES, auto)).start is None, "guides alone have one on request"
+
+
+@pytest.mark.parametrize(
+    ("stated", "more", "reason"),
+    [
+        (STREAM[:2], [], "it needs the velocity along all four sides"),
+        (STREAM, [("train.balance.method", "relobralo")], "train.balance.method follows the columns"),
+        (STREAM, [("flow.nu", 1e-5)], "expected a steady flow"),
+    ],
+    ids=["two_sides", "balance", "not_steady"],
+)
+def test_where_it_has_no_start_a_note_says_why(
+    make: Callable[..., Config], stated: list[dict[str, Any]], more: list[Any], reason: str
+) -> None:
+    case = load_case(make(stated, ("train.warm_start", "auto"), *more))
+    assert case.start is None
+    (note,) = (note for note in case.notes if "started from random weights" in note)
+    assert reason in note
+    assert "fluid at rest" in note
 
 
 def _note(config: Config) -> str:

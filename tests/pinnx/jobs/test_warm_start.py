@@ -19,6 +19,7 @@ from pinnx.jobs import reconstruct, resume
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows import warm_start
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.physics.fading_values import FadingValues
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
 
@@ -79,8 +80,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
 
 def test_the_solvers_field_counts_less_from_step_to_step(box: Config) -> None:
     """The share of each step, and the loss with it; the sensors keep theirs."""
-    case = load_case(box)
-    values = warm_start.solver_values(box, case, np.ones(3))
+    values = _start_values(box)
     values.until = 4.0
     shares = [values.draw(step)["share"] for step in (0, 1, 3, 4, 9)]
     assert [float(share[0, 0]) for share in shares] == [1.0, 0.75, 0.25, 0.0, 0.0]
@@ -103,7 +103,14 @@ def test_a_pressure_with_a_value_of_its_own_is_left_alone(box: Config) -> None:
     prescribed = box.boundaries[0].model_copy(update={"p": 3.0})
     config = box.model_copy(update={"boundaries": (prescribed, *box.boundaries[1:])})
     for given, known in ((box, True), (config, False)):
-        assert warm_start.solver_values(given, load_case(given), np.ones(3)).mask[:, 2].all() == known
+        assert _start_values(given).mask[:, 2].all() == known
+
+
+def _start_values(config: Config) -> FadingValues:
+    config = config.model_copy(update={"train": config.train.model_copy(update={"warm_start": "solver"})})
+    case = load_case(config)
+    assert case.start is not None
+    return warm_start.start_values(config.train, case, case.start, np.ones(3))
 
 
 def test_with_weights_that_follow_the_training_it_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pinnx.data.measured_rows import Measurements
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, outline_notes, prescribed_bodies
-from pinnx.jobs.cases.case_notes import gap_notes, setting_notes, singular_corners, start_notes
+from pinnx.jobs.cases.case_notes import gap_notes, setting_notes, singular_corners
 from pinnx.jobs.cases.case_scales import case_scales, scale_notes
 from pinnx.jobs.cases.output_points import OutputPoints
 from pinnx.jobs.flows.noise import stated_noise
@@ -54,6 +54,7 @@ class Case:
         jumps: axis name -> by how much the pressure rises over its period; axes without a jump are missing.
         notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
         solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
+        start: the solver's field from which the network starts, of all sensors; None: it starts from random weights.
         slopes: what is known of slopes at boundaries.
         fluxes: that are known.
         bodies: in the domain, whether a condition holds on them or not.
@@ -83,6 +84,7 @@ class Case:
     deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
     selection_s: float | None = None
     solved: tuple[Study, Fit] | None = None
+    start: Study | None = None
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -104,10 +106,12 @@ class Case:
         return int(self.velocity.shape[1])
 
     def rows(self, chosen: np.ndarray) -> Case:
-        """The case with those measurements alone that a mask [k] marks."""
+        """The case with those measurements alone that a mask [k] marks, and no start."""
         columns = {name: getattr(self, name) for name in ("coordinates", "velocity", "speed", "pressure")}
         found = {name: None if column is None else column[chosen] for name, column in columns.items()}
-        return replace(self, **found, deviations={name: column[chosen] for name, column in self.deviations.items()})
+        return replace(
+            self, **found, start=None, deviations={name: column[chosen] for name, column in self.deviations.items()}
+        )
 
 
 def make_case(
@@ -163,7 +167,6 @@ def make_case(
             *measured.notes,
             *([noise_note] if noise_note else []),
             *setting_notes(config, data_nu, bounds, reference),
-            *start_notes(config, steady, bodies, slopes),
             *corner_notes,
             *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
             *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from pinnx.config import Config
@@ -11,13 +9,12 @@ from pinnx.data.gaps import largest_gap
 from pinnx.data.snapshots import Snapshots
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.physics.boundary import BoundaryCondition, component_names
-from pinnx.physics.boundary_slopes import Statement
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.outlines import Body
 from pinnx.physics.scales import Scales
 from pinnx.report.formatting import plural
 
-__all__ = ["gap_notes", "setting_notes", "singular_corners", "start_notes"]
+__all__ = ["gap_notes", "setting_notes", "singular_corners"]
 
 # Distances to a corner, over the length scale, that are rounding of coordinates stored in float32.
 SAME_PLACE = 1e-6
@@ -35,26 +32,11 @@ def setting_notes(
         )
     if given is not None and data_nu is not None and given != data_nu:
         notes.append(f"The viscosity is flow.nu = {given:g}; that of the data, {data_nu:g}, is not used.")
-    if config.train.warm_start == "solver":
-        notes.append(
-            "The network started from the field of a classical solver on coarse grids, which also guided its training."
-        )
     for axis in config.domain.periodic:
         if getattr(config.domain, axis) is None:
             low, high = bounds[axis]
             notes.append(f"domain.{axis} is not given: the period in {axis} is that of the data, {high - low:g}.")
     return notes
-
-
-def start_notes(config: Config, steady: bool, bodies: Sequence[Body], slopes: Sequence[Statement]) -> list[str]:
-    """That a body in a stream wants a start: from random weights such trainings end at another flow."""
-    in_a_stream = bodies and any(known.condition == "free_stream" for known in slopes)
-    if config.train.warm_start != "none" or not (steady and in_a_stream):
-        return []
-    return [
-        "Trained from random weights, a steady flow past bodies in a stream often ends as fluid at rest around them: "
-        "train.warm_start=solver begins near the flow, where the classical solver applies."
-    ]
 
 
 def gap_notes(

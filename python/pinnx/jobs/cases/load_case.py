@@ -28,7 +28,7 @@ from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
 from pinnx.train.ranks import ALONE, OneProcess
 
-__all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measured_case"]
+__all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measured_case", "started"]
 
 
 def load_case(config: Config, progress: Callable[[str], None] = lambda text: None, ranks: OneProcess = ALONE) -> Case:
@@ -43,12 +43,27 @@ def load_case(config: Config, progress: Callable[[str], None] = lambda text: Non
         PinnxError: one line that says what was wanted and what came.
     """
     case = _read_case(config, progress, ranks)
-    if not config.solver.unknown:
-        return case
-    from pinnx.jobs.cases.box_case import with_found_sides  # SciPy's sparse solvers, for these runs alone
+    if config.solver.unknown:
+        from pinnx.jobs.cases.box_case import with_found_sides  # SciPy's sparse solvers, for these runs alone
 
-    progress(f"finding the velocity along {enumeration(config.solver.unknown)} from the sensors")
-    return with_found_sides(config, case)
+        progress(f"finding the velocity along {enumeration(config.solver.unknown)} from the sensors")
+        case = with_found_sides(config, case)
+    return started(config, case)
+
+
+def started(config: Config, case: Case) -> Case:
+    """The case with the solver's field from which its network starts, as far as ``train.warm_start`` asks for one.
+
+    Raises:
+        PinnxError: a case that the solver does not solve, where a start must be.
+    """
+    in_a_stream = case.steady and case.bodies and any(known.condition == "free_stream" for known in case.slopes)
+    wanted = config.train.warm_start
+    if wanted == "none" or (wanted == "auto" and not in_a_stream):
+        return case
+    from pinnx.jobs.cases.box_case import with_start  # SciPy's sparse solvers, for these runs alone
+
+    return with_start(config, case)
 
 
 def _read_case(config: Config, progress: Callable[[str], None], ranks: OneProcess) -> Case:

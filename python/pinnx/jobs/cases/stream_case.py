@@ -40,9 +40,10 @@ def stream_speed(conditions: Sequence[BoundaryCondition], slopes: Sequence[State
     return one.pop() if all(speeds) and len(one) == 1 and stated <= {"right"} else None
 
 
-def far_bounds(bodies: Sequence[Body], bounds: Bounds) -> Bounds:
-    """The box whose sides are far from bodies, and around the domain."""
+def far_bounds(bodies: Sequence[Body], bounds: Bounds, times: float = 1.0) -> Bounds:
+    """The box whose sides are far from bodies, or so many times as far, and around the domain."""
     low, high, size = _extent(bodies)
+    size *= times
     around = {
         "x": (low[0] - UPSTREAM * size, high[0] + DOWNSTREAM * size),
         "y": (low[1] - BESIDE * size, high[1] + BESIDE * size),

@@ -25,6 +25,7 @@ from pinnx.jobs.device import choose_device
 from pinnx.jobs.flows.flow_model import flow_model
 from pinnx.jobs.flows.flow_points import flow_points, flow_pool
 from pinnx.jobs.flows.found_numbers import check_forcing
+from pinnx.jobs.flows.warm_start import start_values
 from pinnx.losses import huber
 from pinnx.physics.boundary_slopes import BoundarySlopes
 from pinnx.physics.boundary_values import BoundaryValues
@@ -105,10 +106,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     checks: list[Term] = []
     for term, trained in _at_boundaries(case, train, equations, held):
         (terms if trained else checks).append(term)
-    if train.warm_start == "solver":
-        from pinnx.jobs.flows.warm_start import solver_values  # SciPy's sparse solvers, for these runs alone
-
-        terms.append(solver_values(config, case, field_scales))
+    if case.start is not None:
+        terms.append(start_values(train, case, case.start, field_scales))
     problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
     return FlowProblem(problem, _weights(train, problem, equations), equations)
 

@@ -15,59 +15,48 @@ from numpy.typing import ArrayLike
 
 from pinnx.config import Config
 from pinnx.config.train_section import Train
-from pinnx.errors import PinnxError
 from pinnx.evals.accuracy import relative_l2
-from pinnx.jobs.cases.box_case import solve_case
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.boundary import component_names
 from pinnx.physics.fading_values import FadingValues
 from pinnx.report.formatting import percent
-from pinnx.solvers import NotApplicableError
 from pinnx.train.problem import Problem
 
 if TYPE_CHECKING:
     from pinnx.jobs.flows.flow_problem import FlowProblem
+    from pinnx.solvers import Study
 
-__all__ = ["fit_to_solver", "solver_values"]
+__all__ = ["fit_to_start", "start_values"]
 
-# Cells of the finest grid: its extrapolated field is within 1 % of the cavity's up to Re 3200, in half a second.
-CELLS = 54
 # Steps and points of the fit; uniform points beside the nodes of the grid.
 STEPS, POINTS, UNIFORM = 400, 512, 4096
 
 
-def solver_values(config: Config, case: Case, scales: ArrayLike) -> FadingValues:
+def start_values(train: Train, case: Case, study: Study, scales: ArrayLike) -> FadingValues:
     """The solver's field on coarse grids, as a term that fades.
 
     Args:
-        config: the sections problem, solver and train are used.
-        case: what is solved.
+        train: the seed and the steps are used.
+        case: what was solved.
+        study: the solver's field.
         scales: of u, v, p, [3].
-
-    Raises:
-        PinnxError: a case that the solver does not solve.
     """
-    try:
-        study, _ = solve_case(config, case, min(CELLS, config.solver.cells or CELLS), guides=True)
-    except NotApplicableError as error:
-        raise PinnxError(f"train.warm_start: the solver does not apply: {error}; set it to none") from None
     low, high = np.array([case.bounds[axis] for axis in "xy"]).T
     nodes = np.stack(np.meshgrid(study.grids[-1].x, study.grids[-1].y, indexing="ij"), axis=-1).reshape(-1, 2)
     nodes = nodes[((nodes > low) & (nodes < high)).all(axis=1)]
-    uniform = np.random.default_rng(config.train.seed).uniform(low, high, (UNIFORM, 2))
+    uniform = np.random.default_rng(train.seed).uniform(low, high, (UNIFORM, 2))
     points = np.concatenate([nodes, uniform])
     points = points[~in_bodies(points, case.bodies, case.bounds)]
     fields = study.at(points)
     pressure = component_names(case.bounds).index("p")
     if case.pressure is not None or any(condition.mask[pressure] for condition in case.conditions):
         fields[:, pressure] = np.nan  # it has a value of its own, and the solver's is known up to a constant
-    seed, steps = config.train.seed, config.train.steps
-    return FadingValues(points, fields, vector=2, scales=scales, num_points=POINTS, seed=seed, until=steps)
+    return FadingValues(points, fields, vector=2, scales=scales, num_points=POINTS, seed=train.seed, until=train.steps)
 
 
-def fit_to_solver(config: Config, flow: FlowProblem) -> str:
+def fit_to_start(config: Config, flow: FlowProblem) -> str:
     """Fits the network to the solver's field, in place, and says how well.
 
     Args:

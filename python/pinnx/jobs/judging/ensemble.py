@@ -28,7 +28,9 @@ from rich.console import Console
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import started
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.flows.warm_start import fit_to_start
 from pinnx.jobs.training import make_trainer
 from pinnx.models import FieldModel
 from pinnx.report.formatting import percent, plural
@@ -99,7 +101,7 @@ def train_members(config: Config, case: Case, folder: Path, console: Console | N
     part, models = sensor_parts(config, case), []
     with ProgressBar(console, transient=True) as bar:
         for member in range(config.evals.members):
-            trainer, own = _trainer(config, case.rows(part != member), member), folder / str(member)
+            trainer, own = _trainer(config, started(config, case.rows(part != member)), member), folder / str(member)
             own.mkdir(parents=True, exist_ok=True)
             checkpoints = CheckpointFolder(own, keep=1)
             if any(own.glob("step-*")):
@@ -123,6 +125,8 @@ def _trainer(config: Config, case: Case, member: int) -> Trainer:
     seeded = {name: item.model_copy(update={"seed": item.seed + apart}) for name, item in sections.items()}
     config = config.model_copy(update=seeded)
     flow = flow_problem(config, case)
+    if case.start is not None:
+        fit_to_start(config, flow)
     return make_trainer(config, flow.problem, flow.weights)
 
 

@@ -19,7 +19,9 @@ from rich.console import Console
 from pinnx.config import Config
 from pinnx.evals.accuracy import SIGNIFICANT
 from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.load_case import started
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.flows.warm_start import fit_to_start
 from pinnx.jobs.training import make_trainer
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import place_and_time
@@ -71,7 +73,7 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
     try:
         with ProgressBar(console, transient=True) as bar:
             bar.status(f"training again for {steps} steps, without {count} of {len(places)} sensors")
-            model = _trained(config, case.rows(~left), steps, bar)
+            model = _trained(config, started(config, case.rows(~left)), steps, bar)
     except NonFiniteLossError as error:
         return HeldOut([Measured(GATE, None, f"{note}; {error}")])
     there = case.rows(left)
@@ -98,6 +100,8 @@ def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> FieldM
     """The network after a training of its own."""
     config = config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
     flow = flow_problem(config, case)
+    if case.start is not None:
+        fit_to_start(config, flow)
     trainer = make_trainer(config, flow.problem, flow.weights)
     trainer.hooks.append(_Shown(bar, steps))
     trainer.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -140,6 +141,21 @@ def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: d
     np.testing.assert_allclose(opinion.fields[:, 0], 1 - 4 * case.output.points[:, 1] ** 2, atol=3e-3)
     np.testing.assert_allclose(opinion.fields[:, 2], -8 * case.nu * case.output.points[:, 0], atol=2e-3)
     assert "On the right the flow leaves in parallel, at a constant pressure." in opinion.note
+
+
+@pytest.mark.parametrize(("wrong", "believed"), [(0.03, "network"), (-0.3, "solver")])
+def test_an_outflow_is_an_assumption_of_the_solver(box: Box, wrong: float, believed: str) -> None:
+    """Missing the sensors by 3 % it is not believed beside a network that has them, but beside one that is far off."""
+
+    def flow(points: np.ndarray, factor: float) -> np.ndarray:
+        return factor * np.column_stack([1 - 4 * points[:, 1] ** 2, 0 * points])
+
+    config = box(("boundaries", [*CHANNEL, {"where": {"side": "right"}, "p": 0.0}]))
+    case = load_case(config)
+    case = replace(case, velocity=flow(case.coordinates, 1.03)[:, :2])
+    network: Any = SimpleNamespace(predict=lambda points: flow(points, 1 + wrong))
+    opinion = second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+    assert f"Believe the {believed}" in opinion.note
 
 
 BODY = "domain.holes=[{name: plate, rectangle: {x: [-0.1, 0.1], y: [-0.1, 0.2]}}]"

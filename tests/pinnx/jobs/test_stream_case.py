@@ -90,7 +90,7 @@ def test_the_stream_and_the_wake_are_found_from_the_sensors(make: Callable[..., 
 def test_a_network_of_another_flow_is_not_to_be_believed(make: Callable[..., Config]) -> None:
     opinion = _opinion(make(STREAM), -0.3)
     assert "Believe the solver" in opinion.note
-    assert "fluid is at rest around the bodies" in opinion.note
+    assert "fluid is at rest, above all around bodies" in opinion.note
 
 
 def test_guides_make_a_start_and_no_second_opinion(make: Callable[..., Config]) -> None:

@@ -131,7 +131,7 @@ def _solver(
         "order": study.order,
         "sensor_misfit": missed,
         "network_apart": apart,
-        "approximate": problem.far or problem.inside is not None,
+        "approximate": problem.far or problem.inside is not None or is_open(case.conditions, case.slopes),
         "found": {} if fit is None else _found(config, problem, study, fit),
     }
     said = _said(facts, problem, is_open(case.conditions, case.slopes))
@@ -190,7 +190,7 @@ def _verdict(config: Config, facts: Mapping[str, Any], network: float | None) ->
     if facts["approximate"] and misfit < FAR_OFF:
         return (
             f"Believe the solver: it matches the sensors to {percent(misfit)}. The network differs from it by more "
-            "than the solver's cells and sides leave; look whether its fluid is at rest around the bodies."
+            "than the solver's cells and sides leave; look whether its fluid is at rest, above all around bodies."
         )
     if misfit > max(config.evals.limits.sensor_misfit, AS_GOOD * network):
         return (

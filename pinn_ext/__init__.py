@@ -42,6 +42,7 @@ from pinn_ext.linear import linear_jet
 from pinn_ext.mlp import mlp_jet
 from pinn_ext.navier_stokes import navier_stokes_residual
 from pinn_ext.navier_stokes_loss import navier_stokes_loss
+from pinn_ext.normal_matrix import normal_matrix
 from pinn_ext.pivoted_qr import PivotedQR, pivoted_qr
 from pinn_ext.residual_jacobian import residual_jacobian
 from pinn_ext.sketch import sketch_rows
@@ -67,6 +68,7 @@ __all__ = [
     "mlp_jet",
     "navier_stokes_loss",
     "navier_stokes_residual",
+    "normal_matrix",
     "pivoted_qr",
     "project_rows",
     "residual_jacobian",

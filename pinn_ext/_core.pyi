@@ -199,6 +199,19 @@ def mlp_jacobian(
     columns: int,
     stride: int,
 ) -> None: ...
+def normal_matrix(
+    float64: bool,
+    stream: int | None,
+    *,
+    a: Array,
+    out: Array,
+    rows: int,
+    p: int,
+    row_stride: int,
+    column_stride: int,
+    in_single: bool,
+    accumulate: bool,
+) -> None: ...
 def navier_stokes_loss(
     float64: bool,
     stream: int | None,

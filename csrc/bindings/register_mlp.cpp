@@ -4,6 +4,7 @@
 #include "bindings/network.h"
 #include "core/error.h"
 #include "mlp/fused_plan.h"
+#include "mlp/normal_matrix.h"
 
 namespace pinn {
 namespace {
@@ -84,6 +85,21 @@ void register_mlp(py::module_& m) {
               stride,           {}};
         });
       });
+  define(m, "normal_matrix", {"a", "out", "rows", "p", "row_stride", "column_stride", "in_single", "accumulate"},
+         [](bool float64, Handle, const Array& a, const Array& out, std::int64_t rows, std::int64_t p,
+            std::int64_t row_stride, std::int64_t column_stride, bool in_single, bool accumulate) {
+           run_on_this_cpu(float64, [&](auto t) {
+             using T = decltype(t);
+             return NormalMatrix<T>{pointer<T>("a", a, rows * p),
+                                    pointer<double>("out", out, p * p),
+                                    rows,
+                                    p,
+                                    row_stride,
+                                    column_stride,
+                                    in_single,
+                                    accumulate};
+           });
+         });
   m.def(
       "cuda_fused_supports",
       [](const MlpShape& shape, bool float64) {

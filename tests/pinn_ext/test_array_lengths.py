@@ -168,6 +168,16 @@ OPERATIONS: dict[str, dict[str, Any]] = {
         "along_mean": numbers(4),
         "mean_square": numbers(1),
     },
+    "normal_matrix": {
+        "a": numbers(28),
+        "out": numbers(49),
+        "rows": 4,
+        "p": 7,
+        "row_stride": 7,
+        "column_stride": 1,
+        "in_single": True,
+        "accumulate": False,
+    },
     "project_rows": {
         **ROWS,
         "num_out": 2,

@@ -3,7 +3,8 @@
     minimise  J + sum_i (lambda_i C_i + mu_i C_i^2 / 2),    C_i: the constraint columns, J: the others
 
 Basir and Senocak, "An adaptive augmented Lagrangian method for training physics and equality constrained artificial
-neural networks", arXiv 2306.04904 (2023), algorithm 3 with its constants 0.01, 0.99 and 1e-8. With
+neural networks", arXiv 2306.04904 (2023), algorithm 3 with its constants 0.01, 0.99 and 1e-8, which are also those of
+the authors' programs (github.com/HiPerSimLab/PECANN-DDM, forward/poisson_simple/main.py at 73be447). With
 L_i = configured_i column_i for C_i, after each step
 
     v_i <- memory v_i + (1 - memory) C_i^2,    mu_i = growth / (sqrt(v_i) + 1e-8),    lambda_i <- lambda_i + mu_i C_i

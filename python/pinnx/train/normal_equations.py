@@ -3,9 +3,8 @@
     min |J d + r|^2 + mu |d|^2,      (J' J + mu 1) d = -J' r,      d = -J' (J J' + mu 1)^-1 r
 
 J comes in blocks of rows. Below `DENSE` unknowns or rows the smaller of the two normal matrices is formed and factored
-(Cholesky); above, conjugate gradients with a randomised Nystroem preconditioner take products with J alone. Products
-are torch's. With a large damping the matrix is that of J in float32, whose products are added in float64, block of rows
-by block of rows.
+(Cholesky); above, conjugate gradients with a randomised Nystroem preconditioner take products with J alone. With a
+large damping the matrix is made of float32 tiles, added in float64 (`pinn_ext.normal_matrix`).
 
 Nystroem preconditioning: Frangella, Tropp and Udell, SIAM J. Matrix Anal. Appl. 44 (2023), 718-752.
 """
@@ -18,63 +17,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["DENSE", "NormalEquations", "normal_matrix"]
+from pinn_ext import normal_matrix
+
+__all__ = ["DENSE", "NormalEquations"]
 
 # Unknowns (or rows) up to which a normal matrix is factored: 288 MB, and 0.8 s of a Cholesky factor on two cores.
 DENSE = 6000
-# A product of J' J is cut in halves down to this many columns, since those below the diagonal are not computed. Smaller
-# ones are slower by themselves: 129, 124 and 113 GFLOP/s of useful work with 300, 600 and 1,100 on two cores.
-LEAF = 512
 # Damping from which on the normal matrix is made of float32 tiles, in 0.6 of the time. On the cavity a step lowers the
 # linear model of the loss by 0.9998 of what that in float64 does at 1e-4, by 0.99 at 1e-5; at 1e-6 there is none.
 SINGLE = 1e-4
-# Rows of a float32 product before it is added in float64; with 512 each addition costs as much as the product.
-ROWS = 8192
 # Columns of the Nystroem sketch: as many eigenvalues of J' J are taken out of the condition.
 SKETCH = 256
 # Of conjugate gradients: products with J' J at most, and the relative residual at which they end. The step is one of
 # many, and searched along; three digits of it are enough.
 MOST_PRODUCTS = 100
 TOLERANCE = 1e-3
-
-
-def normal_matrix(blocks: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
-    """The upper triangle of ``sum J_b' J_b`` in float64, [p, p]; what is below the diagonal means nothing.
-
-    Args:
-        blocks: [rows, p] each, float64; or float32, whose products of 8,192 rows are added in float64.
-        out: where to, [p, p] float64; None: new memory.
-    """
-    p = blocks[0].shape[1]
-    if out is None:
-        out = blocks[0].new_empty((p, p), dtype=torch.float64)
-    first = True
-    for block in blocks:
-        for piece in [block] if block.dtype == torch.float64 else block.split(ROWS):
-            _multiply(piece, out, first)
-            first = False
-    return out
-
-
-def _multiply(block: Tensor, out: Tensor, first: bool) -> None:
-    """The upper triangle of the product by halves, and what the smallest halves have below it."""
-    p = block.shape[1]
-    if p <= LEAF:
-        return _write(block, block, out, first)
-    half = p // 2
-    _write(block[:, :half], block[:, half:], out[:half, half:], first)
-    _multiply(block[:, :half], out[:half, :half], first)
-    _multiply(block[:, half:], out[half:, half:], first)
-
-
-def _write(a: Tensor, b: Tensor, out: Tensor, first: bool) -> None:
-    if a.dtype != torch.float64:
-        product = torch.mm(a.T, b)
-        out.copy_(product) if first else out.add_(product)
-    elif first:
-        torch.mm(a.T, b, out=out)
-    else:
-        out.addmm_(a.T, b)
 
 
 class NormalEquations:
@@ -136,8 +93,11 @@ class NormalEquations:
     def _form(self, in_double: bool) -> None:
         """The normal matrix, and memory for its factor."""
         matrix, factor = self._matrices or (None, None)
-        blocks = self._blocks if in_double else [block.float() for block in self._blocks]
-        matrix = normal_matrix([torch.cat(blocks).T] if self._by_rows else blocks, out=matrix)
+        products = torch.float64 if in_double else torch.float32
+        first, *others = [torch.cat(self._blocks).T] if self._by_rows else self._blocks
+        matrix = normal_matrix(first, products=products, out=matrix)
+        for block in others:
+            normal_matrix(block, products=products, out=matrix, add=True)
         # Column by column, as LAPACK writes it: 0.26 s, else 0.38 s, of 4,323 unknowns.
         factor = torch.empty_like(matrix).T if factor is None else factor
         self._matrices, self._diagonal, self._formed = (matrix, factor), matrix.diagonal().clone(), in_double

@@ -16,7 +16,7 @@ from flow_files import TINY, prepare
 
 from pinnx import __version__
 from pinnx.cli import main
-from pinnx.cli.reconstruct_command import _verdicts
+from pinnx.cli.reconstruct_command import _beside_norms, _verdicts
 from pinnx.data import Snapshots, read_snapshots
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction
@@ -316,3 +316,9 @@ def test_a_training_that_failed_shows_in_the_exit_status(
     assert main([*case("steady_grid"), "train.lr=0.3", "--quiet"]) == 1
     assert capsys.readouterr().err.startswith("pinnx: the training has failed: at the sensors the network is ")
     assert (Path("run") / "metrics.json").exists()
+
+
+def test_forces_are_printed_with_the_name_of_their_body() -> None:
+    forces = [{"name": name, "drag": drag, "lift": 0.1} for name, drag in (("rib1", 0.5), ("rib2", 0.25))]
+    lines = list(_beside_norms({"beside_norms": None, "forces": forces, "error_estimates": {}, "free_sides": []}))
+    assert lines == ["drag of rib1: 0.5; lift: 0.1", "drag of rib2: 0.25; lift: 0.1"]

@@ -151,7 +151,7 @@ def _beside_norms(metrics: dict[str, Any]) -> Iterator[str]:
         yield f"largest error of the velocity: {beside['largest']:.3g} at ({place})"
     for body in metrics["forces"]:
         box = f", {body['drag_of_box']:.3g} from a box around it" if "drag_of_box" in body else ""
-        yield f"drag of the body: {body['drag']:.3g}{box}; lift: {body['lift']:.3g}"
+        yield f"drag of {body['name']}: {body['drag']:.3g}{box}; lift: {body['lift']:.3g}"
     estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
     free = metrics["free_sides"]
     unseen = f"; nothing says whether the sides {', '.join(free)} are right" if free else ""

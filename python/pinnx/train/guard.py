@@ -263,9 +263,9 @@ def _dropped(weights: LossWeights) -> Check:
 
 
 def _worst(checks: Sequence[Check]) -> dict[str, Check]:
-    """Of each name the check with the largest value, one that is not finite before all others."""
+    """Of each name the check with the largest value, one that is not finite before all others; none not checked."""
     found: dict[str, Check] = {}
-    for item in checks:
+    for item in (item for item in checks if item.status != "not checked"):
         other = found.get(item.name)
         if other is None or not item.value <= other.value:
             found[item.name] = item

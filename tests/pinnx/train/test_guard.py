@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,16 @@ def test_a_viscosity_tells_once_it_is_near(make_trainer: Build) -> None:
         trainer = make_trainer(
             steps=6, checkpoint_every=2, guard=judged(before, before, 1.0, before, gate="viscosity_misfit")
         )
+        trainer.run()
+        assert len(trainer.guard.incidents) == alarms
+
+
+def test_what_could_not_be_checked_is_no_loss(make_trainer: Build) -> None:
+    """Between rotating cylinders no viscosity can be told; the same value as a failure is one."""
+    for status, alarms in (("not checked", 0), ("failed", 1)):
+        first, item = check("viscosity_misfit", 0.1), replace(check("viscosity_misfit", math.nan), status=status)
+        seen = iter([first, first, item, first, first, first])
+        trainer = make_trainer(steps=6, checkpoint_every=2, guard=Guard(lambda seen=seen: [next(seen)]))
         trainer.run()
         assert len(trainer.guard.incidents) == alarms
 

@@ -168,7 +168,7 @@ def make_case(
             *([noise_note] if noise_note else []),
             *setting_notes(config, data_nu, bounds, reference),
             *corner_notes,
-            *(f"The {body} is a body: the equations do not hold inside." for body in bodies),
+            *(f"Inside the {body} the equations do not hold, and nothing is reconstructed." for body in bodies),
             *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),
             *outline_notes(config, holes),
             *gap_notes(nodes, reference, bodies, bounds),

@@ -18,6 +18,7 @@ from pinnx.config import Config, load_config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct, resume
 from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.judging.error_estimates import free_sides
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
 
@@ -107,6 +108,16 @@ def flow_around_a_body(folder: Path, *overrides: str) -> Config:
     body = "boundaries=[{where: {circle: {center: [1.0, 1.0], radius: 0.5}}, u: 0, v: 0}]"
     given = (f"data.path={folder / 'flow.npz'}", "flow.nu=0.01", "sensors.count=7", body, *TINY)
     return load_config(None, [*given, *overrides])
+
+
+def test_a_side_behind_the_wall_of_a_vessel_is_no_free_side(tmp_path: Path) -> None:
+    def found(formula: str) -> list[str]:
+        vessel = f"domain.holes=[{{name: vessel, expression: '{formula}'}}]"
+        return free_sides(load_case(flow_around_a_body(tmp_path, vessel)))
+
+    assert found("1 - hypot((x - 2)/2, y - 1)") == []  # touches each side at one point
+    assert found("2 - hypot(x - 2, y - 1)") == ["bottom", "top"]
+    assert found("x - 0.1") == ["right", "bottom", "top"]
 
 
 def test_a_body_is_left_out_from_the_points_to_the_files(tmp_path: Path) -> None:

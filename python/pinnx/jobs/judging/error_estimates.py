@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinnx.errors import PinnxError
 from pinnx.evals.error_estimate import residual_estimate
 from pinnx.evals.evaluation import evaluate
 from pinnx.jobs.cases.case import Case
@@ -19,6 +20,7 @@ from pinnx.jobs.judging.ensemble import Ensemble
 from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.geometry import SIDES, Side
+from pinnx.physics.outlines import exposed
 from pinnx.train.problem import Problem
 
 __all__ = ["error_estimates", "estimate_from_residual", "free_sides"]
@@ -27,6 +29,8 @@ POINTS = {2: 63, 3: 23}  # along each axis: one below a power of two times three
 FRAMES = 3  # of an unsteady flow: begin, middle, end
 # Of the shortest side, around corners where sides disagree and the residual has no norm; used where the run sets none.
 CORNER = 0.05
+# Of a side: a round vessel in its box is within rounding of it along less.
+TOUCHES = 0.02
 
 
 def error_estimates(
@@ -44,7 +48,7 @@ def error_estimates(
 
 
 def free_sides(case: Case) -> list[str]:
-    """Sides along which not all of the velocity is prescribed: what is wrong there has no residual."""
+    """Sides of the flow along which not all of the velocity is prescribed: what is wrong there has no residual."""
     held = {
         str(condition.where)
         for condition in case.conditions
@@ -53,8 +57,16 @@ def free_sides(case: Case) -> list[str]:
     return [
         side
         for side, (axis, _) in SIDES.items()
-        if axis in case.bounds and axis not in case.periods and side not in held
+        if axis in case.bounds and axis not in case.periods and side not in held and _borders_flow(Side(side), case)
     ]
+
+
+def _borders_flow(side: Side, case: Case) -> bool:
+    """Whether bodies leave more of a side than a point at which they touch it."""
+    try:
+        return sum(end - begin for begin, end in exposed(side, case.bodies, case.bounds).parts) > TOUCHES
+    except PinnxError:
+        return False
 
 
 def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -47,7 +48,16 @@ def _join(timeout: timedelta) -> None:
     store, rank, size = next(rendezvous("env://", timeout=timeout))
     part = f"pinnx/start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-of-{size}"
     store = distributed.PrefixStore(part, store)
-    distributed.init_process_group(_backend(), store=store, rank=rank, world_size=size, timeout=timeout)
+    backend = _backend()
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+    if backend == "gloo":  # NCCL's own end may wait for a rank that is lost
+        atexit.register(_part)
+
+
+def _part() -> None:
+    """Ends gloo's threads: one that runs on aborts the process at its end, which torchrun takes for a lost rank."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _timeout() -> float:

@@ -181,6 +181,7 @@ def main() -> None:
         optimizer.step()
         cosine.step()
     report_times(pipeline, distributed.get_world_size(), options)
+    distributed.barrier()  # gloo's threads have given all tensors back before Python ends
     distributed.destroy_process_group()
 
 

@@ -165,6 +165,7 @@ def main() -> None:
     os.environ.update({name: value for name, value in alone.items() if name not in os.environ})
     distributed.init_process_group("gloo")
     train(Part(distributed.get_rank(), distributed.get_world_size(), options), options)
+    distributed.barrier()  # gloo's threads have given all tensors back before Python ends
     distributed.destroy_process_group()
 
 

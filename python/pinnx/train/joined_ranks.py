@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from datetime import timedelta
 
 import torch
@@ -13,6 +14,10 @@ from pinnx.errors import PinnxError
 from pinnx.train.ranks import ALONE, TIMEOUT, OneProcess, Ranks
 
 __all__ = ["joined_ranks"]
+
+# Seconds before Python ends, in which gloo's threads give back the tensors of the last operation. For that they wait
+# for Python's lock; one that still waits as Python ends aborts the process, which torchrun takes for a lost rank.
+GIVE_BACK = 0.1
 
 
 def joined_ranks() -> OneProcess:
@@ -48,16 +53,8 @@ def _join(timeout: timedelta) -> None:
     store, rank, size = next(rendezvous("env://", timeout=timeout))
     part = f"pinnx/start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-of-{size}"
     store = distributed.PrefixStore(part, store)
-    backend = _backend()
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
-    if backend == "gloo":  # NCCL's own end may wait for a rank that is lost
-        atexit.register(_part)
-
-
-def _part() -> None:
-    """Ends gloo's threads: one that runs on aborts the process at its end, which torchrun takes for a lost rank."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    distributed.init_process_group(_backend(), store=store, rank=rank, world_size=size, timeout=timeout)
+    atexit.register(time.sleep, GIVE_BACK)
 
 
 def _timeout() -> float:

@@ -46,7 +46,7 @@ def test_a_table_with_a_step_and_a_partial_inlet(shape: str, tmp_path: Path) -> 
     assert inlet[:, 1].min() >= 0.2
     assert inlet[:, 1].max() <= 0.8
     metrics = reconstruct(config, tmp_path / "run")
-    assert any(note.startswith("The body ") for note in metrics["notes"])
+    assert any(note.startswith("Inside the body ") for note in metrics["notes"])
     with h5py.File(tmp_path / "run" / "fields.h5") as file:
         x, y = np.meshgrid(file["x"][()], file["y"][()], indexing="ij")
         blank = (x < 2.0 - 1e-5) & (y > 1.0 + 1e-5)

@@ -17,7 +17,7 @@ __all__ = ["joined_ranks"]
 
 # Seconds before Python ends, in which gloo's threads give back the tensors of the last operation. For that they wait
 # for Python's lock; one that still waits as Python ends aborts the process, which torchrun takes for a lost rank.
-GIVE_BACK = 0.1
+GIVE_BACK = 0.2
 
 
 def joined_ranks() -> OneProcess:

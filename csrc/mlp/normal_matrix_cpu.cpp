@@ -1,12 +1,11 @@
 // The normal matrix on the CPU: slabs of rows are packed as [panels of P columns][rows][P], then squares of panels are
 // dealt to the threads. A square's panels and its part of `out` stay in the second-level cache along a slab.
-#include "mlp/normal_matrix.h"
-
 #include <algorithm>
 #include <cstddef>
 
 #include "core/parallel.h"
 #include "core/workspace.h"
+#include "mlp/normal_matrix.h"
 #include "mlp/panel_product.h"
 
 namespace pinn {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -68,3 +69,4 @@ for crowd in sys.argv[4:]:
 (folder / f"{rank}.json").write_text(json.dumps(answers))
 dist.barrier()  # nobody leaves while another still listens
 dist.destroy_process_group()
+time.sleep(0.2)  # gloo's threads give tensors back; one that still does as Python ends would abort it

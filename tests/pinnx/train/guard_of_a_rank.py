@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def main(rank: int, folder: Path) -> None:
         found[name] = {"end": end, "step": trainer.step, "incidents": trainer.guard.incidents, "sums": sums}
     (folder / f"{rank}.json").write_text(json.dumps(found))
     dist.destroy_process_group()
+    time.sleep(0.2)  # gloo's threads give tensors back; one that still does as Python ends would abort it
 
 
 if __name__ == "__main__":

@@ -171,7 +171,8 @@ def main() -> None:
         raise SystemExit(
             f"{stage}: expected the gradients of the whole network, got a relative difference of {difference:.1e}"
         )
-    print(f"{stage}: the gradients of the whole network to {difference:.1e}", flush=True)
+    # with its end of line in one text: without a buffer (PYTHONUNBUFFERED) the lines of two stages would mix
+    print(f"{stage}: the gradients of the whole network to {difference:.1e}\n", end="", flush=True)
     optimizer = torch.optim.Adam(pipeline.layers.parameters(), lr=5e-3)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     for step in range(options.steps + 1):

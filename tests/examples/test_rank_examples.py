@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(
 def on_ranks(size: int, script: Path, *options: str) -> subprocess.CompletedProcess[str]:
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size)] if size > 1 else []
     command = [sys.executable, *torchrun, str(script), *options]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}  # lines of ranks must not mix either way
+    # Without a buffer, as clusters start Python: the lines of two ranks must not mix.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the checks after the training, and what must hold."""
+"""Settings of what stands behind the training: the checks and what must hold, the classical solver, the report."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import create_model, model_validator
 
-from pinnx.config.kinds import Count, Factor, Number, Positive, Section, Several, Text, setting
+from pinnx.config.kinds import Count, Factor, Number, Positive, Resolution, Section, Several, Switch, Text, setting
 from pinnx.evals.gates import GATES
 
-__all__ = ["Evals", "Limits"]
+__all__ = ["Evals", "Limits", "Report", "Solver"]
 
 
 # One setting for each gate: the table of pinnx.evals is the only place of its limits.
@@ -67,3 +67,36 @@ class Evals(Section):
         if self.acknowledged and self.baseline is None:
             raise ValueError("acknowledged: only with evals.baseline, got none")
         return self
+
+
+class Solver(Section):
+    """A classical solver of steady plane flow: velocities along all sides, an outflow on the right, a free stream."""
+
+    beside: Switch = setting(
+        True, "solve the flow on a grid as well where that is possible, and show the answer beside that of the network"
+    )
+    cells: Count | None = setting(
+        None, "cells of its finest grid along a side of mean length, 18 or more; null = by the Reynolds number"
+    )
+    unknown: tuple[Literal["left", "right", "bottom", "top"], ...] = setting(
+        (),
+        "sides whose velocity along the side is known up to a factor, found from the sensors before the training",
+    )
+    polish: Switch | None = setting(
+        None,
+        "solve from the network's field as well; the answer conserves mass and momentum and stands beside the field; "
+        "true: with the network's velocity along sides that have none; null: where all sides have one",
+    )
+
+    @model_validator(mode="after")
+    def _each_side_once(self) -> Solver:
+        if len(set(self.unknown)) != len(self.unknown):
+            raise ValueError(f"unknown: expected each side once, got {list(self.unknown)}")
+        return self
+
+
+class Report(Section):
+    """The pictures of report.html."""
+
+    dpi: Resolution = setting(110, "resolution of the pictures", "dots/inch")
+    frames: Count = setting(3, "instants that are drawn of an unsteady flow")

@@ -10,13 +10,11 @@ from pydantic.fields import FieldInfo
 
 from pinnx.config.breakage_section import BALANCES, Breakage, without_effect
 from pinnx.config.data_section import Data
-from pinnx.config.evals_section import Evals
+from pinnx.config.evals_section import Evals, Report, Solver
 from pinnx.config.flow_section import Boundary, Domain, Flow
 from pinnx.config.kinds import Section, Seed, setting
 from pinnx.config.model_section import Model
-from pinnx.config.report_section import Report
 from pinnx.config.sensors_section import Sensors
-from pinnx.config.solver_section import Solver
 from pinnx.config.train_section import Train
 from pinnx.errors import PinnxError
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from pinnx.config.optimisation import FIRST_ORDER
-from pinnx.config.train_section import Train
+from pinnx.config.train_section import FIRST_ORDER, Train
 from pinnx.train.flat_tensors import flat
 from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.objective import Objective

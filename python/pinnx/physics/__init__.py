@@ -6,8 +6,7 @@ from pinnx.physics.boundary import BoundaryCondition, boundary_conditions
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics, TabulatedKinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
-from pinnx.physics.breakage_pointwise import PointBalance, pointwise_balance
-from pinnx.physics.breakage_refinement import residual_adaptive_refinement
+from pinnx.physics.breakage_pointwise import PointBalance, pointwise_balance, residual_adaptive_refinement
 from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.corners import Corner, corner_distance, corner_weights, discontinuity_corners
 from pinnx.physics.equations import Equations, EquationTerm

@@ -1,4 +1,4 @@
-"""The balance of breakage at single points, each with a quadrature of its own.
+"""The balance of breakage at single points, each with a quadrature of its own, and where among them it holds worst.
 
     G = (1 + t) (g_t + S),   B = (1 + t) int_v^top b(v / w) / w S(w) exp(g(w) - g(v)) dw,   g = log f
     of f itself:  f_t + S f - births = f (G - B) / (1 + t)
@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from pinnx.data.point_pool import largest_residuals
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_model import BreakageModel
 
-__all__ = ["PointBalance", "pointwise_balance"]
+__all__ = ["PointBalance", "pointwise_balance", "residual_adaptive_refinement"]
 
 Array = NDArray[np.float64]
 
@@ -135,3 +136,34 @@ def _quadrature(v: Array, top: float) -> tuple[Array, Array]:
     half = np.diff(ends, axis=1)[:, :, None] / 2
     w = ends[:, :-1, None] + half * (1 + x)
     return w.reshape(len(v), -1), (half * weight).reshape(len(v), -1)
+
+
+def residual_adaptive_refinement(
+    model: BreakageModel, v: ArrayLike, t: ArrayLike, *, percentile: float = 95.0, max_new_points: int = 500
+) -> tuple[Array, Array]:
+    """The candidates whose relative residual is at or above a percentile, the largest first.
+
+    A training does the same with its pool of points (``train.points.refine.method: rar``), where they stay.
+
+    Args:
+        model: what is judged.
+        v: volumes of the candidates, [n], in the sizes of the case.
+        t: their times, [n].
+        percentile: of the size of the residual, 0 to 100.
+        max_new_points: at most as many.
+
+    Returns:
+        Volumes and times of the chosen ones, [k] each.
+
+    Raises:
+        PinnxError: no candidates, or another number of times than of volumes.
+
+    Source: Lu, Meng, Mao, Karniadakis, "DeepXDE", SIAM Review 63 (2021).
+    """
+    v, t = np.asarray(v, dtype=np.float64).ravel(), np.asarray(t, dtype=np.float64).ravel()
+    if not len(v) or len(v) != len(t):
+        raise PinnxError(f"candidates: expected as many times as volumes, at least one, got {len(t)} and {len(v)}")
+    with torch.no_grad():
+        residual = pointwise_balance(model, t, v).residual.double().cpu().numpy()
+    chosen = largest_residuals(residual, percentile=percentile, max_new_points=max_new_points)
+    return v[chosen], t[chosen]

@@ -8,12 +8,14 @@ much as one of u and v. Where standard deviations sigma_ij are known, less certa
 
     r_ij = s / sigma_ij (q_j(x_i) - value_ij),    1 / s^2 = mean of 1 / sigma_ij^2
 
-so that the term is the mean square of misfit / sigma, times s^2.
+so that the term is the mean square of misfit / sigma, times s^2. Values that only guide the first part of a training
+fade: the share of their mean square falls linearly to nothing, max(0, 1 - step / until).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import place_and_time
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share, largest_share
 
-__all__ = ["MeasuredValues"]
+__all__ = ["FadingValues", "MeasuredValues"]
 
 MEASUREMENT_STREAM = 1 << 20
 
@@ -175,3 +177,32 @@ def _by_certainty(deviations: NDArray[np.float64], mask: NDArray[np.bool_]) -> t
     factors = certainty * np.sqrt(variance)
     # Equal ones to rounding are equal: then the points need no mask.
     return np.where(np.abs(factors - 1.0) < 1e-12, 1.0, factors), variance
+
+
+class FadingValues(MeasuredValues):
+    """Values of fields at places that count less from step to step.
+
+    Args:
+        values: coordinates, values and more, as for ``MeasuredValues``.
+        until: the step from which on they do not count.
+        more: as for ``MeasuredValues``.
+    """
+
+    name = "warm_start"
+    names = ("warm_start",)
+
+    def __init__(self, *values: Any, until: float, **more: Any) -> None:
+        super().__init__(*values, **more)
+        self.until = until
+
+    def draw(self, step: int, share: Share = WHOLE) -> Points:
+        """As ``MeasuredValues``, and the share of the step for each point."""
+        drawn = super().draw(step, share)
+        return {**drawn, "share": np.full((len(drawn["x"]), 1), max(0.0, 1.0 - step / self.until))}
+
+    def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
+        return super().columns(residual * points["share"].sqrt(), points)
+
+    def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
+        """Nothing: what guides a training says nothing of its result."""
+        return []

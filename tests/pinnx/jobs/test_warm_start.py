@@ -19,7 +19,7 @@ from pinnx.jobs import reconstruct, resume
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows import warm_start
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.physics.fading_values import FadingValues
+from pinnx.physics.measured_values import FadingValues
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
 

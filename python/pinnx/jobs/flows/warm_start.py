@@ -20,7 +20,7 @@ from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.training import make_trainer
 from pinnx.physics.boundary import component_names
-from pinnx.physics.fading_values import FadingValues
+from pinnx.physics.measured_values import FadingValues
 from pinnx.report.formatting import percent
 from pinnx.train.problem import Problem
 

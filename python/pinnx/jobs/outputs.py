@@ -27,9 +27,9 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.output_points import OutputPoints
 from pinnx.jobs.flows.flow_description import field_roles
 from pinnx.jobs.judging.ensemble import Ensemble
-from pinnx.runs.convergence import Convergence
 from pinnx.runs.files import atomic_write
-from pinnx.runs.memory import peak_memory_gib
+from pinnx.runs.history import Convergence
+from pinnx.runs.machine import peak_memory_gib
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 

@@ -15,11 +15,10 @@ from typing import Any
 
 from pinnx.config import Config
 from pinnx.jobs.judging.yellow_lines import Stagnation
-from pinnx.runs.convergence import Convergence
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import append_row, flush_rows, read_rows, rewind
-from pinnx.runs.memory import gpu_utilisation, memory_now, peak_memory_gib
+from pinnx.runs.history import Convergence, append_row, flush_rows, read_rows, rewind
+from pinnx.runs.machine import gpu_utilisation, memory_now, peak_memory_gib
 from pinnx.train.checkpoint import save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep

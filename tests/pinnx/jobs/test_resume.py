@@ -23,7 +23,7 @@ from pinnx.cli import main
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct, reconstruction, resume, run_recorder, training
-from pinnx.runs.lock import locked
+from pinnx.runs.folder import locked
 from pinnx.train import CheckpointFolder, Trainer
 
 Tiny = Callable[..., Config]

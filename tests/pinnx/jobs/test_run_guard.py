@@ -22,7 +22,7 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging import run_guard as guards
 from pinnx.jobs.training import make_trainer
-from pinnx.runs import memory
+from pinnx.runs.machine import memory_now
 from pinnx.train import Hook, PhysicsLostError, Trainer
 from pinnx.train import trainer as trainers
 from pinnx.train.checkpoint import load_checkpoint
@@ -173,8 +173,8 @@ def test_an_overflow_of_float16(learned: Build, overflows: bool) -> None:
 def test_memory(learned: Build, share: float, lines: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of 0.1 GiB: what the tests hold besides does not count."""
     trainer, _ = learned()
-    others = memory.memory_now()["memory_gib"] - 0.1
-    monkeypatch.setattr(guards, "memory_now", lambda: {"memory_gib": memory.memory_now()["memory_gib"] - others})
+    others = memory_now()["memory_gib"] - 0.1
+    monkeypatch.setattr(guards, "memory_now", lambda: {"memory_gib": memory_now()["memory_gib"] - others})
     trainer.guard._checks()
     held: list[np.ndarray] = []
 

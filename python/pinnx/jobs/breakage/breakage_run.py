@@ -23,7 +23,7 @@ from pinnx.report import write_report
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import read_rows
-from pinnx.runs.memory import memory_now
+from pinnx.runs.machine import memory_now
 from pinnx.train.guard import Guard
 from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer

@@ -19,7 +19,7 @@ from pinnx.jobs.judging.yellow_lines import usual_performance
 from pinnx.jobs.outputs import versions
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.term import Term
-from pinnx.runs.memory import memory_now
+from pinnx.runs.machine import memory_now
 from pinnx.train.guard import Guard
 from pinnx.train.problem import Problem
 from pinnx.train.ranks import ALONE, OneProcess

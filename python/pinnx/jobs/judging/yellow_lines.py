@@ -10,7 +10,7 @@ from typing import Any
 
 from pinnx.config import Config
 from pinnx.jobs.judging.recorded_baseline import Baseline
-from pinnx.runs.convergence import mean_logarithm
+from pinnx.runs.history import mean_logarithm
 from pinnx.train.trend import FALL, Trend
 
 __all__ = ["Stagnation", "usual_performance", "yellow_lines"]

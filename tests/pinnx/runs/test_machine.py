@@ -1,4 +1,4 @@
-"""The memory that the process holds, against memory that a test takes."""
+"""Memory of the process against memory that a test takes, and how busy a GPU is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pinnx.runs import memory
-from pinnx.runs.memory import gpu_utilisation, memory_now, peak_memory_gib
+from pinnx.runs import machine
+from pinnx.runs.machine import gpu_utilisation, memory_now, peak_memory_gib
 
 
 def test_memory_that_is_taken_shows_and_goes_again() -> None:
-    if not memory.RESIDENT.exists():
+    if not machine.RESIDENT.exists():
         pytest.skip("the system has no /proc")
     before = memory_now()["memory_gib"]
     taken = np.ones(2**25)  # 0.25 GiB, more than the allocator keeps
@@ -25,7 +25,7 @@ def test_memory_that_is_taken_shows_and_goes_again() -> None:
 
 
 def test_without_proc_the_peak_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "RESIDENT", Path("/no/such/file"))
+    monkeypatch.setattr(machine, "RESIDENT", Path("/no/such/file"))
     assert memory_now()["memory_gib"] == pytest.approx(peak_memory_gib(), rel=0.01)
 
 
@@ -40,7 +40,7 @@ def test_a_busy_gpu_is_asked_and_one_without_nvml_is_said_once(monkeypatch: pyte
         raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
 
     monkeypatch.setattr(torch.cuda, "utilization", absent)
-    memory._warn_once.cache_clear()
+    machine._warn_once.cache_clear()
     with pytest.warns(UserWarning, match=r"not recorded: nvidia-ml-py .*pip install 'pinn-ext\[gpu\]'"):
         assert gpu_utilisation() == {}
     assert gpu_utilisation() == {}, "without a second warning, which would be an error here"

@@ -35,7 +35,7 @@ from pinnx.data import DataMapping, MemoryMappedDataset
 from pinnx.data.streamed_field import StreamedField
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 
 GOALS = {"read": 0.8, "first_batch_s": 1.0, "share": 0.05}
 POINTS, ROUNDS, STEPS = 16384, 5, 40

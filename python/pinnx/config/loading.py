@@ -16,12 +16,13 @@ from typing import Any, get_origin
 import yaml
 from pydantic import ValidationError
 
+from pinnx.config.breakage_section import Breakage
 from pinnx.config.messages import error_of, field_at, unknown_key, unknown_keys
 from pinnx.config.root import PROBLEMS, SEEDED, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
 
-__all__ = ["dump_config", "load_config", "preset_names"]
+__all__ = ["dump_config", "load_config", "preset_names", "with_absolute_paths"]
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 
@@ -183,3 +184,28 @@ def _exists(parts: list[str | int]) -> bool:
         return False
     rest = parts[len(walked) :]
     return get_origin(field.annotation) is dict or all(isinstance(part, int) for part in rest)
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """The same configuration, with the same files from any working directory: so that a run can be resumed there."""
+    data, absolute = config.data, lambda path: str(Path(path).expanduser().resolve())
+    if isinstance(config.problem, Breakage):
+        measured = config.problem.measurements
+        update = {"measurements": absolute(measured)} if measured is not None else {}
+        return config.model_copy(update={"problem": config.problem.model_copy(update=update)})
+    update: dict[str, Any] = {}
+    if data.path is not None:
+        update["path"] = absolute(data.path)
+    if data.measurements is not None:
+        update["measurements"] = data.measurements.model_copy(update={"path": absolute(data.measurements.path)})
+    evals = config.evals
+    if evals.baseline is not None:
+        evals = evals.model_copy(update={"baseline": absolute(evals.baseline)})
+    holes = tuple(
+        hole.model_copy(update={"airfoil": hole.airfoil.model_copy(update={"path": absolute(hole.airfoil.path)})})
+        if hole.airfoil is not None
+        else hole
+        for hole in config.domain.holes
+    )
+    domain = config.domain.model_copy(update={"holes": holes})
+    return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals, "domain": domain})

@@ -25,7 +25,6 @@ from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.output_points import OutputPoints
-from pinnx.jobs.flows.flow_description import field_roles
 from pinnx.jobs.judging.ensemble import Ensemble
 from pinnx.runs.files import atomic_write
 from pinnx.runs.history import Convergence
@@ -36,7 +35,7 @@ from pinnx.train.trainer import Trainer
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.jobs.judging.second_opinion import SecondOpinion
 
-__all__ = ["evaluate_output", "training_figures", "versions", "write_fields"]
+__all__ = ["evaluate_output", "field_roles", "training_figures", "versions", "write_fields"]
 
 
 def evaluate_output(
@@ -150,6 +149,12 @@ def _write(
         else:
             file["reference/p"] = pressure.astype(np.float32)
             file["reference/p_frames"] = case.reference.pressure_frames
+
+
+def field_roles(dim: int, *, pressure_measured: bool = False) -> dict[str, str]:
+    """Attributes of fields.h5: the components of the velocity, and whether the pressure has an absolute value."""
+    vector, free = ",".join("uvw"[:dim]), "" if pressure_measured else "p"
+    return {"vector": vector, "vector_name": "velocity", "length_name": "speed", "up_to_constant": free}
 
 
 def _write_opinion(file: h5py.File, case: Case, opinion: SecondOpinion) -> None:

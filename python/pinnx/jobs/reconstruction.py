@@ -21,8 +21,8 @@ from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
 from pinnx.config.breakage_section import Breakage
+from pinnx.config.loading import with_absolute_paths
 from pinnx.errors import PinnxError
-from pinnx.jobs.absolute_paths import with_absolute_paths
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.exported_fields import export_fields, require_packages
@@ -31,21 +31,21 @@ from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.flows.noise import noise_facts, noise_lines
 from pinnx.jobs.flows.warm_start import fit_to_start
 from pinnx.jobs.judging.beside_norms import beside_norms
-from pinnx.jobs.judging.body_forces import body_forces
 from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, train_members
 from pinnx.jobs.judging.error_estimates import error_estimates, free_sides
 from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.jobs.judging.metrics import run_metrics
 from pinnx.jobs.judging.recorded_baseline import require_acknowledged
 from pinnx.jobs.judging.run_guard import run_guard
-from pinnx.jobs.judging.wall_shear import walls_and_shear
+from pinnx.jobs.judging.wall_forces import body_forces, walls_and_shear
 from pinnx.jobs.judging.watched_physics import WatchedPhysics
 from pinnx.jobs.judging.yellow_lines import usual_performance, yellow_lines
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.run_on_ranks import begun_before, ended_before, follow, require_one
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
-from pinnx.jobs.training import interruptible_training, make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
+from pinnx.jobs.training import interruptible_training
 from pinnx.models import FieldModel
 from pinnx.report import write_report
 from pinnx.report.formatting import plural

@@ -1,38 +1,23 @@
-"""The part that all jobs share: the trainer of a configuration, and a training that may be interrupted."""
+"""A training that may be interrupted, as all jobs share it."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Literal
 
 import torch
 
-from pinnx.config import Config
-from pinnx.config.train_section import Train
-from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs.flows.loss_weights import loss_weights
-from pinnx.jobs.flows.phases_of_training import phases_of
+from pinnx.errors import Interrupted
 from pinnx.jobs.run_recorder import RunRecorder
-from pinnx.losses import Discrepancy
-from pinnx.physics.equations import EquationTerm
 from pinnx.runs.progress import TrainingProgress
-from pinnx.train.found_noise import FoundNoise
-from pinnx.train.guard import Guard
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import StoppedBetweenSteps, sigterm_interrupts
-from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
-from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.thread_choice import ThreadChoice
 from pinnx.train.trainer import Trainer
 
-__all__ = ["interruptible_training", "make_trainer"]
-
-# Of the steps. What the network has not learned yet of the equations counts as noise: decaying vortices without noise,
-# in 500 steps, have 0.042, 0.030 and 0.025 after a quarter, a half and three quarters.
-NOISE_AT = 0.5
+__all__ = ["interruptible_training"]
 
 
 class _Shown(Hook):
@@ -46,55 +31,6 @@ class _Shown(Hook):
 
     def on_note(self, text: str) -> None:
         self._progress.line(f"note: {text}")
-
-
-def make_trainer(
-    config: Config,
-    problem: Problem,
-    weights: Mapping[str, float],
-    guard: Guard | None = None,
-    ranks: OneProcess = ALONE,
-) -> Trainer:
-    """The trainer of a configuration.
-
-    Args:
-        config: the section train is used.
-        problem: what is minimised.
-        weights: column of the loss -> its weight.
-        guard: judges the training at its checkpoints; None: nothing does.
-        ranks: that train together.
-    """
-    settings = config.train
-    numbers = any(list(term.equations.parameters()) for term in problem.terms if isinstance(term, EquationTerm))
-    estimated = numbers and settings.data_loss == "squares"
-    problem.use_streams(settings.streams)
-    adapted = loss_weights(config, problem, weights)
-    waiting = [s for s in adapted.strategies if isinstance(s, Discrepancy) and s.idle]
-    at = max(1, round(NOISE_AT * settings.steps))
-    return Trainer(
-        problem,
-        phases_of(settings),
-        weights=adapted,
-        steps=settings.steps,
-        log_every=settings.log_every,
-        checkpoint_every=settings.checkpoint_every,
-        cuda_graph=settings.cuda_graph,
-        precision=_precision(settings),
-        retries=settings.retries,
-        guard=guard,
-        estimate_at=settings.estimate_at if estimated else (),
-        ranks=ranks,
-        noise=FoundNoise(problem, adapted, waiting[0], at=at) if waiting else None,
-    )
-
-
-def _precision(settings: Train) -> Mapping[int, str] | Literal["auto"]:
-    """Of the products of a step, as the trainer takes it."""
-    if settings.precision is None:
-        return {0: "float32"}
-    if settings.dtype != "float32":
-        raise PinnxError(f"train.precision: expected train.dtype float32 beside it, got {settings.dtype}")
-    return "auto" if settings.precision == "auto" else dict(settings.precision)
 
 
 @contextmanager

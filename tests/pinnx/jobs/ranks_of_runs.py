@@ -33,7 +33,7 @@ from pinnx.jobs import reconstruct, reconstruction, resume
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.run_guard import run_guard
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Trainer
 from pinnx.train.distributed import Apart, train_locally
 from pinnx.train.joined_ranks import joined_ranks

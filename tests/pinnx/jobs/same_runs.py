@@ -12,7 +12,7 @@ import numpy as np
 from pinnx.config import Config
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import CheckpointFolder, Trainer
 
 

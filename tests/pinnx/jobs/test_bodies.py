@@ -15,7 +15,7 @@ from pinnx.jobs.cases.load_case import load_case, load_snapshots
 from pinnx.jobs.flows.flow_boundary import boundary_checks
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.reconstruction import reconstruct
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 
 STEP = "domain.holes=[{name: step, rectangle: {x: [0, 2], y: [1, 2]}}]"
 BOXES = "domain.shape=[{x: [0, 2], y: [0, 1]}, {x: [2, 4], y: [0, 2]}]"

@@ -12,7 +12,7 @@ import pinn_ext
 from pinnx.config import load_config
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.judging.body_forces import body_forces, model_flow
+from pinnx.jobs.judging.wall_forces import body_forces, model_flow
 from pinnx.models import FieldModel
 
 

@@ -20,7 +20,7 @@ from pinnx.jobs import resume
 from pinnx.jobs.breakage import breakage_run
 from pinnx.jobs.breakage.breakage_problem import breakage_problem
 from pinnx.jobs.breakage.breakage_run import breakage_guard
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.runs.history import read_rows
 from pinnx.train import CheckpointFolder, Trainer
 

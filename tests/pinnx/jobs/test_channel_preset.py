@@ -12,7 +12,7 @@ from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 
 SMALL = ("model.width=8", "model.frequencies=512", "sensors.count=6", "train.collocation_points=16", "train.steps=1")
 

@@ -16,7 +16,7 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging.metrics import errors_against
 from pinnx.jobs.outputs import evaluate_output, write_fields
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models import AddedField
 
 Tiny = Callable[..., Config]

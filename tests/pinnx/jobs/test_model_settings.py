@@ -20,7 +20,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, training
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import Trainer, load_checkpoint, save_checkpoint
 
 Tiny = Callable[..., Config]

@@ -17,7 +17,7 @@ from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs import reconstruct, resume
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
 

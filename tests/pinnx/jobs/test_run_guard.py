@@ -21,7 +21,7 @@ from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging import run_guard as guards
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.runs.machine import memory_now
 from pinnx.train import Hook, PhysicsLostError, Trainer
 from pinnx.train import trainer as trainers

@@ -19,7 +19,7 @@ from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import DistributedPINNTrainer, Trainer
 from pinnx.train.joined_ranks import _balance, joined_ranks
 from pinnx.train.ranks import OneProcess

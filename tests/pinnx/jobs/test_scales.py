@@ -19,7 +19,7 @@ from pinnx.evals import evaluate, measure
 from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models import FourierNetwork
 from pinnx.sensors.selection import select_sensors
 

@@ -13,7 +13,7 @@ from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.streamed_values import StreamedValues
 from pinnx.train import Trainer
 

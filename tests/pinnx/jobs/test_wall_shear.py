@@ -12,7 +12,7 @@ import torch
 import pinn_ext
 from pinnx.config import load_config
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.judging.wall_shear import walls_and_shear
+from pinnx.jobs.judging.wall_forces import walls_and_shear
 from pinnx.models import FieldModel
 from pinnx.report.beside_errors import beside_errors
 

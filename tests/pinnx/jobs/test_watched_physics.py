@@ -18,8 +18,7 @@ from pinnx.evals import TaylorGreen, verify
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
-from pinnx.jobs.judging.sub_boxes import sub_box_budgets
+from pinnx.jobs.judging.flow_balances import energy_budget, energy_growth, sub_box_budgets
 from pinnx.jobs.judging.watched_physics import WatchedPhysics
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import Circle

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from pinnx.evals import Beltrami, ExactFlow, TaylorGreen, check, field_errors
-from pinnx.jobs.flows.flow_description import field_roles
+from pinnx.jobs.outputs import field_roles
 
 ERROR = 0.04  # of the amplitude
 

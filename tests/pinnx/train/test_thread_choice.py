@@ -11,7 +11,7 @@ import torch
 from pinnx.config import load_config
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train.thread_choice import BLOCK, PERIOD, ThreadChoice
 
 

@@ -17,7 +17,7 @@ from pinnx.jobs.breakage.breakage_problem import BreakageProblem, breakage_probl
 from pinnx.jobs.breakage.breakage_results import judged, limits_of, measured_at_points, metrics_of
 from pinnx.jobs.run_recorder import Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.term import Measured
 from pinnx.report import write_report
 from pinnx.runs.files import write_text

@@ -19,7 +19,7 @@ from pinnx.jobs.breakage.breakage_files import stored_sizes
 from pinnx.jobs.breakage.breakage_problem import breakage_problem
 from pinnx.jobs.breakage.breakage_results import found_numbers, judged
 from pinnx.jobs.breakage.breakage_run import breakage_guard
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.breakage_model import BreakageModel
 from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes
 from pinnx.report.curves import draw_loss

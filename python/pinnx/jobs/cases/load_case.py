@@ -21,14 +21,14 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case, make_case
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, prescribed_bodies
 from pinnx.jobs.cases.output_points import OutputPoints, output_grid, output_times
-from pinnx.jobs.cases.sensor_weights import sensor_weights
+from pinnx.physics.expression import Expression
 from pinnx.report.formatting import enumeration
 from pinnx.sensors.sampling import add_noise, sample_velocity
 from pinnx.sensors.selection import PIVOTED, select_sensors
 from pinnx.sensors.sensor_set import SensorSet
 from pinnx.train.ranks import ALONE, OneProcess
 
-__all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measured_case", "started"]
+__all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measured_case", "sensor_weights", "started"]
 
 
 def load_case(config: Config, progress: Callable[[str], None] = lambda text: None, ranks: OneProcess = ALONE) -> Case:
@@ -253,3 +253,20 @@ def measured_case(config: Config, measured: Measurements) -> Case:
         data_nu=None,
         reference=None,
     )
+
+
+def sensor_weights(config: Config, points: np.ndarray) -> np.ndarray | None:
+    """The weight of each place [n, d], float64, >= 0; None where all count alike.
+
+    Raises:
+        PinnxError: weights that are negative, all 0 or not finite; a formula with t.
+    """
+    text = config.sensors.weight
+    if text is None:
+        return None
+    weights = Expression(text).values(dict(zip("xyz", points.T, strict=False)))
+    if (weights < 0.0).any() or not weights.any():
+        raise PinnxError(
+            f"sensors.weight: expected weights >= 0 that are not all 0, got {weights.min():g} to {weights.max():g}"
+        )
+    return weights

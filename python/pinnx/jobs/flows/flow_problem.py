@@ -16,6 +16,7 @@ import torch
 from pinnx.config import Config
 from pinnx.config.train_section import Train
 from pinnx.data.collocation import Sampling
+from pinnx.data.point_pool import PointPool, Refinement
 from pinnx.data.streamed_field import StreamedField
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case
@@ -23,7 +24,6 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.load_case import data_limits, data_mapping
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flows.flow_model import flow_model
-from pinnx.jobs.flows.flow_points import flow_points, flow_pool
 from pinnx.jobs.flows.found_numbers import check_forcing
 from pinnx.jobs.flows.warm_start import start_values
 from pinnx.losses import huber
@@ -31,6 +31,7 @@ from pinnx.physics.boundary_slopes import BoundarySlopes
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
+from pinnx.physics.inner_points import InnerPoints, growing_window, walls_of
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.section_flux import SectionFlux
@@ -40,6 +41,8 @@ from pinnx.train.problem import Problem
 
 __all__ = ["FlowProblem", "flow_problem"]
 
+# Of the domain's shortest side: where the setting leaves it open.
+WALL_LAYER = 0.1
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -85,7 +88,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     ).to(device)
     field_scales = case.scales.of_fields(equations.fields)
     corners, radius = discontinuity_corners(case.conditions, case.bounds, scales=field_scales), train.corner_radius
-    points = flow_points(config, case)
+    points = _points(config, case)
     terms: list[Term] = [
         EquationTerm(
             equations,
@@ -97,7 +100,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             check_radius=radius or 0.0,
             time_weights=_time_weights(config, case, device),
             points=points,
-            pool=flow_pool(config, points),
+            pool=_pool(config, points),
         ),
         _measured(case, train, field_scales),
         *_streamed(config, case, field_scales),
@@ -219,3 +222,59 @@ def _corner_weights(
     if not corners or radius is None:
         return None
     return lambda x: corner_weights(x, corners, tuple(case.bounds), radius)
+
+
+def _points(config: Config, case: Case) -> InnerPoints:
+    """The points of the equations in a step.
+
+    Raises:
+        PinnxError: walls that there are none of, a layer that is too thick, windows of a flow without times.
+    """
+    train, given = config.train, config.train.points
+    shortest = min(high - low for axis, (low, high) in case.bounds.items() if axis != "t")
+    layer = given.wall_layer or WALL_LAYER * shortest
+    if layer > shortest:
+        raise PinnxError(
+            f"train.points.wall_layer: expected at most the domain's shortest side, {shortest:g}, got {layer:g}"
+        )
+    if given.walls > 0.0 and not walls_of(case.conditions):
+        raise PinnxError(
+            "train.points.walls: expected a side or circle where all of the velocity is given and none crosses, "
+            "got none in boundaries; set it to 0"
+        )
+    window = None
+    if given.time_windows > 1:
+        if case.steady:
+            raise PinnxError("train.points.time_windows: expected a flow with times, got a steady one; set it to 1")
+        last_step = given.windows_until * train.steps
+        window = partial(growing_window, windows=given.time_windows, last_step=last_step)
+    try:
+        return InnerPoints(
+            case.bounds,
+            train.collocation_points,
+            seed=train.seed,
+            sampling=given.sampling,
+            bodies=case.bodies,
+            walls=walls_of(case.conditions),
+            wall_share=given.walls,
+            wall_layer=layer,
+            window=window,
+        )
+    except PinnxError as error:
+        wrong_grid = given.sampling == "grid" and str(error).startswith("grid:")
+        raise PinnxError(f"train.collocation_points: {error}" if wrong_grid else str(error)) from None
+
+
+def _pool(config: Config, points: InnerPoints) -> PointPool | None:
+    """The pool of points that follows the residual; None where all points are fresh.
+
+    Raises:
+        PinnxError: too few candidates.
+    """
+    given = config.train.points.refine
+    if given.method == "none":
+        return None
+    try:
+        return PointPool(points, Refinement(**given.model_dump()), seed=config.train.seed)
+    except PinnxError as error:
+        raise PinnxError(f"train.points.{error}") from None

@@ -18,7 +18,7 @@ from pinnx.config.train_section import Train
 from pinnx.evals.accuracy import relative_l2
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.boundary import component_names
 from pinnx.physics.measured_values import FadingValues
 from pinnx.report.formatting import percent

@@ -31,7 +31,7 @@ from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import started
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.flows.warm_start import fit_to_start
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models import FieldModel
 from pinnx.report.formatting import percent, plural
 from pinnx.runs.progress import ProgressBar

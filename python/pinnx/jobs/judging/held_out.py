@@ -22,7 +22,7 @@ from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import started
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.flows.warm_start import fit_to_start
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import place_and_time
 from pinnx.physics.measured_values import MeasuredValues

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +14,12 @@ from pinnx.evals.checks import Check, verify
 from pinnx.evals.evaluation import Evaluation, measure
 from pinnx.evals.gates import GATES
 from pinnx.jobs.cases.case import Case
-from pinnx.jobs.flows.flow_description import flow_description
 from pinnx.jobs.flows.flow_model import described
 from pinnx.jobs.flows.found_numbers import found_numbers, settled
 from pinnx.jobs.judging.baseline import gappy_pod_baseline
+from pinnx.jobs.judging.flow_balances import energy_budget, energy_growth, sub_box_budgets
 from pinnx.jobs.judging.held_out import HeldOut
-from pinnx.jobs.judging.kinetic_energy import energy_budget, energy_growth
 from pinnx.jobs.judging.remedies import with_remedy
-from pinnx.jobs.judging.sub_boxes import sub_box_budgets
 from pinnx.jobs.outputs import training_figures
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured, largest_share
@@ -37,6 +35,7 @@ __all__ = ["checks_at_points", "checks_of_balances", "errors_against", "polished
 # Of what varies between the sensors, the share that a network which has learned nothing leaves: one by its mean alone.
 UNLEARNED = 0.9
 YOUNG = 200  # steps of a training of which nothing is said yet
+_NU = "viscosity \N{GREEK SMALL LETTER NU}"
 
 
 def run_metrics(
@@ -107,7 +106,38 @@ def run_metrics(
         "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],
         "command": command,
-        **flow_description(case, nu, list(found)),
+        **_description(case, nu, list(found)),
+    }
+
+
+def _description(case: Case, nu: float, found: Sequence[str]) -> dict[str, Any]:
+    """Entries of metrics.json: the equations, what was measured, and what each name means.
+
+    Args:
+        case: the flow.
+        nu: the viscosity that was used or found.
+        found: names of the numbers that the training found.
+    """
+    steady = "steady " if case.steady else ""
+    viscosity = f"an unknown {_NU}, found by the training" if "nu" in found else f"the {_NU} = {nu:.4g}"
+    axes = " and ".join(name[-1] for name in found if name.startswith("forcing_"))
+    force = f" and an unknown constant force along {axes}, found by the training" if axes else ""
+    equations = f"the {steady}incompressible Navier-Stokes equations in {case.dim} dimensions"
+    return {
+        "equations": f"{equations}, with {viscosity}{force}",
+        "measured": list(case.measured),
+        "descriptions": {
+            **{name: f"velocity in {axis}" for name, axis in zip("uvw"[: case.dim], "xyz", strict=False)},
+            "velocity": "the velocity as a vector",
+            "fluctuation": "the velocity vector less its mean over time",
+            "speed": "length of the velocity",
+            "p": "pressure" if "p" in case.measured else "pressure, up to a constant at each time",
+            "continuity_l2": "divergence of the velocity, root mean square",
+            "nu": _NU,
+            **{f"forcing_{axis}": f"force along {axis}" for axis in "xyz"[: case.dim]},
+            "scales": "length L and velocity U of the case, in which checks count",
+            **{name: gate.description for name, gate in GATES.items()},
+        },
     }
 
 

@@ -30,7 +30,7 @@ from pinnx.jobs.flows.found_numbers import settled
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
 from pinnx.jobs.judging.metrics import checks_at_points, checks_of_balances
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.physics.geometry import place_and_time

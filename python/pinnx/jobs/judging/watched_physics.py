@@ -12,7 +12,7 @@ from pinnx.config import Config
 from pinnx.data.collocation import uniform_points
 from pinnx.evals.checks import Check, check, verify
 from pinnx.jobs.cases.case import Case
-from pinnx.jobs.judging.kinetic_energy import energy_budget
+from pinnx.jobs.judging.flow_balances import energy_budget
 from pinnx.jobs.judging.metrics import checks_at_points
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.train.problem import Problem

@@ -20,8 +20,7 @@ from pinnx.data.open_snapshots import work_bytes
 from pinnx.data.quantities import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
-from pinnx.jobs.cases.load_case import data_mapping, load_snapshots
-from pinnx.jobs.cases.sensor_weights import sensor_weights
+from pinnx.jobs.cases.load_case import data_mapping, load_snapshots, sensor_weights
 from pinnx.sensors.pivoted_matrix import default_modes, work_rows
 from pinnx.sensors.place_weights import channel_wall_weights
 

@@ -10,11 +10,10 @@ import h5py
 
 from pinnx.errors import damage_named
 from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes
-from pinnx.report.curves import draw_found, draw_loss, draw_performance, draw_physics
-from pinnx.report.formatting import Html, duration, number, percent, table, tag
-from pinnx.report.frame import Figures, folded, html_page, notes, passed, section, tile
+from pinnx.report.formatting import Html, number, percent, table, tag
+from pinnx.report.frame import Figures, closing_tiles, folded, html_page, notes, section, tile, training
 from pinnx.report.run_data import Run
-from pinnx.report.tables import checks_table, datum, errors_table, facts_table
+from pinnx.report.tables import checks_table, datum, errors_table
 
 __all__ = ["breakage_page"]
 
@@ -61,14 +60,7 @@ def breakage_page(run: Run, fields: Path) -> str:
         ),
         section("Checks and errors", checks_table(run.metrics), errors_table(run.metrics)),
         section("Where and when it is wrong", figures.show(draw_residual_map(sizes))),
-        section(
-            "The training",
-            figures.show(draw_found(run.history, found)),
-            figures.show(draw_loss(run.history)),
-            figures.show(draw_physics(run.history, run.metrics.get("descriptions") or {})),
-            figures.show(draw_performance(run.history)),
-            facts_table(run.metrics),
-        ),
+        training(run, figures),
         section("How to repeat this run", folded("Configuration", tag("pre", run.config_text))),
     )
     return figures.fill(page)
@@ -89,11 +81,6 @@ def _headline(errors: Mapping[str, float], sizes: SizeFields) -> str:
 
 
 def _tiles(run: Run, errors: Mapping[str, float], found: Mapping[str, Mapping[str, float]]) -> list[Html]:
-    seconds = run.metrics.get("train_s")
     tiles = [tile(f"Error at {name}", datum(value, percent(value))) for name, value in errors.items()]
     tiles += [tile(f"Found: {name}", datum(item["value"], number(item["value"]))) for name, item in found.items()]
-    return [
-        *tiles,
-        tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
-        tile("Checks passed", *passed(run.metrics)),
-    ]
+    return [*tiles, *closing_tiles(run.metrics)]

@@ -12,11 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 
-from pinnx.report.formatting import Html, join, tag
+from pinnx.report.curves import draw_found, draw_loss, draw_performance, draw_physics
+from pinnx.report.formatting import Html, duration, join, tag
 from pinnx.report.panels import Picture, to_pixels, to_png
-from pinnx.report.tables import STATUSES, status_of
+from pinnx.report.run_data import Run
+from pinnx.report.tables import STATUSES, datum, facts_table, status_of
 
-__all__ = ["Figures", "folded", "html_page", "notes", "passed", "section", "tile"]
+__all__ = ["Figures", "closing_tiles", "folded", "html_page", "notes", "section", "tile", "training"]
 
 # Nothing may be fetched and no script may run, whatever a file of the run holds.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -38,11 +40,15 @@ def html_page(title: str, *content: Html) -> str:
     return f'<!DOCTYPE html>\n<html lang="en">\n{head}\n{body}\n</html>\n'
 
 
-def passed(metrics: Mapping[str, Any]) -> tuple[Html, str]:
-    """How many checks passed, and the worst of their verdicts."""
+def closing_tiles(metrics: Mapping[str, Any]) -> list[Html]:
+    """How long the training took, how many checks passed, and the worst of their verdicts."""
+    seconds = metrics.get("train_s")
     verdicts = [status_of(item) for item in metrics.get("checks") or ()]
     worst = max(verdicts, key=STATUSES.index, default="failed")
-    return Html(f"{verdicts.count('passed')} of {len(verdicts)}"), worst
+    return [
+        tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
+        tile("Checks passed", Html(f"{verdicts.count('passed')} of {len(verdicts)}"), worst),
+    ]
 
 
 def tile(name: str, value: Html, kind: str | None = None) -> Html:
@@ -97,3 +103,15 @@ class Figures:
             return f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}"'
 
         return re.sub(r'src="figure-(\d+)"', data, page)
+
+
+def training(run: Run, figures: Figures) -> Html:
+    """The section on how the training went."""
+    return section(
+        "The training",
+        figures.show(draw_found(run.history, run.metrics.get("found") or {})),
+        figures.show(draw_loss(run.history)),
+        figures.show(draw_physics(run.history, run.metrics.get("descriptions") or {})),
+        figures.show(draw_performance(run.history)),
+        facts_table(run.metrics),
+    )

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pinnx.report.breakage_page import breakage_page
-from pinnx.report.curves import draw_error_over_time, draw_found, draw_loss, draw_performance, draw_physics
-from pinnx.report.formatting import Html, duration, percent, tag
-from pinnx.report.frame import Figures, folded, html_page, notes, passed, section, tile
-from pinnx.report.maps import draw_fields, draw_residuals, draw_spread, draw_times
+from pinnx.report.curves import draw_error_over_time
+from pinnx.report.formatting import Html, percent, tag
+from pinnx.report.frame import Figures, closing_tiles, folded, html_page, notes, section, tile, training
+from pinnx.report.maps import draw_fields, draw_residuals, draw_slices, draw_spread, draw_times
 from pinnx.report.measured import draw_measured
 from pinnx.report.run_data import Run, RunFields, kind_of, open_fields, read_run
 from pinnx.report.sensor_maps import draw_sensors
-from pinnx.report.slices import draw_slices
 from pinnx.report.summary import (
     found_numbers,
     found_status,
@@ -28,7 +27,7 @@ from pinnx.report.summary import (
     synthetic_source,
     title_of,
 )
-from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
+from pinnx.report.tables import checks_table, datum, errors_table, sensors_table
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 
@@ -84,7 +83,7 @@ def _header(run: Run, fields: RunFields) -> Html:
 
 
 def _tiles(run: Run, fields: RunFields) -> list[Html]:
-    error, seconds = main_error(run, fields), run.metrics.get("train_s")
+    error = main_error(run, fields)
     worst = run.metrics.get("worst_component")
     name, shown = (fields.main, Html("unknown")) if error is None else (error[0], datum(error[1], percent(error[1])))
     tiles = [tile(f"Error in {name}", shown)]
@@ -98,8 +97,7 @@ def _tiles(run: Run, fields: RunFields) -> list[Html]:
             for name, item in (run.metrics.get("found") or {}).items()
         ),
         tile("Sensors", datum(len(run.sensors))),
-        tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
-        tile("Checks passed", *passed(run.metrics)),
+        *closing_tiles(run.metrics),
     ]
 
 
@@ -126,14 +124,7 @@ def _sections(run: Run, fields: RunFields, figures: Figures, num_times: int) -> 
             figures.show(draw_error_over_time(fields)),
             figures.show(draw_times(fields, num_times, errors)),
         ),
-        section(
-            "The training",
-            figures.show(draw_found(run.history, run.metrics.get("found") or {})),
-            figures.show(draw_loss(run.history)),
-            figures.show(draw_physics(run.history, run.metrics.get("descriptions") or {})),
-            figures.show(draw_performance(run.history)),
-            facts_table(run.metrics),
-        ),
+        training(run, figures),
         section(
             "How to repeat this run",
             folded("Sensor positions", sensors_table(run.sensors)),

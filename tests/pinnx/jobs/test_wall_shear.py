@@ -14,7 +14,7 @@ from pinnx.config import load_config
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.judging.wall_forces import walls_and_shear
 from pinnx.models import FieldModel
-from pinnx.report.beside_errors import beside_errors
+from pinnx.report.tables import beside_errors
 
 NU, SPEED, HEIGHT = 0.05, 2.0, 0.5
 SHEAR = NU * 4 / HEIGHT / SPEED  # of u = 4 U (y / h) (1 - y / h), over U^2

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pinnx.report.beside_errors import beside_errors
 from pinnx.report.formatting import rounded
-from pinnx.report.tables import checks_table, datum, errors_table, facts_table, sensors_table
+from pinnx.report.tables import beside_errors, checks_table, datum, errors_table, facts_table, sensors_table
 
 PASSED, FAILED = "verdict passed", "verdict failed"
 

@@ -4,7 +4,6 @@ definition."""
 from __future__ import annotations
 
 from pinn_ext.reference.breakage import breakage_residual
-from pinn_ext.reference.jacobian import residual_jacobian
 from pinn_ext.reference.jets import (
     ACTIVATIONS,
     activation_jet,
@@ -15,6 +14,7 @@ from pinn_ext.reference.jets import (
     mlp,
     mlp_jet,
     navier_stokes_residual,
+    residual_jacobian,
 )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Every case of the kernel benchmark, small: all candidates agree with the oracle, a wrong one does not pass."""
+"""The benchmarks of kernels, small: all candidates agree with the oracle, a wrong one does not pass."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bench_breakage
+import bench_jacobian
 import bench_kernels
+import bench_precision
 import pytest
 import torch
 from harness import Timing, WrongResultError, measure
 from kernel_problems import SPEC_2D, Place, cases_of, kernel_problems, oracle_fourier_jet
 from machine import Limits
+from networks import draw_network, flow_oracle
 from tolerances import KERNEL_FLOAT64
 
 import pinn_ext
@@ -91,3 +95,79 @@ def test_from_the_command_line(options: list[str], monkeypatch: pytest.MonkeyPat
 def test_a_name_that_fits_nothing_is_refused() -> None:
     with pytest.raises(SystemExit, match="fits none"):
         bench_kernels.main(["--only", "fast"])
+
+
+SMALL = {"num_times": 3, "num_nodes": 12, "width": 8}
+
+
+def test_both_candidates_of_breakage_agree() -> None:
+    result = measure(bench_breakage.step_case(torch.float32, **SMALL), CPU, ONCE, LIMITS)
+    assert [candidate.name for candidate in result.candidates] == ["pinnx", "plain torch"]
+
+
+def test_wrong_births_end_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = bench_breakage.scanned_births
+    monkeypatch.setattr(bench_breakage, "scanned_births", lambda *given: 1.01 * right(*given))
+    with pytest.raises(WrongResultError, match="plain torch"):
+        measure(bench_breakage.step_case(torch.float32, **SMALL), CPU, ONCE, LIMITS)
+
+
+def test_a_solve_and_kinetics_have_their_rivals_beside_them() -> None:
+    solve = bench_breakage.solved("case3", "network", 3, 0)
+    assert set(solve["solvers"]) == {"Chebyshev collocation", "fixed pivot"}
+    assert solve["solvers"]["Chebyshev collocation"] < 1e-6 < solve["error"]
+    row = bench_breakage.kinetics("case1", 3, 0)
+    assert row["s0"] > 0.02 > row["s0 by least squares"]
+    for name in ("s0", "a"):  # two ways to one minimum
+        assert row[f"{name} by the adjoint"] == pytest.approx(row[f"{name} by least squares"], abs=1e-5)
+        assert 0 < row[f"half width of {name}"] < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_both_candidates_of_the_jacobian_agree(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_jacobian, "fma_peak", lambda float64, milliseconds: 100.0)  # compiles a program
+    for case in bench_jacobian.cases(draw_network(9, 6, 2, dtype=dtype), dtype):
+        result = measure(case, CPU, ONCE, LIMITS)
+        assert len(result.candidates) == 2
+        assert result.candidates[0].share_of_limit
+
+
+def test_a_wrong_residual_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = pinn_ext.navier_stokes_residual
+    monkeypatch.setattr(pinn_ext, "navier_stokes_residual", lambda jet, nu: right(Jet(1.001 * jet.data, jet.spec), nu))
+    for case in bench_jacobian.cases(draw_network(9, 6, 1, dtype=torch.float64), torch.float64):
+        with pytest.raises(WrongResultError, match="pinn_ext"):
+            measure(case, CPU, ONCE, LIMITS)
+
+
+def test_operations_are_those_of_the_layers() -> None:
+    """By hand: 2 points; layers 4 x 4 and 3 x 4, so 28 weights and 35 unknowns; 5 streams, 3 columns."""
+    of_rows, of_matrix = bench_jacobian.operations(draw_network(2, 4, 1, dtype=torch.float64))
+    assert of_rows == 2 * 5 * 2 * (28 + 3 * 12 + 3 * 28)
+    assert of_matrix == 6 * 35 * 36
+
+
+choice_of_products = pytest.mark.skipif(
+    not hasattr(torch.backends.mkldnn, "matmul"), reason="torch before 2.9 has no choice of products"
+)
+
+
+@choice_of_products
+def test_rows_of_each_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
+    bench_precision.main(["--quick", "--output", str(tmp_path / "p.json")])
+    rows = json.loads((tmp_path / "p.json").read_text())["extra"]["precision"]
+    assert [row["precision"] for row in rows] == ["float32", "float64", "bfloat16", "float16"]
+    errors = {row["precision"]: row["error"] for row in rows}
+    assert errors["float64"] < 1e-12 < errors["float32"] < 1e-5 < errors["float16"] < errors["bfloat16"]
+    assert all(row["time_s"]["median"] > 0 and row["bytes"] >= 0 for row in rows)
+
+
+@choice_of_products
+def test_a_wrong_gradient_is_not_timed() -> None:
+    steps = bench_precision.precisions(64, 16, CPU)
+    wanted = flow_oracle(draw_network(64, 16, bench_precision.LAYERS))
+    bfloat16 = next(step for step in steps if step.name == "bfloat16")
+    assert bench_precision.error_of(bfloat16, wanted) < 0.06
+    with pytest.raises(WrongResultError, match=r"^float16: expected an error <= 7.3e-03, got "):
+        bench_precision.error_of(replace(bfloat16, name="float16"), [2 * tensor for tensor in wanted])

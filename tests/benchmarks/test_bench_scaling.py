@@ -1,4 +1,4 @@
-"""The benchmark of ranks: NCCL's model by hand, two candidates that differ, and a quick run."""
+"""The benchmarks of ranks and a slow link: NCCL's model by hand, candidates that differ, the time to a loss."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import bench_scaling
+import bench_slow_link
 import pytest
 import torch
 from harness import WrongResultError
@@ -42,3 +43,16 @@ def test_a_quick_run(tmp_path: Path) -> None:
     extra = json.loads((tmp_path / "s.json").read_text())["extra"]
     assert all(row["ratio"]["median"] > 0 for row in extra["ranks"])
     assert extra["reduce"]["latency_s"] > 0
+
+
+def test_the_time_to_a_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = [
+        {"every": 1, "steps": 600, "loss": 0.83, "lr": 0.01, "there": True},
+        {"every": 10, "steps": 600, "loss": 0.9, "lr": 0.01, "there": False},
+        {"every": 10, "steps": 650, "loss": 0.82, "lr": 0.01, "there": True},
+        {"every": 50, "steps": 900, "loss": 0.9, "lr": 0.01, "there": False},
+    ]
+    link = {"rate": "1mbit", "step_s": {"1": 0.1, "10": 0.02, "50": 0.01}}
+    bench_slow_link.show({"losses": losses, "links": [link]})
+    row = next(line for line in capsys.readouterr().out.splitlines() if "1mbit" in line)
+    assert [cell.strip() for cell in row.strip("│ ").split("│")][4:] == ["60.0 s", "13.0 s", "-"]

@@ -1,23 +1,31 @@
-"""fields.h5: shapes, places, values and references in every layout, whole or not at all."""
+"""fields.h5: shapes, places, values, references in every layout, whole or not at all; other formats; worst places."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from tolerances import EPS32
 
-from pinnx.config import Config
+from pinnx.config import Config, load_config
+from pinnx.data import DataMapping, read_snapshots
+from pinnx.errors import PinnxError
 from pinnx.evals import Evaluation, evaluate
-from pinnx.jobs import outputs
+from pinnx.jobs import outputs, reconstruct
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.exported_fields import export_fields, require_packages
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.beside_norms import beside_norms
 from pinnx.jobs.outputs import evaluate_output, versions, write_fields
 
 Tiny = Callable[..., Config]
@@ -145,3 +153,94 @@ def test_numbers_of_the_machine() -> None:
     found = versions(torch.device("cpu"))
     assert set(found) == {"pinn_ext", "python", "torch", "numpy", "instruction_set", "threads", "device", "machine"}
     assert all(found.values())
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    return load_case(load_config("demo", ["data.synthetic.resolution=16", "data.synthetic.num_frames=3"]))
+
+
+def test_the_worst_place_and_the_waves_that_are_there(demo: Any) -> None:
+    wanted = demo.reference.velocity
+    exact = np.concatenate([wanted, np.zeros((*wanted.shape[:2], 1))], axis=2)
+    found = beside_norms(demo, exact.reshape(-1, 3))
+    assert found is not None
+    assert (found["rmse"], found["largest"]) == (0.0, 0.0)
+    assert found["resolved_wavenumber"] > 0.0
+    wrong = exact.copy()
+    wrong[1, 37, 0] += 0.5
+    found = beside_norms(demo, wrong.reshape(-1, 3))
+    assert found is not None
+    assert found["largest"] == pytest.approx(0.5)
+    assert found["worst_at"] == [*demo.reference.points[37], demo.reference.times[1]]
+    assert found["rmse"] == pytest.approx(0.5 / np.sqrt(wanted.shape[0] * wanted.shape[1]))
+    still = replace(demo.reference, values=wanted * np.array([0.0, 1.0, 1.0])[:, None, None])
+    found = beside_norms(replace(demo, reference=still), wrong.reshape(-1, 3))
+    assert found is not None
+    assert found["worst_at"][2] == demo.reference.times[0], "a frame at rest counts"
+    weak = beside_norms(demo, 0.5 * exact.reshape(-1, 3))
+    assert weak is not None
+    assert weak["resolved_wavenumber"] == 0.0
+    assert beside_norms(replace(demo, reference=None), exact.reshape(-1, 3)) is None
+
+
+Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
+
+
+def copied(finished: Finished, name: str, folder: Path) -> tuple[Path, h5py.File]:
+    path = folder / "fields.h5"
+    path.write_bytes((finished(name)[0] / "fields.h5").read_bytes())
+    return path, h5py.File(path)
+
+
+@pytest.mark.parametrize("name", ["unsteady_grid", "steady_grid", "scattered_3d"])
+def test_netcdf_has_the_fields_and_the_names_of_cf(finished: Finished, tmp_path: Path, name: str) -> None:
+    path, fields = copied(finished, name, tmp_path)
+    export_fields(path, ["netcdf"])
+    with fields, scipy.io.netcdf_file(tmp_path / "fields.nc", mmap=False) as file:
+        assert file.Conventions == b"CF-1.8"
+        for field in ("u", "v", "p"):
+            np.testing.assert_array_equal(file.variables[field].data, fields[field][()])
+            assert file.variables[field].dimensions == tuple(str(fields.attrs["axes"]).split(","))
+        assert (file.variables["x"].axis, file.variables["x"].standard_name) == (b"X", b"projection_x_coordinate")
+    if name == "unsteady_grid":
+        flow = read_snapshots(tmp_path / "fields.nc", DataMapping(t="t"), check_orientation=False)
+        assert flow.grid_shape == (6, 5)
+
+
+@pytest.mark.parametrize("name", ["unsteady_grid", "scattered_3d"])
+def test_vtu_has_the_fields_at_each_time(finished: Finished, tmp_path: Path, name: str) -> None:
+    meshio = pytest.importorskip("meshio", reason="meshio is not installed (extra: mesh)")
+    path, fields = copied(finished, name, tmp_path)
+    export_fields(path, ["vtu"])
+    with fields:
+        files = sorted((tmp_path / "vtu").iterdir())
+        assert len(files) == len(fields["t"])
+        mesh = meshio.read(files[1])
+        for index, field in enumerate("uv"):
+            np.testing.assert_array_equal(mesh.point_data["velocity"][:, index], fields[field][1].reshape(-1))
+        np.testing.assert_array_equal(mesh.point_data["p"], fields["p"][1].reshape(-1))
+        if name == "unsteady_grid":
+            assert mesh.cells[0].data.shape == (5 * 4, 4)
+            corners = mesh.points[mesh.cells[0].data]
+            first, second = corners[:, 1, :2] - corners[:, 0, :2], corners[:, 3, :2] - corners[:, 0, :2]
+            assert (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0] > 0.0).all()  # against the clock
+    if find_spec("pyvista"):
+        assert pytest.importorskip("pyvista").read(files[1]).n_points == len(mesh.points)
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_run_writes_them_on_request(tiny: Callable[..., Config], tmp_path: Path) -> None:
+    reconstruct(tiny("steady_csv", "evals.formats=[netcdf]", "evals.left_out=0"), tmp_path / "run")
+    assert (tmp_path / "run" / "fields.nc").is_file()
+    assert not (tmp_path / "run" / "vtu").exists()
+
+
+def test_a_missing_package_is_named_before_the_training(
+    tiny: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tiny("steady_csv", "evals.formats=[vtu, netcdf]").evals.formats == ("vtu", "netcdf")
+    monkeypatch.setitem(sys.modules, "meshio", None)
+    require_packages(["netcdf"])
+    with pytest.raises(PinnxError, match=r"evals.formats: expected the package meshio for vtu: pip install"):
+        require_packages(["vtu"])

@@ -1,4 +1,4 @@
-"""Breakage solved classically: exact cases, one method against the other, moments in closed form, the adjoint."""
+"""Breakage solved classically: exact cases, method against method, moments, the adjoint, mistakes of earlier codes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import special
-from tolerances import BREAKAGE_ADJOINT, BREAKAGE_CHEBYSHEV, BREAKAGE_LOW_END, BREAKAGE_PIVOT, CONVERGENCE_ORDER, EPS64
+from scipy.integrate import trapezoid
+from tolerances import (
+    BREAKAGE_ADJOINT,
+    BREAKAGE_CHEBYSHEV,
+    BREAKAGE_LOW_END,
+    BREAKAGE_PIVOT,
+    CONVERGENCE_ORDER,
+    EPS64,
+    EXACT_BREAKAGE,
+)
 
+from pinn_ext import breakage_residual
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES, ExactBreakage
 from pinnx.physics import Daughters, Kinetics
@@ -233,3 +244,42 @@ def test_message(name: str) -> None:
     with pytest.raises(PinnxError, match=message) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+def dropped_cell(v: np.ndarray, f: np.ndarray) -> np.ndarray:
+    """2 int_v^inf f dw for S = w by trapezoids, without the cell that begins at v."""
+    cells = np.diff(v) * (f[1:] + f[:-1]) / 2
+    return 2 * np.append(np.cumsum(cells[::-1])[::-1][1:], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("num", [41, 51])
+def test_the_birth_integral(num: int) -> None:
+    case, t = BREAKAGE_CASES["case1"], 5.0
+    v = np.geomspace(*case.sizes, num)
+    f, exact = case.density(v, t), 2 * (1 + t) * np.exp(-v * (1 + t))
+    seen = f > 1e-6 * f.max()
+    naive = np.abs(dropped_cell(v, f) / exact - 1)[seen]
+    assert naive.mean() > 0.03
+    assert naive.max() > 0.5
+    g, at = torch.from_numpy(np.log(f))[None], torch.from_numpy(v)
+    birth = f * (at - breakage_residual(g, torch.zeros_like(g), at, at, tail="exponential")[0]).numpy()
+    assert np.abs(birth / exact - 1)[seen].max() < EXACT_BREAKAGE
+    grid = ChebyshevGrid(case.sizes[0], 10.0, num_nodes=num)
+    born = grid.matrix(case.kinetics) @ case.density(grid.v, t) + grid.v * case.density(grid.v, t)
+    wanted = 2 * (1 + t) * (np.exp(-grid.v * (1 + t)) - np.exp(-10.0 * (1 + t)))
+    assert np.abs(born - wanted).max() < BREAKAGE_CHEBYSHEV * wanted.max()
+
+
+@pytest.mark.parametrize("grid", [ChebyshevGrid(1e-4, 1.0), PivotGrid(1e-4, 1.0)], ids=["chebyshev", "pivot"])
+def test_a_delta_has_the_weight_one(grid: SizeGrid) -> None:
+    case = BREAKAGE_CASES["case4"]
+    found = solve_breakage(case.kinetics, grid, [0.0], delta_at=1.0)
+    assert (found.f == 0).all()
+    assert [found.moment(order)[0] for order in (0, 1, 2, 3)] == [1.0] * 4
+    weights = []
+    for num in (42, 48):  # a bell in its place weighs as its nodes happen to be
+        v = np.geomspace(*case.sizes, num)
+        bell = np.exp(-(((v - 1) / 0.02) ** 2) / 2) / (0.02 * np.sqrt(2 * np.pi))
+        weights.append(trapezoid(bell, v))
+    assert weights[0] < 0.1
+    assert weights[1] > 4.0

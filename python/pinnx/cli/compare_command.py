@@ -110,7 +110,10 @@ def _compare(options: argparse.Namespace) -> int:
     others = changes(runs.settings, baseline.settings, ())
     words = {item.word for item in found.values()}
     if options.json:
-        figures = {name: _as_json(item) for name, item in found.items()}
+        figures = {  # JSON has neither NaN nor infinity
+            name: {key: value if value == value and value != math.inf else None for key, value in vars(item).items()}
+            for name, item in found.items()
+        }
         protected = [vars(item) for item in changed]
         settings = [{"name": item.name, "before": item.before, "now": item.now} for item in others]
         print(json.dumps({"figures": figures, "protected": protected, "settings": settings}, indent=1))
@@ -123,10 +126,6 @@ def _compare(options: argparse.Namespace) -> int:
         console.print("note: another machine or other versions, so speeds and memory may differ without a change")
     refused = any(not item.acknowledged for item in changed)
     return 1 if refused or "worse" in words else 3 if "not known" in words or not found else 0
-
-
-def _as_json(item: Comparison) -> dict[str, Any]:
-    return {name: value if value == value and value != math.inf else None for name, value in vars(item).items()}
 
 
 def _table(found: dict[str, Comparison], runs: Baseline, baseline: Baseline) -> Table:

@@ -186,7 +186,11 @@ def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]
         given = {"tolerance": train.causal.tolerance, "every": train.causal.every}
         strategies += [CausalWeights(term, found.configured, problem.names, **given) for term in equations]
     strategies += [
-        Discrepancy(found.configured, problem.names.index("data"), _usual(term))
+        Discrepancy(
+            found.configured,
+            problem.names.index("data"),
+            0.0 if term.variance is None else term.variance * usual_square(int(term.mask.sum())),
+        )
         for term in problem.terms
         if type(term) is MeasuredValues and (term.variance is not None or config.data.noise.share == "estimated")
     ]
@@ -200,11 +204,6 @@ def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]
         stages = [(stage.until, stage.numbers) for stage in train.curriculum]
         strategies += [Curriculum(term.equations, stages, train.steps, found.configured) for term in equations]
     return found.adapt_by(*strategies)
-
-
-def _usual(term: MeasuredValues) -> float:
-    """The mean square of a misfit that is usual; 0 where the noise is not known."""
-    return 0.0 if term.variance is None else term.variance * usual_square(int(term.mask.sum()))
 
 
 def _balancing(balance: Balance, configured: Tensor, names: tuple[str, ...], seed: int) -> list[WeightStrategy]:

@@ -187,7 +187,9 @@ def _boundaries(config: Mapping[str, Any], conditions: Sequence[Mapping[str, Any
 
 
 def _condition(condition: Mapping[str, Any]) -> str:
-    said = [_worded(condition)] if condition.get("condition") else []
+    said, speed = [], condition.get("speed")
+    if condition.get("condition"):
+        said.append(f"{condition['condition']}{'' if speed is None else f' with speed {number(speed, 4)}'}")
     for name, value in condition.items():
         if name in ("where", "condition", "speed", "slopes", "weight", "until") or value is None:
             continue
@@ -198,11 +200,6 @@ def _condition(condition: Mapping[str, Any]) -> str:
     rough = " (roughly)" if until is None and (condition.get("weight") or 1.0) < 1.0 else ""
     rough = rough or ("" if until is None else f" (roughly, up to {until:.0%} of the steps)")
     return f"{', '.join(said)} {_location(condition.get('where') or {})}{rough}"
-
-
-def _worded(condition: Mapping[str, Any]) -> str:
-    speed = condition.get("speed")
-    return f"{condition['condition']}{'' if speed is None else f' with speed {number(speed, 4)}'}"
 
 
 def _location(where: Mapping[str, Any]) -> str:

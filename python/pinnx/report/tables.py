@@ -121,18 +121,15 @@ def errors_table(metrics: Mapping[str, Any]) -> Html:
         for name, value in errors.items()
     ]
     header = ("quantity", "reconstruction", *baselines)
-    own_error = _own_error(metrics.get("reference_error"))
+    own, own_error = metrics.get("reference_error"), None
+    if own is not None:
+        own_error = f"The reference itself is {percent(own)} from the truth, by its own account."
     notes = (metrics.get("baseline_note"), metrics.get("solver_note"), own_error, *beside_errors(metrics))
     return join((table("Relative L2 error over all points and times", header, rows), *_paragraphs(*notes)))
 
 
 def _paragraphs(*notes: str | None) -> list[Html]:
     return [tag("p", str(note)) for note in notes if note]
-
-
-def _own_error(error: float | None) -> str | None:
-    """What the reference can tell apart."""
-    return None if error is None else f"The reference itself is {percent(error)} from the truth, by its own account."
 
 
 def _without_reference(metrics: Mapping[str, Any]) -> str:

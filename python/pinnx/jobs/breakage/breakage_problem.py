@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pinnx.config import Config
 from pinnx.config.breakage_section import Breakage
@@ -115,14 +114,10 @@ def breakage_problem(config: Config, measured: SizeDensities | None = None) -> B
     terms: list[Any] = [balance]
     if measured is not None:
         largest = float(np.max(measured.f)) * case.mean_volume / case.number
-        terms.append(SizeMeasurements(model, *measured, misfit=partial(_log_misfit, scale=largest)))
+        terms.append(SizeMeasurements(model, *measured, misfit=partial(log_space, scale=largest)))
     problem = Problem(model, terms, fields=["log_f"])
     weights = {name: value for name, value in given.weights.model_dump().items() if name in problem.names}
     return BreakageProblem(case, times, exact, problem, weights, measured)
-
-
-def _log_misfit(log_f: Tensor, measured: Tensor, scale: float) -> Tensor:
-    return log_space(log_f, measured, scale=scale)
 
 
 def _formula(text: str) -> Any:

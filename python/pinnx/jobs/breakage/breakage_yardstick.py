@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,12 +78,23 @@ def yardstick(case: BreakageCase, kinetics: Kinetics, table: SizeTable, exact: E
         seconds[name] = time.perf_counter() - started
     first, *others = found
     if exact is not None:
-        reference, words, others = _of_exact(exact), "the exact solution", list(found)
+        words, others = "the exact solution", list(found)
         moments: Callable[[int, float], float] = exact.moment
+
+        def reference(v: Array, t: float) -> Array:
+            return np.asarray(exact.formula(v, np.asarray(t)), dtype=np.float64)
+
     else:
-        reference, words = _of_solver(found[first]), first
-        moments = _moments_of(found[first])
-    errors = {name: relative_l2_of_sizes(_as_table(found[name], table), reference) for name in others}
+        words, solved = first, found[first]
+
+        def reference(v: Array, t: float) -> Array:
+            return solved.density(v)[_row(solved, t)]
+
+        def moments(order: int, t: float) -> float:
+            return float(solved.moment(order)[_row(solved, t)])
+
+    tables = {name: replace(table, f=found[name].density(table.v), delta=found[name].delta) for name in others}
+    errors = {name: relative_l2_of_sizes(of_solver, reference) for name, of_solver in tables.items()}
     return Yardstick(reference, words, moments, errors, seconds)
 
 
@@ -116,24 +127,5 @@ def _top(case: BreakageCase) -> float:
     return float(v[np.flatnonzero(volume > NOTHING * volume.max())[-1]])
 
 
-def _of_exact(exact: ExactBreakage) -> Callable[[Array, float], Array]:
-    return lambda v, t: np.asarray(exact.formula(v, np.asarray(t)), dtype=np.float64)
-
-
 def _row(found: SizeDistributions, t: float) -> int:
     return int(np.argmin(np.abs(found.times - t)))
-
-
-def _of_solver(found: SizeDistributions) -> Callable[[Array, float], Array]:
-    return lambda v, t: found.density(v)[_row(found, t)]
-
-
-def _moments_of(found: SizeDistributions) -> Callable[[int, float], float]:
-    return lambda order, t: float(found.moment(order)[_row(found, t)])
-
-
-def _as_table(found: SizeDistributions, table: SizeTable) -> SizeTable:
-    """The solver's f at the volumes of a table."""
-    return SizeTable(
-        table.v, table.weights, table.times, found.density(table.v), found.delta, table.moments, table.looked_at
-    )

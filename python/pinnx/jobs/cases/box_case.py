@@ -103,7 +103,7 @@ def _walls(
         del by_side["right"]
     slip = [s for s in by_side if any(k.condition in NO_FRICTION and str(k.where) == s for k in slopes)]
     profiles = {
-        side: _profile(side, given, bounds, bodies, _resting if side in slip else otherwise)
+        side: _profile(side, given, bounds, bodies, _at_rest if side in slip else otherwise)
         for side, given in by_side.items()
     }
     for side, profile in profiles.items():
@@ -261,20 +261,16 @@ def with_start(config: Config, case: Case) -> Case:
         study, _ = solve_case(config, case, min(CELLS, config.solver.cells or CELLS), guides=True)
     except PinnxError as error:
         if auto:
-            return _without_start(case, str(error))
+            note = (
+                f"The network started from random weights, and not from a classical solver's field: {error}. A steady "
+                "flow past bodies in a stream often ends as fluid at rest around them then."
+            )
+            return replace(case, notes=(*case.notes, note))
         if isinstance(error, NotApplicableError):
             raise PinnxError(f"train.warm_start: the solver does not apply: {error}; set it to none") from None
         raise
     note = "The network started from the field of a classical solver on coarse grids, which also guided its training."
     return replace(case, start=study, notes=(*case.notes, note))
-
-
-def _without_start(case: Case, reason: str) -> Case:
-    note = (
-        f"The network started from random weights, and not from a classical solver's field: {reason}. A steady flow "
-        "past bodies in a stream often ends as fluid at rest around them then."
-    )
-    return replace(case, notes=(*case.notes, note))
 
 
 def _times(value: float | str | None, factor: float) -> float | str:
@@ -346,9 +342,5 @@ def _along(side: str) -> str:
     return "y" if SIDES[side][0] == "x" else "x"
 
 
-def _resting(places: Array) -> Array:
+def _at_rest(places: Array) -> Array:
     return np.zeros((len(places), 2))
-
-
-def _at_rest(along: Array) -> Array:
-    return np.zeros((len(along), 2))

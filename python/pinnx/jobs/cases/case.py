@@ -169,7 +169,7 @@ def make_case(
             *setting_notes(config, data_nu, bounds, reference),
             *corner_notes,
             *(f"Inside the {body} the equations do not hold, and nothing is reconstructed." for body in bodies),
-            *scale_notes(scales, bounds, nu, _distinct(measured.times), measured.coordinates),
+            *scale_notes(scales, bounds, nu, measured.times, measured.coordinates),
             *outline_notes(config, holes),
             *gap_notes(nodes, reference, bodies, bounds),
         ),
@@ -189,10 +189,6 @@ def _places(holes: Mapping[str, Body], reference: Snapshots | None) -> dict[str,
         return {"holes": holes}
     found = {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
     return {"holes": holes, **found}
-
-
-def _distinct(times: np.ndarray | None) -> np.ndarray | None:
-    return None if times is None else np.unique(times)
 
 
 def _checked(

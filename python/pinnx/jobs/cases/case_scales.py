@@ -84,7 +84,7 @@ def scale_notes(
         scales: of the case.
         bounds: axis name -> (low, high) of the domain.
         nu: the viscosity.
-        times: [T] at which something was measured, in order; None where steady or not known.
+        times: [k] at which something was measured, in any order; None where steady or not known.
         measured_at: [k, D], where and when; None where not known.
 
     Raises:
@@ -124,7 +124,8 @@ def scale_notes(
     if "t" in bounds:
         per_time = scales.velocity / sides[longest]
         passes = (bounds["t"][1] - bounds["t"][0]) * per_time
-        move = 0.0 if times is None or len(times) < 2 else float(np.median(np.diff(times))) * per_time
+        steps = np.empty(0) if times is None else np.diff(np.unique(times))
+        move = float(np.median(steps)) * per_time if len(steps) else 0.0
         where, crossed = ("From one time to the next", move) if move > ODD_MOVE else ("In the time of the data", passes)
         if move > ODD_MOVE or not 1 / ODD_PASSES <= passes <= ODD_PASSES:
             notes.append(

@@ -113,7 +113,7 @@ def read_runs(folders: Sequence[str | Path]) -> Baseline:
     seeds = {given.seed: metrics for given, metrics in reversed(runs)}
     return Baseline(
         physics=_columns([dict(_physics(metrics)) for metrics in seeds.values()]),
-        performance=_columns([_performance(metrics) for _, metrics in runs]),
+        performance=_columns([{name: of[name] for name in PERFORMANCE if of.get(name) is not None} for _, of in runs]),
         protected=protected,
         settings=settings,
         runs=len(runs),
@@ -240,10 +240,6 @@ def _physics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             continue  # two are relative_l2, the third is what rounding leaves
         part = f".{item['part']}" if item.get("part") else ""
         yield item["name"] + part, float("inf") if item["value"] is None else abs(item["value"])
-
-
-def _performance(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: metrics[name] for name in PERFORMANCE if metrics.get(name) is not None}
 
 
 def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

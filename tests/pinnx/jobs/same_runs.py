@@ -3,28 +3,72 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 
 from pinnx.config import Config
+from pinnx.errors import Interrupted
+from pinnx.jobs import reconstruct, resume
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import CheckpointFolder, Trainer
 
+Tiny = Callable[..., Config]
+COURSES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a change, trained once
+
+
+def made(config: Config) -> Trainer:
+    flow = flow_problem(config, load_case(config))
+    return make_trainer(config, flow.problem, flow.weights)
+
 
 def trained(config: Config) -> Trainer:
-    flow = flow_problem(config, load_case(config))
-    trainer = make_trainer(config, flow.problem, flow.weights)
+    trainer = made(config)
     trainer.run()
     return trainer
 
 
+def course(tiny: Tiny, *settings: str) -> list[bytes]:
+    """The parameters that a training with these settings ends with."""
+    if settings not in COURSES:
+        COURSES[settings] = parameter_bytes(trained(tiny("unsteady_grid", *settings)))
+    return COURSES[settings]
+
+
 def parameter_bytes(trainer: Trainer) -> list[bytes]:
     return [parameter.detach().numpy().tobytes() for parameter in trainer.problem.parameters()]
+
+
+def press(monkeypatch: pytest.MonkeyPatch, after: int, times: int = 1, number: int = signal.SIGINT) -> None:
+    """Has Ctrl-C pressed, or another signal sent, during the step that follows ``after`` steps."""
+    original = Trainer.train_step
+
+    def pressed(trainer: Trainer) -> Any:
+        if trainer.step == after:
+            monkeypatch.setattr(Trainer, "train_step", original)
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+        return original(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", pressed)
+
+
+def assert_resumes_to_the_bit(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """One run goes through; another, in ``folder / "run"``, is stopped by Ctrl-C after so many steps, and resumed."""
+    reconstruct(config, folder / "whole")
+    press(monkeypatch, after)
+    with pytest.raises(Interrupted, match=f"interrupted after step {after + 1} of"):
+        reconstruct(config, folder / "run")
+    resume(folder / "run")
+    assert_same_run(folder / "whole", folder / "run")
 
 
 def last_state(folder: Path) -> dict[str, Any]:

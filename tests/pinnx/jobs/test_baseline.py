@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tolerances
+from same_runs import Tiny
 
-from pinnx.config import Config, load_config
+from pinnx.config import load_config
 from pinnx.evals import field_errors
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.judging.baseline import gappy_pod_baseline
 
-Tiny = Callable[..., Config]
 DEMO = ("data.synthetic.resolution=16", "data.synthetic.num_frames=15")
 
 

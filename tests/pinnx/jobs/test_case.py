@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from same_runs import Tiny
 
 import pinn_ext
-from pinnx.config import Config, load_config
+from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import TaylorGreen
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flows.flow_problem import flow_problem
-
-Tiny = Callable[..., Config]
 
 
 @pytest.mark.parametrize(

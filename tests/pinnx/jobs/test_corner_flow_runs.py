@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,17 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from same_runs import Tiny, parameter_bytes, trained
 
 from pinnx.config import Config
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.metrics import errors_against
 from pinnx.jobs.outputs import evaluate_output, write_fields
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models import AddedField
+from pinnx.train import Trainer
 
-Tiny = Callable[..., Config]
 WALLS: tuple[str, Any] = (
     "boundaries",
     [{"where": {"side": side}, "u": float(side == "top"), "v": 0.0} for side in ("left", "right", "bottom", "top")],
@@ -46,27 +46,21 @@ def stokes_note(config: Config) -> str:
     return note
 
 
-def trained(config: Config, threads: int = 1) -> FlowProblem:
-    flow = flow_problem(config, load_case(config))
-    trainer = make_trainer(config, flow.problem, flow.weights)
+def on_threads(config: Config, threads: int) -> Trainer:
     torch.set_num_threads(threads)
     try:
-        trainer.run()
+        return trained(config)
     finally:
         torch.set_num_threads(1)
-    return flow
-
-
-def bits(flow: FlowProblem) -> list[bytes]:
-    return [parameter.detach().numpy().tobytes() for parameter in flow.problem.parameters()]
 
 
 def test_it_acts_and_threads_do_not(tiny: Tiny) -> None:
     config = tiny("steady_grid", WALLS, "flow.learn_nu=true", "train.collocation_points=2048")
     with_it = trained(config)
     assert isinstance(with_it.problem.model, AddedField)
-    assert bits(trained(config, threads=3)) == bits(with_it)
-    assert bits(trained(tiny("steady_grid", WALLS, "flow.learn_nu=true", "model.corner_flow=false"))) != bits(with_it)
+    assert parameter_bytes(on_threads(config, 3)) == parameter_bytes(with_it)
+    without = trained(tiny("steady_grid", WALLS, "flow.learn_nu=true", "model.corner_flow=false"))
+    assert parameter_bytes(without) != parameter_bytes(with_it)
 
 
 def test_the_gradient_of_the_viscosity_is_that_of_the_whole_loss(tiny: Tiny) -> None:

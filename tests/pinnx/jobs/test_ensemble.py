@@ -15,6 +15,8 @@ from rich.console import Console
 
 from test_resume import press  # isort: skip
 
+from same_runs import Tiny
+
 from pinnx.config import Config
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.evals import TaylorGreen
@@ -25,7 +27,6 @@ from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts
 from pinnx.report import write_report
 from pinnx.report.formatting import percent
 
-Tiny = Callable[..., Config]
 FLOW = TaylorGreen(nu=0.1, wavenumber=2.0)
 PARTS = ("mean", "deviation")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from same_runs import Tiny
 
 from pinnx.config import Config
 from pinnx.evals import Kovasznay, verify
@@ -17,7 +18,6 @@ from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.physics import MeasuredValues
 from pinnx.train import NonFiniteLossError, Trainer
 
-Tiny = Callable[..., Config]
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,36 +13,18 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from same_runs import Tiny, course, made, parameter_bytes, trained
 
-from pinnx.config import Config, load_config
+from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, training
-from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.trainer_setup import make_trainer
-from pinnx.train import Trainer, load_checkpoint, save_checkpoint
+from pinnx.train import load_checkpoint, save_checkpoint
 
-Tiny = Callable[..., Config]
 PERIODIC = "domain={x: [0.0, 2.0], periodic: [x]}"
 SIREN = ["model.architecture=siren", "model.activation=sine"]
 PIRATE = ["model.architecture=piratenet"]
 FACTORIZED, PLAIN = "model.factorization.mean=1.0", "model.factorization.mean=null"
 HARD = "model.hard_boundaries=true"
-REFERENCES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a change, trained once
-
-
-def made(config: Config) -> Trainer:
-    flow = flow_problem(config, load_case(config))
-    return make_trainer(config, flow.problem, flow.weights)
-
-
-def bits(trainer: Trainer) -> list[bytes]:
-    return [p.detach().numpy().tobytes() for p in trainer.problem.parameters()]
-
-
-def trained(trainer: Trainer) -> Trainer:
-    trainer.run()
-    return trainer
 
 
 @pytest.mark.parametrize(
@@ -75,17 +56,16 @@ def trained(trainer: Trainer) -> Trainer:
 def test_each_setting_acts_and_resumes_to_the_bit(
     tiny: Tiny, tmp_path: Path, base: list[str], change: list[str]
 ) -> None:
-    if tuple(base) not in REFERENCES:
-        REFERENCES[tuple(base)] = bits(trained(made(tiny("unsteady_grid", *base))))
     with_it = tiny("unsteady_grid", *base, *change)
-    whole = trained(made(with_it))
-    assert bits(whole) != REFERENCES[tuple(base)]
+    whole = course(tiny, *base, *change)
+    assert whole != course(tiny, *base)
     half, rest = made(with_it), made(with_it)
     for _ in range(3):
         half.train_step()
     save_checkpoint(tmp_path / "half.safetensors", half.state_dict())
     rest.load_state_dict(load_checkpoint(tmp_path / "half.safetensors"))
-    assert bits(trained(rest)) == bits(whole)
+    rest.run()
+    assert parameter_bytes(rest) == whole
 
 
 @pytest.mark.parametrize(
@@ -137,7 +117,7 @@ def test_a_flow_that_repeats_itself_has_its_period_by_form(tiny: Tiny, network: 
     given = [*network, "model.sigma=2.0", "flow.scales={length: 3.0, velocity: 0.7}", "flow.nu=0.1"]
     places = np.array([[0.1, 0.3, 0.4], [0.2, 1.7, 1.1]])
     for period in ("model.time_period=0.8", "model.time_period=null"):
-        model = trained(made(tiny("unsteady_grid", *given, period))).problem.model
+        model = trained(tiny("unsteady_grid", *given, period)).problem.model
         first, later, between = (model.predict(places + np.array([dt, 0.0, 0.0])) for dt in (0.0, 1.6, 0.3))
         assert (np.abs(later - first).max() < 1e-4) == (period != "model.time_period=null")
         assert np.abs(between - first).max() > 1e-3, "it moves"
@@ -179,7 +159,7 @@ def test_bits_do_not_depend_on_threads(tiny: Tiny, given: list[str]) -> None:
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(bits(trained(made(config))))
+            found.append(parameter_bytes(trained(config)))
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from same_runs import Tiny
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
@@ -17,8 +17,6 @@ from pinnx.jobs.flows.noise import noise_lines
 from pinnx.physics import MeasuredValues
 from pinnx.runs.history import history_columns
 from pinnx.train.noise_estimate import NoiseEstimate
-
-Tiny = Callable[..., Config]
 
 
 def note_of(config: Config) -> str:

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from same_runs import assert_same_run
+from same_runs import Tiny, assert_resumes_to_the_bit, course, parameter_bytes, trained
 
-from pinnx.config import Config, load_config
-from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, resume
-from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.trainer_setup import make_trainer
+from pinnx.config import load_config
+from pinnx.errors import PinnxError
+from pinnx.jobs import reconstruct
 from pinnx.runs.history import history_columns
 from pinnx.train import Trainer
 
-Tiny = Callable[..., Config]
-REFERENCES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a change, trained once
 PLAIN = "model.factorization.mean=null"
 DOUBLE = ["train.dtype=float64"]
 LBFGS = "train.phases=[{optimizer: lbfgs, start: 0.5}]"
 SIDES = "boundaries=[{where: {side: left}, u: 0, v: 0}, {where: {side: top}, u: 1, v: 0}]"
 FORCED = "flow={nu: 0.1, forcing: [1.0, 0.0], learn_forcing: [x]}"
 THREE = "train.phases=[{optimizer: soap, dtype: float64, start: 0.3}, {optimizer: ssbroyden, start: 0.6}]"
-
-
-def trained(config: Config) -> list[bytes]:
-    flow = flow_problem(config, load_case(config))
-    trainer = make_trainer(config, flow.problem, flow.weights)
-    trainer.run()
-    assert trainer.step == config.train.steps
-    return [parameter.detach().numpy().tobytes() for parameter in trainer.problem.parameters()]
 
 
 @pytest.mark.parametrize(
@@ -82,15 +66,15 @@ def trained(config: Config) -> list[bytes]:
     ],
 )
 def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
-    if tuple(base) not in REFERENCES:
-        REFERENCES[tuple(base)] = trained(tiny("unsteady_grid", *base))
-    assert trained(tiny("unsteady_grid", *base, change)) != REFERENCES[tuple(base)]
+    assert course(tiny, *base, change) != course(tiny, *base)
 
 
 def test_nothing_else_changes_the_course(tiny: Tiny) -> None:
     """Two trainings with the same settings give the same bits, also where the loss decides when a phase begins."""
-    first, second = (trained(tiny("unsteady_grid", *DOUBLE, LBFGS, "train.clip=0.1")) for _ in range(2))
-    assert first == second
+    given = [*DOUBLE, LBFGS, "train.clip=0.1"]
+    again = trained(tiny("unsteady_grid", *given))
+    assert again.step == 6
+    assert parameter_bytes(again) == course(tiny, *given)
 
 
 @pytest.mark.parametrize(
@@ -140,20 +124,7 @@ def test_a_run_in_phases_resumes_to_the_same_bits(
 ) -> None:
     """Before and behind a change of precision, and of the optimiser."""
     config = tiny("unsteady_grid", THREE, "train.log_every=1", "train.quasi_newton.points_for=2")
-    reconstruct(config, tmp_path / "whole")
-    original = Trainer.train_step
-
-    def pressed(trainer: Trainer) -> None:
-        original(trainer)
-        if trainer.step == after:
-            monkeypatch.setattr(Trainer, "train_step", original)
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(Trainer, "train_step", pressed)
-    with pytest.raises(Interrupted):
-        reconstruct(config, tmp_path / "run")
-    resume(tmp_path / "run")
-    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    assert_resumes_to_the_bit(config, tmp_path, monkeypatch, after - 1)
     notes = json.loads((tmp_path / "run" / "metrics.json").read_text())["notes"]
     assert notes[-2:] == ["soap from step 3 on", "ssbroyden from step 5 on"]
 

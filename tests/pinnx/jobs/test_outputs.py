@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from same_runs import Tiny
 from tolerances import EPS32
 
 from pinnx.config import Config, load_config
@@ -28,7 +29,6 @@ from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.beside_norms import beside_norms
 from pinnx.jobs.outputs import evaluate_output, versions, write_fields
 
-Tiny = Callable[..., Config]
 SHAPES = {
     "unsteady_grid": ("t,x,y", (4, 6, 5)),
     "steady_grid": ("x,y", (7, 6)),

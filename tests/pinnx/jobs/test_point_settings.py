@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from flow_files import TINY
-from same_runs import assert_same_run, last_state, parameter_bytes, trained
+from same_runs import Tiny, assert_resumes_to_the_bit, course, last_state, trained
 
 from pinnx.config import Config, load_config
-from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, resume
+from pinnx.errors import PinnxError
+from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.judging.error_estimates import free_sides
 from pinnx.runs.history import history_columns
-from pinnx.train import Trainer
 
-Tiny = Callable[..., Config]
 pytestmark = pytest.mark.usefixtures("no_report")
 
 SIDES = "boundaries=[{where: {side: left}, u: 0, v: 0}, {where: {side: top}, u: 1, v: 0}]"
@@ -56,12 +50,16 @@ REFINED = {
     ],
 )
 def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: str) -> None:
-    without, with_it = tiny("unsteady_grid", *base), tiny("unsteady_grid", *base, change)
-    assert parameter_bytes(trained(with_it)) != parameter_bytes(trained(without))
+    assert course(tiny, *base, change) != course(tiny, *base)
 
 
-@pytest.mark.parametrize("name", ["unsteady_grid", "steady_grid", "scattered_3d", "lbfgs"])
-@pytest.mark.parametrize("method", ["rar", "rad", "r3"])
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        *(("rar", name) for name in ("unsteady_grid", "steady_grid", "scattered_3d")),
+        *((method, name) for method in ("rad", "r3") for name in ("unsteady_grid", "lbfgs")),
+    ],
+)
 def test_a_run_with_a_pool_resumes_to_the_bit(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, name: str
 ) -> None:
@@ -71,22 +69,8 @@ def test_a_run_with_a_pool_resumes_to_the_bit(
         # A resumed run evaluates the loss of step 4 again, and would log that it did.
         given[-1:] = ["train.log_every=5", "train.phases=[{start: 0.3, optimizer: lbfgs}]"]
     config = tiny("unsteady_grid" if name == "lbfgs" else name, *REFINED[method], *given)
-    reconstruct(config, tmp_path / "whole")
-    step = Trainer.train_step
-
-    def interrupted(trainer: Trainer) -> Any:
-        result = step(trainer)
-        if trainer.step == 3:
-            monkeypatch.setattr(Trainer, "train_step", step)
-            os.kill(os.getpid(), signal.SIGINT)
-        return result
-
-    monkeypatch.setattr(Trainer, "train_step", interrupted)
-    with pytest.raises(Interrupted):
-        reconstruct(config, tmp_path / "run")
+    assert_resumes_to_the_bit(config, tmp_path, monkeypatch, after=2)
     assert len(last_state(tmp_path / "run")["term equations"]["pool"]["points"])
-    resume(tmp_path / "run")
-    assert_same_run(tmp_path / "whole", tmp_path / "run")
     history = history_columns(tmp_path / "run" / "history.jsonl")
     sizes = {"rar": [0, 100, 100, 200, 200, 300], "rad": [0, 8, 8, 8, 8, 8], "r3": [8] * 6}[method]
     assert history["pool_points"].tolist() == [sizes[int(step) - 1] for step in history["step"]]

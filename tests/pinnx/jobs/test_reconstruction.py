@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from same_runs import Tiny
 from tolerances import LEARNED_VISCOSITY
 
-from pinnx.config import Config, load_config
+from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
 from pinnx.jobs import reconstruct
@@ -24,7 +25,6 @@ from pinnx.jobs.judging import metrics as job_metrics
 from pinnx.runs.folder import RunFolder
 from pinnx.train import CheckpointFolder
 
-Tiny = Callable[..., Config]
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 KINDS = ("unsteady_grid", "steady_grid", "scattered_3d", "unsteady_csv")
 # What the issue names, and what the report and a later reader need beside it.

@@ -17,16 +17,15 @@ from typing import Any, NoReturn
 
 import pytest
 from rich.console import Console
-from same_runs import assert_same_run, last_state
+from same_runs import Tiny, assert_resumes_to_the_bit, assert_same_run, last_state, press
 
 from pinnx.cli import main
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, reconstruction, resume, run_recorder, training
+from pinnx.jobs import reconstruct, reconstruction, resume, run_recorder
 from pinnx.runs.folder import locked
 from pinnx.train import CheckpointFolder, Trainer
 
-Tiny = Callable[..., Config]
 pytestmark = pytest.mark.usefixtures("no_report")
 
 # The command, with Ctrl-C pressed after step 3 (argument 1: "once"), or the process killed while it writes the
@@ -66,20 +65,6 @@ def command(how: str, config: Config, folder: Path) -> subprocess.CompletedProce
     return subprocess.run(given, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def press(monkeypatch: pytest.MonkeyPatch, after: int, times: int = 1, number: int = signal.SIGINT) -> None:
-    """Has Ctrl-C pressed, or another signal sent, during the step that follows ``after`` steps."""
-    original = Trainer.train_step
-
-    def pressed(trainer: Trainer) -> Any:
-        if trainer.step == after:
-            monkeypatch.setattr(Trainer, "train_step", original)
-            for _ in range(times):
-                os.kill(os.getpid(), number)
-        return original(trainer)
-
-    monkeypatch.setattr(Trainer, "train_step", pressed)
-
-
 @pytest.mark.parametrize("stop", [1, 4])
 @pytest.mark.parametrize("optimizer", ["soap", "adam"])
 def test_resume_gives_the_bits_of_the_uninterrupted_run(
@@ -117,12 +102,7 @@ def test_what_adapts_goes_on_to_the_same_bits(
 ) -> None:
     """Stopped where the next step uses what was adapted before, not anew."""
     config = tiny("unsteady_grid", *settings)
-    reconstruct(config, tmp_path / "whole")
-    press(monkeypatch, after=3)
-    with pytest.raises(Interrupted):
-        reconstruct(config, tmp_path / "run")
-    resume(tmp_path / "run")
-    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    assert_resumes_to_the_bit(config, tmp_path, monkeypatch, after=3)
 
 
 def test_the_time_of_all_parts_is_counted(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +120,7 @@ def test_the_time_of_all_parts_is_counted(tiny: Tiny, tmp_path: Path, monkeypatc
     def stop(*given: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconstruction, "make_trainer", wait(100.0, training.make_trainer))
+    monkeypatch.setattr(reconstruction, "make_trainer", wait(100.0, reconstruction.make_trainer))
     press(monkeypatch, after=2)
     with pytest.raises(Interrupted):
         reconstruct(tiny("unsteady_grid"), run)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from box_files import BOX, EXACT, U, exact_fields
 from flow_files import TINY
+from same_runs import Tiny
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
@@ -20,7 +21,6 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.judging.second_opinion import SecondOpinion, second_opinion
 from pinnx.solvers import NoSteadyFlowError
 
-Tiny = Callable[..., Config]
 Ask = Callable[..., SecondOpinion]
 Box = Callable[..., Config]
 FOUR_SIDES = (

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from same_runs import Tiny
 
-from pinnx.config import Config
 from pinnx.errors import Interrupted
 from pinnx.jobs import reconstruct, resume
 from pinnx.jobs.judging.yellow_lines import Stagnation
 from pinnx.train import Trainer
 
-Tiny = Callable[..., Config]
 LONG = ("train.steps=40", "train.log_every=1", "train.checkpoint_every=10")
 
 

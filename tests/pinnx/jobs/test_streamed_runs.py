@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
-from same_runs import parameter_bytes, trained
+from same_runs import Tiny, made, parameter_bytes, trained
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.streamed_values import StreamedValues
 from pinnx.train import Trainer
 
-Tiny = Callable[..., Config]
 LEARNS = ("train.steps=120", "sensors.count=1", "model={width: 24, frequencies: 16}", "boundaries=[]")
 
 
@@ -45,14 +39,10 @@ def test_the_whole_field_is_learned_from_a_file_of_which_a_part_is_read(tiny: Ti
 
 def test_a_streamed_training_is_resumed_to_the_same_bits(tiny: Tiny) -> None:
     config = tiny("unsteady_grid", "data.stream={points: 32}")
-    flow = flow_problem(config, load_case(config))
-    half = make_trainer(config, flow.problem, flow.weights)
+    half, resumed = made(config), made(config)
     for _ in range(3):
         half.train_step()
-    state: dict[str, Any] = half.state_dict()
-    again = flow_problem(config, load_case(config))
-    resumed = make_trainer(config, again.problem, again.weights)
-    resumed.load_state_dict(state)
+    resumed.load_state_dict(half.state_dict())
     resumed.run()
     assert parameter_bytes(resumed) == parameter_bytes(trained(config))
     other = tiny("unsteady_grid", "data.stream={points: 32}", "train.weights.data=0")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from same_runs import last_state, repr_bits
+from same_runs import Tiny, last_state, repr_bits
 
 from pinnx.config import Config
 from pinnx.errors import Interrupted, PinnxError
@@ -17,7 +16,6 @@ from pinnx.jobs.trackers import MLflow
 from pinnx.runs.history import read_rows
 from pinnx.train import Trainer
 
-Tiny = Callable[..., Config]
 pytestmark = pytest.mark.usefixtures("no_report")
 
 EVERY_STEP = ("train.log_every=1", "train.checkpoint_every=2", "train.balance.method=relobralo")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from same_runs import last_state, repr_bits
+from same_runs import Tiny, last_state, repr_bits
 from tolerances import EXACT_FLOW
 
 import pinn_ext
@@ -30,8 +29,6 @@ from pinnx.jobs.judging.watched_physics import WatchedPhysics
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import Circle
 from pinnx.train.problem import Problem
-
-Tiny = Callable[..., Config]
 
 
 class Exact(FieldModel):

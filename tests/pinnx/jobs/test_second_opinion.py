@@ -40,15 +40,22 @@ def box(tmp_path: Path) -> Box:
     return lambda *overrides: load_config(tmp_path / "box.yaml", [*TINY, source, "solver.polish=false", *overrides])
 
 
+def beside(config: Config, predict: Callable[[np.ndarray], np.ndarray]) -> SecondOpinion:
+    """The opinion on a case beside a network with these fields."""
+    case, network = load_case(config), SimpleNamespace(predict=predict)
+    return second_opinion(config, case, network, predict(case.output.points), case.nu)
+
+
+def still(points: np.ndarray) -> np.ndarray:
+    return np.zeros((len(points), 3))
+
+
 @pytest.fixture
 def ask(box: Box) -> Ask:
     """The opinion on the exact flow beside a network that is as wrong as is said."""
 
     def opinion(*overrides: str | tuple[str, Any], wrong: float = 0.02) -> SecondOpinion:
-        config = box(*overrides)
-        case = load_case(config)
-        network: Any = SimpleNamespace(predict=lambda points: (1 + wrong) * exact_fields(points))
-        return second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+        return beside(box(*overrides), lambda points: (1 + wrong) * exact_fields(points))
 
     return opinion
 
@@ -128,12 +135,14 @@ CHANNEL = [
 ]
 
 
+def parabola(points: np.ndarray) -> np.ndarray:
+    return np.column_stack([1 - 4 * points[:, 1] ** 2, 0 * points])
+
+
 @pytest.mark.parametrize(("right", "leaves"), [({"p": 0.0}, True), ({"p": 0, "v": 0}, True), ({"p": "y"}, False)])
 def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: dict[str, Any], leaves: bool) -> None:
     config = box(("boundaries", [*CHANNEL, {"where": {"side": "right"}, **right}]))
-    case = load_case(config)
-    network: Any = SimpleNamespace(predict=lambda points: np.column_stack([1 - 4 * points[:, 1] ** 2, 0 * points]))
-    opinion = second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+    opinion, case = beside(config, parabola), load_case(config)
     if not leaves:
         assert f"{FOUR_SIDES} u and no v on the right" in opinion.note
         return
@@ -146,14 +155,10 @@ def test_a_flow_may_leave_on_the_right_at_a_constant_pressure(box: Box, right: d
 @pytest.mark.parametrize(("wrong", "believed"), [(0.03, "network"), (-0.3, "solver")])
 def test_an_outflow_is_an_assumption_of_the_solver(box: Box, wrong: float, believed: str) -> None:
     """Missing the sensors by 3 % it is not believed beside a network that has them, but beside one that is far off."""
-
-    def flow(points: np.ndarray, factor: float) -> np.ndarray:
-        return factor * np.column_stack([1 - 4 * points[:, 1] ** 2, 0 * points])
-
     config = box(("boundaries", [*CHANNEL, {"where": {"side": "right"}, "p": 0.0}]))
     case = load_case(config)
-    case = replace(case, velocity=flow(case.coordinates, 1.03)[:, :2])
-    network: Any = SimpleNamespace(predict=lambda points: flow(points, 1 + wrong))
+    case = replace(case, velocity=1.03 * parabola(case.coordinates)[:, :2])
+    network: Any = SimpleNamespace(predict=lambda points: (1 + wrong) * parabola(points))
     opinion = second_opinion(config, case, network, network.predict(case.output.points), case.nu)
     assert f"Believe the {believed}" in opinion.note
 
@@ -163,33 +168,25 @@ AT_REST = {"where": {"hole": "plate"}, "u": 0.0, "v": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("body", "given", "why"),
+    ("given", "why"),
     [
-        (BODY, [AT_REST], None),
-        (
-            BODY,
-            [{"where": {"hole": "plate"}, "condition": "slip"}],
-            "it takes bodies at rest with the velocity zero on",
-        ),
-        (BODY, [], "it takes bodies at rest with the velocity zero on them, and the body plate is not one"),
-        (BODY, [{**AT_REST, "v": 0.1}], "it takes bodies at rest with the velocity zero on them, and the body plate"),
+        ([AT_REST], None),
+        ([{"where": {"hole": "plate"}, "condition": "slip"}], "it takes bodies at rest with the velocity zero on"),
+        ([], "it takes bodies at rest with the velocity zero on them, and the body plate is not one"),
+        ([{**AT_REST, "v": 0.1}], "it takes bodies at rest with the velocity zero on them, and the body plate"),
     ],
 )
-def test_bodies_with_sides_along_the_axes_are_solved(box: Box, body: str, given: list[Any], why: str | None) -> None:
+def test_bodies_with_sides_along_the_axes_are_solved(box: Box, given: list[Any], why: str | None) -> None:
     """The inlet is a part of its side; the rest of it is said to be a wall."""
     inlet = {"where": {"side": "left", "range": [-0.25, 0.25]}, "u": "1 - 16*y*y", "v": 0.0}
     wall = {"where": {"side": "left"}, "u": 0.0, "v": 0.0}
     sides = [*CHANNEL[:2], inlet, wall, {"where": {"side": "right"}, "p": 0.0}]
-    config = box(("boundaries", [*sides, *given]), body, "solver.polish=null")
-    case = load_case(config)
+    config = box(("boundaries", [*sides, *given]), BODY, "solver.polish=null")
     if why is not None:
-        network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))
-        opinion = second_opinion(config, case, network, np.zeros((len(case.output.points), 3)), case.nu)
-        assert opinion.note.startswith(f"Solver: does not apply: {why}"), opinion.note
+        assert beside(config, still).note.startswith(f"Solver: does not apply: {why}")
         return
-    study, _ = solve_case(config, case, 27)
-    network = SimpleNamespace(predict=lambda points: 1.02 * study.at(points))
-    opinion = second_opinion(config, case, network, network.predict(case.output.points), case.nu)
+    study, _ = solve_case(config, load_case(config), 27)
+    opinion = beside(config, lambda points: 1.02 * study.at(points))
     assert opinion.facts is not None
     assert opinion.facts["network_apart"] == pytest.approx(0.02, abs=1e-3)
     assert max(opinion.facts["polished"][name] for name in ("mass", "momentum")) < 1e-10
@@ -203,10 +200,7 @@ def test_bodies_with_sides_along_the_axes_are_solved(box: Box, body: str, given:
 
 def test_a_part_of_a_side_without_a_velocity_is_said(box: Box) -> None:
     inlet = {"where": {"side": "left", "range": [-0.25, 0.25]}, "u": "1 - 16*y*y", "v": 0.0}
-    config = box(("boundaries", [*CHANNEL[:2], inlet, {"where": {"side": "right"}, "p": 0.0}]))
-    case = load_case(config)
-    network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))
-    opinion = second_opinion(config, case, network, np.zeros((len(case.output.points), 3)), case.nu)
+    opinion = beside(box(("boundaries", [*CHANNEL[:2], inlet, {"where": {"side": "right"}, "p": 0.0}])), still)
     assert opinion.note == f"Solver: does not apply: {FOUR_SIDES} u and no v on the left."
 
 
@@ -260,10 +254,7 @@ def test_the_distance_to_the_polished_field_estimates_the_error_of_the_network(a
     ],
 )
 def test_where_it_does_not_apply_one_sentence_says_why(tiny: Tiny, name: str, why: str) -> None:
-    config = tiny(name)
-    case = load_case(config)
-    network: Any = SimpleNamespace(predict=lambda points: np.zeros((len(points), 3)))
-    opinion = second_opinion(config, case, network, np.zeros((len(case.output.points), 3)), case.nu)
+    opinion = beside(tiny(name), still)
     assert opinion.note == f"Solver: does not apply: {why}."
     assert opinion.facts is None
     assert not opinion.errors

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from agreement import every_device
 from tolerances import KERNEL_FLOAT64, kernel_float32
 from torch import Tensor
 
@@ -14,16 +15,6 @@ import pinn_ext
 
 DTYPES = (torch.float32, torch.float64)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-every_device = pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")],
-        ),
-    ],
-)
 # Around a tile of 3 and of 5 rows, a vector of 2 to 16 numbers, a pair of them, a block of columns, parts of blocks.
 SIZES = [
     (1, 1), (2, 7), (3, 16), (4, 17), (5, 31), (6, 32), (7, 33), (15, 300), (16, 767), (9, 768), (10, 769), (11, 1281),

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import Watch, assert_parity, same_bits
+from agreement import (
+    MANY,
+    ODD,
+    assert_bits_of_threads,
+    assert_parity,
+    assert_watched,
+    both_dtypes,
+    both_layouts,
+    shows_as_in,
+)
 from cases import (
     ACTIVATIONS,
     SPECS,
@@ -18,18 +27,14 @@ from cases import (
     relative_error,
     uniform,
 )
-from tolerances import KERNEL_FLOAT64, kernel_float32
+from tolerances import KERNEL_FLOAT64
 from torch import Tensor, nn
 
 import pinn_ext
 from pinn_ext import JetSpec, reference
 
 NAN, INF = float("nan"), float("inf")
-both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 SPEC = SPECS["unsteady2d"]
-# One network whose widths fill no whole vectors and one whose widths do: the CPU's tiles lie differently (csrc/mlp).
-ODD, EVEN = (5, 20, 37, 3), (32, 64, 3)
-both_layouts = pytest.mark.parametrize("widths", [ODD, EVEN], ids=str)
 
 
 class Network:
@@ -105,35 +110,19 @@ def test_a_parameter_in_two_places_gets_both_gradients() -> None:
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-# At least 1,131 parameters, 5 streams, 2,500 points: 13 times the work that makes a part worth a thread (csrc/mlp).
-MANY = 2500
-
-
 @both_layouts
 @both_dtypes
 @pytest.mark.usefixtures("restored_threads")
 def test_bits_and_threads(dtype: torch.dtype, widths: tuple[int, ...]) -> None:
-    """The bits of the gradient are those of the number of threads, or, where asked for, of the numbers alone."""
     network = Network(MANY, seed=3, dtype=dtype, widths=widths)
 
-    def run(threads: int, *, invariant: bool) -> list[Tensor]:
-        torch.set_num_threads(threads)
+    def run(invariant: bool) -> list[Tensor]:
         data = network.jet(thread_invariant=invariant)
         return [data.detach(), *network.gradients(data)]
 
-    invariant = [run(threads, invariant=True) for threads in (1, 2, 3)]
-    assert same_bits(invariant[0], invariant[1])
-    assert same_bits(invariant[0], invariant[2])
-
-    free = {threads: run(threads, invariant=False) for threads in (1, 2, 3)}
-    for threads, wanted in free.items():
-        assert same_bits(run(threads, invariant=False), wanted)
-        assert torch.equal(wanted[0], invariant[0][0]), "no sum over points in the jet"
-        bound = KERNEL_FLOAT64 if dtype == torch.float64 else kernel_float32(5 * MANY, 1.0)
-        assert max(relative_error(g, w) for g, w in zip(wanted, invariant[0], strict=True)) <= bound
-    # The points were shared out differently, so all of the above had something to hold together.
-    assert not same_bits(free[1], free[2])
-    assert not same_bits(free[2], free[3])
+    first, *others = assert_bits_of_threads(run, dtype)
+    for other in others:
+        assert torch.equal(other[0], first[0]), "no sum over points in the jet"
 
 
 # --- numbers that are not finite ----------------------------------------------------------------------------------
@@ -167,9 +156,7 @@ def test_one_infinity_shows_where_it_shows_in_plain_torch(activation: str, value
         weights, biases = network.parameters[::2], network.parameters[1::2]
         wanted = reference.mlp_jet(network.x, network.B, weights, biases, SPEC, activation).data
         got = network.jet(activation=activation)
-        for g, w in zip([got, *network.gradients(got)], [wanted, *network.gradients(wanted)], strict=True):
-            assert w.isfinite().all() or not g.isfinite().all(), f"place {place}"
-        shown += not got.isfinite().all()
+        shown += shows_as_in([got, *network.gradients(got)], [wanted, *network.gradients(wanted)])
     assert shown >= 6
 
 
@@ -194,13 +181,7 @@ def test_a_watched_call_has_the_same_bits() -> None:
         data = network.jet()
         return [data.detach(), *network.gradients(data)]
 
-    wanted = run()
-    with Watch() as watch:
-        assert same_bits(run(), wanted)
-    assert {"pinn_ext::mlp_jet", "pinn_ext::mlp_jet_backward"} <= watch.names
-    with torch.profiler.profile() as profile:
-        assert same_bits(run(), wanted)
-    assert {"pinn_ext::mlp_jet", "pinn_ext::mlp_jet_backward"} <= {event.name for event in profile.events()}
+    assert_watched(run, {"pinn_ext::mlp_jet", "pinn_ext::mlp_jet_backward"})
 
 
 def test_a_subclass_sees_the_operator() -> None:

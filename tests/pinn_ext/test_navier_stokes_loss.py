@@ -14,7 +14,17 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import Watch, assert_parity, same_bits
+from agreement import (
+    MANY,
+    ODD,
+    assert_bits_of_threads,
+    assert_parity,
+    assert_watched,
+    both_dtypes,
+    both_layouts,
+    same_bits,
+    shows_as_in,
+)
 from cases import (
     ACTIVATIONS,
     SPECS,
@@ -32,11 +42,7 @@ import pinn_ext
 from pinn_ext import reference
 
 NAN, INF = float("nan"), float("inf")
-both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 SPEC = SPECS["unsteady2d"]
-# One network whose widths fill no whole vectors and one whose widths do: the CPU's tiles lie differently (csrc/mlp).
-ODD, EVEN = (5, 20, 37, 3), (32, 64, 3)
-both_layouts = pytest.mark.parametrize("widths", [ODD, EVEN], ids=str)
 
 
 @dataclass(frozen=True)
@@ -244,33 +250,12 @@ def test_depths(layers: int, dtype: torch.dtype) -> None:
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-# At least 1,131 parameters, 5 streams, 2,500 points: 13 times the work that makes a part worth a thread (csrc/mlp).
-MANY = 2500
-
-
 @both_layouts
 @both_dtypes
 @pytest.mark.usefixtures("restored_threads")
 def test_bits_and_threads(dtype: torch.dtype, widths: tuple[int, ...]) -> None:
-    """The bits are those of the number of threads, or, where asked for, of the numbers alone."""
     problem = Problem.draw(MANY, seed=7, dtype=dtype, nu_per_point=False, widths=widths)
-
-    def run(threads: int, *, invariant: bool) -> list[Tensor]:
-        torch.set_num_threads(threads)
-        return problem.loss_and_gradients(thread_invariant=invariant)
-
-    invariant = [run(threads, invariant=True) for threads in (1, 2, 3)]
-    assert same_bits(invariant[0], invariant[1])
-    assert same_bits(invariant[0], invariant[2])
-
-    free = {threads: run(threads, invariant=False) for threads in (1, 2, 3)}
-    for threads, wanted in free.items():
-        assert same_bits(run(threads, invariant=False), wanted)
-        bound = KERNEL_FLOAT64 if dtype == torch.float64 else kernel_float32(5 * MANY, 1.0)
-        assert largest_error(wanted, invariant[0]) <= bound
-    # The points were shared out differently, so all of the above had something to hold together.
-    assert not same_bits(free[1], free[2])
-    assert not same_bits(free[2], free[3])
+    assert_bits_of_threads(lambda invariant: problem.loss_and_gradients(thread_invariant=invariant), dtype)
 
 
 # --- numbers that are not finite ----------------------------------------------------------------------------------
@@ -313,9 +298,7 @@ def test_one_infinity_shows_where_it_shows_in_plain_torch(activation: str, value
         terms = (residual.square() * problem.point_weights[:, None]).mean(0)
         total = (terms * problem.term_weights).sum()
         wanted = [total.detach(), terms.detach(), *torch.autograd.grad(total, problem.leaves)]
-        for g, w in zip(got, wanted, strict=True):
-            assert w.isfinite().all() or not g.isfinite().all(), f"place {place}"
-        shown += not got[0].isfinite()
+        shown += shows_as_in(got, wanted)
     assert shown >= len(PLACES) - 2
 
 
@@ -342,18 +325,10 @@ def test_memory_does_not_grow_with_the_points() -> None:
 # --- whoever watches ----------------------------------------------------------------------------------------------
 
 
-OPERATORS = {"pinn_ext::navier_stokes_loss", "pinn_ext::navier_stokes_loss_backward"}
-
-
 def test_a_watched_call_has_the_same_bits() -> None:
     problem = Problem.draw(50, seed=10)
-    wanted = problem.loss_and_gradients(return_residual=True)
-    with Watch() as watch:
-        assert same_bits(problem.loss_and_gradients(return_residual=True), wanted)
-    assert watch.names >= OPERATORS
-    with torch.profiler.profile() as profile:
-        assert same_bits(problem.loss_and_gradients(return_residual=True), wanted)
-    assert {event.name for event in profile.events()} >= OPERATORS
+    operators = {"pinn_ext::navier_stokes_loss", "pinn_ext::navier_stokes_loss_backward"}
+    assert_watched(lambda: problem.loss_and_gradients(return_residual=True), operators)
 
 
 def test_a_learnable_viscosity_of_a_lazy_negative() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from agreement import every_device
 from cases import SPECS, network_inputs, normal, relative_error, uniform
 from tolerances import KERNEL_FLOAT64, kernel_float32
 from torch import Tensor
@@ -15,17 +16,6 @@ from torch import Tensor
 import pinn_ext
 from pinn_ext import Jet, reference
 from pinn_ext._impl import composed
-
-every_device = pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")],
-        ),
-    ],
-)
 
 
 def heat(jet: Jet, conductivity: Tensor, source: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pinnx.data.raw_numbers import require_whole
 from pinnx.data.stored_numbers import PLAIN, REAL, TIMES, Packing, packing_of, require_digits, text_of
 from pinnx.errors import PinnxError, damage_named
 
@@ -52,10 +53,15 @@ class ArrayFile:
         name, index = self.named(role, reference)
         stored = self.arrays[name]
         parsed = () if index is None else _parse_index(role, index)
+        require_whole(stored)
         with damage_named(self.path.name, f"{name} is damaged"):
             try:
-                if part is not None and not self.reversed_axes and (not parsed or _is_component(parsed)):
-                    return np.asarray(stored[(*part, *parsed[1:])])
+                entry = _one_entry(parsed, stored.ndim)
+                if part is not None and not self.reversed_axes and (not parsed or entry is not None):
+                    place: list[Any] = list(part)
+                    if entry is not None:
+                        place.insert(*entry)
+                    return np.asarray(stored[tuple(place)])
                 if index is None or self.reversed_axes:
                     array = np.asarray(stored).T if self.reversed_axes else np.asarray(stored)
                     array = array if index is None else array[parsed]
@@ -97,21 +103,22 @@ class ArrayFile:
         except IndexError:
             raise self._misfit(role, reference) from None
 
-    def component(self, role: str, reference: str) -> tuple[str, int | None]:
-        """Return the name of an array as it stands in the file, and which entry of its last axis is meant; None: all.
+    def component(self, role: str, reference: str) -> tuple[str, tuple[int, int] | None]:
+        """Return the name of an array as it stands in the file, and of which axis which entry is meant; None: all.
 
         Raises:
             PinnxError: no such array, another index, or axes in MATLAB's order.
         """
         name, index = self.named(role, reference)
         parsed = () if index is None else _parse_index(role, index)
-        if self.reversed_axes or (parsed and not _is_component(parsed)):
+        entry = _one_entry(parsed, self.arrays[name].ndim)
+        if self.reversed_axes or (parsed and entry is None):
             what = "MATLAB's order of axes" if self.reversed_axes else f"[{index}]"
             raise PinnxError(
-                f"{role}: expected a whole array or one component 'name[..., 0]', to be read in blocks, "
-                f"got {what}; store it as an array of its own in HDF5"
+                f"{role}: expected a whole array or one component, 'name[..., 0]' or 'name[:, 0]', to be read in "
+                f"blocks, got {what}; store it as an array of its own in HDF5"
             )
-        return name, parsed[1] if parsed else None
+        return name, entry
 
     def _misfit(self, role: str, reference: str) -> PinnxError:
         name, index = self.named(role, reference)
@@ -265,8 +272,14 @@ class ArrayFile:
         return ", ".join(listed[:MAX_LISTED] + more) or "no numeric array"
 
 
-def _is_component(index: tuple[Any, ...]) -> bool:
-    return len(index) == 2 and index[0] is Ellipsis and isinstance(index[1], int)
+def _one_entry(index: tuple[Any, ...], ndim: int) -> tuple[int, int] | None:
+    """The axis, and the entry of it, that an index takes of whole axes otherwise; None: it is another index."""
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        index = (*index[:at], *[slice(None)] * (ndim + 1 - len(index)), *index[at + 1 :])
+    entries = [(axis, entry) for axis, entry in enumerate(index) if isinstance(entry, int)]
+    whole = all(entry == slice(None) for entry in index if not isinstance(entry, int))
+    return entries[0] if whole and len(entries) == 1 and len(index) <= ndim else None
 
 
 def _parse_index(role: str, text: str) -> tuple[Any, ...]:

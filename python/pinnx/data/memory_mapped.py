@@ -7,8 +7,9 @@
 
 Anything with a shape, a dtype and slices is such an array: a memory map, a dataset of HDF5, an array of Zarr. Blocks
 consist of whole chunks of the file; where it has none, they are contiguous. Contiguous blocks of native float32 or
-float64 are parts of a memory map, without a copy: they have what the file has, as long as no program changes it. Files
-are opened by each process for itself, at its first block.
+float64 are parts of a memory map, without a copy: they have what the file has, as long as no program changes it. The
+file's length is looked at with each block; one that is cut off between that and its use ends the process. Files are
+opened by each process for itself, at its first block.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pinnx.data.file_formats import open_arrays
-from pinnx.data.raw_numbers import mapped
+from pinnx.data.raw_numbers import mapped, require_whole
 from pinnx.data.stored_numbers import PLAIN, REAL, Packing
 from pinnx.errors import PinnxError, damage_named
 
@@ -138,7 +139,7 @@ class MemoryMappedDataset:
             found = self.path(self._stack) if callable(self.path) else _opened(os.fspath(self.path), self._stack)
             array = mapped(found[0])
             if isinstance(array, np.memmap):
-                self._map, array = array._mmap, np.asarray(array)
+                self._map, array = array, np.asarray(array)
             self._opened = array, found[1]
         return self._opened
 
@@ -165,6 +166,7 @@ class MemoryMappedDataset:
     def block(self, number: int) -> np.ndarray:
         """The numbers of a block, read-only, which stays as it is: one that is kept, or read now."""
         self._array()
+        require_whole(self._map)
         with self._lock:
             if number in self._kept:
                 self._kept.move_to_end(number)
@@ -220,12 +222,14 @@ class MemoryMappedDataset:
     def _release(self, block: np.ndarray) -> None:
         """Unmaps the pages of a dropped part of the file; they are mapped again where it is still used."""
         if self._map is not None and not block.flags.owndata:
-            begin = _address(block) - _address(np.frombuffer(self._map, np.uint8))
+            pages = self._map._mmap
+            begin = _address(block) - _address(np.frombuffer(pages, np.uint8))
             first = begin - begin % mmap.PAGESIZE
-            self._map.madvise(mmap.MADV_DONTNEED, first, begin - first + block.nbytes)
+            pages.madvise(mmap.MADV_DONTNEED, first, begin - first + block.nbytes)
 
     def _read(self, number: int) -> np.ndarray:
         array, packing = self._array()
+        require_whole(self._map)
         place = self.place(number)
         with damage_named(self, "cannot be read"):
             found = np.asarray(array[place])

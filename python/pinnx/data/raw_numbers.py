@@ -5,6 +5,7 @@ h5py keeps Python's lock while it reads; this does not, so that other threads ca
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["FLOATS", "mapped", "raw_offset", "read_raw"]
+__all__ = ["FLOATS", "mapped", "raw_offset", "read_raw", "require_whole"]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -38,6 +39,22 @@ def mapped(array: Any) -> Any:
     """Return a dataset of plain numbers as a memory map, which leaves Python's lock to other threads; others as is."""
     offset = raw_offset(array) if isinstance(array, h5py.Dataset) else None
     return array if offset is None else np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
+
+
+def require_whole(array: Any) -> None:
+    """Refuse a memory map whose file has become shorter: the system ends a process that reads beyond its end.
+
+    Raises:
+        PinnxError: the file ends before the array does.
+    """
+    if not isinstance(array, np.memmap):
+        return
+    end = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY + len(array._mmap)
+    if (size := array._mmap.size()) < end:
+        raise PinnxError(
+            f"{Path(array.filename or '').name}: expected {end:,} bytes or more, as when it was opened, got {size:,}; "
+            "another program has cut it off"
+        )
 
 
 def read_raw(path: str, offset: int, out: np.ndarray) -> None:

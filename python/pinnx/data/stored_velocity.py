@@ -22,7 +22,7 @@ import numpy as np
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.layout import Layout
 from pinnx.data.mapping import DataMapping
-from pinnx.data.raw_numbers import mapped
+from pinnx.data.raw_numbers import mapped, require_whole
 from pinnx.data.readers import open_flow
 from pinnx.data.stored_numbers import PLAIN, Packing
 from pinnx.errors import PinnxError, damage_named
@@ -148,7 +148,8 @@ class _Velocity:
         self.file = file = self._stack.enter_context(open_arrays(path, mapping.raw))
         components = mapping.components
         self.shape = (*file.shape("u", mapping.u), len(components))
-        self._stored: list[tuple[list[str], int | None, bool]] = []
+        # Of each component: its arrays, axis and entry of it, and whether each array is a frame.
+        self._stored: list[tuple[list[str], tuple[int, int] | None, bool]] = []
         self._arrays: dict[str, tuple[Any, Packing]] = {}
         for role, reference in components.items():
             if file.shape(role, reference) != self.shape[:-1]:
@@ -163,22 +164,27 @@ class _Velocity:
         self.in_memory = any(type(array) is np.ndarray for array, _ in self._arrays.values())
         plain = all(packing == PLAIN and array.dtype == np.float32 for array, packing in self._arrays.values())
         self.dtype = np.dtype(np.float32 if plain else np.float64)
-        names, _, framed = self._stored[0]
+        names, entry, framed = self._stored[0]
         chunks = getattr(self._arrays[names[0]][0], "chunks", None)
-        chunks = chunks and ((1, *chunks) if framed else chunks)[: len(self.shape) - 1]
+        if chunks and entry is not None:
+            chunks = (*chunks[: entry[0]], *chunks[entry[0] + 1 :])
+        chunks = chunks and ((1, *chunks) if framed else chunks)
         lengths = (1, *self.shape[1:-1]) if framed and not chunks else chunks
         self.chunks = lengths and (*lengths, len(components))
 
     def __getitem__(self, place: tuple[slice, ...]) -> np.ndarray:
         out = np.empty([cut.stop - cut.start for cut in place], self.dtype)
-        read: dict[str, np.ndarray] = {}
+        read: dict[tuple[str, int], np.ndarray] = {}
         for component, (names, entry, framed) in enumerate(self._stored):
             inner = place[1:-1] if framed else place[:-1]
+            axis = len(inner) if entry is None else entry[0]
             for number, name in enumerate(names[place[0]] if framed else names):
-                if name not in read:
+                if (name, axis) not in read:
                     array, packing = self._arrays[name]
-                    stored = np.asarray(array[inner])
-                    read[name] = stored if packing == PLAIN else packing.unpack(stored, single=True)
-                values = read[name] if entry is None else read[name][..., entry]
+                    require_whole(array)
+                    # All entries at once: the other components are among them.
+                    stored = np.asarray(array[inner[:axis] + (slice(None),) * (entry is not None) + inner[axis:]])
+                    read[name, axis] = stored if packing == PLAIN else packing.unpack(stored, single=True)
+                values = read[name, axis][() if entry is None else (slice(None),) * axis + (entry[1],)]
                 out[(number, ..., component) if framed else (..., component)] = values
         return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -159,6 +160,27 @@ def test_each_process_opens_the_file_for_itself(tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as other:
         assert other.submit(sums, rows).result() == (0, wanted)
     rows.close()
+
+
+def kept_and_new_block_of_a_file_that_is_cut(path: Path) -> list[str]:
+    rows = MemoryMappedDataset(path, 10)
+    rows.block(0)
+    os.truncate(path, 1000)
+    said = []
+    for number in (0, 5):
+        with pytest.raises(PinnxError) as refused:
+            rows.block(number).max()
+        said.append(str(refused.value))
+    return said
+
+
+def test_a_file_that_is_cut_while_it_is_mapped_is_one_line(tmp_path: Path) -> None:
+    """In a process of its own, which the system would end."""
+    np.save(tmp_path / "a.npy", np.zeros((100, 1000)))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+        said = other.submit(kept_and_new_block_of_a_file_that_is_cut, tmp_path / "a.npy").result()
+    assert said == 2 * ["a.npy: expected 800,128 bytes or more, as when it was opened, got 1,000; another program has "
+                        "cut it off"]  # fmt: skip
 
 
 def test_blocks_consist_of_whole_chunks_or_are_contiguous() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 from pinnx.data import DataMapping
+from pinnx.data.stored_velocity import StoredVelocity
 from pinnx.data.streamed_field import StreamedField
 from pinnx.errors import PinnxError
 
@@ -27,6 +32,12 @@ def stored(folder: Path, kind: str = "plain", **change: np.ndarray) -> tuple[Pat
     if kind == "vector":
         arrays["vector"], chunks["vector"] = np.stack([arrays.pop("u"), arrays.pop("v")], axis=-1), (2, 5, 4, 2)
         names |= {"u": "vector[..., 0]", "v": "vector[..., 1]", "axes": ("t", "x", "y")}
+    if kind.startswith("components"):
+        axis = 0 if "first" in kind else 1
+        arrays["vector"] = np.stack([arrays.pop("u"), arrays.pop("v")], axis=axis)
+        names |= {"u": f"vector[{':, ' * axis}0]", "v": f"vector[{':, ' * axis}1]", "axes": ("t", "x", "y")}
+        if "chunks" in kind:
+            chunks["vector"] = (2, 1, 5, 4)
     if kind == "frames":
         arrays |= {f"{name}_{k}": arrays[name][k] for name in ("u", "v") for k in range(7)}
         names |= {"u": "u_*", "v": "v_*"}
@@ -54,7 +65,8 @@ def opened(folder: Path, kind: str = "plain", **options: Any) -> StreamedField:
     return StreamedField(*stored(folder, kind), **options)
 
 
-KINDS = ["plain", "chunks", "vector", "frames", "scattered", "packed", "files", "a file for each time"]
+KINDS = ["plain", "chunks", "vector", "components first", "components behind times", "components in chunks", "frames"]
+KINDS += ["scattered", "packed", "files", "a file for each time"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,6 +136,21 @@ def test_missing_values_and_bodies_weigh_nothing_and_a_block_of_zeros_is_refused
     StreamedField(*given, limits={"t": (0.0, 0.8)}).draw(0, range(500), 500)
 
 
+def what_a_file_that_is_cut_says(path: Path, names: DataMapping) -> str:
+    velocity = StoredVelocity([path], names)
+    os.truncate(path, 4096)
+    with pytest.raises(PinnxError) as refused:
+        velocity[tuple(map(slice, (0,) * 4, velocity.shape))]
+    return str(refused.value)
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_one_line(tmp_path: Path) -> None:
+    """In a process of its own, which the system would end."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        said = other.submit(what_a_file_that_is_cut_says, *stored(tmp_path)).result()
+    assert re.fullmatch(r"field.h5: expected [\d,]+ bytes or more, as when it was opened, got 4,096; another .*", said)
+
+
 def test_files_are_one_series_however_many_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     field = opened(tmp_path, "files", limits={"t": (0.5, 1.5)})
     found = field.draw(3, range(2000), 2000)
@@ -164,7 +191,7 @@ def test_what_cannot_be_streamed_is_one_line(tmp_path: Path) -> None:
     path, _ = stored(tmp_path)
     with pytest.raises(PinnxError, match=r"data.arrays.mask: expected none of a field that is streamed"):
         StreamedField(path, DataMapping(t="t", mask="mask"))
-    with pytest.raises(PinnxError, match=r"u: expected a whole array or one component 'name\[..., 0\]'"):
+    with pytest.raises(PinnxError, match=r"u: expected a whole array or one component, 'name\[..., 0\]' or"):
         StreamedField(path, DataMapping(u="u[::2]", v="v[::2]", t=0.5))
     with pytest.raises(
         PinnxError, match=r"data.stream.memory: expected at least 4.07e-05 GiB for blocks of 14,560 bytes"

@@ -1,4 +1,5 @@
-"""Opens what libraries of extras read: meshes through meshio (mesh) and pyvista (openfoam), Zarr through zarr (zarr).
+"""Opens meshes: legacy files of VTK; and what libraries of extras read, meshes through meshio (mesh) and pyvista
+(openfoam), Zarr through zarr (zarr).
 
 XML files of VTK that are structured, or that meshio does not read, go to pyvista; structured ones keep their axes.
 A mesh has its points as the arrays x, y and z, and each field at the points by its own name, vectors as [n, 3]:
@@ -19,17 +20,19 @@ from typing import Any
 
 import numpy as np
 
+from pinnx.data.legacy_vtk import read_legacy_vtk
 from pinnx.data.stored_numbers import REAL
 from pinnx.errors import PinnxError, damage_named
 
-__all__ = ["BY_PYVISTA", "MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
+__all__ = ["MESHES", "is_zarr", "mesh_arrays", "zarr_arrays"]
 
+LEGACY = ".vtk"
 # Endings, and the module of meshio for each: meshio.read itself ends the process where a file is damaged.
-MESHES = {".vtk": "vtk", ".vtu": "vtu", ".xdmf": "xdmf"}
+BY_MESHIO = {".vtu": "vtu", ".xdmf": "xdmf"}
 # What pyvista alone reads, through VTK.
 BY_PYVISTA = (".foam", ".vts", ".vtr", ".vti", ".vtp")
+MESHES = (LEGACY, *BY_MESHIO, *BY_PYVISTA)
 CELLS = "a field of cells; turn it into one of points first"
-RESAVED = " (if it is whole, save it from ParaView as .vts, .vtr, .vti or .vtu)"
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -42,23 +45,25 @@ def mesh_arrays(path: Path) -> dict[str, Any]:
     """Return the points and the fields of a mesh; of other things there are, what they are.
 
     Raises:
-        PinnxError: meshio is not installed, or the file is damaged.
+        PinnxError: the library that reads it is not installed, or the file is damaged.
     """
     kind = path.suffix.lower()
+    if kind == LEGACY:
+        found = read_legacy_vtk(path)
+        return found.of_file | dict.fromkeys(found.of_cells, CELLS) | _named(found.points, found.fields)
     if kind == ".foam":
         return _foam(path)
     if kind in BY_PYVISTA:
         return _by_pyvista(path)
     meshio = _library("meshio", "mesh", path)
     try:
-        with damage_named(path.name, f"cannot be read as {kind[1:].upper()}{RESAVED * (kind == '.vtk')}"):
+        with damage_named(path.name, f"cannot be read as {kind[1:].upper()}"):
             if kind == ".xdmf" and 'CollectionType="Temporal"' in path.read_text(errors="replace"):
                 return _series(path)
-            mesh = importlib.import_module(f"meshio.{MESHES[kind]}").read(str(path))
+            mesh = importlib.import_module(f"meshio.{BY_MESHIO[kind]}").read(str(path))
             if not isinstance(mesh, meshio.Mesh):
                 raise TypeError(f"it holds {type(mesh).__name__}")
     except PinnxError:
-        # VTK reads legacy files that end too early, and fills up what is missing.
         if kind != ".vtu" or importlib.util.find_spec("pyvista") is None:
             raise
         return _by_pyvista(path)

@@ -3,7 +3,7 @@
 MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back, so that an array has the shape
 that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by their path:
 "group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc. The .npy files of a folder are
-memory maps, named by their stems. `extra_formats` reads what needs an extra, `table_fields` tables, `raw_arrays` files
+memory maps, named by their stems. `extra_formats` reads meshes and Zarr, `table_fields` tables, `raw_arrays` files
 without a header.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import scipy.io
 
 from pinnx.data.array_files import ArrayFile
-from pinnx.data.extra_formats import BY_PYVISTA, MESHES, is_zarr, mesh_arrays, zarr_arrays
+from pinnx.data.extra_formats import MESHES, is_zarr, mesh_arrays, zarr_arrays
 from pinnx.data.raw_arrays import RawArray, raw_arrays, raw_hint
 from pinnx.data.stored_numbers import REAL, TIMES, text_of
 from pinnx.data.table_fields import TABLES, table_fields
@@ -32,7 +32,7 @@ from pinnx.errors import PinnxError, damage_named
 __all__ = ["HDF5", "open_arrays", "stored_bytes"]
 
 HDF5 = (".h5", ".hdf5", ".nc")
-READABLE = (".mat", ".npz", *HDF5, *MESHES, *BY_PYVISTA, *TABLES)
+READABLE = (".mat", ".npz", *HDF5, *MESHES, *TABLES)
 MATLAB_ARRAY, MATLAB_COMPRESSED = 14, 15
 # How netCDF marks a dimension that has no coordinates.
 NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -66,7 +66,7 @@ def open_arrays(path: str | os.PathLike[str], raw: Sequence[RawArray] = ()) -> I
         raise PinnxError(f"{path}: no such file")
     if kind in TABLES:
         yield table_fields(path)
-    elif kind in (*MESHES, *BY_PYVISTA):
+    elif kind in MESHES:
         yield ArrayFile(path, *_sorted_out(mesh_arrays(path)))
     elif kind == ".npz":
         yield _load_npz(path)

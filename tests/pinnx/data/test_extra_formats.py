@@ -217,21 +217,6 @@ def test_xml_files_of_vtk_are_read_by_pyvista_and_structured_ones_have_a_grid(tm
         read_snapshots(path, SCATTERED)
 
 
-def test_a_legacy_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
-    pyvista = pytest.importorskip("pyvista", reason="pyvista is not installed (extra: openfoam)")
-    pytest.importorskip("meshio", reason="meshio is not installed (extra: mesh)")
-    grid = pyvista.ImageData(dimensions=(9, 6, 1)).cast_to_structured_grid()
-    grid.point_data["U"] = np.ones((54, 3))
-    grid.save(tmp_path / "flow.vtk")
-    path = tmp_path / "flow.vtk"
-    path.write_bytes(path.read_bytes()[:-300])
-    assert pyvista.read(path).n_points == 54  # without a word of what is missing
-    with pytest.raises(
-        PinnxError, match=r"flow.vtk: cannot be read as VTK \(if it is whole, save it from ParaView as .vts"
-    ):
-        read_snapshots(path, SCATTERED)
-
-
 def test_times_of_xdmf_are_a_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where the writer puts its numbers
     meshio = pytest.importorskip("meshio", reason="meshio is not installed (extra: mesh)")

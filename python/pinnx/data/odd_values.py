@@ -9,7 +9,7 @@ import numpy as np
 from pinnx.data.measured_rows import MARK_BEYOND, MARK_NUMBERS, ODD_BEYOND
 from pinnx.errors import PinnxError
 
-__all__ = ["contradictions", "frames_twice", "values_out_of_scale"]
+__all__ = ["contradictions", "frames_twice", "refuse_marks", "values_out_of_scale"]
 
 # The fastest places, of which a jump in speed is odd; in smaller fields it says little.
 FEW_PLACES, SHARE_OF_FASTEST = 50, 10
@@ -17,24 +17,36 @@ FEW_PLACES, SHARE_OF_FASTEST = 50, 10
 COPIES_DIFFER = 1e-3
 
 
+def refuse_marks(name: str, values: np.ndarray) -> None:
+    """Refuses values [..., c] of one kind of which some are far larger than all others, and a number that marks none.
+
+    Raises:
+        PinnxError: such a number often marks what is missing; NaN does not count.
+    """
+    low, high = values.min(), values.max()
+    if np.isnan(low):
+        low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # slower
+    if low not in MARK_NUMBERS and high not in MARK_NUMBERS:
+        return
+    marks = np.isin(values, MARK_NUMBERS)
+    others = float(np.max(np.abs(values), where=~np.isnan(values) & ~marks, initial=0.0))
+    found = values[marks & (np.abs(values) > MARK_BEYOND * others)]
+    if found.size and others > 0.0:
+        raise PinnxError(
+            f"{name}: expected values that were measured or computed, got {found[0]:g} in "
+            f"{np.count_nonzero(values == found[0]):,} of {values.size:,} where all others are within "
+            f"{others:.3g}; store NaN there, or name an array of 0 and 1 by data.arrays.mask"
+        )
+
+
 def values_out_of_scale(name: str, values: np.ndarray) -> list[str]:
     """Sentences about values [..., c] of one kind that are far larger than all others; NaN does not count.
 
     Raises:
-        PinnxError: a number that often marks what is missing, far larger than all others.
+        PinnxError: as `refuse_marks`.
     """
+    refuse_marks(name, values)
     known = ~np.isnan(values)
-    low, high = np.min(values, where=known, initial=np.inf), np.max(values, where=known, initial=-np.inf)
-    if low in MARK_NUMBERS or high in MARK_NUMBERS:
-        marks = np.isin(values, MARK_NUMBERS)
-        others = float(np.max(np.abs(values), where=known & ~marks, initial=0.0))
-        found = values[marks & (np.abs(values) > MARK_BEYOND * others)]
-        if found.size and others > 0.0:
-            raise PinnxError(
-                f"{name}: expected values that were measured or computed, got {found[0]:g} in "
-                f"{np.count_nonzero(values == found[0]):,} of {values.size:,} where all others are within "
-                f"{others:.3g}; store NaN there, or name an array of 0 and 1 by data.arrays.mask"
-            )
     sizes = np.max(np.abs(values), axis=-1, where=known, initial=0.0).reshape(-1)
     sizes = sizes[sizes > 0.0]
     if sizes.size < FEW_PLACES:

@@ -19,7 +19,7 @@ import numpy as np
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.file_formats import HDF5, open_arrays
 from pinnx.data.layout import Layout, find_layout, places_of, rising
-from pinnx.data.odd_values import contradictions
+from pinnx.data.odd_values import contradictions, refuse_marks
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
@@ -55,7 +55,7 @@ def read_fields(
 
     Raises:
         PinnxError: a file or array that is missing or damaged, shapes that fit no or several orders
-            of axes, values that are infinite, or NaN at some times.
+            of axes, values that are infinite or mark what is missing, or NaN at some times.
     """
     with open_arrays(path) as file:
         lines = _coordinates(file, coordinates)
@@ -67,6 +67,8 @@ def read_fields(
     arranged = [layout.arrange(name, array) for name, array in zip(variables, stored, strict=True)]
     points, shape, falling = places_of(tuple(lines), layout)
     values = rising(np.stack(arranged, axis=-1), falling).reshape(-1, len(points), len(variables))
+    for component, name in enumerate(variables):
+        refuse_marks(name, values[..., component])
     return Snapshots(
         points=points,
         values=values,
@@ -87,7 +89,8 @@ def open_fields(
 ) -> Iterator[Snapshots]:
     """Open quantities of an HDF5 file, for the length of a with block; arguments as of `read_fields`.
 
-    Places that are NaN in the first frame are holes; reading a block refuses NaN elsewhere, and values there.
+    Places that are NaN in the first frame are holes; reading a block refuses NaN elsewhere, values there, and numbers
+    that mark what is missing.
 
     Raises:
         PinnxError: as `read_fields`, but for values that are not finite; another kind of file, a name with

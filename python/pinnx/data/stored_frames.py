@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from pinnx.data.layout import Layout
+from pinnx.data.odd_values import refuse_marks
 from pinnx.data.snapshots import gaps_found
 from pinnx.data.stored_numbers import PLAIN, Packing
 from pinnx.errors import PinnxError, damage_named
@@ -67,7 +68,7 @@ class StoredFrames:
         return found
 
     def without(self, holes: np.ndarray | None) -> StoredFrames:
-        """Return the same frames, 0 at places [n] without values; a block with NaN elsewhere is refused."""
+        """Return the same frames, 0 at places [n] without values; a block with NaN elsewhere, or marks, is refused."""
         found = copy.copy(self)
         found._holes, found._buffer = np.zeros(self.shape[1], dtype=bool) if holes is None else holes, None
         return found
@@ -98,6 +99,8 @@ class StoredFrames:
                 out.reshape(*arranged.shape, out.shape[2])[..., component] = arranged
         if self._holes is not None:
             self._close_holes(out, self._holes)
+            for component, dataset in enumerate(self._datasets):
+                refuse_marks(dataset.name.lstrip("/"), out[..., component])
 
     def _close_holes(self, out: np.ndarray, holes: np.ndarray) -> None:
         """Set holes to 0; NaN in them, and there alone, is what is expected."""

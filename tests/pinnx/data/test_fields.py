@@ -191,6 +191,22 @@ def test_scattered_frames_and_gaps_that_are_too_wide(tmp_path: Path, monkeypatch
             np.testing.assert_array_equal(fields.values.only(every)[:][..., 0], values[every])
 
 
+@pytest.mark.parametrize("frame", [0, 3])
+def test_numbers_that_mark_what_is_missing_are_refused(tmp_path: Path, frame: int) -> None:
+    values = law(np.arange(7.0)[:, None, None], *np.meshgrid(X, Y, indexing="ij"))
+    marked = values.copy()
+    marked[frame, 2:] = -9999.0
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.update({"x": X, "y": Y, "whole": values, "marked": marked})
+    message = r"marked: expected values that were measured or computed, got -9999 in 10 of [\d]+ where all others"
+    with pytest.raises(PinnxError, match=message):
+        read_fields(tmp_path / "f.h5", ["whole", "marked"])
+    with pytest.raises(PinnxError, match=message), open_fields(tmp_path / "f.h5", ["whole", "marked"]) as fields:
+        fields.values[:]
+    with open_fields(tmp_path / "f.h5", ["whole"]) as fields:
+        np.testing.assert_array_equal(fields.values[:], read_fields(tmp_path / "f.h5", ["whole"]).values)
+
+
 def test_what_cannot_be_read_in_blocks(tmp_path: Path) -> None:
     points, values = np.stack([X, X**2], axis=1), np.ones((6, 4))
     with h5py.File(tmp_path / "a.h5", "w") as file:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pinnx.data.array_files import ArrayFile
+from pinnx.data.csv_table import read_csv_table
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measurements import read_measurements
@@ -27,7 +28,7 @@ from pinnx.data.readers import open_flow, read_snapshots
 from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.stored_numbers import text_of
-from pinnx.data.table_fields import TABLES
+from pinnx.data.table_fields import TABLES, is_field
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
@@ -63,7 +64,8 @@ def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> 
         PinnxError: no such file, another kind of file, or one that is damaged.
     """
     series = "*" in Path(path).name
-    if not series and not raw and Path(path).suffix.lower() in TABLES and os.path.isfile(path):
+    table = not series and not raw and Path(path).suffix.lower() in TABLES and os.path.isfile(path)
+    if table and not is_field(path):
         return _table(path)
     files = files_of(path, 1.0) if series else [Path(path)]
     with open_arrays(files[0], raw) as file:
@@ -71,6 +73,8 @@ def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> 
         lines += [f"  @{name}: {_shown(value)}" for name, value in file.attributes.items()]
         roles = _roles(file)
         timed = "t" in roles and file.arrays[roles["t"]].size > 1
+        if not (timed or series):  # one frame is a steady flow
+            roles.pop("t", None)
         num_bytes = len(files) * sum(int(array.nbytes) for array in file.arrays.values())
     if series:
         lines[0] += f": {len(files)} files, {files[0].name} to {files[-1].name}; arrays of the first"
@@ -85,6 +89,8 @@ def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> 
             lines += found
         else:
             lines.append(f"not read: {num_bytes:,} bytes, so neither its divergence nor its holes are known")
+    if table:
+        lines.append(f"note: a field on a grid; if its rows are sensors, name it by data.measurements={path}")
     named = (f'{role}: "{name}"' if set(name) & set("[*@") else f"{role}: {name}" for role, name in roles.items())
     shown = f'"{path}"' if series else path
     lines += ["yaml:", "  data:", f"    path: {shown}", f"    arrays: {{{', '.join(named)}}}"]
@@ -98,11 +104,18 @@ def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> 
 
 
 def _table(path: str | os.PathLike[str]) -> list[str]:
-    rows = read_measurements(path)
-    places = rows.positions()
-    times = "steady" if rows.times is None else f"{np.unique(rows.times).size} times"
-    lines = [f"{path}", f"read: {rows.num_rows:,} rows, {len(places):,} places, {times}"]
-    return [*lines, *(f"note: {note}" for note in rows.notes), "yaml:", "  data:", f"    measurements: {path}"]
+    """A table of measurements: its columns with their units, and what reading its rows says."""
+    table = read_csv_table(path)
+    lines = [f"{path}", *(f"  {name}" for name in table.header)]
+    try:
+        rows = read_measurements(path)
+    except PinnxError as error:
+        lines += [f"  {len(table.rows):,} rows, {table.separated}", f"refused: {error}"]
+    else:
+        times = "steady" if rows.times is None else f"{np.unique(rows.times).size} times"
+        lines.append(f"read: {rows.num_rows:,} rows, {len(rows.positions()):,} places, {times}")
+        lines += [f"note: {note}" for note in rows.notes]
+    return [*lines, "yaml:", "  data:", f"    measurements: {path}"]
 
 
 def _arrays(file: ArrayFile) -> list[str]:

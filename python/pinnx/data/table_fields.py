@@ -9,6 +9,7 @@ that are no grid are points [n], as long as they are as many at each time.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pinnx.data.csv_table import CsvTable, column_key, read_csv_table
 from pinnx.data.measurements import MARK_WORDS, MARKS
 from pinnx.errors import PinnxError
 
-__all__ = ["TABLES", "table_fields"]
+__all__ = ["TABLES", "is_field", "table_fields"]
 
 TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec", ".tec")
 # Fewer are the sensors of a table of measurements; and of a grid so many places have rows, the others are masked.
@@ -74,6 +75,15 @@ def table_fields(path: Path) -> ArrayFile:
             found[index] = column
             arrays[name] = found if "t" in columns else found[0]
     return _file(path, arrays | constants, units, notes)
+
+
+def is_field(path: str | os.PathLike[str]) -> bool:
+    """Whether a table holds a field on a grid of so many places that its rows are no sensors."""
+    try:
+        x = table_fields(Path(path)).arrays.get("x")
+    except PinnxError:
+        return False
+    return x is not None and x.ndim > 1 and x.size >= FEWEST_PLACES
 
 
 def _columns(table: CsvTable) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:

@@ -79,8 +79,31 @@ def test_a_table_of_measurements(tmp_path: Path) -> None:
     path = tmp_path / "probes.csv"
     path.write_text("t,x,y,u,v\n0,0.1,0.2,1,0\n1,0.1,0.2,2,0\n0,0.3,0.2,3,1\n")
     lines = summary_of(path)
-    assert lines[1] == "read: 3 rows, 2 places, 2 times"
+    assert lines[1:7] == ["  t", "  x", "  y", "  u", "  v", "read: 3 rows, 2 places, 2 times"]
     assert section(lines) == {"measurements": str(path)}
+    path.write_text("x [mm],y [mm],u [m/s],v [m/s]\n0.1,0.2,1,0\n0.1,0.3,2,0\n")
+    lines = summary_of(path)
+    assert lines[1:6] == ["  x [mm]", "  y [mm]", "  u [m/s]", "  v [m/s]", "  2 rows, separated by commas"]
+    assert lines[6].startswith("refused: probes.csv: expected one unit of length in all columns, got mm in x [mm]")
+
+
+def test_a_table_of_a_field_is_described_as_the_field(tmp_path: Path) -> None:
+    y, x = np.meshgrid(np.linspace(0, 2, 11), np.linspace(0, 1, 10), indexing="ij")
+    rows = np.column_stack([x.ravel(), y.ravel(), np.sin(2 * y).ravel(), np.cos(3 * x).ravel()])
+    np.savetxt(tmp_path / "field.csv", rows, delimiter=",", header="x,y,u,v", comments="")
+    lines = summary_of(tmp_path / "field.csv")
+    assert any(line.startswith("read: 110 points (grid 10 x 11), times: 1") for line in lines)
+    assert any(line.startswith("divergence: ") for line in lines)
+    assert any(
+        line.startswith("note: a field on a grid; if its rows are sensors, name it by data.mea") for line in lines
+    )
+    assert section(lines)["path"] == str(tmp_path / "field.csv")
+    np.savetxt(tmp_path / "field.csv", rows[:90], delimiter=",", header="x,y,u,v", comments="")
+    assert "measurements" in section(summary_of(tmp_path / "field.csv"))
+
+
+def test_the_time_of_one_frame_is_left_out(tmp_path: Path) -> None:
+    assert "t" not in section(summary_of(stored(tmp_path, t=np.array([1.5]))))["arrays"]
 
 
 @pytest.mark.parametrize("with_times", [False, True])

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pinnx.data.layout import grid_points
+
 __all__ = ["Gap", "largest_gap"]
 
 # Fewer places show no density.
@@ -45,7 +47,7 @@ def largest_gap(
     if len(places) < LEAST_PLACES or not (high > low).all():
         return None
     lines = [np.linspace(*ends, PROBES[len(low)]) for ends in zip(low, high, strict=True)]
-    probes = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(low))
+    probes = grid_points(lines)
     tree = cKDTree(places)
     gaps, nearest = tree.query(probes)
     spacing = tree.query(places[nearest], k=[NEIGHBOURS + 1])[0][:, 0]

@@ -18,7 +18,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Layout", "find_layout", "places_of", "rising"]
+__all__ = ["Layout", "find_layout", "grid_points", "places_of", "rising"]
 
 Lines = dict[str, np.ndarray]
 
@@ -180,8 +180,13 @@ def places_of(axes: Sequence[str], layout: Layout) -> tuple[np.ndarray, tuple[in
         return np.stack([layout.coordinates[axis] for axis in axes], axis=-1).reshape(-1, len(axes)), None, ()
     lines = [_monotonic(axis, layout.coordinates[axis]) for axis in axes]
     falling = tuple(1 + axis for axis, line in enumerate(lines) if line[0] > line[-1])
-    points = np.stack(np.meshgrid(*map(np.sort, lines), indexing="ij"), axis=-1).reshape(-1, len(axes))
+    points = grid_points([*map(np.sort, lines)])
     return points, tuple(line.size for line in lines), falling
+
+
+def grid_points(lines: Sequence[np.ndarray]) -> np.ndarray:
+    """The points [n, d] of a grid with coordinates [n_axis] along its d axes, in C order."""
+    return np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(lines))
 
 
 def rising(arranged: np.ndarray, falling: tuple[int, ...]) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 
 __all__ = ["AXIS_NAMES", "Snapshots", "gaps_found", "inside_limits"]
@@ -310,8 +311,7 @@ class Snapshots:
                 f"grid_shape: expected {self.dim} numbers >= 2 with product {self.num_points}, got {shape}"
             )
         assert self.grid_lines is not None
-        mesh = np.stack(np.meshgrid(*self.grid_lines, indexing="ij"), axis=-1)
-        if not np.array_equal(mesh.reshape(self.points.shape), self.points):
+        if not np.array_equal(grid_points(self.grid_lines), self.points):
             raise PinnxError(
                 f"points: expected a grid of shape {shape} in C order over "
                 f"({', '.join(self.axis_names)}), got points that are no such grid"

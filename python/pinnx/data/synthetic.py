@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pinnx.data.layout import grid_points
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.vorticity import PeriodicGrid, solve_vorticity
 from pinnx.errors import PinnxError
@@ -73,7 +74,7 @@ def periodic_flow(
     )
     spectra = grid.to_spectrum(omega)
     velocity = np.moveaxis(grid.to_grid(grid.velocity(spectra)), 0, -1) + np.asarray(mean_velocity)
-    points = np.stack(np.meshgrid(*grid.lines, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = grid_points(grid.lines)
     snapshots = Snapshots(
         points=points,
         values=velocity.reshape(num_frames, -1, 2),

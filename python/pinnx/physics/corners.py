@@ -23,6 +23,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.geometry import Bounds, Side, axes_of
@@ -181,4 +182,4 @@ def _edge_points(place: dict[str, float], bounds: Bounds) -> np.ndarray:
         np.array([place[axis]]) if axis in place else np.linspace(*bounds[axis], PROBES_PER_AXIS)
         for axis in axes_of(bounds)
     ]
-    return np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(lines))
+    return grid_points(lines)

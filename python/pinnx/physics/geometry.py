@@ -21,6 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 
 __all__ = [
@@ -326,4 +327,4 @@ def unit_grid(num: int, q: int) -> np.ndarray:
     """Return a grid of the unit cube, ends included, of at least `num` points: [n, q]."""
     per_axis = max(2, int(np.ceil(num ** (1.0 / q) - 1e-9)))
     line = np.linspace(0.0, 1.0, per_axis)
-    return np.stack(np.meshgrid(*[line] * q, indexing="ij"), axis=-1).reshape(-1, q)
+    return grid_points([line] * q)

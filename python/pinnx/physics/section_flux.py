@@ -19,6 +19,7 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.data.collocation import BoxPoints
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import FIRST_STREAM, place_of
@@ -53,7 +54,7 @@ class Flux:
         """Points [T m, D] at times [T] in [0, 1], and the weights of one time [m]; one time where there is none."""
         line, weights = np.polynomial.legendre.leggauss(NODES)
         axes = len(self.bounds) - 1 - ("t" in self.bounds)
-        mesh = np.stack(np.meshgrid(*[0.5 * (line + 1.0)] * axes, indexing="ij"), axis=-1).reshape(-1, axes)
+        mesh = grid_points([0.5 * (line + 1.0)] * axes)
         product = np.ones(1)
         for _ in range(axes):
             product = np.multiply.outer(product, 0.5 * weights).reshape(-1)

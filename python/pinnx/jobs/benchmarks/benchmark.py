@@ -29,6 +29,7 @@ import numpy as np
 from scipy.signal import resample
 
 from pinnx.config import load_config
+from pinnx.data.layout import grid_points
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import Interrupted, PinnxError
@@ -219,7 +220,7 @@ def on_grid(flow: Snapshots, size: int) -> Snapshots:
     values = flow.values.reshape(flow.num_times, *flow.grid_shape, -1)
     values = resample(resample(values, size, axis=1), size, axis=2).reshape(flow.num_times, size**2, -1)
     line = np.linspace(0.0, 2 * np.pi, size, endpoint=False)
-    points = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = grid_points([line, line])
     return replace(flow, points=points, values=values, grid_shape=(size, size), pressure=None, pressure_frames=None)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pinnx.data.layout import grid_points
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 
@@ -101,5 +102,5 @@ def output_grid(
             f"{' x '.join(map(str, shape))} points at {num_frames} times; set evals.times, or evals.grid (now {num})"
         )
     lines = [np.linspace(*extent, size) for extent, size in zip(extents, shape, strict=True)]
-    points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(extents))
+    points = grid_points(lines)
     return OutputPoints(points, times, shape)

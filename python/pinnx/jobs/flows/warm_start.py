@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from pinnx.config import Config
 from pinnx.config.train_section import Train
+from pinnx.data.layout import grid_points
 from pinnx.evals.accuracy import relative_l2
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
@@ -44,7 +45,7 @@ def start_values(train: Train, case: Case, study: Study, scales: ArrayLike) -> F
         scales: of u, v, p, [3].
     """
     low, high = np.array([case.bounds[axis] for axis in "xy"]).T
-    nodes = np.stack(np.meshgrid(study.grids[-1].x, study.grids[-1].y, indexing="ij"), axis=-1).reshape(-1, 2)
+    nodes = grid_points([study.grids[-1].x, study.grids[-1].y])
     nodes = nodes[((nodes > low) & (nodes < high)).all(axis=1)]
     uniform = np.random.default_rng(train.seed).uniform(low, high, (UNIFORM, 2))
     points = np.concatenate([nodes, uniform])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.evals.error_estimate import residual_estimate
 from pinnx.evals.evaluation import evaluate
@@ -75,7 +76,7 @@ def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | 
     n, sides = POINTS[case.dim], np.array(list(space.values()))
     spacing = (sides[:, 1] - sides[:, 0]) / (n + 1)
     lines = [low + h * np.arange(1, n + 1) for low, h in zip(sides[:, 0], spacing, strict=True)]
-    points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, case.dim)
+    points = grid_points(lines)
     asked = ~in_bodies(points, case.bodies, space)
     corners = discontinuity_corners(case.conditions, case.bounds)
     radius = corner_radius or CORNER * float((sides[:, 1] - sides[:, 0]).min())

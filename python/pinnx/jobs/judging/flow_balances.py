@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pinnx.config import Config
+from pinnx.data.layout import grid_points
 from pinnx.evals.budgets import BOXES, verify_budgets
 from pinnx.evals.checks import Check, check
 from pinnx.evals.evaluation import evaluate
@@ -70,7 +71,7 @@ def energy_growth(case: Case, problem: Problem, *, forced: bool) -> list[Measure
     if case.steady or forced or case.jumps or set(case.periods) != set(space) or case.bodies:
         return []
     lines = [np.linspace(*case.bounds[axis], LINES[case.dim], endpoint=False) for axis in space]
-    grid = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, case.dim)
+    grid = grid_points(lines)
     times = np.linspace(*case.bounds["t"], FRAMES)
     means = []
     for time in times:
@@ -98,7 +99,7 @@ def sub_box_budgets(config: Config, case: Case, model: FieldModel, equations: Na
         return []
     plane = {axis: case.bounds[axis] for axis in "xy"}
     axes = [np.linspace(*ends, BOXES * INTERVALS + 1) for ends in plane.values()]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = grid_points(axes)
     corners = discontinuity_corners(case.conditions, case.bounds)
     away = corner_distance(points, corners, tuple(plane)) > (config.train.corner_radius or 0.0)
     away &= ~in_bodies(points, case.bodies, plane)

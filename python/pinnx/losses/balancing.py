@@ -28,14 +28,14 @@ random signs v, E |grad sum_p v_p residual_p|^2 (Hutchinson's estimator), and av
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import Probes
 
 __all__ = ["GradNorm", "ReLoBRaLo", "TangentKernel"]
@@ -46,7 +46,7 @@ LOOKBACK_STREAM = 1 << 22
 KERNEL_MEMORY = 0.9
 
 
-class _Balancing:
+class _Balancing(KeptState):
     """What the methods have in common: the columns that count, their first losses, the factors.
 
     Args:
@@ -55,6 +55,8 @@ class _Balancing:
     Raises:
         PinnxError: fewer than two columns count; there is nothing to balance.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("factors", "_first", "_started")
 
     def __init__(self, configured: Tensor) -> None:
         self._active = (configured > 0).nonzero().flatten()
@@ -76,16 +78,6 @@ class _Balancing:
             self._started = True
         return losses
 
-    def state_dict(self) -> dict[str, Any]:
-        """Factors, and the losses of the first step."""
-        return {"factors": self.factors, "first": self._first, "started": self._started}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave, in place."""
-        self.factors.copy_(state["factors"])
-        self._first.copy_(state["first"])
-        self._started = bool(state["started"])
-
 
 class ReLoBRaLo(_Balancing):
     """Relative loss balancing with random lookback; see the file's head.
@@ -99,6 +91,7 @@ class ReLoBRaLo(_Balancing):
     """
 
     name = "relobralo"
+    kept = (*_Balancing.kept, "_previous")
 
     def __init__(
         self,
@@ -126,14 +119,6 @@ class ReLoBRaLo(_Balancing):
         self.factors[self._active] = self._decay * history + (1 - self._decay) * recent
         self._previous.copy_(losses)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Factors, and the losses of the first and the last step."""
-        return {**super().state_dict(), "previous": self._previous}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._previous.copy_(state["previous"])
-
     def _balance(self, losses: Tensor, before: Tensor) -> Tensor:
         return len(losses) * torch.softmax(losses / (self._temperature * before), 0)
 
@@ -151,6 +136,7 @@ class TangentKernel(_Balancing):
     """
 
     name = "ntk"
+    kept = (*_Balancing.kept, "_traces")
 
     def __init__(self, configured: Tensor, *, every: int = 10) -> None:
         super().__init__(configured)
@@ -167,14 +153,6 @@ class TangentKernel(_Balancing):
         inverse = 1.0 / self._traces
         self.factors[self._active] = inverse / inverse.mean()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Factors and traces."""
-        return {**super().state_dict(), "traces": self._traces}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._traces.copy_(state["traces"])
-
 
 class GradNorm(_Balancing):
     """Gradient normalisation; see the file's head.
@@ -187,6 +165,7 @@ class GradNorm(_Balancing):
     """
 
     name = "gradnorm"
+    kept = (*_Balancing.kept, "_logarithms", "_adam")
 
     def __init__(self, configured: Tensor, *, asymmetry: float = 1.5, lr: float = 0.025, every: int = 10) -> None:
         super().__init__(configured)
@@ -207,12 +186,3 @@ class GradNorm(_Balancing):
         self._adam.step()
         self._logarithms.sub_(self._logarithms.exp().mean().log())  # the mean of the factors stays 1
         self.factors[self._active] = self._logarithms.exp()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Factors, the losses of the first step, and the state of Adam."""
-        return {**super().state_dict(), "logarithms": self._logarithms, "adam": self._adam.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._logarithms.copy_(state["logarithms"])
-        self._adam.load_state_dict(state["adam"])

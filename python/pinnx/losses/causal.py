@@ -9,19 +9,17 @@ says yet which solution it is. The weights have no graph. The last one tends to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import Probes
 from pinnx.physics.equations import EquationTerm
 
 __all__ = ["CausalWeights"]
 
 
-class CausalWeights:
+class CausalWeights(KeptState):
     """Sets the weights in time of an `EquationTerm`, in place; the columns keep their weights.
 
     Args:
@@ -33,6 +31,7 @@ class CausalWeights:
     """
 
     name = "causal"
+    kept = ("_time_weights",)
 
     def __init__(
         self, term: EquationTerm, configured: Tensor, names: tuple[str, ...], *, tolerance: float, every: int = 10
@@ -57,11 +56,3 @@ class CausalWeights:
         probes.add([sums, counts])
         losses = sums / counts.clamp_min(1.0)
         self._time_weights.copy_(torch.exp(-self._tolerance * (losses.cumsum(0) - losses)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The weights in time."""
-        return {"time_weights": self._time_weights}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave, in place."""
-        self._time_weights.copy_(state["time_weights"])

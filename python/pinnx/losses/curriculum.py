@@ -10,12 +10,12 @@ curriculum regularization trains with a coefficient of the equation that grows b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import Probes
 from pinnx.physics.equations import Equations
 
@@ -24,7 +24,7 @@ __all__ = ["Curriculum"]
 Stage = tuple[float, Mapping[str, float]]
 
 
-class Curriculum:
+class Curriculum(KeptState):
     """Sets numbers of the equations, in place; the columns keep their weights.
 
     Args:
@@ -41,6 +41,7 @@ class Curriculum:
     """
 
     name = "curriculum"
+    kept = ()  # the numbers are in the state of the equations
 
     def __init__(self, equations: Equations, stages: Sequence[Stage], steps: int, like: Tensor) -> None:
         known = equations.numbers()
@@ -61,13 +62,6 @@ class Curriculum:
     def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         self.easier = step < self._stages[-1][0] * self._steps
         self._set(step + 1)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the numbers are in the state of the equations."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
 
     @torch.no_grad()
     def _set(self, step: int) -> None:

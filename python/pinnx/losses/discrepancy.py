@@ -16,13 +16,11 @@ Source: Morozov, Soviet Math. Dokl. 7 (1966), 414-417.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from scipy.special import chdtri
 from torch import Tensor
 
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import Probes
 
 __all__ = ["Discrepancy", "usual_square"]
@@ -38,7 +36,7 @@ def usual_square(numbers: int) -> float:
     return float(chdtri(numbers, 1.0 - RARE) / numbers)
 
 
-class Discrepancy:
+class Discrepancy(KeptState):
     """The factor on the weight of one column; see the file's head.
 
     Args:
@@ -53,6 +51,7 @@ class Discrepancy:
     """
 
     name = "noise"
+    kept = ("factors", "square")
 
     def __init__(self, configured: Tensor, column: int, square: float) -> None:
         self._column = column
@@ -65,12 +64,3 @@ class Discrepancy:
             return
         beyond = (columns[self._column] / self.square - 1.0).clamp(-1.0, 1.0)
         self.factors[self._column].mul_(torch.exp(RATE * beyond)).clamp_(SMALLEST, 1.0)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The factors of the next step, and the mean square that is wanted."""
-        return {"factors": self.factors, "square": self.square}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave, in place."""
-        self.factors.copy_(state["factors"])
-        self.square.copy_(state["square"])

@@ -16,13 +16,11 @@ at 1, v_i at 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import Probes
 
 __all__ = ["AugmentedLagrangian"]
@@ -30,7 +28,7 @@ __all__ = ["AugmentedLagrangian"]
 SMALLEST_ROOT = 1e-8
 
 
-class AugmentedLagrangian:
+class AugmentedLagrangian(KeptState):
     """Holds some columns as equality constraints; see the file's head.
 
     Args:
@@ -44,6 +42,7 @@ class AugmentedLagrangian:
     """
 
     name = "lagrangian"
+    kept = ("factors", "_multipliers", "_squares")
 
     def __init__(
         self, configured: Tensor, constraints: list[bool], *, growth: float = 0.01, memory: float = 0.99
@@ -63,13 +62,3 @@ class AugmentedLagrangian:
         pull = self._growth / (self._squares.sqrt() + SMALLEST_ROOT) * constraints
         self._multipliers.add_(pull)
         torch.add(self._multipliers, pull, out=self.factors)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Multipliers, the mean squares of the constraints, and the factors of the next step."""
-        return {"factors": self.factors, "multipliers": self._multipliers, "squares": self._squares}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave, in place."""
-        self.factors.copy_(state["factors"])
-        self._multipliers.copy_(state["multipliers"])
-        self._squares.copy_(state["squares"])

@@ -7,14 +7,13 @@ Measurements and boundary conditions keep their weights, so the network fits wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import Probes
 
 __all__ = ["ProgressivePhysics", "progressive_loss_weights"]
@@ -38,7 +37,7 @@ def progressive_loss_weights(step: int, steps: int, start: float = 0.3, full: fl
     return 1.0, min(max((step / steps - start) / (full - start), 0.0), 1.0)
 
 
-class ProgressivePhysics:
+class ProgressivePhysics(KeptState):
     """Multiplies the weights of some columns by `progressive_loss_weights`.
 
     Args:
@@ -49,6 +48,7 @@ class ProgressivePhysics:
     """
 
     name = "physics_ramp"
+    kept = ("factors",)  # of the next step
 
     def __init__(self, physics: list[bool], steps: int, ramp: tuple[float, float], like: Tensor) -> None:
         self._steps, self._ramp = steps, ramp
@@ -59,14 +59,6 @@ class ProgressivePhysics:
 
     def adapt(self, step: int, columns: Tensor, probes: Probes) -> None:
         self._set(step + 1)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The factors of the next step."""
-        return {"factors": self.factors}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave, in place."""
-        self.factors.copy_(state["factors"])
 
     def _set(self, step: int) -> None:
         # lerp takes the number as an argument of the kernel: nothing is copied from the host.

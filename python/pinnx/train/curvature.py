@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 
 __all__ = ["Curvature", "LimitedMemory", "SelfScaledBroyden", "broyden_numbers"]
 
@@ -121,7 +122,7 @@ class LimitedMemory:
         )
 
 
-class SelfScaledBroyden:
+class SelfScaledBroyden(KeptState):
     """Self-scaled Broyden; see the file's head.
 
     Args:
@@ -130,6 +131,8 @@ class SelfScaledBroyden:
     Raises:
         PinnxError: more unknowns than a dense matrix is for.
     """
+
+    kept = ("_inverse", "empty")
 
     def __init__(self, like: Tensor) -> None:
         n = len(like)
@@ -164,22 +167,6 @@ class SelfScaledBroyden:
     def clear(self) -> None:
         self._inverse.zero_().fill_diagonal_(1.0)
         self.empty = True
-
-    def state_dict(self) -> dict[str, Any]:
-        """H, [n, n]."""
-        return {"inverse": self._inverse, "empty": self.empty}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave, in place.
-
-        Raises:
-            ValueError: a matrix of another number of unknowns.
-        """
-        if state["inverse"].shape != self._inverse.shape:
-            wanted, got = list(self._inverse.shape), list(state["inverse"].shape)
-            raise ValueError(f"ssbroyden: expected a matrix {wanted}, got {got}")
-        self._inverse.copy_(state["inverse"])
-        self.empty = bool(state["empty"])
 
 
 def broyden_numbers(b: float, h: float, n: int) -> tuple[float, float]:

@@ -14,13 +14,13 @@ natural gradient descent on least squares: Müller and Zeinhofer, ICML 2023.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.train.flat_tensors import flat, place
 from pinnx.train.normal_equations import NormalEquations
 from pinnx.train.objective import Objective
@@ -40,7 +40,7 @@ GIVES_UP = 20
 SAME = 1e-6
 
 
-class GaussNewton:
+class GaussNewton(KeptState):
     """Steps of damped Gauss-Newton.
 
     Args:
@@ -55,6 +55,7 @@ class GaussNewton:
     """
 
     searches: ClassVar[bool] = True
+    kept = ("_damping", "_length", "_steps", "_failures", "_products", "stopped")
     stopped = ""
 
     def __init__(self, objective: Objective, *, damping: float = 1e-2) -> None:
@@ -121,13 +122,3 @@ class GaussNewton:
         """``lr`` is the length of the step, 0 where none was taken; ``damping`` that of the next one."""
         found = {"lr": self._length, "damping": self._damping}
         return found | ({"products": float(self._products)} if self._products else {})
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STATE}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in _STATE:
-            setattr(self, name, type(getattr(self, name))(state[name]))
-
-
-_STATE = ("_damping", "_length", "_steps", "_failures", "_products", "stopped")

@@ -21,19 +21,19 @@ Ranks that train together return together: what crossed on one has crossed on al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, distributed
+from torch import distributed
 
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import LossWeights
-from pinnx.train.phases import Phases
-from pinnx.train.precision_policy import PrecisionPolicy
-from pinnx.train.problem import Problem
 from pinnx.train.stateful import copy_of
-from pinnx.train.step_method import Method
+
+if TYPE_CHECKING:
+    from pinnx.train.trainer import Trainer
 
 __all__ = ["Guard", "PhysicsLostError"]
 
@@ -52,34 +52,7 @@ class PhysicsLostError(PinnxError):
     """The physics was lost again after every return; the state is that of the last checkpoint at which it held."""
 
 
-class Guarded(Protocol):
-    """What the guard asks of a trainer."""
-
-    problem: Problem
-    precision: PrecisionPolicy
-    weights: LossWeights
-    numbers: Tensor
-    phases: Phases
-
-    @property
-    def method(self) -> Method: ...
-
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def train_s(self) -> float: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def go_back(self, state: Mapping[str, Any]) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def tell(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None: ...
-
-
-class Guard:
+class Guard(KeptState):
     """Judges a training at its checkpoints.
 
     Args:
@@ -93,6 +66,8 @@ class Guard:
         good: the state of all parts at the last checkpoint without a crossing; None before the first.
         incidents: one dictionary for each return.
     """
+
+    kept = ("_values", "incidents", "_in_a_row")
 
     def __init__(
         self,
@@ -114,12 +89,12 @@ class Guard:
         self._speed = speed  # steps in a second, of the baseline or at the start
         self._slow = 0  # judgements in a row since it is slower
 
-    def begin(self, trainer: Guarded) -> None:
+    def begin(self, trainer: Trainer) -> None:
         """Takes the state from which a training starts or continues, as the first to return to."""
         if self.good is None:  # numbers of a network that has not been trained are no measure of later ones
             self.good = copy_of(trainer.state_dict())
 
-    def holds(self, trainer: Guarded) -> bool:
+    def holds(self, trainer: Trainer) -> bool:
         """Whether the physics holds; where it does not, the training is back at the last good checkpoint.
 
         Raises:
@@ -139,7 +114,7 @@ class Guard:
         self._return(trainer, crossed)
         return False
 
-    def _return(self, trainer: Guarded, crossed: list[dict[str, Any]]) -> None:
+    def _return(self, trainer: Trainer, crossed: list[dict[str, Any]]) -> None:
         assert self.good is not None
         lost, back, left = trainer.step, int(self.good["clock"]["step"]), copy_of(trainer.state_dict())
         facts = _facts(trainer)
@@ -160,7 +135,7 @@ class Guard:
         names = ", ".join(dict.fromkeys(item["name"] for item in crossed))
         trainer.note(f"step {lost}: {names} beyond the red line; again from step {back}, with {done}")
 
-    def _otherwise(self, trainer: Guarded, lost: int) -> str:
+    def _otherwise(self, trainer: Trainer, lost: int) -> str:
         """Changes how the training continues, by how often it has returned. Returns what is different, in words."""
         done = []
         reason = f"the physics was lost at step {lost}"
@@ -172,7 +147,7 @@ class Guard:
         trainer.method.shrink(factor)
         return ", ".join([f"steps of {factor:g} of their size", *done])
 
-    def _close(self, trainer: Guarded, *, helped: bool) -> None:
+    def _close(self, trainer: Trainer, *, helped: bool) -> None:
         self.incidents[-1]["helped"] = helped
         trainer.tell(self.incidents[-1], {})
 
@@ -210,19 +185,6 @@ class Guard:
             return ""
         return f"step {step}: {speed:.3g} steps/s since step {before}, below {SLOW:g} of {self._speed:.3g}"
 
-    def state_dict(self) -> dict[str, Any]:
-        """The values of the last two good checkpoints, the incidents, and how many returns were in a row."""
-        values = {name: [_finite(value) for value in pair] for name, pair in self._values.items()}
-        return {"values": values, "incidents": list(self.incidents), "in_a_row": self._in_a_row}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self._values = {
-            name: (math.nan if pair[0] is None else float(pair[0]), float(pair[1]))
-            for name, pair in state["values"].items()
-        }
-        self.incidents, self._in_a_row = list(state["incidents"]), int(state["in_a_row"])
-
     def _lost(self, name: str, item: Check) -> bool:
         if not math.isfinite(item.value):
             return True
@@ -238,7 +200,7 @@ class Guard:
         return _finite(max(self._values.get(name, (math.nan, math.nan))))
 
 
-def _facts(trainer: Guarded) -> dict[str, Any]:
+def _facts(trainer: Trainer) -> dict[str, Any]:
     """What the training was when the physics was lost: losses, precision, and the options in force."""
     weights = trainer.weights
     return {

@@ -8,12 +8,12 @@ would be back after some steps, so it is held until the next estimate, or to the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import LossWeights
 from pinnx.physics.equations import EquationTerm
 from pinnx.train.number_estimates import number_estimates
@@ -23,7 +23,7 @@ from pinnx.train.problem import Problem
 __all__ = ["HeldNumbers"]
 
 
-class HeldNumbers:
+class HeldNumbers(KeptState):
     """Sets numbers of the equations to their estimates, in place.
 
     Args:
@@ -33,10 +33,12 @@ class HeldNumbers:
         shares: of the steps, after which each number is estimated; one that has no estimate then follows its gradient.
     """
 
+    kept = ("_held",)
+
     def __init__(self, problem: Problem, weights: LossWeights, *, steps: int, shares: Sequence[float]) -> None:
         self._problem, self._weights, self._steps = problem, weights, steps
         self._at = {max(1, round(share * steps)) for share in shares}
-        self._held: dict[str, Tensor] = {}
+        self._held: dict[str, Tensor] = {}  # by the names of their parameters
 
     def adapt(self, step: int, phases: Phases) -> str:
         """After so many steps: estimates what is due, and puts back what is held.
@@ -72,11 +74,3 @@ class HeldNumbers:
     def _parameters(self) -> Mapping[str, Tensor]:
         terms = [term for term in self._problem.terms if isinstance(term, EquationTerm)]
         return {name: number for term in terms for name, number in term.equations.named_parameters()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The numbers that are held, by the names of their parameters."""
-        return {"held": dict(self._held)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self._held = dict(state["held"])

@@ -7,8 +7,7 @@ Source: Micikevicius et al., "Mixed precision training", ICLR 2018.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from pinnx.kept_state import KeptState
 
 __all__ = ["LossScale"]
 
@@ -18,12 +17,14 @@ DOUBLED_AFTER = 2000
 LARGEST_SCALE = 2.0**24
 
 
-class LossScale:
+class LossScale(KeptState):
     """A power of two, from 1 to 2^24.
 
     Attributes:
         value: of the step at hand.
     """
+
+    kept = ("value", "_good")
 
     def __init__(self) -> None:
         self.reset()
@@ -49,11 +50,3 @@ class LossScale:
             return False
         self.value, self._good = self.value / 2, 0
         return True
-
-    def state_dict(self) -> dict[str, Any]:
-        """The scale, and the steps since it changed."""
-        return {"value": self.value, "good": self._good}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self.value, self._good = float(state["value"]), int(state["good"])

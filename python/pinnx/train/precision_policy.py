@@ -10,13 +10,14 @@ training gradients are smaller, and rounding counts more.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
+from pinnx.kept_state import KeptState
 from pinnx.models.field_model import FieldModel
 from pinnx.train.loss_scale import LossScale
 from pinnx.train.objective import Objective
@@ -49,7 +50,7 @@ def precision_name(value: object) -> Precision:
     raise PinnxError(f"train.precision: expected one of {', '.join(PRECISIONS)}, got {value!r}")
 
 
-class PrecisionPolicy:
+class PrecisionPolicy(KeptState):
     """Chooses the precision of each step; a part of a training.
 
     Args:
@@ -63,6 +64,8 @@ class PrecisionPolicy:
     Raises:
         PinnxError: no entry at step 0, an unknown precision, or one that the device does not have.
     """
+
+    kept = ("precision", "_left", "_since", "_widened", "_scale", "_trend")
 
     def __init__(self, schedule: Mapping[int, object] | Literal["auto"], model: FieldModel) -> None:
         like = model.frequencies
@@ -143,25 +146,6 @@ class PrecisionPolicy:
             return ""
         self._leave(step, reason)
         return self.precision
-
-    def state_dict(self) -> dict[str, Any]:
-        """The precision, what was left, the loss scale and the trend of the loss."""
-        return {
-            "precision": self.precision,
-            "left": list(self._left),
-            "since": self._since,
-            "widened": self._widened,
-            "scale": self._scale.state_dict(),
-            "trend": self._trend.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self.precision = precision_name(state["precision"])
-        self._left = list(state["left"])
-        self._since, self._widened = int(state["since"]), bool(state["widened"])
-        self._scale.load_state_dict(state["scale"])
-        self._trend.load_state_dict(state["trend"])
 
     def _checked(self, schedule: Mapping[int, object]) -> dict[int, Precision]:
         if 0 not in schedule or any(step < 0 for step in schedule):

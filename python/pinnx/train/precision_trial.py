@@ -10,13 +10,12 @@ A precision does as long as
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 import pinn_ext
+from pinnx.kept_state import KeptState
 from pinnx.train.flat_tensors import flat
 from pinnx.train.loss_scale import LossScale
 from pinnx.train.objective import Objective
@@ -30,12 +29,14 @@ UNDERFLOW = 1e-3
 RISE = 1.2
 
 
-class LossTrend:
+class LossTrend(KeptState):
     """Mean losses (of their logarithms) between trials.
 
     Args:
         device: of the losses.
     """
+
+    kept = ("_sum", "_count", "_before")
 
     def __init__(self, device: torch.device) -> None:
         self._sum, self._count = torch.zeros((), dtype=torch.float64, device=device), 0
@@ -54,17 +55,6 @@ class LossTrend:
         if not before + math.log(RISE) < mean < math.inf:
             return None
         return f"the mean loss rose from {math.exp(before):.3g} to {math.exp(mean):.3g}"
-
-    def state_dict(self) -> dict[str, Any]:
-        """Sum, count, and the mean before."""
-        before = self._before if math.isfinite(self._before) else None
-        return {"sum": self._sum, "count": self._count, "before": before}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self._sum.copy_(state["sum"])
-        self._count = int(state["count"])
-        self._before = math.inf if state["before"] is None else float(state["before"])
 
 
 def gradient_difference(

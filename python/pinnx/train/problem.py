@@ -229,16 +229,12 @@ class Problem:
 
     def gradient_norms(self, batch: Batch, ranks: OneProcess = ALONE) -> Tensor:
         """The length of each column's gradient in the model's parameters, [len(names)], by a backward pass for each."""
-        parameters = list(self.model.parameters())
         lengths = []
         for term, count in zip(self.terms, self._sizes, strict=True):
             for one in torch.eye(count, dtype=batch.flat.dtype, device=batch.flat.device):
                 with torch.enable_grad():
                     total = term.loss(self.model, batch[term.name], one).total
-                found = torch.autograd.grad(total, parameters, allow_unused=True)
-                gradients = [gradient for gradient in found if gradient is not None]
-                ranks.add(gradients)
-                norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+                norms = [torch.linalg.vector_norm(gradient) for gradient in self._gradients(total, ranks)]
                 lengths.append(torch.linalg.vector_norm(torch.stack(norms)))
         return torch.stack(lengths)
 
@@ -248,7 +244,6 @@ class Problem:
         Raises:
             PinnxError: a term without ``weighed_residual``.
         """
-        parameters = list(self.model.parameters())
         traces = []
         for number, term in enumerate(self.terms):
             if not isinstance(term, JetTerm | EquationTerm):
@@ -261,11 +256,16 @@ class Problem:
                 mine = {"first_index": ranks.before(count), "stream": stream}
                 drawn = uniform_points([-1.0], [1.0], count, seed=0, step=step, **mine)
                 signs = torch.from_numpy(np.sign(drawn)).to(residual).view_as(residual)
-                found = torch.autograd.grad(residual, parameters, signs, retain_graph=True, allow_unused=True)
-                gradients = [gradient for gradient in found if gradient is not None]
-                ranks.add(gradients)
-                traces.append(sum(gradient.square().sum() for gradient in gradients))
+                traces.append(sum(gradient.square().sum() for gradient in self._gradients(residual, ranks, signs)))
         return torch.stack(traces)
+
+    def _gradients(self, output: Tensor, ranks: OneProcess, cotangent: Tensor | None = None) -> list[Tensor]:
+        """In the model's parameters that the output depends on, over all ranks; its graph stays."""
+        parameters = list(self.model.parameters())
+        found = torch.autograd.grad(output, parameters, cotangent, retain_graph=True, allow_unused=True)
+        gradients = [gradient for gradient in found if gradient is not None]
+        ranks.add(gradients)
+        return gradients
 
     @torch.no_grad()
     def residual(self, batch: Batch, name: str) -> tuple[Mapping[str, Tensor], Tensor]:

@@ -22,6 +22,7 @@ import torch
 from scipy.optimize import line_search
 from torch import Tensor
 
+from pinnx.kept_state import KeptState
 from pinnx.threads import on_one_thread
 from pinnx.train.curvature import Curvature
 from pinnx.train.flat_tensors import flat, place
@@ -44,7 +45,7 @@ class _Point(NamedTuple):
     gradient: Tensor
 
 
-class QuasiNewton:
+class QuasiNewton(KeptState):
     """L-BFGS or self-scaled Broyden, by the curvature that it is given.
 
     Args:
@@ -53,6 +54,7 @@ class QuasiNewton:
     """
 
     searches: ClassVar[bool] = True
+    kept = ("_curvature", "_scale", "stopped")
 
     def __init__(self, objective: Objective, curvature: Curvature) -> None:
         self.stopped = ""
@@ -92,14 +94,8 @@ class QuasiNewton:
     def logged(self) -> dict[str, float]:
         return {"lr": self._lr, "evaluations": float(self._evaluations)}
 
-    def state_dict(self) -> dict[str, Any]:
-        """The curvature, the scale of steps, and the reason for stopping."""
-        return {"curvature": self._curvature.state_dict(), "scale": self._scale, "stopped": self.stopped}
-
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self._curvature.load_state_dict(state["curvature"])
-        self._scale, self.stopped = float(state["scale"]), str(state["stopped"])
+        super().load_state_dict(state)
         self._here = None
 
     def _moved(self, batch: Batch, here: _Point, start: Tensor) -> bool:

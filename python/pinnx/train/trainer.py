@@ -29,7 +29,7 @@ from pinnx.train.found_noise import FoundNoise
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.guard import Guard
 from pinnx.train.held_numbers import HeldNumbers
-from pinnx.train.hooks import Hook
+from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import StoppedBetweenSteps, deferred_interrupt
 from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finite
 from pinnx.train.phases import Phase, Phases
@@ -37,7 +37,6 @@ from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Batch, Problem
 from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
-from pinnx.train.step_log import StepLog
 from pinnx.train.step_method import Method
 
 __all__ = ["NonFiniteLossError", "Trainer"]
@@ -121,7 +120,7 @@ class Trainer:
         self.steps = steps
         self.hooks = list(hooks)
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
-        self._step_log = StepLog(problem.names, self.weights)
+        self._logged = (0, 0.0)  # step and time of the last log
         self._check_every = check_every or (KEEP_EVERY if like.is_cuda else 1)
         self._keep_every = self._check_every if self._check_every > 1 else KEEP_EVERY
         self._finite = torch.ones((), dtype=torch.bool, device=like.device)
@@ -240,7 +239,7 @@ class Trainer:
             PinnxError: missing or unknown parts, or the state of another network or optimiser.
         """
         load_state(self.parts, state)
-        self._step_log.begin(self.step, self.train_s)
+        self._logged = (self.step, self.train_s)
 
     def save(self) -> None:
         """Has the hooks save a checkpoint."""
@@ -333,8 +332,24 @@ class Trainer:
             hook.on_note(text)
 
     def _log(self) -> None:
-        used = self.phases.objective.weights
-        logged = self._step_log.entry(self.step, self.train_s, self.numbers, used, self.method.logged())
+        """Reads the numbers of the last step back from the device, for the trend of the loss and the hooks."""
+        total, *columns, _ = self.numbers.tolist()
+        (step, train_s), method, names = self._logged, self.method.logged(), self.problem.names
+        elapsed, adapts, used = self.train_s - train_s, self.weights.adapts, self.phases.objective.weights
+        configured = zip(self.weights.configured.tolist(), columns, strict=True)
+        logged = LoggedStep(
+            step=self.step,
+            time_s=self.train_s,
+            lr=method["lr"],
+            total=total,
+            columns=dict(zip(names, columns, strict=True)),
+            steps_per_s=(self.step - step) / elapsed if elapsed > 0 else 0.0,
+            comparable=math.fsum(weight * column for weight, column in configured) if adapts else total,
+            weights=dict(zip(names, used.tolist(), strict=True)) if adapts else {},
+            easier=self.weights.easier,
+            method={name: value for name, value in method.items() if name != "lr"},
+        )
+        self._logged = (self.step, self.train_s)
         if not logged.easier:
             self.phases.trend.add(self.step, logged.comparable)
         for hook in self.hooks:

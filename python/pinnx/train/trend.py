@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+
+from pinnx.kept_state import KeptState
 
 __all__ = ["Trend"]
 
@@ -13,12 +13,14 @@ __all__ = ["Trend"]
 FALL = 0.05
 
 
-class Trend:
+class Trend(KeptState):
     """The logged losses of a phase, as far back as they matter.
 
     Args:
         patience: steps without a fall after which the loss has stopped falling; None: it never has.
     """
+
+    kept = ("_logged",)
 
     def __init__(self, patience: int | None) -> None:
         self.patience = patience
@@ -36,14 +38,6 @@ class Trend:
         if self.patience is None or not self._logged or self._logged[-1][0] - self._logged[0][0] < 2 * self.patience:
             return False
         return self._mean(0, self.patience) > self._mean(self.patience, 2 * self.patience) + math.log1p(-FALL)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was logged."""
-        return {"logged": list(self._logged)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``state_dict`` gave."""
-        self._logged = [(int(step), float(value)) for step, value in state["logged"]]
 
     def _mean(self, after: int, until: int) -> float:
         """Of the logarithms logged less than ``until`` steps ago, but not less than ``after``."""

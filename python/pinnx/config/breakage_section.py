@@ -88,6 +88,13 @@ class Breakage(Section):
         "what is averaged of the balance: log: squares of its residual relative to the births; adaptive_huber, "
         "adaptive_epsilon: the residual of f itself, weighed by how large f is",
     )
+    statistic: Literal["median", "mean"] = setting(
+        "median", "adaptive_huber, adaptive_epsilon: of f^2 over the points, to which the weights are relative"
+    )
+    clip: Positive | None = setting(
+        None,
+        "of that residual, as loss has it: a point where it is larger does not train; null = all do",
+    )
     nodes: Count = setting(48, "volumes at which the network is evaluated, 6 or more")
     pieces: Count = setting(16, "equal pieces of each gap between them for the integrals, an even number")
     times_per_step: Count = setting(16, "times of a step; at each the network is evaluated at all volumes")
@@ -107,6 +114,12 @@ class Breakage(Section):
             raise ValueError(f"{missing[0]}: expected a value where case is null, got none")
         if (self.start is None) == (self.delta_at is None):
             raise ValueError("start: expected one of start and delta_at")
+        return self
+
+    @model_validator(mode="after")
+    def _of_an_adaptive_loss(self) -> Breakage:
+        if self.loss == "log" and self.statistic != "median":
+            raise ValueError(f"statistic: only with an adaptive loss, got {self.statistic} beside log")
         return self
 
     @model_validator(mode="after")

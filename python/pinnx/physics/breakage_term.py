@@ -46,6 +46,7 @@ Array = NDArray[np.float64]
 
 
 PointLoss = Callable[[Tensor, Tensor], Tensor]
+Limit = Callable[[Tensor], Tensor]
 
 
 class Balance(NamedTuple):
@@ -66,11 +67,13 @@ class Balance(NamedTuple):
         """(G - B) / (1 + B)."""
         return (self.growth - self.birth) / (1 + self.birth)
 
-    def squares(self, point_loss: PointLoss | None) -> Tensor:
+    def squares(self, point_loss: PointLoss | None, limit: Limit | None = None) -> Tensor:
         """What is averaged."""
-        if point_loss is None or self.share is None:
-            return self.residual.square()
-        return point_loss(self.share * (self.growth - self.birth), self.share)
+        share = None if point_loss is None else self.share
+        residual = self.residual if share is None else share * (self.growth - self.birth)
+        if limit is not None:
+            residual = limit(residual)
+        return residual.square() if share is None else point_loss(residual, share)
 
 
 class _TimesAndVolumes:
@@ -120,6 +123,7 @@ class BreakageTerm(nn.Module):
         pieces: of each gap between them, for the integrals.
         seed: key of the times.
         point_loss: (m (G - B), m) of each point -> its loss; None: see above.
+        limit: residuals of the loss -> those that count; None: all do.
         refinement: of a pool of points that follows the residual; None: there is none.
 
     Attributes:
@@ -145,13 +149,14 @@ class BreakageTerm(nn.Module):
         pieces: int = 16,
         seed: int = 0,
         point_loss: PointLoss | None = None,
+        limit: Limit | None = None,
         refinement: Refinement | None = None,
     ) -> None:
         super().__init__()
         case = self._case = model.case
         unit = case.mean_volume
         self.grid = VolumeGrid(case.sizes[0] / unit, case.last / unit, num_nodes=num_nodes, pieces=pieces)
-        self.num_times, self._point_loss = num_times, point_loss
+        self.num_times, self._point_loss, self._limit = num_times, point_loss, limit
         self._source = _TimesAndVolumes(case, self.grid.nodes * unit, num_times, seed=seed)
         self.pool = None if refinement is None else PointPool(self._source, refinement, seed=seed)
         self._daughters = case.kinetics.daughters.power_laws()
@@ -254,9 +259,9 @@ class BreakageTerm(nn.Module):
         judged = at_nodes
         if self._judged < len(self.grid.nodes):
             judged = Balance(*(side if side is None else side[:, : self._judged] for side in at_nodes))
-        summed = judged.squares(self._point_loss).mean(1).sum()
+        summed = judged.squares(self._point_loss, self._limit).mean(1).sum()
         if own is not None:
-            summed = (summed + own.squares(self._point_loss).sum()) / 2
+            summed = (summed + own.squares(self._point_loss, self._limit).sum()) / 2
         columns = torch.stack([summed, mass.square().sum()]) / self.num_times
         shown = at_nodes.residual.detach().reshape(-1, 1) if with_residual else None
         return TermLoss(torch.dot(weights, columns), columns.detach(), shown)

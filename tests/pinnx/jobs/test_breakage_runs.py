@@ -120,6 +120,7 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(
     [
         "breakage.loss=adaptive_huber",
         "breakage.loss=adaptive_epsilon",
+        "breakage.clip=0.1",
         "breakage.weights.mass=0.1",
         "breakage.weights.breakage=3.0",
         "breakage.nodes=14",
@@ -140,6 +141,16 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(
 )
 def test_each_option_changes_what_is_trained(plain: list[bytes], override: str) -> None:
     assert parameter_bytes(trained(override)) != plain
+
+
+def test_residuals_within_the_clip_are_not_touched(plain: list[bytes]) -> None:
+    assert parameter_bytes(trained("breakage.clip=1e6")) == plain
+
+
+def test_the_mean_weighs_otherwise_than_the_median() -> None:
+    adaptive = "breakage.loss=adaptive_huber"
+    found = [parameter_bytes(trained(adaptive, *more)) for more in ([], ["breakage.statistic=mean"])]
+    assert found[0] != found[1]
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +272,7 @@ def test_measured_sizes_pull_the_network() -> None:
         (["train.causal.tolerance=1.0"], "train.causal.tolerance: has no effect"),
         (["breakage.s0=2"], "breakage.s0: expected none beside case case1"),
         (["breakage.learn=[a]"], "breakage.learn: expected measurements"),
+        (["breakage.statistic=mean"], "breakage.statistic: only with an adaptive loss, got mean beside log"),
         (["breakage.weights.data=2"], "breakage.weights.data: only with measurements"),
         (["breakage.nods=3"], "breakage.nods: unknown key; did you mean breakage.nodes?"),
         (["train.optimizer=gauss_newton", "train.dtype=float64"], "train.optimizer: expected one without gauss_newton"),

@@ -16,21 +16,17 @@ from pinnx.data.point_pool import Refinement
 from pinnx.data.size_densities import SizeDensities, read_size_densities
 from pinnx.evals.exact_breakage import BREAKAGE_CASES, ExactBreakage
 from pinnx.jobs.device import choose_device
-from pinnx.losses.robust import adaptive_epsilon, adaptive_huber, log_space
+from pinnx.losses.robust import adaptive_epsilon, adaptive_huber, clipped, log_space
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
-from pinnx.physics.breakage_term import BreakageTerm, PointLoss
+from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.expression import Expression
 from pinnx.physics.size_measurements import SizeMeasurements
 from pinnx.train.problem import Problem
 
 __all__ = ["BreakageProblem", "breakage_problem", "stated_case"]
 
-POINT_LOSSES: dict[str, PointLoss | None] = {
-    "log": None,
-    "adaptive_huber": adaptive_huber,
-    "adaptive_epsilon": adaptive_epsilon,
-}
+POINT_LOSSES = {"adaptive_huber": adaptive_huber, "adaptive_epsilon": adaptive_epsilon}
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,8 @@ def breakage_problem(config: Config, measured: SizeDensities | None = None) -> B
         num_nodes=given.nodes,
         pieces=given.pieces,
         seed=train.seed,
-        point_loss=POINT_LOSSES[given.loss],
+        point_loss=None if given.loss == "log" else partial(POINT_LOSSES[given.loss], statistic=given.statistic),
+        limit=None if given.clip is None else partial(clipped, limit=given.clip),
         refinement=None if refine["method"] == "none" else Refinement(**refine),
     )
     if measured is None and given.measurements is not None:

@@ -96,3 +96,19 @@ def test_a_part_of_it_is_no_period(tmp_path: Path) -> None:
     assert case.periods == {}
     with pytest.raises(PinnxError, match=r"domain.x: expected an extent around the data's"):
         load_case(load_config("channel", [*given, "domain.x=[0, 3]"]))
+
+
+def test_stages_of_the_friction_reynolds_number(tmp_path: Path) -> None:
+    """180, 550 and 1,000 of one pressure gradient: each stage has the friction velocity of the flow."""
+    stages = "train.curriculum=[{until: 0.3, numbers: {nu: 2.7778e-4}}, {until: 0.6, numbers: {nu: 9.0909e-5}}]"
+    config = load_config("channel", [stored(tmp_path), *SMALL, "train.steps=3", stages])
+    case = load_case(config)
+    flow = flow_problem(config, case)
+    trainer, seen = make_trainer(config, flow.problem, flow.weights), []
+    while trainer.step < 3:
+        gradient = float(flow.equations.fixed_forcing[0]) * case.scales.force
+        viscosity = float(flow.equations.fixed_nu) * case.scales.velocity * case.scales.length
+        friction = gradient**0.5  # the half height is 1
+        seen.append((friction, friction / viscosity))
+        trainer.train_step()
+    assert seen == [pytest.approx((0.05, wanted), rel=1e-3) for wanted in (180, 550, 1000)]

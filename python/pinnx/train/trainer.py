@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -23,8 +24,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import LossWeights, Probes
-from pinnx.train.clock import Clock
 from pinnx.train.found_noise import FoundNoise
 from pinnx.train.graph import UseCudaGraph
 from pinnx.train.guard import Guard
@@ -44,6 +45,17 @@ __all__ = ["NonFiniteLossError", "Trainer"]
 # Steps from one copy of all parts to the next: at most as many are taken again where one was not finite. On a CUDA
 # device the flag is read as often.
 KEEP_EVERY = 100
+
+
+@dataclass
+class Clock(KeptState):
+    """How far a training is, and what has happened."""
+
+    kept = ("step", "train_s", "notes")
+
+    step: int = 0  # steps done
+    train_s: float = 0.0  # time spent in steps, by earlier parts of a resumed run too
+    notes: list[str] = field(default_factory=list)  # a phase that began, a return to an earlier state, an early end
 
 
 class Trainer:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinnx.data.given_arrays import DTYPES, as_tensor
 from pinnx.data.raw_numbers import raw_offset, read_raw
 from pinnx.errors import PinnxError
 
@@ -34,8 +35,6 @@ __all__ = [
     "Progress",
     "RowsSource",
     "SnapshotSource",
-    "as_tensor",
-    "has_rows",
     "prefetched",
 ]
 
@@ -45,7 +44,6 @@ T = TypeVar("T")
 # A sketch is read and written once for each block: 2 GB in blocks of 16, 32, 64, 128 MB took 1.3, 0.9, 0.7,
 # 0.7 s out of the system's cache.
 BLOCK_BYTES = 64 * 2**20
-DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
 class SnapshotSource(ABC):
@@ -334,11 +332,6 @@ class BlocksSource(SnapshotSource):
         return tensor.to(self.device, self.dtype).reshape(len(tensor), -1)
 
 
-def has_rows(X: Any) -> bool:
-    """Say whether something has a shape, a dtype and rows to slice."""
-    return all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
-
-
 def prefetched(blocks: Iterator[T]) -> Iterator[T]:
     """Yield what an iterator yields, one block ahead, from a thread of its own.
 
@@ -353,50 +346,3 @@ def prefetched(blocks: Iterator[T]) -> Iterator[T]:
             ahead = reader.submit(next, blocks, end)
             yield cast(T, block)
             del block
-
-
-def as_tensor(array: Any) -> Tensor:
-    """Return an array as a float32 or float64 tensor, sharing memory where it can.
-
-    Raises:
-        PinnxError: not real numbers.
-    """
-    if isinstance(array, Tensor):
-        tensor = array.detach()
-    else:
-        values = unmasked("X", array)
-        if values.dtype.kind not in "biuf":
-            raise PinnxError(f"X: expected real numbers, got {values.dtype} of shape {list(values.shape)}")
-        if values.dtype.newbyteorder("=") not in DTYPES:
-            values = values.astype(np.float64)
-        # torch takes no other byte order, no negative strides, and warns of memory that is read-only.
-        native = values.dtype.isnative and all(stride >= 0 for stride in values.strides)
-        if not native:
-            values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-        tensor = torch.from_numpy(values if values.flags.writeable else np.asarray(_Shared(values)))
-    if tensor.is_complex() or tensor.layout is not torch.strided:
-        raise PinnxError(f"X: expected dense real numbers, got {tensor.dtype} {tensor.layout}")
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.double()
-
-
-def unmasked(name: str, array: Any) -> np.ndarray:
-    """Return an array as NumPy's, which drops a mask without a word.
-
-    Raises:
-        PinnxError: masked values.
-    """
-    count = int(np.ma.count_masked(array)) if isinstance(array, np.ma.MaskedArray) else 0
-    if count:
-        raise PinnxError(
-            f"{name}: expected values everywhere, got {count:,} of {array.size:,} masked; give filled(nan), and places "
-            "without values as forbidden"
-        )
-    return np.asarray(array)
-
-
-class _Shared:
-    """Memory of a read-only array, such as a memory map, for torch; nothing here writes into X."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self._keeps = values
-        self.__array_interface__ = values.__array_interface__ | {"data": (values.ctypes.data, False)}

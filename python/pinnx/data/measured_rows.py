@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pinnx.data.odd_values import MARK_BEYOND, MARK_FROM, MARK_NUMBERS, copies_in, jump_of
 from pinnx.data.table_cells import shortened
 from pinnx.errors import PinnxError
 
@@ -18,13 +19,6 @@ PAIRS_SHOWN = 3
 PRESSURE_OF_VELOCITY = 100.0
 # Rows at rest, and their share, from which on they are more than a sensor on a wall.
 FEWEST_STILL, STILL_SHARE = 3, 0.05
-# Numbers that programs write where nothing was measured.
-NINES = (-99.0, 999.0, -999.0, 9999.0, -9999.0, 99999.0, -99999.0, 999999.0)
-NINES_BEHIND = (-9.99, -99.9, -99.99, -999.9, -999.99, 9999.99)
-MARK_NUMBERS = (*NINES, *NINES_BEHIND, -32768.0, 1e6)
-MARK_FROM = 1e20
-# Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
-MARK_BEYOND, ODD_BEYOND = 5.0, 10.0
 # Fewer rows do not tell what is odd.
 FEWEST_TO_COMPARE = 5
 
@@ -102,40 +96,40 @@ def values_to_doubt(
     Raises:
         PinnxError: a number that often stands for none, far larger than all others.
     """
-    notes = []
     negative = columns.get("speed", np.zeros(1)) < 0.0
+    notes = []
     for names in ([name for name in columns if name != "p"], [name for name in columns if name == "p"]):
-        if not names:
-            continue
-        cells = np.column_stack([columns[name] for name in names])
-        marks = (np.isin(cells, MARK_NUMBERS) | (np.abs(cells) >= MARK_FROM)) & (missing is None)
-        largest = float(np.max(np.abs(cells), initial=0.0, where=np.isfinite(cells) & ~marks))
-        marks &= np.abs(cells) > largest
-        if marks.any():
-            shown = shortened(", ".join(repr(value).removesuffix(".0") for value in np.unique(cells[marks]).tolist()))
-            came = f"got {shown} in {_lines(lines[marks.any(axis=1)])} where all other values are within {largest:.3g}"
-            remedy = f"data.measurements.missing=[{shown}] leaves it out, missing=[] takes it as measured"
-            if np.max(np.abs(cells[marks])) > MARK_BEYOND * largest > 0.0:
-                raise PinnxError(f"{', '.join(names)}: expected measured values, {came}. {remedy}")
-            notes.append(f"{', '.join(names)}: {came}. It often marks what was not measured: {remedy}.")
-        size = np.max(np.abs(cells), axis=1, initial=0.0, where=np.isfinite(cells))
-        ordered = np.sort(size[size > 0.0])
-        few = max(1, len(ordered) // 10)
-        if len(ordered) >= FEWEST_TO_COMPARE and not marks.any():
-            below, above = ordered[-few - 1 : -1], ordered[-few:]
-            for low, high in zip(below, above, strict=True):
-                if high > ODD_BEYOND * low:
-                    notes.append(
-                        f"Look at {', '.join(names)} in {_lines(lines[size >= high])}: {high:.3g} and above, where all "
-                        f"other values are within {low:.3g}."
-                    )
-                    break
+        if names:
+            notes += _doubts(", ".join(names), np.column_stack([columns[name] for name in names]), lines, missing)
     if negative.any():
         raise PinnxError(
             f"speed: expected a length of the velocity, got {columns['speed'][negative][0]:g} in "
             f"{_lines(lines[negative])}; name a component by data.measurements.u=NAME, with speed=null"
         )
     return notes
+
+
+def _doubts(names: str, cells: np.ndarray, lines: np.ndarray, missing: tuple[float, ...] | None) -> list[str]:
+    """What must be known of columns of one kind, [rows, c]."""
+    marks = (np.isin(cells, MARK_NUMBERS) | (np.abs(cells) >= MARK_FROM)) & (missing is None)
+    largest = float(np.max(np.abs(cells), initial=0.0, where=np.isfinite(cells) & ~marks))
+    marks &= np.abs(cells) > largest
+    if marks.any():
+        shown = shortened(", ".join(repr(value).removesuffix(".0") for value in np.unique(cells[marks]).tolist()))
+        came = f"got {shown} in {_lines(lines[marks.any(axis=1)])} where all other values are within {largest:.3g}"
+        remedy = f"data.measurements.missing=[{shown}] leaves it out, missing=[] takes it as measured"
+        if np.max(np.abs(cells[marks])) > MARK_BEYOND * largest > 0.0:
+            raise PinnxError(f"{names}: expected measured values, {came}. {remedy}")
+        return [f"{names}: {came}. It often marks what was not measured: {remedy}."]
+    sizes = np.max(np.abs(cells), axis=1, initial=0.0, where=np.isfinite(cells))
+    jump = jump_of(sizes) if np.count_nonzero(sizes) >= FEWEST_TO_COMPARE else None
+    if jump is None:
+        return []
+    low, high = jump
+    return [
+        f"Look at {names} in {_lines(lines[sizes >= high])}: {high:.3g} and above, where all other values are within "
+        f"{low:.3g}."
+    ]
 
 
 def _lines(lines: np.ndarray) -> str:
@@ -188,12 +182,9 @@ def repeated_rows(rows: Measurements, lines: np.ndarray) -> tuple[list[str], int
     """What must be known of places and times that several rows have, and how many rows contradict an earlier one."""
     columns = [rows.velocity, *(column[:, None] for column in (rows.pressure, rows.speed) if column is not None)]
     table = np.column_stack(columns)
-    order = np.lexsort(rows.coordinates.T[::-1])
-    coordinates, seen = rows.coordinates[order], table[order]
-    same = (coordinates[1:] == coordinates[:-1]).all(axis=1)
-    first, second = order[:-1][same], order[1:][same]
-    differs = (np.isfinite(seen[1:]) & np.isfinite(seen[:-1]) & (seen[1:] != seen[:-1])).any(axis=1)[same]
-    overlaps = (np.isfinite(seen[1:]) & np.isfinite(seen[:-1])).any(axis=1)[same]
+    first, second = copies_in(rows.coordinates)
+    both = np.isfinite(table[first]) & np.isfinite(table[second])
+    differs, overlaps = (both & (table[first] != table[second])).any(axis=1), both.any(axis=1)
     notes = []
     for chosen, words in (
         (overlaps & ~differs, "repeat an earlier one (same place, time and values) and count twice"),

@@ -1,18 +1,34 @@
-"""What is odd about the fields of a file, before they are believed: numbers that stand for none, frames and points that
-come twice. Zeros that stand for none: `zero_blocks`.
+"""What is odd about numbers of a file, before they are believed: those that stand for none, those far larger than all
+others, frames and points that come twice. Zeros that stand for none: `zero_blocks`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pinnx.data.measured_rows import MARK_BEYOND, MARK_NUMBERS, ODD_BEYOND
 from pinnx.errors import PinnxError
 
-__all__ = ["contradictions", "frames_twice", "refuse_marks", "values_out_of_scale"]
+__all__ = [
+    "MARK_BEYOND",
+    "MARK_FROM",
+    "MARK_NUMBERS",
+    "contradictions",
+    "copies_in",
+    "frames_twice",
+    "jump_of",
+    "refuse_marks",
+    "values_out_of_scale",
+]
 
-# The fastest places, of which a jump in speed is odd; in smaller fields it says little.
-FEW_PLACES, SHARE_OF_FASTEST = 50, 10
+# Numbers that programs write where nothing was measured.
+NINES = (-99.0, 999.0, -999.0, 9999.0, -9999.0, 99999.0, -99999.0, 999999.0)
+NINES_BEHIND = (-9.99, -99.9, -99.99, -999.9, -999.99, 9999.99)
+MARK_NUMBERS = (*NINES, *NINES_BEHIND, -32768.0, 1e6)
+MARK_FROM = 1e20
+# Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
+MARK_BEYOND, ODD_BEYOND = 5.0, 10.0
+# The largest values, of which a jump is odd; in smaller fields it says little.
+FEW_PLACES, SHARE_OF_LARGEST = 50, 10
 # Copies of a point differ by this share of the largest value at least: copies at the seam of a mesh differ by rounding.
 COPIES_DIFFER = 1e-3
 
@@ -46,19 +62,24 @@ def values_out_of_scale(name: str, values: np.ndarray) -> list[str]:
         PinnxError: as `refuse_marks`.
     """
     refuse_marks(name, values)
-    known = ~np.isnan(values)
-    sizes = np.max(np.abs(values), axis=-1, where=known, initial=0.0).reshape(-1)
-    sizes = sizes[sizes > 0.0]
-    if sizes.size < FEW_PLACES:
+    sizes = np.max(np.abs(values), axis=-1, where=~np.isnan(values), initial=0.0).reshape(-1)
+    jump = jump_of(sizes) if np.count_nonzero(sizes) >= FEW_PLACES else None
+    if jump is None:
         return []
-    few = sizes.size // SHARE_OF_FASTEST
-    fastest = np.sort(np.partition(sizes, -few - 1)[-few - 1 :])
-    jump = np.flatnonzero(fastest[1:] > ODD_BEYOND * fastest[:-1])[:1]
+    low, high = jump
     return [
-        f"Look at {name}: {few - at:,} of {sizes.size:,} values are {fastest[at + 1]:.3g} or more, where all others "
-        f"are within {fastest[at]:.3g}. If they mark what is missing, store NaN there."
-        for at in jump
+        f"Look at {name}: {np.count_nonzero(sizes >= high):,} of {np.count_nonzero(sizes):,} values are {high:.3g} or "
+        f"more, where all others are within {low:.3g}. If they mark what is missing, store NaN there."
     ]
+
+
+def jump_of(sizes: np.ndarray) -> tuple[float, float] | None:
+    """The first two sizes [n] of the largest tenth, in order, between which they grow tenfold; zeros do not count."""
+    sizes = sizes[sizes > 0.0]
+    few = max(1, sizes.size // SHARE_OF_LARGEST)
+    largest = np.sort(np.partition(sizes, -few - 1)[-few - 1 :])
+    at = np.flatnonzero(largest[1:] > ODD_BEYOND * largest[:-1])
+    return (largest[at[0]], largest[at[0] + 1]) if at.size else None
 
 
 def frames_twice(velocity: np.ndarray, times: np.ndarray | None) -> list[str]:
@@ -79,11 +100,16 @@ def _first(times: np.ndarray) -> str:
     return ", ".join(f"{time:.6g}" for time in times[:3]) + (", ..." if times.size > 3 else "")
 
 
-def contradictions(points: np.ndarray, values: np.ndarray) -> list[str]:
-    """A sentence about points [n, d] that come more than once, with other values [T, n, c]."""
+def copies_in(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of points [n, d] that are the same, by their numbers: each copy, and the one before it."""
     order = np.lexsort(points.T[::-1])
     same = (points[order[1:]] == points[order[:-1]]).all(axis=1)
-    first, second = order[:-1][same], order[1:][same]
+    return order[:-1][same], order[1:][same]
+
+
+def contradictions(points: np.ndarray, values: np.ndarray) -> list[str]:
+    """A sentence about points [n, d] that come more than once, with other values [T, n, c]."""
+    first, second = copies_in(points)
     if not first.size:
         return []
     largest = float(np.max(np.abs(values), where=~np.isnan(values), initial=0.0))

@@ -24,9 +24,8 @@ from pinnx.data.blocks import (
     DatasetSource,
     RowsSource,
     SnapshotSource,
-    as_tensor,
-    has_rows,
 )
+from pinnx.data.given_arrays import as_tensor, has_rows
 from pinnx.data.stored_numbers import PLAIN, Packing, packing_of
 from pinnx.errors import PinnxError
 

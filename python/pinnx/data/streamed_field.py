@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from pinnx.data.collocation import UniformPoints
 from pinnx.data.mapping import DataMapping
-from pinnx.data.measured_rows import MARK_FROM, MARK_NUMBERS
 from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
+from pinnx.data.odd_values import MARK_FROM, MARK_NUMBERS
 from pinnx.data.part_of_flow import part_of
 from pinnx.data.series import files_of
 from pinnx.data.snapshots import inside_limits

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pinnx.data.blocks import ArraySource, unmasked
+from pinnx.data.blocks import ArraySource
+from pinnx.data.given_arrays import unmasked
 from pinnx.errors import PinnxError
 from pinnx.sensors.basis import find_modes
 

@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnx.data.blocks import Progress, has_rows, unmasked
+from pinnx.data.blocks import Progress
+from pinnx.data.given_arrays import has_rows, unmasked
 from pinnx.errors import PinnxError
 
 __all__ = ["SelectionQuality", "selection_quality"]

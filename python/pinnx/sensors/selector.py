@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.blocks import ArraySource, Progress, SnapshotSource, unmasked
+from pinnx.data.blocks import ArraySource, Progress, SnapshotSource
+from pinnx.data.given_arrays import unmasked
 from pinnx.data.open_snapshots import open_snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors.constraints import Constraints

@@ -18,10 +18,10 @@
     periodic_flow       synthetic snapshots of decaying vortices                 synthetic
     solve_vorticity     the pseudo-spectral solver behind it, on a PeriodicGrid  vorticity
 
-Behind the readers: `csv_table` reads tables, `column_units` units; `file_formats`, `extra_formats` and `raw_arrays`
-open files, `array_files` has their arrays, `stored_numbers` makes numbers of what is stored, `units` brings them to one
-system, `layout` finds the order of the axes, `part_of_flow` which part is read, `index_sets` reads sets of points,
-`stored_frames` leaves fields in their file.
+Behind the readers: `csv_table` reads tables, `column_units` units; `file_formats`, `extra_formats`, `legacy_vtk` and
+`raw_arrays` open files, `array_files` has their arrays, `stored_numbers` makes numbers of what is stored, `units`
+brings them to one system, `layout` finds the order of the axes, `part_of_flow` which part is read, `index_sets` reads
+sets of points, `stored_frames` leaves fields in their file.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pinnx.data.raw_numbers import require_whole
@@ -35,7 +34,6 @@ class ArrayFile:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     of_arrays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # attributes by array
     matlab: bool = False
-    reversed_axes: bool = False  # written by MATLAB through HDF5
     stated: bool = False  # by data.raw, as the file has no header
     done: dict[str, list[str]] = field(default_factory=dict)  # what was done while reading, and to which arrays
 
@@ -57,16 +55,12 @@ class ArrayFile:
         with damage_named(self.path.name, f"{name} is damaged"):
             try:
                 entry = _one_entry(parsed, stored.ndim)
-                if part is not None and not self.reversed_axes and (not parsed or entry is not None):
+                if part is not None and (not parsed or entry is not None):
                     place: list[Any] = list(part)
                     if entry is not None:
                         place.insert(*entry)
                     return np.asarray(stored[tuple(place)])
-                if index is None or self.reversed_axes:
-                    array = np.asarray(stored).T if self.reversed_axes else np.asarray(stored)
-                    array = array if index is None else array[parsed]
-                else:
-                    array = np.asarray(stored[parsed])
+                array = np.asarray(stored) if index is None else np.asarray(stored[parsed])
                 return array if part is None else array[part]
             except (IndexError, TypeError, ValueError) as error:
                 if index is None or isinstance(error, PinnxError):
@@ -97,33 +91,31 @@ class ArrayFile:
         stored = self.arrays[name]
         if not stored.size:
             raise PinnxError(f"{role}: expected real numbers, got {stored.dtype} of shape {list(stored.shape)}")
-        whole = tuple(stored.shape[:: -1 if self.reversed_axes else 1])
+        whole = tuple(stored.shape)
         try:
             return whole if index is None else np.broadcast_to(0, whole)[_parse_index(role, index)].shape
         except IndexError:
             raise self._misfit(role, reference) from None
 
     def component(self, role: str, reference: str) -> tuple[str, tuple[int, int] | None]:
-        """Return the name of an array as it stands in the file, and of which axis which entry is meant; None: all.
+        """Return the name of an array, and of which axis which entry is meant; None: all.
 
         Raises:
-            PinnxError: no such array, another index, or axes in MATLAB's order.
+            PinnxError: no such array, or another index.
         """
         name, index = self.named(role, reference)
         parsed = () if index is None else _parse_index(role, index)
         entry = _one_entry(parsed, self.arrays[name].ndim)
-        if self.reversed_axes or (parsed and entry is None):
-            what = "MATLAB's order of axes" if self.reversed_axes else f"[{index}]"
+        if parsed and entry is None:
             raise PinnxError(
                 f"{role}: expected a whole array or one component, 'name[..., 0]' or 'name[:, 0]', to be read in "
-                f"blocks, got {what}; store it as an array of its own in HDF5"
+                f"blocks, got [{index}]; store it as an array of its own in HDF5"
             )
         return name, entry
 
     def _misfit(self, role: str, reference: str) -> PinnxError:
         name, index = self.named(role, reference)
-        shape = list(self.arrays[name].shape[:: -1 if self.reversed_axes else 1])
-        return PinnxError(f"{role}: index [{index}] does not fit {name} {shape}")
+        return PinnxError(f"{role}: index [{index}] does not fit {name} {list(self.arrays[name].shape)}")
 
     def numbers(
         self, role: str, reference: str, *, single: bool = False, part: tuple[slice, ...] | None = None
@@ -220,8 +212,7 @@ class ArrayFile:
         """Return how the numbers of an array are stored."""
         stored = self.arrays[name]
         with damage_named(self.path.name, f"the attributes of {name} are damaged"):
-            fill = stored.fillvalue if isinstance(stored, h5py.Dataset) else None
-            return packing_of(name, stored.dtype, self.of_arrays.get(name, {}), fill)
+            return packing_of(name, stored.dtype, self.of_arrays.get(name, {}), getattr(stored, "fillvalue", None))
 
     def units(self, reference: str) -> str:
         """Return the attribute units of an array; "" where it has none."""
@@ -265,9 +256,8 @@ class ArrayFile:
         return self.of_arrays.get(reference, {})
 
     def __str__(self) -> str:
-        """List the arrays with their shapes, as they are indexed here."""
-        order = -1 if self.reversed_axes else 1
-        listed = [f"{name} {list(a.shape[::order])}" for name, a in sorted(self.arrays.items())]
+        """List the arrays with their shapes."""
+        listed = [f"{name} {list(a.shape)}" for name, a in sorted(self.arrays.items())]
         more = [f"and {len(listed) - MAX_LISTED} more"] if len(listed) > MAX_LISTED else []
         return ", ".join(listed[:MAX_LISTED] + more) or "no numeric array"
 

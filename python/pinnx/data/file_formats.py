@@ -1,10 +1,10 @@
 """Opens .mat, .npz, .nc, .h5 and .hdf5 files, folders of .npy files, Zarr, meshes and tables as named arrays.
 
-MATLAB writes its version 7.3 as HDF5 with the axes in reverse; they are turned back, so that an array has the shape
-that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by their path:
-"group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc. The .npy files of a folder are
-memory maps, named by their stems. `extra_formats` reads meshes and Zarr, `table_fields` tables, `raw_arrays` files
-without a header.
+MATLAB writes its version 7.3 as HDF5 with the axes in reverse; `matlab_dataset` turns them back, so that an array has
+the shape that MATLAB shows, whatever the version. Arrays inside HDF5 groups, MATLAB structs and cells are named by
+their path: "group/u", "cells/1". netCDF 4 is HDF5, netCDF 3 a format of its own; both end in .nc. The .npy files of a
+folder are memory maps, named by their stems. `extra_formats` reads meshes and Zarr, `table_fields` tables, `raw_arrays`
+files without a header.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import scipy.io
 
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.extra_formats import MESHES, is_zarr, mesh_arrays, zarr_arrays
+from pinnx.data.matlab_dataset import MatlabDataset
 from pinnx.data.raw_arrays import RawArray, raw_arrays, raw_hint
 from pinnx.data.stored_numbers import REAL, TIMES, text_of
 from pinnx.data.table_fields import TABLES, table_fields
@@ -228,7 +229,9 @@ def _open_hdf5(path: Path, file: h5py.File) -> ArrayFile:
             name: what if what not in content.values() else f"{what}; the file names {named} as coordinates"
             for name, what in others.items()
         }
-    return ArrayFile(path, arrays, others, dict(file.attrs), of_arrays, matlab, matlab)
+    if matlab:
+        arrays = {name: MatlabDataset(item) for name, item in arrays.items()}
+    return ArrayFile(path, arrays, others, dict(file.attrs), of_arrays, matlab)
 
 
 def _unwritten(dataset: h5py.Dataset) -> str:

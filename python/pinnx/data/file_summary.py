@@ -119,12 +119,11 @@ def _table(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _arrays(file: ArrayFile) -> list[str]:
-    order = -1 if file.reversed_axes else 1
     lines = []
     for name, array in sorted(file.arrays.items()):
         marks = file.packing(name).missing
         lines.append(
-            f"  {name} {list(array.shape[::order])} {array.dtype}"
+            f"  {name} {list(array.shape)} {array.dtype}"
             + (f", units {unit}" if (unit := file.units(name)) else "")
             + (f", missing where {', '.join(f'{mark:g}' for mark in marks)}" if marks else "")
         )

@@ -361,8 +361,6 @@ def _opened(path: str, stack: ExitStack) -> tuple[Any, Packing]:
     bare, index = arrays.named("path", name)
     if index is not None:
         raise PinnxError(f"path: expected a whole array, got {name}")
-    if arrays.reversed_axes:
-        raise PinnxError(f"{file}: expected an array as it is stored, got MATLAB's order; store it as HDF5 or npy")
     return arrays.arrays[bare], arrays.packing(bare)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pinnx.data import DataMapping, read_snapshots
-from pinnx.data.legacy_vtk import read_legacy_vtk
+from pinnx.data.legacy_vtk import NUMBERS, read_legacy_vtk
 from pinnx.errors import PinnxError
 
 X, Y = np.linspace(0, 4, 9), np.linspace(0, 2, 6)
@@ -90,6 +90,16 @@ def test_a_file_by_hand_needs_no_library(tmp_path: Path) -> None:
         head.partition("DATASET")[0] + f"{tetrahedra}CELL_TYPES 1\n10\nPOINT_DATA 4\nNORMALS n int\n{'1 ' * 12}"
     )
     np.testing.assert_array_equal(read_legacy_vtk(path).fields["n"], np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("kind", list(NUMBERS))
+def test_every_kind_of_number(tmp_path: Path, kind: str) -> None:
+    head = (
+        "# vtk DataFile Version 3.0\n\nBINARY\nDATASET STRUCTURED_POINTS\nDIMENSIONS 2 3 1\nORIGIN 0 0 0\nSPACING 1 1 1"
+    )
+    text = f"{head}\nPOINT_DATA 6\nSCALARS p {kind}\nLOOKUP_TABLE default\n"
+    (tmp_path / "flow.vtk").write_bytes(text.encode() + np.arange(6).astype(NUMBERS[kind]).tobytes())
+    np.testing.assert_array_equal(read_legacy_vtk(tmp_path / "flow.vtk").fields["p"], np.arange(6).reshape(3, 2))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,9 @@
+"""The tests here share a module."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# So that `import stored_flow` works under any import mode of pytest.
+sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -49,8 +49,8 @@ USUAL = {
     "nu": ("nu", "viscosity"),
 }
 VECTORS = ("u", "u*", "velocity", "velocity_*", "vel", "uvw")
-# A file with fields beyond it is described without reading them.
-MOST_BYTES = 2**30
+# Of a file with fields beyond the first, every k-th frame is read, as many as fit the second.
+MOST_BYTES, PART_BYTES = 2**30, 2**28
 
 
 def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> list[str]:
@@ -72,7 +72,8 @@ def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> 
         lines = [f"{path}", *_arrays(file), *(f"  {name}: not read, {what}" for name, what in file.others.items())]
         lines += [f"  @{name}: {_shown(value)}" for name, value in file.attributes.items()]
         roles = _roles(file)
-        timed = "t" in roles and file.arrays[roles["t"]].size > 1
+        num_times = file.arrays[roles["t"]].size if "t" in roles else 1
+        timed = num_times > 1
         if not (timed or series):  # one frame is a steady flow
             roles.pop("t", None)
         num_bytes = len(files) * sum(int(array.nbytes) for array in file.arrays.values())
@@ -84,8 +85,9 @@ def summary_of(path: str | os.PathLike[str], raw: tuple[RawArray, ...] = ()) -> 
     names: dict[str, Any] = roles | ({"t": 1.0} if stepped else {}) | {"raw": raw}
     axes: tuple[str, ...] | None = None
     if all(role in roles for role in "xyuv") and ("z" in roles) == ("w" in roles):
-        if num_bytes <= MOST_BYTES:
-            found, axes = _read(path, files[0], names, timed=timed)
+        every = 1 if num_bytes <= MOST_BYTES else -(-num_bytes // PART_BYTES)
+        if every == 1 or (2 * every <= num_times and not series):
+            found, axes = _read(path, files[0], names, timed=timed, every=every)
             lines += found
         else:
             lines.append(f"not read: {num_bytes:,} bytes, so neither its divergence nor its holes are known")
@@ -180,11 +182,11 @@ def _missing(roles: Mapping[str, str], stepped: bool) -> list[str]:
 
 
 def _read(
-    path: str | os.PathLike[str], first: Path, roles: Mapping[str, Any], *, timed: bool
+    path: str | os.PathLike[str], first: Path, roles: Mapping[str, Any], *, timed: bool, every: int
 ) -> tuple[list[str], tuple[str, ...] | None]:
     """What reading by these names finds, and the order of axes, t among them, where only the divergence tells it."""
     try:
-        lines = _described(*_flow(path, roles, None))
+        lines = _described(*_flow(path, roles, None, every))
         with open_arrays(first, roles["raw"]) as file:
             _, _, part = open_flow(file, DataMapping(**roles), {}, {})
         return [f"axes: ({', '.join(part.whole.axes)}), from the shapes", *lines], None
@@ -196,7 +198,7 @@ def _read(
     accepted: dict[tuple[str, ...], tuple[Snapshots, list[str]]] = {}
     for axes in permutations(names):
         with suppress(PinnxError):
-            accepted[axes] = _flow(path, roles, axes)
+            accepted[axes] = _flow(path, roles, axes, every)
     if len(accepted) != 1:
         return refused, None
     axes, found = next(iter(accepted.items()))
@@ -204,10 +206,11 @@ def _read(
 
 
 def _flow(
-    path: str | os.PathLike[str], roles: Mapping[str, Any], axes: tuple[str, ...] | None
+    path: str | os.PathLike[str], roles: Mapping[str, Any], axes: tuple[str, ...] | None, every: int
 ) -> tuple[Snapshots, list[str]]:
-    """The flow, and a line where a run would refuse its zeros."""
-    flow, refused = read_snapshots(path, DataMapping(**roles, axes=axes), keep_gaps=True), []
+    """Every k-th frame of the flow, and a line where a run would refuse its zeros."""
+    stride = {"t": every} if every > 1 else {}
+    flow, refused = read_snapshots(path, DataMapping(**roles, axes=axes), keep_gaps=True, stride=stride), []
     try:
         without_zero_blocks(flow)
     except PinnxError as error:
@@ -220,7 +223,9 @@ def _flow(
 def _described(flow: Snapshots, refused: list[str]) -> list[str]:
     grid = "scattered" if flow.grid_shape is None else "grid " + " x ".join(map(str, flow.grid_shape))
     bounds = ", ".join(f"{axis} {low:.10g} to {high:.10g}" for axis, (low, high) in flow.bounds.items())
-    lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}; {bounds}"]
+    whole = flow.whole[1] if flow.whole else flow.num_times
+    part = f" of {whole}" if whole > flow.num_times else ""
+    lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}{part}; {bounds}"]
     if flow.holes is not None and flow.holes.any():
         lines.append(f"holes: {int(flow.holes.sum()):,} places without values")
     return [*lines, *_divergence(flow), *(f"note: {note}" for note in flow.notes), *refused]

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
+from pinnx.data.layout import grid_points
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
 from pinnx.runs.files import atomic_write
@@ -97,7 +98,7 @@ def _write_vtu(
         places = [lines[axis] for axis in space]
         cells = [("vertex", np.arange(len(places[0]))[:, None])]
     else:
-        places = [mesh.reshape(-1) for mesh in np.meshgrid(*(lines[axis] for axis in space), indexing="ij")]
+        places = list(grid_points([lines[axis] for axis in space]).T)
         number = np.arange(len(places[0])).reshape([len(lines[axis]) for axis in space])
         low, high = slice(None, -1), slice(1, None)
         around = [(low, low), (high, low), (high, high), (low, high)]

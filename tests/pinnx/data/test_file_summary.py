@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pinnx.cli import main
-from pinnx.data import DataMapping, read_snapshots, summary_of
+from pinnx.data import DataMapping, file_summary, read_snapshots, summary_of
 
 X = np.linspace(0, 1, 9)
 MESH_Y, MESH_X = np.meshgrid(X, X, indexing="ij")
@@ -100,6 +100,20 @@ def test_a_table_of_a_field_is_described_as_the_field(tmp_path: Path) -> None:
     assert section(lines)["path"] == str(tmp_path / "field.csv")
     np.savetxt(tmp_path / "field.csv", rows[:90], delimiter=",", header="x,y,u,v", comments="")
     assert "measurements" in section(summary_of(tmp_path / "field.csv"))
+
+
+def test_every_kth_frame_of_a_large_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = {name: np.stack([array[:, :7]] * 12) for name, array in (("u", U), ("v", V))}
+    with h5py.File(tmp_path / "flow.h5", "w") as file:
+        file.update({"x": X[:7], "y": X, "t": np.arange(12.0)} | frames)
+    monkeypatch.setattr(file_summary, "MOST_BYTES", 2000)
+    monkeypatch.setattr(file_summary, "PART_BYTES", 3200)
+    lines = summary_of(tmp_path / "flow.h5")
+    assert any(line.startswith("read: 63 points (grid 7 x 9), times: 3 of 12; t 0 to 8") for line in lines)
+    assert any(line.startswith("divergence: |div u| / |grad u| = ") for line in lines)
+    monkeypatch.setattr(file_summary, "PART_BYTES", 1000)
+    lines = summary_of(tmp_path / "flow.h5")
+    assert any(line.startswith("not read: 12,320 bytes, so neither its divergence nor its holes") for line in lines)
 
 
 def test_the_time_of_one_frame_is_left_out(tmp_path: Path) -> None:

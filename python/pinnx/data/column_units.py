@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Unit", "parse_unit", "refuse_foreign_units", "scales_to_si", "split_unit", "unit_notes"]
+__all__ = ["Unit", "is_foreign", "parse_unit", "refuse_foreign_units", "scales_to_si", "split_unit", "unit_notes"]
 
 _SUPERSCRIPTS = {0x207B: "-", 0xB9: "1", 0xB2: "2"}
 _MU = "\N{GREEK SMALL LETTER MU}"  # what casefold() makes of the micro sign, too
@@ -133,20 +133,29 @@ def refuse_foreign_units(headings: Mapping[str, str]) -> None:
         PinnxError: a unit of another quantity, or "-" beside units.
     """
     units = {quantity: split_unit(heading)[1] for quantity, heading in headings.items()}
-    plain = {quantity: _plain(text) for quantity, text in units.items()}
-    known = [quantity for quantity, text in plain.items() if re.fullmatch(_PATTERNS[POWERS[quantity]], text)]
-    for quantity, text in plain.items():
-        if quantity in known or not headings[quantity].endswith(("]", ")")):
+    known = [quantity for quantity, text in units.items() if _is_of(quantity, text)]
+    for quantity, text in units.items():
+        if not headings[quantity].endswith(("]", ")")):
             continue
-        other = text not in LENGTHS_OF_A_CASE and any(re.fullmatch(pattern, text) for pattern in _PATTERNS.values())
         without = text in NO_UNIT[1:] and known
-        if other or without or text in FOREIGN or (quantity, text) == ("t", "c"):
+        if without or is_foreign(quantity, text):
             like = f", as {known[0]} has {units[known[0]]}" if without else ""
             leave = "" if quantity in "xy" else f", or leave it out by data.measurements.{quantity}=null"
             raise PinnxError(
                 f"{quantity}: expected a unit of {WANTED[POWERS[quantity]]}{like}, got {headings[quantity]!r}; "
                 f"convert the column{leave}"
             )
+
+
+def is_foreign(quantity: str, text: str) -> bool:
+    """Whether a text is a unit that no such quantity has: of another one, of angles, temperatures, ..."""
+    plain = _plain(text)
+    other = plain not in LENGTHS_OF_A_CASE and any(re.fullmatch(pattern, plain) for pattern in _PATTERNS.values())
+    return not _is_of(quantity, text) and (other or plain in FOREIGN or (quantity, plain) == ("t", "c"))
+
+
+def _is_of(quantity: str, text: str) -> bool:
+    return re.fullmatch(_PATTERNS[POWERS[quantity]], _plain(text)) is not None
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from pinnx.data.csv_table import CsvTable, column_key, read_csv_table
 from pinnx.data.measured_rows import Measurements, repeated_rows, values_to_doubt, what_to_know
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.data.table_cells import shortened
+from pinnx.data.vector_marks import LIKE_MARKS, MARKS, valid_rows
 from pinnx.errors import PinnxError
 
 __all__ = ["Columns", "Measurements", "read_measurements"]
@@ -29,20 +30,7 @@ __all__ = ["Columns", "Measurements", "read_measurements"]
 COORDINATES = ("t", "x", "y", "z")
 MEASURED = ("u", "v", "w", "p", "speed")
 DEVIATIONS = tuple(f"{name}_std" for name in MEASURED)
-# Columns in which programs mark vectors, and the marks of those that were measured: OpenPIV (flags: 0 valid, 1 invalid,
-# 2 interpolated; mask: 1 masked), Insight (CHC: above 0 valid), PIVlab (1 valid, 3 second peak; 0 masked, 2 rejected),
-# DaVis (isValid) and ParaView (vtkValidPointMask: 0 outside the data that was probed).
-MARKS: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    "flags": ("0 is valid", lambda marks: marks == 0),
-    "mask": ("0 is not masked", lambda marks: marks == 0),
-    "chc": ("above 0 is valid", lambda marks: marks > 0),
-    "vector type": ("1 and 3 are valid", lambda marks: (marks == 1) | (marks == 3)),
-    "isvalid": ("1 is valid", lambda marks: marks == 1),
-    "vtkvalidpointmask": ("1 is valid", lambda marks: marks == 1),
-}
-MARK_WORDS = {"true": 1.0, "false": 0.0}
-# Names of marks whose numbers differ from program to program, and of times.
-LIKE_MARKS = re.compile(r"flag|valid|quality|qc|status|masked|outlier|bad|typevector", re.IGNORECASE)
+# Names of rows that sum up others, of angles, and of times.
 LIKE_SUMS = re.compile(r"(mean|average|avg|total|sum|std|median|mittel|summe)\b", re.IGNORECASE)
 LIKE_ANGLES = re.compile(r"lat|lon|latitude|longitude|theta|phi|angle", re.IGNORECASE)
 LIKE_TIMES = re.compile(r"zeit|temps|tiempo|tempo|date|datum|stamp|frame|step", re.IGNORECASE)
@@ -238,20 +226,8 @@ def _choose_dimensions(values: dict[str, np.ndarray], plane: bool | None, notes:
 def _measured_rows(table: CsvTable, columns: Columns, values: Mapping[str, np.ndarray], notes: list[str]) -> np.ndarray:
     """Rows with a measured number that no column of marks calls invalid, [rows] bool; what is left out is noted."""
     measured = {name: np.isfinite(values[name]) for name in MEASURED if name in values}
-    chosen = np.ones(len(table.rows), dtype=bool)
-    for index, name in enumerate(table.header):
-        mark = None if columns.flagged else MARKS.get(column_key(name))
-        if mark is not None:
-            try:
-                valid = mark[1](table.numbers([index], optional={index}, words=MARK_WORDS)[:, 0])
-            except PinnxError as error:
-                wanted = (
-                    f"{name} marks rows by numbers ({mark[0]}), true or false; write one of them, or rename the column"
-                )
-                raise PinnxError(f"{error}. {wanted}") from None
-            if not valid.all():
-                notes.append(f"{_of(~valid)} rows are left out: {name} marks them as not measured ({mark[0]}).")
-            chosen &= valid
+    chosen, said = (np.ones(len(table.rows), dtype=bool), []) if columns.flagged else valid_rows(table)
+    notes += said
     empty = chosen & ~np.any(list(measured.values()), axis=0)
     if empty.any():
         notes.append(f"{_of(empty)} rows have no number in {', '.join(measured)} and are left out.")

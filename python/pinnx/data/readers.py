@@ -19,13 +19,13 @@ from pinnx.data.file_formats import open_arrays
 from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, places_of, rising
 from pinnx.data.mapping import DataMapping
-from pinnx.data.measurements import LIKE_MARKS, MARKS
 from pinnx.data.odd_values import contradictions, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.series import files_of, joined
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.table_cells import shortened
 from pinnx.data.units import factors_to_one_system
+from pinnx.data.vector_marks import LIKE_MARKS, MARKS
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 

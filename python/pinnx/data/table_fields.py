@@ -3,7 +3,7 @@
     x, y[, z], t    columns of these names          ->  meshgrid arrays [n_x, n_y[, n_z]], which settle the axes; t [T]
     others          columns u, Vx, ...              ->  [T, n_x, n_y[, n_z]], T where there is t; NaN where no row is
 
-Rows that a column of marks calls invalid (PIVlab, OpenPIV, Insight, DaVis: `measurements.MARKS`) have no values. Places
+Rows that a column of marks calls invalid (PIVlab, OpenPIV, Insight, DaVis: `vector_marks.MARKS`) have no values. Places
 that are no grid are points [n], as long as they are as many at each time.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.column_units import parse_unit, split_unit
 from pinnx.data.csv_table import CsvTable, column_key, read_csv_table
-from pinnx.data.measurements import MARK_WORDS, MARKS
+from pinnx.data.vector_marks import MARKS, valid_rows
 from pinnx.errors import PinnxError
 
 __all__ = ["TABLES", "is_field", "table_fields"]
@@ -91,14 +91,11 @@ def _columns(table: CsvTable) -> tuple[dict[str, np.ndarray], dict[str, str], li
     columns: dict[str, np.ndarray] = {}
     units: dict[str, str] = {}
     notes: list[str] = []
-    valid = np.ones(len(table.rows), dtype=bool)
+    valid, _ = valid_rows(table)
     for index, heading in enumerate(table.header):
-        key = column_key(heading)
-        words = MARK_WORDS if key in MARKS else {}
-        column = table.numbers([index], optional={index}, words=words)[:, 0]
-        if key in MARKS:
-            valid &= MARKS[key][1](column)
+        if column_key(heading) in MARKS:
             continue
+        column = table.numbers([index], optional={index})[:, 0]
         name, unit = _name_and_unit(heading)
         name = heading if name in columns else name  # U beside u
         if name in columns:

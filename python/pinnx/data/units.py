@@ -8,17 +8,7 @@ as they are.
 from __future__ import annotations
 
 from pinnx.data.array_files import ArrayFile
-from pinnx.data.column_units import (
-    FOREIGN,
-    LENGTHS,
-    LENGTHS_OF_A_CASE,
-    POWERS,
-    TIMES,
-    WANTED,
-    Unit,
-    parse_unit,
-    scales_to_si,
-)
+from pinnx.data.column_units import LENGTHS, POWERS, TIMES, WANTED, Unit, is_foreign, parse_unit, scales_to_si
 from pinnx.data.mapping import DataMapping
 from pinnx.errors import PinnxError
 
@@ -86,13 +76,9 @@ def _unit_of(role: str, text: str) -> Unit | None:
     plain = text.replace(" per ", "/")
     if plain.casefold().startswith("degree") and role in "xyz":
         raise PinnxError(f"{role}: expected a length, got {text}; project longitude and latitude to metres first")
-    unit = parse_unit(role, plain)
-    if unit is not None and not unit.known:
-        other = any((found := parse_unit(kind, plain)) and found.known for kind in ("x", "t", "u"))
-        other = other and plain.casefold() not in LENGTHS_OF_A_CASE
-        if other or plain.casefold() in FOREIGN:
-            raise PinnxError(
-                f"{role}: expected a unit of {WANTED[POWERS[role]]}, got {text}; convert it in the file, "
-                "or correct its attribute units"
-            )
-    return unit
+    if is_foreign(role, plain):
+        raise PinnxError(
+            f"{role}: expected a unit of {WANTED[POWERS[role]]}, got {text}; convert it in the file, or correct its "
+            "attribute units"
+        )
+    return parse_unit(role, plain)

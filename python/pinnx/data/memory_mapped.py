@@ -124,7 +124,7 @@ class MemoryMappedDataset:
 
     def _forget(self) -> None:
         """Begins in a process: nothing is open and nothing kept."""
-        self._process, self._opened, self._map = os.getpid(), None, None
+        self._process, self._opened, self._map, self._begin = os.getpid(), None, None, 0
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._kept_bytes = 0
         self._pending: dict[int, Future[np.ndarray]] = {}
@@ -140,6 +140,7 @@ class MemoryMappedDataset:
             array = mapped(found[0])
             if isinstance(array, np.memmap):
                 self._map, array = array, np.asarray(array)
+                self._begin = _address(np.frombuffer(self._map._mmap, np.uint8))
             self._opened = array, found[1]
         return self._opened
 
@@ -166,9 +167,9 @@ class MemoryMappedDataset:
     def block(self, number: int) -> np.ndarray:
         """The numbers of a block, read-only, which stays as it is: one that is kept, or read now."""
         self._array()
-        require_whole(self._map)
         with self._lock:
             if number in self._kept:
+                require_whole(self._map)
                 self._kept.move_to_end(number)
                 return self._kept[number]
             pending = self._pending.get(number)
@@ -222,10 +223,9 @@ class MemoryMappedDataset:
     def _release(self, block: np.ndarray) -> None:
         """Unmaps the pages of a dropped part of the file; they are mapped again where it is still used."""
         if self._map is not None and not block.flags.owndata:
-            pages = self._map._mmap
-            begin = _address(block) - _address(np.frombuffer(pages, np.uint8))
+            begin = _address(block) - self._begin
             first = begin - begin % mmap.PAGESIZE
-            pages.madvise(mmap.MADV_DONTNEED, first, begin - first + block.nbytes)
+            self._map._mmap.madvise(mmap.MADV_DONTNEED, first, begin - first + block.nbytes)
 
     def _read(self, number: int) -> np.ndarray:
         array, packing = self._array()
@@ -334,7 +334,7 @@ class MemoryMappedDataset:
         return found
 
 
-OF_PROCESS = ("_process", "_opened", "_map", "_kept", "_pending", "_lock", "_readers", "_stack")
+OF_PROCESS = ("_process", "_opened", "_map", "_begin", "_kept", "_pending", "_lock", "_readers", "_stack")
 
 
 def block_lengths(

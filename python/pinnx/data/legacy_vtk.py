@@ -67,7 +67,7 @@ class _Reader:
     """The bytes of a file, the place that has been reached, and what was found before it."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, head = data, HEADER.match(data)
+        self._data, self._width, head = data, 1, HEADER.match(data)
         if head is None:
             raise ValueError("it does not begin with # vtk DataFile Version")
         self._version, self._at = int(head[1]), head.end()
@@ -79,20 +79,32 @@ class _Reader:
 
     def words(self) -> list[str]:
         """The words of the next line that is not empty, notes about arrays left out; none at the end."""
-        notes = False
         while self._at < len(self._data):
-            end = self._data.find(b"\n", self._at) % (len(self._data) + 1)  # of the file where there is none
-            words = self._data[self._at : end].decode("latin-1").split()
-            self._at = end + 1
-            notes = bool(words) and (notes or words[0] == "METADATA")
-            if words and not notes:
+            words = self._line().split()
+            if words[:1] == ["METADATA"]:
+                self._skip_notes()
+            elif words:
                 return words
         return []
+
+    def _line(self) -> str:
+        end = self._data.find(b"\n", self._at) % (len(self._data) + 1)  # of the file where there is none
+        line, self._at = self._data[self._at : end].decode("latin-1"), end + 1
+        return line.strip()
+
+    def _skip_notes(self) -> None:
+        """Skips what is said of an array: names of its components, which may be empty, and more up to an empty line."""
+        line = self._line()
+        if line == "COMPONENT_NAMES":
+            for _ in range(self._width + 1):
+                line = self._line()
+        while line:
+            line = self._line()
 
     def _numbers(self, kind: str, *shape: int) -> np.ndarray:
         if kind.lower() not in NUMBERS or min(shape) < 0:
             raise ValueError(f"expected numbers, got {kind[:40]!r} {list(shape)}")
-        dtype, count = np.dtype(NUMBERS[kind.lower()]), math.prod(shape)
+        dtype, count, self._width = np.dtype(NUMBERS[kind.lower()]), math.prod(shape), shape[-1]
         if not self._ascii:
             if len(self._data) - self._at < count * dtype.itemsize:
                 raise ValueError("it ends too early")
@@ -152,7 +164,7 @@ class _Reader:
         kind = "".join(self._given.get("DATASET", ())).upper()
         shape = [int(size) for size in self._given.get("DIMENSIONS", ())][::-1]
         if kind in ("STRUCTURED_POINTS", "RECTILINEAR_GRID"):
-            lines = [self._line(axis, shape[2 - axis]) for axis in range(3)]
+            lines = [self._coordinates(axis, shape[2 - axis]) for axis in range(3)]
             found = np.stack(np.meshgrid(*lines[::-1], indexing="ij")[::-1], axis=-1)
         elif "POINTS" in self._lines:
             found = self._lines["POINTS"]
@@ -163,7 +175,7 @@ class _Reader:
             raise ValueError(f"its fields have other lengths than its {math.prod(shape):,} points")
         return found.reshape(*(size for size in shape if size > 1), 3)
 
-    def _line(self, axis: int, size: int) -> np.ndarray:
+    def _coordinates(self, axis: int, size: int) -> np.ndarray:
         """The coordinates along an axis."""
         if f"{'XYZ'[axis]}_COORDINATES" in self._lines:
             return self._lines[f"{'XYZ'[axis]}_COORDINATES"][:, 0]

@@ -32,9 +32,12 @@ def written_by_vtk(path: Path, kind: str, binary: bool) -> Path:
     }[kind]
     mesh.point_data["U u"] = np.stack([U.ravel(), V.ravel(), np.zeros(U.size)], axis=1)
     mesh.point_data["p"], mesh.point_data["count"] = U.ravel() ** 2, np.arange(U.size)
+    for axis, name in enumerate(("of x", "", "of z")):  # written as notes behind the array
+        mesh.GetPointData().GetArray("U u").SetComponentName(axis, name)
     mesh.cell_data["of cells"], mesh.field_data["TIME"] = np.ones(mesh.n_cells), [1.5]
     mesh.save(path, binary=binary)
     assert f"DATASET {kind}".encode() in path.read_bytes()
+    assert b"METADATA\nCOMPONENT_NAMES\nof%20x\n\nof%20z\n" in path.read_bytes()
     return path
 
 

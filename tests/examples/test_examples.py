@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def printed(example: str, pattern: str, *, count: int = 11) -> list[float]:
-    """The numbers that an example prints in 60 of its 1,000 steps, from the first to the last."""
+@cache
+def output(example: str) -> str:
+    """What an example prints in 60 of its 1,000 steps; it is run once."""
     command = [sys.executable, "-W", "error", str(EXAMPLES / example), "--steps", "60"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
-    numbers = [float(number) for number in re.findall(pattern, run.stdout)]
-    assert len(numbers) == count, run.stdout
+    return run.stdout
+
+
+def printed(example: str, pattern: str, *, count: int = 11) -> list[float]:
+    """The numbers in the output of an example, from the first to the last."""
+    numbers = [float(number) for number in re.findall(pattern, output(example))]
+    assert len(numbers) == count, output(example)
     return numbers
 
 

@@ -12,8 +12,8 @@ from flow_files import TINY
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case, load_snapshots
-from pinnx.jobs.flows.flow_boundary import boundary_checks
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.flow_verification import boundary_checks
 from pinnx.jobs.reconstruction import reconstruct
 from pinnx.jobs.trainer_setup import make_trainer
 

@@ -100,11 +100,6 @@ def uniform_mean(num: int) -> float:
     return 6.0 / (12.0 * num) ** 0.5
 
 
-def pod_rounding(size: int) -> float:
-    """pinnx.sensors: modes of an SVD of the given size: orthogonal, and backward stable, to eps * size."""
-    return 10.0 * size * EPS64
-
-
 def modes_by_squares(eps: float, singular_values: object) -> float:
     """pinnx.sensors: modes out of a Gram matrix, products rounded to eps, relative and by entry.
 
@@ -122,10 +117,6 @@ WEAK_MODES = 0.05
 # pinnx.sensors: log volume that eight sensors may lose by refining coarse winners instead of choosing
 # among all places: a factor of 2 in the volume of eight; random places lose 5 and more.
 REFINED_VOLUME = 0.7
-
-# pinnx.sensors: modes of shuffled snapshots: eps * 80 entries over the relative gap of the planted
-# singular values, which is a few per cent or more.
-POD_SHUFFLED = 1e-11
 
 # pinnx.sensors: lengths of columns after 12 steps of Gram-Schmidt on numbers up to 1: the remainders
 # lose eps * 12 * (largest over smallest pivot, about 100), and LAPACK's downdated norms sqrt(eps) of

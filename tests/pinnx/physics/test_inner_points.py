@@ -13,7 +13,6 @@ from pinnx.physics.inner_points import InnerPoints, growing_window, walls_of
 PLANE = {"x": (0.0, 4.0), "y": (-1.0, 1.0)}
 BOX = {"t": (2.0, 6.0), "x": (0.0, 4.0), "y": (-1.0, 1.0), "z": (0.0, 0.5)}
 CYLINDER = Circle((1.0, 0.0), 0.8)
-STILL = {"u": 0.0, "v": 0.0}
 
 
 def whole(points: InnerPoints, step: int) -> np.ndarray:

@@ -6,7 +6,6 @@ evaluates runs beside the page, whatever the page's own policy on scripts is.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -71,11 +70,6 @@ class Browser:
     def named(self, method: str) -> list[dict[str, Any]]:
         """The events of a name since the page was opened."""
         return [event["params"] for event in self.events if event.get("method") == method]
-
-    def screenshot(self, path: Path) -> None:
-        """Writes the whole page as a PNG."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:

@@ -1,14 +1,14 @@
 """Exact solutions of the Navier-Stokes equations: zero residual when right, a large one when wrong.
 
-The derivatives come from nested autograd on the closed forms, the residual from the kernel. Each
-flow is then spoilt in one way at a time, and each spoilt flow must be caught.
+The closed forms are those of ``pinnx.evals``, which tests/pinnx/evals/test_exact.py holds to equations written out.
+Their derivatives come from nested autograd, the residual from the kernel. Each flow is then spoilt in one way at a
+time, and each spoilt flow must be caught.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -17,55 +17,21 @@ from tolerances import EPS32, EPS64, EXACT_FLOW, WRONG_FLOW
 from torch import Tensor
 
 from pinn_ext import Jet, navier_stokes_residual, reference
+from pinnx.evals import Beltrami, ExactFlow, Kovasznay, TaylorGreen
 
 Field = Callable[[Tensor], Tensor]
 
 
-def taylor_green(q: Tensor, nu: float) -> Tensor:
-    """Decaying vortices in the plane (Taylor and Green 1937)."""
-    t, x, y = q.unbind(1)
-    decay = torch.exp(-2 * nu * t)
-    u = -torch.cos(x) * torch.sin(y) * decay
-    v = torch.sin(x) * torch.cos(y) * decay
-    p = -(torch.cos(2 * x) + torch.cos(2 * y)) / 4 * decay**2
-    return torch.stack([u, v, p], 1)
-
-
-def kovasznay(q: Tensor, nu: float) -> Tensor:
-    """Steady wake behind a grid (Kovasznay 1948)."""
-    x, y = q.unbind(1)
-    k = 1 / (2 * nu) - math.sqrt(1 / (4 * nu**2) + 4 * math.pi**2)
-    grow = torch.exp(k * x)
-    u = 1 - grow * torch.cos(2 * math.pi * y)
-    v = k / (2 * math.pi) * grow * torch.sin(2 * math.pi * y)
-    return torch.stack([u, v, (1 - grow**2) / 2], 1)
-
-
-def beltrami(q: Tensor, nu: float) -> Tensor:
-    """Unsteady flow in space, parallel to its vorticity (Ethier and Steinman 1994, eq. 9)."""
-    a, d = math.pi / 4, math.pi / 2
-    t, x, y, z = q.unbind(1)
-    sin, cos, exp = torch.sin, torch.cos, torch.exp
-    decay = exp(-nu * d**2 * t)
-    u = -a * (exp(a * x) * sin(a * y + d * z) + exp(a * z) * cos(a * x + d * y)) * decay
-    v = -a * (exp(a * y) * sin(a * z + d * x) + exp(a * x) * cos(a * y + d * z)) * decay
-    w = -a * (exp(a * z) * sin(a * x + d * y) + exp(a * y) * cos(a * z + d * x)) * decay
-    p = (
-        exp(2 * a * x) + exp(2 * a * y) + exp(2 * a * z)
-        + 2 * sin(a * x + d * y) * cos(a * z + d * x) * exp(a * (y + z))
-        + 2 * sin(a * y + d * z) * cos(a * x + d * y) * exp(a * (z + x))
-        + 2 * sin(a * z + d * x) * cos(a * y + d * z) * exp(a * (x + y))
-    )  # fmt: skip
-    return torch.stack([u, v, w, -(a**2) / 2 * p * decay**2], 1)
-
-
 @dataclass(frozen=True)
 class Flow:
-    """A closed form, its jet's spec and a viscosity at which viscous terms matter."""
+    """A closed form at a viscosity at which viscous terms matter, and its jet's spec."""
 
-    field: Callable[[Tensor, float], Tensor]
+    form: ExactFlow
     spec_name: str
-    nu: float
+
+    @property
+    def nu(self) -> float:
+        return self.form.nu
 
     @property
     def d_space(self) -> int:
@@ -78,13 +44,14 @@ class Flow:
         return Jet(reference.jet_of(field, x, spec).data.detach(), spec)
 
     def exact(self, q: Tensor) -> Tensor:
-        return self.field(q, self.nu)
+        at = q.unbind(1) if len(q.T) > self.d_space else (torch.zeros(len(q)), *q.unbind(1))
+        return torch.column_stack([self.form.velocity(*at), self.form.pressure(*at)])
 
 
 FLOWS = {
-    "taylor_green": Flow(taylor_green, "unsteady2d", nu=0.1),
-    "kovasznay": Flow(kovasznay, "steady2d", nu=1 / 40),
-    "beltrami": Flow(beltrami, "unsteady3d", nu=0.1),
+    "taylor_green": Flow(TaylorGreen(nu=0.1), "unsteady2d"),
+    "kovasznay": Flow(Kovasznay(nu=1 / 40), "steady2d"),
+    "beltrami": Flow(Beltrami(nu=0.1), "unsteady3d"),
 }
 
 every_flow = pytest.mark.parametrize("name", FLOWS)
@@ -166,7 +133,7 @@ def test_wrong_viscosity(name: str) -> None:
 @pytest.mark.parametrize("name", ["taylor_green", "beltrami"])
 def test_wrong_decay_and_frozen_time(name: str) -> None:
     flow = FLOWS[name]
-    jet = flow.jet(lambda q: flow.field(q, 1.5 * flow.nu))
+    jet = flow.jet(replace(flow, form=type(flow.form)(nu=1.5 * flow.nu)).exact)
     assert relative_residual(jet, flow.nu)[:-1].max() >= WRONG_FLOW
     exact = flow.jet(flow.exact)
     steady = navier_stokes_residual(exact, flow.nu, steady=True)

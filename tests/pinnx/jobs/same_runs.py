@@ -22,6 +22,7 @@ from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import CheckpointFolder, Trainer
 
 Tiny = Callable[..., Config]
+Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 COURSES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a change, trained once
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tolerances
-from same_runs import Tiny
+from same_runs import Finished, Tiny
 
 from pinnx.config import load_config
 from pinnx.evals import field_errors
@@ -119,7 +117,7 @@ def test_sensors_between_the_points(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("name", ["unsteady_grid", "steady_grid", "unsteady_csv"])
-def test_metrics_say_so(finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], tiny: Tiny, name: str) -> None:
+def test_metrics_say_so(finished: Finished, tiny: Tiny, name: str) -> None:
     _, _, metrics = finished(name)
     baseline = gappy_pod_baseline(load_case(tiny(name)))
     assert metrics["baseline"] == (baseline.errors or None)

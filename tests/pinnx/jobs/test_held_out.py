@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from same_runs import Tiny
+from same_runs import Finished, Tiny
 
 from pinnx.config import Config
 from pinnx.evals import Kovasznay, verify
@@ -17,8 +15,6 @@ from pinnx.jobs.judging import held_out
 from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.physics import MeasuredValues
 from pinnx.train import NonFiniteLossError, Trainer
-
-Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 
 
 def test_without_a_reference_some_sensors_are_left_out(finished: Finished) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from same_runs import Tiny
+from same_runs import Finished, Tiny
 from tolerances import EPS32
 
 from pinnx.config import Config, load_config
@@ -182,9 +182,6 @@ def test_the_worst_place_and_the_waves_that_are_there(demo: Any) -> None:
     assert weak is not None
     assert weak["resolved_wavenumber"] == 0.0
     assert beside_norms(replace(demo, reference=None), exact.reshape(-1, 3)) is None
-
-
-Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 
 
 def copied(finished: Finished, name: str, folder: Path) -> tuple[Path, h5py.File]:

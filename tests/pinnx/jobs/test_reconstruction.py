@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from same_runs import Tiny
+from same_runs import Finished, Tiny
 from tolerances import LEARNED_VISCOSITY
 
 from pinnx.config import load_config
@@ -25,7 +23,6 @@ from pinnx.jobs.judging import metrics as job_metrics
 from pinnx.runs.folder import RunFolder
 from pinnx.train import CheckpointFolder
 
-Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 KINDS = ("unsteady_grid", "steady_grid", "scattered_3d", "unsteady_csv")
 # What the issue names, and what the report and a later reader need beside it.
 NAMED = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from same_runs import Finished
 
 from pinnx.cli import main
 from pinnx.config import Config
@@ -16,7 +17,6 @@ from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, reconstruction
 from pinnx.jobs.judging.yellow_lines import yellow_lines
 
-Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 FACTORS = (1.0, 1.1, 0.95, 1.05, 1.0)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from same_runs import Finished
 
 from pinnx.cli import main
 from pinnx.evals import Kovasznay
@@ -41,7 +42,7 @@ def stored(folder: Path, n: int = 49, **changes: np.ndarray) -> Path:
 
 
 def test_a_run_has_the_verdicts_of_its_training(
-    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+    verified: Verified, finished: Finished, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _, metrics = finished("steady_grid")
     status, checks, _ = verified(folder)
@@ -74,9 +75,7 @@ def test_a_run_has_the_verdicts_of_its_training(
 
 
 @pytest.mark.parametrize("name", ["steady_grid", "unsteady_grid", "unsteady_csv", "scattered_3d"])
-def test_each_norm_of_a_run_has_its_largest_number_and_the_place_of_it(
-    name: str, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
-) -> None:
+def test_each_norm_of_a_run_has_its_largest_number_and_the_place_of_it(name: str, finished: Finished) -> None:
     metrics = finished(name)[2]
     norms = [item for item in metrics["checks"] if item["name"] != "viscosity_misfit"]  # a median
     for item in norms:
@@ -85,9 +84,7 @@ def test_each_norm_of_a_run_has_its_largest_number_and_the_place_of_it(
     assert [item["worst_at"] for item in velocity] == [metrics["beside_norms"]["worst_at"] for _ in velocity]
 
 
-def test_a_group_that_a_run_has_nothing_for_has_failed(
-    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
-) -> None:
+def test_a_group_that_a_run_has_nothing_for_has_failed(verified: Verified, finished: Finished) -> None:
     status, (check,), _ = verified(finished("unsteady_csv")[0], "--boundary")
     assert (status, check["status"]) == (1, "failed")
     assert check["note"] == "nothing to check: no value; the run has no check of --boundary"
@@ -201,9 +198,7 @@ def test_conditions_of_a_file_are_those_that_are_stated(verified: Verified, tmp_
     assert verified(data, *grid, "boundaries=[{where: {side: top}, p: 0.0}]")[0] == 2, "the file has no pressure"
 
 
-def test_a_run_is_judged_from_its_folder_alone(
-    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_a_run_is_judged_from_its_folder_alone(verified: Verified, finished: Finished, tmp_path: Path) -> None:
     for name in ("unsteady_csv", "scattered_3d"):
         folder, _, _ = finished(name)
         _, wanted, _ = verified(folder)
@@ -219,9 +214,7 @@ def test_a_run_is_judged_from_its_folder_alone(
     assert "expected the data of the run, or fields.h5 in its folder, found neither" in said
 
 
-def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(
-    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
-) -> None:
+def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(verified: Verified, finished: Finished) -> None:
     folder, _, _ = finished("steady_grid")
     _, (own,), _ = verified(folder, "--boundary")
     assert "within 0.1 of the corner" in own["note"]
@@ -230,9 +223,7 @@ def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(
     assert given["everywhere"] == own["everywhere"]
 
 
-def test_a_file_of_a_run_is_named_as_such(
-    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]]
-) -> None:
+def test_a_file_of_a_run_is_named_as_such(verified: Verified, finished: Finished) -> None:
     folder, _, _ = finished("steady_grid")
     status, _, said = verified(folder / "fields.h5")
     assert status == 2
@@ -267,9 +258,7 @@ def test_bad_requests(
     assert said.startswith(f"pinnx: error: {message}")
 
 
-def test_a_damaged_checkpoint_is_refused(
-    verified: Verified, finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_a_damaged_checkpoint_is_refused(verified: Verified, finished: Finished, tmp_path: Path) -> None:
     folder, _, _ = finished("steady_grid")
     (newest, *_) = sorted((folder / "checkpoints").iterdir(), reverse=True)
     (tmp_path / "checkpoints").mkdir()

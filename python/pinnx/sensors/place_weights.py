@@ -24,7 +24,7 @@ from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from pinnx.errors import PinnxError
 
-__all__ = ["cell_areas", "channel_wall_weights", "in_hole", "inner_walls"]
+__all__ = ["areas_and_inner_walls", "cell_areas", "channel_wall_weights", "in_hole"]
 
 # Coordinates are known to float32 as a rule; a place at the distance itself is not nearer.
 SLACK = 1e-5
@@ -63,30 +63,28 @@ def cell_areas(points: ArrayLike, grid_shape: tuple[int, ...] | None = None) -> 
         grid = places.reshape(*grid_shape, -1)
         lines = [np.moveaxis(grid[..., axis], axis, 0).reshape(size, -1)[:, 0] for axis, size in enumerate(grid_shape)]
         return reduce(np.multiply.outer, map(_trapezoid, lines)).reshape(-1)
-    distinct, place_of, count = np.unique(places, axis=0, return_inverse=True, return_counts=True)
-    areas, corners = np.zeros(len(distinct)), places.shape[1] + 1
-    for simplices, volumes, holes in _simplices(distinct):
-        np.add.at(areas, simplices[~holes].reshape(-1), np.repeat(volumes[~holes] / corners, corners))
-    if not areas.any():
-        return np.ones(len(places))
-    areas = np.maximum(areas, LEAST_AREA * areas.mean())
-    return (areas / count)[place_of.reshape(-1)]
+    return areas_and_inner_walls(places)[0]
 
 
-def inner_walls(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mark the scattered points at the edge of a hole: corners of Delaunay simplices that span one.
+def areas_and_inner_walls(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the areas of scattered points, and mark those at the edge of a hole, by one triangulation.
 
     Args:
         points: [n, d] float64.
 
     Returns:
-        [n] bool.
+        [n] float64, as of `cell_areas`; [n] bool, the corners of Delaunay simplices that span a hole.
     """
-    distinct, place_of = np.unique(points, axis=0, return_inverse=True)
-    walls = np.zeros(len(distinct), dtype=bool)
-    for simplices, _, holes in _simplices(distinct):
+    distinct, place_of, count = np.unique(points, axis=0, return_inverse=True, return_counts=True)
+    areas, walls, corners = np.zeros(len(distinct)), np.zeros(len(distinct), dtype=bool), points.shape[1] + 1
+    for simplices, volumes, holes in _simplices(distinct):
+        np.add.at(areas, simplices[~holes].reshape(-1), np.repeat(volumes[~holes] / corners, corners))
         walls[simplices[holes]] = True
-    return walls[place_of.reshape(-1)]
+    place_of = place_of.reshape(-1)
+    if not areas.any():
+        return np.ones(len(points)), walls[place_of]
+    areas = np.maximum(areas, LEAST_AREA * areas.mean())
+    return (areas / count)[place_of], walls[place_of]
 
 
 def in_hole(points: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors.interpolation import interpolated_points
 from pinnx.sensors.patterns import by_rank, coverage_points, farthest_points, lattice_points, random_points
-from pinnx.sensors.place_weights import cell_areas, inner_walls
+from pinnx.sensors.place_weights import areas_and_inner_walls, cell_areas
 from pinnx.sensors.sampling import require_inside
 from pinnx.sensors.selector import SensorSelector
 from pinnx.sensors.sensor_set import SensorSet
@@ -99,13 +99,14 @@ class Selection:
             PinnxError: none is left.
         """
         points = fields.points - fields.points.min(axis=0)  # far from zero, cells and distances are lost to rounding
-        allowed = fields.in_flow
+        allowed, areas = fields.in_flow, None
         if fields.grid_shape is None:
             first = np.zeros(fields.num_points, dtype=bool)
             first[np.unique(points, axis=0, return_index=True)[1]] = True
             allowed &= first
             if self.method not in PIVOTED:
-                allowed &= ~inner_walls(points)
+                areas, walls = areas_and_inner_walls(points)
+                allowed &= ~walls
         if self.weights is not None:
             allowed &= self.weights > 0.0
         if self.margin is not None:
@@ -116,7 +117,10 @@ class Selection:
                     f"sensors.margin: expected points at least {self.margin:g} from the edge, got none; the "
                     f"farthest is {distance.max():g}"
                 )
-        areas = cell_areas(points, fields.grid_shape) if self.area_weighted or self.method in BY_AREA else None
+        if not self.area_weighted and self.method not in BY_AREA:
+            areas = None
+        elif areas is None:
+            areas = cell_areas(points, fields.grid_shape)
         return Candidates(points, allowed, areas, fields.in_flow)
 
     def places(self, fields: Snapshots) -> np.ndarray:

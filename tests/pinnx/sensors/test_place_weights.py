@@ -9,7 +9,7 @@ import pytest
 
 from pinnx.errors import PinnxError
 from pinnx.sensors import cell_areas, place_weights
-from pinnx.sensors.place_weights import inner_walls
+from pinnx.sensors.place_weights import areas_and_inner_walls
 
 
 def lattice(*lines: np.ndarray) -> np.ndarray:
@@ -59,23 +59,23 @@ def test_a_ring_of_flat_cells_has_a_hole() -> None:
     angle = np.linspace(0.0, 2.0 * np.pi, 120, endpoint=False)
     ring = np.stack([np.outer(radius, np.cos(angle)), np.outer(radius, np.sin(angle))], axis=-1).reshape(-1, 2)
     assert cell_areas(ring).sum() == pytest.approx(np.pi * (2.5**2 - 0.5**2), rel=2e-3)
-    walls = inner_walls(ring)
+    walls = areas_and_inner_walls(ring)[1]
     np.testing.assert_allclose(np.linalg.norm(ring[walls], axis=1), 0.5)
     assert walls.sum() == 120
     stretched = lattice(np.linspace(0.0, 6.0, 31), np.tanh(3.0 * np.linspace(-1.0, 1.0, 101)) / np.tanh(3.0))
-    assert not inner_walls(stretched).any()
+    assert not areas_and_inner_walls(stretched)[1].any()
 
 
 def test_real_meshes(data_dir: Path) -> None:
     step = np.load(data_dir / "backward_step_re100.npz")
     points = np.stack([step["x"], step["y"]], axis=1)
     assert cell_areas(points).sum() == pytest.approx(6.0, rel=1e-3)  # 4 x 2 without 2 x 1
-    walls = points[inner_walls(points)]
+    walls = points[areas_and_inner_walls(points)[1]]
     assert (walls.min(axis=0) >= [0.0, 1.0]).all()
     assert walls[:, 0].max() <= 2.0
     steady = np.load(data_dir / "steady_cylinder_re40.npz")
     points = np.stack([steady["x"], steady["y"]], axis=1)
-    walls = points[inner_walls(points)]
+    walls = points[areas_and_inner_walls(points)[1]]
     assert len(walls) == 80
     np.testing.assert_allclose(np.linalg.norm(walls, axis=1), 0.5, atol=1e-6)
 

@@ -33,7 +33,7 @@ def measured_step(folder: Path, *overrides: str, name: str = "step") -> Config:
 
 
 @pytest.mark.parametrize("shape", [STEP, BOXES])
-def test_a_table_with_a_step_and_a_partial_inlet(shape: str, tmp_path: Path) -> None:
+def test_a_table_with_a_step_and_a_partial_inlet(shape: str, tmp_path: Path, no_pictures: None) -> None:
     config = measured_step(tmp_path, shape, "evals.left_out=0", name="step" if shape == STEP else "shape")
     case = load_case(config)
     equations, _, boundary = flow_problem(config, case).problem.terms
@@ -55,7 +55,7 @@ def test_a_table_with_a_step_and_a_partial_inlet(shape: str, tmp_path: Path) -> 
     assert "on the left side from 0.2 to 0.8" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_a_hole_of_a_mesh_is_found_shown_and_to_be_confirmed(tmp_path: Path) -> None:
+def test_a_hole_of_a_mesh_is_found_shown_and_to_be_confirmed(tmp_path: Path, no_pictures: None) -> None:
     x, y = (axis.reshape(-1) for axis in np.meshgrid(np.linspace(0, 4, 81), np.linspace(0, 2, 41)))
     kept = (np.abs(x - 1.0) > 0.375) | (np.abs(y - 1.0) > 0.275)
     x, y = x[kept], y[kept]
@@ -131,7 +131,7 @@ def test_wrong_settings_are_refused_before_any_file_is_read(override: str, messa
         measured_step(tmp_path, override)
 
 
-def test_conditions_by_name_reach_the_loss_and_the_checks(tmp_path: Path) -> None:
+def test_conditions_by_name_reach_the_loss_and_the_checks(tmp_path: Path, no_pictures: None) -> None:
     """Each setting changes the training: with its weight at 0 the network is another."""
     named = """boundaries=[{where: {side: left, range: [0.2, 0.8]}, u: "y*(1-y)", v: 0},
         {where: {hole: step}, condition: slip}, {where: {side: right}, condition: no_stress},

@@ -135,7 +135,7 @@ def test_an_estimate_is_used_where_it_is_wanted(
         tiny("unsteady_csv", "data.noise=estimated", "train.data_loss=huber")
 
 
-def test_a_run_reports_its_misfit_beside_the_noise(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_reports_its_misfit_beside_the_noise(tiny: Tiny, tmp_path: Path, no_pictures: None) -> None:
     config = tiny("unsteady_grid", "data.noise=0.001")
     metrics = reconstruct(config, tmp_path / "run")
     facts = metrics["noise"]

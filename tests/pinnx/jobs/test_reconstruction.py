@@ -162,7 +162,7 @@ def test_measurements_become_fields_on_a_grid(finished: Finished) -> None:
         assert "reference" not in file
 
 
-def test_a_run_from_parts_of_a_flow(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_from_parts_of_a_flow(tiny: Tiny, tmp_path: Path, no_pictures: None) -> None:
     """One component, a speed and a pressure, each at places of its own, in a table of a German spreadsheet."""
     config = tiny("steady_csv")
     text = "X [m];Y [m];U [m/s];Speed;p;Ort\n0,1;0,1;0,5;;;A\n0,3;-0,2;;;2,5;B\n0,4;0,1;;0,7;;C\n"

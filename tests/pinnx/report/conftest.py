@@ -16,13 +16,6 @@ from run_folder import CASES, build_run
 from pinnx.report import write_report
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are composed but not rendered: for tests of the text."""
-    monkeypatch.setattr("pinnx.report.frame.to_pixels", lambda figure, dpi: memoryview(b""))
-    monkeypatch.setattr("pinnx.report.frame.to_png", lambda pixels, dpi: b"")
-
-
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a case by name, with its report. Not to be changed by a test."""

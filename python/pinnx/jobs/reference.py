@@ -105,8 +105,7 @@ def _write(out: Path, study: Study, output: OutputPoints, solid: NDArray[np.bool
             np.savez_compressed(
                 file,
                 **dict(zip("uvp", fields, strict=True)),
-                x=points[:, 0, 0],
-                y=points[0, :, 1],
+                **dict(zip("xy", np.moveaxis(points, -1, 0), strict=True)),  # of each point: no order is left to guess
                 nu=study.nu,
                 reference_error=study.error,
                 gci=study.gci,

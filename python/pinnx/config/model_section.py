@@ -69,6 +69,11 @@ class Model(Section):
         "what is prescribed at sides and circles holds exactly, by the form of the fields; other places stay in the "
         "loss",
     )
+    stream_function: Switch = setting(
+        False,
+        "the velocity is the curl of a stream function, so its divergence is zero by form; for plane flows, with an "
+        "mlp or a siren",
+    )
     corner_flow: Switch = setting(
         True,
         "add the Stokes flow next to corners where two sides prescribe different velocities, in two dimensions; the "
@@ -90,6 +95,10 @@ class Model(Section):
             raise ValueError(f"omega: only for a siren, got {self.architecture}")
         if self.architecture == "siren" and self.activation != "sine":
             raise ValueError(f"activation: expected sine for a siren, got {self.activation}")
+        if self.stream_function and self.architecture == "piratenet":
+            raise ValueError("stream_function: expected an mlp or a siren, got piratenet")
+        if self.stream_function and self.hard_boundaries:
+            raise ValueError("stream_function: not with hard_boundaries, whose form is that of velocities")
         if self.architecture == "siren" and self.train_frequencies:
             raise ValueError("train_frequencies: those of a siren always are; set it to false")
         if self.architecture == "siren" and self.factorization.mean is not None:

@@ -15,7 +15,9 @@ class Weights(Section):
     """Factors of the terms of the loss, each a mean square."""
 
     momentum: NonNegative = setting(1.0, "momentum residuals")
-    continuity: NonNegative = setting(1.0, "continuity residual")
+    continuity: NonNegative = setting(
+        1.0, "continuity residual; with a stream function what vorticity and rate are by definition"
+    )
     data: NonNegative = setting(10.0, "misfit at the sensors; of data.stream too")
     boundary: NonNegative = setting(10.0, "misfit at the boundary conditions")
     slopes: NonNegative = setting(1.0, "conditions with slopes at boundaries")

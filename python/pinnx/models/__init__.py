@@ -11,6 +11,7 @@ from pinnx.models.hard_boundaries import Circle, HardBoundaries, Held, Plane
 from pinnx.models.pirate_network import PirateNetwork
 from pinnx.models.pressure_ramp import PressureRamp
 from pinnx.models.siren import Siren
+from pinnx.models.stream_function import StreamFunction
 
 __all__ = [
     "AddedField",
@@ -23,6 +24,7 @@ __all__ = [
     "Plane",
     "PressureRamp",
     "Siren",
+    "StreamFunction",
     "factorize_weights",
     "random_frequencies",
     "train_frequencies",

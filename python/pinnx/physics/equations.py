@@ -27,7 +27,7 @@ from pinnx.physics.geometry import place_and_time
 from pinnx.physics.inner_points import InnerPoints
 from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
-__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable"]
+__all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable", "mean_squares"]
 
 # Points that no training step has drawn. Streams of the training: 0 the equations, 1, 2, ... the boundary conditions
 # (boundary.py), 1 << 20 and on the measurements and corners (measured_values.py, boundary_values.py).
@@ -51,6 +51,7 @@ class Equations(nn.Module):
 
     Attributes:
         names: of the columns of the residual.
+        loss_names: of the columns of the loss; those of the residual, where a model has no other form of it.
         gates: the gate of each group of columns: name of the gate -> names of the columns.
         spec: which derivatives the residual needs.
         residual_scales: what a residual of one is in the user's units, by name of the column; one where it is missing.
@@ -62,6 +63,10 @@ class Equations(nn.Module):
     spec: pinn_ext.JetSpec
     residual_scales: Mapping[str, float] = {}
     takes_base_flow = False
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        return self.names
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         """Left side minus right side, dimensionless as the model is, [n, c]."""
@@ -98,14 +103,26 @@ class Equations(nn.Module):
             count: what the sums are divided by; None: n.
             with_residual: give the residual of each point too.
         """
-        residual = self.residual(jet)
-        squares = residual.square() if point_weights is None else residual.square() * point_weights[:, None]
-        columns = squares.sum(0) / (len(residual) if count is None else count)
-        return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)
+        options: dict[str, Any] = {"point_weights": point_weights, "count": count, "with_residual": with_residual}
+        return mean_squares(self.residual(jet), weights, **options)
 
     def network_loss(self, network: FourierNetwork, x: Tensor, weights: Tensor, **options: Any) -> TermLoss:
         """As ``jet_loss``, of a network that the fused operations take, at inputs [n, D]; its own pass where fused."""
         return self.jet_loss(network.jet(x, self.spec), weights, **options)
+
+
+def mean_squares(
+    residual: Tensor,
+    weights: Tensor,
+    *,
+    point_weights: Tensor | None = None,
+    count: int | None = None,
+    with_residual: bool = False,
+) -> TermLoss:
+    """The weighted total of a residual's mean squares, as `Equations.jet_loss`, from the residual [n, c]."""
+    squares = residual.square() if point_weights is None else residual.square() * point_weights[:, None]
+    columns = squares.sum(0) / (len(residual) if count is None else count)
+    return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)
 
 
 class EquationTerm:
@@ -146,7 +163,7 @@ class EquationTerm:
         self.equations = equations
         self.time_weights = time_weights
         self.name = name
-        self.names = equations.names
+        self.names = equations.loss_names
         self._low, self._high = np.array(list(bounds.values())).T
         self._points = points or InnerPoints(bounds, num_points, seed=seed)
         self.pool = pool
@@ -228,7 +245,7 @@ class EquationTerm:
             raise PinnxError(f"{self.name}: expected at least one point to check, got {num_points}")
         points, away = self.check_points(num_points, seed)
         residual, asked = _at(model, self.equations, points)
-        columns = dict(zip(self.names, residual.T, strict=True))
+        columns = dict(zip(self.equations.names, residual.T, strict=True))
         note, leaves_out = left_out(self._corners, self._check_radius), not away.all()
         found = []
         for gate, names in self.equations.gates.items():

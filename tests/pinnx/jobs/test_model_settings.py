@@ -18,6 +18,8 @@ from same_runs import Tiny, course, made, parameter_bytes, trained
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, training
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.physics.equations import EquationTerm
 from pinnx.train import load_checkpoint, save_checkpoint
 
 PERIODIC = "domain={x: [0.0, 2.0], periodic: [x]}"
@@ -25,6 +27,7 @@ SIREN = ["model.architecture=siren", "model.activation=sine"]
 PIRATE = ["model.architecture=piratenet"]
 FACTORIZED, PLAIN = "model.factorization.mean=1.0", "model.factorization.mean=null"
 HARD = "model.hard_boundaries=true"
+CURL = "model.stream_function=true"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,9 @@ HARD = "model.hard_boundaries=true"
         ([], ["model.factorization.mean=0.5"]),
         ([], ["model.factorization.deviation=0.3"]),
         ([], [HARD]),
+        ([], [CURL]),
+        ([PERIODIC], [CURL]),
+        (SIREN, [CURL]),
         (PIRATE, [HARD]),
     ],
 )
@@ -78,6 +84,13 @@ def test_each_setting_acts_and_resumes_to_the_bit(
             [*SIREN, FACTORIZED],
             "factorization.mean: not for a siren, whose omega does the same; set it to null",
         ),
+        ([CURL, *PIRATE], "stream_function: expected an mlp or a siren, got piratenet"),
+        ([CURL, HARD], "stream_function: not with hard_boundaries, whose form is that of velocities"),
+        (
+            [CURL, "train={optimizer: gauss_newton, dtype: float64, data_loss: squares}"],
+            "model.stream_function: expected a train.optimizer without gauss_newton",
+        ),
+        ([CURL, "train.balance.method=ntk"], "model.stream_function: expected another train.balance.method than ntk"),
         (["model.factorization={mean: null, deviation: 0.3}"], "deviation: only with a mean, got mean null"),
     ],
 )
@@ -103,6 +116,12 @@ def test_weights_are_factorised_unless_they_may_not_be(tiny: Tiny) -> None:
         ),
         ("unsteady_grid", ["model.harmonics=2"], "model.harmonics: expected a periodic axis, got none for 2 harmonics"),
         ("steady_grid", ["model.time_period=0.8"], "model.time_period: expected a flow with times, got a steady one"),
+        ("scattered_3d", [CURL], "model.stream_function: expected a flow in 2 dimensions, got 3; set it to false"),
+        (
+            "unsteady_grid",
+            [CURL, "domain={x: [0.0, 2.0], y: [0.0, 1.5], periodic: [x, y]}", "flow.forcing=[0.1, 0.0]"],
+            "model.stream_function: expected a mean velocity that is constant in time, got a force",
+        ),
         ("unsteady_csv", [HARD], "model.hard_boundaries: expected a boundary at a side or a circle"),
     ],
 )
@@ -163,3 +182,21 @@ def test_bits_do_not_depend_on_threads(tiny: Tiny, given: list[str]) -> None:
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("flow", ["steady_grid", "unsteady_grid"])
+def test_a_stream_function_learns_a_flow_and_its_viscosity_without_a_divergence(tiny: Tiny, flow: str) -> None:
+    size = ["model.width=24", "model.layers=2", "model.frequencies=12", "train.collocation_points=64"]
+    size += ["train.steps=300", "train.optimizer=soap", "train.lr=0.01", "train.weights.data=100"]
+    config = tiny(flow, CURL, *size, "flow.learn_nu=true")
+    case = load_case(config)
+    trainer = made(config)
+    model, before = trainer.problem.model, trainer.problem.model.predict(case.coordinates)
+    trainer.run()
+    wrong = [np.square(fields[:, :2] - case.velocity).mean() for fields in (before, model.predict(case.coordinates))]
+    assert wrong[1] < 0.05 * wrong[0]
+    (found,) = [term for term in trainer.problem.terms if isinstance(term, EquationTerm)]
+    measured = {item.gate: item.value for item in found.measure(model, num_points=50, seed=0)}
+    assert measured["conservation"] == 0.0
+    assert measured["pde_residual_l2"] > 0.0
+    assert dict(trainer.problem.unknown_numbers())["log_nu"].grad is not None

@@ -178,7 +178,7 @@ def test_a_run_from_parts_of_a_flow(tiny: Tiny, tmp_path: Path, no_pictures: Non
         assert (file.attrs["up_to_constant"], file.attrs["pressure"]) == ("", "kinematic")
     report = (tmp_path / "run" / "report.html").read_text()
     assert "Measured: u, p and speed at 3" in report
-    assert re.search(r"times the limit; largest <data .*?Cheapest way: none is known for the network itself", report)
+    assert re.search(r"times the limit; largest <data .*?Cheapest way: no steps, weights or constraints", report)
 
 
 def test_the_demo_is_periodic_and_says_that_it_is_synthetic(tmp_path: Path, no_report: None) -> None:
@@ -191,7 +191,7 @@ def test_the_demo_is_periodic_and_says_that_it_is_synthetic(tmp_path: Path, no_r
     assert checks["periodic_error_max"]["passed"], "built into the network, so it holds after three steps"
     assert "remedy" not in checks["periodic_error_max"]
     assert not checks["reconstruction"]["passed"]
-    assert checks["conservation"]["remedy"].startswith("none is known for the network itself")
+    assert checks["conservation"]["remedy"].startswith("no steps, weights or constraints")
 
 
 def test_the_viscosity_found_is_the_one_that_is_written(tiny: Tiny, tmp_path: Path, no_report: None) -> None:

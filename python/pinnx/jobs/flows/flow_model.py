@@ -19,6 +19,7 @@ from pinnx.models import (
     PirateNetwork,
     PressureRamp,
     Siren,
+    StreamFunction,
     factorize_weights,
     random_frequencies,
     train_frequencies,
@@ -40,7 +41,9 @@ def flow_model(
         PinnxError: numbers per coordinate that are not as many as the coordinates; settings that do not fit together.
     """
     periods = _periods(model, case)
-    network = _network(model, case, equations.fields, periods, dtype)
+    field_scales = case.scales.of_fields(equations.fields)
+    output_scales = np.ones(len(case.bounds) + 1) if model.stream_function else field_scales
+    network = _network(model, case, output_scales, periods, dtype)
     if model.train_frequencies:
         train_frequencies(network, fixed=periods)
     if model.factorization.mean is not None:
@@ -49,6 +52,8 @@ def flow_model(
     # The viscosity as it is in each step, with its gradient: the Stokes terms of this field cancel for any of them.
     at_corners = corner_flow(corners, case.bounds, case.scales, lambda: equations.scaled_nu, dtype=dtype)
     field = at_corners if model.corner_flow else None
+    if model.stream_function:
+        return _stream_function(network, case, equations, periods, field, dtype), ()
     if case.jumps:
         network = AddedField(network, _ramp(case, dtype))
     if not model.hard_boundaries:
@@ -62,6 +67,30 @@ def flow_model(
     if not held:
         raise PinnxError("model.hard_boundaries: expected a boundary at a side or a circle, got none; set it to false")
     return HardBoundaries(network, list(held.values())), tuple(held)
+
+
+def _stream_function(
+    network: FieldModel,
+    case: Case,
+    equations: NavierStokes,
+    periods: Mapping[int, float],
+    at_corners: torch.nn.Module | None,
+    dtype: torch.dtype,
+) -> StreamFunction:
+    """The model whose velocity is the curl of a stream function, with what is added to it."""
+    assert isinstance(network, FourierNetwork)  # the configuration has no other
+    if not case.steady and len(case.periods) == case.dim and (case.jumps or equations.scaled_forcing is not None):
+        raise PinnxError(
+            "model.stream_function: expected a mean velocity that is constant in time, got a force in a flow with "
+            "times that is periodic in x and y; set it to false"
+        )
+    if at_corners is not None and case.jumps:
+        raise PinnxError(
+            "model.stream_function: expected no domain.jump where sides disagree; set corner_flow to false"
+        )
+    field = _ramp(case, dtype) if case.jumps else at_corners
+    scales = case.scales.of_fields(("u", "v", "p"))
+    return StreamFunction(network, field_scales=scales, periodic=periods, field=field)
 
 
 def _ramp(case: Case, dtype: torch.dtype) -> PressureRamp:
@@ -83,9 +112,9 @@ def _periods(model: Model, case: Case) -> dict[int, float]:
 
 
 def _network(
-    model: Model, case: Case, fields: tuple[str, ...], periods: Mapping[int, float], dtype: torch.dtype
+    model: Model, case: Case, field_scales: np.ndarray, periods: Mapping[int, float], dtype: torch.dtype
 ) -> FieldModel:
-    """The network of its architecture, with plain weights."""
+    """The network of its architecture, with plain weights and an output for each scale."""
     axes, extents = tuple(case.bounds), np.array(list(case.bounds.values()))
     lengths = extents[:, 1] - extents[:, 0]
     if model.time_period is not None:
@@ -110,7 +139,7 @@ def _network(
     given: dict[str, Any] = {
         "origin": extents[:, 0],
         "coordinate_scales": coordinate_scales,
-        "field_scales": case.scales.of_fields(fields),
+        "field_scales": field_scales,
         "seed": model.seed + 1,  # the weights' draw is another than the frequencies'
         "dtype": dtype,
     }
@@ -118,17 +147,20 @@ def _network(
         features = 2 * frequencies.shape[1]
         if model.width != features:
             raise PinnxError(f"model.width: expected the {features} features for a piratenet, got {model.width}")
-        return PirateNetwork(frequencies, len(fields), blocks=model.layers, activation=model.activation, **given)
+        return PirateNetwork(frequencies, len(field_scales), blocks=model.layers, activation=model.activation, **given)
     given |= {"width": model.width, "layers": model.layers}
     if model.architecture == "siren":
         middle = ((extents[:, 1] - extents[:, 0]) / 2 / coordinate_scales).tolist()
-        return Siren(frequencies, len(fields), omega=model.omega, scale=scale, middle=middle, fixed=periods, **given)
-    return FourierNetwork(frequencies, len(fields), activation=model.activation, **given)
+        return Siren(
+            frequencies, len(field_scales), omega=model.omega, scale=scale, middle=middle, fixed=periods, **given
+        )
+    return FourierNetwork(frequencies, len(field_scales), activation=model.activation, **given)
 
 
 def described(model: Model, network: FieldModel) -> str:
     """The network in words: its architecture, its size, and what evaluates it."""
     count = sum(parameter.numel() for parameter in network.parameters())
+    curl = ", velocity from a stream function" if model.stream_function else ""
     way = "one fused kernel" if network.fused else "composed of jets"
     held = ", boundaries held by its form" if model.hard_boundaries else ""
-    return f"{model.architecture}, {count} parameters, {way}{held}"
+    return f"{model.architecture}, {count} parameters, {way}{held}{curl}"

@@ -35,6 +35,7 @@ from pinnx.physics.inner_points import InnerPoints, growing_window, walls_of
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.section_flux import SectionFlux
+from pinnx.physics.stream_function_equations import StreamFunctionEquations
 from pinnx.physics.streamed_values import StreamedValues
 from pinnx.physics.term import Term
 from pinnx.train.problem import Problem
@@ -76,7 +77,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     """
     check_forcing(config, case)
     train, device = config.train, choose_device(config.train.device)
-    equations = NavierStokes(
+    kind = StreamFunctionEquations if config.model.stream_function else NavierStokes
+    equations = kind(
         case.dim,
         steady=case.steady,
         nu=case.nu,
@@ -153,6 +155,7 @@ def _weights(train: Train, problem: Problem, equations: NavierStokes) -> dict[st
     """The configured weight of each column of the loss."""
     given = train.weights
     configured = {**dict.fromkeys(equations.names[:-1], given.momentum), **given.model_dump(exclude={"momentum"})}
+    configured |= {"vorticity": given.continuity, "rate": given.continuity}
     configured["field"] = given.data
     configured["warm_start"] = max(given.data, given.boundary)  # also where no sensor counts
     return {name: configured[name] for name in configured if name in problem.names}

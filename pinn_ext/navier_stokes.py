@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pinn_ext import _core
-from pinn_ext._impl.checks import as_tensor, check_tensor, describe
+from pinn_ext._impl.checks import as_tensor, check_not_negative, check_tensor, describe
 from pinn_ext._impl.operator import array, launch_place, register_operator
 from pinn_ext.jet import Jet, JetSpec
 
@@ -29,7 +29,8 @@ def navier_stokes_residual(
         jet: ``[s, n, d + 1]`` with the columns u, v[, w], p, d = 2 or 3; p is kinematic (divided by the density).
             Its ``spec`` has the spatial coordinates in ``laplacian``, with unit weights, and the same, after the time
             where there is one, in ``first``: ``JetSpec((0, 1, 2), (1, 2))`` for (t, x, y).
-        nu: kinematic viscosity: a number, a tensor of shape ``[]`` or ``[1]`` (learnable), or ``[n]`` (per point).
+        nu: kinematic viscosity: a number >= 0, a tensor of shape ``[]`` or ``[1]`` (learnable), or ``[n]`` (per
+            point). The numbers of a tensor are not looked at, as that would wait for the GPU.
         forcing: body force per unit mass, ``[n, d]``, ``[d]`` or d numbers; None: none.
         steady: leave the time derivative out. None: steady unless the jet has a time stream.
 
@@ -38,7 +39,8 @@ def navier_stokes_residual(
         jet, ``nu`` and ``forcing``.
 
     Raises:
-        TypeError, ValueError: wrong type, shape, dtype or device; a spec that does not carry what the equations need.
+        TypeError, ValueError: wrong type, shape, dtype or device; a number ``nu`` that is negative or not finite; a
+            spec that does not carry what the equations need.
     """
     data = jet.data
     check_tensor("jet.data", data, ("s", "n", "d + 1"))
@@ -88,6 +90,7 @@ def check_flow(
         raise TypeError(f"steady: expected True, False or None, got {describe(steady)}")
     elif not steady and not has_time:
         raise ValueError(f"steady: expected True for a jet without a time derivative ({spec}), got False")
+    check_not_negative("nu", nu)
     nu = as_tensor("nu", nu, like_name, like)
     if nu.dim() > 1 or (nu.dim() == 1 and nu.shape[0] not in (1, n)):
         raise ValueError(f"nu: expected a number or shape [], [1] or [{n}], got {describe(nu)}")

@@ -13,6 +13,7 @@ from pinn_ext._impl.checks import (
     as_tensor,
     check_coordinates,
     check_mlp,
+    check_not_negative,
     check_same,
     check_spec_fits,
     check_tensor,
@@ -58,10 +59,11 @@ def navier_stokes_loss(
         B: ``[d, m]``, as for `mlp_jet`.
         weights: as for `mlp_jet`; the outputs are u, v[, w], p.
         biases: as for `mlp_jet`.
-        nu: kinematic viscosity: a number, a tensor of shape ``[]`` or ``[1]`` (learnable), or ``[n]`` (per point).
+        nu: as for `navier_stokes_residual`.
         spec: with ``first`` = ([time,] the 2 or 3 spatial coordinates), ``laplacian`` = the spatial coordinates.
         activation: as for `mlp_jet`.
-        term_weights: ``[d + 1]``, one for each column of the residual. Pass a tensor where a CUDA graph is captured.
+        term_weights: ``[d + 1]``, one for each column of the residual, >= 0. Pass a tensor where a CUDA graph is
+            captured; its numbers are not looked at, nor those of ``point_weights``.
         point_weights: ``[n]``, None: ones.
         forcing: body force per unit mass, ``[n, d]``, ``[d]`` or d numbers; None: none.
         base: velocity U of a base flow that is added to the network's and its gradient, ``[n, 1 + d, d]``: ``U`` in
@@ -78,8 +80,9 @@ def navier_stokes_loss(
         Memory does not grow with ``n`` but for the residual. A NaN in the input is one in the total.
 
     Raises:
-        TypeError, ValueError: wrong type, shape, dtype or device; no points; ``x``, ``point_weights``, ``forcing``,
-            ``base`` or ``term_weights`` that require a gradient; a spec that does not carry what the equations need.
+        TypeError, ValueError: wrong type, shape, dtype or device; a number of ``nu`` or ``term_weights`` that is
+            negative or not finite; no points; ``x``, ``point_weights``, ``forcing``, ``base`` or ``term_weights`` that
+            require a gradient; a spec that does not carry what the equations need.
     """
     check_coordinates(x, B)
     check_mlp(x, B, weights, biases, activation)
@@ -136,6 +139,7 @@ def _checked_weights(
     x: Tensor,
 ) -> Tensor:
     """The weights of the terms as a tensor; raises where a weight or the count is wrong."""
+    check_not_negative("term_weights", term_weights)
     term_weights = as_tensor("term_weights", term_weights, "x", x)
     if term_weights.shape != (outputs,):
         raise ValueError(f"term_weights: expected shape [{outputs}], got {describe(term_weights)}")

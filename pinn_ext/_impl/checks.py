@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,7 @@ __all__ = [
     "as_tensor",
     "check_coordinates",
     "check_mlp",
+    "check_not_negative",
     "check_same",
     "check_spec_fits",
     "check_tensor",
@@ -98,6 +100,17 @@ def as_tensor(name: str, value: object, like_name: str, like: Tensor) -> Tensor:
             raise TypeError(f"{name}: expected numbers or a tensor, got {describe(value)}") from error
     check_same(name, value, like_name, like)
     return value
+
+
+def check_not_negative(name: str, value: object) -> None:
+    """Raises where a number, or one of a list, is negative or not finite.
+
+    A tensor is not looked at, as that would wait for its device.
+    """
+    for number in value if isinstance(value, list | tuple) else (value,):
+        # Compared and no more: where torch.compile traces numbers as symbols, it is one.
+        if isinstance(number, int | float) and not 0 <= number < math.inf:
+            raise ValueError(f"{name}: expected a finite number >= 0, got {number}")
 
 
 def check_spec_fits(spec: JetSpec, d: int) -> None:

@@ -136,6 +136,17 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         r"jet.data: expected a tensor on cpu or cuda, got \[5, 4, 3\] float64 on meta",
     ),
     # navier_stokes_residual
+    "a negative viscosity": (lambda: residual(jet(), -0.1), ValueError, r"nu: expected a finite number >= 0, got -0.1"),
+    "a viscosity that is NaN": (
+        lambda: residual(jet(), float("nan")),
+        ValueError,
+        r"nu: expected a finite number >= 0, got nan",
+    ),
+    "an infinite viscosity": (
+        lambda: residual(jet(), float("inf")),
+        ValueError,
+        r"nu: expected a finite number >= 0, got inf",
+    ),
     "five columns": (
         lambda: residual(jet(5), 0.1),
         ValueError,

@@ -207,6 +207,22 @@ WRONG_LOSS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "base requires a gradient": ({"base": wanting(4, 3, 2)}, ValueError, r"base: expected .* without requires_grad"),
     "forcing is a number": ({"forcing": 1.0}, ValueError, r"forcing: expected shape \[2\] or \[4, 2\], got \[\]"),
     "forcing requires a gradient": ({"forcing": wanting(2)}, ValueError, r"forcing: expected .* without requires_grad"),
+    "a negative term weight": (
+        {"term_weights": [1.0, -1.0, 1.0]},
+        ValueError,
+        r"term_weights: expected a finite number >= 0, got -1.0",
+    ),
+    "a term weight that is NaN": (
+        {"term_weights": [1.0, 1.0, float("nan")]},
+        ValueError,
+        r"term_weights: expected a finite number >= 0, got nan",
+    ),
+    "a negative viscosity": ({"nu": -0.1}, ValueError, r"nu: expected a finite number >= 0, got -0.1"),
+    "a negative viscosity of one point": (
+        {"nu": [0.1, 0.1, -0.1, 0.1]},
+        ValueError,
+        r"nu: expected a finite number >= 0, got -0.1",
+    ),
     "too few term weights": ({"term_weights": [1.0]}, ValueError, r"term_weights: expected shape \[3\], got \[1\]"),
     "too many term weights": ({"term_weights": zeros(4)}, ValueError, r"term_weights: expected shape \[3\], got \[4\]"),
     "one term weight": ({"term_weights": 1.0}, ValueError, r"term_weights: expected shape \[3\], got \[\]"),

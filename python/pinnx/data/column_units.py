@@ -1,4 +1,4 @@
-"""Units in the names of columns: x [mm], u (m/s), t / s, "X mm".
+"""Units in the names of columns: x [mm], u (m/s), t / s, "X mm", u_mm/s, u_mps, u_mm_s.
 
 A flow has one unit of length and one of time. Columns that keep to one each are taken as they are; columns that do not
 (x in mm, u in m/s) are refused, or converted to m and s.
@@ -65,6 +65,8 @@ _UNIT_OF_NAME = (
     # x_mm, timestamp_ms; u_ms may be in m/s.
     r"([xyz]|t\w*)_(mm|cm|um|km|px|ms|us|ns)|([xyz])_(m)|(t|time)_(s|sec)",
 )
+# u_mm_s, u_m_per_s, u_m_s-1, u_mps: a length over a time. u_mph is no metre.
+_WITHOUT_SLASH = rf"([a-z]\w*?)_((?:{_LENGTH})\^?2?)(?:_(?:per_)?((?:{_TIME})\^?2?)(?:\^?-[12])?|p(s))"
 _PATTERNS = {
     (0, 1): rf"(?P<time>{_TIME})",
     (1, 0): rf"(?P<length>{_LENGTH})",
@@ -94,6 +96,10 @@ class Unit:
 
 def split_unit(name: str) -> tuple[str, str]:
     """Return the name and the unit of a column, "" where it has none: "x [mm]" -> ("x", "mm")."""
+    spelled = re.fullmatch(_WITHOUT_SLASH, name.strip(), re.IGNORECASE)
+    if spelled:
+        first, length, *times = (part for part in spelled.groups() if part is not None)
+        return first, f"{length}/{times[0]}"
     for pattern in _UNIT_OF_NAME:
         found = re.fullmatch(pattern, name.strip(), re.IGNORECASE)
         if found:

@@ -138,9 +138,22 @@ def _columns_of(table: CsvTable, columns: Columns) -> dict[str, int]:
             given = "x: 1, y: 2, u: 3, v: 4"
         raise PinnxError(
             f"{table.path.name}: expected columns x, y and u, v, missing {', '.join(missing)}; it has {_shown(table)}. "
+            f"{_suffixes_unread(table, missing)}"
             f"Say which is what: 'data.measurements={{path: {table.path.name}, {given}}}'"
         )
     return found
+
+
+def _suffixes_unread(table: CsvTable, missing: Collection[str]) -> str:
+    """A sentence where columns are named like what is missing, but for an end that is no unit that is read."""
+    wanted = [*(name for name in missing if name in COORDINATES), *(MEASURED if len(missing) == 1 else ())]
+    like = [name for name in table.header if name.partition("_")[0].casefold() in wanted and "_" in name]
+    if not like:
+        return ""
+    return (
+        f"Ends of {shortened(', '.join(like))} are not read; units are, as in x_mm, t_s, u_mps, u_m_s, u_mm_s, u_cm/s "
+        "or u [m/s]. "
+    )
 
 
 def _index_of(table: CsvTable, quantity: str, wanted: str | int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,10 @@ def test_a_unit_at_the_end_of_a_name(tmp_path: Path):
     [
         ("t_s,x_mm,y_mm,u_mm/s,v_mm/s", "t in s; x, y in mm; u, v in mm/s"),
         ("time_s,x_m,y_m,u_m/s,v_m/s", None),
+        ("t_s,x_m,y_m,u_mps,v_m_s", None),
+        ("t_s,x_m,y_m,u_m_per_s,V_m_s-1", None),
+        ("t_s,x_mm,y_mm,u_mm_s,v_mmps", "t in s; x, y in mm; u, v in mm/s"),
+        ("t,x_cm,y_cm,u_cm_s,v_cm_s", "x, y in cm; u, v in cm/s"),
         (
             "t,x (mm),y (mm),u (mm\u22c5s\u207b\xb9),v (mm s\u207b\xb9)",
             "x, y in mm; u in mm\u22c5s\u207b\xb9; v in mm s\u207b\xb9",
@@ -167,7 +172,19 @@ def test_units_of_velocity_at_the_end_of_a_name_and_with_superscripts(tmp_path: 
     np.testing.assert_array_equal(rows.velocity, np.array(ROWS)[:, 3:])
     assert [note.split(". ")[0] for note in rows.notes] == ([f"Units of the file: {units}"] if units else [])
     with pytest.raises(PinnxError, match="expected one unit of length in all columns"):
-        read(tmp_path, table(header=header.replace("mm", "m", 1) if units else header.replace("x_m", "x_mm")))
+        read(tmp_path, table(header=re.sub("mm|cm", "m", header, count=1) if units else header.replace("x_m", "x_mm")))
+
+
+@pytest.mark.parametrize(
+    ("header", "unread"),
+    [("t,x,y,u_ms,v_ms", "u_ms, v_ms"), ("t,x,y,u_mph,v_knots", "u_mph, v_knots"), ("t,x_rod,y,u,v", "x_rod")],
+)
+def test_an_end_of_a_name_that_is_no_unit_lists_those_that_are(tmp_path: Path, header: str, unread: str):
+    with pytest.raises(PinnxError, match=f"Ends of {unread} are not read; units are, as in x_mm, .*u_mps, u_m_s"):
+        read(tmp_path, table(header=header))
+    with pytest.raises(PinnxError, match="missing one of u, v, p, speed; it has") as caught:
+        read(tmp_path, table(header="t,x,y,a,b"))
+    assert "Ends of" not in str(caught.value)
 
 
 def test_a_pressure_beside_what_is_read_does_not_matter(tmp_path: Path):

@@ -31,6 +31,15 @@ def add_to(commands: Any) -> None:
         help="fit the kinetics to sieve data (time, diameter, passing), without a network",
     )
     job.add_argument("--find", metavar="NAMES", help="with --sieves: which of s0, a, c, q (default: s0,a)")
+    job.add_argument(
+        "--threshold", type=float, metavar="V", help="with --sieves: the volume up to which nothing breaks (default: 0)"
+    )
+    job.add_argument(
+        "--daughters",
+        metavar="C,Q",
+        help="with --sieves: exponents of the daughters' sizes, z^c (1 - z)^q (default: 0,0); with c or q among those "
+        "to find the first guess",
+    )
     add_showing(job)
     job.set_defaults(run=_breakage, word="config")
 
@@ -38,8 +47,9 @@ def add_to(commands: Any) -> None:
 def _breakage(options: argparse.Namespace) -> int:
     if options.sieves is not None:
         return _sieves(options)
-    if options.find is not None:
-        raise PinnxError("--find: expected together with --sieves")
+    for name in ("find", "threshold", "daughters"):
+        if getattr(options, name) is not None:
+            raise PinnxError(f"--{name}: expected together with --sieves")
     job = load_jobs()
     from pinnx.config import load_config
 
@@ -55,12 +65,19 @@ def _breakage(options: argparse.Namespace) -> int:
 
 def _sieves(options: argparse.Namespace) -> int:
     """Prints the kinetics found; nothing is written."""
+    from pinnx.physics import Daughters, Kinetics
     from pinnx.solvers.breakage import fit_sieves, read_sieves
 
     if options.config is not None or options.out is not None:
         raise PinnxError("--sieves: expected no case, setting or --out beside it, as no network is trained")
     measured = read_sieves(options.sieves)
-    fit = fit_sieves(measured, unknown=(options.find or "s0,a").split(","))
+    try:
+        c, q = map(float, (options.daughters or "0,0").split(","))
+    except ValueError:
+        raise PinnxError(f"--daughters: expected two numbers, such as 0,1, got {options.daughters}") from None
+    last = measured.times[-1] if measured.times[-1] > 0 else 1.0  # the fit says what is wrong with the times
+    guess = Kinetics(1.0 / (last * measured.v[-1]), 1.0, options.threshold or 0.0, Daughters(c, q))
+    fit = fit_sieves(measured, guess, unknown=(options.find or "s0,a").split(","))
     console = console_of(options)
     console.print(f"S = s0 v^a, from {len(measured.v)} sieves at {len(measured.times)} times; intervals of 95 %")
     for name, found in fit.found.items():

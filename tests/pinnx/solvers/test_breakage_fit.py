@@ -273,6 +273,27 @@ def test_the_command_prints_what_was_found(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert "--sieves: expected no case, setting or --out beside it" in said
     assert "--find: expected together with --sieves" in said
+    for option in ("--threshold", "--daughters"):
+        assert main(["breakage", option, "0.1"]) == 2
+        assert f"{option}: expected together with --sieves" in capsys.readouterr().err
+    for wrong, message in (
+        (["--daughters", "1"], "expected two numbers"),
+        (["--daughters", "0,-1"], "exponent q >= 0"),
+        (["--threshold", "-1"], "expected threshold finite and >= 0"),
+    ):
+        assert main(["breakage", "--sieves", path, *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_command_takes_threshold_and_daughters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "mill.csv", *sieve_rows(0.005))
+    data = read_sieves(path)
+    guess = Kinetics(1.0 / (data.times[-1] * data.v[-1]), 1.0, threshold=0.01, daughters=Daughters(1.0, 1.0))
+    found = fit_sieves(data, guess).found
+    assert main(["breakage", "--sieves", str(path), "--threshold", "0.01", "--daughters", "1,1"]) == 0
+    said = capsys.readouterr().out
+    assert f"s0  {found['s0'].value:11.4g}" in said
+    assert f"{found['s0'].value:.4g}" != f"{fit_sieves(data).found['s0'].value:.4g}"
 
 
 def test_fixed_pivots_and_a_threshold_that_is_known() -> None:

@@ -188,9 +188,9 @@ def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
 
 
 def _verdicts(metrics: dict[str, Any]) -> str:
-    """Checks that failed, and those with a warning, by name."""
+    """Checks that failed, those with a warning, and those that could not be made, by name."""
     parts = []
-    for status, words in (("failed", "checks failed"), ("warning", "with a warning")):
+    for status, words in (("failed", "checks failed"), ("warning", "with a warning"), ("not checked", "not checked")):
         names = [
             f"{item['name']} ({item['part']})" if "part" in item else item["name"]
             for item in metrics["checks"]

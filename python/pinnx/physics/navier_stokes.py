@@ -9,7 +9,8 @@ and loss are dimensionless (`pinnx.physics.scales`): in them the viscosity is nu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +116,18 @@ class NavierStokes(Equations):
     def nu(self) -> float:
         """The viscosity in the user's units."""
         return float(self.scaled_nu.detach()) * self.scales.viscosity
+
+    @contextmanager
+    def nu_as_unknown(self) -> Iterator[None]:
+        """Inside, a viscosity that is fixed is the parameter ``log_nu``, as if it were learned."""
+        fixed = self._buffers.pop("fixed_nu")
+        assert fixed is not None
+        self.log_nu = nn.Parameter(fixed.log())
+        try:
+            yield
+        finally:
+            del self._parameters["log_nu"]
+            self.register_buffer("fixed_nu", fixed)
 
     def found(self) -> dict[str, float]:
         """The numbers that are learned, by name, in the user's units: ``nu``, ``forcing_x``, ..."""

@@ -153,7 +153,8 @@ def _noise(run: Run) -> list[str]:
     facts = run.metrics.get("noise")
     if not facts:
         return []
-    how = "was stated" if facts["found"] == "stated" else "was estimated by leaving each sensor out"
+    stated = facts["found"] == "stated"
+    how = "was stated" if stated else "was estimated by leaving each sensor out, flow that is not resolved included"
     if facts["misfit"] is None:
         return [f"Their noise {how}: none was found."]
     return [

@@ -43,13 +43,16 @@ class Estimate(NamedTuple):
     high: float
 
 
-def number_estimates(problem: Problem, weights: Tensor, step: int) -> Mapping[str, Estimate | None]:
+def number_estimates(
+    problem: Problem, weights: Tensor, step: int, *, widest: float = WIDEST
+) -> Mapping[str, Estimate | None]:
     """An estimate of each number that the equations of a problem learn.
 
     Args:
         problem: at the end of its training; it is computed in float64 and left as it was.
         weights: of the columns of the loss, [c].
         step: whose points are used; of one that the training has not drawn they are new.
+        widest: half width of an interval, relative, from which on there is none.
 
     Returns:
         Name of the parameter -> its estimate; None where its interval is too wide to say anything.
@@ -58,11 +61,11 @@ def number_estimates(problem: Problem, weights: Tensor, step: int) -> Mapping[st
         PinnxError: a network or a term that `ResidualRows` does not take.
     """
     with problem.in_dtype(torch.float64):
-        return _estimates(problem, weights.double(), step)
+        return _estimates(problem, weights.double(), step, widest)
 
 
 @torch.no_grad()
-def _estimates(problem: Problem, weights: Tensor, step: int) -> dict[str, Estimate | None]:
+def _estimates(problem: Problem, weights: Tensor, step: int, widest: float) -> dict[str, Estimate | None]:
     rows = ResidualRows(problem)
     residual, blocks = rows.at(problem.batch(step), weights, most=POINTS)
     num_weights = blocks[0].shape[1] - len(rows.numbers)
@@ -76,11 +79,12 @@ def _estimates(problem: Problem, weights: Tensor, step: int) -> dict[str, Estima
     spread = (inverse @ (reached * residual[:, None]).T).square().sum(1).sqrt()
     found = zip(rows.names_of_numbers, rows.numbers, steps.tolist(), spread.tolist(), strict=True)
     return {
-        name: _estimate(float(number), *given, logarithmic=name.startswith("log_")) for name, number, *given in found
+        name: _estimate(float(number), *given, widest, logarithmic=name.startswith("log_"))
+        for name, number, *given in found
     }
 
 
-def _estimate(number: float, step: float, error: float, *, logarithmic: bool) -> Estimate | None:
+def _estimate(number: float, step: float, error: float, widest: float, *, logarithmic: bool) -> Estimate | None:
     """None where the interval is too wide: of a logarithm, or of a force relative to it and to its unit."""
-    half, widest = abs(step) + 2 * error, WIDEST * (1.0 if logarithmic else max(1.0, abs(number)))
-    return Estimate(number + step, number + step - half, number + step + half) if half < widest else None
+    half, most = abs(step) + 2 * error, widest * (1.0 if logarithmic else max(1.0, abs(number)))
+    return Estimate(number + step, number + step - half, number + step + half) if half < most else None

@@ -20,10 +20,11 @@ from pinnx.train import NonFiniteLossError, Trainer
 def test_without_a_reference_some_sensors_are_left_out(finished: Finished) -> None:
     folder, data, metrics = finished("unsteady_csv")
     checks = [item for item in metrics["checks"] if item["name"] == "held_out_sensors"]
-    assert [item["note"].split("; ")[-1] for item in checks] == ["1 of 5 sensors left out, after 2 steps"] * 2
+    assert [item["note"].split("; ")[-1] for item in checks] == ["1 of 5 sensors left out, after 2 steps"] * 3
     assert checks[1]["note"].startswith("of the fluctuation")
-    assert all(item["value"] > 0.0 and item["status"] == "failed" for item in checks), "after two steps"
-    assert [item["worst_at"][:2] for item in checks] == metrics["held_out"]["positions"] * 2
+    assert all(item["value"] > 0.0 and item["status"] == "failed" for item in checks[:2]), "after two steps"
+    assert [item["worst_at"][:2] for item in checks[:2]] == metrics["held_out"]["positions"] * 2
+    assert (checks[2]["part"], checks[2]["value"]) == ("whole flow", metrics["error_estimates"]["second training"])
     facts = metrics["held_out"]
     assert (facts["num_used"], facts["steps"], len(facts["positions"])) == (4, 2, 1)
     assert facts["positions"][0] in np.loadtxt(data, delimiter=",", skiprows=1)[:, 1:3].tolist()
@@ -69,6 +70,33 @@ def test_sensors_that_contradict_each_other_show(tiny: Tiny, mixed_up: bool) -> 
     np.savetxt(path, table, delimiter=",", header="x,y,u,v", comments="", fmt="%.17g")
     (check,) = verify(held_out_sensors(config, load_case(config), None).measured)
     assert check.status == ("failed" if mixed_up else "passed"), check
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, "passed"), (1.2, "warning"), (2.0, "failed")])
+def test_a_flow_that_two_trainings_find_different_shows(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, factor: float, status: str
+) -> None:
+    """The left-out sensors are where both agree; the whole flow is not."""
+
+    class Model:
+        field_scales = np.ones(3)
+
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def predict(self, points: np.ndarray) -> np.ndarray:
+            at_sensors = (points[:, None] == case.coordinates).all(2).any(1)
+            return np.where(at_sensors, 1.0, self.factor)[:, None] * np.ones(3)
+
+    config = tiny("steady_csv")
+    case = load_case(config)
+    monkeypatch.setattr(held_out, "_trained", lambda *given: Model(factor))
+    found = held_out_sensors(config, case, None, Model(1.0))
+    (whole,) = (item for item in verify(found.measured) if item.part == "whole flow")
+    assert whole.status == status
+    assert whole.value == pytest.approx(factor - 1.0, abs=1e-12)
+    assert whole.num_points is None
+    assert found.measured[0].value == held_out_sensors(config, case, None).measured[0].value, "at the sensors"
 
 
 def test_what_cannot_be_checked_is_no_pass(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,13 @@ def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: floa
 
 @pytest.mark.parametrize(
     ("share", "misfit", "said"),
-    [(0.001, 0.04, ""), (0.05, 0.04, "data.noise=estimated"), (0.05, 1.0, ""), (0.3, 1.0, "look at")],
+    [
+        (0.001, 0.04, ""),
+        (0.05, 0.04, "data.noise=estimated"),
+        (0.05, 0.04, "or flow that is not resolved"),
+        (0.05, 1.0, ""),
+        (0.3, 1.0, "look at"),
+    ],
 )
 def test_noise_that_was_not_stated_is_a_yellow_line(share: float, misfit: float, said: str) -> None:
     lines = noise_lines({"numbers": 24, "misfit": misfit, "found": "left-out sensors", "share": share, "used": False})

@@ -117,11 +117,13 @@ def noise_lines(facts: dict[str, Any] | None) -> list[str]:
         ]
     low, high = (float(np.sqrt(chdtri(numbers, tail) / numbers)) for tail in (1.0 - RARE, RARE))
     if misfit < low / BEYOND:
-        remedy = (
-            "is fitted too, or stated too large; a smaller train.weights.data, or data.noise"
-            if facts["used"]
-            else f"of {percent(share)} is fitted too; data.noise=estimated, or its value, prevents that"
-        )
+        if facts["found"] != "stated" and not facts["used"]:
+            return [
+                f"left-out sensors show {percent(share)} of the measurements that the others do not explain: noise, "
+                "which is fitted too then, or flow that is not resolved; against noise data.noise=estimated, or its "
+                "value, helps"
+            ]
+        remedy = "is fitted too, or stated too large; a smaller train.weights.data, or data.noise"
         return [f"the misfit at the sensors is {misfit:.2g} of their noise: the noise {remedy}"]
     if misfit > high * BEYOND:
         return [

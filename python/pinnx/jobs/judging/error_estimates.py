@@ -1,7 +1,8 @@
-"""What a run says of its error without looking at a reference: three estimates, none of them a bound.
+"""What a run says of its error without looking at a reference: four estimates, none of them a bound.
 
     residual            the dual norm of the residual at all points (`pinnx.evals.error_estimate`)
     left-out sensors    the error at sensors that a shorter training did not see (`held_out.py`)
+    second training     by how much that training differs from the run over the whole flow (`held_out.py`)
     ensemble spread     the standard deviation of networks trained without a part of the sensors (`ensemble.py`)
 
 docs/verification.md has their rank correlation with true errors.
@@ -18,7 +19,7 @@ from pinnx.evals.evaluation import evaluate
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.judging.ensemble import Ensemble
-from pinnx.jobs.judging.held_out import HeldOut
+from pinnx.jobs.judging.held_out import WHOLE, HeldOut
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.geometry import SIDES, Side
 from pinnx.physics.outlines import exposed
@@ -41,6 +42,8 @@ def error_estimates(
     found = {"residual": estimate_from_residual(case, problem, corner_radius)}
     if left_out is not None and left_out.facts is not None and left_out.measured[0].value is not None:
         found["left-out sensors"] = left_out.measured[0].value
+        apart = next((item.value for item in left_out.measured if item.part == WHOLE), None)
+        found |= {} if apart is None else {"second training": apart}
     if ensemble is not None:
         mean, deviation = ensemble.mean[:, : case.dim], ensemble.deviation[:, : case.dim] / ensemble.factor
         known = np.tile(case.in_flow, case.output.num_frames)

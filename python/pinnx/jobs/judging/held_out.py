@@ -3,7 +3,10 @@
     error = ||predicted - measured|| / ||measured||   over all measurements of the sensors that were left out
 
 All settings are those of the run, but for the steps. Fewer steps and fewer sensors both make the error larger than that
-of the run itself. It sees no error where there are no sensors.
+of the run itself. It sees no error where there are no sensors; so the two trainings are compared over the whole flow as
+well. Where sensors, sides and equations do not determine it, they differ.
+
+    difference = ||predicted - predicted by the run|| / ||predicted by the run||
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ __all__ = ["HeldOut", "held_out_sensors"]
 # Of the sensors, and of the steps: the second training takes about 0.3 of the time of the first.
 SHARE, STEPS = 0.1, 0.3
 GATE = "held_out_sensors"
+WHOLE, APART = "whole flow", "by how much the second training differs from the run, also where no sensor is"
+FRAMES = 3  # of an unsteady flow: begin, middle, end
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,18 @@ class HeldOut:
     facts: dict[str, Any] | None = None
 
 
-def held_out_sensors(config: Config, case: Case, console: Console | None) -> HeldOut | None:
+def held_out_sensors(
+    config: Config, case: Case, console: Console | None, whole: FieldModel | None = None
+) -> HeldOut | None:
     """Trains again without some of the sensors, and measures the error there; None where there is a reference.
 
     The setting evals.left_out has it done with a reference as well.
+
+    Args:
+        config: of the run.
+        case: what is known.
+        console: where progress is shown; None: nowhere.
+        whole: the network of the run, with which the second one is compared; None: it is not.
     """
     share = config.evals.left_out
     if share is None:
@@ -82,6 +95,8 @@ def held_out_sensors(config: Config, case: Case, console: Console | None) -> Hel
     fluctuation = _fluctuation_error(model, there, place_of.reshape(-1)[left])
     if fluctuation is not None:
         measured.append(fluctuation._replace(note=f"of the fluctuation about the mean over time; {note}"))
+    if whole is not None:
+        measured.append(_apart(whole, model, case)._replace(note=f"{APART}; {note}"))
     facts = {"positions": places[np.sort(chosen)].tolist(), "num_used": len(places) - count, "steps": steps}
     return HeldOut(measured, facts)
 
@@ -106,6 +121,22 @@ def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> FieldM
     trainer.hooks.append(_Shown(bar, steps))
     trainer.run()
     return flow.problem.model
+
+
+def _apart(run: FieldModel, second: FieldModel, case: Case) -> Measured:
+    """The relative difference of the velocity over the output points in the flow, and where it is largest."""
+    frames = np.unique(np.linspace(0, case.output.num_frames - 1, FRAMES).round().astype(np.intp)).tolist()
+    at = np.concatenate([case.output.coordinates(frame)[case.in_flow] for frame in frames])
+    wanted, found = (model.predict(at)[:, : case.dim] for model in (run, second))
+    squares, size = np.sum((found - wanted) ** 2, axis=1), float(np.linalg.norm(wanted))
+    worst, row = largest_share(squares, size)
+    return Measured(
+        GATE,
+        float(np.sqrt(squares.sum())) / size,
+        part=WHOLE,
+        worst=worst,
+        worst_at=place_and_time(at[row], case.bounds),
+    )
 
 
 def _fluctuation_error(model: FieldModel, case: Case, place_of: NDArray[np.intp]) -> Measured | None:

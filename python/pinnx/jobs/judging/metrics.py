@@ -20,6 +20,7 @@ from pinnx.jobs.judging.baseline import gappy_pod_baseline
 from pinnx.jobs.judging.flow_balances import energy_budget, energy_growth, sub_box_budgets
 from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
+from pinnx.jobs.judging.viscosity import held_by_sensors
 from pinnx.jobs.outputs import training_figures
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured, largest_share
@@ -67,6 +68,7 @@ def run_metrics(
     nu = equations.found().get("nu", case.nu)
     worst = _worst(case, errors)
     measured = _at_points(config, case, problem, config.evals.points)
+    measured = held_by_sensors(config, trainer, equations, measured)
     measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
@@ -167,10 +169,21 @@ def _failure(config: Config, case: Case, trainer: Trainer, misfit: float | None)
     )
 
 
-def checks_at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Check]:
-    """The checks of the fields as they are now, but for those that need a reference or a second training."""
-    limits = config.evals.limits.model_dump()
-    return verify(_at_points(config, case, problem, num_points), limits=limits)
+def checks_at_points(
+    config: Config,
+    case: Case,
+    problem: Problem,
+    num_points: int,
+    trained: tuple[Trainer, NavierStokes] | None = None,
+) -> list[Check]:
+    """The checks of the fields as they are now, but for those that need a reference or a second training.
+
+    Where they are ``trained``, also whether the sensors tell the viscosity, which takes seconds.
+    """
+    measured = _at_points(config, case, problem, num_points)
+    if trained is not None:
+        measured = held_by_sensors(config, *trained, measured)
+    return verify(measured, limits=config.evals.limits.model_dump())
 
 
 def checks_of_balances(config: Config, case: Case, problem: Problem, equations: NavierStokes) -> list[Check]:

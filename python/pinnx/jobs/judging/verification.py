@@ -92,7 +92,7 @@ def verify_run(
         state.pop(part, None)
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
-    found = checks_at_points(config, case, flow.problem, config.evals.points)
+    found = checks_at_points(config, case, flow.problem, config.evals.points, (trainer, flow.equations))
     found += checks_of_balances(config, case, flow.problem, flow.equations)
     if not any(item.name == "mass_budget" for item in found):
         say("three dimensions, or a body in every sub-box: their budgets are not among the checks")

@@ -1,0 +1,102 @@
+"""A viscosity that the sensors do not tell is not checked; one that they hold is, right or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pinnx.config import Config
+from pinnx.evals import Kovasznay
+from pinnx.evals.checks import Check, verify
+from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
+from pinnx.jobs.judging import viscosity
+from pinnx.jobs.judging.viscosity import held_by_sensors
+from pinnx.jobs.training import make_trainer
+from pinnx.physics.term import Measured
+from pinnx.train.trainer import Trainer
+
+Tiny = Callable[..., Config]
+SMALL = (
+    *("boundaries=[]", "model.sigma=0.5", "model.width=16", "model.layers=2", "model.frequencies=8"),
+    *("train.collocation_points=128", "train.lr=1e-2", "train.steps=400"),
+)
+
+
+def table(config: Config, flow: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    x, y = np.meshgrid(np.linspace(-0.45, 0.95, 5), np.linspace(-0.45, 0.45, 4))
+    rows = np.column_stack([x.ravel(), y.ravel(), flow(x.ravel(), y.ravel())])
+    np.savetxt(config.data.measurements.path, rows, delimiter=",", header="x,y,u,v", comments="", fmt="%.17g")
+
+
+def trained(config: Config) -> tuple[FlowProblem, Trainer, list[Measured]]:
+    flow = flow_problem(config, load_case(config))
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    trainer.run()
+    (term, *_) = flow.problem.checked
+    return flow, trainer, term.measure(flow.problem.model, num_points=500, seed=0)
+
+
+def verdict(config: Config) -> tuple[Check, Check]:
+    """Of `viscosity_misfit`, by the fields alone and with the sensors."""
+    flow, trainer, measured = trained(config)
+    pairs = verify(measured), verify(held_by_sensors(config, trainer, flow.equations, measured))
+    assert flow.equations.nu == pytest.approx(config.problem.nu), "the viscosity is fixed again"
+    assert "nu" not in flow.equations.found()
+    alone, beside = (next(item for item in checks if item.name == viscosity.GATE) for checks in pairs)
+    return alone, beside
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 3.0, 0.5])
+def test_a_wrong_viscosity_is_never_passed(tiny: Tiny, factor: float) -> None:
+    config = tiny("steady_csv", *SMALL, f"flow.nu={0.05 * factor}")
+    flow = Kovasznay(nu=0.05)
+    table(config, lambda x, y: flow.velocity(0, x, y))
+    _, beside = verdict(config)
+    assert (beside.status == "passed") == (factor == 1.0), beside
+
+
+@pytest.mark.parametrize("nu", [0.05, 0.2])
+def test_a_flow_that_any_viscosity_has_is_not_checked(tiny: Tiny, nu: float) -> None:
+    """Between plates the pressure takes up any viscosity; the fields alone agree with each."""
+    config = tiny("steady_csv", *SMALL, f"flow.nu={nu}")
+    table(config, lambda x, y: np.column_stack([1 - 4 * y**2, 0 * x]))
+    alone, beside = verdict(config)
+    assert alone.status == "passed"
+    assert beside.status == "not checked"
+    assert "do not tell the viscosity" in beside.note
+
+
+def test_what_cannot_be_asked_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def note(*overrides: str, value: float | None = 0.01) -> str:
+        config = tiny("steady_csv", *overrides)
+        flow = flow_problem(config, load_case(config))
+        trainer = make_trainer(config, flow.problem, flow.weights)
+        given = Measured(viscosity.GATE, value, "as it is")
+        (found,) = held_by_sensors(config, trainer, flow.equations, [given])
+        assert found.checkable
+        return found.note
+
+    assert "no sum of squares" in note("train.data_loss=huber")
+    assert "not known for such a network" in note("model.architecture=piratenet")
+    for known in (note(value=0.5), note(value=None), note("flow.learn_nu=true")):
+        assert known == "as it is"
+    with monkeypatch.context() as patch:
+        patch.setattr(viscosity, "OPEN", 1e9)
+        assert "hold it between" in note()
+
+
+def test_the_verdict_made_anew_is_that_of_the_run(
+    finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the fields have no objection, so that the sensors are asked."""
+    from pinnx.jobs.judging.verification import verify_run
+
+    folder, _, metrics = finished("steady_csv")
+    (known,) = (item for item in metrics["checks"] if item["name"] == viscosity.GATE)
+    (made,) = (item for item in verify_run(folder, {"pde-residual"}, lambda word: None) if item.name == viscosity.GATE)
+    assert (made.status, made.note) == (known["status"], known["note"])

@@ -20,11 +20,10 @@ def test_it_is_the_step_of_damped_least_squares(
     make_problem: Build, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(module, "POINTS", most)
-    monkeypatch.setattr(module, "WIDEST", 1e9)
     monkeypatch.setattr(module, "DAMPING", 1e-3)
     problem = make_problem(learn_nu=True, dtype=torch.float64, parts_measured=True)
     weights = torch.linspace(0.5, 2.0, len(problem.names), dtype=torch.float64)
-    (estimate,) = number_estimates(problem, weights, 5).values()
+    (estimate,) = number_estimates(problem, weights, 5, widest=1e9).values()
 
     residual, blocks = ResidualRows(problem).at(problem.batch(5), weights, most=most)
     J, C = torch.cat(blocks).split([sum(p.numel() for p in problem.model.parameters()), 1], dim=1)

@@ -47,7 +47,7 @@ def closing_tiles(metrics: Mapping[str, Any]) -> list[Html]:
     worst = max(verdicts, key=STATUSES.index, default="failed")
     return [
         tile("Training time", datum(seconds, duration(seconds) if seconds is not None else None)),
-        tile("Checks passed", Html(f"{verdicts.count('passed')} of {len(verdicts)}"), worst),
+        tile("Checks passed", Html(f"{verdicts.count('passed')} of {len(verdicts)}"), worst.replace(" ", "-")),
     ]
 
 

@@ -69,9 +69,10 @@ def headline(run: Run, fields: RunFields) -> str:
 
 
 def found_status(run: Run, item: Mapping[str, Any]) -> str:
-    """The verdict of the check of a number that was found; failed where none was made."""
+    """The verdict of the check of a number that was found; failed where it was not made."""
     checks = [check for check in run.metrics.get("checks") or () if check.get("name") == item.get("check")]
-    return status_of(checks[0]) if checks else "failed"
+    status = status_of(checks[0]) if checks else "failed"
+    return "failed" if status == "not checked" else status
 
 
 def found_numbers(run: Run) -> list[str]:

@@ -26,9 +26,9 @@ __all__ = [
     "status_of",
 ]
 
-STATUSES = ("passed", "warning", "failed")  # from good to bad
+STATUSES = ("passed", "not checked", "warning", "failed")  # from good to bad
 _MOST_ROWS = 200  # of sensors
-_MARKS = {"passed": "✓", "warning": "!", "failed": "✗"}
+_MARKS = {"passed": "✓", "not checked": "?", "warning": "!", "failed": "✗"}
 
 # Numbers of metrics.json that every run has, in the order of the table; the run's descriptions name the others.
 _FACTS = {
@@ -172,15 +172,15 @@ def sensors_table(sensors: NDArray[np.float64]) -> Html:
 
 
 def status_of(item: Mapping[str, Any]) -> str:
-    """The verdict of a check; whatever is neither a plain pass nor a plain warning has failed."""
+    """The verdict of a check; whatever is no plain pass, no plain warning and not left open has failed."""
     status = item.get("status")
     if status == "passed" and item.get("passed") is True:
         return "passed"
-    return "warning" if status == "warning" else "failed"
+    return str(status) if status in ("warning", "not checked") else "failed"
 
 
 def _verdict(status: str) -> Html:
-    return tag("span", f"{_MARKS[status]} {status}", class_=f"verdict {status}")
+    return tag("span", f"{_MARKS[status]} {status}", class_=f"verdict {status.replace(' ', '-')}")
 
 
 def _note(item: Mapping[str, Any]) -> Html:
@@ -189,7 +189,7 @@ def _note(item: Mapping[str, Any]) -> Html:
     note = str(item.get("note", ""))
     parts = [join([note] if everywhere is None else [note, "; with them ", datum(everywhere)])]
     passed = status_of(item) == "passed"
-    if not passed and value is not None and limit:
+    if status_of(item) in ("warning", "failed") and value is not None and limit:
         parts.append(join([f"{number(value / limit)} times the limit"]))
     if worst is not None and item.get("worst_at"):
         parts.append(join(["largest ", datum(worst), f" at ({placed(item['worst_at'])})"]))

@@ -16,7 +16,7 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging import viscosity
 from pinnx.jobs.judging.viscosity import held_by_sensors
-from pinnx.jobs.training import make_trainer
+from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.term import Measured
 from pinnx.train.trainer import Trainer
 

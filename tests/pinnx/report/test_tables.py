@@ -28,6 +28,19 @@ def test_passed_and_failed_checks() -> None:
     assert FAILED not in checks_table({"checks": [a_check()]})
 
 
+def test_what_was_not_checked_is_neither_a_pass_nor_a_failure() -> None:
+    markup = checks_table({"checks": [a_check(status="not checked", passed=False, note="nothing tells it")]})
+    assert "verdict not-checked" in markup
+    assert PASSED not in markup
+    assert FAILED not in markup
+    assert "times the limit" not in markup
+    assert "nothing tells it" in markup
+    assert frame.passed({"checks": [a_check(), a_check(status="not checked", passed=False)]}) == (
+        "1 of 2",
+        "not-checked",
+    )
+
+
 @pytest.mark.parametrize("changes", [{"passed": "true"}, {"passed": 1}, {"passed": None}, {"status": "yes"}])
 def test_only_a_plain_pass_is_one(changes: dict[str, object]) -> None:
     markup = checks_table({"checks": [a_check(**changes)]})

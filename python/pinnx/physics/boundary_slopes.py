@@ -242,5 +242,6 @@ _COEFFICIENTS = ("value", "slope", "viscous", "target")
 
 def _residual(jet: pinn_ext.Jet, rows: Mapping[str, Tensor], nu: Tensor) -> Tensor:
     value, first = jet.value, jet.first.movedim(0, -1)  # [n, c], [n, c, D]
+    nu = nu.reshape(-1, 1, 1, 1)  # one number, or one for each point
     slopes = ((rows["slope"] + nu * rows["viscous"]) * first[:, None]).sum((2, 3))
     return (rows["value"] * value[:, None]).sum(2) + slopes - rows["target"]

@@ -90,6 +90,17 @@ def test_what_cannot_be_asked_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
         assert "hold it between" in note()
 
 
+def test_conditions_with_the_viscosity_take_part(tiny: Tiny) -> None:
+    """An outflow without stress has nu in its rows, there one for each point."""
+    outflow = "boundaries=[{where: {side: right}, condition: no_stress}]"
+    config = tiny("steady_csv", *SMALL, outflow, "train.steps=2", "flow.nu=0.05")
+    flow = flow_problem(config, load_case(config))
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    (found,) = held_by_sensors(config, trainer, flow.equations, [Measured(viscosity.GATE, 0.01, "as it is")])
+    assert "not known" not in found.note
+    assert found.note != "as it is"
+
+
 def test_the_verdict_made_anew_is_that_of_the_run(
     finished: Callable[[str], tuple[Path, Path, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,9 @@ from pinnx.runs.files import atomic_write
 
 __all__ = ["checkpoint_loss", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "5"  # 1 named its parts by hand; 2 was in the user's units; up to 3 a file was torch's; 4 had no phases
+# 1 named its parts by hand; 2 was in the user's units; up to 3 a file was torch's; 4 had no phases; 5 had other states
+# of Gauss-Newton and of the automatic precision.
+FORMAT = "6"
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], *, loss: float = math.inf) -> None:

@@ -327,10 +327,10 @@ def test_without_a_whole_checkpoint_nothing_starts_again(
     with pytest.raises(PinnxError, match=f"checkpoints: expected a whole checkpoint, found none; .*{remedy}$"):
         resume(run)
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(PinnxError, match=f"expected the folder checkpoints with files of format 5, found none{remedy}"):
+    with pytest.raises(PinnxError, match=f"expected the folder checkpoints with files of format 6, found none{remedy}"):
         resume(run)
     (run / "checkpoint.pt").touch()
-    with pytest.raises(PinnxError, match=rf"of format 5, found checkpoint\.pt of format 3 or older{remedy}$"):
+    with pytest.raises(PinnxError, match=rf"of format 6, found checkpoint\.pt of format 3 or older{remedy}$"):
         resume(run)
     assert (run / "history.jsonl").read_bytes() == history
 

@@ -141,7 +141,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         load_checkpoint(path)
     for header, got in ((None, "another file"), ({"format": "4", "state": "{}"}, "format 4")):
         safetensors.torch.save_file({"w": torch.ones(2)}, path, header)
-        with pytest.raises(PinnxError, match=f"expected a checkpoint of format 5, got {got}"):
+        with pytest.raises(PinnxError, match=f"expected a checkpoint of format 6, got {got}"):
             load_checkpoint(path)
 
 
@@ -276,5 +276,5 @@ def test_the_format_is_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(checkpoint, "FORMAT", "9")
     save_checkpoint(tmp_path / "c", STATE)
     monkeypatch.undo()
-    with pytest.raises(PinnxError, match="expected a checkpoint of format 5, got format 9"):
+    with pytest.raises(PinnxError, match="expected a checkpoint of format 6, got format 9"):
         load_checkpoint(tmp_path / "c")

@@ -1,4 +1,4 @@
-"""The tests here share a module."""
+"""The tests here share modules."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from cut_files import kept_and_new_block_of_a_file_that_is_cut
 
 from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
 from pinnx.data.stored_numbers import PLAIN
@@ -160,18 +160,6 @@ def test_each_process_opens_the_file_for_itself(tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as other:
         assert other.submit(sums, rows).result() == (0, wanted)
     rows.close()
-
-
-def kept_and_new_block_of_a_file_that_is_cut(path: Path) -> list[str]:
-    rows = MemoryMappedDataset(path, 10)
-    rows.block(0)
-    os.truncate(path, 1000)
-    said = []
-    for number in (0, 5):
-        with pytest.raises(PinnxError) as refused:
-            rows.block(number).max()
-        said.append(str(refused.value))
-    return said
 
 
 def test_a_file_that_is_cut_while_it_is_mapped_is_one_line(tmp_path: Path) -> None:

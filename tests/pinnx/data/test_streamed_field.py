@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -12,9 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from cut_files import what_a_file_that_is_cut_says
 
 from pinnx.data import DataMapping
-from pinnx.data.stored_velocity import StoredVelocity
 from pinnx.data.streamed_field import StreamedField
 from pinnx.errors import PinnxError
 
@@ -134,14 +133,6 @@ def test_missing_values_and_bodies_weigh_nothing_and_a_block_of_zeros_is_refused
     body = StreamedField(*given, outside=lambda places: places[:, 0] > -1.0)
     assert not body.draw(0, range(500), 500).weights.any()
     StreamedField(*given, limits={"t": (0.0, 0.8)}).draw(0, range(500), 500)
-
-
-def what_a_file_that_is_cut_says(path: Path, names: DataMapping) -> str:
-    velocity = StoredVelocity([path], names)
-    os.truncate(path, 4096)
-    with pytest.raises(PinnxError) as refused:
-        velocity[tuple(map(slice, (0,) * 4, velocity.shape))]
-    return str(refused.value)
 
 
 def test_a_file_that_is_cut_while_it_is_open_is_one_line(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ from pinnx.train.problem import Batch, Problem
 
 __all__ = ["ResidualRows", "damped_factor", "mean_diagonal", "thinned"]
 
+# Of the rows of a part of the points: an estimate at the end of a training may not cost the run its memory.
+MOST_BYTES = 4 * 2**30
+
 
 class ResidualRows:
     """The rows of a problem.
@@ -75,13 +78,28 @@ class ResidualRows:
             batch: the points.
             weights: one for each column of the loss.
             most: points of each term, drawn from its own, that stand for all of them; None: all.
+
+        Raises:
+            PinnxError: with ``most``, rows of more than 4 GiB: what asks for a part of the points has no need of them.
         """
+        if most is not None:
+            self._check_memory(sum(min(most, len(batch[term.name]["x"])) for term in self._problem.terms))
         sizes = [len(term.names) for term in self._problem.terms]
         found = [
             self._of_term(term, *thinned(batch[term.name], scale, most))
             for term, scale in zip(self._problem.terms, weights.sqrt().split(sizes), strict=True)
         ]
         return torch.cat([values.flatten() for values, _ in found]), [rows.flatten(0, 1) for _, rows in found]
+
+    def _check_memory(self, points: int) -> None:
+        """Of rows of so many points, each with a residual of every field."""
+        count = sum(unknown.numel() for unknown in (*self._network.weights, *self._network.biases))
+        size = points * len(self._problem.model.field_scales) * count * self._network.frequencies.element_size()
+        if size > MOST_BYTES:
+            raise PinnxError(
+                f"Jacobian: expected rows of at most {MOST_BYTES / 2**30:.0f} GiB, got {size / 2**30:.1f} GiB, of "
+                f"{count:,} weights at {points:,} points"
+            )
 
     def _of_term(self, term: Any, points: Mapping[str, Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
         x, mask = points["x"], points.get("mask")

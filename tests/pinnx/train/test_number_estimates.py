@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pinnx.train import Problem
+from pinnx.errors import PinnxError
+from pinnx.train import Problem, residual_rows
 from pinnx.train import number_estimates as module
 from pinnx.train.number_estimates import number_estimates
 from pinnx.train.residual_rows import ResidualRows
@@ -45,3 +46,19 @@ def test_the_problem_is_left_as_it_was_and_a_wide_interval_is_none(make_problem:
     weights = torch.ones(len(problem.names))
     assert number_estimates(problem, weights, 3) == {"log_nu": None}, "a network that has learned nothing"
     assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(before, problem.parameters(), strict=True))
+
+
+def test_rows_beyond_the_memory_of_an_estimate_are_refused(
+    make_problem: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All points at once are what the method asks for; a part of them is a matter of choice."""
+    problem = make_problem(learn_nu=True)
+    rows, batch, weights = ResidualRows(problem), problem.batch(3), torch.ones(len(problem.names))
+    _, blocks = rows.at(batch, weights, most=512)
+    limit = sum(block.numel() * block.element_size() for block in blocks)
+    monkeypatch.setattr(residual_rows, "MOST_BYTES", limit // 2)
+    with pytest.raises(PinnxError, match=r"rows of at most 0 GiB, got .* GiB, of [\d,]+ weights at [\d,]+ points"):
+        rows.at(batch, weights, most=512)
+    rows.at(batch, weights)
+    monkeypatch.setattr(residual_rows, "MOST_BYTES", 2 * limit)
+    rows.at(batch, weights, most=512)

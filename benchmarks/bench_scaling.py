@@ -7,20 +7,23 @@
     local     losses after as many steps: one all-reduce per step, and one every H steps (`train_locally`)
     cluster   weak scaling: t / (t + t_reduce) with the measured step t and NCCL's own model of an all-reduce
 
-Blocks of steps of both kinds alternate, and a ratio is the median of the ratios of one round, so that neighbours slow
-both alike. The ratio of the CPU times of all threads is free of neighbours, and of waiting. Nothing is timed before
-the parameters of both kinds agree in float64 after some steps.
+Blocks of 20 steps of both kinds alternate, each kind in processes of its own, and a ratio is the median of the ratios
+of one round, so that neighbours slow both alike. The ratio of the CPU times of all threads is free of neighbours, and
+of waiting. Nothing is timed before the parameters of both kinds agree in float64 after some steps.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from harness import Statistics, Timing, WrongResultError
+from numpy.typing import NDArray
 from results import finish_report, print_rows, start_report, write_json
 from torch import distributed
 
@@ -36,8 +40,9 @@ from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import EquationTerm, MeasuredValues, NavierStokes
 from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Problem
 from pinnx.train.distributed import Apart, train_locally
+from pinnx.train.flat_tensors import flat
 from pinnx.train.joined_ranks import joined_ranks
-from pinnx.train.ranks import ALONE, OneProcess
+from pinnx.train.ranks import OneProcess
 
 CPU = torch.device("cpu")
 GOAL = 0.9
@@ -77,70 +82,108 @@ def trainer_of(width: int, num_points: int, ranks: OneProcess, dtype: torch.dtyp
     )
 
 
-def unknowns(trainer: DistributedPINNTrainer) -> torch.Tensor:
-    """All parameters, in one piece."""
-    return torch.cat([p.detach().reshape(-1) for p in trainer.problem.parameters()])
+def take_steps(trainer: DistributedPINNTrainer, count: int) -> None:
+    for _ in range(count):
+        trainer.train_step()
 
 
-def require_agreement(shared: torch.Tensor, alone: torch.Tensor) -> None:
+@dataclass
+class Worker:
+    """A rank, or the one process that has all CPUs; in a process of its own, which holds its trainer."""
+
+    ranks: OneProcess
+    trainer: DistributedPINNTrainer = field(init=False)
+
+    def prepare(self, width: int, num_points: int, dtype: torch.dtype) -> int:
+        """Makes the trainer; returns the number of its parameters."""
+        self.trainer = trainer_of(width, num_points, self.ranks, dtype)
+        return sum(p.numel() for p in self.trainer.problem.parameters())
+
+    def steps(self, count: int) -> tuple[float, float]:
+        """Takes steps; returns the seconds of the clock and of this process's CPUs."""
+        self.ranks.leave()
+        started, spent = time.perf_counter(), time.process_time()
+        take_steps(self.trainer, count)
+        return time.perf_counter() - started, time.process_time() - spent
+
+    def unknowns(self) -> NDArray[np.float64]:
+        """All parameters, in one piece."""
+        return flat(self.trainer.problem.parameters()).double().numpy()
+
+    def reduce(self, rounds: int, repeats: int) -> dict[str, Any]:
+        return measure_reduce(self.ranks, rounds, repeats)
+
+    def local(self, steps: int, rates: Sequence[float]) -> list[dict[str, float]]:
+        return measure_local(self.ranks, steps, rates)
+
+
+def serve(connection: Connection, environment: Mapping[str, str]) -> None:
+    """Calls the methods that arrive, each with its arguments, until None arrives."""
+    os.environ |= environment
+    worker = Worker(joined_ranks())
+    torch.set_num_threads(1 if worker.ranks.size > 1 else 2)
+    while (order := connection.recv()) is not None:
+        name, *given = order
+        connection.send(getattr(worker, name)(*given))
+    worker.ranks.leave()
+
+
+@contextmanager
+def started(environments: Sequence[Mapping[str, str]]) -> Iterator[Callable[..., list[Any]]]:
+    """Workers with these environments; the block's value has all do something and returns what each of them answers."""
+    spawn, connections, workers = multiprocessing.get_context("spawn"), [], []
+    for environment in environments:
+        here, there = spawn.Pipe()
+        workers.append(spawn.Process(target=serve, args=(there, environment), daemon=True))
+        workers[-1].start()
+        there.close()
+        connections.append(here)
+
+    def ask(*order: Any) -> list[Any]:
+        for connection in connections:
+            connection.send(order)
+        return [connection.recv() for connection in connections]
+
+    yield ask
+    for connection in connections:
+        connection.send(None)
+    for worker in workers:
+        worker.join()
+
+
+def require_agreement(shared: NDArray[np.float64], alone: NDArray[np.float64]) -> None:
     """Ends a benchmark whose two candidates have not taken the same steps."""
-    error = float(torch.linalg.vector_norm(shared - alone) / torch.linalg.vector_norm(alone))
+    error = float(np.linalg.norm(shared - alone) / np.linalg.norm(alone))
     if not error <= SAME:
         raise WrongResultError(f"2 ranks: expected the parameters of 1 rank to {SAME:g}, got a difference of {error:g}")
 
 
-def alternating(
-    ranks: OneProcess, together: Callable[[], object], alone: Callable[[], object], rounds: int
-) -> tuple[list[list[float]], list[list[float]]]:
-    """What all ranks do, and what the first does on two threads while the others wait, by round.
-
-    Returns:
-        Seconds of the clock of both, and of the CPUs of all ranks.
-    """
-    seconds: tuple[list[list[float]], list[list[float]]] = ([[], []], [[], []])
-    for number in range(rounds + 1):
-        for kind, work in enumerate((together, alone)):
-            ranks.leave()
-            torch.set_num_threads(1 + kind)
-            started, spent = time.perf_counter(), time.process_time()
-            if ranks.first or work is together:
-                work()
-            elapsed, used = time.perf_counter() - started, torch.tensor([time.process_time() - spent])
-            ranks.add([used])
-            if number:  # the first round warms up
-                seconds[0][kind].append(elapsed)
-                seconds[1][kind].append(float(used))
-    return seconds
-
-
-def steps_of(trainer: DistributedPINNTrainer, count: int) -> Callable[[], None]:
-    def run() -> None:
-        for _ in range(count):
-            trainer.train_step()
-
-    return run
-
-
-def measure_ranks(ranks: OneProcess, sizes: Sequence[tuple[int, int]], rounds: int, block: int) -> list[dict[str, Any]]:
-    """One row for each size: seconds of a step of both kinds, and the ratio."""
+def measure_ranks(
+    kinds: Sequence[Callable[..., list[Any]]], sizes: Sequence[tuple[int, int]], rounds: int, block: int
+) -> list[dict[str, Any]]:
+    """One row for each size: seconds of a step of two ranks and of one process, and the ratio."""
     rows = []
     for width, num_points in sizes:
-        pair = [trainer_of(width, num_points, kind, torch.float64) for kind in (ranks, ALONE)]
-        for trainer in pair:
-            steps_of(trainer, AGREED)()
-        require_agreement(unknowns(pair[0]), unknowns(pair[1]))
-        shared, alone = (trainer_of(width, num_points, kind, torch.float32) for kind in (ranks, ALONE))
-        times, spent = alternating(ranks, steps_of(shared, block), steps_of(alone, block), rounds)
-        ratios, of_cpus = ([two / one for one, two in zip(*pair, strict=True)] for pair in (times, spent))
+        for ask in kinds:
+            ask("prepare", width, num_points, torch.float64)
+            ask("steps", AGREED)
+        require_agreement(*(ask("unknowns")[0] for ask in kinds))
+        count, _ = (ask("prepare", width, num_points, torch.float32)[0] for ask in kinds)
+        times, spent = np.zeros((2, rounds, 2))
+        for number in range(-1, rounds):  # the first round warms up
+            for kind, ask in enumerate(kinds):
+                seconds, of_cpus = zip(*ask("steps", block), strict=True)
+                if number >= 0:
+                    times[number, kind], spent[number, kind] = max(seconds), sum(of_cpus)
         rows.append(
             {
                 "width": width,
                 "points": num_points,
-                "bytes": 4 * (len(unknowns(shared)) + 2 + len(shared.problem.names) + 1),
-                "two_ranks_s": vars(Statistics.of([one / block for one in times[0]])),
-                "two_threads_s": vars(Statistics.of([two / block for two in times[1]])),
-                "ratio": vars(Statistics.of(ratios)),
-                "cpu_ratio": vars(Statistics.of(of_cpus)),
+                "bytes": 4 * (count + 2 + 3 + 1),  # total, sum of the gradient, three columns, a signal
+                "two_ranks_s": vars(Statistics.of(list(times[:, 0] / block))),
+                "two_threads_s": vars(Statistics.of(list(times[:, 1] / block))),
+                "ratio": vars(Statistics.of(list(times[:, 1] / times[:, 0]))),
+                "cpu_ratio": vars(Statistics.of(list(spent[:, 1] / spent[:, 0]))),
             }
         )
     return rows
@@ -191,14 +234,13 @@ def flow_loss(trainer: DistributedPINNTrainer) -> float:
 
 def measure_local(ranks: OneProcess, steps: int, rates: Sequence[float]) -> list[dict[str, float]]:
     """Losses after as many steps, by the steps between two all-reduces; of the learning rates the best."""
-    torch.set_num_threads(1)
     rows = []
     for every in (1, 10, 50):
         losses = []
         for lr in rates:
             trainer = flow_trainer(ranks if every == 1 else Apart(ranks), steps, lr)
             if every == 1:
-                steps_of(trainer, steps)()
+                take_steps(trainer, steps)
             else:
                 train_locally(trainer, ranks, rounds=steps // every, every=every)
             losses.append(flow_loss(trainer))
@@ -219,15 +261,17 @@ def cluster_rows(step_s: Sequence[float], num_bytes: int) -> list[dict[str, floa
 
 
 def work(quick: bool) -> dict[str, Any]:
-    """What both ranks do; the first one has the numbers of both."""
-    ranks = joined_ranks()
-    sizes, rounds, block = ([(16, 64)], 2, 2) if quick else (SIZES, 15, 4)
-    found: dict[str, Any] = {"ranks": measure_ranks(ranks, sizes, rounds, block)}
-    found["reduce"] = measure_reduce(ranks, 2 if quick else 15, 2 if quick else 10)
-    found["local"] = measure_local(ranks, 50 if quick else 600, [3e-3] if quick else [1e-3, 3e-3, 1e-2])
+    """All numbers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    sizes, rounds, block = ([(16, 64)], 2, 2) if quick else (SIZES, 15, 20)
+    with started([place | {"RANK": rank} for rank in "01"]) as ranks, started([{}]) as alone:
+        found: dict[str, Any] = {"ranks": measure_ranks([ranks, alone], sizes, rounds, block)}
+        found["reduce"] = ranks("reduce", 2 if quick else 15, 2 if quick else 10)[0]
+        found["local"] = ranks("local", 50 if quick else 600, [3e-3] if quick else [1e-3, 3e-3, 1e-2])[0]
     largest = found["ranks"][-1]["bytes"]
     found["cluster"] = {"bytes": largest, "rows": cluster_rows([1e-4, 3e-4, 1e-3, 3e-3], largest)}
-    ranks.leave()
     return found
 
 
@@ -237,21 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a tiny network, two rounds")
     parser.add_argument("--output", type=Path, help="JSON")
     options = parser.parse_args(arguments)
-    if os.environ.get("RANK") == "1":
-        work(options.quick)
-        return 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    os.environ |= {"RANK": "0", "WORLD_SIZE": "2"}
     report = start_report("scaling", Path(__file__).name, CPU, torch.float32, Timing(), quick=options.quick)
-    words = [sys.executable, __file__, *(["--quick"] if options.quick else [])]
-    other = subprocess.Popen(words, env=os.environ | {"RANK": "1"})
-    try:
-        report.extra = work(options.quick)
-        other.wait(timeout=60)
-    finally:
-        other.kill()
+    report.extra = work(options.quick)
     finish_report(report, CPU, torch.float32)
     show(report.extra)
     if options.output is not None:

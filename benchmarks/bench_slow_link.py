@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from bench_scaling import flow_loss, flow_trainer, steps_of
+from bench_scaling import flow_loss, flow_trainer, take_steps
 from harness import Timing
 from linked_nodes import ENVIRONMENT, command, two_nodes
 from results import finish_report, print_rows, start_report, write_json
@@ -45,7 +45,7 @@ def trained(ranks: OneProcess, every: int, steps: int, lr: float) -> float:
     """The loss after as many steps."""
     trainer = flow_trainer(ranks if every == 1 else Apart(ranks), steps, lr)
     if every == 1:
-        steps_of(trainer, steps)()
+        take_steps(trainer, steps)
     else:
         train_locally(trainer, ranks, rounds=steps // every, every=every)
     return flow_loss(trainer)
@@ -79,7 +79,7 @@ def measure_steps(ranks: OneProcess, blocks: int) -> dict[str, float]:
             ranks.leave()
             started = time.perf_counter()
             if every == 1:
-                steps_of(trainer, count)()
+                take_steps(trainer, count)
             else:
                 train_locally(trainer, ranks, rounds=count // every, every=every)
             if number:
@@ -91,7 +91,7 @@ def measure_steps(ranks: OneProcess, blocks: int) -> dict[str, float]:
             ranks.add([gradient])
         seconds["reduce"].append((time.perf_counter() - started) / 10)
         started = time.process_time()
-        steps_of(trainers[10], 10)()
+        take_steps(trainers[10], 10)
         seconds["step_cpu"].append((time.process_time() - started) / 10)
     return {name: median(found) for name, found in seconds.items()}
 

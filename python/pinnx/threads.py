@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
-__all__ = ["available_cpus", "num_partitions", "on_one_thread", "wait_passively"]
+__all__ = ["available_cpus", "bind", "num_partitions", "on_one_thread", "wait_passively"]
 
 # What the kernels allow; more threads than that find no work in a sum over points.
 MAX_PARTITIONS = 32
@@ -15,6 +15,14 @@ MAX_PARTITIONS = 32
 def available_cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def bind(cpus: Iterable[int]) -> None:
+    """Keeps all threads of this process to some CPUs; on Linux."""
+    cpus = set(cpus)
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread), cpus)
 
 
 def num_partitions() -> int:

@@ -18,5 +18,5 @@ def flat(tensors: Iterable[Tensor]) -> Tensor:
 @torch.no_grad()
 def place(numbers: Tensor, tensors: Sequence[Tensor]) -> None:
     """Gives tensors, where they are, the numbers that ``flat`` would have of them, [n]."""
-    for tensor, piece in zip(tensors, numbers.split([tensor.numel() for tensor in tensors]), strict=True):
-        tensor.copy_(piece.view_as(tensor))
+    pieces = numbers.split([tensor.numel() for tensor in tensors])
+    torch._foreach_copy_(tensors, [piece.view_as(tensor) for tensor, piece in zip(tensors, pieces, strict=True)])

@@ -23,11 +23,12 @@ GIVE_BACK = 0.2
 def joined_ranks() -> OneProcess:
     """The ranks that ``torchrun`` started, this process among them; `ALONE` where it started one, or none.
 
-    Joins the process group at the first call, NCCL on CUDA devices and gloo on the CPU; one that is there is used.
+    Joins the process group at the first call, NCCL on CUDA devices and gloo on the CPU; one that is there is used. On
+    the CPU each rank of a machine keeps to its part of the CPUs from then on, unless PINNX_RANK_BIND is 0.
 
     Raises:
-        PinnxError: fewer CUDA devices than ranks on this machine, a timeout that is no number > 0, or a balance that is
-            no whole number >= 0, or not 0 on CUDA devices.
+        PinnxError: fewer CUDA devices than ranks on this machine, a timeout that is no number > 0, PINNX_RANK_BIND that
+            is not 0 or 1, or a balance that is no whole number >= 0, or not 0 on CUDA devices.
     """
     if not distributed.is_available():
         return ALONE
@@ -39,7 +40,10 @@ def joined_ranks() -> OneProcess:
         return ALONE
     global _JOINED
     if _JOINED is None:
+        bound = _bound()
         _JOINED = Ranks(_timeout(), _balance())
+        if bound:
+            _JOINED.take_cpus()
     return _JOINED
 
 
@@ -66,6 +70,13 @@ def _timeout() -> float:
     if not 0.0 < seconds < float("inf"):
         raise PinnxError(f"PINNX_RANK_TIMEOUT: expected seconds > 0, got {text!r}")
     return seconds
+
+
+def _bound() -> bool:
+    text = os.environ.get("PINNX_RANK_BIND", "1")
+    if text not in ("0", "1"):
+        raise PinnxError(f"PINNX_RANK_BIND: expected 0 or 1, got {text!r}")
+    return text == "1" and hasattr(os, "sched_setaffinity") and not torch.cuda.is_available()
 
 
 def _balance() -> int:

@@ -19,6 +19,7 @@ import itertools
 import os
 import pickle
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from torch import Tensor, distributed
 
 from pinnx.errors import PinnxError
 from pinnx.physics.term import WHOLE, Share
+from pinnx.threads import bind
 from pinnx.train.flat_tensors import flat, place
 
 __all__ = ["ALONE", "TIMEOUT", "OneProcess", "RankLostError", "Ranks"]
@@ -168,6 +170,19 @@ class Ranks(OneProcess):
         if self._flag is None or (self._flag.is_cuda and step % LOOK_EVERY):
             return 0
         return (number or signal.SIGTERM) if float(self._flag) else 0
+
+    def take_cpus(self) -> None:
+        """Keeps this rank to its part of the CPUs that it shares with others of its machine.
+
+        Else the scheduler wakes a rank where another one runs, and both wait for one CPU: on two CPUs a step of 2.4 ms
+        took 3.8. Ranks whose launcher gave each its own CPUs keep them, as do more ranks than CPUs.
+        """
+        own = sorted(os.sched_getaffinity(0))
+        machines = self._gathered((socket.gethostname(), own))
+        sharing = [rank for rank, machine in enumerate(machines) if machine == machines[self.rank]]
+        count, number = len(sharing), sharing.index(self.rank)
+        if count <= len(own):
+            bind(own[number * len(own) // count : (number + 1) * len(own) // count])
 
     def take_first(self, tensors: Sequence[Tensor]) -> None:
         numbers = flat(tensors)

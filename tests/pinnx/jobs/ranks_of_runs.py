@@ -129,7 +129,8 @@ def trajectories(configs: Mapping[str, Config], folder: Path) -> dict[str, Any]:
 
     def work(size: int, rank: int) -> None:
         ranks = joined_ranks()
-        found = {name: trained(config, ranks) for name, config in configs.items()}
+        cpus = [sorted(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task")]
+        found = {"cpus": cpus} | {name: trained(config, ranks) for name, config in configs.items()}
         if size == 2:
             plain = configs["ntk"]
             found |= {"gradient": by_gradient(plain, ranks)}
@@ -155,16 +156,17 @@ def balanced(config: Config, folder: Path) -> list[dict[str, Any]]:
 
     def work(rank: int) -> None:
         ranks, original = joined_ranks(), Trainer.train_step
+        cpus = sorted(os.sched_getaffinity(0))
 
         def slow(trainer: Trainer) -> None:
             time.sleep(0.05 * rank)
             original(trainer)
 
         Trainer.train_step = slow  # type: ignore[method-assign]
-        found = {"trained": trained(config, ranks), "points": len(ranks.share.rows(1000))}
+        found = {"trained": trained(config, ranks), "points": len(ranks.share.rows(1000)), "cpus": cpus}
         (folder / f"balanced-{rank}.json").write_text(json.dumps(found))
 
-    assert on_ranks(2, work, PINNX_RANK_BALANCE="3") == [0, 0]
+    assert on_ranks(2, work, PINNX_RANK_BALANCE="3", PINNX_RANK_BIND="0") == [0, 0]
     return [json.loads((folder / f"balanced-{rank}.json").read_text()) for rank in range(2)]
 
 

@@ -21,7 +21,7 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import DistributedPINNTrainer, Trainer
-from pinnx.train.joined_ranks import _balance, joined_ranks
+from pinnx.train.joined_ranks import _balance, _bound, joined_ranks
 from pinnx.train.ranks import OneProcess
 
 pytestmark = pytest.mark.skipif(
@@ -69,6 +69,18 @@ def test_points_move_from_a_slow_rank_and_the_steps_stay(ranks: tuple[dict[str, 
     assert slow["points"] < 300
     for rank in (fast, slow):
         np.testing.assert_allclose(rank["trained"], ranks[0]["trained"]["1-0"]["ntk"], rtol=0, atol=SAME)
+
+
+def test_each_rank_keeps_to_its_part_of_the_cpus(ranks: tuple[dict[str, Any], str]) -> None:
+    every = sorted(os.sched_getaffinity(0))
+    for size in (2, 4):
+        of_ranks = [ranks[0]["trained"][f"{size}-{rank}"]["cpus"] for rank in range(size)]
+        assert all(len(threads) > 1 and threads == [threads[0]] * len(threads) for threads in of_ranks)
+        parts = [threads[0] for threads in of_ranks]
+        enough = size <= len(every)
+        joined = [cpu for part in parts for cpu in part]
+        assert joined == every if enough else parts == [every] * size
+    assert [rank["cpus"] for rank in ranks[0]["balanced"]] == [every, every]  # PINNX_RANK_BIND=0
 
 
 def test_a_strategy_that_each_rank_follows_by_itself_is_noticed(ranks: tuple[dict[str, Any], str]) -> None:
@@ -179,6 +191,12 @@ def test_a_timeout_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PINNX_RANK_TIMEOUT", "soon")
     with pytest.raises(PinnxError, match="PINNX_RANK_TIMEOUT: expected seconds > 0, got 'soon'"):
         joined_ranks()
+
+
+def test_a_binding_that_is_neither_on_nor_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINNX_RANK_BIND", "no")
+    with pytest.raises(PinnxError, match="PINNX_RANK_BIND: expected 0 or 1, got 'no'"):
+        _bound()
 
 
 @pytest.mark.parametrize(("given", "cuda"), [("often", False), ("-1", False), ("50", True)])

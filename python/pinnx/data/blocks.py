@@ -52,6 +52,10 @@ class SnapshotSource(ABC):
     Attributes:
         n, c: places, and components at each.
         vector: whether the components had an axis of their own.
+        num_snapshots: T; None where only the end of the stream tells.
+        in_memory: whether the whole matrix is there as a tensor.
+        repeatable: whether a second pass is possible.
+        reads_columns: whether `columns` reads everything only once.
         dtype, device: of the blocks.
         own_blocks: whether the memory of blocks belongs to the source, and may be written to.
         num_passes: how often the data have been read from the first to the last.
@@ -64,30 +68,24 @@ class SnapshotSource(ABC):
     vector: bool
     dtype: torch.dtype
     device: torch.device
+    num_snapshots: int | None = None
+    in_memory: bool = False
+    repeatable: bool = True
+    reads_columns: bool = False
     own_blocks: bool = False
     num_passes: int = 0
     progress: Progress | None = None
     scales: Tensor | None = None
 
-    @property
-    @abstractmethod
-    def num_snapshots(self) -> int | None:
-        """T, or None where only the end of the stream tells."""
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether the whole matrix is there as a tensor."""
-        return False
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether a second pass is possible."""
-        return True
-
-    @property
-    def reads_columns(self) -> bool:
-        """Whether `columns` reads everything only once."""
-        return False
+    def _take_shape(self, shape: Sequence[int]) -> int:
+        """Keep what a shape says of the places; return T."""
+        if len(shape) not in (2, 3):
+            raise PinnxError(f"X: expected shape [T, n] or [T, n, c], got {list(shape)}")
+        if 0 in shape:
+            raise PinnxError(f"X: expected at least one snapshot of one place, got {list(shape)}")
+        self.vector = len(shape) == 3
+        self.n, self.c = int(shape[1]), int(shape[2]) if self.vector else 1
+        return int(shape[0])
 
     def rows(self) -> Iterator[Tensor]:
         """Yield blocks [b, n c] of consecutive snapshots; a block is valid until the next."""
@@ -136,27 +134,12 @@ class SnapshotSource(ABC):
 class ArraySource(SnapshotSource):
     """A matrix in memory, on any device."""
 
+    in_memory = reads_columns = True
+
     def __init__(self, array: Tensor) -> None:
-        if array.dim() not in (2, 3):
-            raise PinnxError(f"X: expected shape [T, n] or [T, n, c], got {list(array.shape)}")
-        if 0 in array.shape:
-            raise PinnxError(f"X: expected at least one snapshot of one place, got {list(array.shape)}")
-        self.vector = array.dim() == 3
-        self.n, self.c = int(array.shape[1]), int(array.shape[2]) if self.vector else 1
-        self.matrix = array.reshape(array.shape[0], -1)
+        self.num_snapshots: int = self._take_shape(array.shape)
+        self.matrix = array.reshape(self.num_snapshots, -1)
         self.dtype, self.device = array.dtype, array.device
-
-    @property
-    def num_snapshots(self) -> int:
-        return int(self.matrix.shape[0])
-
-    @property
-    def in_memory(self) -> bool:
-        return True
-
-    @property
-    def reads_columns(self) -> bool:
-        return True
 
     def _rows(self) -> Iterator[Tensor]:
         yield self.matrix
@@ -177,31 +160,23 @@ class RowsSource(SnapshotSource):
     own_blocks = True
 
     def __init__(self, array: Any, block_bytes: int) -> None:
-        shape = tuple(int(size) for size in array.shape)
-        if len(shape) not in (2, 3) or 0 in shape:
-            raise PinnxError(f"X: expected shape [T, n] or [T, n, c], got {list(shape)}")
+        self.num_snapshots: int = self._take_shape(array.shape)
         stored = np.dtype(array.dtype).newbyteorder("=")
         if stored.kind not in "biuf":
             raise PinnxError(f"X: expected real numbers, got {array.dtype}")
         self.rows_dtype = stored if stored in DTYPES else np.dtype(np.float64)
         self.dtype, self.device = DTYPES[self.rows_dtype], torch.device("cpu")
-        self.vector = len(shape) == 3
-        self.n, self.c = shape[1], shape[2] if self.vector else 1
         self.row_bytes = self.n * self.c * self.rows_dtype.itemsize
-        self._array, self._num_snapshots, self._block_bytes = array, shape[0], block_bytes
+        self._array, self._block_bytes = array, block_bytes
         self._buffers: list[np.ndarray] = []
 
-    @property
-    def num_snapshots(self) -> int:
-        return self._num_snapshots
-
     def _rows(self) -> Iterator[Tensor]:
-        step = min(self._rows_per_block(), self._num_snapshots)
+        step = min(self._rows_per_block(), self.num_snapshots)
         buffers = self._two_buffers(step * self.n * self.c)
 
         def read() -> Iterator[Tensor]:
-            for index, begin in enumerate(range(0, self._num_snapshots, step)):
-                count = min(step, self._num_snapshots - begin)
+            for index, begin in enumerate(range(0, self.num_snapshots, step)):
+                count = min(step, self.num_snapshots - begin)
                 block = buffers[index % 2][: count * self.n * self.c].reshape(count, -1)
                 self._read_rows(begin, block)
                 yield torch.from_numpy(block)
@@ -233,10 +208,7 @@ class DatasetSource(RowsSource):
     def __init__(self, dataset: h5py.Dataset, block_bytes: int) -> None:
         super().__init__(dataset, block_bytes)
         self._offset = raw_offset(dataset)
-
-    @property
-    def reads_columns(self) -> bool:
-        return self._places_per_block() > 0
+        self.reads_columns = self._places_per_block() > 0
 
     def _columns(self) -> Iterator[tuple[int, int, Tensor]]:
         step = min(self._places_per_block(), self.n)
@@ -280,7 +252,7 @@ class BlocksSource(SnapshotSource):
     def __init__(self, blocks: Iterable[Any]) -> None:
         self._blocks = blocks
         iterator = iter(blocks)
-        self._repeatable = iterator is not blocks
+        self.repeatable = iterator is not blocks
         try:
             self._first: Any = next(iterator)
         except StopIteration:
@@ -290,15 +262,6 @@ class BlocksSource(SnapshotSource):
         self.dtype, self.device = first.dtype, first.device
         self.first_bytes = first.matrix.nbytes
         self._rest: Iterator[Any] | None = iterator
-        self._num_snapshots: int | None = None
-
-    @property
-    def num_snapshots(self) -> int | None:
-        return self._num_snapshots
-
-    @property
-    def repeatable(self) -> bool:
-        return self._repeatable
 
     def _rows(self) -> Iterator[Tensor]:
         return prefetched(self._read())
@@ -309,9 +272,9 @@ class BlocksSource(SnapshotSource):
             matrix = self._checked(block)
             count += len(matrix)
             yield matrix
-        if self._num_snapshots not in (None, count):
-            raise PinnxError(f"X: expected the same {self._num_snapshots} snapshots in every pass, got {count}")
-        self._num_snapshots = count
+        if self.num_snapshots not in (None, count):
+            raise PinnxError(f"X: expected the same {self.num_snapshots} snapshots in every pass, got {count}")
+        self.num_snapshots = count
 
     def _raw(self) -> Iterator[Any]:
         if self._rest is not None:
@@ -319,7 +282,7 @@ class BlocksSource(SnapshotSource):
             yield first
             del first
             yield from rest
-        elif self._repeatable:
+        elif self.repeatable:
             yield from self._blocks
         else:
             raise PinnxError("X: expected blocks that can be read again, got an iterator, which ends after one pass")

@@ -2,7 +2,7 @@
 
     columns    separated by tabs, semicolons, commas or spaces; the header may have another separator than the rows
     header     the first line that names the wanted columns; else a comment that does (# x y u v); a line of units may
-               follow; a file without one has the names "1", "2", ...; those of DaVis and Tecplot: davis_text, tecplot
+               follow; a file without one has the names "1", "2", ...; those of DaVis and Tecplot: text_exports, tecplot
     numbers    1.5e-3, or 1,5e-3 where commas separate no columns; Fortran's 1.5D-3
     comments   lines that begin with # or %, and empty lines
 
@@ -21,8 +21,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pinnx.data.comsol_text import comsol_names
-from pinnx.data.davis_text import davis_table
 from pinnx.data.table_cells import (
     MISSING,
     SEPARATORS,
@@ -35,6 +33,7 @@ from pinnx.data.table_cells import (
     trimmed,
 )
 from pinnx.data.tecplot import is_tecplot, tecplot_rows
+from pinnx.data.text_exports import comsol_names, davis_table
 from pinnx.errors import PinnxError
 
 __all__ = ["CsvTable", "column_key", "read_csv_table"]

@@ -20,7 +20,7 @@ from pinnx.data.array_files import ArrayFile
 from pinnx.data.file_formats import HDF5, open_arrays
 from pinnx.data.layout import Layout, find_layout, places_of, rising
 from pinnx.data.odd_values import contradictions, refuse_marks
-from pinnx.data.snapshots import AXIS_NAMES, Snapshots
+from pinnx.data.snapshots import AXIS_NAMES, Snapshots, require_finite
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 
@@ -156,9 +156,7 @@ def _coordinates(file: ArrayFile, names: Sequence[str] | None) -> dict[str, np.n
         names = listed
     arrays = [file.numbers("points", name) for name in names]
     for name, array in zip(names, arrays, strict=True):
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise PinnxError(f"{name}: expected finite values, got {bad} of {array.size} that are NaN or infinite")
+        require_finite(name, array)
     if len(arrays) == 1:
         array = np.squeeze(arrays[0])
         if array.ndim != 2 or array.shape[1] not in (2, 3):

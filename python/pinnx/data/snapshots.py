@@ -17,7 +17,7 @@ import numpy as np
 from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 
-__all__ = ["AXIS_NAMES", "Snapshots", "gaps_found", "inside_limits"]
+__all__ = ["AXIS_NAMES", "Snapshots", "gaps_found", "inside_limits", "require_finite"]
 
 AXIS_NAMES = ("x", "y", "z")
 # A coordinate that was stored in float32 still counts as inside the limit that it was rounded from. What float32 does
@@ -243,7 +243,7 @@ class Snapshots:
             raise PinnxError(f"holes: expected bool [{n}], got {self.holes.dtype} {list(self.holes.shape)}")
         if self.velocity.ndim != 3 or self.velocity.shape[1:] != (n, d):
             raise PinnxError(f"velocity: expected shape [T, {n}, {d}], got {list(self.velocity.shape)}")
-        _require_finite("velocity", self.velocity)
+        require_finite("velocity", self.velocity)
         self._validate_times()
         self._validate_pressure()
         if self.nu is not None and not (np.isfinite(self.nu) and self.nu > 0):
@@ -261,7 +261,7 @@ class Snapshots:
     def _validate_points(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] not in (2, 3) or not self.points.size:
             raise PinnxError(f"points: expected shape [n, 2] or [n, 3], n >= 1, got {list(self.points.shape)}")
-        _require_finite("points", self.points)
+        require_finite("points", self.points)
 
     def _validate_times(self) -> None:
         if self.times is None:
@@ -273,7 +273,7 @@ class Snapshots:
                 f"times: expected shape [{self.num_times}], as many as frames (at least 1), "
                 f"got {list(self.times.shape)}"
             )
-        _require_finite("times", self.times)
+        require_finite("times", self.times)
         steps = np.diff(self.times)
         if (steps <= 0).any():
             first = int(np.argmax(steps <= 0))
@@ -301,7 +301,7 @@ class Snapshots:
             raise PinnxError(
                 f"pressure: expected shape [{frames.size}, {self.num_points}], got {list(self.pressure.shape)}"
             )
-        _require_finite("pressure", self.pressure)
+        require_finite("pressure", self.pressure)
 
     def _validate_grid(self) -> None:
         shape = self.grid_shape
@@ -329,7 +329,8 @@ def inside_limits(column: np.ndarray, low: float, high: float) -> np.ndarray:
     return inside
 
 
-def _require_finite(name: str, array: np.ndarray) -> None:
+def require_finite(name: str, array: np.ndarray) -> None:
+    """Refuse an array that is not float64, or has NaN or infinite numbers."""
     if array.dtype != np.float64:
         raise PinnxError(f"{name}: expected float64, got {array.dtype}")
     num_bad = array.size - int(np.count_nonzero(np.isfinite(array)))

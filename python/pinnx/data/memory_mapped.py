@@ -337,13 +337,11 @@ class MemoryMappedDataset:
 OF_PROCESS = ("_process", "_opened", "_map", "_begin", "_kept", "_pending", "_lock", "_readers", "_stack")
 
 
-def block_lengths(
-    shape: Sequence[int], chunks: Sequence[int] | None, itemsize: int, block_bytes: int = BLOCK_BYTES
-) -> tuple[int, ...]:
+def block_lengths(shape: Sequence[int], chunks: Sequence[int] | None, itemsize: int) -> tuple[int, ...]:
     """The lengths of a block: whole chunks, as many along the last axes as fit; without chunks it is contiguous."""
     lengths = list(chunks or [1] * len(shape))
     for axis in reversed(range(len(shape))):
-        fits = block_bytes // (math.prod(lengths) * itemsize)
+        fits = BLOCK_BYTES // (math.prod(lengths) * itemsize)
         lengths[axis] = min(shape[axis], lengths[axis] * max(1, fits))
         if lengths[axis] < shape[axis]:
             break

@@ -37,6 +37,8 @@ __all__ = [
 Array = NDArray[np.float64]
 # Places [n, 2] -> velocity [n, 2], pressure [n], gradient [n, 2, 2] with [.., i, j] = d u_i / d x_j.
 FlowAt = Callable[[Array], tuple[Array, Array, Array]]
+# Points of a circle for its force and for its shear; of the line behind a body; of each side of a box.
+AROUND, ALONG, BEHIND, SIDE = 256, 720, 2000, 200
 EDGE = 5.0  # degrees next to the stagnation points, where the shear changes its sign without a separation
 NEIGHBOURS = 30  # of a quadratic fit, six coefficients: five times as many
 
@@ -55,9 +57,9 @@ def wall_shear(flow: FlowAt, points: Array, normals: Array, nu: float) -> Array:
     return np.asarray(friction - (friction * normals).sum(axis=1, keepdims=True) * normals)
 
 
-def circle_force(flow: FlowAt, center: tuple[float, float], radius: float, nu: float, *, count: int = 256) -> Array:
-    """The force on a circle from its wall, ``[2]``, length^3 / time^2: the trapezoidal rule on ``count`` points."""
-    normals = _circle(count)
+def circle_force(flow: FlowAt, center: tuple[float, float], radius: float, nu: float) -> Array:
+    """The force on a circle from its wall, ``[2]``, length^3 / time^2: the trapezoidal rule on 256 points."""
+    normals = _circle(AROUND)
     points = np.asarray(center) + radius * normals
     return np.asarray(_traction(flow, points, normals, nu).mean(axis=0) * 2 * np.pi * radius)
 
@@ -75,21 +77,19 @@ def wall_force(flow: FlowAt, points: Array, normals: Array, length: float, nu: f
     return np.asarray(_traction(flow, points, normals, nu).mean(axis=0) * length)
 
 
-def separation_angles(
-    flow: FlowAt, center: tuple[float, float], radius: float, nu: float, *, count: int = 720
-) -> list[float]:
+def separation_angles(flow: FlowAt, center: tuple[float, float], radius: float, nu: float) -> list[float]:
     """Where a stream along x leaves a circle, in degrees from its rear: the upper side's and the lower side's (< 0).
 
     Of each side the change of sign of the wall shear that is nearest to the front, of those more than 5 degrees away
     from front and rear; none where the flow does not separate.
     """
-    normals = _circle(count)
+    normals = _circle(ALONG)
     shear = wall_shear(flow, np.asarray(center) + radius * normals, normals, nu)
     along = shear[:, 1] * normals[:, 0] - shear[:, 0] * normals[:, 1]  # against the clock
     found = []
     for side in (1.0, -1.0):
-        angle = np.linspace(EDGE, 180.0 - EDGE, count // 2)
-        turns = 360.0 * np.arange(-count, count + 1) / count
+        angle = np.linspace(EDGE, 180.0 - EDGE, ALONG // 2)
+        turns = 360.0 * np.arange(-ALONG, ALONG + 1) / ALONG
         values = np.interp(side * angle, turns, np.append(np.tile(along, 2), along[0]))
         changes = np.flatnonzero(values[:-1] * values[1:] < 0.0)
         if changes.size:
@@ -98,35 +98,32 @@ def separation_angles(
     return found
 
 
-def recirculation_length(flow: FlowAt, rear: tuple[float, float], end: float, *, count: int = 2000) -> float | None:
+def recirculation_length(flow: FlowAt, rear: tuple[float, float], end: float) -> float | None:
     """How far behind a point on the rear of a body the flow along x runs backwards; None where it does not.
 
     Args:
         flow: velocity, pressure and gradient at places.
         rear: (x, y) of that point.
         end: the x up to which is looked.
-        count: places on the line between.
     """
-    x = np.linspace(rear[0], end, count + 1)[1:]
-    u = flow(np.stack([x, np.full(count, rear[1])], axis=1))[0][:, 0]
+    x = np.linspace(rear[0], end, BEHIND + 1)[1:]
+    u = flow(np.stack([x, np.full(BEHIND, rear[1])], axis=1))[0][:, 0]
     if not u[0] < 0.0 or not (u > 0.0).any():
         return None
     i = int(np.argmax(u > 0.0))
     return float(np.interp(0.0, u[i - 1 : i + 1], x[i - 1 : i + 1]) - rear[0])
 
 
-def box_force(
-    flow: FlowAt, low: tuple[float, float], high: tuple[float, float], nu: float, *, count: int = 200
-) -> Array:
+def box_force(flow: FlowAt, low: tuple[float, float], high: tuple[float, float], nu: float) -> Array:
     """The force on what is inside a box of steady flow, ``[2]``, by Gauss-Legendre sums on its four sides."""
     if not (low[0] < high[0] and low[1] < high[1]):
         raise PinnxError(f"box: expected low < high, got {low} and {high}")
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+    nodes, weights = np.polynomial.legendre.leggauss(SIDE)
     force = np.zeros(2)
     for axis in (0, 1):
         other, half = 1 - axis, (high[1 - axis] - low[1 - axis]) / 2
         for end, sign in ((low[axis], -1.0), (high[axis], 1.0)):
-            points, normals = np.empty((count, 2)), np.zeros((count, 2))
+            points, normals = np.empty((SIDE, 2)), np.zeros((SIDE, 2))
             points[:, axis], points[:, other] = end, low[other] + half * (nodes + 1)
             normals[:, axis] = sign
             velocity, _, _ = flow(points)

@@ -137,22 +137,13 @@ class NumericalStabilityChecker:
         return check(name, value, limits=self._limits, note=note)
 
 
-def verify_numerical_stability(
-    model: Any,
-    data: Trained,
-    *,
-    num_points: int = 2000,
-    seed: int = 0,
-    limits: Mapping[str, float] | None = None,
-) -> dict[str, list[Check]]:
+def verify_numerical_stability(model: Any, data: Trained, *, num_points: int = 2000) -> dict[str, list[Check]]:
     """The four checks by name; one that finds nothing to check has failed.
 
     Args:
         model: the fields.
         data: the problem that it was trained on.
         num_points: points at which residuals are measured.
-        seed: names them.
-        limits: limits that replace those of `GATES`, by name.
 
     Returns:
         ``gradient_finite``: loss and gradients of a step; ``pde_residual``; ``conservation``;
@@ -163,16 +154,16 @@ def verify_numerical_stability(
     """
     if data.model is not model:
         raise PinnxError("verify_numerical_stability: expected the problem of this model, got that of another")
-    measured = [item for term in data.terms for item in term.measure(model, num_points=num_points, seed=seed)]
+    measured = [item for term in data.terms for item in term.measure(model, num_points=num_points, seed=0)]
     named = {
         "pde_residual": "pde_residual_l2",
         "conservation": "conservation",
         "boundary_satisfaction": "boundary_error_max",
     }
-    found = {"gradient_finite": [check("gradient_finite", _infinite_gradients(data), limits=limits)]}
+    found = {"gradient_finite": [check("gradient_finite", _infinite_gradients(data))]}
     for name, gate in named.items():
         mine = [item for item in measured if item.gate == gate] or [Measured(gate, None)]
-        found[name] = verify(mine, limits=limits)
+        found[name] = verify(mine)
     return found
 
 

@@ -45,7 +45,6 @@ class GaussNewton(KeptState):
 
     Args:
         objective: float64; its loss is a sum of squares.
-        damping: at the start.
 
     Attributes:
         stopped: see `Method`.
@@ -55,10 +54,11 @@ class GaussNewton(KeptState):
     """
 
     searches: ClassVar[bool] = True
+    first_damping: ClassVar[float] = 1e-2
     kept = ("_damping", "_length", "_steps", "_failures", "_products", "stopped")
     stopped = ""
 
-    def __init__(self, objective: Objective, *, damping: float = 1e-2) -> None:
+    def __init__(self, objective: Objective) -> None:
         dtype = objective.problem.model.frequencies.dtype
         if dtype != torch.float64:
             raise PinnxError(f"train.optimizer gauss_newton: expected a phase in float64, got {dtype}")
@@ -69,7 +69,7 @@ class GaussNewton(KeptState):
             )
         self._objective, self._rows = objective, ResidualRows(objective.problem)
         self._unknowns = self._rows.unknowns()
-        self._damping, self._length, self._steps, self._failures, self._products = damping, 0.0, 0, 0, 0
+        self._damping, self._length, self._steps, self._failures, self._products = self.first_damping, 0.0, 0, 0, 0
         self._equations: NormalEquations | None = None
         self._total = 0.0
 

@@ -168,25 +168,18 @@ class Problem:
             batch: the points.
             weights: one for each of ``names``, [len(names)].
         """
-        losses = self.term_losses(batch, weights)
+        pieces = weights.split(self._sizes)
+        if self._streams is None:
+            passes = [self._pass(numbers, batch, pieces) for numbers in self._passes]
+        else:
+            pending = [self._streams.run_async(self._pass, numbers, batch, pieces) for numbers in self._passes]
+            passes = [each.result() for each in pending]
+        by_number = {number: loss for losses in passes for number, loss in losses.items()}
+        losses = [by_number[number] for number in range(len(self.terms))]
         total = losses[0].total
         for term in losses[1:]:
             total = total + term.total
         return total, torch.cat([term.columns for term in losses])
-
-    def term_losses(self, batch: Batch, weights: Tensor, *, with_residual: bool = False) -> list[TermLoss]:
-        """The loss of each term, in their order."""
-        pieces = weights.split(self._sizes)
-        found: dict[int, TermLoss] = {}
-        arguments = [(numbers, batch, pieces, with_residual) for numbers in self._passes]
-        if self._streams is None:
-            passes = [self._pass(*given) for given in arguments]
-        else:
-            pending = [self._streams.run_async(self._pass, *given) for given in arguments]
-            passes = [each.result() for each in pending]
-        for losses in passes:
-            found |= losses
-        return [found[i] for i in range(len(self.terms))]
 
     def use_streams(self, n_streams: int) -> None:
         """Copies points, and evaluates terms that share no pass, on so many CUDA streams; 1: in order.
@@ -201,18 +194,17 @@ class Problem:
             )
         self._streams = CUDAStreamManager(n_streams, device) if n_streams > 1 else None
 
-    def _pass(
-        self, numbers: Sequence[int], batch: Batch, pieces: Sequence[Tensor], with_residual: bool
-    ) -> dict[int, TermLoss]:
+    def _pass(self, numbers: Sequence[int], batch: Batch, pieces: Sequence[Tensor]) -> dict[int, TermLoss]:
         """The losses of the terms that share a pass, or of one, by number."""
         drawn = [batch[self.terms[i].name] for i in numbers]
         if len(numbers) == 1:
             (i,) = numbers
-            return {i: self.terms[i].loss(self.model, drawn[0], pieces[i], with_residual=with_residual)}
-        jets = self._shared_jets([points["x"] for points in drawn], self.terms[numbers[0]].spec)
+            return {i: self.terms[i].loss(self.model, drawn[0], pieces[i])}
+        inputs, spec = [points["x"] for points in drawn], self.terms[numbers[0]].spec
+        parts = self.model.jet(torch.cat(inputs), spec).data.split([len(x) for x in inputs], dim=1)
         return {
-            i: self.terms[i].jet_loss(jet, points, pieces[i], with_residual=with_residual)
-            for i, jet, points in zip(numbers, jets, drawn, strict=True)
+            i: self.terms[i].jet_loss(pinn_ext.Jet(part, spec), points, pieces[i])
+            for i, part, points in zip(numbers, parts, drawn, strict=True)
         }
 
     def _on_device(self, flat: Tensor) -> Tensor:
@@ -276,7 +268,3 @@ class Problem:
         if found is None:
             raise PinnxError(f"term {name}: expected a residual on request, got none")
         return batch[name], found
-
-    def _shared_jets(self, inputs: list[Tensor], spec: pinn_ext.JetSpec) -> list[pinn_ext.Jet]:
-        data = self.model.jet(torch.cat(inputs), spec).data
-        return [pinn_ext.Jet(piece, spec) for piece in data.split([len(x) for x in inputs], dim=1)]

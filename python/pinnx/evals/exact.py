@@ -11,8 +11,9 @@ and ignore it, so that every flow is called alike.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,28 +26,33 @@ __all__ = ["Beltrami", "BurgersVortex", "ExactFlow", "Kovasznay", "Poiseuille", 
 Array = Any
 
 
-class ExactFlow(Protocol):
-    """A velocity and pressure known in closed form."""
+@dataclass(frozen=True)
+class ExactFlow(ABC):
+    """A velocity and pressure known in closed form.
 
+    Args:
+        nu: kinematic viscosity > 0, length^2 / time.
+    """
+
+    nu: float
     dim: ClassVar[int]
     steady: ClassVar[bool]
 
-    @property
-    def nu(self) -> float:
-        """Kinematic viscosity, length^2 / time."""
-        ...
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.nu) and self.nu > 0):
+            raise PinnxError(f"nu: expected a finite number > 0, got {self.nu}")
 
+    @abstractmethod
     def velocity(self, t: Array, *x: Array) -> Array:
         """Velocity ``[..., d]`` at times and places ``[...]``."""
-        ...
 
+    @abstractmethod
     def pressure(self, t: Array, *x: Array) -> Array:
         """Kinematic pressure ``[...]`` at times and places ``[...]``."""
-        ...
 
 
 @dataclass(frozen=True)
-class TaylorGreen:
+class TaylorGreen(ExactFlow):
     """The decaying array of vortices in the plane, periodic with ``2 pi / wavenumber``.
 
         u =  A sin(kx) cos(ky) g(t),   v = -A cos(kx) sin(ky) g(t),   g = exp(-2 nu k^2 t)
@@ -61,14 +67,10 @@ class TaylorGreen:
     Phil. Mag. 46 (1923) 671-674 (the two-dimensional case).
     """
 
-    nu: float
     amplitude: float = 1.0
     wavenumber: float = 1.0
     dim: ClassVar[int] = 2
     steady: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _require_viscosity(self.nu)
 
     def velocity(self, t: Array, x: Array, y: Array) -> Array:
         """Velocity ``[..., 2]``."""
@@ -90,7 +92,7 @@ class TaylorGreen:
 
 
 @dataclass(frozen=True)
-class Kovasznay:
+class Kovasznay(ExactFlow):
     """The steady flow behind a row of bodies in a uniform stream, periodic in y with 1.
 
         u = 1 - exp(lx) cos(2 pi y),   v = l/(2 pi) exp(lx) sin(2 pi y),   p = (1 - exp(2lx)) / 2
@@ -102,12 +104,8 @@ class Kovasznay:
     Source: L. I. G. Kovasznay, Proc. Camb. Phil. Soc. 44 (1948) 58-62.
     """
 
-    nu: float
     dim: ClassVar[int] = 2
     steady: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _require_viscosity(self.nu)
 
     @property
     def decay(self) -> float:
@@ -129,7 +127,7 @@ class Kovasznay:
 
 
 @dataclass(frozen=True)
-class Beltrami:
+class Beltrami(ExactFlow):
     """A decaying three-dimensional flow whose vorticity is parallel to its velocity.
 
         u = -a [e^(ax) sin(ay + dz) + e^(az) cos(ax + dy)] g(t),   v, w by (x, y, z) -> (y, z, x)
@@ -147,14 +145,10 @@ class Beltrami:
     Source: C. R. Ethier, D. A. Steinman, Int. J. Numer. Methods Fluids 19 (1994) 369-375.
     """
 
-    nu: float
     a: float = math.pi / 4
     d: float = math.pi / 2
     dim: ClassVar[int] = 3
     steady: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _require_viscosity(self.nu)
 
     def velocity(self, t: Array, x: Array, y: Array, z: Array) -> Array:
         """Velocity ``[..., 3]``."""
@@ -180,7 +174,7 @@ class Beltrami:
 
 
 @dataclass(frozen=True)
-class Poiseuille:
+class Poiseuille(ExactFlow):
     """The steady flow between two plates at y = -h and y = h, along x.
 
         u = U (1 - (y/h)^2),   v = 0,   p = -2 nu U x / h^2
@@ -193,14 +187,10 @@ class Poiseuille:
     Source: G. K. Batchelor, "An Introduction to Fluid Dynamics", Cambridge 1967, section 4.2.
     """
 
-    nu: float
     speed: float = 1.0
     half_height: float = 1.0
     dim: ClassVar[int] = 2
     steady: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _require_viscosity(self.nu)
 
     def velocity(self, t: Array, x: Array, y: Array) -> Array:
         """Velocity ``[..., 2]``; ``t`` is ignored."""
@@ -213,7 +203,7 @@ class Poiseuille:
 
 
 @dataclass(frozen=True)
-class BurgersVortex:
+class BurgersVortex(ExactFlow):
     """A steady vortex along z whose diffusion a strain balances.
 
         (u, v) = -a/2 (x, y) + C h(s) (-y, x),   w = a z,   h(s) = (1 - exp(-s)) / s,   s = a r^2 / (4 nu)
@@ -230,14 +220,10 @@ class BurgersVortex:
     Cambridge 1967, section 5.2. The pressure is the integral of v_theta^2 / r, by parts.
     """
 
-    nu: float
     strain: float = 1.0
     circulation: float = 1.0
     dim: ClassVar[int] = 3
     steady: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _require_viscosity(self.nu)
 
     @property
     def swirl(self) -> float:
@@ -272,8 +258,3 @@ class BurgersVortex:
 
 def _namespace(x: Array) -> Any:
     return torch if isinstance(x, torch.Tensor) else np
-
-
-def _require_viscosity(nu: float) -> None:
-    if not (math.isfinite(nu) and nu > 0):
-        raise PinnxError(f"nu: expected a finite number > 0, got {nu}")

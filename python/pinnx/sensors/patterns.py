@@ -77,15 +77,10 @@ def random_points(
     weights: Array,
     seed: int,
 ) -> NDArray[np.int64]:
-    """Return points drawn without repetition.
+    """Return points drawn without repetition; other arguments as of `lattice_points`.
 
-    Args:
-        points: [n, d] float64.
-        count: k.
-        allowed: [n] bool.
-        min_distance: least distance between two; None: any.
-        weights: [n] > 0 where a point is allowed: how likely it is drawn, as its area.
-        seed: names the permutation. It is one of all points, so that leaving some out reorders none.
+    The weights, [n] > 0 where a point is allowed, say how likely it is drawn, as its area. The seed names a permutation
+    of all points, so that leaving some out reorders none.
     """
     keys = np.random.default_rng(seed).standard_exponential(len(points)) / np.where(allowed, weights, 1.0)
     return _pick(points, count, allowed, min_distance, lambda *_: keys)
@@ -102,13 +97,8 @@ def coverage_points(
 ) -> NDArray[np.int64]:
     """Return the points nearest to the centres of k cells of the domain, the most central first.
 
-    Args:
-        points: [n, d] float64.
-        count: k.
-        allowed: [n] bool.
-        min_distance: least distance between two; None: any.
-        weights: [n] >= 0, the area that each point stands for.
-        seed: of the starts.
+    The weights, [n] >= 0, are the area that each point stands for, the seed is that of the starts; other arguments as
+    of `lattice_points`.
     """
     masses, centres, _ = gathered(points, weights, min(CELLS_PER_SENSOR * count, MAX_CELLS))
     rng = np.random.default_rng(seed)

@@ -296,7 +296,7 @@ def _prepare(
 
 def _recorder(run: _Run | BreakageRun, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
     checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    looks = (run.numbers, run.physics.row)
+    looks = (run.numbers, run.physics)
     return RunRecorder(run.folder, checkpoints, run.watch, *looks, run.config, run.trainer.note)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pinnx.config import Config
+from pinnx.evals.checks import Check
 from pinnx.jobs.judging.yellow_lines import Stagnation
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
@@ -63,7 +64,7 @@ class RunRecorder(Hook):
         checkpoints: of the run.
         watch: of the job; its time is in the checkpoints.
         found: numbers that the training finds, by name, as they are now.
-        physics: numbers of the checks, by name, as they are now.
+        physics: the checks, as they are now; the history has the values that are finite.
         config: of the run; over its steps the physics is looked at CHECKS times.
         note: takes a sentence where the losses have stopped falling.
 
@@ -78,7 +79,7 @@ class RunRecorder(Hook):
         checkpoints: CheckpointFolder,
         watch: Stopwatch,
         found: Found,
-        physics: Found,
+        physics: Callable[[], list[Check]],
         config: Config,
         note: Callable[[str], None],
     ) -> None:
@@ -120,7 +121,9 @@ class RunRecorder(Hook):
         part, before = (step * CHECKS // self._steps for step in (int(row["step"]), self._logged))
         self._logged = int(row["step"])
         rate = self._convergence.rate
-        return ({} if rate is None else {"convergence_rate": rate}) | (self._physics() if part > before else {})
+        checks = self._physics() if part > before else []
+        values = {f"physics/{item.name}": item.value for item in checks if math.isfinite(item.value)}
+        return ({} if rate is None else {"convergence_rate": rate}) | values
 
     def on_return(self, step: int) -> None:
         self._convergence = None

@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 import pinn_ext
@@ -35,18 +34,16 @@ class FourierNetwork(FieldModel):
         width: features of each hidden layer.
         layers: number of hidden layers, >= 1.
         activation: as for `pinn_ext.mlp_jet`.
-        origin: o, [d], in the user's units.
-        coordinate_scales: X, [d], > 0, what an input of one is in the user's units.
-        field_scales: Y, [c], > 0, what an output of one is in the user's units.
         seed: names the first weights (Glorot normal; biases are zero).
         dtype: torch.float32 or torch.float64.
+        scales: origin and scales, as for `FieldModel`.
 
     Attributes:
         partitions: parts of the points whose gradients are added, whatever the number of threads: the bits of a
             training do not depend on it.
 
     Raises:
-        PinnxError: sizes below one, an unknown activation, an origin or scales of the wrong length, scales <= 0.
+        PinnxError: sizes below one, an unknown activation; as `FieldModel`.
     """
 
     fused = True
@@ -60,11 +57,9 @@ class FourierNetwork(FieldModel):
         width: int = 64,
         layers: int = 4,
         activation: pinn_ext.Activation = "tanh",
-        origin: ArrayLike = 0.0,
-        coordinate_scales: ArrayLike = 1.0,
-        field_scales: ArrayLike = 1.0,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
+        **scales: Any,
     ) -> None:
         if frequencies.dim() != 2 or 0 in frequencies.shape:
             raise PinnxError(f"frequencies: expected shape [d, m], d, m >= 1, got {list(frequencies.shape)}")
@@ -73,7 +68,7 @@ class FourierNetwork(FieldModel):
             raise PinnxError(f"network: expected sizes >= 1, got outputs {num_outputs}, width {width}, layers {layers}")
         if activation not in ACTIVATIONS:
             raise PinnxError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        super().__init__(d, num_outputs, origin=origin, coordinate_scales=coordinate_scales, field_scales=field_scales)
+        super().__init__(d, num_outputs, **scales)
         self.activation: pinn_ext.Activation = activation
         self.partitions = num_partitions()
         self.register_buffer("frequencies", frequencies.to(dtype))
@@ -101,11 +96,7 @@ class FourierNetwork(FieldModel):
         return [getattr(self, name) for name in self._names[1]]
 
     def forward(self, x: Tensor) -> Tensor:
-        """The fields at inputs, dimensionless: [n, d] -> [n, c], differentiable to any order.
-
-        Raises:
-            PinnxError: inputs of another shape or dtype than the network's.
-        """
+        """As `FieldModel.forward`, differentiable to any order."""
         hidden = pinn_ext.fourier_features(self._checked(x), self.frequencies)
         *inner, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
@@ -113,15 +104,6 @@ class FourierNetwork(FieldModel):
         return nn.functional.linear(hidden, last_weight, last_bias)
 
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
-        """The fields and their derivatives at inputs, dimensionless, [s, n, c], differentiable once in the parameters.
-
-        Args:
-            x: inputs, [n, d].
-            spec: which derivatives, by column of ``x``.
-
-        Raises:
-            PinnxError: inputs of another shape or dtype than the network's.
-        """
         options = {"thread_invariant": self.partitions, "products": self.products}
         return pinn_ext.mlp_jet(*self.operands(x), spec, self.activation, **options)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
@@ -51,26 +50,9 @@ def breakage_guard(config: Config, run: BreakageProblem) -> Guard | None:
     return Guard(checks, worse=settings.worse, returns=settings.returns)
 
 
-class WatchedSizes:
-    """The checks of a network while it trains, at a few points.
-
-    Args:
-        config: of the run.
-        run: the network and the terms.
-    """
-
-    def __init__(self, config: Config, run: BreakageProblem) -> None:
-        self._config, self._run = config, run
-
-    def __call__(self) -> list[Check]:
-        """The verdicts now."""
-        return verify(
-            measured_at_points(self._run, WATCHED_POINTS, self._config.train.seed), limits=limits_of(self._config)
-        )
-
-    def row(self) -> dict[str, float]:
-        """The values by name, for a row of the history; without those that are not finite."""
-        return {f"physics/{item.name}": item.value for item in self() if np.isfinite(item.value)}
+def _watched(config: Config, run: BreakageProblem) -> list[Check]:
+    """The checks of a network while it trains, at a few points."""
+    return verify(measured_at_points(run, WATCHED_POINTS, config.train.seed), limits=limits_of(config))
 
 
 @dataclass
@@ -85,7 +67,7 @@ class BreakageRun:
     command: str
     watch: Stopwatch
     trackers: list[Tracker]
-    physics: WatchedSizes
+    physics: Callable[[], list[Check]]
 
     @property
     def problem(self) -> Problem:
@@ -125,7 +107,7 @@ def breakage_run(config: Config, folder: RunFolder, shown: Any, command: str, wa
     """
     sizes = breakage_problem(config)
     trainer = make_trainer(config, sizes.problem, sizes.weights, breakage_guard(config, sizes))
-    physics, trackers = WatchedSizes(config, sizes), make_trackers(config.train.track)
+    physics, trackers = partial(_watched, config, sizes), make_trackers(config.train.track)
     return BreakageRun(config, sizes, trainer, folder, shown, command, watch, trackers, physics)
 
 

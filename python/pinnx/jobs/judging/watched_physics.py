@@ -47,10 +47,6 @@ class WatchedPhysics:
             found.append(check("reconstruction", relative, limits=limits, note=f"at {len(self._places)} places"))
         return found
 
-    def row(self) -> dict[str, float]:
-        """The values by name, for a row of the history; without those that are not finite."""
-        return {f"physics/{item.name}": item.value for item in self() if np.isfinite(item.value)}
-
 
 def _reference_sample(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates [k, D] and velocities [k, d] of the reference, drawn once, at most POINTS; empty without one."""

@@ -64,8 +64,7 @@ def evolve(matrix: Array, state: Array, times: Array) -> Array:
     Raises:
         PinnxError: times that do not rise from 0 on.
     """
-    steps = _steps(times)
-    over = _exponentials(matrix, steps)
+    steps, over = _exponentials(matrix, times)
     return np.array(list(accumulate(steps, lambda now, step: over[step] @ now, initial=state))[1:])
 
 
@@ -75,8 +74,7 @@ def sensitivities(matrix: Array, directions: Sequence[Array], state: Array, time
     Raises:
         PinnxError: times that do not rise from 0 on.
     """
-    steps = _steps(times)
-    over = _exponentials(matrix, steps)
+    steps, over = _exponentials(matrix, times)
     before = [state, *evolve(matrix, state, times)[:-1]]
     slopes = np.zeros((len(directions), len(times), len(state)))
     for slope, direction in zip(slopes, directions, strict=True):
@@ -102,8 +100,7 @@ def matrix_gradient(matrix: Array, state: Array, times: Array, cotangents: Array
     Raises:
         PinnxError: times that do not rise from 0 on.
     """
-    steps = _steps(times)
-    over = _exponentials(matrix, steps)
+    steps, over = _exponentials(matrix, times)
     before = [state, *evolve(matrix, state, times)[:-1]]
     gradient, back = np.zeros_like(matrix), np.zeros_like(state)
     for step, f, cotangent in zip(steps[::-1], before[::-1], cotangents[::-1], strict=True):
@@ -113,13 +110,9 @@ def matrix_gradient(matrix: Array, state: Array, times: Array, cotangents: Array
     return gradient
 
 
-def _exponentials(matrix: Array, steps: Sequence[float]) -> dict[float, Array]:
-    return {step: linalg.expm(matrix * step) for step in set(steps)}
-
-
-def _steps(times: Array) -> list[float]:
-    """From one time to the next, the first one from 0."""
+def _exponentials(matrix: Array, times: Array) -> tuple[list[float], dict[float, Array]]:
+    """The steps from one time to the next, the first one from 0, and the exponential of the matrix over each."""
     if times.ndim != 1 or not len(times) or not times[0] >= 0 or not (np.diff(times) > 0).all():
         raise PinnxError(f"times: expected rising times from 0 on, got {times.tolist()}")
     steps: list[float] = np.diff(times, prepend=0.0).tolist()
-    return steps
+    return steps, {step: linalg.expm(matrix * step) for step in set(steps)}

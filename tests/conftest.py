@@ -35,6 +35,22 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
+def cuda() -> str:
+    """The device's name; skips where there is none, or no kernels for it, and fails where CUDA is required."""
+    import torch
+
+    import pinn_ext
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device (torch.cuda.is_available() is False)")
+    if pinn_ext.build_info().cuda_version is None:
+        if os.environ.get("PINN_EXT_REQUIRE_CUDA"):
+            pytest.fail("PINN_EXT_REQUIRE_CUDA is set, but pinn_ext was built without CUDA")
+        pytest.skip("pinn_ext was built without CUDA (set PINN_EXT_REQUIRE_CUDA to make this a failure)")
+    return "cuda"
+
+
+@pytest.fixture
 def seed() -> int:
     """Seed of a random test: 0, or PINNX_TEST_SEED; pytest shows the line where a test fails."""
     value = int(os.environ.get("PINNX_TEST_SEED", "0"))

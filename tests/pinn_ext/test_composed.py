@@ -6,7 +6,6 @@ The functions are what the operators call from inside their kernels: plain tenso
 from __future__ import annotations
 
 import itertools
-import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import pinn_ext
 from pinn_ext import reference
 from pinn_ext._impl import composed
 from pinn_ext._impl.loss_operator import LossArguments, composed_loss
@@ -381,18 +379,6 @@ def test_nothing_waits_for_the_device() -> None:
 
 
 # --- on a GPU -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cuda() -> str:
-    """The device's name; skips where there is none, or no kernels for it."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device (torch.cuda.is_available() is False)")
-    if pinn_ext.build_info().cuda_version is None:
-        if os.environ.get("PINN_EXT_REQUIRE_CUDA"):
-            pytest.fail("PINN_EXT_REQUIRE_CUDA is set, but pinn_ext was built without CUDA")
-        pytest.skip("pinn_ext was built without CUDA (set PINN_EXT_REQUIRE_CUDA to make this a failure)")
-    return "cuda"
 
 
 @pytest.mark.gpu

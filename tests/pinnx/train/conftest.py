@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from pinnx.physics import (
     discontinuity_corners,
 )
 from pinnx.train import FirstOrder, Objective, Phase, Problem, Trainer, cosine_schedule, make_optimizer
+
+# So that `import recorded_graph` works under any import mode of pytest.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 BOUNDS = {"t": (0.0, 1.0), "x": (0.0, 1.0), "y": (0.0, 1.0)}
 

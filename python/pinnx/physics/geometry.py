@@ -31,6 +31,7 @@ __all__ = [
     "Circle",
     "Place",
     "Side",
+    "at_time",
     "axes_of",
     "into_parts",
     "place_and_time",
@@ -288,6 +289,11 @@ def stretched(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarra
     """Map parameters in [0, 1] to an interval."""
     low, high = interval
     return low + (high - low) * parameter
+
+
+def at_time(points: np.ndarray, time: float | None) -> np.ndarray:
+    """Return points [n, d] with a time in front, [n, 1 + d]; None: as they are."""
+    return points if time is None else np.column_stack([np.full(len(points), time), points])
 
 
 def place_and_time(point: np.ndarray, axes: Iterable[str]) -> tuple[float, ...]:

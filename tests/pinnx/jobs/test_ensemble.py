@@ -129,13 +129,13 @@ def reconstruct_until_member(config: Config, folder: Path, monkeypatch: pytest.M
 
     made: list[int] = []
 
-    def pressed_in_the_second(*arguments: Any, trainer: Callable[..., Any] = ensemble._trainer) -> Any:
+    def pressed_in_the_second(*arguments: Any, trainer: Callable[..., Any] = ensemble.further_training) -> Any:
         made.append(1)
         if len(made) == 2:
             press(monkeypatch, after=3)
         return trainer(*arguments)
 
-    monkeypatch.setattr(ensemble, "_trainer", pressed_in_the_second)
+    monkeypatch.setattr(ensemble, "further_training", pressed_in_the_second)
     with pytest.raises(Interrupted, match="Continue"):
         reconstruct(config, folder)
     assert sorted(p.name for p in (folder / "members").iterdir()) == ["0", "1"]

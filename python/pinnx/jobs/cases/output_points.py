@@ -11,6 +11,7 @@ import numpy as np
 from pinnx.data.layout import grid_points
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.errors import PinnxError
+from pinnx.physics.geometry import at_time
 
 __all__ = ["OutputPoints", "output_grid", "output_times"]
 
@@ -38,9 +39,7 @@ class OutputPoints:
 
     def coordinates(self, frame: int) -> np.ndarray:
         """[n, D], the points at one time."""
-        if self.times is None:
-            return self.points
-        return np.column_stack([np.full(len(self.points), self.times[frame]), self.points])
+        return at_time(self.points, None if self.times is None else self.times[frame])
 
     @property
     def num_frames(self) -> int:

@@ -29,16 +29,13 @@ from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import started
-from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.flows.warm_start import fit_to_start
-from pinnx.jobs.trainer_setup import make_trainer
+from pinnx.jobs.judging.held_out import further_training
 from pinnx.models import FieldModel
 from pinnx.report.formatting import percent, plural
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook
 from pinnx.train.interrupt import StoppedBetweenSteps
-from pinnx.train.trainer import Trainer
 
 __all__ = ["Ensemble", "check_members", "sensor_parts", "train_members"]
 
@@ -73,13 +70,10 @@ def check_members(config: Config, case: Case) -> None:
 
 
 class _Saved(Hook):
-    """Writes the checkpoints of a member, and shows how far it is."""
+    """Writes the checkpoints of a member."""
 
-    def __init__(self, checkpoints: CheckpointFolder, bar: ProgressBar, name: str, steps: int) -> None:
-        self._checkpoints, self._bar, self._name, self._steps = checkpoints, bar, name, steps
-
-    def on_step(self, step: int) -> None:
-        self._bar.advance(self._name, step, self._steps)
+    def __init__(self, checkpoints: CheckpointFolder) -> None:
+        self._checkpoints = checkpoints
 
     def on_checkpoint(self, state: dict[str, Any]) -> None:
         self._checkpoints.save(state, None)
@@ -101,14 +95,14 @@ def train_members(config: Config, case: Case, folder: Path, console: Console | N
     part, models = sensor_parts(config, case), []
     with ProgressBar(console, transient=True) as bar:
         for member in range(config.evals.members):
-            trainer, own = _trainer(config, started(config, case.rows(part != member)), member), folder / str(member)
+            name, own = f"member {member + 1} of {config.evals.members}", folder / str(member)
+            trainer = further_training(_seeded(config, member), started(config, case.rows(part != member)), bar, name)
             own.mkdir(parents=True, exist_ok=True)
             checkpoints = CheckpointFolder(own, keep=1)
             if any(own.glob("step-*")):
                 trainer.load_state_dict(checkpoints.latest().state)
-            name = f"member {member + 1} of {config.evals.members}"
             bar.status(f"training {name}, without {plural(int((part == member).sum()), 'measurement')} of {len(part)}")
-            trainer.hooks.append(_Saved(checkpoints, bar, name, trainer.steps))
+            trainer.hooks.append(_Saved(checkpoints))
             try:
                 trainer.run()
             except StoppedBetweenSteps:
@@ -119,15 +113,11 @@ def train_members(config: Config, case: Case, folder: Path, console: Console | N
     return models
 
 
-def _trainer(config: Config, case: Case, member: int) -> Trainer:
+def _seeded(config: Config, member: int) -> Config:
     apart = SEEDS_APART * (member + 1)
     sections = {name: getattr(config, name) for name in ("model", "train")}
     seeded = {name: item.model_copy(update={"seed": item.seed + apart}) for name, item in sections.items()}
-    config = config.model_copy(update=seeded)
-    flow = flow_problem(config, case)
-    if case.start is not None:
-        fit_to_start(config, flow)
-    return make_trainer(config, flow.problem, flow.weights)
+    return config.model_copy(update=seeded)
 
 
 @dataclass(frozen=True, eq=False)

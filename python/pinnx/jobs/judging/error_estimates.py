@@ -21,7 +21,7 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.judging.ensemble import Ensemble
 from pinnx.jobs.judging.held_out import WHOLE, HeldOut
 from pinnx.physics.corners import corner_distance, discontinuity_corners
-from pinnx.physics.geometry import SIDES, Side
+from pinnx.physics.geometry import SIDES, Side, at_time
 from pinnx.physics.outlines import exposed
 from pinnx.train.problem import Problem
 
@@ -88,8 +88,7 @@ def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | 
     times = [None] if case.steady else np.linspace(*case.bounds["t"], FRAMES).tolist()
     found = []
     for time in times:
-        at = points if time is None else np.column_stack([np.full(len(points), time), points])
-        flow = evaluate(problem.model, problem.terms, at)
+        flow = evaluate(problem.model, problem.terms, at_time(points, time))
         grid = (n,) * case.dim
         residual = np.where(asked[:, None], flow.residual, 0.0).reshape(*grid, -1)
         velocity = np.where(asked[:, None], flow.fields[:, : case.dim], 0.0).reshape(*grid, -1)

@@ -23,7 +23,7 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
-from pinnx.physics.geometry import place_and_time
+from pinnx.physics.geometry import at_time, place_and_time
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured
 from pinnx.train.problem import Problem
@@ -75,7 +75,7 @@ def energy_growth(case: Case, problem: Problem, *, forced: bool) -> list[Measure
     times = np.linspace(*case.bounds["t"], FRAMES)
     means = []
     for time in times:
-        velocity = problem.model.predict(np.column_stack([np.full(len(grid), time), grid]))[:, : case.dim]
+        velocity = problem.model.predict(at_time(grid, time))[:, : case.dim]
         means.append(float(np.mean(np.sum(velocity**2, axis=1))) / 2 / case.scales.velocity**2)
     rises = [after - before for before, after in itertools.pairwise(means)]
     frame = int(np.argmax(rises))
@@ -107,8 +107,7 @@ def sub_box_budgets(config: Config, case: Case, model: FieldModel, equations: Na
     blocks = itertools.product([slice(i * INTERVALS, (i + 1) * INTERVALS + 1) for i in range(BOXES)], repeat=2)
     if not any(away.reshape(shape)[block].all() for block in blocks):
         return []
-    time = () if case.steady else (np.full(len(points), np.mean(case.bounds["t"])),)
-    fields = model.predict(np.column_stack([*time, points]))
+    fields = model.predict(at_time(points, None if case.steady else float(np.mean(case.bounds["t"]))))
     if not np.isfinite(fields).all():
         return [check("mass_budget", math.nan)]
     u, v, p = fields.T.reshape(3, *shape)

@@ -28,7 +28,7 @@ from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, compo
 from pinnx.physics.boundary_slopes import Statement, slope_statements
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners, left_out
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Bounds, Circle, Place, Side, plane_columns
+from pinnx.physics.geometry import Bounds, Circle, Place, Side, at_time, plane_columns
 from pinnx.physics.outlines import Outline
 from pinnx.physics.point_sets import PointSet
 from pinnx.physics.section_flux import section_fluxes
@@ -178,7 +178,7 @@ def boundary_checks(
     for number, condition in enumerate(conditions):
         worst: dict[str, Check] = {}
         for frame in range(snapshots.num_times):
-            at = snapshots.points if snapshots.times is None else _at(snapshots.points, snapshots.times[frame])
+            at = _at(snapshots, frame)
             away = corner_distance(at, corners, tuple(snapshots.bounds)) > (corner_radius or 0.0)
             rows = _on(condition.where, at, bounds) & away & inside
             for item in _of_frame(snapshots, checker, condition, frame, rows, at):
@@ -205,7 +205,7 @@ def _slopes(snapshots: Snapshots, checker: BoundaryChecker, statement: Statement
         return [check("neumann_error_max", None, note=note, part=str(statement))]
     worst: dict[str, Check] = {}
     for frame in range(snapshots.num_times):
-        at = snapshots.points if snapshots.times is None else _at(snapshots.points, snapshots.times[frame])
+        at = _at(snapshots, frame)
         rows = _on(statement.where, at, snapshots.bounds) & snapshots.in_flow
         if not rows.any():
             raise PinnxError(f"{statement}: expected points of the file there, found none")
@@ -262,8 +262,8 @@ def _fields(snapshots: Snapshots, frame: int) -> dict[str, Array]:
     return fields
 
 
-def _at(points: Array, time: float) -> Array:
-    return np.column_stack([np.full(len(points), time), points])
+def _at(snapshots: Snapshots, frame: int) -> Array:
+    return at_time(snapshots.points, None if snapshots.times is None else snapshots.times[frame])
 
 
 def _on(where: Place, at: Array, bounds: Bounds) -> NDArray[np.bool_]:

@@ -33,8 +33,9 @@ from pinnx.physics.term import Measured, largest_share
 from pinnx.runs.progress import ProgressBar
 from pinnx.train.hooks import Hook
 from pinnx.train.last_good import NonFiniteLossError
+from pinnx.train.trainer import Trainer
 
-__all__ = ["HeldOut", "held_out_sensors"]
+__all__ = ["HeldOut", "further_training", "held_out_sensors"]
 
 # Of the sensors, and of the steps: the second training takes about 0.3 of the time of the first.
 SHARE, STEPS = 0.1, 0.3
@@ -102,25 +103,31 @@ def held_out_sensors(
 
 
 class _Shown(Hook):
-    """Shows how far the second training is."""
+    """Shows how far a training is."""
 
-    def __init__(self, bar: ProgressBar, steps: int) -> None:
-        self._bar, self._steps = bar, steps
+    def __init__(self, bar: ProgressBar, name: str, steps: int) -> None:
+        self._bar, self._name, self._steps = bar, name, steps
 
     def on_step(self, step: int) -> None:
-        self._bar.advance("training without some sensors", step, self._steps)
+        self._bar.advance(self._name, step, self._steps)
+
+
+def further_training(config: Config, case: Case, bar: ProgressBar, name: str) -> Trainer:
+    """The trainer of another network beside that of the run, which shows its steps by a name."""
+    flow = flow_problem(config, case)
+    if case.start is not None:
+        fit_to_start(config, flow)
+    trainer = make_trainer(config, flow.problem, flow.weights)
+    trainer.hooks.append(_Shown(bar, name, trainer.steps))
+    return trainer
 
 
 def _trained(config: Config, case: Case, steps: int, bar: ProgressBar) -> FieldModel:
     """The network after a training of its own."""
     config = config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
-    flow = flow_problem(config, case)
-    if case.start is not None:
-        fit_to_start(config, flow)
-    trainer = make_trainer(config, flow.problem, flow.weights)
-    trainer.hooks.append(_Shown(bar, steps))
+    trainer = further_training(config, case, bar, "training without some sensors")
     trainer.run()
-    return flow.problem.model
+    return trainer.problem.model
 
 
 def _apart(run: FieldModel, second: FieldModel, case: Case) -> Measured:

@@ -20,7 +20,7 @@ from pinnx.evals.derivatives import GridDerivatives
 from pinnx.evals.forces import FlowAt, box_force, recirculation_length, separation_angles, wall_force, wall_shear
 from pinnx.jobs.cases.case import Case
 from pinnx.models.field_model import FieldModel
-from pinnx.physics.geometry import SIDES, Bounds, Circle, Side
+from pinnx.physics.geometry import SIDES, Bounds, Circle, Side, at_time
 from pinnx.physics.inner_points import walls_of
 from pinnx.physics.outlines import Body, exposed
 
@@ -91,9 +91,8 @@ def model_flow(case: Case, model: FieldModel, time: float | None) -> FlowAt:
 
     @torch.no_grad()
     def flow(points: Array) -> tuple[Array, Array, Array]:
-        at = points if time is None else np.column_stack([np.full(len(points), time), points])
         values, slopes = [], []
-        for _, x in model.blocks(at):
+        for _, x in model.blocks(at_time(points, time)):
             jet = model.jet(x, pinn_ext.JetSpec(first=first))
             values.append(jet.value.double().cpu().numpy() * model.field_scales)
             scaled = jet.first.double().cpu().numpy() * model.field_scales

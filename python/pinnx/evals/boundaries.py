@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check
+from pinnx.evals.checks import Check, check, unless_coarse
 from pinnx.evals.derivatives import Derivatives, GridDerivatives, ScatteredDerivatives
 from pinnx.evals.numbers import as_array
-from pinnx.evals.physics import RESOLVED
 from pinnx.physics.geometry import SIDES
 
 __all__ = ["BoundaryChecker"]
@@ -115,11 +114,8 @@ class BoundaryChecker:
             error = (fine - np.asarray(slope, dtype=np.float64)) / unit
             own = float(np.abs(fine - coarse).max()) / unit
             verdict = self._verdict("neumann_error_max", error, rows, self._part(name, where))
-            verdict = replace(verdict, discretisation=own)
-            if not verdict.passed and verdict.value <= RESOLVED * own:
-                reason = f"the check's own error is about {own:.2g}: finer points or smoother numbers are needed"
-                verdict = replace(verdict, status="not checked", note=reason)
-            found.append(verdict)
+            reason = f"the check's own error is about {own:.2g}: finer points or smoother numbers are needed"
+            found.append(unless_coarse(verdict, own, reason))
         return found
 
     def verify_periodic(

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check
+from pinnx.evals.checks import Check, check, unless_coarse
 from pinnx.evals.derivatives import GridDerivatives
 from pinnx.evals.numbers import as_array
-from pinnx.evals.physics import RESOLVED
 
 __all__ = ["BOXES", "verify_budgets"]
 
@@ -124,14 +123,10 @@ class _Boxes:
         found = replace(
             check(gate, value, limits=limits, note=note, part=part),
             num_points=int(self.counts.sum()) * len(share[0]),
-            discretisation=own,
             worst=value,
             worst_at=tuple(place if self.times is None else [*place, float(self.times[frame])]),
         )
-        if found.passed or value > RESOLVED * own:
-            return found
-        reason = f"the check's own error is about {own:.2g} %: finer points are needed"
-        return replace(found, status="not checked", note="; ".join(filter(None, (reason, note))))
+        return unless_coarse(found, own, f"the check's own error is about {own:.2g} %: finer points are needed")
 
     def _face_of_whole(self) -> float:
         d = len(self.lines)

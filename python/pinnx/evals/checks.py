@@ -17,9 +17,11 @@ from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES, Gate
 from pinnx.physics.term import Measured
 
-__all__ = ["Check", "Status", "check", "verify"]
+__all__ = ["Check", "Status", "check", "unless_coarse", "verify"]
 
 Status = Literal["passed", "warning", "failed", "not checked"]
+# The error of a derivative is estimated within such a factor.
+RESOLVED = 3.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,20 @@ def check(
         status = "warning"
     note = "; ".join(filter(None, (reason, note)))
     return Check(name, number, gate.limit, gate.red * gate.limit, gate.unit, status, note, everywhere, part=part)
+
+
+def unless_coarse(found: Check, own: float, reason: str) -> Check:
+    """The verdict with the error of the check itself; "not checked" beyond its limit, but within `RESOLVED` times that.
+
+    Args:
+        found: the verdict.
+        own: the error of the check itself, in the unit of its value.
+        reason: what makes it so large, said in the note of what is not checked.
+    """
+    found = replace(found, discretisation=own)
+    if found.passed or not found.value <= RESOLVED * own:
+        return found
+    return replace(found, status="not checked", note="; ".join(filter(None, (reason, found.note))))
 
 
 def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None = None) -> list[Check]:

@@ -6,7 +6,7 @@
 
 All are root mean squares over domain and times, in units of the scales U/L, U^2/L and U^3/L. Derivatives of two orders
 are compared: their difference estimates what the check itself gets wrong. A number beyond its limit, but within
-`RESOLVED` times that, is "not checked": the points are too coarse, or the numbers too rough, to tell.
+three times that, is "not checked": the points are too coarse, or the numbers too rough, to tell.
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check
+from pinnx.evals.checks import Check, check, unless_coarse
 from pinnx.evals.derivatives import ORDERS, Derivatives, GridDerivatives, ScatteredDerivatives
 from pinnx.evals.numbers import as_array
 
-__all__ = ["RESOLVED", "ConservationChecker"]
+__all__ = ["ConservationChecker"]
 
-# The error of a derivative is estimated within such a factor.
-RESOLVED = 3.0
 # Of the largest speed through the longest side; the rounding of float32 is ten times less.
 NO_FLUX = 1e-6
 _COMPONENTS = "xyz"
@@ -228,14 +226,11 @@ class ConservationChecker:
             everywhere=None if flow.where.all() else size(flow, fine, whole),
             scale=scale,
             num_points=int(flow.where.sum()) * len(flow.velocity[0]),
-            discretisation=own,
             worst=worst,
             worst_at=place,
         )
-        if found.passed or not found.value <= RESOLVED * own:
-            return found
         reason = f"the check's own error is about {own:.2g}: finer points or smoother numbers are needed"
-        return replace(found, status="not checked", note="; ".join(filter(None, (reason, note))))
+        return unless_coarse(found, own, reason)
 
     def _worst(self, flow: _Flow, values: Array) -> tuple[float, tuple[float, ...]]:
         """The largest number of all that count, and its place, the time last."""

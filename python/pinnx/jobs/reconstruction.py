@@ -277,7 +277,7 @@ def _prepare(
             breakage_run,  # its solvers load parts of SciPy that flows do not need
         )
 
-        require_one(ranks, "pinnx breakage")
+        require_one(ranks)
         return breakage_run(config, folder, shown, command, watch)
     case = load_case(config, _say(shown.console), ranks)
     if changed := require_acknowledged(config, case.nu):

@@ -69,11 +69,11 @@ def follow(trainer: Trainer, ranks: OneProcess) -> dict[str, Any]:
         raise Interrupted(f"stopped after step {trainer.step} with the other ranks", int(stop.args[0])) from None
 
 
-def require_one(ranks: OneProcess, what: str) -> None:
-    """Refuses several ranks for what one process does in minutes.
+def require_one(ranks: OneProcess) -> None:
+    """Refuses several ranks for a breakage run, which one process does in minutes.
 
     Raises:
         PinnxError: there are several.
     """
     if ranks.size > 1:
-        raise PinnxError(f"{what}: expected one process, got {ranks.size} ranks; start it without torchrun")
+        raise PinnxError(f"pinnx breakage: expected one process, got {ranks.size} ranks; start it without torchrun")

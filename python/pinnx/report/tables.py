@@ -47,33 +47,9 @@ _FACTS = {
     "command": "command",
 }
 _ELSEWHERE = {
-    *(
-        "relative_l2",
-        "reference_error",
-        "worst_component",
-        "found",
-        "held_out",
-        "checks",
-        "baseline",
-        "baseline_note",
-        "beside_norms",
-        "solver",
-        "solver_note",
-        "versions",
-        "descriptions",
-        "diameters",
-        "equations",
-        "measured",
-        "moments",
-        "terms",
-        "notes",
-        "noise",
-        "beside_norms",
-        "forces",
-        "walls",
-        "error_estimates",
-        "free_sides",
-    ),
+    *("relative_l2", "reference_error", "worst_component", "found", "held_out", "checks", "baseline", "baseline_note"),
+    *("beside_norms", "solver", "solver_note", "versions", "descriptions", "diameters", "equations", "measured"),
+    *("moments", "terms", "notes", "noise", "forces", "walls", "error_estimates", "free_sides"),
 }
 
 

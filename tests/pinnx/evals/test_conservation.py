@@ -20,7 +20,7 @@ from pinnx.evals import (
     Kovasznay,
     TaylorGreen,
 )
-from pinnx.evals.physics import RESOLVED
+from pinnx.evals.checks import RESOLVED
 
 
 @pytest.fixture(scope="module", params=FLOWS, ids=lambda flow: type(flow).__name__)

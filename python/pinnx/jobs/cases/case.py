@@ -119,10 +119,9 @@ def make_case(
     *,
     sensors: SensorSet,
     measured: Measurements,
-    output: OutputPoints,
-    data_bounds: dict[str, tuple[float, float]],
-    data_nu: float | None,
-    reference: Snapshots | None,
+    output: OutputPoints | None = None,
+    data_bounds: dict[str, tuple[float, float]] | None = None,
+    reference: Snapshots | None = None,
 ) -> Case:
     """Checks what was read against the configuration, and adds what only the configuration knows.
 
@@ -130,14 +129,19 @@ def make_case(
         config: the sections data, domain, flow and boundaries are used.
         sensors: where was measured.
         measured: what was measured there, and what must be known of the data.
-        output: where the fields are wanted.
-        data_bounds: axis name -> (low, high) of the data.
-        data_nu: the viscosity that came with the data; None: none.
-        reference: the snapshots; None for a CSV file.
+        output: where the fields are wanted; None: where the reference has them.
+        data_bounds: axis name -> (low, high) of the data; None: those of the reference.
+        reference: the snapshots, which may bring the viscosity; None for a CSV file.
 
     Raises:
         PinnxError: one line that says what does not fit together.
     """
+    data_nu = None if reference is None else reference.nu
+    if reference is not None:
+        output = OutputPoints(reference.points, reference.times, reference.grid_shape)
+        data_bounds = reference.bounds
+    assert output is not None
+    assert data_bounds is not None
     nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
     bounds = _domain(config, data_bounds)
     nodes = sensors.positions if reference is None else reference.points

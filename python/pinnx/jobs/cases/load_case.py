@@ -20,7 +20,7 @@ from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case, make_case
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, prescribed_bodies
-from pinnx.jobs.cases.output_points import OutputPoints, output_grid, output_times
+from pinnx.jobs.cases.output_points import output_grid, output_times
 from pinnx.physics.expression import Expression
 from pinnx.report.formatting import enumeration
 from pinnx.sensors.sampling import add_noise, sample_velocity
@@ -103,9 +103,6 @@ def _read_case(config: Config, progress: Callable[[str], None], ranks: OneProces
             source=snapshots.source,
             notes=snapshots.notes,
         ),
-        output=OutputPoints(snapshots.points, snapshots.times, snapshots.grid_shape),
-        data_bounds=snapshots.bounds,
-        data_nu=snapshots.nu,
         reference=snapshots,
     )
     return replace(case, selection_s=selection_s)
@@ -250,8 +247,6 @@ def measured_case(config: Config, measured: Measurements) -> Case:
         measured=measured,
         output=output_grid(bounds, times, config.evals.grid),
         data_bounds=bounds,
-        data_nu=None,
-        reference=None,
     )
 
 

@@ -18,7 +18,6 @@ from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.errors import PinnxError, damage_named
 from pinnx.jobs.cases.case import Case, make_case
 from pinnx.jobs.cases.load_case import measured_case
-from pinnx.jobs.cases.output_points import OutputPoints
 from pinnx.runs.folder import RunFolder
 from pinnx.sensors.sensor_set import SensorSet
 
@@ -40,15 +39,7 @@ def stored_case(config: Config, folder: RunFolder) -> Case:
         if REFERENCE not in file:
             return measured_case(config, measured)
         snapshots = _snapshots(file, measured.dim)
-    return make_case(
-        config,
-        sensors=SensorSet.read_csv(folder.sensors),
-        measured=measured,
-        output=OutputPoints(snapshots.points, snapshots.times, snapshots.grid_shape),
-        data_bounds=snapshots.bounds,
-        data_nu=snapshots.nu,
-        reference=snapshots,
-    )
+    return make_case(config, sensors=SensorSet.read_csv(folder.sensors), measured=measured, reference=snapshots)
 
 
 def _measurements(file: h5py.File) -> Measurements:

@@ -9,7 +9,6 @@ left. The error of the check itself is what further rounding of this size change
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError, damage_named
-from pinnx.evals.checks import Check, verify
-from pinnx.evals.physics import RESOLVED
+from pinnx.evals.checks import Check, unless_coarse, verify
 from pinnx.jobs.cases.box_case import box_problem
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.judging.metrics import polished_balance
@@ -64,14 +62,8 @@ def stored_polish(config: Config, case: Case, model: FieldModel, nu: float, path
     again = made_again(problem, x, y, stored["psi"], stored["omega"])
     measured = [*polished_balance(again), _as_stored(again, stored, case.scales)]
     own = abs(_rounded(problem, stored).momentum - again.momentum) / ROUNDING
-    found = []
-    for item in verify(measured, limits=config.evals.limits.model_dump()):
-        resolved = item.passed or not item.value <= RESOLVED * own
-        reason = "" if resolved else f"stored numbers are rounded, which makes an error of about {own:.2g}"
-        status = item.status if resolved else "not checked"
-        note = "; ".join(filter(None, (reason, item.note)))
-        found.append(replace(item, discretisation=own, status=status, note=note))
-    return found
+    reason = f"stored numbers are rounded, which makes an error of about {own:.2g}"
+    return [unless_coarse(item, own, reason) for item in verify(measured, limits=config.evals.limits.model_dump())]
 
 
 def _rounded(problem: BoxProblem, stored: dict[str, Array]) -> GridFields:

@@ -103,7 +103,7 @@ class Breakage(Section):
     @model_validator(mode="after")
     def _stated_once(self) -> Breakage:
         stated = ("daughters", "start", "delta_at", "sizes", "times")
-        given = [name for name in stated if getattr(self, name) != type(self).model_fields[name].default]
+        given = [name for name in stated if self.changed(name)]
         if self.case is not None:
             given += [name for name in ("s0", "a") if getattr(self, name) is not None and name not in self.learn]
             if given:
@@ -117,25 +117,17 @@ class Breakage(Section):
         return self
 
     @model_validator(mode="after")
-    def _of_an_adaptive_loss(self) -> Breakage:
+    def _settings_fit_together(self) -> Breakage:
         if self.loss == "log" and self.statistic != "median":
             raise ValueError(f"statistic: only with an adaptive loss, got {self.statistic} beside log")
-        return self
-
-    @model_validator(mode="after")
-    def _rising_times(self) -> Breakage:
         times = self.times
         if times is not None and (not times or times[-1] <= 0 or any(b <= a for a, b in pairwise(times))):
             raise ValueError(f"times: expected rising times up to one > 0, got {list(times)}")
-        return self
-
-    @model_validator(mode="after")
-    def _learned_from_something(self) -> Breakage:
         if len(set(self.learn)) != len(self.learn):
             raise ValueError(f"learn: expected each name once, got {list(self.learn)}")
         if self.learn and self.measurements is None:
             raise ValueError("learn: expected measurements from which numbers are found, got none")
-        if self.measurements is None and self.weights.data != BreakageWeights.model_fields["data"].default:
+        if self.measurements is None and self.weights.changed("data"):
             raise ValueError("weights.data: only with measurements, got none")
         return self
 

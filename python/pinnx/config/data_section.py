@@ -198,11 +198,8 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
-        sources = ("path", "measurements", "synthetic")
-        given = [name for name in sources if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"expected exactly one of {', '.join(sources)}, got {' and '.join(given) or 'none'}")
+        given = self.only_one(("path", "measurements", "synthetic"))
         if self.path is None and (self.stream is not None or self.stride != Stride()):
             name = "stride" if self.stream is None else "stream"
-            raise ValueError(f"{name}: only for data.path, got {given[0]}")
+            raise ValueError(f"{name}: only for data.path, got {given}")
         return self

@@ -82,10 +82,7 @@ class Hole(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Hole:
-        kinds = [name for name in type(self).model_fields if name != "name"]
-        given = [name for name in kinds if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"expected exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
+        self.only_one([name for name in type(self).model_fields if name != "name"])
         return self
 
     @property
@@ -191,9 +188,7 @@ class SectionAt(Section):
 
     @model_validator(mode="after")
     def _one_axis(self) -> SectionAt:
-        given = [axis for axis in ("x", "y", "z") if getattr(self, axis) is not None]
-        if len(given) != 1:
-            raise ValueError(f"expected exactly one of x, y, z, got {' and '.join(given) or 'none'}")
+        self.only_one(("x", "y", "z"))
         return self
 
 
@@ -225,12 +220,9 @@ class Where(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Where:
-        kinds = [name for name in type(self).model_fields if name != "range"]
-        given = [name for name in kinds if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"expected exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
-        if self.range is not None and given[0] not in ("side", "section"):
-            raise ValueError(f"range: expected side or section beside it, got {given[0]}")
+        given = self.only_one([name for name in type(self).model_fields if name != "range"])
+        if self.range is not None and given not in ("side", "section"):
+            raise ValueError(f"range: expected side or section beside it, got {given}")
         return self
 
 

@@ -8,9 +8,9 @@ integer.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
@@ -24,6 +24,7 @@ __all__ = [
     "Formula",
     "Inner",
     "Interval",
+    "MethodSection",
     "Natural",
     "NonNegative",
     "Number",
@@ -37,7 +38,6 @@ __all__ = [
     "Share",
     "Switch",
     "Text",
-    "only_for_method",
     "phrase_of",
     "setting",
 ]
@@ -64,6 +64,35 @@ class Section(BaseModel):
             annotation = get_args(annotation)[0]
         return isinstance(annotation, type) and issubclass(annotation, Section)
 
+    def changed(self, name: str) -> bool:
+        """Whether a setting has another value than its default."""
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
+
+    def only_one(self, names: Sequence[str]) -> str:
+        """The one of some settings that is not null.
+
+        Raises:
+            ValueError: several are, or none is.
+        """
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(names)}, got {' and '.join(given) or 'none'}")
+        return given[0]
+
+
+class MethodSection(Section):
+    """Settings of a ``method``; those of another one are refused (``used_by``): they would be read and do nothing."""
+
+    used_by: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @model_validator(mode="after")
+    def _settings_of_the_method_alone(self) -> Self:
+        chosen = getattr(self, "method")  # noqa: B009
+        for name, methods in self.used_by.items():
+            if self.changed(name) and chosen not in methods:
+                raise ValueError(f"{name}: only for method {' and '.join(methods)}, got method {chosen}")
+        return self
+
 
 @dataclass(frozen=True)
 class Says:
@@ -75,23 +104,6 @@ class Says:
 def setting(default: Any, description: str, unit: str = "") -> Any:
     """Declare a setting: its default, what it means, and its unit ("" where it has none)."""
     return Field(default, description=description, json_schema_extra={"unit": unit})
-
-
-def only_for_method(section: Section, methods: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse settings of other methods than the one that is chosen: they would be read and do nothing.
-
-    Args:
-        section: with the setting ``method``.
-        methods: name of a setting -> the methods that use it.
-
-    Raises:
-        ValueError: such a setting with another value than its default.
-    """
-    chosen = getattr(section, "method")  # noqa: B009
-    for name, used_by in methods.items():
-        changed = getattr(section, name) != type(section).model_fields[name].default
-        if changed and chosen not in used_by:
-            raise ValueError(f"{name}: only for method {' and '.join(used_by)}, got method {chosen}")
 
 
 def _increasing(interval: tuple[float, float]) -> tuple[float, float]:

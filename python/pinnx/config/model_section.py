@@ -23,7 +23,7 @@ class Factorization(Section):
 
     @model_validator(mode="after")
     def _deviation_with_a_mean(self) -> Factorization:
-        if self.mean is None and self.deviation != type(self).model_fields["deviation"].default:
+        if self.mean is None and self.changed("deviation"):
             raise ValueError("deviation: only with a mean, got mean null")
         return self
 
@@ -91,7 +91,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _settings_of_the_architecture_alone(self) -> Model:
-        if self.architecture != "siren" and self.omega != type(self).model_fields["omega"].default:
+        if self.architecture != "siren" and self.changed("omega"):
             raise ValueError(f"omega: only for a siren, got {self.architecture}")
         if self.architecture == "siren" and self.activation != "sine":
             raise ValueError(f"activation: expected sine for a siren, got {self.activation}")

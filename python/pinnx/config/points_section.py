@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan, Strict, model_validator
 
-from pinnx.config.kinds import Count, Factor, NonNegative, Positive, Section, only_for_method, setting
+from pinnx.config.kinds import Count, Factor, MethodSection, NonNegative, Positive, Section, setting
 
 __all__ = ["PointSettings", "Refine"]
 
@@ -15,7 +16,7 @@ Percentile = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(100)]
 Part = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Le(1)]
 
 
-class Refine(Section):
+class Refine(MethodSection):
     """A pool of points of the equations that follows the residual."""
 
     method: Literal["none", "rar", "rad", "r3"] = setting(
@@ -32,23 +33,16 @@ class Refine(Section):
     exponent: NonNegative = setting(1.0, "rad: of the residual; a larger one draws more where it is large")
     floor: NonNegative = setting(1.0, "rad: a larger one draws more everywhere")
 
-    @model_validator(mode="after")
-    def _settings_of_the_method_alone(self) -> Refine:
-        only_for_method(self, REFINE_SETTINGS)
-        return self
-
-
-# A setting of another method would be read and do nothing.
-REFINE_SETTINGS = {
-    "every": ("rar", "rad", "r3"),
-    "share": ("rar", "rad", "r3"),
-    "candidates": ("rar", "rad"),
-    "percentile": ("rar",),
-    "max_new_points": ("rar",),
-    "max_points": ("rar", "rad", "r3"),
-    "exponent": ("rad",),
-    "floor": ("rad",),
-}
+    used_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "every": ("rar", "rad", "r3"),
+        "share": ("rar", "rad", "r3"),
+        "candidates": ("rar", "rad"),
+        "percentile": ("rar",),
+        "max_new_points": ("rar",),
+        "max_points": ("rar", "rad", "r3"),
+        "exponent": ("rad",),
+        "floor": ("rad",),
+    }
 
 
 class PointSettings(Section):
@@ -77,7 +71,7 @@ class PointSettings(Section):
     def _nothing_without_effect(self) -> PointSettings:
         if self.wall_layer is not None and self.walls == 0.0:
             raise ValueError("wall_layer: only with walls > 0, got walls 0")
-        if self.time_windows == 1 and self.windows_until != type(self).model_fields["windows_until"].default:
+        if self.time_windows == 1 and self.changed("windows_until"):
             raise ValueError("windows_until: only with time_windows > 1, got time_windows 1")
         if self.sampling == "grid" and (self.walls > 0.0 or self.refine.method != "none"):
             raise ValueError("sampling: expected walls 0 and refine.method none with grid, as they replace its points")

@@ -61,17 +61,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _training_of_a_stream_function(self) -> Config:
+    def _training_fits(self) -> Config:
         if self.model.stream_function:
             if "gauss_newton" in {self.train.optimizer, *(phase.optimizer for phase in self.train.phases)}:
                 raise ValueError("model.stream_function: expected a train.optimizer without gauss_newton")
             if self.train.balance.method in ("ntk", "lagrangian"):
                 got = self.train.balance.method
                 raise ValueError(f"model.stream_function: expected another train.balance.method than {got}")
-        return self
-
-    @model_validator(mode="after")
-    def _noise_of_squares(self) -> Config:
         if self.data is not None and self.data.noise.share == "estimated" and self.train.data_loss != "squares":
             raise ValueError(f"data.noise: estimated takes train.data_loss squares, got {self.train.data_loss}")
         return self

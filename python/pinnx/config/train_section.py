@@ -190,26 +190,14 @@ class Train(Section):
     )
 
     @model_validator(mode="after")
-    def _warm_start_has_its_weight(self) -> Train:
+    def _settings_fit_together(self) -> Train:
         if self.warm_start == "solver" and self.balance.method != "none":
             raise ValueError(f"warm_start: expected balance.method none beside it, got {self.balance.method}")
-        return self
-
-    @model_validator(mode="after")
-    def _stages_follow_one_another(self) -> Train:
         ends = [stage.until for stage in self.curriculum]
         if any(second <= first for first, second in pairwise(ends)):
             raise ValueError(f"curriculum: expected rising until, got {', '.join(f'{end:g}' for end in ends)}")
-        return self
-
-    @model_validator(mode="after")
-    def _cosine_goes_down(self) -> Train:
         if self.final_lr > self.lr:
             raise ValueError(f"final_lr: expected at most lr = {self.lr:g}, got {self.final_lr:g}")
-        return self
-
-    @model_validator(mode="after")
-    def _phases_in_order(self) -> Train:
         starts = [phase.start for phase in self.phases]
         if any(a >= b for a, b in pairwise(starts)):
             raise ValueError(f"phases: expected each start to be later than the one before, got {starts}")
@@ -232,13 +220,8 @@ class Train(Section):
         if "gauss_newton" in used and self.data_loss != "squares":
             raise ValueError(f"data_loss: expected squares for optimizer gauss_newton, got {self.data_loss}")
         for name, wanted in {"pairs": {"lbfgs"}, "points_for": {"lbfgs", "ssbroyden"}}.items():
-            changed = getattr(self.quasi_newton, name) != QuasiNewton.model_fields[name].default
-            if changed and used.isdisjoint(wanted):
+            if self.quasi_newton.changed(name) and used.isdisjoint(wanted):
                 raise ValueError(f"quasi_newton.{name}: only for {' and '.join(sorted(wanted))}, which no phase uses")
-        return self
-
-    @model_validator(mode="after")
-    def _delta_of_huber_alone(self) -> Train:
-        if self.data_loss != "huber" and self.huber_delta != Train.model_fields["huber_delta"].default:
+        if self.data_loss != "huber" and self.changed("huber_delta"):
             raise ValueError(f"huber_delta: only for data_loss huber, got data_loss {self.data_loss}")
         return self

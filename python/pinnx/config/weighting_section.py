@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from pinnx.config.kinds import Count, Factor, NonNegative, Positive, Section, Share, only_for_method, setting
+from pinnx.config.kinds import Count, Factor, MethodSection, NonNegative, Positive, Section, Share, setting
 
 __all__ = ["Balance", "Causal", "Weights"]
 
@@ -24,7 +25,7 @@ class Weights(Section):
     flux: NonNegative = setting(10.0, "misfit of known fluxes")
 
 
-class Balance(Section):
+class Balance(MethodSection):
     """How the weights of the loss follow the training; see docs/training.md."""
 
     method: Literal["none", "relobralo", "gradnorm", "ntk", "lagrangian"] = setting(
@@ -44,23 +45,16 @@ class Balance(Section):
     growth: Positive = setting(0.01, "lagrangian: of the weight of a constraint in a step, while it does not fall")
     memory: Factor = setting(0.99, "lagrangian: share of a constraint's mean square that stays from step to step")
 
-    @model_validator(mode="after")
-    def _settings_of_the_method_alone(self) -> Balance:
-        only_for_method(self, BALANCE_SETTINGS)
-        return self
-
-
-# A setting of another method would be read and do nothing.
-BALANCE_SETTINGS = {
-    "temperature": ("relobralo",),
-    "decay": ("relobralo",),
-    "lookback": ("relobralo",),
-    "asymmetry": ("gradnorm",),
-    "lr": ("gradnorm",),
-    "every": ("gradnorm", "ntk"),
-    "growth": ("lagrangian",),
-    "memory": ("lagrangian",),
-}
+    used_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "temperature": ("relobralo",),
+        "decay": ("relobralo",),
+        "lookback": ("relobralo",),
+        "asymmetry": ("gradnorm",),
+        "lr": ("gradnorm",),
+        "every": ("gradnorm", "ntk"),
+        "growth": ("lagrangian",),
+        "memory": ("lagrangian",),
+    }
 
 
 class Causal(Section):
@@ -77,6 +71,6 @@ class Causal(Section):
     @model_validator(mode="after")
     def _settings_of_causal_weights_alone(self) -> Causal:
         for name in ("parts", "every"):
-            if self.tolerance is None and getattr(self, name) != type(self).model_fields[name].default:
+            if self.tolerance is None and self.changed(name):
                 raise ValueError(f"{name}: only with a tolerance, got tolerance null")
         return self

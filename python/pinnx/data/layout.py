@@ -18,7 +18,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Layout", "find_layout", "grid_points", "places_of", "rising"]
+__all__ = ["Layout", "find_layout", "grid_lines", "grid_points", "places_of", "rising"]
 
 Lines = dict[str, np.ndarray]
 
@@ -187,6 +187,13 @@ def places_of(axes: Sequence[str], layout: Layout) -> tuple[np.ndarray, tuple[in
 def grid_points(lines: Sequence[np.ndarray]) -> np.ndarray:
     """The points [n, d] of a grid with coordinates [n_axis] along its d axes, in C order."""
     return np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(lines))
+
+
+def grid_lines(points: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """The coordinates along each axis of a grid, [n_axis], from its points [n, d] in C order: as `grid_points` back."""
+    columns = [points[:, axis].reshape(shape) for axis in range(len(shape))]
+    # Along its own axis a coordinate varies, along the others its first value says it all.
+    return tuple(np.moveaxis(column, axis, 0).reshape(shape[axis], -1)[:, 0] for axis, column in enumerate(columns))
 
 
 def rising(arranged: np.ndarray, falling: tuple[int, ...]) -> np.ndarray:

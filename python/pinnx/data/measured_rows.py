@@ -11,7 +11,7 @@ from pinnx.data.odd_values import MARK_BEYOND, MARK_FROM, MARK_NUMBERS, copies_i
 from pinnx.data.table_cells import shortened
 from pinnx.errors import PinnxError
 
-__all__ = ["Measurements", "repeated_rows", "values_to_doubt", "what_to_know"]
+__all__ = ["Measurements", "measured_columns", "repeated_rows", "values_to_doubt", "what_to_know"]
 
 # Pairs of rows that a note lists.
 PAIRS_SHOWN = 3
@@ -81,6 +81,14 @@ class Measurements:
             speed=None if self.speed is None else self.speed[chosen],
             deviations={name: column[chosen] for name, column in self.deviations.items()},
         )
+
+
+def measured_columns(
+    velocity: np.ndarray, pressure: np.ndarray | None, speed: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """What was measured anywhere, out of u, v[, w], p and speed, [rows] by name; arguments as of `Measurements`."""
+    columns = dict(zip("uvw", velocity.T, strict=False)) | {"p": pressure, "speed": speed}
+    return {name: column for name, column in columns.items() if column is not None and np.isfinite(column).any()}
 
 
 def values_to_doubt(

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pinnx.data.layout import grid_points
+from pinnx.data.layout import grid_lines, grid_points
 from pinnx.errors import PinnxError
 
 __all__ = ["AXIS_NAMES", "Snapshots", "gaps_found", "inside_limits", "require_finite"]
@@ -119,13 +119,7 @@ class Snapshots:
     @property
     def grid_lines(self) -> tuple[np.ndarray, ...] | None:
         """The coordinates along x, y[, z], each [n_axis]; None where the points are scattered."""
-        if self.grid_shape is None:
-            return None
-        grid = self.points.reshape(*self.grid_shape, self.dim)
-        # Along its own axis a coordinate varies, along the others its first value says it all.
-        return tuple(
-            np.moveaxis(grid[..., axis], axis, 0).reshape(self.grid_shape[axis], -1)[:, 0] for axis in range(self.dim)
-        )
+        return None if self.grid_shape is None else grid_lines(self.points, self.grid_shape)
 
     @property
     def axes(self) -> tuple[np.ndarray, ...]:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 import pinn_ext
+from pinnx.data.layout import grid_lines
 from pinnx.data.snapshots import AXIS_NAMES
 from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.cases.case import Case
@@ -119,10 +120,8 @@ def _write(
     )
     if output.times is not None:
         file["t"] = output.times
-    for axis, name in enumerate(axes):
-        column = output.points[:, axis]
-        if output.grid_shape is not None:
-            column = np.moveaxis(column.reshape(place), axis, 0).reshape(place[axis], -1)[:, 0]
+    columns = output.points.T if output.grid_shape is None else grid_lines(output.points, output.grid_shape)
+    for name, column in zip(axes, columns, strict=True):
         file[name] = column
     store = {name: column.reshape(shape) for name, column in zip(names, flow.fields.T, strict=True)}
     residual = zip(flow.residual_names, flow.residual.T, strict=True)

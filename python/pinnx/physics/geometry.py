@@ -33,6 +33,7 @@ __all__ = [
     "Side",
     "at_time",
     "axes_of",
+    "beside",
     "into_parts",
     "place_and_time",
     "plane_columns",
@@ -294,6 +295,12 @@ def stretched(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarra
 def at_time(points: np.ndarray, time: float | None) -> np.ndarray:
     """Return points [n, d] with a time in front, [n, 1 + d]; None: as they are."""
     return points if time is None else np.column_stack([np.full(len(points), time), points])
+
+
+def beside(axis: str, position: float, along: np.ndarray) -> np.ndarray:
+    """Return places [n, 2] in the plane on the line across an axis at a position, by the other coordinate, [n]."""
+    across = np.full(len(along), position)
+    return np.column_stack([across, along] if axis == "x" else [along, across])
 
 
 def place_and_time(point: np.ndarray, axes: Iterable[str]) -> tuple[float, ...]:

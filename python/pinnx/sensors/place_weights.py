@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
+from pinnx.data.layout import grid_lines
 from pinnx.errors import PinnxError
 
 __all__ = ["areas_and_inner_walls", "cell_areas", "channel_wall_weights", "in_hole"]
@@ -60,9 +61,7 @@ def cell_areas(points: ArrayLike, grid_shape: tuple[int, ...] | None = None) -> 
     if places.ndim != 2 or places.shape[1] not in (2, 3) or not len(places):
         raise PinnxError(f"points: expected shape [n, 2] or [n, 3], n >= 1, got {list(places.shape)}")
     if grid_shape is not None:
-        grid = places.reshape(*grid_shape, -1)
-        lines = [np.moveaxis(grid[..., axis], axis, 0).reshape(size, -1)[:, 0] for axis, size in enumerate(grid_shape)]
-        return reduce(np.multiply.outer, map(_trapezoid, lines)).reshape(-1)
+        return reduce(np.multiply.outer, map(_trapezoid, grid_lines(places, grid_shape))).reshape(-1)
     return areas_and_inner_walls(places)[0]
 
 

@@ -22,7 +22,7 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.stream_case import NUMBERS, far_bounds, stream_speed, stream_walls
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.boundary_slopes import Statement
-from pinnx.physics.geometry import SIDES, Bounds, Side
+from pinnx.physics.geometry import SIDES, Bounds, Side, beside
 from pinnx.physics.outlines import Body, Outline
 from pinnx.physics.scales import Scales
 from pinnx.solvers import WALLS, BoxProblem, Fit, NotApplicableError, Profile, Study, Walls, fit_box, solve_box
@@ -317,8 +317,7 @@ def _profile(
     axis, end = SIDES[side]
 
     def velocity(along: Array) -> Array:
-        across = np.full(len(along), bounds[axis][end])
-        places = np.column_stack([across, along] if axis == "x" else [along, across])
+        places = beside(axis, bounds[axis][end], along)
         found = np.full((len(along), 2), np.nan)
         found[in_bodies(places, bodies, bounds)] = 0.0
         for condition in given:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinnx.config import Config
-from pinnx.data.measured_rows import Measurements
+from pinnx.data.measured_rows import Measurements, measured_columns
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, outline_notes, prescribed_bodies
@@ -89,8 +89,7 @@ class Case:
     @property
     def measured(self) -> tuple[str, ...]:
         """Names of what was measured anywhere: out of u, v[, w], p, speed."""
-        columns = dict(zip("uvw", self.velocity.T, strict=False)) | {"p": self.pressure, "speed": self.speed}
-        return tuple(name for name, column in columns.items() if column is not None and np.isfinite(column).any())
+        return tuple(measured_columns(self.velocity, self.pressure, self.speed))
 
     @property
     def in_flow(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.boundary_slopes import Statement
-from pinnx.physics.geometry import SIDES, Bounds, Side
+from pinnx.physics.geometry import SIDES, Bounds, Side, beside
 from pinnx.physics.outlines import Body
 from pinnx.solvers import Profile, Walls
 
@@ -60,8 +60,7 @@ def stream_walls(speed: float, bodies: Sequence[Body], bounds: Bounds) -> list[W
         axis, end = SIDES[side]
 
         def velocity(along: Array) -> Array:
-            across = np.full(len(along), bounds[axis][end])
-            away = np.column_stack([across, along] if axis == "x" else [along, across]) - middle
+            away = beside(axis, bounds[axis][end], along) - middle
             return speed * size * away / (2 * np.pi * (away**2).sum(axis=1, keepdims=True))
 
         return velocity

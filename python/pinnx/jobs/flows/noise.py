@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 
 from pinnx.config import Config
-from pinnx.data.measured_rows import Measurements
+from pinnx.data.measured_rows import Measurements, measured_columns
 from pinnx.errors import PinnxError
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.report.formatting import number, percent
@@ -35,7 +35,7 @@ def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDAr
     """
     stated, added = config.data.noise, config.sensors.noise
     share = (added or None) if stated.share is None else stated.share if stated.share != "estimated" else None
-    columns = _measured(measured)
+    columns = measured_columns(measured.velocity, measured.pressure, measured.speed)
     for name in type(stated).model_fields:
         if name != "share" and getattr(stated, name) is not None and name not in columns:
             raise PinnxError(f"data.noise.{name}: expected a quantity that is measured, {', '.join(columns)}")
@@ -131,12 +131,6 @@ def noise_lines(facts: dict[str, Any] | None) -> list[str]:
             "them, the training is too short, or data.noise is too small"
         ]
     return []
-
-
-def _measured(rows: Measurements) -> dict[str, NDArray[np.float64]]:
-    """What was measured anywhere, [rows] by name."""
-    columns = dict(zip("uvw", rows.velocity.T, strict=False)) | {"p": rows.pressure, "speed": rows.speed}
-    return {name: column for name, column in columns.items() if column is not None and np.isfinite(column).any()}
 
 
 def _finite(column: NDArray[np.float64] | None) -> NDArray[np.float64]:

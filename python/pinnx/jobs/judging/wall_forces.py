@@ -20,7 +20,7 @@ from pinnx.evals.derivatives import GridDerivatives
 from pinnx.evals.forces import FlowAt, box_force, recirculation_length, separation_angles, wall_force, wall_shear
 from pinnx.jobs.cases.case import Case
 from pinnx.models.field_model import FieldModel
-from pinnx.physics.geometry import SIDES, Bounds, Circle, Side, at_time
+from pinnx.physics.geometry import SIDES, Bounds, Circle, Side, at_time, beside
 from pinnx.physics.inner_points import walls_of
 from pinnx.physics.outlines import Body, exposed
 
@@ -167,8 +167,7 @@ def _points(wall: Side, plane: Bounds, radius: float, line: Array | None) -> Arr
     along = low + (np.arange(SIDE_PIECES) + 0.5) / SIDE_PIECES * (high - low) if line is None else line
     away = max(radius, ENDS * (high - low))
     along = along[(along > low + away) & (along < high - away) & wall.has(along, plane)]
-    across = np.full(len(along), wall.position(plane))
-    return np.column_stack([across, along] if wall.axis == "x" else [along, across])
+    return beside(wall.axis, wall.position(plane), along)
 
 
 def _lines(reference: Snapshots, wall: Side, plane: Bounds) -> tuple[Array, ...] | None:

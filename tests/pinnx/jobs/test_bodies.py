@@ -14,6 +14,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case, load_snapshots
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.flow_verification import boundary_checks
+from pinnx.jobs.judging.verdicts import GROUPS
 from pinnx.jobs.reconstruction import reconstruct
 from pinnx.jobs.trainer_setup import make_trainer
 
@@ -188,3 +189,4 @@ def test_slopes_of_a_file_are_checked_at_its_own_points(tmp_path: Path) -> None:
     assert wrong["neumann_error_max", "u, slopes, bottom"] == "failed"
     assert right["neumann_error_max", "no_stress, left"] == "failed", "it was not checked"
     assert right["section_flux", "section x = 2"] == "failed", "it was not checked"
+    assert {name for name, _ in right} <= set(GROUPS["boundary"]), "pinnx verify --boundary asks for all of them"

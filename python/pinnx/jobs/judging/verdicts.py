@@ -19,7 +19,7 @@ GROUPS = {
         *("conservation", "net_flux", "mass_budget", "momentum_balance", "momentum_budget"),
         *("energy_budget", "energy_growth", "polished_balance"),
     ),
-    "boundary": ("boundary_error_max", "neumann_error_max", "periodic_error_max"),
+    "boundary": ("boundary_error_max", "neumann_error_max", "section_flux", "periodic_error_max"),
     "pde-residual": ("pde_residual_l2", "viscosity_misfit"),
 }
 FAILED, NOT_CHECKED = 1, 3  # 2 is bad input

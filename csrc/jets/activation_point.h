@@ -2,8 +2,7 @@
 //
 // N is float or double on the device and a Vec on the host.
 //
-// To add one: its enumerator and name (activation.h), its derivatives here, its name in the type of
-// pinn_ext/activation.py, its torch function in the oracle (ACTIVATIONS of pinn_ext/reference). All else reads these.
+// How to add one stands in docs/architecture.md.
 #pragma once
 
 #include "core/math.h"

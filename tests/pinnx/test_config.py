@@ -24,6 +24,7 @@ from pinnx.config import (
 )
 from pinnx.config.data_section import Arrays, Raw, Synthetic
 from pinnx.config.evals_section import Limits
+from pinnx.config.flow_section import Flow
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.data import DataMapping, Snapshots, periodic_flow, read_snapshots
 from pinnx.data.raw_arrays import RawArray
@@ -188,7 +189,7 @@ def test_a_kind_of_problem_has_two_spellings(tmp_path: Path, text: str, override
         (
             "flow: 3",
             (),
-            "flow: expected a section with the keys kind, nu, learn_nu, steady, forcing, learn_forcing, scales, got 3",
+            f"flow: expected a section with the keys {', '.join(Flow.model_fields)}, got 3",
         ),
     ],
 )

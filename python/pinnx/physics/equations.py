@@ -29,8 +29,7 @@ from pinnx.physics.term import WHOLE, Measured, Points, Share, TermLoss
 
 __all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable", "mean_squares"]
 
-# Points that no training step has drawn. Streams of the training: 0 the equations, 1, 2, ... the boundary conditions
-# (boundary.py), 1 << 20 and on the measurements and corners (measured_values.py, boundary_values.py).
+# Points that no training step has drawn; docs/conventions.md has all streams.
 EVALUATION_STREAM = 1 << 21
 # Of what a number of the equations multiplies, dimensionless. Between rotating cylinders a trained network leaves 0.01
 # of a Laplacian that is zero; the shared cavities have 7 and more in the median.

@@ -29,7 +29,7 @@ from pinnx.train.tensor_pool import TensorPool
 
 __all__ = ["Batch", "Problem"]
 
-# Random signs of their own; see pinnx.physics.equations for the streams of the points.
+# Random signs of their own; docs/conventions.md has all streams.
 PROBE_STREAM = 1 << 23
 
 Layout = tuple[tuple[str, str, tuple[int, ...]], ...]  # (term, array, shape)

@@ -15,6 +15,7 @@ from rich.console import Console
 from same_runs import Finished, Tiny
 from tolerances import LEARNED_VISCOSITY
 
+import pinn_ext
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import GATES
@@ -215,7 +216,7 @@ def test_the_viscosity_found_is_the_one_that_is_written(tiny: Tiny, tmp_path: Pa
 
 
 def test_double_precision_and_every_activation(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
-    for number, activation in enumerate(("sine", "silu", "gelu")):
+    for number, activation in enumerate(sorted({*pinn_ext.ACTIVATIONS} - {"tanh"})):
         config = tiny("steady_grid", "train.dtype=float64", f"model.activation={activation}", "train.optimizer=adam")
         reconstruct(config, tmp_path / f"run{number}")
         state = CheckpointFolder(tmp_path / f"run{number}" / "checkpoints").latest().state

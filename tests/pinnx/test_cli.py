@@ -16,7 +16,7 @@ from flow_files import TINY, prepare
 
 from pinnx import __version__
 from pinnx.cli import main
-from pinnx.cli.reconstruct_command import _beside_norms, _verdicts
+from pinnx.cli.reconstruct_command import _beside_norms, _unchecked, _verdicts
 from pinnx.data import Snapshots, read_snapshots
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction
@@ -190,6 +190,26 @@ def test_verdicts_are_listed_by_name() -> None:
     assert said(a="passed") == "all checks passed"
     assert said(a="failed", b="passed", c="warning", d="failed") == "checks failed: a, d; with a warning: c"
     assert said(c="warning") == "with a warning: c"
+
+
+def test_why_a_check_could_not_be_made_is_printed() -> None:
+    checks = [
+        {"name": "a", "status": "not checked", "note": "the sensors leave it open"},
+        {"name": "b", "status": "not checked", "note": ""},
+        {"name": "c", "status": "passed", "note": "far below"},
+    ]
+    assert list(_unchecked({"checks": checks})) == ["a not checked: the sensors leave it open"]
+
+
+def test_sides_without_a_velocity_stand_beside_the_estimates() -> None:
+    def shown(*free: str) -> str:
+        (line,) = _beside_norms(
+            {"beside_norms": None, "forces": [], "error_estimates": {"residual": 0.01}, "free_sides": list(free)}
+        )
+        return line
+
+    assert shown().endswith("no bounds: residual 0.01")
+    assert shown("right").endswith("; they do not see errors at sides whose velocity is not given: right")
 
 
 def test_a_run_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

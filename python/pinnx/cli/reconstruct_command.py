@@ -154,7 +154,7 @@ def _beside_norms(metrics: dict[str, Any]) -> Iterator[str]:
         yield f"drag of {body['name']}: {body['drag']:.3g}{box}; lift: {body['lift']:.3g}"
     estimates = "  ".join(f"{name} {value:.3g}" for name, value in metrics["error_estimates"].items())
     free = metrics["free_sides"]
-    unseen = f"; nothing says whether the sides {', '.join(free)} are right" if free else ""
+    unseen = f"; they do not see errors at sides whose velocity is not given: {', '.join(free)}" if free else ""
     if estimates:
         yield f"estimates of the error without a reference, no bounds: {estimates}{unseen}"
 
@@ -181,10 +181,19 @@ def _done(metrics: dict[str, Any], out: str, console: Console) -> int:
         f"training {metrics['train_s']:.0f} s, {metrics['steps_per_s']:.0f} steps/s; {_verdicts(metrics)}",
         soft_wrap=True,
     )
+    for line in _unchecked(metrics):
+        console.print(line, soft_wrap=True)
     console.print(f"report: {Path(out) / 'report.html'}", soft_wrap=True)
     if metrics["failure"]:
         print(f"pinnx: {metrics['failure']}", file=sys.stderr)
     return 1 if metrics["failure"] else 0
+
+
+def _unchecked(metrics: dict[str, Any]) -> Iterator[str]:
+    """Why each check could not be made: nothing else of a run may show what it was for."""
+    for item in metrics["checks"]:
+        if item["status"] == "not checked" and item["note"]:
+            yield f"{item['name']} not checked: {item['note']}"
 
 
 def _verdicts(metrics: dict[str, Any]) -> str:

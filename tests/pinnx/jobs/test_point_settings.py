@@ -104,6 +104,23 @@ def test_a_side_behind_the_wall_of_a_vessel_is_no_free_side(tmp_path: Path) -> N
     assert found("x - 0.1") == ["right", "bottom", "top"]
 
 
+def test_a_side_given_by_parts_is_no_free_side(tmp_path: Path) -> None:
+    """A jet out of a wall: the inflow and the wall on both sides of it."""
+
+    hole = "domain.holes=[{circle: {center: [1.0, 1.0], radius: 0.5}}]"
+
+    def found(*ranges: str, more: str = "v: 0") -> list[str]:
+        parts = [f"{{where: {{side: left, range: [{part}]}}, u: 0, {more}}}" for part in ranges]
+        return free_sides(load_case(flow_around_a_body(tmp_path, hole, f"boundaries=[{', '.join(parts)}]")))
+
+    others = ["right", "bottom", "top"]
+    assert found("0.5, 1.5", "0, 0.5", "1.5, 2") == others
+    assert found("0, 1.2", "0.8, 2") == others
+    for gap in (["0.5, 1.5", "0, 0.5"], ["0, 0.9", "1.1, 2"], ["0, 1.5", "0.5, 1"]):
+        assert found(*gap) == ["left", *others]
+    assert found("0, 1", "1, 2", more="p: 0") == ["left", *others], "u alone is known"
+
+
 def test_a_body_is_left_out_from_the_points_to_the_files(tmp_path: Path) -> None:
     config = flow_around_a_body(tmp_path, "train.points.walls=0.5", "train.collocation_points=400", "evals.points=2000")
     case = load_case(config)

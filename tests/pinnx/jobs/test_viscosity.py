@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from pinnx.config import Config
 from pinnx.evals import Kovasznay
 from pinnx.evals.checks import Check, verify
+from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging import viscosity
@@ -27,9 +30,9 @@ SMALL = (
 )
 
 
-def table(config: Config, flow: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+def table(config: Config, flow: Callable[[np.ndarray, np.ndarray], np.ndarray], every: int = 1) -> None:
     x, y = np.meshgrid(np.linspace(-0.45, 0.95, 5), np.linspace(-0.45, 0.45, 4))
-    rows = np.column_stack([x.ravel(), y.ravel(), flow(x.ravel(), y.ravel())])
+    rows = np.column_stack([x.ravel(), y.ravel(), flow(x.ravel(), y.ravel())])[::every]
     np.savetxt(config.data.measurements.path, rows, delimiter=",", header="x,y,u,v", comments="", fmt="%.17g")
 
 
@@ -44,7 +47,7 @@ def trained(config: Config) -> tuple[FlowProblem, Trainer, list[Measured]]:
 def verdict(config: Config) -> tuple[Check, Check]:
     """Of `viscosity_misfit`, by the fields alone and with the sensors."""
     flow, trainer, measured = trained(config)
-    pairs = verify(measured), verify(held_by_sensors(config, trainer, flow.equations, measured))
+    pairs = verify(measured), verify(held_by_sensors(config, trainer, flow.equations, measured, {}))
     assert flow.equations.nu == pytest.approx(config.problem.nu), "the viscosity is fixed again"
     assert "nu" not in flow.equations.found()
     alone, beside = (next(item for item in checks if item.name == viscosity.GATE) for checks in pairs)
@@ -58,6 +61,10 @@ def test_a_wrong_viscosity_is_never_passed(tiny: Tiny, factor: float) -> None:
     table(config, lambda x, y: flow.velocity(0, x, y))
     _, beside = verdict(config)
     assert (beside.status == "passed") == (factor == 1.0), beside
+    if beside.status == "not checked":
+        least = float(re.search(r"least loss near (\S+),", beside.note)[1])
+        assert (least < 1) == (factor > 1), "where the loss would take it is towards the right one"
+        assert abs(math.log(least * factor)) < abs(math.log(factor)), "and nearer to it"
 
 
 @pytest.mark.parametrize("nu", [0.05, 0.2])
@@ -77,17 +84,34 @@ def test_what_cannot_be_asked_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
         flow = flow_problem(config, load_case(config))
         trainer = make_trainer(config, flow.problem, flow.weights)
         given = Measured(viscosity.GATE, value, "as it is")
-        (found,) = held_by_sensors(config, trainer, flow.equations, [given])
+        (found,) = held_by_sensors(config, trainer, flow.equations, [given], {})
         assert found.checkable
         return found.note
 
     assert "no sum of squares" in note("train.data_loss=huber")
     assert "not known for such a network" in note("model.architecture=piratenet")
-    for known in (note(value=0.5), note(value=None), note("flow.learn_nu=true")):
+    for known in (note(value=0.5), note(value=None)):
         assert known == "as it is"
     with monkeypatch.context() as patch:
         patch.setattr(viscosity, "OPEN", 1e9)
         assert "hold it between" in note()
+
+
+@pytest.mark.parametrize(("sensors", "held"), [(20, True), (4, False)])
+def test_a_viscosity_that_is_fitted_needs_an_interval(
+    tiny: Tiny, tmp_path: Path, no_report: None, sensors: int, held: bool
+) -> None:
+    """Fields agree with the viscosity that was fitted to them: with four sensors also with a quarter of the truth."""
+    config = tiny("steady_csv", *SMALL, "flow.nu=0.15", "flow.learn_nu=true")
+    flow = Kovasznay(nu=0.05)
+    table(config, lambda x, y: flow.velocity(0, x, y), every=20 // sensors)
+    metrics = reconstruct(config, tmp_path / "run")
+    found, (item,) = metrics["found"]["nu"], [item for item in metrics["checks"] if item["name"] == viscosity.GATE]
+    assert item["value"] < 0.05, "the fields have no objection"
+    assert (abs(found["value"] / 0.05 - 1) < 0.2) == held
+    assert (found["estimate"] is not None) == held
+    assert item["status"] == ("passed" if held else "not checked")
+    assert held or "was fitted to these fields, and has no interval" in item["note"]
 
 
 def test_conditions_with_the_viscosity_take_part(tiny: Tiny) -> None:
@@ -96,7 +120,7 @@ def test_conditions_with_the_viscosity_take_part(tiny: Tiny) -> None:
     config = tiny("steady_csv", *SMALL, outflow, "train.steps=2", "flow.nu=0.05")
     flow = flow_problem(config, load_case(config))
     trainer = make_trainer(config, flow.problem, flow.weights)
-    (found,) = held_by_sensors(config, trainer, flow.equations, [Measured(viscosity.GATE, 0.01, "as it is")])
+    (found,) = held_by_sensors(config, trainer, flow.equations, [Measured(viscosity.GATE, 0.01, "as it is")], {})
     assert "not known" not in found.note
     assert found.note != "as it is"
 

@@ -53,24 +53,29 @@ def error_estimates(
 
 def free_sides(case: Case) -> list[str]:
     """Sides of the flow along which not all of the velocity is prescribed: what is wrong there has no residual."""
-    held = {
-        str(condition.where)
-        for condition in case.conditions
-        if isinstance(condition.where, Side) and condition.mask[: case.dim].all()
-    }
     return [
         side
         for side, (axis, _) in SIDES.items()
-        if axis in case.bounds and axis not in case.periods and side not in held and _borders_flow(Side(side), case)
+        if axis in case.bounds and axis not in case.periods and _free_share(Side(side), case) > TOUCHES
     ]
 
 
-def _borders_flow(side: Side, case: Case) -> bool:
-    """Whether bodies leave more of a side than a point at which they touch it."""
+def _free_share(side: Side, case: Case) -> float:
+    """Share of a side that borders the flow and has no velocity; conditions on parts of it count together."""
     try:
-        return sum(end - begin for begin, end in exposed(side, case.bodies, case.bounds).parts) > TOUCHES
+        free = list(exposed(side, case.bodies, case.bounds).parts)
     except PinnxError:
-        return False
+        return 0.0
+    low, high = case.bounds[side.along]
+    for condition in case.conditions:
+        where = condition.where
+        if not (isinstance(where, Side) and where.name == side.name and where.at_position is None):
+            continue
+        if condition.mask[: case.dim].all():
+            begin, end = ((x - low) / (high - low) for x in where.range or (low, high))
+            cut = [piece for part in free for piece in ((part[0], min(part[1], begin)), (max(part[0], end), part[1]))]
+            free = [piece for piece in cut if piece[0] < piece[1]]
+    return sum(end - begin for begin, end in free)
 
 
 def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float:

@@ -68,7 +68,7 @@ def run_metrics(
     nu = equations.found().get("nu", case.nu)
     worst = _worst(case, errors)
     measured = _at_points(config, case, problem, config.evals.points)
-    measured = held_by_sensors(config, trainer, equations, measured)
+    measured = held_by_sensors(config, trainer, equations, measured, found)
     measured += settled(config, case, equations, history)
     measured += [] if left_out is None else left_out.measured
     measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
@@ -182,7 +182,9 @@ def checks_at_points(
     """
     measured = _at_points(config, case, problem, num_points)
     if trained is not None:
-        measured = held_by_sensors(config, *trained, measured)
+        trainer, equations = trained
+        found = found_numbers(config, case, trainer, equations)
+        measured = held_by_sensors(config, trainer, equations, measured, found)
     return verify(measured, limits=config.evals.limits.model_dump())
 
 

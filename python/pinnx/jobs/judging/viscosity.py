@@ -8,7 +8,8 @@ would take it, with an interval. Where that is wide, sensors, sides and equation
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pinnx.config import Config
 from pinnx.errors import PinnxError
@@ -28,23 +29,40 @@ OPEN = 0.3
 
 
 def held_by_sensors(
-    config: Config, trainer: Trainer, equations: NavierStokes, measured: Iterable[Measured]
+    config: Config,
+    trainer: Trainer,
+    equations: NavierStokes,
+    measured: Iterable[Measured],
+    found: Mapping[str, Mapping[str, Any]],
 ) -> list[Measured]:
     """The numbers, of which `viscosity_misfit` is not checkable where it would not fail and the viscosity is open.
 
     Args:
         config: the settings of the loss and the limits are used.
         trainer: at the end of the training.
-        equations: whose viscosity is fixed; one that is found has an interval already.
+        equations: whose viscosity may be fixed; of one that is found see ``found``.
         measured: numbers with the names of their gates.
+        found: of each number that the training found its ``estimate`` or a ``note`` why it has none
+            (`pinnx.jobs.flows.found_numbers`).
     """
-    return [_held(config, trainer, equations, item) if item.gate == GATE else item for item in measured]
+    limit = 2.0 * config.evals.limits.viscosity_misfit
+
+    def judged(item: Measured) -> Measured:
+        if item.gate != GATE or item.value is None or not item.value < limit:
+            return item
+        return _fitted(item, found["nu"]) if "nu" in found else _held(config, trainer, equations, item)
+
+    return [judged(item) for item in measured]
+
+
+def _fitted(item: Measured, found: Mapping[str, Any]) -> Measured:
+    """Fields agree with the viscosity that was fitted to them, right or wrong; only its interval tells."""
+    if found["estimate"] is not None:
+        return item
+    return item._replace(checkable=False, note=f"the viscosity was fitted to these fields, and has {found['note']}")
 
 
 def _held(config: Config, trainer: Trainer, equations: NavierStokes, item: Measured) -> Measured:
-    fails = item.value is None or not item.value < 2.0 * config.evals.limits.viscosity_misfit
-    if fails or "nu" in equations.found():
-        return item
     if config.train.data_loss != "squares":
         return _noted(item, "whether the sensors tell it is not known: train.data_loss is no sum of squares")
     try:
@@ -55,13 +73,14 @@ def _held(config: Config, trainer: Trainer, equations: NavierStokes, item: Measu
         return _noted(item, "whether the sensors tell it is not known for such a network")
     assert found is not None
     half = 0.5 * (found.high - found.low)
-    low, high = (number(math.exp(min(end - before, 50.0)), 2) for end in (found.low, found.high))
+    low, best, high = (number(math.exp(min(at - before, 50.0)), 2) for at in (found.low, found.value, found.high))
     if half < OPEN:
         return _noted(item, f"sensors, sides and equations hold it between {low} and {high} of that")
     return item._replace(
         checkable=False,
-        note=f"sensors, sides and equations leave the viscosity open: from {low} to {high} times the one used, so this "
-        "check may miss a wrong one; flow.learn_nu, more steps or other sensors may tell it",
+        note=f"sensors, sides and equations leave the viscosity open: from {low} to {high} times the one used, with "
+        f"the least loss near {best}, so this check may miss a wrong one, and with it a wrong pressure; flow.learn_nu, "
+        "more steps or other sensors may tell it",
     )
 
 

@@ -174,8 +174,8 @@ class Ranks(OneProcess):
     def take_cpus(self) -> None:
         """Keeps this rank to its part of the CPUs that it shares with others of its machine.
 
-        Else the scheduler wakes a rank where another one runs, and both wait for one CPU: on two CPUs a step of 2.4 ms
-        took 3.8. Ranks whose launcher gave each its own CPUs keep them, as do more ranks than CPUs.
+        Else the scheduler may wake one where another one runs: on two CPUs an all-reduce took 0.34 ms for 0.20. Ranks
+        whose launcher gave each its own CPUs keep them; more ranks than CPUs share all.
         """
         own = sorted(os.sched_getaffinity(0))
         machines = self._gathered((socket.gethostname(), own))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_showing", "add_to", "run_job"]
 
-# Endings of tables of measurements.
-TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec")
+# Endings of tables, `pinnx.data.table_fields.TABLES`, without the import that would slow every command.
+TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec", ".tec")
 
 
 def add_to(commands: Any) -> None:

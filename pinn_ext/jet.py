@@ -8,6 +8,7 @@ The layout and the propagation rules are derived in ``docs/conventions.md``.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class JetSpec:
             ``u_xx + 4 u_yy``.
 
     Raises:
+        TypeError: coordinates that are no whole numbers.
         ValueError: repeated or negative coordinates, a Laplacian axis that is not in ``first``, weights of
             the wrong number or not finite.
     """
@@ -37,8 +39,8 @@ class JetSpec:
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "first", tuple(int(i) for i in self.first))
-        object.__setattr__(self, "laplacian", tuple(int(i) for i in self.laplacian))
+        object.__setattr__(self, "first", _whole_numbers("first", self.first))
+        object.__setattr__(self, "laplacian", _whole_numbers("laplacian", self.laplacian))
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
         self._check("first", self.first)
@@ -127,3 +129,10 @@ class Jet:
 
     def __repr__(self) -> str:
         return f"Jet(data={list(self.data.shape)} {self.data.dtype} on {self.data.device}, {self.spec})"
+
+
+def _whole_numbers(name: str, axes: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(i) for i in axes)
+    except TypeError:
+        raise TypeError(f"{name}: expected a sequence of whole numbers, got {axes!r}") from None

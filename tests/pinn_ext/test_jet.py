@@ -61,6 +61,12 @@ def test_wrong_specs(arguments: dict[str, tuple[float, ...]], message: str) -> N
         JetSpec(**arguments)
 
 
+@pytest.mark.parametrize("first", [0, (0.7,), "01"])
+def test_coordinates_are_whole_numbers(first: object) -> None:
+    with pytest.raises(TypeError, match=r"^first: expected a sequence of whole numbers, got "):
+        JetSpec(first=first)
+
+
 def test_streams_by_name() -> None:
     jet = numbered_jet(JetSpec(first=(2, 0, 1), laplacian=(1, 2)))
     assert jet.value.shape == (4, 3)

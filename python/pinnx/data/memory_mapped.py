@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import operator
 import os
 import threading
 from collections import OrderedDict
@@ -241,10 +242,18 @@ class MemoryMappedDataset:
         return numbers if self._normal == (0.0, 1.0) else ((numbers - offset) / scale).astype(self.dtype)
 
     def __getitem__(self, rows: int | slice) -> np.ndarray:
-        """Rows [begin:end] in memory, through the blocks."""
-        if isinstance(rows, int):
-            return self[rows : rows + 1 or None][0]
-        return np.concatenate([*self._rows(range(*rows.indices(len(self))))], axis=0, dtype=self.dtype)
+        """Rows [begin:end] in memory, through the blocks; or one row.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        if isinstance(rows, slice):
+            none = np.empty((0, *self.shape[1:]), self.dtype)
+            return np.concatenate([none, *self._rows(range(*rows.indices(len(self))))], axis=0, dtype=self.dtype)
+        if not -len(self) <= (row := operator.index(rows)) < len(self):
+            raise IndexError(f"row: expected one from 0 to {len(self) - 1}, got {row}")
+        found: np.ndarray = next(self._rows([row % len(self)]))[0]
+        return found
 
     def get_batch_streaming(self, indices: ArrayLike) -> Iterator[Tensor]:
         """Yield the rows at indices [k], in their order, in batches [<= chunk_size, ...].
@@ -252,9 +261,12 @@ class MemoryMappedDataset:
         The blocks of a batch are read while the one before is used; sorted indices read each block once.
 
         Raises:
-            PinnxError: an index out of range, or blocks that do not consist of whole rows.
+            PinnxError: indices that are no integers (a mask, say) or out of range, or blocks that do not consist of
+                whole rows.
         """
         wanted = np.asarray(indices).reshape(-1)
+        if wanted.size and wanted.dtype.kind not in "iu":
+            raise PinnxError(f"indices: expected integers, the numbers of the rows, got {wanted.dtype}")
         if wanted.size and not -len(self) <= wanted.min() <= wanted.max() < len(self):
             raise PinnxError(f"indices: expected rows from 0 to {len(self) - 1}, got {wanted.min()} to {wanted.max()}")
         yield from map(torch.from_numpy, self._rows(wanted % len(self)))

@@ -7,9 +7,10 @@ For a field f that spans orders of magnitude (a number density, say) the weight 
     adaptive_epsilon   w r^2                       cap 100
     adaptive_huber     w huber(r / scale, delta)   cap 50, delta 0.1
 
-Each takes [n] or [n, c] and gives the same shape, to be averaged by the term. Weights and scales have no graph. A
-threshold is relative: w does not change with the unit of f, nor Huber's bend with that of r where its scale is given.
-The mean of f^2 is governed by the largest f: over many orders of magnitude s and so w f^2 differ by as many.
+Each takes [n] or [n, c], of residual and field alike, and gives the same shape, to be averaged by the term. Weights and
+scales have no graph. A threshold is relative: w does not change with the unit of f, nor Huber's bend with that of r
+where its scale is given. The mean of f^2 is governed by the largest f: over many orders of magnitude s and so w f^2
+differ by as many.
 
 Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
 """
@@ -63,7 +64,19 @@ def huber(residual: Tensor, delta: float) -> Tensor:
 def adaptive_epsilon(
     residual: Tensor, field: Tensor, *, cap: float = 100.0, share: float = 0.01, statistic: Statistic = "median"
 ) -> Tensor:
-    """w r^2 of each point; see the file's head."""
+    """w r^2 of each point.
+
+    Args:
+        residual: r, [n] or [n, c].
+        field: f, of the same shape.
+        cap: largest weight.
+        share: of s that is added to f^2.
+        statistic: what s is, "median" or "mean".
+
+    Raises:
+        PinnxError: another shape of the field; another statistic.
+    """
+    _require_shape("field", field, residual)
     return adaptive_weights(field, cap, share=share, statistic=statistic) * residual.square()
 
 
@@ -77,7 +90,21 @@ def adaptive_huber(
     share: float = 0.01,
     statistic: Statistic = "median",
 ) -> Tensor:
-    """w huber(r / scale, delta) of each point; see the file's head."""
+    """w huber(r / scale, delta) of each point.
+
+    Args:
+        residual: r, [n] or [n, c].
+        field: f, of the same shape.
+        scale: of the residual, > 0.
+        delta: where the square ends and the tangent begins, in units of ``scale``, > 0.
+        cap: largest weight.
+        share: of s that is added to f^2.
+        statistic: what s is, "median" or "mean".
+
+    Raises:
+        PinnxError: another shape of the field; another statistic.
+    """
+    _require_shape("field", field, residual)
     return adaptive_weights(field, cap, share=share, statistic=statistic) * huber(residual / scale, delta)
 
 
@@ -91,7 +118,11 @@ def log_space(log_field: Tensor, measured: Tensor, *, scale: float, floor: float
         measured: f; a negative reading counts as 0.
         scale: of the measured values, such as the largest one, > 0.
         floor: what is added to f / scale; it makes the logarithm of 0 finite.
+
+    Raises:
+        PinnxError: ``measured`` has another shape than ``log_field``.
     """
+    _require_shape("measured", measured, log_field)
     limit = LARGEST_LOGARITHM
     wanted = torch.log(measured.clamp_min(0.0) / scale + floor).clamp(-limit, limit)
     return ((log_field - math.log(scale)).clamp(-limit, limit) - wanted).square()
@@ -100,3 +131,9 @@ def log_space(log_field: Tensor, measured: Tensor, *, scale: float, floor: float
 def clipped(residual: Tensor, limit: float, *, scale: float = 1.0) -> Tensor:
     """The residual within +-limit times its scale. Beyond, it has no gradient: such a point does not train."""
     return residual.clamp(-limit * scale, limit * scale)
+
+
+def _require_shape(name: str, given: Tensor, like: Tensor) -> None:
+    """[n, 1] with [n] would broadcast: every residual by the field of every other point."""
+    if given.shape != like.shape:
+        raise PinnxError(f"{name}: expected one value for each residual, {list(like.shape)}, got {list(given.shape)}")

@@ -76,7 +76,7 @@ class LossWeights:
         held: whether they stand still at the configured ones from now on, by ``hold``.
 
     Raises:
-        PinnxError: a column without a weight, or a weight without a column.
+        PinnxError: a column without a weight, or a weight without a column; a weight that is not finite and >= 0.
     """
 
     def __init__(self, weights: Mapping[str, float], names: Sequence[str], like: Tensor) -> None:
@@ -84,13 +84,24 @@ class LossWeights:
         if missing or unknown:
             got = f"none for {missing}" if missing else f"{unknown}"
             raise PinnxError(f"weights: expected one for each column of the loss, {', '.join(names)}, got {got}")
+        wrong = {name: weight for name, weight in weights.items() if not 0.0 <= weight < float("inf")}
+        if wrong:
+            raise PinnxError(f"weights: expected finite numbers >= 0, got {wrong}")
         self.configured = like.new_tensor([weights[name] for name in names])
         self.values = self.configured.clone()
         self.strategies: tuple[WeightStrategy, ...] = ()
         self.held = False
 
     def adapt_by(self, *strategies: WeightStrategy) -> LossWeights:
-        """Has the weights adapted, from the first step on. Returns itself."""
+        """Has the weights adapted, from the first step on. Returns itself.
+
+        Raises:
+            PinnxError: a strategy of another number of columns.
+        """
+        for strategy in strategies:
+            if strategy.factors.shape != self.values.shape:
+                wanted, got = (list(tensor.shape) for tensor in (self.values, strategy.factors))
+                raise PinnxError(f"{strategy.name}: expected a factor for each column of the loss, {wanted}, got {got}")
         self.strategies = strategies
         self._multiply()
         return self

@@ -154,7 +154,7 @@ class FieldModel(nn.Module):
 
     def _checked(self, x: Tensor) -> Tensor:
         d, dtype = len(self.origin), self.frequencies.dtype
-        if x.dim() != 2 or x.shape[1] != d or x.dtype != dtype:
+        if x.ndim != 2 or x.shape[1] != d or x.dtype != dtype:
             raise PinnxError(f"x: expected shape [n, {d}] {dtype}, got {list(x.shape)} {x.dtype}")
         return x
 

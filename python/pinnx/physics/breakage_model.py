@@ -280,8 +280,17 @@ class BreakageModel(FieldModel):
         return log_f[:, None]
 
     def density(self, v: ArrayLike, t: ArrayLike) -> Array:
-        """The continuous part of f at volumes and times that broadcast; zero from the delta on."""
+        """The continuous part of f at volumes and times that broadcast; zero from the delta on.
+
+        Raises:
+            PinnxError: volumes that are not finite and > 0; times outside of those of the training.
+        """
         v, t = np.broadcast_arrays(np.asarray(v, dtype=np.float64), np.asarray(t, dtype=np.float64))
+        if (wrong := ~(np.isfinite(v) & (v > 0))).any():
+            raise PinnxError(f"v: expected finite volumes > 0, got {v[wrong][0]:g}")
+        if (wrong := ~((t >= 0) & (t <= self.case.end))).any():
+            last = f"{self.case.end:g}, the last of the training"
+            raise PinnxError(f"t: expected times from 0 to {last}, got {t[wrong][0]:g}")
         inside = v < (np.inf if self.case.delta_at is None else self.case.delta_at)
         found = np.zeros(v.shape)
         if inside.any():

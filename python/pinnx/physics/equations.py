@@ -101,9 +101,16 @@ class Equations(nn.Module):
             point_weights: [n], None: ones.
             count: what the sums are divided by; None: n.
             with_residual: give the residual of each point too.
+
+        Raises:
+            PinnxError: a residual that is not [n, c].
         """
+        residual, wanted = self.residual(jet), (jet.value.shape[0], len(self.loss_names))
+        if residual.shape != wanted:
+            names = ", ".join(self.loss_names)
+            raise PinnxError(f"residual of {names}: expected shape {list(wanted)}, got {list(residual.shape)}")
         options: dict[str, Any] = {"point_weights": point_weights, "count": count, "with_residual": with_residual}
-        return mean_squares(self.residual(jet), weights, **options)
+        return mean_squares(residual, weights, **options)
 
     def network_loss(self, network: FourierNetwork, x: Tensor, weights: Tensor, **options: Any) -> TermLoss:
         """As ``jet_loss``, of a network that the fused operations take, at inputs [n, D]; its own pass where fused."""

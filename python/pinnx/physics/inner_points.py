@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from itertools import count
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class InnerPoints:
         num: points of a step.
 
     Raises:
-        PinnxError: no walls for a share of them; bodies that leave no room.
+        PinnxError: no points; an axis without extent; no walls for a share of them; bodies that leave no room.
     """
 
     def __init__(
@@ -89,6 +90,11 @@ class InnerPoints:
         wall_layer: float = 0.0,
         window: Callable[[int], float] | None = None,
     ) -> None:
+        if not isinstance(num, Integral) or num < 1:
+            raise PinnxError(f"points: expected an integer >= 1 of them in a step, got {num}")
+        for axis, (low, high) in bounds.items():
+            if not -np.inf < low < high < np.inf:
+                raise PinnxError(f"bounds of {axis}: expected finite low < high, got {low} and {high}")
         if wall_share > 0.0 and not walls:
             raise PinnxError("walls: expected a side or circle with a velocity that does not cross it, got none")
         self.num = num

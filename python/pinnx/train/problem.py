@@ -79,7 +79,7 @@ class Problem:
         checks: terms that hold by the form of the model: measured and not trained.
 
     Raises:
-        PinnxError: no terms, or two terms or columns of one name.
+        PinnxError: no terms, or two terms or columns of one name; another number of fields than the model has.
     """
 
     def __init__(
@@ -88,6 +88,8 @@ class Problem:
         keys = [term.name for term in terms]
         if not terms or len(set(keys)) != len(keys):
             raise PinnxError(f"problem: expected terms with names of their own, got {keys}")
+        if len(fields) != (outputs := len(model.field_scales)):
+            raise PinnxError(f"fields: expected {outputs} names, one for each output of the model, got {list(fields)}")
         self.model = model
         self.terms = tuple(terms)
         self.fields = tuple(fields)
@@ -141,6 +143,10 @@ class Problem:
     def batch(self, step: int, share: Share = WHOLE) -> Batch:
         """The points of one step."""
         drawn = [(term.name, *item) for term in self.terms for item in term.draw(step, share).items()]
+        for term, name, array in drawn:
+            if not isinstance(array, np.ndarray):
+                got = f"{type(array).__name__} for {name!r}"
+                raise PinnxError(f"term {term}: expected NumPy arrays from draw, got {got}")
         layout = tuple((term, name, array.shape) for term, name, array in drawn)
         stops = list(accumulate(array.size for *_, array in drawn))
         flat = self._workspace.get_tensor([stops[-1]], torch.float64)

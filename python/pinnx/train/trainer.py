@@ -18,12 +18,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from pinnx.errors import PinnxError
 from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import LossWeights, Probes
 from pinnx.train.found_noise import FoundNoise
@@ -81,6 +83,9 @@ class Trainer:
         ranks: that train together, see `pinnx.train.distributed`; here one process.
         noise: estimates that of the measurements; None: nothing does.
 
+    Raises:
+        PinnxError: steps or intervals that are no integers >= 1; weights that do not fit the columns.
+
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
         numbers: of the last step: total, columns of the loss, sum of the gradient; on the device.
@@ -105,6 +110,7 @@ class Trainer:
         ranks: OneProcess = ALONE,
         noise: FoundNoise | None = None,
     ) -> None:
+        _require_counts(steps=steps, log_every=log_every, checkpoint_every=checkpoint_every)
         like = problem.model.frequencies
         self.problem, self.ranks = problem, ranks
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
@@ -366,3 +372,9 @@ class Trainer:
             self.phases.trend.add(self.step, logged.comparable)
         for hook in self.hooks:
             hook.on_log(logged)
+
+
+def _require_counts(**values: object) -> None:
+    for name, value in values.items():
+        if not isinstance(value, Integral) or int(value) < 1:
+            raise PinnxError(f"{name}: expected an integer >= 1, got {value}")

@@ -59,6 +59,14 @@ def test_rows_of_every_file_are_those_in_memory(tmp_path: Path, kind: str) -> No
     rows.close()
 
 
+def test_it_is_a_sequence_of_rows(tmp_path: Path) -> None:
+    path, values = stored(tmp_path, "chunks")
+    dataset = MemoryMappedDataset(path, 10)
+    np.testing.assert_array_equal(list(dataset), values)
+    np.testing.assert_array_equal(dataset[np.int64(3)], values[3])
+    assert dataset[5:5].shape == (0, *values.shape[1:])
+
+
 def test_an_epoch_has_every_row_once_and_its_order_is_that_of_the_seed(tmp_path: Path) -> None:
     rows = MemoryMappedDataset(stored(tmp_path, "chunks")[0], 10)
 
@@ -186,6 +194,11 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         rows[:3]
     with pytest.raises(PinnxError, match="indices: expected rows from 0 to 102, got 0 to 103"):
         list(MemoryMappedDataset(path, 10).get_batch_streaming([0, 103]))
+    for wrong in (np.ones(103, dtype=bool), [1.5]):
+        with pytest.raises(PinnxError, match=r"indices: expected integers, .*got (bool|float64)$"):
+            list(MemoryMappedDataset(path, 10).get_batch_streaming(wrong))
+    with pytest.raises(IndexError, match="row: expected one from 0 to 102, got 103"):
+        MemoryMappedDataset(path, 10)[103]
     with pytest.raises(PinnxError, match=r"memory_limit: expected at least two blocks of 800 bytes, got 1,000; or"):
         MemoryMappedDataset(path, 10, memory_limit=1000)
     with pytest.raises(PinnxError, match=r"no array 'b' in rows\.h5; it holds a"):

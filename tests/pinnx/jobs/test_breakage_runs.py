@@ -216,6 +216,12 @@ def test_run_case_gives_what_it_says() -> None:
     f = found.predict([0.1, 0.2, 1.2], [20.0, 20.0, 20.0])
     assert (f[:2] > 0).all()
     assert f[2] == 0.0
+    for volume in (0.0, -1.0, np.nan):
+        with pytest.raises(PinnxError, match=r"^v: expected finite volumes > 0, got "):
+            found.predict([0.1, volume], 20.0)
+    for time in (-1.0, 2001.0, np.nan):
+        with pytest.raises(PinnxError, match=r"^t: expected times from 0 to 2000, the last of the training, got "):
+            found.predict(0.1, [20.0, time])
     assert found.delta_amplitude([0.0, 1.0]) == pytest.approx([1.0, np.exp(-1.0)])
 
 

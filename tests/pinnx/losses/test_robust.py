@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -100,6 +102,15 @@ def test_a_field_of_zeros_has_finite_weights() -> None:
     weights = adaptive_weights(mostly, 100.0)
     assert torch.isfinite(weights).all()
     assert weights[-1] > 0.0
+
+
+@pytest.mark.parametrize("loss", [adaptive_epsilon, adaptive_huber, partial(log_space, scale=1.0)])
+def test_a_field_of_another_shape_is_refused(loss: Callable[..., torch.Tensor]) -> None:
+    """[n, 1] with [n] makes [n, n]: the mean of it is a number, and a wrong one."""
+    column = RESIDUAL[:, None]
+    assert loss(column, FIELD[:, None]).shape == column.shape
+    with pytest.raises(PinnxError, match=r": expected one value for each residual, \[1001, 1\], got \[1001\]$"):
+        loss(column, FIELD)
 
 
 def test_another_statistic_is_refused() -> None:

@@ -11,6 +11,7 @@ from pinnx.errors import PinnxError
 from pinnx.losses import (
     AugmentedLagrangian,
     Discrepancy,
+    LossWeights,
     Probes,
     ProgressivePhysics,
     progressive_loss_weights,
@@ -133,3 +134,12 @@ def test_a_constrained_minimum_is_found() -> None:
 def test_no_constraint_is_refused() -> None:
     with pytest.raises(PinnxError, match=r"^train\.balance: expected a column of the loss that can be a constraint"):
         AugmentedLagrangian(numbers(1.0), [False])
+
+
+def test_a_strategy_of_other_columns_is_refused() -> None:
+    """One factor would multiply all columns."""
+    weights = LossWeights({"equations": 1.0, "data": 1.0}, ("equations", "data"), torch.ones(1))
+    weights.adapt_by(ProgressivePhysics([True, False], 10, (0.2, 0.6), torch.ones(1)))
+    assert weights.values.tolist() == [0.0, 1.0]
+    with pytest.raises(PinnxError, match=r": expected a factor for each column of the loss, \[2\], got \[1\]$"):
+        weights.adapt_by(ProgressivePhysics([True], 10, (0.2, 0.6), torch.ones(1)))

@@ -110,3 +110,8 @@ def test_what_leaves_no_points_is_refused() -> None:
         InnerPoints(PLANE, 10, seed=0, wall_share=0.1)
     with pytest.raises(PinnxError, match="bodies: expected room for the flow beside them, got none"):
         InnerPoints(PLANE, 10, seed=0, bodies=[Circle((2.0, 0.0), 3.0)])
+    for num in (0, -3, 2.5):
+        with pytest.raises(PinnxError, match=f"points: expected an integer >= 1 of them in a step, got {num}"):
+            InnerPoints(PLANE, num, seed=0)
+    with pytest.raises(PinnxError, match=r"bounds of x: expected finite low < high, got 1.0 and 0.0"):
+        InnerPoints({"x": (1.0, 0.0)}, 10, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -143,3 +144,28 @@ def test_a_residual_of_other_columns_than_the_term_names_is_refused(make_problem
     problem.terms[1].columns = lambda residual, points: residual.square().mean(0)
     with pytest.raises(PinnxError, match=r"term data: expected .* 1 columns, data; got .*\[6, 2\] and columns \[2\]"):
         problem.loss(problem.batch(0), torch.ones(4))
+
+
+@pytest.mark.parametrize("shape", [(), (1, 3), (16,), (16, 16)])
+def test_a_residual_of_equations_has_a_row_for_each_point(make_problem: Build, shape: tuple[int, ...]) -> None:
+    problem = make_problem(sides=())
+    equations = problem.terms[0].equations
+    equations.network_loss = super(type(equations), equations).network_loss
+    problem.loss(problem.batch(0), torch.ones(4))
+    equations.residual = lambda jet: torch.zeros(shape)
+    got = re.escape(str(list(shape)))
+    with pytest.raises(PinnxError, match=rf"^residual of momentum_x, .*: expected shape \[16, 3\], got {got}$"):
+        problem.loss(problem.batch(0), torch.ones(4))
+
+
+def test_fields_are_the_outputs_of_the_model(make_problem: Build) -> None:
+    problem = make_problem()
+    with pytest.raises(PinnxError, match=r"^fields: expected 3 names, one for each output of the model, got \['u'\]$"):
+        Problem(problem.model, problem.terms, fields=["u"])
+
+
+def test_points_are_arrays_of_the_host(make_problem: Build) -> None:
+    problem = make_problem(sides=())
+    problem.terms[1].draw = lambda step, share: {"x": torch.rand(6, 3)}
+    with pytest.raises(PinnxError, match=r"^term data: expected NumPy arrays from draw, got Tensor for 'x'$"):
+        problem.batch(0)

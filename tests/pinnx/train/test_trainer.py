@@ -253,6 +253,20 @@ def test_every_column_needs_a_weight_and_no_other_has_one(make_trainer: Build, m
         make_trainer(weights=dict.fromkeys(names, 1.0))
 
 
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_weights_are_finite_and_not_negative(make_trainer: Build, weight: float) -> None:
+    names = ("momentum_x", "momentum_y", "continuity", "data", "boundary")
+    with pytest.raises(PinnxError, match=r"^weights: expected finite numbers >= 0, got \{'data': "):
+        make_trainer(weights={**dict.fromkeys(names, 1.0), "data": weight})
+
+
+@pytest.mark.parametrize("name", ["steps", "log_every", "checkpoint_every"])
+@pytest.mark.parametrize("value", [0, -1, 3.5])
+def test_steps_and_intervals_are_whole_numbers(make_trainer: Build, name: str, value: float) -> None:
+    with pytest.raises(PinnxError, match=f"^{name}: expected an integer >= 1, got {value}"):
+        make_trainer(**{name: value})
+
+
 @pytest.mark.parametrize("check_every", [1, 5])
 def test_gradients_that_are_not_finite_stop_it_too(make_trainer: Build, check_every: int) -> None:
     trainer = make_trainer(check_every=check_every)

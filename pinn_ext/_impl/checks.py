@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +32,9 @@ def describe(value: object) -> str:
     """A short name for whatever came, for error messages."""
     if isinstance(value, Tensor):
         return f"{list(value.shape)} {str(value.dtype).removeprefix('torch.')} on {value.device}"
-    text = repr(value)  # of an array or a list it may be long
+    if isinstance(value, np.ndarray):
+        return f"{type(value).__name__} {list(value.shape)} {value.dtype}"
+    text = " ".join(repr(value).split())  # of a list it may be long, and have several lines
     return f"{type(value).__name__} {text if len(text) <= MOST_LETTERS else text[:MOST_LETTERS] + '...'}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import SPECS
@@ -242,6 +243,13 @@ def test_the_right_call_beside_each_wrong_one_passes() -> None:
     assert residual(jet(), zeros(4), forcing=zeros(4, 2)).shape == (4, 3)
     assert residual(jet(), zeros(1), forcing=[0.0, 1.0]).shape == (4, 3)
     assert residual(jet(spec=STEADY), 0.1, steady=True).shape == (4, 3)
+
+
+def test_an_array_is_described_in_one_line() -> None:
+    with pytest.raises(TypeError, match=r"^x: expected a tensor of shape .*, got ndarray \[50, 2\] float32$"):
+        pinn_ext.fourier_jet(np.zeros((50, 2), dtype="f4"), torch.zeros(2, 3), JetSpec())
+    with pytest.raises(TypeError, match=r"^x: expected [^\n]*, got list [^\n]*\.\.\.$"):
+        pinn_ext.fourier_jet([torch.zeros(2, 3)] * 50, torch.zeros(2, 3), JetSpec())
 
 
 JET_BACKWARDS: dict[str, Callable[[Tensor], Tensor]] = {

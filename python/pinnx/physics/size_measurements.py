@@ -62,10 +62,9 @@ class SizeMeasurements:
         ):
             wrong = np.flatnonzero(~((numbers >= low) & (numbers <= high)))
             if len(wrong):
-                raise PinnxError(
-                    f"measurements: expected {name} from {low:g} to {high:g}, got {numbers[wrong[0]]:g} in row "
-                    f"{wrong[0] + 1}"
-                )
+                wanted = "finite f > 0" if name == "f" else f"{name} from {low:g} to {high:g}"
+                row = int(wrong[0])
+                raise PinnxError(f"measurements: expected {wanted}, got {numbers[row]:g} in row {row + 1}")
         self._misfit = misfit
         self.coordinates, self.f = np.column_stack([t, v]), f
         unit = v / case.mean_volume

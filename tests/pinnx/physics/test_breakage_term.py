@@ -271,7 +271,7 @@ def test_measurements_are_a_term_in_logarithms() -> None:
     parts = [term.loss(model, half, torch.ones(1).double()).columns for half in halves]
     assert float(sum(parts)) == pytest.approx(float(loss.columns))
     for wrong, message in (
-        ((t, v, -exact.density(v, t)), "expected f from .* got -.* in row 1"),
+        ((t, v, -exact.density(v, t)), "measurements: expected finite f > 0, got -.* in row 1"),
         ((t, [0.5, 0.1, 1.0, 20.0], exact.density(v, t)), "expected v from 0.001 to 10, got 20 in row 4"),
         ((t[1:], v, exact.density(v, t)), "expected times, volumes and densities"),
     ):

@@ -128,6 +128,13 @@ def test_a_coarse_grid_refines_itself_until_its_error_is_below_the_noise() -> No
         fitted(measured(0, noise=1e-6), PivotGrid(1e-2, 30.0, num_pivots=6))
 
 
+def test_values_that_tell_no_rate_are_refused() -> None:
+    noise = np.random.default_rng(0).lognormal(0.0, 3.0, (2, 12))
+    values = MeasuredSizes(np.array([1.0, 4.0]), np.geomspace(0.05, 2.0, 12), noise)
+    with pytest.raises(PinnxError, match="fit: expected values that tell s0, got some for which it"):
+        fitted(values, guess=TRUTH, unknown=("s0",))
+
+
 def test_the_jacobian_is_that_of_differences() -> None:
     data = measured(2)
     names, guess = ("s0", "a", "c", "q"), Kinetics(0.9, 1.1, daughters=Daughters(0.2, 0.6))

@@ -54,6 +54,7 @@ LEAST_RATIO = 1e-3
 # What each unknown is in the fit: s0, c + 1 and rates of a table by their logarithms, the last without bounds.
 BOUNDS = {"s0": (-np.inf, np.inf), "a": (-10.0, 10.0), "c": (-7.0, 4.0), "q": (0.0, 50.0)}
 FREE = (-np.inf, np.inf)
+LARGEST_LOGARITHM = 709.0  # the exponential of 710 is beyond float64
 
 
 class FoundNumber(NamedTuple):
@@ -262,5 +263,7 @@ def _moved(kinetics: Kinetics, names: Sequence[str], u: Array) -> Kinetics:
     if isinstance(kinetics, TabulatedKinetics):
         rates = tuple(float(np.exp(given.get(name, np.log(rate)))) for name, rate in _rates(kinetics).items())
         return replace(kinetics, rates=rates, daughters=daughters)
+    if given.get("s0", 0.0) > LARGEST_LOGARITHM:
+        raise PinnxError("fit: expected values that tell s0, got some for which it, or its interval, has no bound")
     s0 = float(np.exp(given["s0"])) if "s0" in given else kinetics.s0
     return replace(kinetics, s0=s0, a=given.get("a", kinetics.a), daughters=daughters)

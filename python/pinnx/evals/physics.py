@@ -104,7 +104,8 @@ class ConservationChecker:
         self._reason = reason
         self._times = None if times is None else as_array("times", times)
         self._order, self._speed, self._length, self._limits = order, speed, length, dict(limits or {})
-        self._made: dict[tuple[int, ...], tuple[Derivatives, Derivatives, str]] = {}  # by shape: fits take seconds
+        # By shape and number of components: fits take seconds.
+        self._made: dict[tuple[tuple[int, ...], int], tuple[Derivatives, Derivatives, str]] = {}
 
     def verify_mass_conservation(self, u: Any, v: Any, w: Any = None) -> list[Check]:
         """``conservation``: the divergence; and ``net_flux`` on a grid without periods, of all that enters and leaves.
@@ -252,17 +253,18 @@ class ConservationChecker:
                 raise PinnxError(f"{name}: expected the shape of u, {list(shape)}, got {list(part.shape)}")
         if self._times is not None and self._times.shape != shape[:1]:
             raise PinnxError(f"times: expected one for each of {shape[0]} frames, got {list(self._times.shape)}")
-        if shape not in self._made:
-            self._made[shape] = self._derivatives(shape[1:], len(velocity))
-        coarse, fine, note = self._made[shape]
+        key = (shape, len(velocity))
+        if key not in self._made:
+            self._made[key] = self._derivatives(shape[1:], len(velocity))
+        coarse, fine, note = self._made[key]
         speed = self._speed or float(np.sqrt(sum((part**2 for part in velocity), np.zeros(shape)).max()))
         if not speed > 0:
             raise PinnxError("velocity: expected a flow that moves, got zero everywhere (give the scale speed)")
         where = np.ones(shape[1:]) if self._where is None else self._where.astype(np.float64)
-        if where.shape != shape[1:] or not where.any():
-            raise PinnxError(
-                f"where: expected shape {list(shape[1:])} with a point that counts, got {list(where.shape)}"
-            )
+        if where.shape != shape[1:]:
+            raise PinnxError(f"where: expected shape {list(shape[1:])}, got {list(where.shape)}")
+        if not where.any():
+            raise PinnxError("where: expected a point that counts, got none")
         return _Flow(
             tuple(velocity),
             coarse,
@@ -291,6 +293,8 @@ class ConservationChecker:
         if axes is None:
             step = self._spacing if self._spacing is not None else 1.0 / (max(shape) - 1)
             steps = np.broadcast_to(np.asarray(step, dtype=np.float64), dim)
+            if not (np.isfinite(steps) & (steps > 0)).all():
+                raise PinnxError(f"spacing: expected finite lengths > 0, got {steps.tolist()}")
             axes = [np.arange(n) * h for n, h in zip(shape, steps, strict=True)]
             note = "" if self._spacing is not None else "neither axes nor spacing: the longest side is taken as 1"
         if tuple(axis.size for axis in axes) != shape:

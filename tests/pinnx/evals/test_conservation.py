@@ -170,7 +170,8 @@ BAD = [
     (lambda a, u: ConservationChecker(axes=(a[::-1], a)).verify_mass_conservation(u, u), "coordinates that rise"),
     (lambda a, u: ConservationChecker().verify_mass_conservation(0 * u, 0 * u), "expected a flow that moves"),
     (lambda a, u: ConservationChecker().verify_mass_conservation(u * np.nan, u), "u: expected finite numbers"),
-    (lambda a, u: ConservationChecker(where=u < 0).verify_mass_conservation(u, u), "a point that counts"),
+    (lambda a, u: ConservationChecker(where=u < 0).verify_mass_conservation(u, u), "where: expected a point that counts"),
+    (lambda a, u: ConservationChecker(spacing=(0.0, 0.1)).verify_mass_conservation(u, u), "spacing: expected finite"),
     (lambda a, u: ConservationChecker(points=u).verify_mass_conservation(u, u), "points: expected shape"),
     (lambda a, u: ConservationChecker(periods=(0.5, None)).verify_mass_conservation(u, u), "more than the extent"),
 ]
@@ -181,6 +182,15 @@ def test_what_does_not_belong_together_is_refused(call: Callable[..., object], m
     axis = np.linspace(0.0, 1.0, 12)
     with pytest.raises(PinnxError, match=message):
         call(axis, np.ones((12, 12)))
+
+
+def test_a_component_that_is_missing_is_refused_after_a_call_with_it() -> None:
+    axis = np.linspace(0.0, 1.0, 12)
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
+    checker = ConservationChecker(axes=(axis, axis, axis))
+    assert checker.verify_mass_conservation(x, y, -2 * z)[0].passed
+    with pytest.raises(PinnxError, match=r"u: expected a grid of 2 dimensions .*, got shape \[12, 12, 12\]"):
+        checker.verify_mass_conservation(x, -y)
 
 
 def test_the_worst_point_stands_beside_each_norm() -> None:

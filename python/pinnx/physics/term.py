@@ -153,7 +153,13 @@ class JetTerm:
         raise NotImplementedError
 
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
-        """The columns of the loss, [c]; here the mean square of each of the residual's."""
+        """The columns of the loss, [c]; here the mean square of each of the residual's.
+
+        Raises:
+            PinnxError: more rows than ``num_points``, by which their sum is divided.
+        """
+        if len(residual) > self.num_points:
+            raise PinnxError(f"term {self.name}: expected at most {self.num_points} rows, got {len(residual)}")
         return residual.square().sum(0) / self.num_points
 
     def weighed_residual(self, model: FieldModel, points: Mapping[str, Tensor]) -> list[Tensor]:

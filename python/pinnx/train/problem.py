@@ -21,7 +21,7 @@ from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EquationTerm
-from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
+from pinnx.physics.term import WHOLE, JetTerm, Points, Share, Term, TermLoss
 from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.stateful import Stateful
 from pinnx.train.streams import CUDAStreamManager
@@ -141,12 +141,15 @@ class Problem:
             self.to_dtype(before)
 
     def batch(self, step: int, share: Share = WHOLE) -> Batch:
-        """The points of one step."""
-        drawn = [(term.name, *item) for term in self.terms for item in term.draw(step, share).items()]
-        for term, name, array in drawn:
-            if not isinstance(array, np.ndarray):
-                got = f"{type(array).__name__} for {name!r}"
-                raise PinnxError(f"term {term}: expected NumPy arrays from draw, got {got}")
+        """The points of one step.
+
+        Raises:
+            PinnxError: a term that draws no NumPy arrays, or fewer points than its ``num_points``.
+        """
+        points = [term.draw(step, share) for term in self.terms]
+        for term, arrays in zip(self.terms, points, strict=True):
+            _require_points(term, arrays, share)
+        drawn = [(term.name, *item) for term, arrays in zip(self.terms, points, strict=True) for item in arrays.items()]
         layout = tuple((term, name, array.shape) for term, name, array in drawn)
         stops = list(accumulate(array.size for *_, array in drawn))
         flat = self._workspace.get_tensor([stops[-1]], torch.float64)
@@ -274,3 +277,15 @@ class Problem:
         if found is None:
             raise PinnxError(f"term {name}: expected a residual on request, got none")
         return batch[name], found
+
+
+def _require_points(term: Term, points: Points, share: Share) -> None:
+    """Points that are missing would count as points with a residual of zero."""
+    for name, array in points.items():
+        if not isinstance(array, np.ndarray):
+            got = f"{type(array).__name__} for {name!r}"
+            raise PinnxError(f"term {term.name}: expected NumPy arrays from draw, got {got}")
+    if isinstance(term, JetTerm) and type(term).columns is JetTerm.columns:
+        wanted, got = len(share.rows(term.num_points)), len(points["x"])
+        if got < wanted:
+            raise PinnxError(f"term {term.name}: expected {wanted} points, its share of num_points, got {got}")

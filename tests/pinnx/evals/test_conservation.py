@@ -170,7 +170,7 @@ BAD = [
     (lambda a, u: ConservationChecker(axes=(a[::-1], a)).verify_mass_conservation(u, u), "coordinates that rise"),
     (lambda a, u: ConservationChecker().verify_mass_conservation(0 * u, 0 * u), "expected a flow that moves"),
     (lambda a, u: ConservationChecker().verify_mass_conservation(u * np.nan, u), "u: expected finite numbers"),
-    (lambda a, u: ConservationChecker(where=u < 0).verify_mass_conservation(u, u), "where: expected a point that counts"),
+    (lambda a, u: ConservationChecker(where=u < 0).verify_mass_conservation(u, u), "where: .* a point that counts"),
     (lambda a, u: ConservationChecker(spacing=(0.0, 0.1)).verify_mass_conservation(u, u), "spacing: expected finite"),
     (lambda a, u: ConservationChecker(points=u).verify_mass_conservation(u, u), "points: expected shape"),
     (lambda a, u: ConservationChecker(periods=(0.5, None)).verify_mass_conservation(u, u), "more than the extent"),

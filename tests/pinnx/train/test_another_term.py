@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 import pinn_ext
 from pinnx.data.collocation import BoxPoints
+from pinnx.errors import PinnxError
 from pinnx.evals import evaluate, measure, verify
 from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import WHOLE, Equations, EquationTerm, JetTerm, Measured, MeasuredValues, Points, Share
@@ -150,3 +152,21 @@ def test_a_term_may_follow_the_training() -> None:
     trainer.problem.terms[1].adapt = lambda model, step: seen.append((model is trainer.problem.model, step))
     trainer.run()
     assert seen == [(True, 1), (True, 2), (True, 3)]
+
+
+@pytest.mark.parametrize(
+    ("num_points", "message"),
+    [
+        (30, "slope: expected 30 points, its share of num_points, got 20"),
+        (10, "slope: expected at most 10 rows, got 20"),
+    ],
+)
+def test_a_term_with_another_number_of_points_is_refused(num_points: int, message: str) -> None:
+    """The sum of squares is divided by ``num_points``: the column would be too small or too large."""
+    trainer = make_trainer(3)
+    drawn = trainer.problem.terms[1].draw(0)
+    trainer.problem.terms[1].draw = lambda step, share: drawn
+    trainer.problem.batch(0)
+    trainer.problem.terms[1].num_points = num_points
+    with pytest.raises(PinnxError, match=message):
+        trainer.run()

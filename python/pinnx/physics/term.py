@@ -158,7 +158,7 @@ class JetTerm:
         Raises:
             PinnxError: more rows than ``num_points``, by which their sum is divided.
         """
-        if len(residual) > self.num_points:
+        if residual.dim() and len(residual) > self.num_points:
             raise PinnxError(f"term {self.name}: expected at most {self.num_points} rows, got {len(residual)}")
         return residual.square().sum(0) / self.num_points
 

@@ -78,6 +78,8 @@ def test_inputs_are_coordinates_less_the_origin(rng: np.random.Generator) -> Non
     np.testing.assert_array_equal(FourierNetwork(frequencies, 3, width=8, layers=1).inputs(x), x)
     with pytest.raises(PinnxError, match=r"coordinates: expected shape \[n, 2\], got \[5, 1\]"):
         made.inputs(x[:, :1])
+    with pytest.raises(PinnxError, match=r"x: expected shape \[n, 2\] torch.float32, got \[5, 2\] float64"):
+        made(x)
 
 
 def test_periodic_axes_are_exactly_periodic(rng: np.random.Generator) -> None:

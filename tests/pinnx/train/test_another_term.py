@@ -170,3 +170,10 @@ def test_a_term_with_another_number_of_points_is_refused(num_points: int, messag
     trainer.problem.terms[1].num_points = num_points
     with pytest.raises(PinnxError, match=message):
         trainer.run()
+
+
+def test_a_residual_that_is_one_number_is_refused() -> None:
+    trainer = make_trainer(3)
+    trainer.problem.terms[1].residual = lambda jet, points: jet.value.mean()
+    with pytest.raises(PinnxError, match=r"term slope: expected a residual \[n, r\] that makes 1 columns, slope; got"):
+        trainer.run()

@@ -35,6 +35,7 @@ from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, t
 from pinnx.jobs.judging.error_estimates import error_estimates, free_sides
 from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.jobs.judging.metrics import run_metrics
+from pinnx.jobs.judging.outlying_sensors import outlying_sensors
 from pinnx.jobs.judging.recorded_baseline import require_acknowledged
 from pinnx.jobs.judging.run_guard import run_guard
 from pinnx.jobs.judging.wall_forces import body_forces, walls_and_shear
@@ -377,6 +378,7 @@ def _finish(run: _Run) -> dict[str, Any]:
     metrics["free_sides"] = free_sides(case)
     metrics["noise"] = noise_facts(run.config, run.trainer)
     warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"])) + noise_lines(metrics["noise"])
+    warned += outlying_sensors(case, flow.problem.model)
     metrics["notes"] += warned
     for line in warned:
         _say(run.shown.console)(f"note: {line}")

@@ -28,7 +28,7 @@ def history(power: float, steps: int = 2000, every: int = 10) -> dict[str, np.nd
         ),
         ("pde_residual_l2", 1.1e-2, [], None),
         ("energy_budget", 1.1e-3, ["model.width=256"], "about train.steps=2300, if the residual keeps falling with"),
-        ("pde_residual_l2", 3.16e-3, [], "model.width=128, as twice the width left 0.4 to 0.6 of the residual"),
+        ("pde_residual_l2", 3.16e-3, [], "model.width=128, as twice the width left 0.4 to 0.7 of the residual"),
         ("pde_residual_l2", float("nan"), [], None),
         ("pde_residual_l2", 9e-4, [], None),
         ("boundary_error_max", 1e-3, [], "model.hard_boundaries=true"),

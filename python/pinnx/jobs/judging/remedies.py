@@ -62,8 +62,8 @@ def _wider_or_longer(item: Check, config: Config, history: History) -> str:
         return ""
     steps = config.train.steps * (item.value / item.limit) ** (1.0 / power)
     wider = (
-        f"model.width={2 * config.model.width}, as twice the width left 0.4 to 0.6 of the residual of the demo and the "
-        "cavity after as many steps, each 2 to 4 times as long; or "
+        f"model.width={2 * config.model.width}, as twice the width left 0.4 to 0.7 of the residual of the demo and the "
+        "cavity after as many steps, each 2 to 3 times as long; or "
     )
     if config.model.width > WIDEST or config.model.architecture == "piratenet":  # whose width is that of its features
         wider = ""

@@ -46,6 +46,23 @@ def test_heat_equation_learns_the_conductivity() -> None:
     assert alphas[-1] < 0.7 * alphas[0], alphas
 
 
+def test_burgers_is_solved_and_a_second_call_continues(tmp_path: Path) -> None:
+    """12 steps of Gauss-Newton find the viscosity that 48 of SOAP have left at more than four times the right one."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "burgers_trainer.py"), "--steps", "60", "--out", "run"]
+    said = []
+    for _ in range(2):
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+        assert run.returncode == 0, run.stderr
+        said.append(run.stdout)
+    nu = [float(number) for number in re.findall(r"nu (\S+)\n", said[0])]
+    assert nu[1] > 4 * 0.05
+    of_u, of_nu = map(float, re.findall(r"relative error of u (\S+), of nu (\S+)", said[0])[0])
+    assert of_u < 0.01
+    assert abs(of_nu) < 0.01
+    assert said[1].startswith("continues from run/step-00000060.safetensors")
+    assert said[1].splitlines()[1:] == said[0].splitlines()[-4:]
+
+
 def test_breakage_kinetics_are_found_by_least_squares_and_approached_by_the_network() -> None:
     s0, s0_guess, s0_fit, a, a_guess, a_fit = printed(
         "breakage_kinetics.py", r"(?:network|guess|least squares) (\S+),", count=6

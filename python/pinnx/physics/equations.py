@@ -46,7 +46,9 @@ class Settable(NamedTuple):
 
 
 class Equations(nn.Module):
-    """What an equation states; its unknown numbers are parameters.
+    """What an equation states; its unknown numbers are parameters, [] each.
+
+    Gauss-Newton and intervals take derivatives point by point: for these a number comes as [n, 1] in ``residual``.
 
     Attributes:
         names: of the columns of the residual.

@@ -99,8 +99,8 @@ class NavierStokes(Equations):
 
     @property
     def scaled_nu(self) -> Tensor:
-        """The viscosity in units of U L, one over the Reynolds number: a scalar tensor."""
-        return self.log_nu.exp() if "log_nu" in self._parameters else self.fixed_nu
+        """The viscosity in units of U L, one over the Reynolds number: [], or [n] where it stands for n points."""
+        return _of_points(self.log_nu).exp() if "log_nu" in self._parameters else self.fixed_nu
 
     @property
     def scaled_forcing(self) -> Tensor | None:
@@ -109,7 +109,7 @@ class NavierStokes(Equations):
             return self.fixed_forcing
         parts = list(self.fixed_forcing)
         for name, unit in self._force_units.items():
-            parts["xyz".index(name[-1])] = self._parameters[name] * (unit / self.scales.force)
+            parts["xyz".index(name[-1])] = _of_points(self._parameters[name]) * (unit / self.scales.force)
         return torch.stack(torch.broadcast_tensors(*parts), dim=-1)
 
     @property
@@ -209,3 +209,8 @@ class NavierStokes(Equations):
         squares = laplacian.square().sum(1)
         ratio = 1 + (momentum * laplacian).sum(1) / (self.scaled_nu * squares)
         return {"viscosity_misfit": (ratio, squares.sqrt())}
+
+
+def _of_points(number: Tensor) -> Tensor:
+    """[], or [n] of one number [n, 1] for each point."""
+    return number[:, 0] if number.dim() == 2 else number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.distributed import DistributedPINNTrainer
+from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.guard import Guard, PhysicsLostError
 from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import StoppedBetweenSteps
@@ -27,6 +28,7 @@ __all__ = [
     "CheckpointFolder",
     "DistributedPINNTrainer",
     "FirstOrder",
+    "GaussNewton",
     "Guard",
     "Hook",
     "LoggedStep",

@@ -54,7 +54,7 @@ class Hook:
         """Where the training returns to an earlier state, of so many steps: those after it do not count."""
 
     def on_checkpoint(self, state: dict[str, Any]) -> None:
-        """At the steps of checkpoints, and at the end: the state of the trainer."""
+        """At the steps of checkpoints, and at `Trainer.save`: the state of the trainer."""
 
     def on_incident(self, incident: dict[str, Any], states: Mapping[str, dict[str, Any]]) -> None:
         """Where the guard had the training return: what happened, with the states good and bad; later without."""

@@ -202,10 +202,10 @@ def _giving(network: FourierNetwork, x: Tensor, jet: pinn_ext.Jet) -> Iterator[N
 
 @contextmanager
 def _standing_in(places: Sequence[tuple[nn.Module, str]], numbers: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, unknown numbers are these, one for each point; equations take both."""
+    """Inside, unknown numbers are these, [n, 1]: one for each point, beside the columns of a residual."""
     before = [module._parameters[name] for module, name in places]
     for (module, name), number in zip(places, numbers, strict=True):
-        module._parameters[name] = number  # type: ignore[assignment]
+        module._parameters[name] = number[:, None]  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pinnx.models import FourierNetwork, random_frequencies
 from pinnx.physics import WHOLE, Equations, EquationTerm, JetTerm, Measured, MeasuredValues, Points, Share
 from pinnx.train import (
     FirstOrder,
+    GaussNewton,
     Objective,
     Phase,
     Problem,
@@ -106,7 +108,7 @@ def exact(x: np.ndarray) -> np.ndarray:
     return np.sin(np.pi * x[:, 1:]) * decay(x[:, :1])
 
 
-def make_trainer(steps: int) -> Trainer:
+def make_trainer(steps: int, **options: Any) -> Trainer:
     frequencies = random_frequencies((5.0, 1.0), 0.5, 8, seed=0)
     network = FourierNetwork(frequencies, 1, width=16, layers=2, seed=1, dtype=torch.float64)
     heat = EquationTerm(Heat(guess=0.3), bounds=BOUNDS, num_points=64, seed=0, name="heat")
@@ -118,7 +120,7 @@ def make_trainer(steps: int) -> Trainer:
         return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
 
     weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "data": 10.0}
-    return Trainer(problem, [Phase(method)], weights=weights, steps=steps)
+    return Trainer(problem, options.pop("phases", [Phase(method)]), weights=weights, steps=steps, **options)
 
 
 def test_the_heat_equation_is_solved_and_its_diffusivity_found() -> None:
@@ -132,6 +134,13 @@ def test_the_heat_equation_is_solved_and_its_diffusivity_found() -> None:
     assert abs(problem.terms[0].equations.log_a.exp().item() / DIFFUSIVITY - 1) < 0.15, "from 0.6 of the truth"
     checks = verify(measure(problem.model, problem.terms, BOUNDS, num_points=100, seed=0))
     assert [item.name for item in checks] == ["pde_residual_l2", "neumann_error_max", "sensor_misfit"]
+
+
+def test_gauss_newton_finds_the_number_of_an_equation_of_one_s_own() -> None:
+    """Its derivatives are of each point, so the number comes as one for each."""
+    trainer = make_trainer(40, phases=[Phase(lambda objective, steps: GaussNewton(objective))])
+    trainer.run()
+    assert abs(trainer.problem.terms[0].equations.log_a.exp().item() / DIFFUSIVITY - 1) < 0.01, "from 0.6 of the truth"
 
 
 def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:

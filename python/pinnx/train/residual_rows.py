@@ -19,6 +19,7 @@ import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
+from pinnx.models.stream_function import StreamFunction
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import JetTerm
 from pinnx.train.problem import Batch, Problem
@@ -163,7 +164,8 @@ def damped_factor(blocks: Sequence[Tensor], damping: Tensor) -> Tensor:
 def _network_of(model: FieldModel) -> FourierNetwork:
     """The one network of a model that `pinn_ext.residual_jacobian` takes."""
     found = [module for module in model.modules() if isinstance(module, FourierNetwork)]
-    if len(found) != 1 or not found[0].fused:
+    # The loss of a stream function has other columns than the residual of its velocity.
+    if len(found) != 1 or not found[0].fused or isinstance(model, StreamFunction):
         raise PinnxError(f"train.optimizer gauss_newton: expected one Fourier network, got {type(model).__name__}")
     return found[0]
 

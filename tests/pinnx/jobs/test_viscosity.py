@@ -79,17 +79,19 @@ def test_a_flow_that_any_viscosity_has_is_not_checked(tiny: Tiny, nu: float) -> 
 
 
 def test_what_cannot_be_asked_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    def note(*overrides: str, value: float | None = 0.01) -> str:
-        config = tiny("steady_csv", *overrides)
-        flow = flow_problem(config, load_case(config))
-        trainer = make_trainer(config, flow.problem, flow.weights)
+    def note(*overrides: str, value: float | None = 0.01, flow: str = "steady_csv") -> str:
+        config = tiny(flow, *overrides)
+        made = flow_problem(config, load_case(config))
+        trainer = make_trainer(config, made.problem, made.weights)
         given = Measured(viscosity.GATE, value, "as it is")
-        (found,) = held_by_sensors(config, trainer, flow.equations, [given], {})
+        (found,) = held_by_sensors(config, trainer, made.equations, [given], {})
         assert found.checkable
         return found.note
 
     assert "no sum of squares" in note("train.data_loss=huber")
     assert "not known for such a network" in note("model.architecture=piratenet")
+    for flow in ("steady_csv", "unsteady_grid"):
+        assert "not known for such a network" in note("model.stream_function=true", flow=flow)
     for known in (note(value=0.5), note(value=None)):
         assert known == "as it is"
     with monkeypatch.context() as patch:

@@ -29,6 +29,7 @@ from pinnx.train import (
     make_optimizer,
     save_checkpoint,
 )
+from pinnx.train.number_estimates import number_estimates
 
 BOUNDS = {"t": (0.0, 0.2), "x": (0.0, 1.0)}
 DIFFUSIVITY = 0.5
@@ -141,6 +142,9 @@ def test_gauss_newton_finds_the_number_of_an_equation_of_one_s_own() -> None:
     trainer = make_trainer(40, phases=[Phase(lambda objective, steps: GaussNewton(objective))])
     trainer.run()
     assert abs(trainer.problem.terms[0].equations.log_a.exp().item() / DIFFUSIVITY - 1) < 0.01, "from 0.6 of the truth"
+    found = number_estimates(trainer.problem, trainer.weights.values, trainer.steps)["log_a"]
+    assert abs(found.value - np.log(DIFFUSIVITY)) < 0.01
+    assert found.low < found.value < found.high
 
 
 def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:

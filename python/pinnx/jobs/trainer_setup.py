@@ -32,7 +32,7 @@ from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
 from pinnx.train.flat_tensors import flat
 from pinnx.train.found_noise import FoundNoise
-from pinnx.train.gauss_newton import GaussNewton
+from pinnx.train.gauss_newton import GaussNewton, rows_for
 from pinnx.train.guard import Guard
 from pinnx.train.objective import Objective
 from pinnx.train.optimizers import cosine_schedule, make_optimizer
@@ -72,6 +72,8 @@ def make_trainer(
         ranks: that train together.
     """
     settings = config.train
+    if "gauss_newton" in {settings.optimizer, *(phase.optimizer for phase in settings.phases)}:
+        rows_for(problem, ranks)  # what a later phase cannot train is refused before the first step
     numbers = any(list(term.equations.parameters()) for term in problem.terms if isinstance(term, EquationTerm))
     estimated = numbers and settings.data_loss == "squares"
     problem.use_streams(settings.streams)

@@ -24,10 +24,11 @@ from pinnx.kept_state import KeptState
 from pinnx.train.flat_tensors import flat, place
 from pinnx.train.normal_equations import NormalEquations
 from pinnx.train.objective import Objective
-from pinnx.train.problem import Batch
+from pinnx.train.problem import Batch, Problem
+from pinnx.train.ranks import OneProcess
 from pinnx.train.residual_rows import ResidualRows
 
-__all__ = ["GaussNewton"]
+__all__ = ["GaussNewton", "rows_for"]
 
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 1 / 30)
 SMALLEST, LARGEST = 1e-14, 1e12
@@ -38,6 +39,22 @@ GROWTH = {1.0: 0.5, 0.5: 0.7, 0.25: 1.0, 0.0: 4.0}
 GIVES_UP = 20
 # The loss has to be the sum of the rows' squares, to rounding; a robust loss is not.
 SAME = 1e-6
+
+
+def rows_for(problem: Problem, ranks: OneProcess) -> ResidualRows:
+    """The rows of a problem's residuals, for a training by Gauss-Newton.
+
+    Raises:
+        PinnxError: several ranks; a network or a term that has no rows.
+    """
+    if ranks.size > 1:
+        raise PinnxError(
+            f"train.optimizer gauss_newton: expected one process, got {ranks.size} ranks; use soap, adam, lbfgs or "
+            "ssbroyden, or start without torchrun"
+        )
+    rows = ResidualRows(problem)
+    rows.unknowns()
+    return rows
 
 
 class GaussNewton(KeptState):
@@ -62,12 +79,7 @@ class GaussNewton(KeptState):
         dtype = objective.problem.model.frequencies.dtype
         if dtype != torch.float64:
             raise PinnxError(f"train.optimizer gauss_newton: expected a phase in float64, got {dtype}")
-        if objective.ranks.size > 1:
-            raise PinnxError(
-                f"train.optimizer gauss_newton: expected one process, got {objective.ranks.size} ranks; use soap, "
-                "adam, lbfgs or ssbroyden, or start without torchrun"
-            )
-        self._objective, self._rows = objective, ResidualRows(objective.problem)
+        self._objective, self._rows = objective, rows_for(objective.problem, objective.ranks)
         self._unknowns = self._rows.unknowns()
         self._damping, self._length, self._steps, self._failures, self._products = self.first_damping, 0.0, 0, 0, 0
         self._equations: NormalEquations | None = None

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from same_runs import Tiny, assert_resumes_to_the_bit, course, parameter_bytes, trained
+from same_runs import Tiny, assert_resumes_to_the_bit, course, made, parameter_bytes, trained
 
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
@@ -116,6 +116,13 @@ def test_a_setting_that_would_do_nothing_is_refused(given: list[str], message: s
     with pytest.raises(PinnxError) as caught:
         load_config("demo", given)
     assert str(caught.value).startswith(message)
+
+
+def test_a_later_phase_that_cannot_train_the_network_is_refused_before_the_first_step(tiny: Tiny) -> None:
+    phases = "train.phases=[{optimizer: gauss_newton, start: 0.5}]"
+    with pytest.raises(PinnxError, match=r"gauss_newton: expected a network .* set model\.factorization\.mean to null"):
+        made(tiny("unsteady_grid", phases))
+    made(tiny("unsteady_grid", phases, PLAIN))
 
 
 @pytest.mark.parametrize("after", [2, 5])

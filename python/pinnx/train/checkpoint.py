@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ __all__ = ["checkpoint_loss", "load_checkpoint", "save_checkpoint"]
 FORMAT = "6"
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Any], *, loss: float = math.inf) -> None:
+def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any], *, loss: float = math.inf) -> None:
     """Writes a state to ``path``, whole or not at all.
 
     Args:
@@ -54,13 +55,13 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], *, loss: float = math.
         partial.write_bytes(encode(tensors, header))
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads what ``save_checkpoint`` wrote, on the CPU; nothing in the file can be run.
 
     Raises:
         PinnxError: no such file, a file that is cut short or altered, or one of another format.
     """
-    header = _header(path)
+    header = _header(path := Path(path))
     with damage_named(path, "expected a whole checkpoint, got a damaged file"):
         tensors = {name: torch.clone(tensor) for name, tensor in decode(path.read_bytes()).items()}
         if header.pop("blake2b", None) != _digest(header, tensors):

@@ -6,6 +6,7 @@ step-00000500.safetensors step-00001000.safetensors ...
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,18 +34,20 @@ class CheckpointFolder:
     Args:
         path: the folder; it exists.
         keep: how many of the last are kept, beside the one with the least logged loss.
+
+    Raises:
+        PinnxError: no such folder, here and in every search; it is not made, for a misspelled one would look empty.
     """
 
-    def __init__(self, path: Path, keep: int = 2) -> None:
-        self.path, self._keep = path, keep
+    def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
+        self.path, self._keep = Path(path), keep
         # Step -> loss of those that are whole as far as their headers tell. Damaged ones count for nothing.
         self._losses: dict[int, float] = {}
-        for item in path.iterdir():
-            if match := NAME.fullmatch(item.name):
-                try:
-                    self._losses[int(match[1])] = checkpoint_loss(item)
-                except PinnxError:
-                    continue  # `latest` reads it again, and says why
+        for step in self._steps():
+            try:
+                self._losses[step] = checkpoint_loss(self._file(step))
+            except PinnxError:
+                continue  # `latest` reads it again, and says why
 
     def save(self, state: Mapping[str, Any], loss: float | None = None) -> Path:
         """Adds a checkpoint, then removes those that are neither among the last nor the best.
@@ -110,6 +113,9 @@ class CheckpointFolder:
 
     def _steps(self) -> list[int]:
         """Of all files, damaged ones too, rising."""
+        if not self.path.is_dir():
+            found = "a file" if self.path.exists() else "none"
+            raise PinnxError(f"{self.path}: expected a folder of checkpoints, found {found}; make it first")
         return sorted(int(match[1]) for item in self.path.iterdir() if (match := NAME.fullmatch(item.name)))
 
     def _file(self, step: int) -> Path:

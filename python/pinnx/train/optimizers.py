@@ -26,8 +26,8 @@ def make_optimizer(
     parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
     *,
     lr: float,
-    betas: tuple[float, float],
-    precondition_frequency: int,
+    betas: tuple[float, float] = (0.95, 0.95),
+    precondition_frequency: int = 5,
     replay: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
 ) -> torch.optim.Optimizer:
     """An optimiser without weight decay.
@@ -36,8 +36,8 @@ def make_optimizer(
         name: "soap" or "adam".
         parameters: what to optimise; or groups of it, each with options of its own.
         lr: step size at the start.
-        betas: decay of the first and second moments.
-        precondition_frequency: soap: steps from one eigenbasis to the next.
+        betas: decay of the first and second moments; those of ``train.betas`` unless others are given.
+        precondition_frequency: soap: steps from one eigenbasis to the next; adam has none.
         replay: as for `Soap`; of Adam, says that its step is to be capturable, as it is on CUDA.
 
     Raises:

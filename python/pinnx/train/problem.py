@@ -281,6 +281,11 @@ class Problem:
 
 def _require_points(term: Term, points: Points, share: Share) -> None:
     """Points that are missing would count as points with a residual of zero."""
+    if not isinstance(points, Mapping):
+        raise PinnxError(f"term {term.name}: expected a dict of arrays from draw, got {type(points).__name__}")
+    if isinstance(term, JetTerm) and "x" not in points:
+        got = ", ".join(map(repr, points)) or "no array"
+        raise PinnxError(f"term {term.name}: expected coordinates of the points as 'x' from draw, got {got}")
     for name, array in points.items():
         if not isinstance(array, np.ndarray):
             got = f"{type(array).__name__} for {name!r}"

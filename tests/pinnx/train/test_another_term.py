@@ -185,6 +185,24 @@ def test_a_term_with_another_number_of_points_is_refused(num_points: int, messag
         trainer.run()
 
 
+@pytest.mark.parametrize(
+    ("drawn", "message"),
+    [
+        (
+            {"points": np.zeros((20, 2)), "slope": np.zeros(20)},
+            "coordinates of the points as 'x' from draw, got 'points', 'slope'",
+        ),
+        ({}, "coordinates of the points as 'x' from draw, got no array"),
+        (np.zeros((20, 2)), "a dict of arrays from draw, got ndarray"),
+    ],
+)
+def test_points_without_coordinates_are_refused(drawn: Any, message: str) -> None:
+    trainer = make_trainer(3)
+    trainer.problem.terms[1].draw = lambda step, share: drawn
+    with pytest.raises(PinnxError, match=f"^term slope: expected {message}$"):
+        trainer.run()
+
+
 def test_a_residual_that_is_one_number_is_refused() -> None:
     trainer = make_trainer(3)
     trainer.problem.terms[1].residual = lambda jet, points: jet.value.mean()

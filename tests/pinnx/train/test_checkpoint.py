@@ -272,6 +272,27 @@ def test_a_folder_without_checkpoints_is_an_error(tmp_path: Path) -> None:
         CheckpointFolder(tmp_path).latest()
 
 
+@pytest.mark.parametrize("found", ["none", "a file"])
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path, found: str) -> None:
+    missing = tmp_path / "runs" / "misspelt"
+    message = f"^{missing}: expected a folder of checkpoints, found {found}; make it first$"
+    missing.mkdir(parents=True)
+    checkpoints = CheckpointFolder(missing)
+    missing.rmdir()
+    if found == "a file":
+        missing.touch()
+    for search in (lambda: CheckpointFolder(missing), checkpoints.latest, lambda: checkpoints.of_step(1)):
+        with pytest.raises(PinnxError, match=message):
+            search()
+
+
+def test_paths_may_be_text(tmp_path: Path) -> None:
+    path = CheckpointFolder(str(tmp_path)).save(state_at(1), 0.5)
+    assert CheckpointFolder(str(tmp_path)).latest().path == path
+    save_checkpoint(str(path), state_at(2))
+    assert load_checkpoint(str(path))["clock"]["step"] == 2
+
+
 def test_the_format_is_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "FORMAT", "9")
     save_checkpoint(tmp_path / "c", STATE)

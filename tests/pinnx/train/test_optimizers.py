@@ -11,6 +11,7 @@ import torch
 from tolerances import EPS64
 from torch import nn
 
+from pinnx.config.train_section import Train
 from pinnx.errors import PinnxError
 from pinnx.train import FirstOrder, cosine_schedule, make_optimizer
 
@@ -144,7 +145,17 @@ def test_a_state_from_cuda_is_continued_as_this_machine_computes() -> None:
     assert torch.allclose(p, q, rtol=10 * torch.finfo(p.dtype).eps)
 
 
+def test_settings_that_are_left_out_are_those_of_a_run() -> None:
+    """Adam has none of SOAP's."""
+    train = Train()
+    for name in ("soap", "adam"):
+        optimizer = make_optimizer(name, [nn.Parameter(torch.zeros(1))], lr=0.1)
+        assert optimizer.defaults["betas"] == train.betas
+        frequency = train.precondition_frequency if name == "soap" else None
+        assert optimizer.defaults.get("precondition_frequency") == frequency
+
+
 def test_another_name_is_refused() -> None:
     with pytest.raises(PinnxError) as caught:
-        make_optimizer("sgd", [], lr=0.1, betas=(0.9, 0.9), precondition_frequency=1)
+        make_optimizer("sgd", [], lr=0.1)
     assert str(caught.value) == "train.optimizer: expected soap or adam, got 'sgd'"

@@ -23,6 +23,7 @@ from scipy import special
 
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
+from pinnx.solvers.breakage.distributions import sampled
 
 __all__ = ["ChebyshevGrid"]
 
@@ -85,7 +86,7 @@ class ChebyshevGrid:
 
     def sample(self, f: Callable[[Array], Array]) -> Array:
         """A function of v on the grid, [n, ...]: its values at the nodes."""
-        return np.asarray(f(self._inside), dtype=np.float64)
+        return sampled(f, self._inside)
 
     def matrix(self, kinetics: Kinetics, delta_at: float | None = None) -> Array:
         """A of df/dt = A f, [n, n]; with the amplitude of a delta behind f, [n + 1, n + 1].

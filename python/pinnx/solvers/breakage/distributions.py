@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Kinetics
 
-__all__ = ["SizeAxis", "SizeDistributions", "SizeGrid", "diameter", "volume"]
+__all__ = ["SizeAxis", "SizeDistributions", "SizeGrid", "diameter", "sampled", "volume"]
 
 Array = NDArray[np.float64]
 
@@ -28,6 +28,22 @@ def diameter(v: ArrayLike) -> Array:
 def volume(d: ArrayLike) -> Array:
     """Of spheres of diameters d of any shape: pi d^3 / 6."""
     return np.pi / 6 * np.asarray(d, dtype=np.float64) ** 3
+
+
+def sampled(start: Callable[[Array], Array], v: Array) -> Array:
+    """A number density at volumes [n], one or several of them: [n, ...] float64.
+
+    Raises:
+        PinnxError: not a number for each volume, or one that is not finite.
+    """
+    f = np.asarray(start(v), dtype=np.float64)
+    if not f.ndim or len(f) != len(v):
+        raise PinnxError(
+            f"start: expected a density for each of the {len(v)} volumes it is given, [{len(v)}], got {list(f.shape)}"
+        )
+    if not (finite := np.isfinite(f).reshape(len(v), -1).all(axis=1)).all():
+        raise PinnxError(f"start: expected finite densities, got one that is not at v = {v[~finite][0]:.6g}")
+    return f
 
 
 class SizeAxis(Protocol):

@@ -45,7 +45,8 @@ def solve_breakage(
         delta_at: volume of one particle at t = 0, beside ``start``; None: there is none.
 
     Raises:
-        PinnxError: nothing at the start, times that do not rise from 0 on, what the grid refuses.
+        PinnxError: nothing at the start, or not a finite density for each volume; times that do not rise from 0 on;
+            what the grid refuses.
     """
     if start is None and delta_at is None:
         raise PinnxError("breakage: expected a start, a delta_at, or both")

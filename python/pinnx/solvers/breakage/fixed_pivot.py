@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Kinetics
+from pinnx.solvers.breakage.distributions import sampled
 
 __all__ = ["PivotGrid"]
 
@@ -74,7 +75,7 @@ class PivotGrid:
         ends = np.append(0.0, self.v)
         half, middle = np.diff(ends) / 2, (ends[1:] + ends[:-1]) / 2
         v = middle[:, None] + half[:, None] * GAUSS[0]  # [n, points] between a pivot and the one below
-        values = np.asarray(f(v.ravel()), dtype=np.float64)
+        values = sampled(f, v.ravel())
         number = (half[:, None] * GAUSS[1]).ravel() * values.T  # [..., n * points]
         share = ((v - ends[:-1, None]) / (2 * half[:, None])).ravel()  # what the upper pivot takes
         upper = (number * share).reshape(*number.shape[:-1], *v.shape).sum(-1)

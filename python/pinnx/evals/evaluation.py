@@ -6,6 +6,7 @@ blocks: memory does not grow with their number.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def measure(
     num_points: int,
     seed: int,
 ) -> list[Measured]:
-    """The numbers of all terms, and of the periodic axes.
+    """The numbers of all terms, and of the periodic axes; those of one gate have different parts.
 
     Args:
         model: the fields.
@@ -83,10 +84,20 @@ def measure(
     Raises:
         PinnxError: no points; nothing was checked.
     """
-    found = [item for term in terms for item in term.measure(model, num_points=num_points, seed=seed)]
+    of_terms = [(term.name, item) for term in terms for item in term.measure(model, num_points=num_points, seed=seed)]
+    found = _apart_by_part(of_terms)
     if periodic:
         found.append(periodic_error(model, bounds, periodic, PERIODIC_POINTS, seed=seed, jumps=jumps))
     return found
+
+
+def _apart_by_part(of_terms: Sequence[tuple[str, Measured]]) -> list[Measured]:
+    """Where several terms have numbers of one gate and part, the part begins with the name of the term."""
+    owners = Counter((gate, part) for _, gate, part in {(name, item.gate, item.part) for name, item in of_terms})
+    return [
+        item._replace(part=": ".join(filter(None, (name, item.part)))) if owners[item.gate, item.part] > 1 else item
+        for name, item in of_terms
+    ]
 
 
 def periodic_error(

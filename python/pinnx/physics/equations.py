@@ -53,14 +53,15 @@ class Equations(nn.Module):
     Attributes:
         names: of the columns of the residual.
         loss_names: of the columns of the loss; those of the residual, where a model has no other form of it.
-        gates: the gate of each group of columns: name of the gate -> names of the columns.
+        gates: the gate of each group of columns: name of the gate -> names of the columns. Where none is given, all
+            columns together are held against ``pde_residual_l2``.
         spec: which derivatives the residual needs.
         residual_scales: what a residual of one is in the user's units, by name of the column; one where it is missing.
         takes_base_flow: whether ``network_loss`` has an argument ``base``, a Stokes flow beside the network.
     """
 
     names: tuple[str, ...]
-    gates: Mapping[str, tuple[str, ...]]
+    gates: Mapping[str, tuple[str, ...]] = {}
     spec: pinn_ext.JetSpec
     residual_scales: Mapping[str, float] = {}
     takes_base_flow = False
@@ -149,6 +150,9 @@ class EquationTerm:
         points: other ones than uniform points of the box; ``num_points`` is theirs then.
         pool: of points where the residual is large, from which some of each step come; None: none.
 
+    Raises:
+        PinnxError: equations without names, or with gates of columns that they do not have.
+
     Attributes:
         pool: that pool.
     """
@@ -168,10 +172,21 @@ class EquationTerm:
         points: InnerPoints | None = None,
         pool: PointPool | None = None,
     ) -> None:
+        if not (names := getattr(equations, "names", None)) or isinstance(names, str):
+            got = f"the text {names!r}" if names else "none"
+            raise PinnxError(
+                f"{type(equations).__name__}: expected names, a tuple of the residual's columns, got {got}"
+            )
         self.equations = equations
         self.time_weights = time_weights
         self.name = name
         self.names = equations.loss_names
+        self._gates = equations.gates or {"pde_residual_l2": equations.names}
+        if unknown := {name for names in self._gates.values() for name in names}.difference(equations.names):
+            raise PinnxError(
+                f"gates of {name}: expected tuples of the columns {', '.join(equations.names)}, "
+                f"got {', '.join(map(repr, sorted(unknown)))}"
+            )
         self._low, self._high = np.array(list(bounds.values())).T
         self._points = points or InnerPoints(bounds, num_points, seed=seed)
         self.pool = pool
@@ -256,7 +271,7 @@ class EquationTerm:
         columns = dict(zip(self.equations.names, residual.T, strict=True))
         note, leaves_out = left_out(self._corners, self._check_radius), not away.all()
         found = []
-        for gate, names in self.equations.gates.items():
+        for gate, names in self._gates.items():
             squares = np.sum([columns[name] ** 2 for name in names], axis=0)
             everywhere = float(np.sqrt(squares.mean())) if leaves_out else None
             value = float(np.sqrt(squares[away].mean())) if away.any() else None

@@ -50,8 +50,10 @@ class MeasuredValues(JetTerm):
         seed: key of the draw.
         rho: what of each misfit is averaged; 0 at 0.
         axes: names of the D columns of the coordinates, for the place of the largest misfit; None: it is not named.
+        name: of the term and of its column; None: that of the class, "data".
 
     Attributes:
+        scales: as they were given, for each column of the values.
         variance: s^2, what the term is where the misfit is that of the noise; None where that is not known.
         size: root mean square of the values as the term takes them.
 
@@ -76,13 +78,16 @@ class MeasuredValues(JetTerm):
         seed: int = 0,
         rho: Callable[[Tensor], Tensor] = torch.square,
         axes: Sequence[str] | None = None,
+        name: str | None = None,
     ) -> None:
+        if name is not None:
+            self.name, self.names = name, (name,)
         if coordinates.ndim != 2 or not len(coordinates):
             raise PinnxError(f"coordinates: expected shape [k, D], k >= 1, got {list(coordinates.shape)}")
         if values.ndim != 2 or len(values) != len(coordinates):
             raise PinnxError(f"measurements: expected shape [{len(coordinates)}, c], got {list(values.shape)}")
         self.vector, self._has_lengths = vector or values.shape[1], lengths is not None
-        scales = np.broadcast_to(np.asarray(scales, dtype=np.float64), values.shape[1])
+        self.scales = scales = np.broadcast_to(np.asarray(scales, dtype=np.float64), values.shape[1])
         values = values / scales
         if lengths is not None:
             values = np.column_stack([values, lengths / scales[0]])

@@ -152,6 +152,14 @@ class JetTerm:
         """What is zero where the term holds, [n, r], from the jet at ``points["x"]``."""
         raise NotImplementedError
 
+    def measure(self, model: FieldModel, *, num_points: int, seed: int) -> list[Measured]:
+        """As `Term.measure`; a subclass says what of it is checked.
+
+        Raises:
+            PinnxError: it does not.
+        """
+        raise PinnxError(f"term {self.name}: expected a method measure, with the numbers of its checks or [], got none")
+
     def columns(self, residual: Tensor, points: Mapping[str, Tensor]) -> Tensor:
         """The columns of the loss, [c]; here the mean square of each of the residual's.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
-from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.checkpoint_folder import CheckpointFolder, SaveCheckpoints
 from pinnx.train.distributed import DistributedPINNTrainer
 from pinnx.train.gauss_newton import GaussNewton
 from pinnx.train.guard import Guard, PhysicsLostError
@@ -38,6 +38,7 @@ __all__ = [
     "Phase",
     "PhysicsLostError",
     "Problem",
+    "SaveCheckpoints",
     "Stateful",
     "StoppedBetweenSteps",
     "TensorPool",

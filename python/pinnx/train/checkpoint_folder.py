@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from pinnx.errors import PinnxError
 from pinnx.train.checkpoint import checkpoint_loss, load_checkpoint, save_checkpoint
+from pinnx.train.hooks import Hook, LoggedStep
 
-__all__ = ["CheckpointFolder", "Latest"]
+__all__ = ["CheckpointFolder", "Latest", "SaveCheckpoints"]
 
 NAME = re.compile(r"step-(\d+)\.safetensors")
 
@@ -120,3 +121,21 @@ class CheckpointFolder:
 
     def _file(self, step: int) -> Path:
         return self.path / f"step-{step:08d}.safetensors"
+
+
+class SaveCheckpoints(Hook):
+    """Saves the checkpoints of a trainer, each with the loss that was logged last.
+
+    Args:
+        folder: of one training.
+    """
+
+    def __init__(self, folder: CheckpointFolder) -> None:
+        self._folder = folder
+        self._loss: float | None = None
+
+    def on_log(self, logged: LoggedStep) -> None:
+        self._loss = math.inf if logged.easier else logged.comparable
+
+    def on_checkpoint(self, state: dict[str, Any]) -> None:
+        self._folder.save(state, self._loss)

@@ -31,8 +31,9 @@ __all__ = ["Apart", "DistributedPINNTrainer", "RankLostError", "joined_ranks", "
 class DistributedPINNTrainer(Trainer):
     """A `Trainer` whose steps are shared by the processes that ``torchrun`` started, and one of one process else.
 
-    The trajectory is that of one process, to rounding, whatever the number of ranks. All ranks call the same methods in
-    the same order; ``hooks`` that write files belong on the first one alone (``ranks.first``).
+    Each step is that of one process, to rounding, whatever the number of ranks; rounding grows over many steps. All
+    ranks call the same methods in the same order; ``hooks`` that write files belong on the first one alone
+    (``ranks.first``).
 
     Args:
         problem: the same on all ranks.

@@ -69,7 +69,7 @@ class Phases:
         trend: of the loss in this phase.
 
     Raises:
-        PinnxError: no phase, or phases out of order.
+        PinnxError: what is no phase; no phase, phases out of order, or one that would begin behind the last step.
     """
 
     def __init__(
@@ -83,9 +83,13 @@ class Phases:
         ranks: OneProcess = ALONE,
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
+        if other := [type(phase).__name__ for phase in phases if not isinstance(phase, Phase)]:
+            raise PinnxError(f"phases: expected a Phase for each, got {', '.join(other)}")
         starts = [phase.first for phase in phases]
         if not phases or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
             raise PinnxError(f"train.phases: expected the first at step 0 and each later than the last, got {starts}")
+        if starts[-1] >= steps:
+            raise PinnxError(f"train.phases: expected each to begin before the end, step {steps}, got {starts}")
         self._phases, self._ends = tuple(phases), [*starts[1:], steps]
         self._problem, self._weights, self._ranks = problem, weights, ranks
         self._make_objective = partial(Objective, problem, weights, cuda_graph=cuda_graph, ranks=ranks, report=report)
@@ -197,6 +201,9 @@ class Phases:
             self._problem.to_dtype(dtype)
         self.objective = self._make_objective()
         self.method = phase.make(self.objective, self._ends[number] - step)
+        if not hasattr(self.method, "evaluate"):
+            got = type(self.method).__name__
+            raise PinnxError(f"phase {number + 1}: expected a method from make, such as FirstOrder, got {got}")
 
     def _spent(self, step: int) -> str:
         """Why the method can do no more: it stopped at the first step on its points, so new ones do not help it."""

@@ -21,11 +21,12 @@ from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.equations import EquationTerm
-from pinnx.physics.term import WHOLE, JetTerm, Points, Share, Term, TermLoss
+from pinnx.physics.term import WHOLE, JetTerm, Share, Term, TermLoss
 from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.stateful import Stateful
 from pinnx.train.streams import CUDAStreamManager
 from pinnx.train.tensor_pool import TensorPool
+from pinnx.train.term_checks import require_names, require_points, require_scales, require_share, require_trained
 
 __all__ = ["Batch", "Problem"]
 
@@ -79,7 +80,9 @@ class Problem:
         checks: terms that hold by the form of the model: measured and not trained.
 
     Raises:
-        PinnxError: no terms, or two terms or columns of one name; another number of fields than the model has.
+        PinnxError: no terms, or two terms or columns of one name; another number of fields than the model has; values
+            in other scales than the model's, or equations that do not state theirs where the model has some; a term
+            with a parameter that it does not give to the optimiser, or to checkpoints.
     """
 
     def __init__(
@@ -90,13 +93,16 @@ class Problem:
             raise PinnxError(f"problem: expected terms with names of their own, got {keys}")
         if len(fields) != (outputs := len(model.field_scales)):
             raise PinnxError(f"fields: expected {outputs} names, one for each output of the model, got {list(fields)}")
+        require_names(terms)
         self.model = model
         self.terms = tuple(terms)
         self.fields = tuple(fields)
         self.checked = (*terms, *checks)
+        require_scales(model, self.checked)
         self.names = tuple(chain.from_iterable(term.names for term in terms))
         if len(set(self.names)) != len(self.names):
             raise PinnxError(f"problem: expected columns with names of their own, got {', '.join(self.names)}")
+        require_trained(self.terms, self.parameters())
         self._sizes = [len(term.names) for term in terms]
         # Terms that share a pass, and each other one by itself.
         passes: dict[object, list[int]] = {}
@@ -104,13 +110,14 @@ class Problem:
             shared = isinstance(term, JetTerm) and type(term).loss is JetTerm.loss
             passes.setdefault(term.spec if shared else number, []).append(number)
         self._passes = tuple(passes.values())
+        self._shares_add_up = False
         self._workspace = TensorPool()
         self._streams: CUDAStreamManager | None = None
 
     def parameters(self) -> list[nn.Parameter]:
-        """What the optimiser trains: the model's parameters, and those of terms that have any."""
+        """What the optimiser trains: the model's parameters, and those of terms that have any, each once."""
         own = [term.parameters() for term in self.terms if hasattr(term, "parameters")]
-        return [*self.model.parameters(), *chain.from_iterable(own)]
+        return list(dict.fromkeys(chain(self.model.parameters(), *own)))
 
     def unknown_numbers(self) -> list[tuple[str, nn.Parameter]]:
         """The numbers that terms or the model learn beside the network, by the names of their parameters."""
@@ -144,11 +151,14 @@ class Problem:
         """The points of one step.
 
         Raises:
-            PinnxError: a term that draws no NumPy arrays, or fewer points than its ``num_points``.
+            PinnxError: a term that draws no NumPy arrays, fewer points than ``num_points``, or no share of them.
         """
         points = [term.draw(step, share) for term in self.terms]
         for term, arrays in zip(self.terms, points, strict=True):
-            _require_points(term, arrays, share)
+            require_points(self.model, term, arrays, share)
+            if share.parts > 1 and not self._shares_add_up:
+                require_share(term, step, share)
+        self._shares_add_up |= share.parts > 1
         drawn = [(term.name, *item) for term, arrays in zip(self.terms, points, strict=True) for item in arrays.items()]
         layout = tuple((term, name, array.shape) for term, name, array in drawn)
         stops = list(accumulate(array.size for *_, array in drawn))
@@ -277,20 +287,3 @@ class Problem:
         if found is None:
             raise PinnxError(f"term {name}: expected a residual on request, got none")
         return batch[name], found
-
-
-def _require_points(term: Term, points: Points, share: Share) -> None:
-    """Points that are missing would count as points with a residual of zero."""
-    if not isinstance(points, Mapping):
-        raise PinnxError(f"term {term.name}: expected a dict of arrays from draw, got {type(points).__name__}")
-    if isinstance(term, JetTerm) and "x" not in points:
-        got = ", ".join(map(repr, points)) or "no array"
-        raise PinnxError(f"term {term.name}: expected coordinates of the points as 'x' from draw, got {got}")
-    for name, array in points.items():
-        if not isinstance(array, np.ndarray):
-            got = f"{type(array).__name__} for {name!r}"
-            raise PinnxError(f"term {term.name}: expected NumPy arrays from draw, got {got}")
-    if isinstance(term, JetTerm) and type(term).columns is JetTerm.columns:
-        wanted, got = len(share.rows(term.num_points)), len(points["x"])
-        if got < wanted:
-            raise PinnxError(f"term {term.name}: expected {wanted} points, its share of num_points, got {got}")

@@ -57,6 +57,12 @@ class Method(Protocol):
         ...
 
 
+def _lengths(schedule: Mapping[str, Any]) -> list[int]:
+    """The steps over which a schedule falls, and those of the schedules that it is made of."""
+    own = [int(schedule[name]) for name in ("T_max", "total_steps") if name in schedule]
+    return [*own, *(length for part in schedule.get("_schedulers", ()) for length in _lengths(part))]
+
+
 class FirstOrder:
     """Steps of an optimiser that uses the gradient alone.
 
@@ -122,6 +128,9 @@ class FirstOrder:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        wanted, got = (_lengths(each) for each in (self.schedule.state_dict(), state["schedule"]))
+        if got and got != wanted:  # a cosine would rise again behind its end
+            raise ValueError(f"expected a schedule over {wanted} steps, got one over {got}; add a phase for more steps")
         # How a step is computed belongs to the machine, and the state may come from another.
         own, saved = self.optimizer.param_groups[0], state["optimizer"]
         kept = {key: own[key] for key in ("fused", "capturable") if key in own}

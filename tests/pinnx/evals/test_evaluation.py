@@ -10,7 +10,7 @@ import torch
 from tolerances import KERNEL_FLOAT64
 
 from pinnx.errors import PinnxError
-from pinnx.evals import evaluate, measure, periodic_error
+from pinnx.evals import evaluate, measure, periodic_error, verify
 from pinnx.models import FourierNetwork, field_model, random_frequencies
 from pinnx.physics import EquationTerm, MeasuredValues, NavierStokes
 
@@ -66,6 +66,19 @@ def test_a_checkpoint_can_be_measured_without_a_trainer(rng: np.random.Generator
     gates = ["pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit", "periodic_error_max"]
     assert [item.gate for item in found] == gates
     assert all(item.value > 0 for item in found)
+
+
+def test_numbers_of_one_gate_have_the_names_of_their_terms(rng: np.random.Generator) -> None:
+    network, term = made()
+    twin = EquationTerm(term.equations, bounds=BOUNDS, num_points=4, seed=1, name="twin")
+    start = MeasuredValues(coordinates(rng, 5), np.ones((5, 2)), name="start")
+    data = MeasuredValues(coordinates(rng, 5), np.ones((5, 2)))
+    labels = [item.label for item in verify(measure(network, [term, start], BOUNDS, num_points=20, seed=0))]
+    assert labels == ["pde_residual_l2", "conservation", "viscosity_misfit", "sensor_misfit"], "nothing to tell apart"
+    labels = [item.label for item in verify(measure(network, [term, twin, start, data], BOUNDS, num_points=20, seed=0))]
+    assert labels[:2] == ["pde_residual_l2 (equations)", "pde_residual_l2 (twin)"]
+    assert labels[-2:] == ["sensor_misfit (start)", "sensor_misfit (data)"]
+    assert len(set(labels)) == len(labels) == 8
 
 
 def test_only_a_periodic_network_is_periodic() -> None:

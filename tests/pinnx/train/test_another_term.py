@@ -39,7 +39,6 @@ class Heat(Equations):
     """df/dt - a d2f/dx2 = 0 in plain torch, with a learned diffusivity."""
 
     names = ("heat",)
-    gates = {"pde_residual_l2": ("heat",)}  # noqa: RUF012
     spec = pinn_ext.JetSpec(first=(0, 1), laplacian=(1,))
 
     def __init__(self, guess: float) -> None:
@@ -114,13 +113,14 @@ def make_trainer(steps: int, **options: Any) -> Trainer:
     network = FourierNetwork(frequencies, 1, width=16, layers=2, seed=1, dtype=torch.float64)
     heat = EquationTerm(Heat(guess=0.3), bounds=BOUNDS, num_points=64, seed=0, name="heat")
     places = np.random.default_rng(1).uniform([0.0, 0.0], [0.2, 1.0], (20, 2))
-    problem = Problem(network, [heat, Slope(), Known(), MeasuredValues(places, exact(places))], fields=["f"])
+    data = MeasuredValues(places, exact(places), name="readings")
+    problem = Problem(network, [heat, Slope(), options.pop("known", None) or Known(), data], fields=["f"])
 
     def method(objective: Objective, steps: int) -> FirstOrder:
         optimizer = make_optimizer("soap", objective.parameters, lr=1e-2, betas=(0.95, 0.95), precondition_frequency=5)
         return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
 
-    weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "data": 10.0}
+    weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "readings": 10.0}
     return Trainer(problem, options.pop("phases", [Phase(method)]), weights=weights, steps=steps, **options)
 
 
@@ -201,6 +201,106 @@ def test_points_without_coordinates_are_refused(drawn: Any, message: str) -> Non
     trainer.problem.terms[1].draw = lambda step, share: drawn
     with pytest.raises(PinnxError, match=f"^term slope: expected {message}$"):
         trainer.run()
+
+
+class Scaled(Known):
+    """As Known, with a factor on the values that it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+
+    def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
+        return jet.value - self.factor * points["values"]
+
+
+class ScaledModule(nn.Module, Scaled):
+    """Its parameters and its state are those of a module."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        Scaled.__init__(self)
+
+
+def test_what_a_term_learns_is_trained_and_saved_or_refused() -> None:
+    """A parameter that is an attribute alone had a gradient, and stayed as it was."""
+    network, term = make_trainer(3).problem.model, Scaled()
+    with pytest.raises(
+        PinnxError, match=r"^term known: expected factor among its parameters\(\), or requires_grad=False"
+    ):
+        Problem(network, [term], fields=["f"])
+    term.parameters = lambda: [term.factor]
+    with pytest.raises(PinnxError, match=r"^term known: expected state_dict and load_state_dict beside parameters"):
+        Problem(network, [term], fields=["f"])
+    del term.parameters
+    term.factor.requires_grad_(False)
+    assert len(Problem(network, [term], fields=["f"]).parameters()) == len(list(network.parameters()))
+
+    trainer = make_trainer(3, known=ScaledModule())
+    trainer.run()
+    learned = trainer.problem.terms[2].factor
+    assert learned.item() != 0.5
+    resumed = make_trainer(3, known=ScaledModule())
+    resumed.load_state_dict(trainer.state_dict())
+    assert torch.equal(resumed.problem.terms[2].factor, learned)
+
+
+def test_equations_of_two_terms_are_trained_once() -> None:
+    trainer = make_trainer(3)
+    heat = trainer.problem.terms[0].equations
+    terms = [EquationTerm(heat, bounds=BOUNDS, num_points=8, seed=i, name=f"part {i}") for i in range(2)]
+    terms[1].names = ("heat of another part",)
+    parameters = Problem(trainer.problem.model, terms, fields=["f"]).parameters()
+    assert sum(parameter is heat.log_a for parameter in parameters) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": "heat"}, "Odd: expected names, a tuple of the residual's columns, got the text 'heat'"),
+        ({}, "Odd: expected names, a tuple of the residual's columns, got none"),
+        (
+            {"names": ("heat",), "gates": {"pde_residual_l2": ("haet",)}},
+            "gates of h: expected .* columns heat, got 'haet'",
+        ),
+        (
+            {"names": ("heat",), "gates": {"pde_residual_l2": "heat"}},
+            "gates of h: expected tuples .*, got 'a', 'e', 'h', 't'",
+        ),
+    ],
+)
+def test_names_and_gates_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    odd = type("Odd", (Equations,), changes)()
+    with pytest.raises(PinnxError, match=f"^{message}$"):
+        EquationTerm(odd, bounds=BOUNDS, num_points=8, seed=0, name="h")
+
+
+def test_a_term_that_names_one_text_as_its_columns_is_refused() -> None:
+    term = Known()
+    term.names = "known"
+    with pytest.raises(
+        PinnxError, match=r"^term known: expected a tuple of names of columns, \('known',\), got a text$"
+    ):
+        Problem(make_trainer(3).problem.model, [term], fields=["f"])
+
+
+def test_a_term_says_what_of_it_is_checked() -> None:
+    trainer = make_trainer(3)
+    problem = trainer.problem
+    problem.terms[1].measure = JetTerm.measure.__get__(problem.terms[1])
+    with pytest.raises(
+        PinnxError, match=r"^term slope: expected a method measure, with the numbers of its checks or \[\]"
+    ):
+        measure(problem.model, problem.terms, BOUNDS, num_points=10, seed=0)
+
+
+@pytest.mark.parametrize("shape", [(20,), (20, 3)])
+def test_coordinates_of_another_space_are_refused(shape: tuple[int, ...]) -> None:
+    trainer = make_trainer(3)
+    trainer.problem.terms[1].draw = lambda step, share: {"x": np.zeros(shape), "slope": np.zeros((20, 1))}
+    with pytest.raises(PinnxError) as caught:
+        trainer.run()
+    assert str(caught.value) == f"term slope: expected 'x' of shape [n, 2] from draw, got {list(shape)}"
 
 
 def test_a_residual_that_is_one_number_is_refused() -> None:

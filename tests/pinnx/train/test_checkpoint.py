@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,16 @@ import safetensors.torch
 import torch
 
 from pinnx.errors import PinnxError
-from pinnx.train import CheckpointFolder, checkpoint, load_checkpoint, save_checkpoint
+from pinnx.train import (
+    CheckpointFolder,
+    Hook,
+    LoggedStep,
+    SaveCheckpoints,
+    Trainer,
+    checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from pinnx.train.checkpoint import checkpoint_loss
 
 STATE = {"step": 3, "network": {"w": torch.arange(6.0).reshape(2, 3)}, "list": [1, 2.5, None, "name"]}
@@ -270,6 +280,24 @@ def test_the_one_before_a_damaged_one_is_used_and_the_reason_given(tmp_path: Pat
 def test_a_folder_without_checkpoints_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PinnxError, match=r"expected a whole checkpoint, found none$"):
         CheckpointFolder(tmp_path).latest()
+
+
+def test_a_hook_saves_them_with_the_loss_that_was_logged(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    folder, seen = CheckpointFolder(tmp_path, keep=1), {}
+
+    class Seen(Hook):
+        def on_log(self, logged: LoggedStep) -> None:
+            seen[logged.step] = logged.total
+
+    trainer = make_trainer(steps=12, log_every=2, checkpoint_every=4, hooks=[Seen(), SaveCheckpoints(folder)])
+    trainer.save()
+    assert checkpoint_loss(tmp_path / "step-00000000.safetensors") == math.inf, "none was logged"
+    trainer.run()
+    best = min((seen[step], step) for step in (4, 8, 12))[1]
+    assert steps_in(tmp_path) == sorted({best, 12})
+    for step in steps_in(tmp_path):
+        assert checkpoint_loss(tmp_path / f"step-{step:08d}.safetensors") == seen[step]
+    assert folder.latest().state["clock"]["step"] == 12
 
 
 @pytest.mark.parametrize("found", ["none", "a file"])

@@ -250,6 +250,46 @@ def test_phases_out_of_order_are_refused(make_problem: MakeProblem, starts: list
         build(make_problem(), phases)
 
 
+@pytest.mark.parametrize("start", [20, 300])
+def test_a_phase_behind_the_last_step_is_refused(make_problem: MakeProblem, start: int) -> None:
+    """It would never begin, and the cosine before it would not have come down."""
+    phases = [Phase(first_order("adam")), Phase(first_order("adam"), first=start)]
+    message = rf"^train\.phases: expected each to begin before the end, step 20, got \[0, {start}\]$"
+    with pytest.raises(PinnxError, match=message):
+        build(make_problem(), phases, steps=20)
+    build(make_problem(), phases, steps=start + 1)
+
+
+def test_what_is_no_phase_and_no_method_is_refused(make_problem: MakeProblem) -> None:
+    with pytest.raises(PinnxError, match=r"^phases: expected a Phase for each, got function$"):
+        build(make_problem(), [first_order("adam")])
+    bare = Phase(lambda objective, steps: make_optimizer("adam", objective.parameters, lr=1e-3))
+    with pytest.raises(PinnxError, match=r"^phase 1: expected a method from make, such as FirstOrder, got Adam$"):
+        build(make_problem(), [bare])
+
+
+@pytest.mark.parametrize("warm_up", [0, 2])
+def test_more_steps_are_a_further_phase(make_problem: MakeProblem, warm_up: int) -> None:
+    """With the state of a shorter one a cosine had its length, and rose again behind its end."""
+
+    def make(objective: Objective, steps: int) -> FirstOrder:
+        optimizer = make_optimizer("adam", objective.parameters, lr=1e-2)
+        return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-4, warm_up=warm_up))
+
+    first, longer, further = (
+        build(make_problem(), phases, steps=steps)
+        for phases, steps in (([Phase(make)], 6), ([Phase(make)], 12), ([Phase(make), Phase(make, first=6)], 12))
+    )
+    first.run()
+    over = rf"schedule over \[{12 - warm_up}\] steps, got one over \[{6 - warm_up}\]; add a phase for more steps$"
+    with pytest.raises(PinnxError, match=over):
+        longer.load_state_dict(first.state_dict())
+    further.load_state_dict(first.state_dict())
+    further.run()
+    assert further.step == 12
+    assert further.method.logged()["lr"] < 2e-3, "down from 1e-2 once more"
+
+
 def test_a_state_of_other_phases_is_refused(make_problem: MakeProblem) -> None:
     trainer = build(make_problem(), FOUR)
     trainer.run()

@@ -12,6 +12,7 @@ from tolerances import KERNEL_FLOAT64
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
+from pinnx.models import FourierNetwork
 from pinnx.physics import MeasuredValues, Share
 from pinnx.train import Problem
 
@@ -162,6 +163,50 @@ def test_fields_are_the_outputs_of_the_model(make_problem: Build) -> None:
     problem = make_problem()
     with pytest.raises(PinnxError, match=r"^fields: expected 3 names, one for each output of the model, got \['u'\]$"):
         Problem(problem.model, problem.terms, fields=["u"])
+
+
+def scaled(problem: Problem, coordinates: object = 1.0, fields: object = 1.0) -> FourierNetwork:
+    """A network for the small problem, with scales."""
+    scales = {"coordinate_scales": coordinates, "field_scales": fields}
+    return FourierNetwork(problem.model.frequencies, 3, width=8, layers=1, **scales)
+
+
+@pytest.mark.parametrize(("of", "name"), [(1, "data"), (2, "boundary")])
+def test_values_in_other_scales_than_the_fields_are_refused(make_problem: Build, of: int, name: str) -> None:
+    """A model that fits them is off by the factor where it is asked for its fields, and passes its checks."""
+    problem = make_problem()
+    model, term = scaled(problem, fields=[2.0, 2.0, 4.0]), problem.terms[of]
+    wanted = r"\[2.0, 2.0\]" if name == "data" else r"\[2.0, 2.0, 4.0\]"
+    with pytest.raises(
+        PinnxError, match=rf"^term {name}: expected scales {wanted}, the field_scales of the model, got"
+    ):
+        Problem(model, [term], fields=problem.fields)
+    with pytest.raises(PinnxError, match=f"^term {name}: "):
+        Problem(model, [problem.terms[0]], fields=problem.fields, checks=[term])
+    right = MeasuredValues(problem.terms[1].coordinates, problem.terms[1].values, scales=[2.0, 2.0])
+    Problem(model, [right], fields=problem.fields)
+
+
+@pytest.mark.parametrize("scales", [{"coordinates": [1.0, 2.0, 2.0]}, {"fields": [2.0, 2.0, 4.0]}])
+def test_equations_of_a_model_with_scales_state_theirs(make_problem: Build, scales: dict[str, object]) -> None:
+    """Derivatives are in those scales, so an equation that is written in the user's units is another one."""
+    problem = make_problem()
+    model, term = scaled(problem, **scales), problem.terms[0]
+    Problem(model, [term], fields=problem.fields)
+    term.equations.residual_scales = {"continuity": 1.0}
+    with pytest.raises(PinnxError, match=r"^term equations: expected residual_scales of momentum_x, momentum_y \("):
+        Problem(model, [term], fields=problem.fields)
+    Problem(scaled(problem), [term], fields=problem.fields)
+
+
+def test_a_term_that_draws_all_points_for_every_share_is_refused(make_problem: Build) -> None:
+    """On two ranks it would count twice."""
+    problem = make_problem()
+    drawn = problem.terms[1].draw
+    problem.terms[1].draw = lambda step, share: drawn(step)
+    problem.batch(0)
+    with pytest.raises(PinnxError, match=r"^term data: expected draw\(step, share\) to .* of 6 points, .*, got 12 in"):
+        problem.batch(0, Share(1, 2))
 
 
 def test_points_are_arrays_of_the_host(make_problem: Build) -> None:

@@ -30,16 +30,15 @@ from pinnx.losses import (
 from pinnx.physics.breakage_term import BreakageTerm
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.measured_values import MeasuredValues
-from pinnx.train.flat_tensors import flat
 from pinnx.train.found_noise import FoundNoise
 from pinnx.train.gauss_newton import GaussNewton, rows_for
 from pinnx.train.guard import Guard
 from pinnx.train.objective import Objective
-from pinnx.train.optimizers import cosine_schedule, make_optimizer
+from pinnx.train.optimizers import cosine_schedule, make_optimizer, make_quasi_newton
 from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
 from pinnx.train.ranks import ALONE, OneProcess
-from pinnx.train.step_method import FirstOrder, Method
+from pinnx.train.step_method import FirstOrder
 from pinnx.train.trainer import Trainer
 
 __all__ = ["make_trainer"]
@@ -107,10 +106,11 @@ def _precision(settings: Train) -> Mapping[int, str] | Literal["auto"]:
 
 
 def _phases(settings: Train) -> list[Phase]:
-    """The first phase, and those of ``train.phases``."""
+    """The first phase, and those of ``train.phases``; each takes a step at least."""
     phases = [_phase(settings, settings.optimizer, lr=settings.lr, warm_up=settings.warm_up)]
-    for later in settings.phases:
-        first = max(phases[-1].first + 1, round(later.start * settings.steps))
+    for number, later in enumerate(settings.phases):
+        latest = settings.steps - len(settings.phases) + number
+        first = max(phases[-1].first + 1, min(round(later.start * settings.steps), latest))
         dtype = later.dtype or ("float64" if later.optimizer not in FIRST_ORDER else None)
         phases.append(
             _phase(
@@ -133,7 +133,7 @@ def _phase(settings: Train, name: str, *, lr: float, warm_up: int = 0, **given: 
     if name == "gauss_newton":
         return Phase(lambda objective, steps: GaussNewton(objective), name=name, **given)
     return Phase(
-        lambda objective, steps: _quasi_newton(settings, name, objective),
+        lambda objective, steps: make_quasi_newton(name, objective, pairs=settings.quasi_newton.pairs),
         name=name,
         points_for=settings.quasi_newton.points_for,
         **given,
@@ -158,15 +158,6 @@ def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective:
     )
     schedule = cosine_schedule(optimizer, steps, settings.final_lr, warm_up=warm_up)
     return FirstOrder(objective, optimizer, schedule, clip=settings.clip)
-
-
-def _quasi_newton(settings: Train, name: str, objective: Objective) -> Method:
-    from pinnx.train.curvature import LimitedMemory, SelfScaledBroyden  # SciPy's optimisers only where they are used
-    from pinnx.train.quasi_newton import QuasiNewton
-
-    like = flat(objective.parameters)
-    curvature = LimitedMemory(like, settings.quasi_newton.pairs) if name == "lbfgs" else SelfScaledBroyden(like)
-    return QuasiNewton(objective, curvature)
 
 
 def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]) -> LossWeights:

@@ -151,7 +151,8 @@ class EquationTerm:
         pool: of points where the residual is large, from which some of each step come; None: none.
 
     Raises:
-        PinnxError: equations without names, or with gates of columns that they do not have.
+        PinnxError: equations without names, or with gates of columns that they do not have; weights of times that do
+            not come first.
 
     Attributes:
         pool: that pool.
@@ -177,6 +178,8 @@ class EquationTerm:
             raise PinnxError(
                 f"{type(equations).__name__}: expected names, a tuple of the residual's columns, got {got}"
             )
+        if time_weights is not None and "t" in tuple(bounds)[1:]:
+            raise PinnxError(f"time_weights: expected bounds with t as the first axis, got {', '.join(bounds)}")
         self.equations = equations
         self.time_weights = time_weights
         self.name = name

@@ -11,7 +11,7 @@ from pinnx.train.hooks import Hook, LoggedStep
 from pinnx.train.interrupt import StoppedBetweenSteps
 from pinnx.train.last_good import NonFiniteLossError
 from pinnx.train.objective import Objective
-from pinnx.train.optimizers import cosine_schedule, make_optimizer
+from pinnx.train.optimizers import cosine_schedule, make_optimizer, make_quasi_newton
 from pinnx.train.phases import Phase
 from pinnx.train.precision import AdaptivePrecisionTrainer
 from pinnx.train.problem import Batch, Problem
@@ -46,5 +46,6 @@ __all__ = [
     "cosine_schedule",
     "load_checkpoint",
     "make_optimizer",
+    "make_quasi_newton",
     "save_checkpoint",
 ]

@@ -4,21 +4,27 @@ soap    Adam in the eigenbasis of Shampoo's preconditioner: Vyas et al., "SOAP: 
         using Adam", ICLR 2025. For PINNs: Wang et al., "Gradient alignment in physics-informed neural networks",
         2025. In soap.py.
 adam    Kingma and Ba, ICLR 2015. From torch, which has the whole update as one kernel on CUDA.
+lbfgs   Nocedal, Math. Comp. 35, 1980; and ssbroyden, self-scaled Broyden. In quasi_newton.py.
 cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2, behind a linear warm-up if there is one
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from pinnx.errors import PinnxError
+from pinnx.train.flat_tensors import flat
 from pinnx.train.soap import Soap
 
-__all__ = ["cosine_schedule", "make_optimizer"]
+if TYPE_CHECKING:
+    from pinnx.train.objective import Objective
+    from pinnx.train.quasi_newton import QuasiNewton
+
+__all__ = ["cosine_schedule", "make_optimizer", "make_quasi_newton"]
 
 
 def make_optimizer(
@@ -53,6 +59,28 @@ def make_optimizer(
             group["fused"], group["capturable"] = on_cuda or None, on_cuda
         return adam
     raise PinnxError(f"train.optimizer: expected soap or adam, got {name!r}")
+
+
+def make_quasi_newton(name: str, objective: Objective, *, pairs: int = 50) -> QuasiNewton:
+    """A method that searches along lines, for a `Phase` in float64 with ``points_for`` some hundred steps.
+
+    Args:
+        name: "lbfgs", or "ssbroyden", whose matrix is dense.
+        objective: loss and gradients.
+        pairs: lbfgs: last steps, with the changes of the gradient along them, that it remembers.
+
+    Raises:
+        PinnxError: an unknown name, a phase in float32, too many parameters for ssbroyden.
+    """
+    from pinnx.train.curvature import LimitedMemory, SelfScaledBroyden  # SciPy's optimisers only where they are used
+    from pinnx.train.quasi_newton import QuasiNewton
+
+    if name not in ("lbfgs", "ssbroyden"):
+        raise PinnxError(f"train.optimizer: expected lbfgs or ssbroyden, got {name!r}")
+    like = flat(objective.parameters)
+    if like.dtype != torch.float64:
+        raise PinnxError(f"train.optimizer {name}: expected a phase in float64, got {like.dtype}")
+    return QuasiNewton(objective, LimitedMemory(like, pairs) if name == "lbfgs" else SelfScaledBroyden(like))
 
 
 def cosine_schedule(

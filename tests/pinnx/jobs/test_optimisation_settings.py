@@ -69,6 +69,16 @@ def test_each_setting_changes_the_course(tiny: Tiny, base: list[str], change: st
     assert course(tiny, *base, change) != course(tiny, *base)
 
 
+@pytest.mark.parametrize(
+    ("steps", "starts"),
+    [(6, [0, 3, 5]), (3, [0, 1, 2]), (100, [0, 50, 99]), (1000, [0, 500, 999])],
+)
+def test_each_phase_takes_a_step_at_least(tiny: Tiny, steps: int, starts: list[int]) -> None:
+    phases = "train.phases=[{optimizer: adam, start: 0.5}, {optimizer: soap, start: 0.999}]"
+    trainer = made(tiny("unsteady_grid", phases, f"train.steps={steps}"))
+    assert [phase.first for phase in trainer.phases._phases] == starts
+
+
 def test_nothing_else_changes_the_course(tiny: Tiny) -> None:
     """Two trainings with the same settings give the same bits, also where the loss decides when a phase begins."""
     given = [*DOUBLE, LBFGS, "train.clip=0.1"]

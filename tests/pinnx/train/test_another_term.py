@@ -275,6 +275,14 @@ def test_names_and_gates_that_do_not_fit_are_refused(changes: dict[str, Any], me
         EquationTerm(odd, bounds=BOUNDS, num_points=8, seed=0, name="h")
 
 
+def test_weights_of_times_need_the_time_first() -> None:
+    """The parts of the time are those of the first column."""
+    given = {"num_points": 8, "seed": 0, "time_weights": torch.ones(2)}
+    EquationTerm(Heat(0.3), bounds=BOUNDS, **given)
+    with pytest.raises(PinnxError, match=r"^time_weights: expected bounds with t as the first axis, got x, t$"):
+        EquationTerm(Heat(0.3), bounds=dict(reversed(BOUNDS.items())), **given)
+
+
 def test_a_term_that_names_one_text_as_its_columns_is_refused() -> None:
     term = Known()
     term.names = "known"

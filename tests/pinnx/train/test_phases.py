@@ -23,9 +23,9 @@ from pinnx.train import (
     cosine_schedule,
     load_checkpoint,
     make_optimizer,
+    make_quasi_newton,
     save_checkpoint,
 )
-from pinnx.train.curvature import LimitedMemory, SelfScaledBroyden
 from pinnx.train.problem import Batch
 from pinnx.train.quasi_newton import QuasiNewton
 from pinnx.train.trend import Trend
@@ -42,11 +42,7 @@ def first_order(name: str, lr: float = 3e-3) -> Callable[[Objective, int], First
 
 
 def quasi_newton(name: str) -> Callable[[Objective, int], QuasiNewton]:
-    def make(objective: Objective, steps: int) -> QuasiNewton:
-        like = torch.cat([p.detach().reshape(-1) for p in objective.parameters])
-        return QuasiNewton(objective, LimitedMemory(like, 3) if name == "lbfgs" else SelfScaledBroyden(like))
-
-    return make
+    return lambda objective, steps: make_quasi_newton(name, objective, pairs=3)
 
 
 FOUR = [
@@ -263,6 +259,12 @@ def test_a_phase_behind_the_last_step_is_refused(make_problem: MakeProblem, star
 def test_what_is_no_phase_and_no_method_is_refused(make_problem: MakeProblem) -> None:
     with pytest.raises(PinnxError, match=r"^phases: expected a Phase for each, got function$"):
         build(make_problem(), [first_order("adam")])
+    for phase, message in (
+        (Phase(quasi_newton("lbfgs")), "train.optimizer lbfgs: expected a phase in float64, got torch.float32"),
+        (Phase(quasi_newton("bfgs")), "train.optimizer: expected lbfgs or ssbroyden, got 'bfgs'"),
+    ):
+        with pytest.raises(PinnxError, match=f"^{message}$"):
+            build(make_problem(), [phase])
     bare = Phase(lambda objective, steps: make_optimizer("adam", objective.parameters, lr=1e-3))
     with pytest.raises(PinnxError, match=r"^phase 1: expected a method from make, such as FirstOrder, got Adam$"):
         build(make_problem(), [bare])

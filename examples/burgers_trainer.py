@@ -56,7 +56,7 @@ class Burgers(Equations):
 
     def __init__(self) -> None:
         super().__init__()
-        self.log_nu = nn.Parameter(torch.tensor(np.log(5 * NU), dtype=torch.float32))
+        self.log_nu = nn.Parameter(torch.tensor(np.log(5 * NU)))
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         return jet.derivative(0) + jet.value * jet.derivative(1) - self.log_nu.exp() * jet.laplacian

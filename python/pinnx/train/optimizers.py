@@ -77,9 +77,9 @@ def make_quasi_newton(name: str, objective: Objective, *, pairs: int = 50) -> Qu
 
     if name not in ("lbfgs", "ssbroyden"):
         raise PinnxError(f"train.optimizer: expected lbfgs or ssbroyden, got {name!r}")
+    if (dtype := objective.problem.model.frequencies.dtype) != torch.float64:
+        raise PinnxError(f"train.optimizer {name}: expected a phase in float64, got {dtype}")
     like = flat(objective.parameters)
-    if like.dtype != torch.float64:
-        raise PinnxError(f"train.optimizer {name}: expected a phase in float64, got {like.dtype}")
     return QuasiNewton(objective, LimitedMemory(like, pairs) if name == "lbfgs" else SelfScaledBroyden(like))
 
 

@@ -197,8 +197,8 @@ class Phases:
         self._restored: tuple[int, Tensor] | None = None
         following = self._phases[number + 1 :]
         self.trend = Trend(following[0].patience if following else None)
-        if dtype := dtype or phase.dtype:
-            self._problem.to_dtype(dtype)
+        # Also where it stays: numbers of equations may have been made in another dtype than the model.
+        self._problem.to_dtype(dtype or phase.dtype or self.dtype)
         self.objective = self._make_objective()
         self.method = phase.make(self.objective, self._ends[number] - step)
         if not hasattr(self.method, "evaluate"):

@@ -82,7 +82,7 @@ class Problem:
     Raises:
         PinnxError: no terms, or two terms or columns of one name; another number of fields than the model has; values
             in other scales than the model's, or equations that do not state theirs where the model has some; a term
-            with a parameter that it does not give to the optimiser, or to checkpoints.
+            with a parameter that it does not give to the optimiser, or to checkpoints, or on another device.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Problem:
         self.names = tuple(chain.from_iterable(term.names for term in terms))
         if len(set(self.names)) != len(self.names):
             raise PinnxError(f"problem: expected columns with names of their own, got {', '.join(self.names)}")
-        require_trained(self.terms, self.parameters())
+        require_trained(model, self.terms, self.parameters())
         self._sizes = [len(term.names) for term in terms]
         # Terms that share a pass, and each other one by itself.
         passes: dict[object, list[int]] = {}

@@ -55,15 +55,17 @@ def require_scales(model: FieldModel, terms: Sequence[Term]) -> None:
                 )
 
 
-def require_trained(terms: Sequence[Term], trained: Sequence[nn.Parameter]) -> None:
+def require_trained(model: FieldModel, terms: Sequence[Term], trained: Sequence[nn.Parameter]) -> None:
     """What a term learns is given to the optimiser, and is in checkpoints.
 
     Args:
-        terms: of a problem.
+        model: of a problem.
+        terms: of that problem.
         trained: the parameters of the problem.
 
     Raises:
-        PinnxError: a parameter that is not among those, or a term with parameters and without a state.
+        PinnxError: a parameter that is not among those, or on another device than the model; a term with parameters
+            and without a state.
     """
     seen = {id(parameter) for parameter in trained}
     for term in terms:
@@ -74,7 +76,10 @@ def require_trained(terms: Sequence[Term], trained: Sequence[nn.Parameter]) -> N
                     f"term {term.name}: expected {name} among its parameters(), or requires_grad=False, got a "
                     "parameter that would not be trained"
                 )
-        if not isinstance(term, Stateful) and list(getattr(term, "parameters", list)()):
+        learned = list(getattr(term, "parameters", list)())
+        for device in {p.device for p in learned} - {model.frequencies.device}:
+            raise PinnxError(f"term {term.name}: expected parameters on {model.frequencies.device}, got {device}")
+        if learned and not isinstance(term, Stateful):
             raise PinnxError(
                 f"term {term.name}: expected state_dict and load_state_dict beside parameters, got none: checkpoints "
                 "would not have them"

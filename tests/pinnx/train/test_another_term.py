@@ -108,6 +108,11 @@ def exact(x: np.ndarray) -> np.ndarray:
     return np.sin(np.pi * x[:, 1:]) * decay(x[:, :1])
 
 
+def method(objective: Objective, steps: int) -> FirstOrder:
+    optimizer = make_optimizer("soap", objective.parameters, lr=1e-2)
+    return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
+
+
 def make_trainer(steps: int, **options: Any) -> Trainer:
     frequencies = random_frequencies((5.0, 1.0), 0.5, 8, seed=0)
     network = FourierNetwork(frequencies, 1, width=16, layers=2, seed=1, dtype=torch.float64)
@@ -115,10 +120,6 @@ def make_trainer(steps: int, **options: Any) -> Trainer:
     places = np.random.default_rng(1).uniform([0.0, 0.0], [0.2, 1.0], (20, 2))
     data = MeasuredValues(places, exact(places), name="readings")
     problem = Problem(network, [heat, Slope(), options.pop("known", None) or Known(), data], fields=["f"])
-
-    def method(objective: Objective, steps: int) -> FirstOrder:
-        optimizer = make_optimizer("soap", objective.parameters, lr=1e-2, betas=(0.95, 0.95), precondition_frequency=5)
-        return FirstOrder(objective, optimizer, cosine_schedule(optimizer, steps, 1e-5))
 
     weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "readings": 10.0}
     return Trainer(problem, options.pop("phases", [Phase(method)]), weights=weights, steps=steps, **options)
@@ -158,6 +159,28 @@ def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:
     bits: Callable[[Trainer], list[Tensor]] = lambda trainer: trainer.problem.parameters()  # noqa: E731
     assert all(torch.equal(a, b) for a, b in zip(bits(whole), bits(resumed), strict=True))
     assert "log_a" in part.state_dict()["term heat"]
+
+
+def test_a_number_in_another_dtype_takes_that_of_the_model(tmp_path: Path) -> None:
+    """It stayed in float64, and was in float32 where the training was resumed: other bits."""
+
+    def trainer() -> Trainer:
+        made = make_trainer(6)
+        made.problem.model.to(torch.float32)
+        problem = Problem(made.problem.model, made.problem.terms, fields=["f"])
+        weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "readings": 10.0}
+        return Trainer(problem, [Phase(method)], weights=weights, steps=6)
+
+    whole, part, resumed = (trainer() for _ in range(3))
+    assert whole.problem.terms[0].equations.log_a.dtype == torch.float32
+    whole.run()
+    for _ in range(3):
+        part.train_step()
+    save_checkpoint(tmp_path / "c", part.state_dict())
+    resumed.load_state_dict(load_checkpoint(tmp_path / "c"))
+    resumed.run()
+    for a, b in zip(whole.problem.parameters(), resumed.problem.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_a_term_may_follow_the_training() -> None:
@@ -243,6 +266,14 @@ def test_what_a_term_learns_is_trained_and_saved_or_refused() -> None:
     resumed = make_trainer(3, known=ScaledModule())
     resumed.load_state_dict(trainer.state_dict())
     assert torch.equal(resumed.problem.terms[2].factor, learned)
+
+
+def test_what_a_term_learns_is_where_the_model_is() -> None:
+    network, term = make_trainer(3).problem.model, EquationTerm(Heat(0.3), bounds=BOUNDS, num_points=8, seed=0)
+    term.equations.to("meta")
+    with pytest.raises(PinnxError, match=r"^term equations: expected parameters on cpu, got meta$"):
+        Problem(network, [term], fields=["f"])
+    Problem(network.to("meta"), [term], fields=["f"])
 
 
 def test_equations_of_two_terms_are_trained_once() -> None:

@@ -130,6 +130,8 @@ class SaveCheckpoints(Hook):
         folder: of one training.
     """
 
+    writes = True
+
     def __init__(self, folder: CheckpointFolder) -> None:
         self._folder = folder
         self._loss: float | None = None

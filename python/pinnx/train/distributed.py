@@ -32,8 +32,8 @@ class DistributedPINNTrainer(Trainer):
     """A `Trainer` whose steps are shared by the processes that ``torchrun`` started, and one of one process else.
 
     Each step is that of one process, to rounding, whatever the number of ranks; rounding grows over many steps. All
-    ranks call the same methods in the same order; ``hooks`` that write files belong on the first one alone
-    (``ranks.first``).
+    ranks call the same methods in the same order; the first one alone (``ranks.first``) has the ``hooks`` that write
+    files, such as `SaveCheckpoints`.
 
     Args:
         problem: the same on all ranks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["Hook", "LoggedStep"]
 
@@ -39,7 +39,13 @@ class LoggedStep:
 
 
 class Hook:
-    """Called by the trainer; a subclass has those of the methods that it needs."""
+    """Called by the trainer; a subclass has those of the methods that it needs.
+
+    Attributes:
+        writes: whether it writes files: of several ranks the first one alone is given it then.
+    """
+
+    writes: ClassVar[bool] = False
 
     def on_step(self, step: int) -> None:
         """After each step: how many are done. Reads nothing from the device."""

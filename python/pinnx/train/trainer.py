@@ -84,7 +84,7 @@ class Trainer:
         noise: estimates that of the measurements; None: nothing does.
 
     Raises:
-        PinnxError: steps or intervals that are no integers >= 1; weights that do not fit the columns.
+        PinnxError: steps or intervals that are no integers >= 1; weights that do not fit the columns; what is no hook.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -136,7 +136,9 @@ class Trainer:
         }
         self.guard = guard
         self.steps = steps
-        self.hooks = list(hooks)
+        if other := [type(hook).__name__ for hook in hooks if not isinstance(hook, Hook)]:
+            raise PinnxError(f"hooks: expected a Hook for each, got {', '.join(other)}")
+        self.hooks = [hook for hook in hooks if ranks.first or not hook.writes]
         self._log_every, self._checkpoint_every = log_every, checkpoint_every
         self._logged = (0, 0.0)  # step and time of the last log
         self._check_every = check_every or (KEEP_EVERY if like.is_cuda else 1)

@@ -29,6 +29,7 @@ from pinnx.train import (
     save_checkpoint,
 )
 from pinnx.train.checkpoint import checkpoint_loss
+from pinnx.train.ranks import OneProcess
 
 STATE = {"step": 3, "network": {"w": torch.arange(6.0).reshape(2, 3)}, "list": [1, 2.5, None, "name"]}
 
@@ -298,6 +299,20 @@ def test_a_hook_saves_them_with_the_loss_that_was_logged(make_trainer: Callable[
     for step in steps_in(tmp_path):
         assert checkpoint_loss(tmp_path / f"step-{step:08d}.safetensors") == seen[step]
     assert folder.latest().state["clock"]["step"] == 12
+
+
+def test_of_several_ranks_the_first_one_saves(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    """Two that wrote one file were in each other's way."""
+
+    class Second(OneProcess):
+        rank, first = 1, False
+
+    for ranks, steps in ((Second(), []), (OneProcess(), [2, 4])):
+        hooks = [Hook(), SaveCheckpoints(CheckpointFolder(tmp_path))]
+        make_trainer(steps=4, checkpoint_every=2, hooks=hooks, ranks=ranks).run()
+        assert steps_in(tmp_path) == steps
+    with pytest.raises(PinnxError, match=r"^hooks: expected a Hook for each, got builtin_function_or_method$"):
+        make_trainer(hooks=[print])
 
 
 @pytest.mark.parametrize("found", ["none", "a file"])

@@ -26,7 +26,14 @@ from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.stateful import Stateful
 from pinnx.train.streams import CUDAStreamManager
 from pinnx.train.tensor_pool import TensorPool
-from pinnx.train.term_checks import require_names, require_points, require_scales, require_share, require_trained
+from pinnx.train.term_checks import (
+    require_model,
+    require_names,
+    require_points,
+    require_scales,
+    require_share,
+    require_trained,
+)
 
 __all__ = ["Batch", "Problem"]
 
@@ -80,14 +87,16 @@ class Problem:
         checks: terms that hold by the form of the model: measured and not trained.
 
     Raises:
-        PinnxError: no terms, or two terms or columns of one name; another number of fields than the model has; values
-            in other scales than the model's, or equations that do not state theirs where the model has some; a term
-            with a parameter that it does not give to the optimiser, or to checkpoints, or on another device.
+        PinnxError: what is no `FieldModel`, or one without frequencies; no terms, or two terms or columns of one name;
+            another number of fields than the model has; values in other scales than the model's, or equations that do
+            not state theirs where the model has some; a term with a parameter that it does not give to the optimiser,
+            or to checkpoints, or on another device.
     """
 
     def __init__(
         self, model: FieldModel, terms: Sequence[Term], *, fields: Sequence[str], checks: Sequence[Term] = ()
     ) -> None:
+        require_model(model)
         keys = [term.name for term in terms]
         if not terms or len(set(keys)) != len(keys):
             raise PinnxError(f"problem: expected terms with names of their own, got {keys}")

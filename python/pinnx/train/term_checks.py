@@ -1,4 +1,4 @@
-"""What the terms of a problem have to be: without it a script would train another problem than it states."""
+"""What a model and its terms have to be: without it a script would train another problem than it states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ from pinnx.physics.measured_values import MeasuredValues
 from pinnx.physics.term import WHOLE, JetTerm, Points, Share, Term
 from pinnx.train.stateful import Stateful
 
-__all__ = ["require_names", "require_points", "require_scales", "require_share", "require_trained"]
+__all__ = ["require_model", "require_names", "require_points", "require_scales", "require_share", "require_trained"]
+
+
+def require_model(model: object) -> None:
+    """Terms ask a model for jets; a network that is differentiated anew for each derivative has none.
+
+    Raises:
+        PinnxError: what is no `FieldModel`, or one without ``frequencies``.
+    """
+    if not isinstance(model, FieldModel) or not hasattr(model, "frequencies"):
+        lacks = " without frequencies" if isinstance(model, FieldModel) else ""
+        raise PinnxError(
+            f"model: expected a FieldModel, such as FourierNetwork, with frequencies, got {type(model).__name__}{lacks}"
+        )
 
 
 def require_names(terms: Sequence[Term]) -> None:

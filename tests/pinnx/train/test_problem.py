@@ -12,7 +12,7 @@ from tolerances import KERNEL_FLOAT64
 
 from pinnx.data.collocation import uniform_points
 from pinnx.errors import PinnxError
-from pinnx.models import FourierNetwork
+from pinnx.models import FieldModel, FourierNetwork
 from pinnx.physics import MeasuredValues, Share
 from pinnx.train import Problem
 
@@ -157,6 +157,14 @@ def test_a_residual_of_equations_has_a_row_for_each_point(make_problem: Build, s
     got = re.escape(str(list(shape)))
     with pytest.raises(PinnxError, match=rf"^residual of momentum_x, .*: expected shape \[16, 3\], got {got}$"):
         problem.loss(problem.batch(0), torch.ones(4))
+
+
+def test_a_model_has_jets(make_problem: Build) -> None:
+    problem = make_problem()
+    bare = FieldModel(3, 3)
+    for model, got in ((torch.nn.Linear(3, 3), "Linear"), (bare, "FieldModel without frequencies")):
+        with pytest.raises(PinnxError, match=rf"^model: expected a FieldModel, .*, got {got}$"):
+            Problem(model, problem.terms, fields=problem.fields)
 
 
 def test_fields_are_the_outputs_of_the_model(make_problem: Build) -> None:

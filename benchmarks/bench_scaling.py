@@ -49,7 +49,7 @@ GOAL = 0.9
 SAME = 1e-9  # relative, after AGREED steps of Adam in float64
 AGREED = 5
 BOUNDS = {"t": (0.0, 1.0), "x": (0.0, 1.0), "y": (0.0, 1.0)}
-SIZES = [(64, 1024), (128, 4096), (256, 2048)]  # width of four layers, points of a step
+SIZES = [(64, 1024), (64, 16384), (128, 4096), (256, 2048)]  # width of four layers, points of a step
 BYTES = [4 << (2 * power) for power in range(12)]  # 4 B to 16 MiB
 # NVIDIA/nccl, src/graph/tuning.cc of commit 01afd20: microseconds and GB/s of an all-reduce by trees with the protocol
 # LL128, on nodes of eight A100 with NVLink; the bandwidth is that of its limit, halved, times its smallest correction.

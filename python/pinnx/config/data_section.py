@@ -173,7 +173,9 @@ class Data(Section):
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")
     noise: Noise = setting(Noise(), "how uncertain the measurements are; the misfit is not made smaller than that")
-    raw: tuple[Raw, ...] = setting((), "the arrays of files without a header")
+    raw: tuple[Raw, ...] = setting(
+        (), "the arrays of files without a header; lines alone are added to those of data.path"
+    )
     arrays: Arrays = setting(Arrays(), "which array of the file is what")
     axes: tuple[Literal["t", "x", "y", "z", "n"], ...] | None = setting(
         None,

@@ -15,6 +15,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +27,7 @@ from pinnx.data.array_files import ArrayFile
 from pinnx.data.extra_formats import MESHES, is_zarr, mesh_arrays, zarr_arrays
 from pinnx.data.matlab_dataset import MatlabDataset
 from pinnx.data.raw_arrays import RawArray, raw_arrays, raw_hint
-from pinnx.data.stored_numbers import REAL, TIMES, text_of
+from pinnx.data.stored_numbers import REAL, TIMES, packing_of, text_of
 from pinnx.data.table_fields import TABLES, table_fields
 from pinnx.errors import PinnxError, damage_named
 
@@ -45,16 +46,27 @@ def open_arrays(path: str | os.PathLike[str], raw: Sequence[RawArray] = ()) -> I
 
     Args:
         path: the file or folder.
-        raw: the arrays of files without a header; then these are all.
+        raw: the arrays of files without a header; then these are all. Lines alone, without a file, are added to the
+            arrays of the path, such as coordinates that it does not have.
 
     Raises:
-        PinnxError: no such file, another kind of file, or a file that is damaged.
+        PinnxError: no such file, another kind of file, or a file that is damaged; a line that the file has.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    if raw:
+    if any(array.line is None for array in raw):
         yield ArrayFile(path, raw_arrays(path, raw), stated=True)
         return
+    with _opened(path) as file:
+        lines = raw_arrays(path, raw)
+        if twice := sorted(lines.keys() & file.arrays.keys()):
+            raise PinnxError(f"data.raw: expected lines that {path.name} does not have, got {', '.join(twice)}")
+        yield replace(file, arrays={**file.arrays, **lines}) if lines else file
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ArrayFile]:
+    """The arrays that a path has itself."""
+    kind = path.suffix.lower()
     if os.path.isdir(path):
         yield _open_folder(path)
         return
@@ -235,18 +247,21 @@ def _open_hdf5(path: Path, file: h5py.File) -> ArrayFile:
 
 
 def _unwritten(dataset: h5py.Dataset) -> str:
-    """What of a field was never written, and would be read as zeros; "" where nothing is missing.
+    """What of a field was never written, and would be read as its fill value; "" where nothing is missing.
 
-    Another fill value marks what is missing, which `stored_numbers` sees.
+    A fill value that marks what is missing is read as NaN: `stored_numbers` sees it.
     """
-    if dataset.ndim < 2 or dataset.dtype.kind not in "iuf" or not dataset.size or dataset.fillvalue != 0:
-        return ""
+    what, fill = "", dataset.fillvalue
+    if dataset.ndim < 2 or dataset.dtype.kind not in "iuf" or not dataset.size:
+        return what
     if dataset.chunks is not None:
         sizes = zip(dataset.shape, dataset.chunks, strict=True)
         wanted, found = math.prod(-(-size // chunk) for size, chunk in sizes), dataset.id.get_num_chunks()
-        return f"{wanted - found:,} of {wanted:,} chunks that were never written" if found < wanted else ""
-    plain = dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and not dataset.external
-    return "an array that was never written" if plain and dataset.id.get_offset() is None else ""
+        what = f"{wanted - found:,} of {wanted:,} chunks that were never written" if found < wanted else ""
+    elif dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and not dataset.external:
+        what = "an array that was never written" if dataset.id.get_offset() is None else ""
+    marked = what and (fill != fill or fill in packing_of(dataset.name, dataset.dtype, dataset.attrs, fill).missing)
+    return "" if marked else what
 
 
 def _sorted_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -123,7 +123,7 @@ def _table(path: str | os.PathLike[str]) -> list[str]:
 def _arrays(file: ArrayFile) -> list[str]:
     lines = []
     for name, array in sorted(file.arrays.items()):
-        marks = file.packing(name).missing
+        marks = dict.fromkeys(file.packing(name).missing)
         lines.append(
             f"  {name} {list(array.shape)} {array.dtype}"
             + (f", units {unit}" if (unit := file.units(name)) else "")
@@ -156,6 +156,8 @@ def _roles(file: ArrayFile) -> dict[str, str]:
         vector, size, index = found[0]
         components = "uvw" if size == 3 and not _plane(file, roles) else "uv"
         roles |= {component: f"{vector}[{index.format(number)}]" for number, component in enumerate(components)}
+        if vector.startswith("u") and (pressure := f"p{vector[1:]}") in shapes:  # u00010 and p00010 of JHTDB
+            roles.setdefault("p", pressure)
     if "w" not in roles and "z" in roles:
         del roles["z"]
     attributes = {f"@{name}" for name in file.attributes}
@@ -168,17 +170,24 @@ def _plane(file: ArrayFile, roles: Mapping[str, str]) -> bool:
 
 
 def _missing(roles: Mapping[str, str], stepped: bool) -> list[str]:
+    named = "name its array by data.arrays"
     remedies = {
-        **dict.fromkeys("xyuv", "name its array by data.arrays"),
+        **{axis: f"{named}, {_line(axis)}" for axis in "xy"},
+        **dict.fromkeys("uv", named),
         "nu": "give data.arrays.nu or flow.nu, or find it by flow.learn_nu=true",
         "p": "the pressure then has no reference",
     }
     lines = [f"missing: {role}; {remedy}" for role, remedy in remedies.items() if role not in roles]
     if "w" in roles and "z" not in roles:
-        lines.append("missing: z; name its array by data.arrays")
+        lines.append(f"missing: z; {named}, {_line('z')}")
     if stepped:
         lines.append("missing: t; give the time from one frame to the next, such as data.arrays.t=0.1")
     return lines
+
+
+def _line(axis: str) -> str:
+    """How coordinates are stated that the file does not have."""
+    return f"or state evenly spaced ones by data.raw: [{{name: {axis}, line: [0.0, 1.0], shape: [N{axis.upper()}]}}]"
 
 
 def _read(

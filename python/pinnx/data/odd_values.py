@@ -23,7 +23,9 @@ __all__ = [
 # Numbers that programs write where nothing was measured.
 NINES = (-99.0, 999.0, -999.0, 9999.0, -9999.0, 99999.0, -99999.0, 999999.0)
 NINES_BEHIND = (-9.99, -99.9, -99.99, -999.9, -999.99, 9999.99)
-MARK_NUMBERS = (*NINES, *NINES_BEHIND, -32768.0, 1e6)
+# The least integers of 2 and 4 bytes, and what the netCDF library fills such arrays with.
+LEAST = (-32768.0, -32767.0, -2147483648.0, -2147483647.0)
+MARK_NUMBERS = (*NINES, *NINES_BEHIND, *LEAST, 1e6)
 MARK_FROM = 1e20
 # Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
 MARK_BEYOND, ODD_BEYOND = 5.0, 10.0
@@ -49,7 +51,7 @@ def refuse_marks(name: str, values: np.ndarray) -> None:
     found = values[marks & (np.abs(values) > MARK_BEYOND * others)]
     if found.size and others > 0.0:
         raise PinnxError(
-            f"{name}: expected values that were measured or computed, got {found[0]:g} in "
+            f"{name}: expected values that were measured or computed, got {found[0]:.10g} in "
             f"{np.count_nonzero(values == found[0]):,} of {values.size:,} where all others are within "
             f"{others:.3g}; store NaN there, or name an array of 0 and 1 by data.arrays.mask"
         )

@@ -4,6 +4,7 @@
     {name: x, line: [0.0, 4.0], shape: [128]}                                         evenly spaced numbers, no file
 
 Several arrays may share a file, one behind the other by their offsets; together they have to fill it.
+Lines alone are added to the arrays of a file that has a header.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, fl
             components of the velocity in different units; a pressure that is not divided by the density.
     """
     velocity = {name: file.units(reference) for name, reference in mapping.components.items()}
-    if len(set(velocity.values())) > 1:
+    if len({_size_of(text) for text in velocity.values()}) > 1:
         listed = ", ".join(f"{name} {units or 'without units'}" for name, units in velocity.items())
         raise PinnxError(f"{', '.join(velocity)}: expected one unit, got {listed}; convert them in the file")
     texts = {axis: file.units(reference) for axis, reference in mapping.coordinates.items()} | velocity
@@ -70,6 +70,14 @@ def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, fl
             f"Nothing is converted, and the domain, positions, nu and all else must be in the file's units: {shown}"
         )
     return {}
+
+
+def _size_of(text: str) -> tuple[float | str | None, ...] | str:
+    """What two spellings of a unit of velocity have in common: m/s, m s-1; an unknown one has its text alone."""
+    unit = parse_unit("u", text.replace(" per ", "/"))
+    if unit is None or not unit.known:
+        return text
+    return LENGTHS.get(unit.length or "") or unit.length, TIMES.get(unit.time or "") or unit.time
 
 
 def _unit_of(role: str, text: str) -> Unit | None:

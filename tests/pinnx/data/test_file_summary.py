@@ -11,6 +11,7 @@ import yaml
 
 from pinnx.cli import main
 from pinnx.data import DataMapping, file_summary, read_snapshots, summary_of
+from pinnx.data.raw_arrays import RawArray
 
 X = np.linspace(0, 1, 9)
 MESH_Y, MESH_X = np.meshgrid(X, X, indexing="ij")
@@ -73,6 +74,30 @@ def test_the_four_containers_of_jhtdb(data_dir: Path, name: str) -> None:
     else:
         assert any(line.startswith("read: 120 points (grid 6 x 5 x 4)") for line in lines)
     assert any(line.startswith("missing: t") for line in lines) == (name == "givernylocal_multi_time")
+
+
+def test_the_oldest_container_is_used_by_lines_that_inspect_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has no coordinates: what is missing, and how it is stated, is printed; then its flow is read."""
+    z, y, x = np.meshgrid(np.linspace(0, 1, 4), np.linspace(0, 2, 5), np.linspace(0, 3, 6), indexing="ij")
+    velocity = np.stack([y + z, x + 2 * z, x - y], axis=-1).astype("f4")
+    with h5py.File(tmp_path / "cut.h5", "w") as file:
+        file.update({"u00010": velocity, "p00010": velocity[..., :1]})
+    lines = summary_of(tmp_path / "cut.h5")
+    assert section(lines)["arrays"]["p"] == "p00010"
+    remedy = "state evenly spaced ones by data.raw: [{name: z, line: [0.0, 1.0], shape: [NZ]}]"
+    assert f"missing: z; name its array by data.arrays, or {remedy}" in lines
+    sizes = {"x": (3.0, 6), "y": (2.0, 5), "z": (1.0, 4)}
+    stated = ", ".join(f"{{name: {n}, line: [0.0, {high}], shape: [{size}]}}" for n, (high, size) in sizes.items())
+    assert main(["inspect", str(tmp_path / "cut.h5"), f"data.raw=[{stated}]"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("read: 120 points (grid 6 x 5 x 4)") for line in lines)
+    found = section(lines)
+    raw = tuple(RawArray(**{k: tuple(v) if isinstance(v, list) else v for k, v in a.items()}) for a in found["raw"])
+    flow = read_snapshots(tmp_path / "cut.h5", DataMapping(**found["arrays"], raw=raw))
+    px, py, pz = flow.points.T
+    np.testing.assert_allclose(flow.values[0], np.stack([py + pz, px + 2 * pz, px - py], axis=-1), atol=1e-6)
 
 
 def test_a_table_of_measurements(tmp_path: Path) -> None:

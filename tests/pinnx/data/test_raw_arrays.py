@@ -105,6 +105,18 @@ def test_it_is_streamed_as_it_is_read(tmp_path: Path, kind: str) -> None:
     field.close()
 
 
+def test_lines_alone_are_added_to_the_arrays_of_a_file(tmp_path: Path) -> None:
+    lines = tuple(RawArray(line["name"], tuple(line["shape"]), line=tuple(line["line"])) for line in LINES)
+    np.savez(tmp_path / "flow.npz", **FIELD)
+    flow = read_snapshots(tmp_path / "flow.npz", DataMapping(t="t", raw=lines))
+    np.savez(tmp_path / "whole.npz", x=X, y=Y, t=T, **FIELD)
+    whole = read_snapshots(tmp_path / "whole.npz", DataMapping(t="t"))
+    np.testing.assert_allclose(flow.points, whole.points, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(flow.values, whole.values)
+    with pytest.raises(PinnxError, match=r"data.raw: expected lines that whole.npz does not have, got t, x, y"):
+        read_snapshots(tmp_path / "whole.npz", DataMapping(t="t", raw=lines))
+
+
 def test_nothing_but_the_part_is_read(tmp_path: Path) -> None:
     """A file of a petabyte, of which nothing was written but its length; only some lines of it are looked at."""
     with (tmp_path / "u.bin").open("wb") as file:

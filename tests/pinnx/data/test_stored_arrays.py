@@ -146,6 +146,9 @@ def test_units_of_time_and_length(tmp_path: Path) -> None:
     flow = read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)
     assert_same(flow, plain(tmp_path, x=1e-3 * X, y=1e-3 * Y, t=60 * T, u=U / 60, v=V / 60), 1e-15)
     assert flow.notes[0].startswith(f"{converted}x (times 0.001), y (times 0.001), u (times 0.0166667), v (times 0.01")
+    for spelled in ("m/min", "meters per minute", "m*min**-1"):  # one unit, spelled in another way
+        units["v"] = {"units": spelled}
+        assert_same(read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW), flow)
     units["v"] = {"units": "km/h"}
     with pytest.raises(PinnxError, match="u, v: expected one unit, got u m min-1, v km/h"):
         read_snapshots(hdf5(tmp_path / "g.h5", arrays(), units), FLOW)

@@ -155,11 +155,12 @@ def test_a_real_cutout_of_two_times(data_dir: Path) -> None:
             np.testing.assert_array_equal(flow.values[k], wanted)
 
 
+@pytest.mark.parametrize("fill", [0.0, -0.5])
 @pytest.mark.parametrize("chunks", [None, (2, 6, 9)])
-def test_what_was_never_written_is_no_data(tmp_path: Path, chunks: tuple[int, ...] | None) -> None:
+def test_what_was_never_written_is_no_data(tmp_path: Path, chunks: tuple[int, ...] | None, fill: float) -> None:
     path = hdf5(tmp_path / "flow.h5", {"x": X, "y": Y, "t": T, "v": V})
     with h5py.File(path, "a") as file:
-        u = file.create_dataset("u", U.shape, "f8", chunks=chunks)
+        u = file.create_dataset("u", U.shape, "f8", chunks=chunks, fillvalue=fill)
         if chunks:
             u[:2] = U[:2]
     what = "1 of 2 chunks that were" if chunks else "an array that was"

@@ -137,7 +137,9 @@ def _roles(file: ArrayFile) -> dict[str, str]:
     known: dict[str, str] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     stems = [re.sub(r"\d+$", "*", name) for name in file.arrays]
-    for (name, array), stem in zip(file.arrays.items(), stems, strict=True):
+    # Names at the top come before those in groups: fields.h5 has u, and reference/u.
+    named = sorted(zip(file.arrays.items(), stems, strict=True), key=lambda entry: entry[0][0].count("/"))
+    for (name, array), stem in named:
         shown = stem if stem != name and stems.count(stem) > 1 else name
         shapes[shown] = array.shape
         for usual in (name, stem, text_of(file.of_arrays.get(name, {}).get("standard_name", ""))):

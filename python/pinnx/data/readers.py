@@ -24,7 +24,7 @@ from pinnx.data.part_of_flow import Part, part_of
 from pinnx.data.series import files_of, joined
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.table_cells import shortened
-from pinnx.data.units import factors_to_one_system
+from pinnx.data.units import factors_to_one_system, units_of_flow
 from pinnx.data.vector_marks import LIKE_MARKS, MARKS
 from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
@@ -99,7 +99,7 @@ def _one_file(
         nu = file.scalar("nu", mapping.nu) if isinstance(mapping.nu, str) else mapping.nu
         known = mapping.error or (OWN_ERROR if OWN_ERROR in file.arrays else None)
         own_error = file.scalar("error", known) if isinstance(known, str) else known
-        marks = _marks(file, mapping)
+        marks, units = _marks(file, mapping), units_of_flow(file, mapping, factors)
     notes = marks + _odd(mapping, layout, velocity, pressure, times)
     if grid_shape is not None and check_orientation:
         lines = [layout.coordinates[axis] for axis in mapping.spatial_axes]
@@ -117,6 +117,7 @@ def _one_file(
         source=str(Path(path)),
         notes=(*file.notes, *(extent(name, points, indices) for name, indices in index_sets.items()), *notes),
         whole=(len(part.kept(())), part.whole.num_times),
+        units=units,
     )
     left = {axis: limit for axis, limit in limits.items() if axis not in part.slices}
     return snapshots.window(**left) if left else snapshots

@@ -47,6 +47,7 @@ class Snapshots:
         source: where the data came from; begins with "synthetic:" for made data.
         notes: sentences about what was left out of the file, converted or assumed.
         whole: places and times of the source, of which a part was read; None: all.
+        units: of length and of time, ("mm", "s"); "" where not known.
 
     Construction checks nothing; `validate` does, and every reader of this package calls it for a flow.
     """
@@ -65,6 +66,7 @@ class Snapshots:
     source: str = ""
     notes: tuple[str, ...] = ()
     whole: tuple[int, int] | None = None
+    units: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
         if not self.names:

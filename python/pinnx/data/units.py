@@ -12,7 +12,7 @@ from pinnx.data.column_units import LENGTHS, POWERS, TIMES, WANTED, Unit, is_for
 from pinnx.data.mapping import DataMapping
 from pinnx.errors import PinnxError
 
-__all__ = ["factors_to_one_system"]
+__all__ = ["factors_to_one_system", "texts_of_units", "units_of_flow"]
 
 
 def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, float]:
@@ -26,12 +26,7 @@ def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, fl
     if len({_size_of(text) for text in velocity.values()}) > 1:
         listed = ", ".join(f"{name} {units or 'without units'}" for name, units in velocity.items())
         raise PinnxError(f"{', '.join(velocity)}: expected one unit, got {listed}; convert them in the file")
-    texts = {axis: file.units(reference) for axis, reference in mapping.coordinates.items()} | velocity
-    texts |= {} if mapping.p is None else {"p": file.units(mapping.p)}
-    since = ""
-    if isinstance(mapping.t, str):
-        texts["t"], _, since = (part.strip() for part in file.units(mapping.t).partition(" since "))
-    units = {role: _unit_of(role, text) for role, text in texts.items()}
+    units, since = _units_of(file, mapping)
     named = {role: unit for role, unit in units.items() if unit is not None}
     if since and (unit := units["t"]) is not None and TIMES.get(unit.time or "") is None:
         raise PinnxError(f"t: expected seconds, minutes, hours or days since a date, got {unit.text} since {since}")
@@ -70,6 +65,39 @@ def factors_to_one_system(file: ArrayFile, mapping: DataMapping) -> dict[str, fl
             f"Nothing is converted, and the domain, positions, nu and all else must be in the file's units: {shown}"
         )
     return {}
+
+
+def units_of_flow(file: ArrayFile, mapping: DataMapping, factors: dict[str, float]) -> tuple[str, str]:
+    """The units of length and time of a flow whose arrays have been multiplied by the factors; "" where unknown."""
+    if factors:
+        return "m", "s"
+    units, _ = _units_of(file, mapping)
+    lengths = [unit.length for unit in units.values() if unit is not None and unit.length is not None]
+    times = [unit.time for unit in units.values() if unit is not None and unit.time is not None]
+    return _shortest(lengths, LENGTHS), _shortest(times, TIMES)
+
+
+def _shortest(names: list[str], table: dict[str, float | None]) -> str:
+    """The first of units that are all one, by its usual symbol: m of metres."""
+    size = table[names[0]] if names else None
+    return next(name for name in table if table[name] == size) if size is not None else "".join(names[:1])
+
+
+def texts_of_units(length: str, time: str) -> dict[str, str]:
+    """The units of the arrays of a flow as CF writes them, by name; those that are not known are left out."""
+    found = {**dict.fromkeys("xyz", length), "t": time}
+    if length and time:
+        found |= {**dict.fromkeys("uvw", f"{length} {time}-1"), "p": f"{length}2 {time}-2"}
+    return {name: text for name, text in found.items() if text}
+
+
+def _units_of(file: ArrayFile, mapping: DataMapping) -> tuple[dict[str, Unit | None], str]:
+    """The units of the arrays by role, and since when the times count."""
+    named = mapping.coordinates | mapping.components | ({} if mapping.p is None else {"p": mapping.p})
+    texts, since = {role: file.units(reference) for role, reference in named.items()}, ""
+    if isinstance(mapping.t, str):
+        texts["t"], _, since = (part.strip() for part in file.units(mapping.t).partition(" since "))
+    return {role: _unit_of(role, text) for role, text in texts.items()}, since
 
 
 def _size_of(text: str) -> tuple[float | str | None, ...] | str:

@@ -54,8 +54,9 @@ def export_fields(path: Path, formats: Sequence[str]) -> None:
         lines = {name: file[name][()] for name in ("t", *AXIS_NAMES) if name in file}
         fields = {name: file[name][()] for name in str(file.attrs["names"]).split(",")}
         source = str(file.attrs["source"])
+        units = {name: str(file[name].attrs["units"]) for name in (*lines, *fields) if "units" in file[name].attrs}
     if "netcdf" in formats:
-        _write_netcdf(path.with_suffix(".nc"), axes, lines, fields, source)
+        _write_netcdf(path.with_suffix(".nc"), axes, lines, fields, source, units)
     if "vtu" in formats:
         (path.parent / "vtu").mkdir(exist_ok=True)
         frames = len(lines.get("t", [0]))
@@ -70,6 +71,7 @@ def _write_netcdf(
     lines: dict[str, NDArray[np.float64]],
     fields: dict[str, NDArray[np.float32]],
     source: str,
+    units: dict[str, str],
 ) -> None:
     shape = next(iter(fields.values())).shape
     with atomic_write(path) as partial, scipy.io.netcdf_file(partial, "w", version=2) as file:
@@ -86,6 +88,8 @@ def _write_netcdf(
             variable.long_name, variable._FillValue = LONG.get(name, name), np.float32(np.nan)
             if "n" in axes:
                 variable.coordinates = " ".join(axis for axis in lines if axis != "t")
+        for name, unit in units.items():
+            file.variables[name].units = unit
 
 
 def _write_vtu(

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 import pinn_ext
 from pinnx.data.layout import grid_lines
 from pinnx.data.snapshots import AXIS_NAMES
+from pinnx.data.units import texts_of_units
 from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
@@ -88,6 +89,8 @@ def write_fields(
     content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
     with h5py.File(content, "w") as file:
         _write(file, case, flow, names, numbers, {} if ensemble is None else ensemble.stored(tuple(names)))
+        if case.reference is not None:
+            _write_units(file, *case.reference.units)
         _write_sensors(file, case, at_sensors)
         if opinion is not None:
             _write_opinion(file, case, opinion)
@@ -148,6 +151,15 @@ def _write(
         else:
             file["reference/p"] = pressure.astype(np.float32)
             file["reference/p_frames"] = case.reference.pressure_frames
+
+
+def _write_units(file: h5py.File, length: str, time: str) -> None:
+    """The units of the data, where the file had them: of each array, and of the flow."""
+    file.attrs.update({name: unit for name, unit in (("length_unit", length), ("time_unit", time)) if unit})
+    for name, text in texts_of_units(length, time).items():
+        for stored in (name, f"reference/{name}"):
+            if stored in file:
+                file[stored].attrs["units"] = text
 
 
 def field_roles(dim: int, *, pressure_measured: bool = False) -> dict[str, str]:

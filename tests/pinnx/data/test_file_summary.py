@@ -176,6 +176,14 @@ def test_holes_do_not_count_in_the_divergence(tmp_path: Path) -> None:
     assert float(line.rpartition("= ")[2]) < 0.05
 
 
+def test_names_at_the_top_come_before_those_in_groups(tmp_path: Path) -> None:
+    """fields.h5 of a run has u and p, and reference/u: not the velocity of one beside the pressure of the other."""
+    with h5py.File(tmp_path / "fields.h5", "w") as file:
+        file.update({"x": X, "y": X, "u": U, "v": V, "p": U, "reference/u": U + 1, "reference/v": V})
+    arrays = section(summary_of(tmp_path / "fields.h5"))["arrays"]
+    assert arrays == {name: name for name in ("x", "y", "u", "v", "p")}
+
+
 def test_standard_names_of_cf_are_usual_names(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "flow.nc", "w") as file:
         for name, array, standard in (("a", U, "eastward_wind"), ("b", V, "northward_wind")):

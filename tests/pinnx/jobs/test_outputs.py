@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from flow_files import unsteady_grid
 from same_runs import Finished, Tiny
 from tolerances import EPS32
 
@@ -224,6 +225,28 @@ def test_vtu_has_the_fields_at_each_time(finished: Finished, tmp_path: Path, nam
             assert (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0] > 0.0).all()  # against the clock
     if find_spec("pyvista"):
         assert pytest.importorskip("pyvista").read(files[1]).n_points == len(mesh.points)
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize(("given", "kept"), [("mm", ("mm", "s")), ("metres", ("m", "s")), ("km", ("m", "s")), ("", ())])
+def test_units_of_the_data_stay(tiny: Callable[..., Config], tmp_path: Path, given: str, kept: tuple[str, ...]) -> None:
+    """km beside m/s becomes m; a file without units gives one without."""
+    path = tmp_path / "flow.h5"
+    with np.load(unsteady_grid(tmp_path)) as stored, h5py.File(path, "w") as file:
+        file.update({name: stored[name] for name in stored.files})
+        texts = {"x": given, "y": given, "t": "s", **dict.fromkeys("uv", f"{given.replace('km', 'm')}/s")}
+        for name, text in texts.items() if given else ():
+            file[name].attrs["units"] = text
+    reconstruct(tiny("unsteady_grid", f"data.path={path}", "evals.formats=[netcdf]"), tmp_path / "run")
+    wanted = dict(zip(("length", "time"), kept, strict=False))
+    texts = {"x": "{length}", "t": "{time}", "u": "{length} {time}-1", "p": "{length}2 {time}-2"}
+    with h5py.File(tmp_path / "run" / "fields.h5") as file:
+        assert [file.attrs.get(f"{name}_unit") for name in ("length", "time")] == [*(kept or (None, None))]
+        for name, text in texts.items():
+            assert file[name].attrs.get("units") == (text.format(**wanted) if kept else None)
+    with scipy.io.netcdf_file(tmp_path / "run" / "fields.nc", mmap=False) as file:
+        for name, text in texts.items():
+            assert getattr(file.variables[name], "units", None) == (text.format(**wanted).encode() if kept else None)
 
 
 @pytest.mark.usefixtures("no_report")

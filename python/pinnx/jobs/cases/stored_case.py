@@ -81,6 +81,7 @@ def _snapshots(file: h5py.File, dim: int) -> Snapshots:
         index_sets={name: item[()] for name, item in file.get(INDEX_SETS, {}).items()},
         holes=holes if holes.any() else None,
         source=str(file.attrs["source"]),
+        units=(str(file.attrs.get("length_unit", "")), str(file.attrs.get("time_unit", ""))),
     )
 
 

@@ -14,7 +14,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,11 +27,11 @@ from pinnx.data.array_files import ArrayFile
 from pinnx.data.extra_formats import MESHES, is_zarr, mesh_arrays, zarr_arrays
 from pinnx.data.matlab_dataset import MatlabDataset
 from pinnx.data.raw_arrays import RawArray, raw_arrays, raw_hint
-from pinnx.data.stored_numbers import REAL, TIMES, packing_of, text_of
+from pinnx.data.stored_numbers import PLAIN, REAL, TIMES, Packing, packing_of, text_of
 from pinnx.data.table_fields import TABLES, table_fields
 from pinnx.errors import PinnxError, damage_named
 
-__all__ = ["HDF5", "open_arrays", "stored_bytes"]
+__all__ = ["HDF5", "open_array", "open_arrays", "stored_bytes"]
 
 HDF5 = (".h5", ".hdf5", ".nc")
 READABLE = (".mat", ".npz", *HDF5, *MESHES, *TABLES)
@@ -94,6 +94,29 @@ def _opened(path: Path) -> Iterator[ArrayFile]:
             with damage_named(path.name, "cannot be opened as HDF5"):
                 opened = _open_hdf5(path, file)
             yield opened
+
+
+def open_array(path: str, stack: ExitStack) -> tuple[Any, Packing]:
+    """Open one array as it is stored, "FILE.npy" or "FILE::ARRAY", and how its numbers are packed.
+
+    Args:
+        path: the file, and after :: the name of the array.
+        stack: closes it.
+
+    Raises:
+        PinnxError: as `open_arrays`; no such array, or one with an index.
+    """
+    file, found, name = path.rpartition("::")
+    if not found and path.endswith(".npy"):
+        with damage_named(path, "cannot be mapped as npy"):
+            return np.load(path, mmap_mode="r", allow_pickle=False), PLAIN
+    if not found:
+        raise PinnxError(f"path: expected FILE.npy or FILE::ARRAY, got {path!r}")
+    arrays = stack.enter_context(open_arrays(file))
+    bare, index = arrays.named("path", name)
+    if index is not None:
+        raise PinnxError(f"path: expected a whole array, got {name}")
+    return arrays.arrays[bare], arrays.packing(bare)
 
 
 def stored_bytes(path: str | os.PathLike[str], names: Sequence[str], raw: Sequence[RawArray] = ()) -> int:

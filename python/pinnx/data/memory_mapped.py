@@ -31,7 +31,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pinnx.data.file_formats import open_arrays
+from pinnx.data.file_formats import open_array
 from pinnx.data.raw_numbers import mapped, require_whole
 from pinnx.data.stored_numbers import PLAIN, REAL, Packing
 from pinnx.errors import PinnxError, damage_named
@@ -43,6 +43,8 @@ BLOCK_BYTES = 2**20
 MEMORY_LIMIT = 2**30
 # Of reading ahead: while one waits for the disk another unpacks.
 THREADS = 2
+# Blocks whose rows are mixed.
+TOGETHER = 8
 # Bytes from one number to the next that are looked at to have pages mapped: from 500 numbers on without Python's lock.
 TOUCHED = 1024
 
@@ -66,7 +68,7 @@ class MemoryMappedDataset:
         path: "file.h5::name", "store.zarr::name", "folder::name" and so on, whatever `pinnx inspect` lists; or an .npy
             file; or a function that opens the array in a process, and has it closed by the stack that it is given.
         chunk_size: rows of a block, or its lengths along all axes; None: whole chunks of the file of about 1 MiB.
-        memory_limit: bytes of blocks, those that are being read included.
+        memory_limit: bytes of blocks, those that are being read included, and of the rows that `shuffled` mixes.
 
     Attributes:
         shape, dtype: of the array; numbers are native, float32 or float64 where they are packed or no floats.
@@ -127,7 +129,7 @@ class MemoryMappedDataset:
         """Begins in a process: nothing is open and nothing kept."""
         self._process, self._opened, self._map, self._begin = os.getpid(), None, None, 0
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept_bytes, self._mixed_bytes = 0, 0
         self._pending: dict[int, Future[np.ndarray]] = {}
         self._lock = threading.Lock()
         self._readers: ThreadPoolExecutor | None = None
@@ -137,7 +139,7 @@ class MemoryMappedDataset:
     def _array(self) -> tuple[Any, Packing]:
         if self._opened is None or self._process != os.getpid():
             self._forget()
-            found = self.path(self._stack) if callable(self.path) else _opened(os.fspath(self.path), self._stack)
+            found = self.path(self._stack) if callable(self.path) else open_array(os.fspath(self.path), self._stack)
             array = mapped(found[0])
             if isinstance(array, np.memmap):
                 self._map, array = array, np.asarray(array)
@@ -154,8 +156,8 @@ class MemoryMappedDataset:
 
     @property
     def kept_bytes(self) -> int:
-        """Of blocks in memory, and of those that are being read."""
-        return self._kept_bytes + len(self._pending) * self.block_bytes
+        """Of blocks in memory, of those that are being read, and of rows that are mixed."""
+        return self._kept_bytes + len(self._pending) * self.block_bytes + self._mixed_bytes
 
     def place(self, number: int) -> tuple[slice, ...]:
         """Where a block is in the array."""
@@ -186,7 +188,7 @@ class MemoryMappedDataset:
             with self._lock:
                 if number in self._kept or number in self._pending:
                     continue
-                if self.block_bytes * (len(self._pending) + 2) > self.memory_limit:
+                if self.block_bytes * (len(self._pending) + 2) + self._mixed_bytes > self.memory_limit:
                     return
                 if self._readers is None:
                     self._readers = ThreadPoolExecutor(THREADS, thread_name_prefix="pinnx-blocks")
@@ -271,9 +273,12 @@ class MemoryMappedDataset:
             raise PinnxError(f"indices: expected rows from 0 to {len(self) - 1}, got {wanted.min()} to {wanted.max()}")
         yield from map(torch.from_numpy, self._rows(wanted % len(self)))
 
-    def _rows(self, wanted: Sequence[int] | NDArray[np.int64]) -> Iterator[np.ndarray]:
+    def _require_rows(self) -> None:
         if self.num_blocks != self._counts[0]:
             raise PinnxError(f"{self}: expected blocks of whole rows, got {list(self.lengths)}; set chunk_size")
+
+    def _rows(self, wanted: Sequence[int] | NDArray[np.int64]) -> Iterator[np.ndarray]:
+        self._require_rows()
         size = self.lengths[0]
         numbers = np.asarray(wanted, dtype=np.int64) // size
         for begin in range(0, len(wanted), size):
@@ -284,29 +289,55 @@ class MemoryMappedDataset:
             self.prefetch(dict.fromkeys(numbers[begin + size : begin + 2 * size].tolist()))
             yield found
 
-    def shuffled(self, batch_size: int, *, seed: int = 0, epoch: int = 0, together: int = 8) -> Iterator[Tensor]:
+    def shuffled(
+        self, batch_size: int, *, seed: int = 0, epoch: int = 0, together: int | None = None
+    ) -> Iterator[Tensor]:
         """Yield every row once in batches [<= batch_size, ...]: blocks in random order, rows of some of them shuffled.
 
-        The order depends on (seed, epoch) alone.
+        The order depends on (seed, epoch) and on ``together`` alone.
 
         Args:
             batch_size: rows.
             seed: key of the order.
             epoch: the other half of the key.
-            together: blocks whose rows are mixed, in memory at once; as many more are read ahead.
+            together: blocks whose rows are mixed, in memory at once, where the limit leaves as much room for blocks;
+                None: 8, or as many as that.
+
+        Raises:
+            PinnxError: more blocks than half the limit has room for, or blocks that do not consist of whole rows.
         """
+        self._require_rows()
+        most = max(1, self.memory_limit // (2 * self.block_bytes))
+        together = min(most, TOGETHER) if together is None else together
+        if not 1 <= together <= most:
+            raise PinnxError(f"together: expected 1 to {most} blocks, half of memory_limit, got {together}")
         draw = np.random.Generator(np.random.Philox(key=[seed, epoch]))
         order = draw.permutation(self.num_blocks).tolist()
         groups = [order[begin : begin + together] for begin in range(0, len(order), together)]
         left = np.empty((0, *self.shape[1:]), self.dtype)
-        for group, ahead in zip(groups, [*groups[1:], []], strict=True):
-            blocks = [self.block(number) for number in group]
-            self.prefetch(ahead)
-            rows = np.concatenate([left, draw.permutation(np.concatenate(blocks))])
-            whole = len(rows) - len(rows) % batch_size if ahead else len(rows)
-            for begin in range(0, whole, batch_size):
-                yield torch.from_numpy(rows[begin : min(begin + batch_size, whole)])
-            left = rows[whole:]
+        try:
+            for group, ahead in zip(groups, [*groups[1:], []], strict=True):
+                rows = self._mixed(group, left, draw)
+                self.prefetch(ahead)
+                whole = len(rows) - len(rows) % batch_size if ahead else len(rows)
+                for begin in range(0, whole, batch_size):
+                    yield torch.from_numpy(rows[begin : min(begin + batch_size, whole)].copy())
+                left = rows[whole:].copy()
+                del rows  # before the next ones are made
+        finally:
+            self._mixed_bytes = 0
+
+    def _mixed(self, group: Sequence[int], left: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        """The rows that are left, then those of some blocks in a random order; one block at a time is read."""
+        spans = [self.place(number)[0] for number in group]
+        sizes = [span.stop - span.start for span in spans]
+        rows = np.empty((len(left) + sum(sizes), *self.shape[1:]), self.dtype)
+        self._mixed_bytes = rows.nbytes
+        rows[: len(left)] = left
+        places = len(left) + np.argsort(draw.permutation(sum(sizes)))
+        for number, begin, size in zip(group, np.cumsum([0, *sizes]).tolist(), sizes, strict=False):
+            rows[places[begin : begin + size]] = self.block(number)
+        return rows
 
     def statistics(self) -> Statistics:
         """Mean, deviation and extremes in one pass over the blocks, in float64 (Chan, Golub, LeVeque 1983).
@@ -358,20 +389,6 @@ def block_lengths(shape: Sequence[int], chunks: Sequence[int] | None, itemsize: 
         if lengths[axis] < shape[axis]:
             break
     return tuple(lengths)
-
-
-def _opened(path: str, stack: ExitStack) -> tuple[Any, Packing]:
-    file, found, name = path.rpartition("::")
-    if not found and path.endswith(".npy"):
-        with damage_named(path, "cannot be mapped as npy"):
-            return np.load(path, mmap_mode="r", allow_pickle=False), PLAIN
-    if not found:
-        raise PinnxError(f"path: expected FILE.npy or FILE::ARRAY, got {path!r}")
-    arrays = stack.enter_context(open_arrays(file))
-    bare, index = arrays.named("path", name)
-    if index is not None:
-        raise PinnxError(f"path: expected a whole array, got {name}")
-    return arrays.arrays[bare], arrays.packing(bare)
 
 
 def _address(array: np.ndarray) -> int:

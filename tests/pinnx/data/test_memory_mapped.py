@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -81,6 +82,27 @@ def test_an_epoch_has_every_row_once_and_its_order_is_that_of_the_seed(tmp_path:
     assert not np.array_equal(first, epoch(seed=1, epoch=1))
     assert not np.array_equal(first, ROWS)
     rows.close()
+
+
+def test_an_epoch_stays_within_the_limit_of_memory(tmp_path: Path) -> None:
+    """Twenty blocks of 1 MB, room for four: rows that are mixed count, too."""
+    values = np.random.default_rng(0).normal(size=(2000, 2500)).astype(np.float32)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("a", data=values, chunks=(100, 2500))
+    limit, batch = 4 * 10**6, 20 * 2500 * 4
+    rows = MemoryMappedDataset(f"{tmp_path}/f.h5::a", 100, memory_limit=limit)
+    with pytest.raises(PinnxError, match="together: expected 1 to 2 blocks, half of memory_limit, got 3"):
+        next(rows.shuffled(20, together=3))
+    sums = []
+    tracemalloc.start()
+    for taken in rows.shuffled(20):
+        sums.append(taken[:, 0].numpy().copy())
+        assert rows.kept_bytes <= limit
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    rows.close()
+    np.testing.assert_array_equal(np.sort(np.concatenate(sums)), np.sort(values[:, 0]))
+    assert peak < limit + 2 * batch + 10**5
 
 
 def test_blocks_are_kept_up_to_the_limit_the_last_used_ones(tmp_path: Path) -> None:

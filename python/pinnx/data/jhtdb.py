@@ -4,7 +4,7 @@
 
 A cut-out is fetched in chunks, each a file of its own beside the result until all are there; its name has the CRC-32 of
 its numbers. So an interrupted call continues where it was, and a damaged chunk is fetched again. A chunk that is not
-what was wanted (shape, marks of missing values, zeros) is tried again, and then refused: nothing is filled in.
+what was wanted (shape, marks of missing values, a block of zeros) is tried again, then refused: nothing is filled in.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ COMPONENTS = {"velocity": 3, "pressure": 1}
 # The service is built for cubes of up to 200 points a side; 64 make 3 MB of velocity, a few seconds.
 CHUNK = 64
 MISSING = -999.9
+# y of the walls of databases, by how their titles begin.
+WALLS = {"channel": (-1.0, 1.0), "transition_bl": (0.0,)}
 TOKEN = "JHTDB_TOKEN"
 
 
@@ -97,12 +99,13 @@ def fetch_cutout(
         for axis, (first, last) in box.items()
     }
     wanted = list(product(variables, times, spans["z"], spans["y"], spans["x"]))
+    walls = next((planes for name, planes in WALLS.items() if dataset.startswith(name)), ())
     for done, (variable, index, *zyx) in enumerate(wanted):
         progress(done, len(wanted))
         part = dict(zip("zyx", zyx, strict=True))
         stem = _stem(dataset, variable, index, part)
         if _stored(parts, stem) is None:
-            _store(parts, stem, _tried(fetch, variable, part, index, token, retries, wait_s))
+            _store(parts, stem, _tried(fetch, variable, part, index, token, retries, wait_s, walls))
     progress(len(wanted), len(wanted))
     _join(path, parts, dataset, wanted, box, times, step)
     for file in parts.iterdir():
@@ -119,6 +122,7 @@ def _tried(
     token: str,
     retries: int,
     wait_s: float,
+    walls: Sequence[float],
 ) -> dict[str, np.ndarray]:
     """One chunk and its coordinates, whole and right.
 
@@ -136,8 +140,10 @@ def _tried(
             sizes = [len(lines[axis]) for axis in "zyx"]
             if values.shape != shape or sizes != list(shape[:3]):
                 reason = f"shape {list(values.shape)} with {sizes} coordinates, not {list(shape)}"
-            elif not np.isfinite(values).all() or (np.abs(values - MISSING) < 1e-3).any() or not values.any():
-                reason = "values that are missing, or nothing but zeros"
+            elif not np.isfinite(values).all() or (np.abs(values - MISSING) < 1e-3).any():
+                reason = "values that are missing"
+            elif _has_zero_block(values, lines["y"], walls):
+                reason = "a block of zeros"
             else:
                 return {"values": values} | {axis: np.asarray(lines[axis], dtype=np.float64) for axis in "zyx"}
         except Exception as error:  # whatever the package or the network raises; its URL has the token
@@ -148,6 +154,22 @@ def _tried(
         f"JHTDB: expected {variable} at time {index}, {where}, "
         f"got in {retries + 1} tries: {reason}; what came stays, the same call continues from there"
     )
+
+
+def _has_zero_block(values: np.ndarray, y: np.ndarray, walls: Sequence[float]) -> bool:
+    """Whether all components are 0 at 3^3 neighbours, or as many as a thin chunk has; velocities at walls do not count.
+
+    Args:
+        values: [n_z, n_y, n_x, c].
+        y: [n_y] coordinates.
+        walls: y of planes where a velocity is 0.
+    """
+    at_wall = np.isin(np.round(y, 6), walls) & (values.shape[-1] == COMPONENTS["velocity"])
+    still = ~values.any(axis=-1)[:, ~at_wall]
+    if not still.size:
+        return False
+    around = np.lib.stride_tricks.sliding_window_view(still, [min(3, size) for size in still.shape])
+    return bool(around.all(axis=(-3, -2, -1)).any())
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> int:

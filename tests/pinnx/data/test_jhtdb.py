@@ -80,9 +80,10 @@ def test_what_was_fetched_is_not_fetched_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (lambda values: 0.0 * values, "missing, or nothing but zeros"),
-        (lambda values: np.where(values == values.max(), -999.9, values), "missing, or nothing but zeros"),
-        (lambda values: np.where(values == values.max(), np.nan, values), "missing, or nothing but zeros"),
+        (lambda values: 0.0 * values, "a block of zeros"),
+        (lambda values: np.where(np.arange(4)[:, None] < 3, 0.0, values), "a block of zeros"),
+        (lambda values: np.where(values == values.max(), -999.9, values), "values that are missing"),
+        (lambda values: np.where(values == values.max(), np.nan, values), "values that are missing"),
         (lambda values: values[1:], r"shape \[2, 4, 4, 3\] with \[3, 4, 4\] coordinates, not \[3, 4, 4, 3\]"),
     ],
 )
@@ -93,6 +94,27 @@ def test_a_wrong_answer_is_tried_again_and_never_filled_in(tmp_path: Path, answe
     assert not list(tmp_path.rglob("*.npz"))
     jhtdb.fetch_cutout(tmp_path / "a.h5", "channel", **box, fetch=(service := Service(answer, answer)))
     assert service.calls == 3
+
+
+@pytest.mark.parametrize(("dataset", "y", "found"), [("channel", 20, True), ("isotropic1024coarse", 20, False),
+                                                      ("channel", 19, False)])  # fmt: skip
+def test_a_chunk_that_is_a_wall_is_zero_and_no_other_plane(tmp_path: Path, dataset: str, y: int, found: bool) -> None:
+    """Lines of the service are index / 10 here: y = 2 - 1 is the upper wall of the channel."""
+
+    def fetch(variable: str, part: Mapping[str, tuple[int, int]], index: int) -> tuple[np.ndarray, Any]:
+        values, lines = Service()(variable, part, index)
+        lines["y"] = lines["y"] - 1.0
+        return values * (part["y"][0] != y), lines
+
+    box = BOX | {"y": (y - 4, y), "times": (1,)}  # chunks of four: the last one is a plane
+    if found:
+        path = jhtdb.fetch_cutout(tmp_path / "a.h5", dataset, **box, fetch=fetch)
+        with h5py.File(path) as file:
+            assert not file["velocity"][0, :, -1].any()
+            assert file["velocity"][0, :, :-1].all()
+        return
+    with pytest.raises(PinnxError, match=f"y {y} to {y}, .* got in 3 tries: a block of zeros"):
+        jhtdb.fetch_cutout(tmp_path / "a.h5", dataset, **box, fetch=fetch)
 
 
 def test_a_token_is_needed_and_no_message_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

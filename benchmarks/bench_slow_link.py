@@ -18,7 +18,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +27,6 @@ from typing import Any
 import torch
 from bench_scaling import flow_loss, flow_trainer, take_steps
 from harness import Timing
-from linked_nodes import ENVIRONMENT, command, two_nodes
 from results import finish_report, print_rows, start_report, write_json
 
 from pinnx.train.distributed import Apart, train_locally
@@ -39,6 +39,7 @@ CPU = torch.device("cpu")
 STEPS, LONGER, RATES = 600, (1.0, 1.08, 1.17, 1.25, 1.5), (1e-2,)
 EVERY = (1, 10, 50)
 LINKS = ("1gbit", "100mbit", "10mbit", "1mbit")
+ENVIRONMENT = {"MASTER_ADDR": "10.77.0.1", "GLOO_SOCKET_IFNAME": "pinnx0"}  # of ranks on two nodes
 
 
 def trained(ranks: OneProcess, every: int, steps: int, lr: float) -> float:
@@ -124,6 +125,29 @@ def on_two_ranks(kind: str, quick: bool, names: Sequence[str] = ()) -> Any:
     if any(process.returncode for process in started):
         raise SystemExit("a rank has failed")
     return json.loads(out[0])
+
+
+def command(text: str) -> None:
+    """Runs a command without a shell; raises `CalledProcessError` where it fails."""
+    subprocess.run(text.split(), check=True, capture_output=True, text=True)
+
+
+@contextmanager
+def two_nodes() -> Iterator[list[str]]:
+    """Names of the namespaces: addresses 10.77.0.1 and 10.77.0.2, device pinnx0. Needs root, and ip."""
+    names = [f"pinnx-{os.getpid()}-{number}" for number in range(2)]
+    try:
+        for name in names:
+            command(f"ip netns add {name}")
+        command(f"ip link add name pinnx0 netns {names[0]} type veth peer name pinnx0 netns {names[1]}")
+        for number, name in enumerate(names, start=1):
+            command(f"ip -n {name} addr add 10.77.0.{number}/24 dev pinnx0")
+            for link in ("lo", "pinnx0"):
+                command(f"ip -n {name} link set {link} up")
+        yield names
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
 def measure(quick: bool) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from pinnx.train.joined_ranks import joined_ranks
 from pinnx.train.ranks import OneProcess, Ranks
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))
-from linked_nodes import ENVIRONMENT, command, two_nodes
+from bench_slow_link import ENVIRONMENT, command, two_nodes
 
 CLONE_NEWNET = 0x40000000
 PLAIN = (*TINY, "train.steps=12", "train.dtype=float64", "train.optimizer=adam", "train.checkpoint_every=4")

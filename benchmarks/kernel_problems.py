@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import rivals_torch
+import rivals
 import torch
 from harness import Candidate, Case, Work, rounding_tolerance
 from torch import Tensor
@@ -231,7 +231,7 @@ def _features(place: Place, generator: torch.Generator, n: int, width: int) -> P
         inputs=(x, B),
         point_axes=((0, None), (0,)),
         differentiated=(True, True),
-        ways=place.ways(pinn_ext.fourier_features, rivals_torch.fourier_features, split=False),
+        ways=place.ways(pinn_ext.fourier_features, rivals.fourier_features, split=False),
         oracle=reference.fourier_features,
         oracle_rows=n,
         parts=PARTS,
@@ -249,7 +249,7 @@ def _second_order(place: Place, generator: torch.Generator, n: int, width: int) 
     # torch.compile does not differentiate twice, so it has no place here.
     ways = (
         Way("pinn_ext", backward_of(pinn_ext.fourier_features)),
-        Way("torch", backward_of(rivals_torch.fourier_features)),
+        Way("torch", backward_of(rivals.fourier_features)),
     )
     return Problem(
         kernel="fourier_features",
@@ -293,7 +293,7 @@ def _fourier_jet(place: Place, generator: torch.Generator, n: int, width: int) -
         differentiated=(True, True),
         ways=place.ways(
             lambda x, B: pinn_ext.fourier_jet(x, B, SPEC_2D).data,
-            lambda x, B: rivals_torch.fourier_jet(x, B, SPEC_2D),
+            lambda x, B: rivals.fourier_jet(x, B, SPEC_2D),
             split=True,
         ),
         oracle=lambda x, B: oracle_fourier_jet(x, B, SPEC_2D),
@@ -319,9 +319,7 @@ def _linear(place: Place, generator: torch.Generator, n: int, width: int) -> Pro
         differentiated=(True, True, True),
         ways=place.ways(
             lambda data, weight, bias: pinn_ext.linear_jet(Jet(data, SPEC_2D), weight, bias).data,
-            lambda value, first, laplacian, weight, bias: rivals_torch.linear_jet(
-                (value, first, laplacian), weight, bias
-            ),
+            lambda value, first, laplacian, weight, bias: rivals.linear_jet((value, first, laplacian), weight, bias),
             split=True,
         ),
         oracle=lambda data, weight, bias: reference.linear_jet(Jet(data, SPEC_2D), weight, bias).data,
@@ -343,7 +341,7 @@ def _activation(place: Place, generator: torch.Generator, n: int, width: int, na
         differentiated=(True,),
         ways=place.ways(
             lambda data: pinn_ext.activation_jet(Jet(data, SPEC_2D), name).data,
-            lambda value, first, laplacian: rivals_torch.activation_jet((value, first, laplacian), SPEC_2D, name),
+            lambda value, first, laplacian: rivals.activation_jet((value, first, laplacian), SPEC_2D, name),
             split=True,
         ),
         oracle=lambda data: reference.activation_jet(Jet(data, SPEC_2D), name).data,
@@ -370,7 +368,7 @@ def _breakage(place: Place, generator: torch.Generator, times: int) -> Problem:
         differentiated=(True, True),
         ways=place.ways(
             lambda g, g_t: pinn_ext.breakage_residual(g, g_t, v, v),
-            lambda g, g_t: rivals_torch.breakage_residual(g, g_t, v, v),
+            lambda g, g_t: rivals.breakage_residual(g, g_t, v, v),
             split=False,
         ),
         oracle=oracle,
@@ -391,7 +389,7 @@ def _residual(place: Place, generator: torch.Generator, n: int, dim: int) -> Pro
         differentiated=(True,),
         ways=place.ways(
             lambda data: pinn_ext.navier_stokes_residual(Jet(data, spec), NU),
-            lambda value, first, laplacian: rivals_torch.navier_stokes_residual((value, first, laplacian), NU),
+            lambda value, first, laplacian: rivals.navier_stokes_residual((value, first, laplacian), NU),
             split=True,
         ),
         oracle=lambda data: reference.navier_stokes_residual(Jet(data, spec), NU),
@@ -412,10 +410,10 @@ def _network(place: Place, generator: torch.Generator, n: int, width: int) -> Pr
     per_weight = 2 * SPEC_2D.num_streams * n
     ways = place.ways(
         lambda x, B, *layers: _jet_residual(x, B, layers),
-        lambda x, B, *layers: rivals_torch.network_residual(x, B, layers, SPEC_2D, "tanh", NU),
+        lambda x, B, *layers: rivals.network_residual(x, B, layers, SPEC_2D, "tanh", NU),
         split=False,
     )
-    nested = Way("nested autograd", lambda x, B, *layers: rivals_torch.nested_residual(x, B, layers, "tanh", NU))
+    nested = Way("nested autograd", lambda x, B, *layers: rivals.nested_residual(x, B, layers, "tanh", NU))
     return Problem(
         kernel="network",
         size={"n": n, "width": width, "layers": HIDDEN_LAYERS},

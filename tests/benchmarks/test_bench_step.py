@@ -12,7 +12,6 @@ from typing import Any
 import bench_step
 import pytest
 import rivals
-import rivals_torch
 import torch
 from bench_step import TOLERANCE, Scene, case_makers
 from harness import Candidate, Timing, WrongResultError, measure, validate
@@ -137,8 +136,8 @@ def test_a_rival_that_is_not_installed_has_its_line(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_wrong_rival_is_reported_and_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = rivals_torch.nested_residual
-    monkeypatch.setattr(rivals_torch, "nested_residual", lambda *arguments: 1.0001 * right(*arguments))
+    right = rivals.nested_residual
+    monkeypatch.setattr(rivals, "nested_residual", lambda *arguments: 1.0001 * right(*arguments))
     only(monkeypatch, "nested_autograd")
     here = scene()
     ((_, make),) = case_makers(here, ["rivals"], [SIZE])
@@ -153,7 +152,7 @@ def test_a_rival_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*arguments: Any) -> Tensor:
         raise RuntimeError("out of memory\nand a long story")
 
-    monkeypatch.setattr(rivals_torch, "nested_residual", fail)
+    monkeypatch.setattr(rivals, "nested_residual", fail)
     only(monkeypatch, "nested_autograd")
     here = scene()
     ((_, make),) = case_makers(here, ["rivals"], [SIZE])

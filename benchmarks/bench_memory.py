@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import re
 import resource
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 
 import torch
 from harness import Candidate, Timing, validate
+from machine import peak_memory, status_bytes, watch_memory
 from networks import TOLERANCE, Network, draw_network, flow_oracle, jet_and_residual, single_pass
 from results import finish_report, print_rows, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -61,7 +61,7 @@ def probe(name: str, n: int, width: int, num_hidden: int, limit_bytes: int) -> d
     if any(rival.name == name and rival.compiles for rival in RIVALS):
         candidate.run()  # compiles for this size
     ctypes.CDLL(None).malloc_trim(0)
-    resource.setrlimit(resource.RLIMIT_AS, (_status_bytes("VmSize") + limit_bytes, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (status_bytes("VmSize") + limit_bytes, resource.RLIM_INFINITY))
     before, method = watch_memory()
     start = time.perf_counter()
     candidate.run()
@@ -71,30 +71,6 @@ def probe(name: str, n: int, width: int, num_hidden: int, limit_bytes: int) -> d
     few = draw_network(FEW_POINTS, width, num_hidden)
     validate(name, MAKERS[name](few).result(), flow_oracle(few), TOLERANCE)
     return result
-
-
-def watch_memory() -> tuple[int, str]:
-    """Resident bytes now, and how their largest will be found."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from the resident set of this moment
-    except OSError:
-        # Cannot fall below an earlier peak, that of loading the libraries, and then tells too little.
-        return peak_memory("ru_maxrss"), "ru_maxrss"
-    return _status_bytes("VmRSS"), "VmHWM"
-
-
-def peak_memory(method: str) -> int:
-    """The most resident bytes since `watch_memory`, found as it says."""
-    if method == "VmHWM":
-        return _status_bytes("VmHWM")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _status_bytes(field: str) -> int:
-    match = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if match is None:
-        raise RuntimeError(f"/proc/self/status: expected a line {field}, found none")
-    return int(match[1]) * 1024
 
 
 GOAL_BYTES = 200e6  # of the single pass

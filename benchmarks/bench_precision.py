@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_memory import peak_memory, watch_memory
 from harness import Statistics, Timing, WrongResultError, interleaved
+from machine import peak_memory, watch_memory
 from networks import NU, SPEC, Run, draw_network, flow_oracle, torch_step
 from results import finish_report, print_rows, start_report, write_json
 from torch import Tensor

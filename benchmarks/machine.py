@@ -12,6 +12,7 @@ import ctypes
 import os
 import platform
 import re
+import resource
 import subprocess
 import tempfile
 import time
@@ -173,3 +174,28 @@ def _compiled() -> Any:
         loaded = ctypes.CDLL(str(library))
     loaded.fma_peak.restype = ctypes.c_double
     return loaded
+
+
+def watch_memory() -> tuple[int, str]:
+    """Resident bytes now, and how their largest will be found."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from the resident set of this moment
+    except OSError:
+        # Cannot fall below an earlier peak, that of loading the libraries, and then tells too little.
+        return peak_memory("ru_maxrss"), "ru_maxrss"
+    return status_bytes("VmRSS"), "VmHWM"
+
+
+def peak_memory(method: str) -> int:
+    """The most resident bytes since `watch_memory`, found as it says."""
+    if method == "VmHWM":
+        return status_bytes("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def status_bytes(field: str) -> int:
+    """A number of kB in /proc/self/status, in bytes."""
+    match = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if match is None:
+        raise RuntimeError(f"/proc/self/status: expected a line {field}, found none")
+    return int(match[1]) * 1024

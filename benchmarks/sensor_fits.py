@@ -23,6 +23,7 @@ import h5py
 import numpy as np
 import torch
 from harness import Statistics, Timing, WrongResultError, interleaved
+from machine import peak_memory, watch_memory
 
 from pinnx.sensors import SensorSelector
 
@@ -200,9 +201,9 @@ def measure_files(gigabytes: float, memory_limit: int, rounds: int, tell: Callab
         chosen_in_memory = _write(path, num_snapshots)
         selector = SensorSelector(NUM_SENSORS, basis="randomized", method="randomized", memory_limit=memory_limit)
         tell("checking")
-        before = _reset_peak()
+        before, method = watch_memory()
         selector.fit(f"{path}::u")
-        peak = None if before is None else _peak() - before
+        peak = peak_memory(method) - before if method == "VmHWM" else None
         if peak is not None and peak > memory_limit:
             raise WrongResultError(f"file: expected at most {memory_limit} bytes, got a peak of {peak}")
         if selector.num_passes_ != 1 or selector.n_snapshots_ != num_snapshots:
@@ -273,17 +274,3 @@ def _read_blocks(path: Path) -> None:
         with path.open("rb", buffering=0) as file:
             file.seek(begin)
             file.readinto(buffer)
-
-
-def _reset_peak() -> int | None:
-    """Sets the largest resident set back to the present one, which is returned; None where there is no /proc."""
-    clear = Path("/proc/self/clear_refs")
-    if not clear.exists():
-        return None
-    clear.write_text("5")
-    return _peak()
-
-
-def _peak() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])

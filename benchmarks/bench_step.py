@@ -285,7 +285,8 @@ def _print(result: dict[str, Any]) -> None:
         print(f"{item['name']}{' at ' + str(item['size']) if item['size'] else ''}: {item['reason']}")
 
 
-def _size(text: str) -> Size:
+def size_of(text: str) -> Size:
+    """Of a word like 1024x64x4."""
     try:
         n, width, layers = (int(number) for number in text.split("x"))
     except ValueError as error:
@@ -297,7 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two small sizes, few rounds: about 20 s on two cores")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--sizes", nargs="+", type=_size, metavar="NxWxL", help="points, width, hidden layers")
+    parser.add_argument("--sizes", nargs="+", type=size_of, metavar="NxWxL", help="points, width, hidden layers")
     parser.add_argument("--parts", nargs="+", choices=("ours", *PARTS), default=PARTS, help="default: all but ours")
     parser.add_argument(
         "--threads", type=int, help="threads of torch, of the kernels and of JAX (default: torch's choice)"

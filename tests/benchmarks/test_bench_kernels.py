@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import bench_breakage
-import bench_jacobian
 import bench_kernels
 import bench_precision
 import pytest
@@ -125,24 +124,41 @@ def test_a_solve_and_kinetics_have_their_rivals_beside_them() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_both_candidates_of_the_jacobian_agree(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_jacobian, "fma_peak", lambda float64, milliseconds: 100.0)  # compiles a program
-    for case in bench_jacobian.cases(draw_network(9, 6, 2, dtype=dtype), dtype):
+    monkeypatch.setattr(bench_kernels, "fma_peak", lambda float64, milliseconds: 100.0)  # compiles a program
+    for case in bench_kernels.jacobian_cases(draw_network(9, 6, 2, dtype=dtype), dtype):
         result = measure(case, CPU, ONCE, LIMITS)
         assert len(result.candidates) == 2
         assert result.candidates[0].share_of_limit
 
 
+def test_the_jacobian_from_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bench_kernels, "fma_peak", lambda float64, milliseconds: 100.0)
+    monkeypatch.setattr(bench_kernels, "QUICK_JACOBIAN", ONCE)
+    monkeypatch.setattr("results.measure_limits", lambda *_: LIMITS)
+    output = tmp_path / "jacobian.json"
+    bench_kernels.main(["--jacobian", "--quick", "--sizes", "9x6x2", "--output", str(output)])
+    read = json.loads(output.read_text())
+    assert (read["benchmark"], read["settings"]["dtype"]) == ("jacobian", "float64")
+    assert [case["part"] for case in read["cases"]] == list(bench_kernels.JACOBIAN_PARTS)
+
+
+@pytest.mark.parametrize("options", [["--sizes", "9x6x2"], ["--jacobian", "--only", "jet"], ["--jacobian", "--cold"]])
+def test_options_of_the_other_question_are_refused(options: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^--(sizes|jacobian): expected"):
+        bench_kernels.main(options)
+
+
 def test_a_wrong_residual_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     right = pinn_ext.navier_stokes_residual
     monkeypatch.setattr(pinn_ext, "navier_stokes_residual", lambda jet, nu: right(Jet(1.001 * jet.data, jet.spec), nu))
-    for case in bench_jacobian.cases(draw_network(9, 6, 1, dtype=torch.float64), torch.float64):
+    for case in bench_kernels.jacobian_cases(draw_network(9, 6, 1, dtype=torch.float64), torch.float64):
         with pytest.raises(WrongResultError, match="pinn_ext"):
             measure(case, CPU, ONCE, LIMITS)
 
 
 def test_operations_are_those_of_the_layers() -> None:
     """By hand: 2 points; layers 4 x 4 and 3 x 4, so 28 weights and 35 unknowns; 5 streams, 3 columns."""
-    of_rows, of_matrix = bench_jacobian.operations(draw_network(2, 4, 1, dtype=torch.float64))
+    of_rows, of_matrix = bench_kernels.operations(draw_network(2, 4, 1, dtype=torch.float64))
     assert of_rows == 2 * 5 * 2 * (28 + 3 * 12 + 3 * 28)
     assert of_matrix == 6 * 35 * 36
 

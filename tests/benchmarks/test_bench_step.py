@@ -232,6 +232,6 @@ def test_another_instruction_set_runs_in_a_process_of_its_own(monkeypatch: pytes
 
 
 def test_sizes_are_read_from_the_command_line() -> None:
-    assert bench_step._size("1024x64x4") == (1024, 64, 4)
+    assert bench_step.size_of("1024x64x4") == (1024, 64, 4)
     with pytest.raises(SystemExit):
         bench_step.main(["--sizes", "1024x64"])

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ import numpy as np
 import torch
 from harness import Candidate, Case, Timing, Work, measure, rounding_tolerance
 from numpy.typing import NDArray
-from results import finish_report, print_rows, print_table, start_report, write_json
+from results import command_of, finish_report, print_rows, print_table, start_report, write_json
 from scipy import optimize
 from torch import Tensor
 
@@ -219,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     steps, cases = (20, ["case1"]) if options.quick else (options.steps, options.cases or list(CASES))
     timing, device = QUICK if options.quick else Timing(), torch.device("cpu")
-    command = " ".join(["python benchmarks/bench_breakage.py", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of(__file__, arguments)
     report = start_report("breakage", command, device, torch.float32, timing, quick=options.quick, steps=steps)
     report.cases.append(measure(step_case(torch.float32), device, timing, report.limits_before))
     seeds = [0] if options.quick else options.seeds

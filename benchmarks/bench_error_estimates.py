@@ -10,17 +10,14 @@ correlation is given over the runs of each case, with the right viscosity alone,
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-from machine import describe_machine, describe_versions
+from results import write_runs
 from scipy.stats import spearmanr
 
 from pinnx.config import load_config
@@ -43,9 +40,8 @@ SMALL = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs all cases, prints a line for each run and the table, writes the JSON."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
     steps, seeds = ((20,), SEEDS) if options.quick else (STEPS, SEEDS)
     runs: list[dict[str, Any]] = []
@@ -59,14 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{case}, {number} steps, seed {seed}, nu x {factor:g}: {error}", flush=True)
     print("\n".join(_table(runs)))
     if options.out is not None:
-        report = {
-            "benchmark": "error_estimates",
-            "command": " ".join(["python benchmarks/bench_error_estimates.py", *arguments]),
-            "machine": describe_machine(torch.device("cpu")),
-            "versions": describe_versions(),
-            "runs": runs,
-        }
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_runs(options.out, "error_estimates", __file__, arguments, runs)
 
 
 def _run(case: str, steps: int, seed: int, factor: float) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +29,7 @@ from harness import Candidate, Case, Timing, Work, measure, rounding_tolerance
 from kernel_problems import Place, cases_of, kernel_problems
 from machine import fma_peak
 from networks import NU, SPEC, Network, draw_network
-from results import finish_report, print_table, start_report, write_json
+from results import command_of, finish_report, print_table, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 from torch.func import jacrev, vmap
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Backward passes are timed again and again on one graph, which must therefore keep its buffers.
         functorch_config.donated_buffer = False
     name, timing, sizes, makers = _jacobian(options, dtype) if options.jacobian else _kernels(options, device, dtype)
-    command = " ".join(["python benchmarks/bench_kernels.py", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of(__file__, arguments)
     report = start_report(name, command, device, dtype, timing, quick=options.quick, sizes=sizes)
     columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
     with Progress(*columns, transient=True) as progress:

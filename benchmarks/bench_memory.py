@@ -26,7 +26,7 @@ import torch
 from harness import Candidate, Timing, validate
 from machine import peak_memory, status_bytes, watch_memory
 from networks import TOLERANCE, Network, draw_network, flow_oracle, jet_and_residual, single_pass
-from results import finish_report, print_rows, start_report, write_json
+from results import command_of, finish_report, print_rows, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rivals import RIVALS, rival_versions, why_absent
 from tables import MEMORY_HEADER, memory_rows
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [name for name in MAKERS if options.only in name]
     if not names:
         raise SystemExit(f"--only {options.only}: expected part of a candidate's name, it fits none")
-    command = " ".join(["python benchmarks/bench_memory.py", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of(__file__, arguments)
     size = {"n": options.points, "width": options.width, "layers": options.layers}
     cpu = torch.device("cpu")
     settings = {"size": size, "small": options.small, "limit_gb": options.limit_gb}

@@ -10,9 +10,7 @@ nodes alike, as in metrics.json. `random` is drawn five times for the first netw
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from machine import describe_machine, describe_versions
+from results import write_runs
 from rich.console import Console
 
 from pinnx.config import load_config
@@ -70,15 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [row for flow in flows if (row := _rows([run for run in runs if run["flow"] == flow]))]
     print("\n".join(_table(rows)))
     if options.out is not None:
-        report = {
-            "benchmark": "placement",
-            "command": " ".join(["python benchmarks/bench_placement.py", *(arguments or sys.argv[1:])]),
-            "machine": describe_machine(torch.device("cpu")),
-            "versions": describe_versions(),
-            "settings": {flow: [*FLOWS[flow][3], *steps] for flow in flows},
-            "runs": runs,
-        }
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        settings = {flow: [*FLOWS[flow][3], *steps] for flow in flows}
+        write_runs(options.out, "placement", __file__, arguments, runs, settings=settings)
 
 
 def _runs(flow: str, method: str, seeds: int, steps: list[str]) -> Iterator[dict[str, Any]]:

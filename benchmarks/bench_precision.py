@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 from harness import Statistics, Timing, WrongResultError, interleaved
 from machine import peak_memory, watch_memory
 from networks import NU, SPEC, Run, draw_network, flow_oracle, torch_step
-from results import finish_report, print_rows, start_report, write_json
+from results import command_of, finish_report, print_rows, start_report, write_json
 from torch import Tensor
 
 import pinn_ext
@@ -142,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     timing = replace(QUICK if options.quick else Timing(), cpu_time=options.cpu_time)
     sizes = [(256, 32)] if options.quick else [size for size in SIZES if size[1] <= options.widest]
-    command = " ".join(["python benchmarks/bench_precision.py", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of(__file__, arguments)
     report = start_report("precision", command, device, torch.float32, timing, quick=options.quick, sizes=sizes)
     report.extra["hardware"] = list(pinn_ext.hardware_products(device.type))
     report.extra["precision"] = [row for n, width in sizes for row in measured(n, width, device, timing)]

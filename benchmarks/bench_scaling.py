@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from harness import Statistics, Timing, WrongResultError
 from numpy.typing import NDArray
-from results import finish_report, print_rows, start_report, write_json
+from results import command_of, finish_report, print_rows, start_report, write_json
 from torch import distributed
 
 from pinnx.evals import TaylorGreen
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a tiny network, two rounds")
     parser.add_argument("--output", type=Path, help="JSON")
     options = parser.parse_args(arguments)
-    report = start_report("scaling", Path(__file__).name, CPU, torch.float32, Timing(), quick=options.quick)
+    report = start_report("scaling", command_of(__file__, arguments), CPU, torch.float32, Timing(), quick=options.quick)
     report.extra = work(options.quick)
     finish_report(report, CPU, torch.float32)
     show(report.extra)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -26,7 +25,7 @@ import scipy.linalg
 import torch
 from harness import Statistics, Timing, WrongResultError, interleaved
 from machine import bare_traffic, fma_peak
-from results import finish_report, print_rows, start_report, write_json
+from results import command_of, finish_report, print_rows, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sensor_fits import PYSENSORS, fit_cases, measure_files, measure_fit
 from tables import GOAL_HEADER, Goal, goal_rows
@@ -152,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    command = " ".join(["python benchmarks/bench_sensors.py", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of(__file__, arguments)
     timing = TIMINGS["quick" if options.quick else "full"]
     report = start_report("sensors", command, CPU, torch.float32, timing, quick=options.quick, parts=options.parts)
     report.versions |= _rival_version()

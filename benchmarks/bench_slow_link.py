@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from bench_scaling import flow_loss, flow_trainer, take_steps
 from harness import Timing
-from results import finish_report, print_rows, start_report, write_json
+from results import command_of, finish_report, print_rows, start_report, write_json
 
 from pinnx.train.distributed import Apart, train_locally
 from pinnx.train.flat_tensors import flat
@@ -191,7 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ["RANK"] == "0":
             print(json.dumps(found))
         return 0
-    report = start_report("slow link", Path(__file__).name, CPU, torch.float32, Timing(), quick=options.quick)
+    report = start_report(
+        "slow link", command_of(__file__, arguments), CPU, torch.float32, Timing(), quick=options.quick
+    )
     try:
         report.extra = measure(options.quick)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -33,7 +33,7 @@ from networks import (
     on_threads,
     single_pass,
 )
-from results import Report, finish_report, print_rows, read_json, start_report, write_json
+from results import Report, command_of, finish_report, print_rows, read_json, start_report, write_json
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rivals import RIVALS, rival_versions, why_absent
 from tables import GOAL_HEADER, draw_step, goal_rows, goals, step_header, step_rows
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = options.sizes or (QUICK_SIZES if options.quick else CUDA_SIZES if device.type == "cuda" else SIZES)
     parts = [part for part in options.parts if device.type == "cpu" or part not in CPU_PARTS]
 
-    command = " ".join(["python benchmarks/bench_step.py", *(sys.argv[1:] if arguments is None else arguments)])
+    command = command_of(__file__, arguments)
     settings = {"quick": options.quick, "sizes": sizes, "parts": parts}
     timing = TIMINGS["quick" if options.quick else "rivals"]
     report = start_report("step", command, device, torch.float32, timing, **settings)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from machine import describe_machine, describe_versions
+from results import write_runs
 
 from pinnx.config import load_config
 from pinnx.errors import Interrupted, PinnxError
@@ -133,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 runs.append(_run(case, strategy, seed, settings))
                 print(f"{case}, {strategy}, seed {seed}: {_shown(runs[-1])}", flush=True)
                 if options.out is not None:
-                    _write(options.out, runs, arguments or sys.argv[1:])
+                    write_runs(options.out, "strategies", __file__, arguments, runs)
     print("\n".join(_table(runs)))
 
 
@@ -202,18 +201,6 @@ def _earlier(path: Path | None) -> list[dict[str, Any]]:
         return []
     runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"]
     return runs
-
-
-def _write(path: Path, runs: list[dict[str, Any]], arguments: Sequence[str]) -> None:
-    report = {
-        "benchmark": "strategies",
-        "command": " ".join(["python benchmarks/bench_strategies.py", *arguments]),
-        "machine": describe_machine(torch.device("cpu")),
-        "versions": describe_versions(),
-        "runs": runs,
-    }
-    path.with_suffix(".part").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".part").replace(path)
 
 
 def _parser() -> argparse.ArgumentParser:

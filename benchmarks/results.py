@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +25,8 @@ from machine import Limits, describe_machine, describe_versions, measure_limits
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from pinnx.runs.files import atomic_write
 
 SCHEMA = "pinn-ext/benchmark/1"
 
@@ -93,19 +95,37 @@ def finish_report(report: Report, device: torch.device, dtype: torch.dtype) -> N
 
 def write_json(report: Report, path: Path) -> None:
     """Writes the whole file or nothing: a reader never sees half of it."""
-    text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
+    _write(path, asdict(report), allow_nan=False)
+
+
+def write_runs(
+    path: Path, benchmark: str, file: str, arguments: Sequence[str] | None, runs: list[dict[str, Any]], **more: Any
+) -> None:
+    """Writes the runs of a benchmark that trains, with machine and versions; as a whole, like `write_json`.
+
+    Args:
+        path: of the JSON.
+        benchmark: its name.
+        file: the benchmark's ``__file__``.
+        arguments: of the command line; None: those of this process.
+        runs: a line for each.
+        more: what else the file has.
+    """
+    head = {"benchmark": benchmark, "command": command_of(file, arguments)}
+    place = {"machine": describe_machine(torch.device("cpu")), "versions": describe_versions()}
+    _write(path, head | place | more | {"runs": runs}, allow_nan=True)  # a training that failed may have no number
+
+
+def command_of(file: str, arguments: Sequence[str] | None) -> str:
+    """What was typed, relative to the repository; ``arguments`` None: those of this process."""
+    return " ".join([f"python benchmarks/{Path(file).name}", *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def _write(path: Path, contents: dict[str, Any], *, allow_nan: bool) -> None:
+    text = json.dumps(contents, indent=1, allow_nan=allow_nan) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -150,26 +170,24 @@ def print_table(report: Report, console: Console | None = None) -> None:
         f"{limits.matmul_gflop_per_s:.0f} GFLOP/s"
     )
     rivals = list(dict.fromkeys(c.name for case in report.cases for c in case.candidates[1:]))
-    table = Table()
-    for heading in ("kernel", "part", "size"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("time, us", "quartiles", "GB/s", "GFLOP/s", "share of limit", *(f"x {r}" for r in rivals)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for case in report.cases:
-        ours, *others = case.candidates
-        by_name = {other.name: other for other in others}
-        table.add_row(
-            case.kernel,
-            case.part,
-            " ".join(f"{name}={size}" for name, size in case.size.items()),
-            f"{ours.time_s.median * 1e6:,.0f}",
-            f"{ours.time_s.q25 * 1e6:,.0f}-{ours.time_s.q75 * 1e6:,.0f}",
-            f"{ours.gb_per_s:.1f}" if case.bound == "traffic" else "",
-            "" if ours.gflop_per_s is None else f"{ours.gflop_per_s:.1f}",
-            "" if ours.share_of_limit is None else f"{100 * ours.share_of_limit:.0f} % {case.bound}",
-            *(_ratio(by_name.get(r)) for r in rivals),
-        )
-    console.print(table)
+    columns = ("kernel", "part", "size", "time, us", "quartiles", "GB/s", "GFLOP/s", "share of limit")
+    print_rows((*columns, *(f"x {rival}" for rival in rivals)), (_row(case, rivals) for case in report.cases), console)
+
+
+def _row(case: CaseResult, rivals: Sequence[str]) -> tuple[str, ...]:
+    ours, *others = case.candidates
+    by_name = {other.name: other for other in others}
+    return (
+        case.kernel,
+        case.part,
+        " ".join(f"{name}={size}" for name, size in case.size.items()),
+        f"{ours.time_s.median * 1e6:,.0f}",
+        f"{ours.time_s.q25 * 1e6:,.0f}-{ours.time_s.q75 * 1e6:,.0f}",
+        f"{ours.gb_per_s:.1f}" if case.bound == "traffic" else "",
+        "" if ours.gflop_per_s is None else f"{ours.gflop_per_s:.1f}",
+        "" if ours.share_of_limit is None else f"{100 * ours.share_of_limit:.0f} % {case.bound}",
+        *(_ratio(by_name.get(rival)) for rival in rivals),
+    )
 
 
 def _ratio(other: Any) -> str:

@@ -232,20 +232,19 @@ def flow_loss(trainer: DistributedPINNTrainer) -> float:
         return float(trainer.problem.loss(trainer.problem.batch(10**8), trainer.weights.values)[0])
 
 
+def trained(ranks: OneProcess, every: int, steps: int, lr: float) -> float:
+    """The loss after as many steps, with one all-reduce every ``every`` of them."""
+    trainer = flow_trainer(ranks if every == 1 else Apart(ranks), steps, lr)
+    if every == 1:
+        take_steps(trainer, steps)
+    else:
+        train_locally(trainer, ranks, rounds=steps // every, every=every)
+    return flow_loss(trainer)
+
+
 def measure_local(ranks: OneProcess, steps: int, rates: Sequence[float]) -> list[dict[str, float]]:
     """Losses after as many steps, by the steps between two all-reduces; of the learning rates the best."""
-    rows = []
-    for every in (1, 10, 50):
-        losses = []
-        for lr in rates:
-            trainer = flow_trainer(ranks if every == 1 else Apart(ranks), steps, lr)
-            if every == 1:
-                take_steps(trainer, steps)
-            else:
-                train_locally(trainer, ranks, rounds=steps // every, every=every)
-            losses.append(flow_loss(trainer))
-        rows.append({"every": every, "loss": min(losses)})
-    return rows
+    return [{"every": h, "loss": min(trained(ranks, h, steps, lr) for lr in rates)} for h in (1, 10, 50)]
 
 
 def cluster_rows(step_s: Sequence[float], num_bytes: int) -> list[dict[str, float]]:

@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from bench_scaling import flow_loss, flow_trainer, take_steps
+from bench_scaling import flow_trainer, take_steps, trained
 from harness import Timing
 from results import command_of, finish_report, print_rows, start_report, write_json
 
@@ -40,16 +40,6 @@ STEPS, LONGER, RATES = 600, (1.0, 1.08, 1.17, 1.25, 1.5), (1e-2,)
 EVERY = (1, 10, 50)
 LINKS = ("1gbit", "100mbit", "10mbit", "1mbit")
 ENVIRONMENT = {"MASTER_ADDR": "10.77.0.1", "GLOO_SOCKET_IFNAME": "pinnx0"}  # of ranks on two nodes
-
-
-def trained(ranks: OneProcess, every: int, steps: int, lr: float) -> float:
-    """The loss after as many steps."""
-    trainer = flow_trainer(ranks if every == 1 else Apart(ranks), steps, lr)
-    if every == 1:
-        take_steps(trainer, steps)
-    else:
-        train_locally(trainer, ranks, rounds=steps // every, every=every)
-    return flow_loss(trainer)
 
 
 def measure_losses(ranks: OneProcess, steps: int, rates: Sequence[float]) -> list[dict[str, Any]]:

@@ -45,12 +45,15 @@ READ_BYTES = 2 * 2**30
 def main() -> None:
     """Prints what was measured beside the goals; exits with 1 where one is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gb", type=float, default=16.0, help="size of the file")
-    parser.add_argument("--side", type=int, default=320, help="points along each axis of the grid")
+    parser.add_argument("--quick", action="store_true", help="0.2 GB of 64^3 points, and no goal: whether it works")
+    parser.add_argument("--gb", type=float, help="size of the file (default: 16)")
+    parser.add_argument("--side", type=int, help="points along each axis of the grid (default: 320)")
     parser.add_argument("--limit-mb", type=int, default=512, help="limit of the memory of blocks")
     parser.add_argument("--width", type=int, default=128, help="of the network whose step is timed, 4 layers")
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args()
+    gigabytes, side = (0.2, 64) if options.quick else (16.0, 320)
+    options.gb, options.side = options.gb or gigabytes, options.side or side
     with tempfile.TemporaryDirectory() as folder:
         path, frames = Path(folder) / "flow.h5", max(3, round(options.gb * 1e9 / (12 * options.side**3)))
         wrote = write(path, frames, options.side)
@@ -72,7 +75,7 @@ def main() -> None:
         machine = {"machine": describe_machine(torch.device("cpu")), "versions": describe_versions()}
         text = json.dumps({"command": " ".join(sys.argv), "goals": GOALS, **machine, **found, "met": kept}, indent=1)
         options.out.write_text(text + "\n")
-    sys.exit(not all(kept.values()))
+    sys.exit(not options.quick and not all(kept.values()))
 
 
 def write(path: Path, frames: int, side: int) -> float:

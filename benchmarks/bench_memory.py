@@ -1,6 +1,6 @@
 """How much memory does a step need at a million points?
 
-    python benchmarks/bench_memory.py [--points 1048576] [--width 256] [--out FILE.json]
+    python benchmarks/bench_memory.py [--quick] [--points 1048576] [--width 256] [--out FILE.json]
 
 Loss and all gradients of the unsteady Navier-Stokes residual, in a fresh process for each candidate (`--probe`).
 Each is measured at two small numbers of points first. Where the line through them passes the limit at the number
@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    points, width = (1 << 14, 32) if options.quick else (1 << 20, 256)
+    options.points, options.width = options.points or points, options.width or width
     names = [name for name in MAKERS if options.only in name]
     if not names:
         raise SystemExit(f"--only {options.only}: expected part of a candidate's name, it fits none")
@@ -160,8 +162,9 @@ def _probe(name: str, n: int, options: argparse.Namespace) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=1 << 20)
-    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--quick", action="store_true", help="16,384 points of width 32: whether it works")
+    parser.add_argument("--points", type=int, help="default: 1048576")
+    parser.add_argument("--width", type=int, help="default: 256")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--small", type=int, nargs=2, default=(4096, 8192), help="points to extrapolate from")
     parser.add_argument("--limit-gb", type=float, default=20.0, help="beyond it, candidates are extrapolated")

@@ -1,6 +1,6 @@
 """Steps per second of a run on one thread, on all and as it chooses, in quiet and beside a busy process.
 
-    python benchmarks/bench_threads.py [--steps 400] [--out FILE.json]
+    python benchmarks/bench_threads.py [--quick] [--steps 400] [--out FILE.json]
 
 The command `pinnx demo` without an end of its own: its history has the steps and their times. The goal: what it
 chooses takes at least 0.9 of the steps per second of the better of the two, in quiet and beside one `yes`. The last row
@@ -27,9 +27,11 @@ SPINNING = {"OMP_WAIT_POLICY": "ACTIVE"}
 def main() -> None:
     """Prints a table; exits with 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400, help="steps of each run")
+    parser.add_argument("--quick", action="store_true", help="60 steps, one round and no goal: whether it works")
+    parser.add_argument("--steps", type=int, help="steps of each run (default: 400)")
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args()
+    steps = options.steps or (60 if options.quick else 400)
     cpus = len(os.sched_getaffinity(0))
     ways = {"one thread": ("1", {}), f"{cpus} threads": (str(cpus), {}), "chosen": ("null", {})}
     ways |= {f"{cpus} threads that spin": (str(cpus), SPINNING)}
@@ -39,9 +41,9 @@ def main() -> None:
         busy = [subprocess.Popen(["yes"], stdout=subprocess.DEVNULL) for _ in range(neighbours)]
         try:
             losses = set()
-            for _ in range(ROUNDS):
+            for _ in range(1 if options.quick else ROUNDS):
                 for name, (threads, environment) in ways.items():
-                    rate, loss = run(options.steps, threads, environment)
+                    rate, loss = run(steps, threads, environment)
                     rates[name].append(rate)
                     losses.add(loss)
         finally:
@@ -57,8 +59,8 @@ def main() -> None:
         shown = "  ".join(f"{name} {value:.0f}" for name, value in middle.items())
         print(f"{neighbours} busy neighbours, steps/s: {shown}  share of the better {share:.2f} (goal {GOAL})")
     if options.out is not None:
-        options.out.write_text(json.dumps({"cpus": cpus, "steps": options.steps, "rows": rows}, indent=1) + "\n")
-    sys.exit(missed)
+        options.out.write_text(json.dumps({"cpus": cpus, "steps": steps, "rows": rows}, indent=1) + "\n")
+    sys.exit(missed and not options.quick)
 
 
 def run(steps: int, threads: str, environment: dict[str, str]) -> tuple[float, float]:

@@ -281,10 +281,25 @@ def _unwritten(dataset: h5py.Dataset) -> str:
         sizes = zip(dataset.shape, dataset.chunks, strict=True)
         wanted, found = math.prod(-(-size // chunk) for size, chunk in sizes), dataset.id.get_num_chunks()
         what = f"{wanted - found:,} of {wanted:,} chunks that were never written" if found < wanted else ""
+    elif dataset.is_virtual:
+        return _lost_sources(dataset)
     elif dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and not dataset.external:
         what = "an array that was never written" if dataset.id.get_offset() is None else ""
     marked = what and (fill != fill or fill in packing_of(dataset.name, dataset.dtype, dataset.attrs, fill).missing)
     return "" if marked else what
+
+
+def _lost_sources(dataset: h5py.Dataset) -> str:
+    """Which files of a virtual dataset are not where HDF5 looks for them; their parts would be read as fill values."""
+    names = {source.file_name for source in dataset.virtual_sources()} - {"."}
+    own = Path(dataset.file.filename).parent
+    prefixes = [own, Path(), *map(Path, os.environ.get("HDF5_VDS_PREFIX", "").split(":"))]
+    lost = sorted(
+        name
+        for name in names
+        if "%b" not in name and not any((at / part).is_file() for at in prefixes for part in (name, Path(name).name))
+    )
+    return f"a virtual dataset without {len(lost)} of its {len(names)} files: {', '.join(lost[:3])}" if lost else ""
 
 
 def _sorted_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -169,3 +169,18 @@ def test_what_was_never_written_is_no_data(tmp_path: Path, chunks: tuple[int, ..
     with h5py.File(path, "a") as file:
         file["u"][...] = U
     assert_same(read_snapshots(path, FLOW), plain(tmp_path))
+
+
+@pytest.mark.parametrize("fill", [0.0, -0.5])
+def test_a_virtual_dataset_without_one_of_its_files_is_no_data(tmp_path: Path, fill: float) -> None:
+    path = hdf5(tmp_path / "flow.h5", {"x": X, "y": Y, "t": T, "v": V})
+    layout = h5py.VirtualLayout(U.shape, "f8")
+    for number in range(4):
+        part = hdf5(tmp_path / f"part_{number}.h5", {"u": U[number]})
+        layout[number] = h5py.VirtualSource(part.name if number else part, "u", U[number].shape)
+    with h5py.File(path, "a") as file:
+        file.create_virtual_dataset("u", layout, fillvalue=fill)
+    assert_same(read_snapshots(path, FLOW), plain(tmp_path))
+    (tmp_path / "part_2.h5").rename(tmp_path / "elsewhere.h5")
+    with pytest.raises(PinnxError, match=r"u: .*, got a virtual dataset without 1 of its 4 files: part_2.h5"):
+        read_snapshots(path, FLOW)

@@ -106,7 +106,7 @@ def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: floa
         (0.05, 0.04, "data.noise=estimated"),
         (0.05, 0.04, "or flow that is not resolved"),
         (0.05, 1.0, ""),
-        (0.3, 1.0, "look at"),
+        (0.3, 1.0, "units and sensors"),
     ],
 )
 def test_noise_that_was_not_stated_is_a_yellow_line(share: float, misfit: float, said: str) -> None:

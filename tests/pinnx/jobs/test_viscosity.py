@@ -92,11 +92,12 @@ def test_what_cannot_be_asked_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
     assert "not known for such a network" in note("model.architecture=piratenet")
     for flow in ("steady_csv", "unsteady_grid"):
         assert "not known for such a network" in note("model.stream_function=true", flow=flow)
-    for known in (note(value=0.5), note(value=None)):
-        assert known == "as it is"
+    assert note(value=None) == "as it is"
+    assert note(value=0.5) == "as it is; a wrong or exchanged sensor or a wrong side has this effect too"
     with monkeypatch.context() as patch:
         patch.setattr(viscosity, "OPEN", 1e9)
-        assert "hold it between" in note()
+        assert "hold it between" in (held := note())
+        assert "exchanged" not in held
 
 
 @pytest.mark.parametrize(("sensors", "held"), [(20, True), (4, False)])

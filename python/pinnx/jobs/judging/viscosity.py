@@ -30,6 +30,8 @@ GATE = "viscosity_misfit"
 # right one and a noise of 1 to 5 %, which is fitted then, up to 5.1, 3.8 standard errors and 0.80.
 OPEN = 0.3
 
+CAUSES = "a wrong or exchanged sensor or a wrong side has this effect too"
+
 
 def held_by_sensors(
     config: Config,
@@ -51,8 +53,10 @@ def held_by_sensors(
     limit = 2.0 * config.evals.limits.viscosity_misfit
 
     def judged(item: Measured) -> Measured:
-        if item.gate != GATE or item.value is None or not item.value < limit:
+        if item.gate != GATE or item.value is None:
             return item
+        if not item.value < limit:
+            return item._replace(note=f"{item.note}; {CAUSES}")
         return _fitted(item, found["nu"]) if "nu" in found else _held(config, trainer, equations, item)
 
     return [judged(item) for item in measured]

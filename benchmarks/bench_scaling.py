@@ -5,7 +5,7 @@
     ranks     a step of 2 ranks of one thread each against 1 rank of two threads, at the same points; the goal is 0.9
     reduce    seconds of one all-reduce (gloo, 2 ranks) by bytes, and the line through them: latency + bytes / bandwidth
     local     losses after as many steps: one all-reduce per step, and one every H steps (`train_locally`)
-    cluster   weak scaling: t / (t + t_reduce) with the measured step t and NCCL's own model of an all-reduce
+    cluster   weak scaling: t / (t + t_reduce) with steps t measured on an H200 and NCCL's own model of an all-reduce
 
 Blocks of 20 steps of both kinds alternate, each kind in processes of its own, and a ratio is the median of the ratios
 of one round, so that neighbours slow both alike. The ratio of the CPU times of all threads is free of neighbours, and
@@ -55,6 +55,8 @@ BYTES = [4 << (2 * power) for power in range(12)]  # 4 B to 16 MiB
 # LL128, on nodes of eight A100 with NVLink; the bandwidth is that of its limit, halved, times its smallest correction.
 GPUS_OF_A_NODE = 8
 BASE_US, NVLINK_US, NETWORK_US, TREE_GB_PER_S = 4.4, 1.2, 8.5, 105.0 / 2 * 0.5
+# Seconds of one GPU's loss and gradients, measured on an H200 (float32, a CUDA graph): width, points of each GPU.
+GPU_STEPS_S = {(64, 1024): 0.081e-3, (128, 4096): 0.214e-3, (256, 16384): 2.92e-3, (256, 65536): 11.56e-3}
 
 
 def reduce_on_gpus(gpus: int, num_bytes: int) -> float:
@@ -64,13 +66,23 @@ def reduce_on_gpus(gpus: int, num_bytes: int) -> float:
     return (BASE_US + hops) * 1e-6 + num_bytes / (TREE_GB_PER_S * 1e9)
 
 
+def network_of(width: int) -> FourierNetwork:
+    """Four layers, from (t, x, y) to (u, v, p)."""
+    return FourierNetwork(
+        random_frequencies((1.0, 1.0, 1.0), 1.0, width // 2, seed=0), 3, width=width, layers=4, seed=1
+    )
+
+
+def buffer_bytes(parameters: int) -> int:
+    """Of the one all-reduce of a step: gradient, total, its sum, three columns, a signal."""
+    return 4 * (parameters + 2 + 3 + 1)
+
+
 def trainer_of(width: int, num_points: int, ranks: OneProcess, dtype: torch.dtype) -> DistributedPINNTrainer:
     """A training of the Navier-Stokes equations at fresh points, by Adam."""
     equations = NavierStokes(2, steady=False, nu=0.01)
-    frequencies = random_frequencies((1.0, 1.0, 1.0), 1.0, width // 2, seed=0)
-    network = FourierNetwork(frequencies, 3, width=width, layers=4, seed=1)
     term = EquationTerm(equations, bounds=BOUNDS, num_points=num_points, seed=0)
-    problem = Problem(network, [term], fields=equations.fields)
+    problem = Problem(network_of(width), [term], fields=equations.fields)
 
     def method(objective: Objective, steps: int) -> FirstOrder:
         chosen = torch.optim.Adam(objective.parameters, lr=1e-4)
@@ -179,7 +191,7 @@ def measure_ranks(
             {
                 "width": width,
                 "points": num_points,
-                "bytes": 4 * (count + 2 + 3 + 1),  # total, sum of the gradient, three columns, a signal
+                "bytes": buffer_bytes(count),
                 "two_ranks_s": vars(Statistics.of(list(times[:, 0] / block))),
                 "two_threads_s": vars(Statistics.of(list(times[:, 1] / block))),
                 "ratio": vars(Statistics.of(list(times[:, 1] / times[:, 0]))),
@@ -247,16 +259,15 @@ def measure_local(ranks: OneProcess, steps: int, rates: Sequence[float]) -> list
     return [{"every": h, "loss": min(trained(ranks, h, steps, lr) for lr in rates)} for h in (1, 10, 50)]
 
 
-def cluster_rows(step_s: Sequence[float], num_bytes: int) -> list[dict[str, float]]:
-    """Efficiencies of weak scaling, t / (t + t_reduce), by GPUs and seconds of a step."""
-    return [
-        {
-            "gpus": gpus,
-            "reduce_s": reduce_on_gpus(gpus, num_bytes),
-            **{f"{t:g}": t / (t + reduce_on_gpus(gpus, num_bytes)) for t in step_s},
-        }
-        for gpus in (8, 64, 512, 1024)
-    ]
+def cluster_rows(steps_s: Mapping[tuple[int, int], float]) -> list[dict[str, Any]]:
+    """Weak scaling of steps, by width and points of each GPU: efficiencies t / (t + t_reduce) by the number of GPUs."""
+    rows = []
+    for (width, points), step_s in steps_s.items():
+        num_bytes = buffer_bytes(sum(p.numel() for p in network_of(width).parameters()))
+        reduce_s = {gpus: reduce_on_gpus(gpus, num_bytes) for gpus in (8, 64, 512, 1024)}
+        efficiency = {str(gpus): step_s / (step_s + seconds) for gpus, seconds in reduce_s.items()}
+        rows.append({"width": width, "points": points, "step_s": step_s, "bytes": num_bytes, "efficiency": efficiency})
+    return rows
 
 
 def work(quick: bool) -> dict[str, Any]:
@@ -269,8 +280,7 @@ def work(quick: bool) -> dict[str, Any]:
         found: dict[str, Any] = {"ranks": measure_ranks([ranks, alone], sizes, rounds, block)}
         found["reduce"] = ranks("reduce", 2 if quick else 15, 2 if quick else 10)[0]
         found["local"] = ranks("local", 50 if quick else 600, [3e-3] if quick else [1e-3, 3e-3, 1e-2])[0]
-    largest = found["ranks"][-1]["bytes"]
-    found["cluster"] = {"bytes": largest, "rows": cluster_rows([1e-4, 3e-4, 1e-3, 3e-3], largest)}
+    found["cluster"] = cluster_rows(GPU_STEPS_S)
     return found
 
 
@@ -307,11 +317,14 @@ def show(found: dict[str, Any]) -> None:
     for row in found["local"]:
         print(f"an all-reduce every {row['every']} steps: loss {row['loss']:.3g}")
     table = [
-        (str(row["gpus"]), f"{1e6 * row['reduce_s']:.0f}", *(f"{v:.2f}" for k, v in row.items() if k[0].isdigit()))
-        for row in found["cluster"]["rows"]
+        (
+            f"{row['width']} wide, {row['points']} points",
+            f"{1e3 * row['step_s']:.3g}",
+            *(f"{efficiency:.2f}" for efficiency in row["efficiency"].values()),
+        )
+        for row in found["cluster"]
     ]
-    steps = [f"t = {key} s" for key in found["cluster"]["rows"][0] if key[0].isdigit()]
-    print_rows(("GPUs", "all-reduce, us", *steps), table)
+    print_rows(("a step of each GPU", "ms", *(f"{gpus} GPUs" for gpus in found["cluster"][0]["efficiency"])), table)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ def test_an_all_reduce_by_hand() -> None:
 
 
 def test_efficiency_is_the_share_of_the_step() -> None:
-    rows = bench_scaling.cluster_rows([1e-3], 0)
-    assert [row["gpus"] for row in rows] == [8, 64, 512, 1024]
-    assert rows[-1]["0.001"] == pytest.approx(1e-3 / (1e-3 + 140.2e-6))
+    (row,) = bench_scaling.cluster_rows({(256, 16384): 1e-3})
+    assert list(row["efficiency"]) == ["8", "64", "512", "1024"]
+    weights = 4 * 256 * 256 + 4 * 256 + 3 * 256 + 3  # four layers and the output
+    assert row["bytes"] == 4 * (weights + 6)
+    assert row["efficiency"]["1024"] == pytest.approx(1e-3 / (1e-3 + 140.2e-6 + row["bytes"] / 26.25e9))
 
 
 def test_steps_that_differ_end_the_benchmark() -> None:

@@ -104,7 +104,7 @@ def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: floa
     [
         (0.001, 0.04, ""),
         (0.05, 0.04, "data.noise=estimated"),
-        (0.05, 0.04, "or flow that is not resolved"),
+        (0.05, 0.04, "flow that is not resolved, or sensors that are wrong or exchanged"),
         (0.05, 1.0, ""),
         (0.3, 1.0, "units and sensors"),
     ],

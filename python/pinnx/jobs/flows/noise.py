@@ -121,8 +121,8 @@ def noise_lines(facts: dict[str, Any] | None) -> list[str]:
         if facts["found"] != "stated" and not facts["used"]:
             return [
                 f"left-out sensors show {percent(share)} of the measurements that the others do not explain: noise, "
-                "which is fitted too then, or flow that is not resolved; against noise data.noise=estimated, or its "
-                "value, helps"
+                "which is fitted too then, flow that is not resolved, or sensors that are wrong or exchanged; against "
+                "noise data.noise=estimated, or its value, helps"
             ]
         remedy = "is fitted too, or stated too large; a smaller train.weights.data, or data.noise"
         return [f"the misfit at the sensors is {misfit:.2g} of their noise: the noise {remedy}"]

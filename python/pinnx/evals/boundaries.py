@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check, unless_coarse
+from pinnx.evals.checks import Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import Derivatives, GridDerivatives, ScatteredDerivatives
-from pinnx.evals.numbers import as_array
+from pinnx.evals.numbers import as_array, as_scale
 from pinnx.physics.geometry import SIDES
 
 __all__ = ["BoundaryChecker"]
 
 # Of the longest side: coordinates that differ by less are one, as when they were stored in float32.
 SAME_PLACE = 1e-6
+# Of the length of a normal: the rounding of float32 is ten times less.
+UNIT = 1e-6
 Array = NDArray[np.float64]
 
 
@@ -48,7 +50,7 @@ class BoundaryChecker:
         limits: limits that replace those of `GATES`, by name.
 
     Raises:
-        PinnxError: neither or both of axes and points; a speed that is not > 0.
+        PinnxError: neither or both of axes and points; a scale that is not finite and > 0.
     """
 
     def __init__(
@@ -62,8 +64,7 @@ class BoundaryChecker:
     ) -> None:
         if (axes is None) == (points is None):
             raise PinnxError("boundary: expected either axes or points, got both or neither")
-        if not speed > 0:
-            raise PinnxError(f"speed: expected a number > 0, got {speed}")
+        as_scale("speed", speed), as_scale("length", length)
         self._axes = None if axes is None else [as_array("axes", axis) for axis in axes]
         if self._axes is not None:
             points = np.stack([part.reshape(-1) for part in np.meshgrid(*self._axes, indexing="ij")], axis=1)
@@ -71,7 +72,7 @@ class BoundaryChecker:
         self._low, self._high = self.points.min(axis=0), self.points.max(axis=0)
         self._near = SAME_PLACE * float((self._high - self._low).max())
         self._speed, self._length = speed, length or float((self._high - self._low).max())
-        self._limits = dict(limits or {})
+        self._limits = known_limits(limits)
 
     def verify_dirichlet(self, fields: Mapping[str, Any], where: Any, values: Mapping[str, Any]) -> list[Check]:
         """``boundary_error_max`` of each field with a value: a number, or one for each point of the place.
@@ -81,8 +82,8 @@ class BoundaryChecker:
         """
         rows = self._rows(where)
         found = []
-        for name, value in values.items():
-            error = (self._field(fields, name)[rows] - np.asarray(value, dtype=np.float64)) / self._scale(name)
+        for name, value in _some("values", values).items():
+            error = (self._field(fields, name)[rows] - _wanted(name, value, rows)) / self._scale(name)
             found.append(self._verdict("boundary_error_max", error, rows, self._part(name, where)))
         return found
 
@@ -95,7 +96,7 @@ class BoundaryChecker:
             fields: by name.
             where: a side, or points with ``normals``.
             slopes: df/dn, a number or one for each point of the place.
-            normals: ``[k, d]``, outward, of the points of the place; None: of the side.
+            normals: ``[k, d]``, outward and of unit length, of the points of the place; None: of the side.
 
         Raises:
             PinnxError: as ``verify_dirichlet``; no normals of a place that is no side; too few points.
@@ -108,10 +109,10 @@ class BoundaryChecker:
             normals = np.zeros((len(rows), self.points.shape[1]))
             normals[:, "xyz".index(axis)] = 1.0 if end else -1.0
         orders, found = self._derivatives, []
-        for name, slope in slopes.items():
+        for name, slope in _some("slopes", slopes).items():
             field, unit = self._field(fields, name), self._scale(name) / self._length
             coarse, fine = (self._slope(d, field, rows, as_array("normals", normals)) for d in orders)
-            error = (fine - np.asarray(slope, dtype=np.float64)) / unit
+            error = (fine - _wanted(name, slope, rows)) / unit
             own = float(np.abs(fine - coarse).max()) / unit
             verdict = self._verdict("neumann_error_max", error, rows, self._part(name, where))
             reason = f"the check's own error is about {own:.2g}: finer points or smoother numbers are needed"
@@ -125,8 +126,17 @@ class BoundaryChecker:
 
         Fields of ``jumps`` should rise by so much from the low to the high side: the pressure of a driven channel. A
         point without a partner on the other side fails the check: it was not compared.
+
+        Raises:
+            PinnxError: an axis that the points do not have, no field, a jump of a field that is not there.
         """
-        column = "xyz".index(axis)
+        directions = "xyz"[: self.points.shape[1]]
+        if len(axis) != 1 or axis not in directions:
+            raise PinnxError(f"axis: expected one of {', '.join(directions)}, got {axis!r}")
+        for name in jumps or {}:
+            self._field(fields, name)
+        _some("fields", fields)
+        column = directions.index(axis)
         low, high = (np.flatnonzero(np.abs(self.points[:, column] - end[column]) <= self._near) for end in self._ends())
         others = [i for i in range(self.points.shape[1]) if i != column]
         away, partner = cKDTree(self.points[high][:, others]).query(self.points[low][:, others])
@@ -176,6 +186,9 @@ class BoundaryChecker:
         shaped = field if self._axes is None else field.reshape([axis.size for axis in self._axes])
         if normals.shape != (len(rows), self.points.shape[1]):
             raise PinnxError(f"normals: expected shape {[len(rows), self.points.shape[1]]}, got {list(normals.shape)}")
+        sizes = np.linalg.norm(normals, axis=1)
+        if np.abs(sizes - 1.0).max() > UNIT:
+            raise PinnxError(f"normals: expected unit length, got lengths of {sizes.min():.6g} to {sizes.max():.6g}")
         columns = [d.first(shaped, axis).reshape(-1)[rows] for axis in range(self.points.shape[1])]
         return np.asarray((np.stack(columns, axis=1) * normals).sum(axis=1))
 
@@ -193,3 +206,17 @@ class BoundaryChecker:
 
     def _part(self, name: str, where: Any) -> str:
         return f"{name}, {where}" if isinstance(where, str) else name
+
+
+def _some(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is to be checked: no verdict at all would read as one that passed."""
+    if not given:
+        raise PinnxError(f"{name}: expected at least one field, got none; nothing was checked")
+    return given
+
+
+def _wanted(name: str, value: Any, rows: NDArray[np.intp]) -> Array:
+    wanted = as_array(name, value)
+    if wanted.shape not in ((), (1,), (len(rows),)):
+        raise PinnxError(f"{name}: expected a number, or one for each of {len(rows)} points, got {list(wanted.shape)}")
+    return wanted

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check, unless_coarse
+from pinnx.evals.checks import Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import GridDerivatives
-from pinnx.evals.numbers import as_array
+from pinnx.evals.numbers import as_array, as_scale
 
 __all__ = ["BOXES", "verify_budgets"]
 
@@ -70,7 +70,8 @@ def verify_budgets(
         raise PinnxError(f"velocity: expected {len(lines)} components on the axes, got {[p.shape[1:] for p in parts]}")
     if min(line.size for line in lines) < 4 * boxes + 1:
         raise PinnxError(f"boxes: expected at most {(min(line.size for line in lines) - 1) // 4}, got {boxes}")
-    u = speed or float(np.sqrt(sum((part**2 for part in parts), np.zeros(()))).max())
+    limits = known_limits(limits)
+    u = as_scale("speed", speed) or float(np.sqrt(sum((part**2 for part in parts), np.zeros(()))).max())
     if not u > 0:
         raise PinnxError("velocity: expected a flow that moves, got zero everywhere (give the scale speed)")
     counted = _Boxes(lines, boxes, where, times)
@@ -79,6 +80,8 @@ def verify_budgets(
     if pressure is None or viscosity is None:
         return found
     p, grid = as_array("p", pressure)[lead], GridDerivatives(lines, 4)
+    if p.shape != parts[0].shape:
+        raise PinnxError(f"p: expected the shape of the velocity, {list(parts[0].shape)}, got {list(p.shape)}")
     rate = _rate(times)
     for i, name in zip(range(len(parts)), "xyz", strict=False):
         fluxes = []

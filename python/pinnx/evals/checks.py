@@ -17,7 +17,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES, Gate
 from pinnx.physics.term import Measured
 
-__all__ = ["Check", "Status", "check", "unless_coarse", "verify"]
+__all__ = ["Check", "Status", "check", "known_limits", "unless_coarse", "verify"]
 
 Status = Literal["passed", "warning", "failed", "not checked"]
 # The error of a derivative is estimated within such a factor.
@@ -141,6 +141,18 @@ def unless_coarse(found: Check, own: float, reason: str) -> Check:
     return replace(found, status="not checked", note="; ".join(filter(None, (reason, found.note))))
 
 
+def known_limits(limits: Mapping[str, float] | None) -> dict[str, float]:
+    """Limits that replace those of ``GATES``, by name; None: none.
+
+    Raises:
+        PinnxError: an unknown name, or a limit that is not a positive number.
+    """
+    found = dict(limits or {})
+    for name in found:
+        _gate(name, found)
+    return found
+
+
 def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None = None) -> list[Check]:
     """Holds a run's numbers against their gates, in the order of ``GATES``.
 
@@ -151,9 +163,7 @@ def verify(measured: Iterable[Measured], *, limits: Mapping[str, float] | None =
     Raises:
         PinnxError: an unknown name, or a limit that is not a positive number.
     """
-    limits, measured = limits or {}, list(measured)
-    for name in limits:
-        _gate(name, limits)
+    limits, measured = known_limits(limits), list(measured)
     checks = [_with_places(item, limits) for item in measured]
     return [item for name in GATES for item in checks if item.name == name]
 

@@ -28,6 +28,10 @@ ORDERS = (2, 4, 6)
 NEIGHBOURS = 3
 # Nearest points out of which they are taken, evenly by direction: the nearest alone may all be on one line of a mesh.
 POOL = 5
+# Of the distance of the lines: as of a spectrum. Coordinates may have been stored in float32.
+UNEVEN = 1e-3
+# Of the largest extent of scattered points: with a smaller one across, they are on a line or in a plane.
+FLAT = 1e-6
 _BLOCK = 4096  # points whose fits are solved at once
 
 Array = NDArray[np.float64]
@@ -67,9 +71,11 @@ class GridDerivatives:
         order: 2, 4 or 6 everywhere; stencils are one-sided at the edges.
         periods: of each axis, whose first point is not repeated at its end; None: not periodic.
         spectral: differentiate along periodic axes, which are even then, by Fourier transform.
+        waves: share of the waves that a Fourier transform keeps, the longest.
 
     Raises:
-        PinnxError: another order; an axis that is too short, does not rise, or is longer than its period.
+        PinnxError: another order; an axis that is too short, does not rise, or is longer than its period; ``spectral``
+            without a period, or along an axis that is not even.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class GridDerivatives:
         *,
         periods: Sequence[float | None] | None = None,
         spectral: bool = False,
+        waves: float = 1.0,
     ) -> None:
         if order not in ORDERS:
             raise PinnxError(f"order: expected one of {', '.join(map(str, ORDERS))}, got {order}")
@@ -86,7 +93,11 @@ class GridDerivatives:
         self.periods = tuple(periods) if periods is not None else (None,) * len(self.axes)
         for axis, period in zip(self.axes, self.periods, strict=True):
             _require_axis(axis, period, order)
-        self.order, self.spectral = order, spectral
+            if spectral and period is not None:
+                _require_even(axis, period)
+        if spectral and not any(self.periods):
+            raise PinnxError("spectral: expected a period of at least one axis, got none")
+        self.order, self.spectral, self._waves = order, spectral, waves
 
     @property
     def num_points(self) -> int:
@@ -124,7 +135,7 @@ class GridDerivatives:
         x, period = self.axes[axis], self.periods[axis]
         along = field.ndim - len(self.axes) + axis
         if self.spectral and period is not None:
-            return _spectral(field, along, period, number)
+            return _spectral(field, along, period, number, self._waves)
         matrix = _stencils(x, self.order, number, period)
         moved = np.moveaxis(field, along, 0)
         return np.moveaxis((matrix @ moved.reshape(x.size, -1)).reshape(moved.shape), 0, along)
@@ -138,7 +149,7 @@ class ScatteredDerivatives:
         order: degree of the polynomial less one, 2 or more: that of the first derivatives.
 
     Raises:
-        PinnxError: fewer points than a fit needs, or points on a line.
+        PinnxError: fewer points than a fit needs, or points that are all on a line or in a plane of space.
     """
 
     def __init__(self, points: Array, order: int = 2) -> None:
@@ -148,6 +159,10 @@ class ScatteredDerivatives:
         count = NEIGHBOURS * len(powers)
         if n < count:
             raise PinnxError(f"points: expected at least {count} for fits of degree {order + 1}, got {n}")
+        extents = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+        if extents[-1] <= FLAT * extents[0]:
+            place = "on a line" if d == 2 else "in a plane"
+            raise PinnxError(f"points: expected them to have an extent in {d} directions, got points {place}")
         self._lengths, self._size = np.ptp(points, axis=0), n
         tree, blocks = cKDTree(points), np.split(np.arange(n), np.arange(_BLOCK, n, _BLOCK))
         parts = [_neighbours(points, tree, rows, count) for rows in blocks]
@@ -185,6 +200,15 @@ def _require_axis(axis: Array, period: float | None, order: int) -> None:
         raise PinnxError(f"periods: expected more than the extent {np.ptp(axis):g} of the axis, got {period:g}")
 
 
+def _require_even(axis: Array, period: float) -> None:
+    steps = np.diff(np.append(axis, axis[0] + period)) * axis.size / period
+    if np.abs(steps - 1.0).max() > UNEVEN:
+        raise PinnxError(
+            f"spectral: expected even lines of {period / axis.size:g} along a period of {period:g}, got distances of "
+            f"{steps.min() * period / axis.size:g} to {steps.max() * period / axis.size:g}"
+        )
+
+
 def _stencils(x: Array, order: int, number: int, period: float | None) -> sparse.csr_array:
     """Weights [n, n] of the derivative of that number, exact for polynomials of degree ``order + number - 1``."""
     n, width = x.size, order + 1 if number == 1 else order + 3
@@ -201,12 +225,13 @@ def _stencils(x: Array, order: int, number: int, period: float | None) -> sparse
     return sparse.csr_array((weights.ravel(), columns.ravel(), np.arange(0, n * width + 1, width)), (n, n))
 
 
-def _spectral(field: Array, along: int, period: float, number: int) -> Array:
+def _spectral(field: Array, along: int, period: float, number: int, kept: float) -> Array:
     n = field.shape[along]
     waves = 2j * np.pi / period * fft.rfftfreq(n, 1 / n)
     factors = waves**number
     if n % 2 == 0 and number == 1:
         factors[-1] = 0.0  # the derivative of the highest wave vanishes at the points
+    factors[int(kept * (n // 2)) + 1 :] = 0.0
     spectrum = np.moveaxis(fft.rfft(field, axis=along), along, -1) * factors
     return np.moveaxis(fft.irfft(spectrum, n), -1, along)
 

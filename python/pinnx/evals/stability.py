@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check, verify
+from pinnx.evals.checks import Check, check, known_limits, verify
 from pinnx.physics.term import Measured, Term, largest_share
 
 __all__ = ["NumericalStabilityChecker", "verify_numerical_stability"]
@@ -56,7 +56,7 @@ class NumericalStabilityChecker:
     """
 
     def __init__(self, *, limits: Mapping[str, float] | None = None, seed: int = 0) -> None:
-        self._limits, self._seed = dict(limits or {}), seed
+        self._limits, self._seed = known_limits(limits), seed
 
     def check_gradient_explosion(self, model: nn.Module, points: Tensor) -> list[Check]:
         """``gradient_explosion``, the largest share of a layer, and ``gradient_vanishing``, one over the smallest.
@@ -68,6 +68,7 @@ class NumericalStabilityChecker:
         Raises:
             PinnxError: no points, or a network without matrices.
         """
+        model = copy.deepcopy(model).requires_grad_(True)  # a network that is frozen has gradients too
         matrices = _matrices(model)
         loss = _fields(model, points).square().mean()
         gradients = torch.autograd.grad(loss, list(matrices.values()), allow_unused=True)
@@ -98,6 +99,8 @@ class NumericalStabilityChecker:
         Places of it and of ``rounding`` are rows of ``points``.
         """
         fields, extents = _fields(model, points), points.amax(0) - points.amin(0)
+        if not extents.any():
+            return self._check("sensitivity", math.nan, "the points are one place, which has no extent")
         generator = torch.Generator().manual_seed(self._seed)
         direction = torch.randn(points.shape, generator=generator).to(points)
         step = PERTURBATION * direction / direction.norm(dim=1, keepdim=True)
@@ -147,7 +150,7 @@ def verify_numerical_stability(model: Any, data: Trained, *, num_points: int = 2
 
     Returns:
         ``gradient_finite``: loss and gradients of a step; ``pde_residual``; ``conservation``;
-        ``boundary_satisfaction``: boundary conditions, or "not checked" where the problem has none.
+        ``boundary_satisfaction``: boundary conditions; failed where the problem has none, as nothing was checked.
 
     Raises:
         PinnxError: ``data`` is the problem of another model.

@@ -113,7 +113,24 @@ def test_bad_input() -> None:
     field, checker = {"u": np.ones((9, 9))}, BoundaryChecker(axes=(axis, axis), speed=1.0)
     for call, message in (
         (lambda: BoundaryChecker(speed=1.0), "expected either axes or points"),
-        (lambda: BoundaryChecker(axes=(axis, axis), speed=0.0), "speed: expected a number > 0"),
+        (lambda: BoundaryChecker(axes=(axis, axis), speed=0.0), "speed: expected a finite number > 0"),
+        (lambda: BoundaryChecker(axes=(axis, axis), speed=np.inf), "speed: expected a finite number > 0, got inf"),
+        (lambda: BoundaryChecker(axes=(axis, axis), speed=1.0, length=-1.0), "length: expected a finite number > 0"),
+        (
+            lambda: BoundaryChecker(axes=(axis, axis), speed=1.0, limits={"wall": 1.0}),
+            "check: expected one of .*'wall'",
+        ),
+        (lambda: checker.verify_dirichlet(field, "left", {}), "values: expected at least one field, got none"),
+        (lambda: checker.verify_neumann(field, "left", {}), "slopes: expected at least one field, got none"),
+        (lambda: checker.verify_periodic({}, "x"), "fields: expected at least one field, got none"),
+        (lambda: checker.verify_periodic(field, "z"), "axis: expected one of x, y, got 'z'"),
+        (lambda: checker.verify_periodic(field, "x", jumps={"p": 1.0}), "p: expected one of the fields u"),
+        (lambda: checker.verify_dirichlet(field, "left", {"u": np.ones(5)}), r"each of 9 points, got \[5\]"),
+        (lambda: checker.verify_neumann(field, "left", {"u": np.ones(5)}), r"each of 9 points, got \[5\]"),
+        (
+            lambda: checker.verify_neumann(field, np.arange(81) < 9, {"u": 0.0}, normals=np.full((9, 2), 1e-3)),
+            "normals: expected unit length, got lengths of 0.00141421",
+        ),
         (lambda: checker.verify_dirichlet(field, "front", {"u": 0.0}), "side: expected one of left"),
         (lambda: checker.verify_dirichlet(field, "left", {"v": 0.0}), "v: expected one of the fields u"),
         (lambda: checker.verify_dirichlet(field, np.zeros(81, dtype=bool), {"u": 0.0}), "nothing was checked"),

@@ -67,6 +67,12 @@ def test_the_box_that_leaks_is_named_and_a_coarse_grid_is_not_bad_physics() -> N
         (lambda: verify_budgets((wave[0][1:], wave[1]), (axis, axis)), "expected 2 components on the axes"),
         (lambda: verify_budgets((0 * x, 0 * x), (axis, axis)), "expected a flow that moves"),
         (lambda: verify_budgets(wave, (axis, axis), where=x < 0), "a sub-box all of whose points count"),
+        (lambda: verify_budgets(wave, (axis, axis), speed=np.inf), "speed: expected a finite number > 0, got inf"),
+        (lambda: verify_budgets(wave, (axis, axis), limits={"mass": 1.0}), "check: expected one of .*'mass'"),
+        (
+            lambda: verify_budgets(wave, (axis, axis), pressure=x[1:], viscosity=1.0),
+            r"p: expected the shape of the velocity, \[1, 17, 17\], got \[1, 16, 17\]",
+        ),
     ):
         with pytest.raises(PinnxError, match=message):
             call()

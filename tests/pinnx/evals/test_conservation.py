@@ -37,7 +37,7 @@ def statuses(checks: list[Check], gate: str) -> set[str]:
 def test_exact_flows_pass_every_check(exact: Given) -> None:
     checks = exact.verdicts()
     assert {check.status for check in checks} == {"passed"}
-    assert all(check.num_points == exact.pressure.size for check in checks if check.discretisation is not None)
+    assert all(check.num_points == exact.pressure.size for check in checks if check.scale is not None)
 
 
 def strained(by: float) -> Callable[[Given], list[Check]]:
@@ -136,6 +136,35 @@ def test_a_coarse_grid_is_not_bad_physics_and_bad_physics_is_no_coarse_grid() ->
     assert ConservationChecker(axes=axes).verify_mass_conservation(v, u)[0].status == "failed"
 
 
+def test_the_spectral_check_and_the_net_flux_know_their_own_errors() -> None:
+    for lines, status in ((16, "not checked"), (48, "passed")):
+        axis = 2 * np.pi * np.arange(lines) / lines
+        x, y = np.meshgrid(axis, axis, indexing="ij")
+        steep = np.exp(6 * (np.cos(x) + np.cos(y) - 2))  # a stream function: no divergence
+        checker = ConservationChecker(axes=(axis, axis), periods=(2 * np.pi, 2 * np.pi), spectral=True)
+        u, v = -np.sin(y) * steep, np.sin(x) * steep
+        assert checker.verify_mass_conservation(u, v)[0].status == status
+        assert checker.verify_mass_conservation(v, u)[0].status == "failed"
+    flow = Kovasznay(nu=1 / 20)
+    for lines, status in ((9, "not checked"), (33, "passed")):
+        stretched = np.tanh(1.6 * np.linspace(-1.0, 1.0, lines))
+        axes = (0.25 + 0.8 * stretched, 0.03 + 0.5 * stretched)
+        x, y = np.meshgrid(*axes, indexing="ij")
+        u, v = np.moveaxis(flow.velocity(0.0 * x, x, y), -1, 0)
+        found = ConservationChecker(axes=axes).verify_mass_conservation(u, v)[1]
+        assert (found.name, found.status) == ("net_flux", status)
+        leaks = ConservationChecker(axes=axes).verify_mass_conservation(u + 0.2 * x, v)[1]
+        assert (leaks.status, leaks.num_points) == ("failed", 4 * (lines - 1))
+
+
+def test_numbers_of_half_precision_are_numbers() -> None:
+    axis = torch.linspace(0.0, 1.0, 17)
+    x, y = torch.meshgrid(axis, axis, indexing="ij")
+    checker = ConservationChecker(axes=(axis, axis))
+    found = checker.verify_mass_conservation(x.bfloat16(), -y.bfloat16())[0]
+    assert found.value == checker.verify_mass_conservation(x.bfloat16().double(), -y.bfloat16().double())[0].value
+
+
 def test_scattered_points_and_torch() -> None:
     flow, points = Kovasznay(nu=1 / 40), np.random.default_rng(1).uniform(-0.5, 0.5, (1500, 2))
     u, v = torch.tensor(flow.velocity(np.zeros(()), *points.T)).T
@@ -174,6 +203,38 @@ BAD = [
     (lambda a, u: ConservationChecker(spacing=(0.0, 0.1)).verify_mass_conservation(u, u), "spacing: expected finite"),
     (lambda a, u: ConservationChecker(points=u).verify_mass_conservation(u, u), "points: expected shape"),
     (lambda a, u: ConservationChecker(periods=(0.5, None)).verify_mass_conservation(u, u), "more than the extent"),
+    (
+        lambda a, u: ConservationChecker(spacing=(1.0, 1.0, 1.0)).verify_mass_conservation(u, u),
+        "one number or 2, got 3",
+    ),
+    (lambda a, u: ConservationChecker(speed=np.inf), "speed: expected a finite number > 0, got inf"),
+    (lambda a, u: ConservationChecker(speed=0.0), "speed: expected a finite number > 0, got 0"),
+    (lambda a, u: ConservationChecker(length=-1.0), "length: expected a finite number > 0, got -1"),
+    (lambda a, u: ConservationChecker(limits={"conservaton": 1.0}), r"'conservaton' \(did you mean conservation\?\)"),
+    (lambda a, u: ConservationChecker(spectral=True).verify_mass_conservation(u, u), "a period of at least one axis"),
+    (
+        lambda a, u: ConservationChecker(axes=(a**2, a), periods=(1.1, None), spectral=True).verify_mass_conservation(
+            u, u
+        ),
+        "expected even lines of 0.0916667 along a period of 1.1, got distances of 0.0082",
+    ),
+    (
+        lambda a, u: ConservationChecker(axes=(a, a), periods=(2.0, 1.2), spectral=True).verify_mass_conservation(u, u),
+        "expected even lines of 0.166667 along a period of 2",
+    ),
+    (lambda a, u: ConservationChecker(points=np.c_[a, a]).verify_mass_conservation(u[0], u[0]), "at least 30 for fits"),
+    (
+        lambda a, u: ConservationChecker(points=np.c_[u.cumsum(), u.cumsum()]).verify_mass_conservation(
+            u.ravel(), 0 * u.ravel()
+        ),
+        "extent in 2 directions, got points on a line",
+    ),
+    (
+        lambda a, u: ConservationChecker().verify_mass_conservation(np.ma.masked_where(np.eye(12) > 0, u), u),
+        "u: expected a number everywhere, got 12 that are masked",
+    ),
+    (lambda a, u: ConservationChecker().verify_mass_conservation(u + 1j, u), "expected real numbers, got complex128"),
+    (lambda a, u: ConservationChecker().verify_mass_conservation("u", u), "u: expected real numbers, got <U1"),
 ]
 
 

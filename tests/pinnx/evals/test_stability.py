@@ -123,3 +123,15 @@ def test_nothing_to_check_is_no_pass_and_another_model_is_refused() -> None:
         NumericalStabilityChecker().check_sensitivity(model, POINTS[:0])
     with pytest.raises(PinnxError, match="a network with matrices"):
         NumericalStabilityChecker().check_spectral_norms(nn.Tanh())
+    with pytest.raises(PinnxError, match=r"check: expected one of .*'explosion'"):
+        NumericalStabilityChecker(limits={"explosion": 1.0})
+    one_place = NumericalStabilityChecker().check_sensitivity(model, POINTS[:1])
+    assert one_place.status == "failed"
+    assert "the points are one place" in one_place.note
+
+
+def test_a_frozen_network_has_the_gradients_of_the_same_network() -> None:
+    model = network()
+    wanted = NumericalStabilityChecker().check_gradient_explosion(model, POINTS)
+    assert NumericalStabilityChecker().check_gradient_explosion(model.requires_grad_(False), POINTS) == wanted
+    assert not any(p.requires_grad for p in model.parameters())

@@ -91,6 +91,18 @@ def test_a_seed_counts_once_and_one_value_has_no_spread(
     assert found["figures"]["steps_per_s"]["word"] == "not known"  # two values say little
 
 
+def test_a_seed_of_one_section_makes_another_run(runs: Callable[..., Path], tmp_path: Path) -> None:
+    made = [
+        str(runs("first", 0)),
+        str(runs("points", 0, error=1.1, train__seed=7)),
+        str(runs("sensors", 0, error=1.2, sensors__seed=7)),
+        str(runs("again", 0, error=1.3, sensors__seed=7)),
+    ]
+    assert main(["baseline", *made, "--out", str(tmp_path / "b.json"), "--quiet"]) == 0
+    errors = json.loads((tmp_path / "b.json").read_text())["physics"]["relative_l2.velocity"]
+    assert sorted(value / min(errors) for value in errors) == pytest.approx([1.0, 1.1, 1.2])
+
+
 def test_protected_settings_are_named(
     runs: Callable[..., Path], baseline: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
 
 protected    the equations (flow.*, train.curriculum), the domain and the boundaries, the gates (limits, red lines,
              corner_radius)
-physics      errors and checks of each seed: runs of one seed repeat one another, so the first of each counts
+physics      errors and checks of each set of seeds (at the top, of sensors, model, points): runs whose seeds are the
+             same repeat one another, so the first of them counts
 performance  speed, memory and what else a machine decides, of each run
 """
 
@@ -110,7 +111,7 @@ def read_runs(folders: Sequence[str | Path]) -> Baseline:
         beside = protected_settings(given, metrics["nu"]) | other_settings(given)
         if apart := [name for name, value in (protected | settings).items() if beside.get(name) != value]:
             raise PinnxError(f"{path}: expected the settings of {folders[0]} but for seeds, got another {apart[0]}")
-    seeds = {given.seed: metrics for given, metrics in reversed(runs)}
+    seeds = {_seeds(given): metrics for given, metrics in reversed(runs)}
     return Baseline(
         physics=_columns([dict(_physics(metrics)) for metrics in seeds.values()]),
         performance=_columns([{name: of[name] for name in PERFORMANCE if of.get(name) is not None} for _, of in runs]),
@@ -211,6 +212,11 @@ def _flat(config: Config) -> Iterator[tuple[str, Any]]:
             yield name, value
 
     return walk("", config.model_dump(mode="json"))
+
+
+def _seeds(config: Config) -> tuple[tuple[str, Any], ...]:
+    """All seeds: each section may have one of its own."""
+    return tuple((name, value) for name, value in _flat(config) if name.endswith("seed"))
 
 
 def _is_protected(name: str) -> bool:

@@ -103,16 +103,34 @@ class Guard(KeptState):
         if slow := self._slower(trainer.step, trainer.train_s):
             trainer.note(slow)
         crossed = self._on_all_ranks(self._crossed(trainer.weights))
+        self._close(trainer, helped=not crossed)
         if not crossed:
             self.good = copy_of(trainer.state_dict())
-            if self._in_a_row:
-                self._close(trainer, helped=True)
             self._in_a_row = 0
             return True
-        if self._in_a_row:
-            self._close(trainer, helped=False)
         self._return(trainer, crossed)
         return False
+
+    def not_finite(self, trainer: Trainer, go_back: Callable[[], str]) -> str:
+        """Records as an incident that a loss or a gradient is not finite, where no judgement was due.
+
+        Args:
+            trainer: in the state of the last good step.
+            go_back: takes the training to where it begins again; gives what is done, in words.
+
+        Returns:
+            What ``go_back`` gave.
+        """
+        self._close(trainer, helped=False)
+        lost, left, facts = trainer.step, copy_of(trainer.state_dict()), _facts(trainer)
+        incidents = self.incidents
+        done = go_back()
+        self.incidents = incidents  # also where the state that is left is older
+        crossed = [{"name": "loss or gradient", "value": None, "before": None, "red_line": None}]
+        self._record(
+            trainer, {"step": lost, "returned_to": trainer.step, "crossed": crossed, **facts, "done": done}, left
+        )
+        return done
 
     def _return(self, trainer: Trainer, crossed: list[dict[str, Any]]) -> None:
         assert self.good is not None
@@ -122,10 +140,7 @@ class Guard(KeptState):
         stops = self._in_a_row >= self._returns
         self._in_a_row += 0 if stops else 1
         done = "stopped" if stops else self._otherwise(trainer, lost)
-        number = len(self.incidents) + 1
-        incident = {"number": number, "step": lost, "returned_to": back, "crossed": crossed, **facts, "done": done}
-        self.incidents.append({**incident, "helped": None})
-        trainer.tell(self.incidents[-1], {"bad": left, "good": self.good})
+        self._record(trainer, {"step": lost, "returned_to": back, "crossed": crossed, **facts, "done": done}, left)
         if stops:
             found = ", ".join(f"{i['name']} {_shown(i['value'])} after {_shown(i['before'])}" for i in crossed)
             raise PhysicsLostError(
@@ -147,9 +162,16 @@ class Guard(KeptState):
         trainer.method.shrink(factor)
         return ", ".join([f"steps of {factor:g} of their size", *done])
 
+    def _record(self, trainer: Trainer, incident: dict[str, Any], left: dict[str, Any]) -> None:
+        """Tells of an incident, from whose bad state ``left`` the training is back."""
+        self.incidents.append({"number": len(self.incidents) + 1, **incident, "helped": None})
+        trainer.tell(self.incidents[-1], {"bad": left, "good": copy_of(trainer.state_dict())})
+
     def _close(self, trainer: Trainer, *, helped: bool) -> None:
-        self.incidents[-1]["helped"] = helped
-        trainer.tell(self.incidents[-1], {})
+        """Says of the last incident whether it helped, where that is open."""
+        if self.incidents and self.incidents[-1]["helped"] is None:
+            self.incidents[-1]["helped"] = helped
+            trainer.tell(self.incidents[-1], {})
 
     def _crossed(self, weights: LossWeights) -> list[dict[str, Any]]:
         """Checks the model: what crossed its line, with the values then and now; empty where all is well."""

@@ -320,14 +320,20 @@ class Trainer:
             NonFiniteLossError: there is none, or that was tried often enough.
         """
         again = self._last_good.next_try(self.state_dict(), error)
+
+        def go_back() -> str:
+            if again is None:
+                self.load_state_dict(self._last_good.given_up()[0])
+                return "stopped"
+            state, factor = again
+            self.go_back(state)
+            self.method.shrink(factor)
+            return f"steps of {factor:g} of their size"
+
+        done = go_back() if self.guard is None else self.guard.not_finite(self, go_back)
         if again is None:
-            state, error = self._last_good.given_up()
-            self.load_state_dict(state)
-            raise error
-        state, factor = again
-        self.go_back(state)
-        self.method.shrink(factor)
-        self.note(f"{error}; again from step {self.step}, in steps of {factor:g} of their size")
+            raise self._last_good.given_up()[1]
+        self.note(f"{error}; again from step {self.step}, in {done}")
 
     def go_back(self, state: Mapping[str, Any]) -> None:
         """Takes an earlier state; notes, incidents and the time spent stay."""

@@ -23,7 +23,7 @@ from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging import run_guard as guards
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.runs.machine import memory_now
-from pinnx.train import Hook, PhysicsLostError, Trainer
+from pinnx.train import Hook, NonFiniteLossError, PhysicsLostError, Trainer
 from pinnx.train import trainer as trainers
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.stateful import copy_of
@@ -136,6 +136,30 @@ def test_numbers_that_are_none(learned: Build) -> None:
     trainer, _ = learned()
     trainer.hooks.append(Fault(lambda: weights(trainer).mul_(1.001)))
     assert crossed(trainer) == set()
+
+
+def test_a_loss_that_is_not_finite_between_two_checks_is_an_incident_too(learned: Build) -> None:
+    trainer, _ = learned()
+    trainer.hooks.append(fault := Fault(lambda: weights(trainer).fill_(float("nan"))))
+    trainer.run()
+    (found,) = trainer.guard.incidents
+    assert (found["number"], found["step"], found["returned_to"]) == (1, LEARNED + 5, LEARNED)
+    assert [item["name"] for item in found["crossed"]] == ["loss or gradient"]
+    assert found["loss"]["continuity"] is None, "not a number"
+    assert (found["done"], found["helped"]) == ("steps of 0.5 of their size", True)
+    assert [len(states) for states in fault.states] == [2, 0], "as it was found, and whether it helped"
+    broken = fault.states[0]["bad"]["model"].values()
+    assert sum(int(torch.isnan(item).sum()) for item in broken) == weights(trainer).numel()
+    assert all(torch.isfinite(item).all() for item in fault.states[0]["good"]["model"].values())
+
+    trainer, _ = learned("train.retries=2")
+    trainer.hooks.append(fault := Fault(lambda: None))
+    fault.on_step = lambda step: weights(trainer).fill_(float("nan"))
+    with pytest.raises(NonFiniteLossError):
+        trainer.run()
+    assert [item["number"] for item in trainer.guard.incidents] == [1, 2, 3]
+    assert [item["helped"] for item in trainer.guard.incidents] == [False, False, None]
+    assert trainer.guard.incidents[-1]["done"] == "stopped"
 
 
 @pytest.mark.parametrize(("factor", "lines"), [(2.0, {"pde_residual_l2", "viscosity_misfit"}), (1.05, set())])

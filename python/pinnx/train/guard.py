@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import distributed
@@ -87,6 +88,7 @@ class Guard(KeptState):
         self._in_a_row = 0
         self._clock = (0, 0.0)  # step and time of the last judgement
         self._speed = speed  # steps in a second, of the baseline or at the start
+        self._first = None if speed is not None else {0: 1.0}  # memory at the first judgement of each phase
         self._slow = 0  # judgements in a row since it is slower
 
     def begin(self, trainer: Trainer) -> None:
@@ -102,7 +104,7 @@ class Guard(KeptState):
         """
         if slow := self._slower(trainer.step, trainer.train_s):
             trainer.note(slow)
-        crossed = self._on_all_ranks(self._crossed(trainer.weights))
+        crossed = self._on_all_ranks(self._crossed(trainer.weights, trainer.phases.number))
         self._close(trainer, helped=not crossed)
         if not crossed:
             self.good = copy_of(trainer.state_dict())
@@ -173,9 +175,13 @@ class Guard(KeptState):
             self.incidents[-1]["helped"] = helped
             trainer.tell(self.incidents[-1], {})
 
-    def _crossed(self, weights: LossWeights) -> list[dict[str, Any]]:
+    def _crossed(self, weights: LossWeights, phase: int = 0) -> list[dict[str, Any]]:
         """Checks the model: what crossed its line, with the values then and now; empty where all is well."""
         worst = _worst([*self._checks(), _dropped(weights)])
+        if self._first is not None and "memory" in worst:  # the method of a later phase may hold more
+            memory = worst["memory"]
+            first = self._first.setdefault(phase, max(1.0, memory.value))
+            worst["memory"] = replace(memory, value=memory.value / first)
         lost = {name: item for name, item in worst.items() if self._lost(name, item)}
         if not lost:
             self._values = {

@@ -15,7 +15,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals import Check, check, measure, verify
 from pinnx.losses.balancing import ReLoBRaLo
 from pinnx.losses.weighting import LossWeights
-from pinnx.train import Guard, Hook, PhysicsLostError, Trainer
+from pinnx.train import GaussNewton, Guard, Hook, Phase, PhysicsLostError, Trainer
 from pinnx.train.stateful import copy_of
 
 Build = Callable[..., Trainer]
@@ -155,6 +155,21 @@ def test_memory_has_a_line_of_its_own(make_trainer: Build) -> None:
     trainer = make_trainer(steps=8, checkpoint_every=2, guard=judged(1.0, 1.9, 2.1, 1.0, gate="memory"))
     trainer.run()
     assert [item["crossed"][0]["value"] for item in trainer.guard.incidents] == [2.1]
+
+
+@pytest.mark.parametrize(("last", "alarms"), [(5.9, 0), (6.3, 1)])
+def test_a_later_phase_has_the_memory_of_its_own_method(make_trainer: Build, last: float, alarms: int) -> None:
+    """The matrix of Gauss-Newton is no leak; twice that with it is."""
+    one = make_trainer()
+    phases = [Phase(lambda goal, steps: GaussNewton(goal), first=first, dtype=torch.float64) for first in (0, 4)]
+    for speed, lost in ((None, alarms), (1e-9, 1)):  # with a baseline its memory is what counts
+        given = itertools.chain([1.0, 1.0, 3.0, last], itertools.repeat(1.0))
+        guard = Guard(lambda given=given: [check("memory", next(given))], speed=speed)
+        weights = dict.fromkeys(one.problem.names, 1.0)
+        trainer = Trainer(one.problem, phases, weights=weights, steps=8, checkpoint_every=2, guard=guard)
+        trainer.run()
+        assert bool(trainer.guard.incidents) == bool(lost)
+        assert all(item["crossed"][0]["value"] > 2.0 for item in trainer.guard.incidents)
 
 
 def test_returns_go_from_smaller_steps_to_ieee_products_to_configured_weights(make_trainer: Build) -> None:

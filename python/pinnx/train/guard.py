@@ -13,7 +13,7 @@ the state of the last checkpoint without a crossing, and continues differently:
 What cannot be done (a training in float64, weights that are fixed) is left out; steps are halved once more.
 Each return is an incident: what crossed which line, both states, what the training was, what was done, and at the next
 checkpoint whether it helped. A training that has twice in a row become slower than ``SLOW`` times its speed at the
-start, or of its baseline, says so, and continues.
+start of the phase, or of its baseline, says so, and continues.
 
 Ranks that train together return together: what crossed on one has crossed on all.
 """
@@ -89,6 +89,7 @@ class Guard(KeptState):
         self._clock = (0, 0.0)  # step and time of the last judgement
         self._speed = speed  # steps in a second, of the baseline or at the start
         self._first = None if speed is not None else {0: 1.0}  # memory at the first judgement of each phase
+        self._phase = 0  # of the last judgement
         self._slow = 0  # judgements in a row since it is slower
 
     def begin(self, trainer: Trainer) -> None:
@@ -102,7 +103,7 @@ class Guard(KeptState):
         Raises:
             PhysicsLostError: it was back there often enough.
         """
-        if slow := self._slower(trainer.step, trainer.train_s):
+        if slow := self._slower(trainer.step, trainer.train_s, trainer.phases.number):
             trainer.note(slow)
         crossed = self._on_all_ranks(self._crossed(trainer.weights, trainer.phases.number))
         self._close(trainer, helped=not crossed)
@@ -200,9 +201,12 @@ class Guard(KeptState):
         distributed.all_gather_object(found, crossed, group=self._group)
         return [{**item, "rank": rank} for rank, part in enumerate(found) for item in part]
 
-    def _slower(self, step: int, train_s: float) -> str:
-        """A sentence where the training has become slow since the start; else empty."""
+    def _slower(self, step: int, train_s: float, phase: int) -> str:
+        """A sentence where the training has become slow since the start of its phase; else empty."""
         (before, before_s), self._clock = self._clock, (step, train_s)
+        if phase != self._phase:  # steps of another method take another time
+            self._phase, self._speed, self._slow = phase, None, 0
+            return ""
         if step <= before or train_s <= before_s:
             return ""
         speed = (step - before) / (train_s - before_s)

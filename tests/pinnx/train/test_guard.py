@@ -243,6 +243,23 @@ def test_a_training_that_has_become_slow_says_so(make_trainer: Build) -> None:
     ]
 
 
+def test_a_later_phase_has_the_speed_of_its_own_method(make_trainer: Build) -> None:
+    """Ten times slower from step 4 on is Gauss-Newton; twice that is slow."""
+    one = make_trainer()
+    phases = [Phase(lambda goal, steps: GaussNewton(goal), first=first, dtype=torch.float64) for first in (0, 4)]
+
+    class Slowed(Fault):
+        def on_step(self, step: int) -> None:
+            trainer.clock.train_s = {2: 1, 4: 2, 6: 12, 8: 22, 10: 32, 12: 52, 14: 72}.get(step, trainer.train_s)
+
+    slowed, weights = Slowed(-1, lambda: None), dict.fromkeys(one.problem.names, 1.0)
+    given = {"weights": weights, "steps": 14, "checkpoint_every": 2, "guard": judged(1.0), "hooks": [slowed]}
+    trainer = Trainer(one.problem, phases, **given)
+    trainer.run()
+    (note,) = [note for note in slowed.notes if "steps/s" in note]
+    assert note.startswith("step 14: 0.1")
+
+
 @pytest.mark.parametrize(("worse", "returns"), [(1.0, 3), (math.nan, 3), (3.0, -1)])
 def test_bad_settings(worse: float, returns: int) -> None:
     with pytest.raises(PinnxError, match="guard: expected worse > 1 and returns >= 0"):

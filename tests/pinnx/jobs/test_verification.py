@@ -195,6 +195,7 @@ def test_conditions_of_a_file_are_those_that_are_stated(verified: Verified, tmp_
     assert (status, [item["part"] for item in checks]) == (0, ["u, x", "v, x"])
     status, checks, _ = verified(data, *grid, "domain.periodic=[y]")
     assert (status, checks[0]["status"]) == (1, "failed")
+    assert "has to hold both ends of the period" in checks[0]["note"]
     assert verified(data, *grid, "boundaries=[{where: {side: top}, p: 0.0}]")[0] == 2, "the file has no pressure"
 
 

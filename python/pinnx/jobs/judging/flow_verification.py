@@ -37,6 +37,8 @@ __all__ = ["boundary_checks", "verify_flow"]
 
 # Nodes on a body are on its line up to this share of its size: they lie on chords of a mesh.
 ON_BODY = 5e-4
+# Of a grid from 0 to L - h, as spectral codes write it, the last line is not the first one again.
+ENDS = "compared are the outermost points of the file, which has to hold both ends of the period"
 Array = NDArray[np.float64]
 
 
@@ -245,12 +247,16 @@ def _periodic(snapshots: Snapshots, config: Config, checker: BoundaryChecker) ->
     """The worst frame of each field along each periodic axis."""
     worst: dict[str, Check] = {}
     for axis in config.domain.periodic:
-        jumps = {"p": getattr(config.domain.jump, axis) or 0.0}
+        jump = getattr(config.domain.jump, axis) or 0.0
         for frame in range(snapshots.num_times):
-            for item in checker.verify_periodic(_fields(snapshots, frame), axis, jumps=jumps):
+            fields = _fields(snapshots, frame)
+            for item in checker.verify_periodic(fields, axis, jumps={"p": jump} if "p" in fields else {}):
                 known = worst.get(item.part, item)
                 worst[item.part] = item if not known.value >= item.value else known  # a NaN stays
-    return list(worst.values())
+    return [
+        item if item.passed else replace(item, note="; ".join(filter(None, (item.note, ENDS))))
+        for item in worst.values()
+    ]
 
 
 def _fields(snapshots: Snapshots, frame: int) -> dict[str, Array]:

@@ -146,9 +146,13 @@ class Guard(KeptState):
         self._record(trainer, {"step": lost, "returned_to": back, "crossed": crossed, **facts, "done": done}, left)
         if stops:
             found = ", ".join(f"{i['name']} {_shown(i['value'])} after {_shown(i['before'])}" for i in crossed)
+            leak = all(item["name"] == "memory" for item in crossed)
+            what, remedy = (
+                ("memory grew", "fewer points a step") if leak else ("the physics is lost", "a smaller train.lr")
+            )
             raise PhysicsLostError(
-                f"step {lost}: the physics is lost ({found}) after {self._in_a_row} returns to step {back}; "
-                "see the folder incidents, and try a smaller train.lr"
+                f"step {lost}: {what} ({found}) after {self._in_a_row} returns to step {back}; "
+                f"see the folder incidents, and try {remedy}"
             )
         names = ", ".join(dict.fromkeys(item["name"] for item in crossed))
         trainer.note(f"step {lost}: {names} beyond the red line; again from step {back}, with {done}")

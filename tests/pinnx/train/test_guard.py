@@ -155,6 +155,11 @@ def test_memory_has_a_line_of_its_own(make_trainer: Build) -> None:
     trainer = make_trainer(steps=8, checkpoint_every=2, guard=judged(1.0, 1.9, 2.1, 1.0, gate="memory"))
     trainer.run()
     assert [item["crossed"][0]["value"] for item in trainer.guard.incidents] == [2.1]
+    leaks = make_trainer(steps=8, checkpoint_every=2, guard=judged(1.0, 1.9, 2.1, gate="memory"))
+    with pytest.raises(
+        PhysicsLostError, match=r"step 6: memory grew \(memory 2.1 after 1.9\) .* try fewer points a step"
+    ):
+        leaks.run()
 
 
 @pytest.mark.parametrize(("last", "alarms"), [(5.9, 0), (6.3, 1)])

@@ -39,6 +39,7 @@ Array = NDArray[np.float64]
 FlowAt = Callable[[Array], tuple[Array, Array, Array]]
 # Points of a circle for its force and for its shear; of the line behind a body; of each side of a box.
 AROUND, ALONG, BEHIND, SIDE = 256, 720, 2000, 200
+NEAR = 40  # of those behind: an error of the velocity of the wall turns the sign of the nearest
 EDGE = 5.0  # degrees next to the stagnation points, where the shear changes its sign without a separation
 NEIGHBOURS = 30  # of a quadratic fit, six coefficients: five times as many
 
@@ -108,9 +109,10 @@ def recirculation_length(flow: FlowAt, rear: tuple[float, float], end: float) ->
     """
     x = np.linspace(rear[0], end, BEHIND + 1)[1:]
     u = flow(np.stack([x, np.full(BEHIND, rear[1])], axis=1))[0][:, 0]
-    if not u[0] < 0.0 or not (u > 0.0).any():
+    backwards = np.flatnonzero(u[:NEAR] < 0.0)
+    if not backwards.size or not (u[backwards[-1] :] > 0.0).any():
         return None
-    i = int(np.argmax(u > 0.0))
+    i = int(backwards[-1] + np.argmax(u[backwards[-1] :] > 0.0))
     return float(np.interp(0.0, u[i - 1 : i + 1], x[i - 1 : i + 1]) - rear[0])
 
 

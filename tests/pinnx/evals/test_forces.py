@@ -113,6 +113,14 @@ def test_separation_and_recirculation_of_a_made_flow() -> None:
     assert recirculation_length(lambda points: made(53.0, points), (3.0, 0.0), 9.0) is None, "nothing runs backwards"
     assert recirculation_length(lambda points: made(53.0, points), (1.0, 0.0), 2.0) is None, "it does not end there"
 
+    def slips(points: np.ndarray) -> FlowAt:
+        """The flow with an error of the wall's velocity, in a layer of 0.02 behind it."""
+        velocity, *rest = made(53.0, points)
+        return velocity + 1.6 * np.exp(-((points[:, :1] - 1.0) / 0.02)), *rest
+
+    assert slips(np.array([[1.001, 0.0]]))[0][0, 0] > 0, "forwards at the wall"
+    assert recirculation_length(slips, (1.0, 0.0), 9.0) == pytest.approx(1.5, abs=1e-3)
+
 
 @needs_data
 def test_the_wake_of_the_cylinder_is_that_of_the_literature(cylinder: tuple[FlowAt, float]) -> None:

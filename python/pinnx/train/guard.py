@@ -106,7 +106,8 @@ class Guard(KeptState):
         if slow := self._slower(trainer.step, trainer.train_s, trainer.phases.number):
             trainer.note(slow)
         crossed = self._on_all_ranks(self._crossed(trainer.weights, trainer.phases.number))
-        self._close(trainer, helped=not crossed)
+        if crossed or (self.incidents and trainer.step >= self.incidents[-1]["step"]):  # before it nothing was lost
+            self._close(trainer, helped=not crossed)
         if not crossed:
             self.good = copy_of(trainer.state_dict())
             self._in_a_row = 0

@@ -11,6 +11,7 @@ three times that, is "not checked": the points are too coarse, or the numbers to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import integrate
 
 from pinnx.errors import PinnxError
-from pinnx.evals.checks import Check, check, known_limits, unless_coarse
+from pinnx.evals.checks import RESOLVED, Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import ORDERS, Derivatives, GridDerivatives, ScatteredDerivatives
 from pinnx.evals.numbers import as_array, as_scale
 
@@ -170,6 +171,55 @@ class ConservationChecker:
             # The mean is of the same derivatives: where these are not known, neither is what is left of their sum.
             found.append(self._verdict("momentum_balance", flow, scale, residual, name, error=local.discretisation))
         return found
+
+    def verify_viscosity(self, u: Any, v: Any, viscosity: float) -> Check:
+        """``viscosity_misfit`` of a plane flow, by its vorticity w alone: it needs no pressure, and no constant force.
+
+            |m - 1|,   m = median of (dw/dt + u . grad w) / (viscosity lap w) over the points,   w = dv/dx - du/dy
+
+        Noise draws m to zero, and one over the median of the inverse to infinity: what is right is between them, as
+        between two regressions. Their distance, and that of two orders of derivatives, is the check's own error.
+
+        Args:
+            u: velocity along x.
+            v: along y.
+            viscosity: kinematic, length^2 / time, > 0.
+
+        Returns:
+            The verdict; "not checked" where the own error is as large as what it would decide: rough numbers, coarse
+            points, or a flow that any viscosity allows, as between plates.
+
+        Raises:
+            PinnxError: as `verify_mass_conservation`; a viscosity that is not finite and > 0.
+        """
+        as_scale("viscosity", viscosity)
+        flow = self._flow(u, v, None)
+        (other, _), (low, high) = (self._asked(flow, d, viscosity) for d in (flow.coarse, flow.fine))
+        note = "; ".join(filter(None, (flow.left_out, flow.note)))
+        found = check("viscosity_misfit", abs(low - 1.0), limits=self._limits, note=note)
+        found = replace(found, num_points=int(flow.where.sum()) * len(flow.velocity[0]))
+        own = max(abs(high - low), abs(low - other))
+        if math.isfinite(own):
+            found = replace(found, discretisation=own)
+        if found.value > RESOLVED * own or (found.passed and own <= RESOLVED * found.limit):
+            return found
+        reason = (
+            f"the vorticity asks for {low:.3g} to {high:.3g} times the viscosity: finer points or smoother numbers are "
+            "needed, unless any viscosity has this velocity"
+        )
+        return replace(found, status="not checked", note="; ".join(filter(None, (reason, found.note))))
+
+    def _asked(self, flow: _Flow, d: Derivatives, viscosity: float) -> tuple[float, float]:
+        """Between what the viscosity that the vorticity asks for is, over the one used."""
+        u, v = flow.velocity
+        vorticity = d.first(v, 0) - d.first(u, 1)
+        carried = self._rate(flow, vorticity)(d) + u * d.first(vorticity, 0) + v * d.first(vorticity, 1)
+        spread = viscosity * (d.second(vorticity, 0) + d.second(vorticity, 1))
+        here = (carried != 0.0) & (spread != 0.0) & (flow.where > 0.0)
+        if not here.any():
+            return 0.0, math.inf
+        low, inverse = float(np.median(carried[here] / spread[here])), float(np.median(spread[here] / carried[here]))
+        return low, 1.0 / inverse if inverse > 0.0 else math.inf
 
     def verify_energy_conservation(
         self, u: Any, v: Any, p: Any, viscosity: float, *, w: Any = None, forcing: Sequence[float] | None = None

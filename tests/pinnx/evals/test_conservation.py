@@ -17,7 +17,9 @@ from pinnx.evals import (
     Beltrami,
     Check,
     ConservationChecker,
+    ExactFlow,
     Kovasznay,
+    Poiseuille,
     TaylorGreen,
 )
 from pinnx.evals.checks import RESOLVED
@@ -90,6 +92,31 @@ def test_another_viscosity_fails(gate: str) -> None:
     # Of Kovasznay's flow friction is a tenth of the other terms; TaylorGreen's decays by friction alone.
     for flow in (Kovasznay(nu=1 / 40), TaylorGreen(nu=0.05)):
         assert statuses(given(flow).verdicts(viscosity=2 * flow.nu), gate) & {"failed", "warning"}
+
+
+@pytest.mark.parametrize("flow", [TaylorGreen(nu=0.05), Kovasznay(nu=1 / 40)], ids=lambda flow: type(flow).__name__)
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.2])
+def test_the_vorticity_tells_the_viscosity_without_a_pressure(flow: ExactFlow, factor: float) -> None:
+    case = given(flow)
+    checker = ConservationChecker(axes=case.axes, times=case.times)
+    found = checker.verify_viscosity(*case.velocity, factor * flow.nu)
+    assert found.value == pytest.approx(abs(1 / factor - 1), abs=0.01)
+    assert found.status == ("passed" if factor == 1.0 else "failed")
+
+
+def test_a_viscosity_that_nothing_tells_is_not_checked() -> None:
+    """Between plates any viscosity has this velocity; noise draws the ratio to zero, where twice it may be 1."""
+    rng = np.random.default_rng(0)
+    case = given(Poiseuille(nu=0.1))
+    assert ConservationChecker(axes=case.axes).verify_viscosity(*case.velocity, 0.1).status == "not checked"
+    case = given(Kovasznay(nu=1 / 40))
+    for size, factor in itertools.product((1e-5, 1e-4, 1e-3, 1e-2), (0.25, 0.5, 1.0)):
+        rough = [part + size * case.speed * rng.normal(size=part.shape) for part in case.velocity]
+        found = ConservationChecker(axes=case.axes).verify_viscosity(*rough, factor / 40)
+        assert not found.passed or factor == 1.0, f"seed 0, noise {size}, {factor} times the viscosity"
+        assert found.status != "failed" or factor != 1.0, f"seed 0, noise {size}, the right viscosity"
+    with pytest.raises(PinnxError, match=r"viscosity: expected a finite number > 0, got 0\.0"):
+        ConservationChecker(axes=case.axes).verify_viscosity(*case.velocity, 0.0)
 
 
 def test_net_flux_through_the_boundary() -> None:
@@ -313,6 +340,25 @@ def test_real_files_pass_at_the_level_of_their_points_and_wrong_ones_fail(flow: 
     at_level = ConservationChecker(**places, limits={"conservation": RESOLVED * found.discretisation})
     assert at_level.verify_mass_conservation(*velocity)[0].status == "passed"
     assert at_level.verify_mass_conservation(**wrong)[0].status == "failed"
+
+
+def moving_wake() -> tuple:
+    with h5py.File(DATA / "cylinder_wake_re100.h5") as file:
+        x, y, t, u, v = (file[name][...] for name in ("x", "y", "t", "u", "v"))
+    return {"points": np.stack([x, y], axis=1), "times": t[:12]}, [u[:12], v[:12]], {}
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("flow", "nu"),
+    [(lambda: cavity(1000), 1e-3), (lambda: cavity(3200), 1 / 3200), (moving_wake, 0.01)],
+    ids=["Re 1000", "Re 3200", "wake"],
+)
+def test_real_files_tell_their_viscosity_without_a_pressure(flow: Callable[[], tuple], nu: float) -> None:
+    places, velocity, _ = flow()
+    checker = ConservationChecker(**places)
+    found = [checker.verify_viscosity(*velocity, factor * nu).status for factor in (1.0, 0.5, 1.5)]
+    assert found == ["passed", "failed", "failed"]
 
 
 @needs_data

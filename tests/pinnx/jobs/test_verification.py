@@ -97,10 +97,10 @@ def test_right_files_pass_and_wrong_ones_fail(verified: Verified, tmp_path: Path
     assert status == 0
     assert {item["name"] for item in checks} == {
         *("conservation", "net_flux", "pde_residual_l2", "momentum_balance", "energy_budget"),
-        *("mass_budget", "momentum_budget"),
+        *("mass_budget", "momentum_budget", "viscosity_misfit"),
     }  # fmt: skip
     status, checks, _ = verified(data, *NAMED, f"flow.nu={2 * FLOW.nu}", "--pde-residual")
-    assert (status, {item["name"] for item in checks}) == (1, {"pde_residual_l2"})
+    assert (status, {item["name"] for item in checks}) == (1, {"pde_residual_l2", "viscosity_misfit"})
     assert "passed" not in {item["status"] for item in checks}
     with np.load(data) as arrays:
         exchanged = {"u": arrays["v"], "v": arrays["u"]}
@@ -127,6 +127,8 @@ def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -
         {"pde_residual_l2", "momentum_balance", "momentum_budget", "energy_budget"},
     )
     assert unchecked["energy_budget"]["note"] == "no pressure at each time: name its array with data.arrays.p"
+    status, checks, _ = verified(stored(tmp_path), "data.axes=[x,y]", f"flow.nu={2 * FLOW.nu}")
+    assert (status, [item["name"] for item in checks if item["status"] == "failed"]) == (1, ["viscosity_misfit"])
     status, checks, _ = verified(stored(tmp_path), "data.axes=[x,y]", "--conservation")
     assert (status, [item["status"] for item in checks]) == (3, [*["passed"] * 3, *["not checked"] * 3])
     status, checks, _ = verified(stored(tmp_path), *NAMED)

@@ -83,6 +83,8 @@ def _checks(
     found = checker.verify_mass_conservation(*fields)
     nu = config.problem.nu if config.problem.nu is not None else snapshots.nu
     missing = _missing(snapshots, nu)
+    if len(fields) == 2 and nu is not None and not _frames_missing(snapshots):
+        found.append(checker.verify_viscosity(*fields, nu))
     budgets: dict[str, Any] = {"where": away, "times": snapshots.times, "limits": config.evals.limits.model_dump()}
     if missing:
         found += _budgets(snapshots, fields, budgets)
@@ -140,6 +142,11 @@ def _missing(snapshots: Snapshots, nu: float | None) -> str:
         return "no pressure at each time: name its array with data.arrays.p"
     if nu is None:
         return "no viscosity is known: set flow.nu, or name its array with data.arrays.nu"
+    return _frames_missing(snapshots)
+
+
+def _frames_missing(snapshots: Snapshots) -> str:
+    """Why no derivative in time can be taken; "" where one can, or none is needed."""
     if snapshots.steady or snapshots.num_times >= 7:
         return ""
     return f"{snapshots.num_times} frames are too few for a derivative in time: 7 are needed"

@@ -332,7 +332,7 @@ class MemoryMappedDataset:
         spans = [self.place(number)[0] for number in group]
         sizes = [span.stop - span.start for span in spans]
         rows = np.empty((len(left) + sum(sizes), *self.shape[1:]), self.dtype)
-        self._mixed_bytes = rows.nbytes
+        self._mixed_bytes = rows.nbytes + self.block_bytes  # and the block that is copied, which may be dropped
         rows[: len(left)] = left
         places = len(left) + np.argsort(draw.permutation(sum(sizes)))
         for number, begin, size in zip(group, np.cumsum([0, *sizes]).tolist(), sizes, strict=False):

@@ -1,4 +1,4 @@
-"""Budgets of mass and momentum of sub-boxes of a grid, in per cent of a reference flux.
+"""Budgets of mass and momentum of sub-boxes of a grid, in per cent of a reference flux; the flux through its boundary.
 
     mass        sum over faces of the integral of u . n
     momentum    d/dt of the integral of u_i, + sum over faces of u_i (u . n) + p n_i - nu (d_n u_i + d_i u_n),
@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import integrate
 
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import GridDerivatives
 from pinnx.evals.numbers import as_array, as_scale
 
-__all__ = ["BOXES", "verify_budgets"]
+__all__ = ["BOXES", "boundary_fluxes", "verify_budgets"]
 
 Array = NDArray[np.float64]
 BOXES = 4  # along each axis
@@ -161,3 +162,27 @@ def _rate(times: Any) -> Callable[[Array], Array]:
         return np.zeros_like
     line = GridDerivatives((as_array("times", times),), 4)
     return lambda field: np.moveaxis(line.first(np.moveaxis(field, 0, -1), 0), -1, 0)
+
+
+def boundary_fluxes(lines: Sequence[Array], velocity: Sequence[Array]) -> list[tuple[Array, Array]]:
+    """Net and gross flux through the boundary of a grid, by the trapezoidal and by Simpson's rule.
+
+    Args:
+        lines: of the grid.
+        velocity: d components [T, nx, ny[, nz]].
+
+    Returns:
+        For each rule the net and the gross flux, [T] each.
+    """
+    found = []
+    for rule in (integrate.trapezoid, integrate.simpson):
+        net = gross = np.zeros(len(velocity[0]))
+        for axis, part in enumerate(velocity):
+            sides = np.moveaxis(part, axis + 1, 1)[:, [0, -1]]  # [T, 2, ...]
+            through = np.abs(sides)
+            for x in reversed([line for other, line in enumerate(lines) if other != axis]):
+                sides, through = rule(sides, x=x), integrate.trapezoid(through, x=x)  # |u| has kinks
+            net = net + sides[:, 1] - sides[:, 0]
+            gross = gross + through.sum(axis=1)
+        found.append((net, gross))
+    return found

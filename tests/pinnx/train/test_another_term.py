@@ -148,16 +148,22 @@ def test_gauss_newton_finds_the_number_of_an_equation_of_one_s_own() -> None:
     assert found.low < found.value < found.high
 
 
-def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:
-    whole, part, resumed = (make_trainer(6) for _ in range(3))
+def assert_resumes(make: Callable[[], Trainer], folder: Path) -> Trainer:
+    """A training that is saved after three steps ends with the bits of one without a stop; it is returned at step 3."""
+    whole, part, resumed = (make() for _ in range(3))
     whole.run()
     for _ in range(3):
         part.train_step()
-    save_checkpoint(tmp_path / "c.pt", part.state_dict())
-    resumed.load_state_dict(load_checkpoint(tmp_path / "c.pt"))
+    save_checkpoint(folder / "c", part.state_dict())
+    resumed.load_state_dict(load_checkpoint(folder / "c"))
     resumed.run()
-    bits: Callable[[Trainer], list[Tensor]] = lambda trainer: trainer.problem.parameters()  # noqa: E731
-    assert all(torch.equal(a, b) for a, b in zip(bits(whole), bits(resumed), strict=True))
+    pairs = zip(whole.problem.parameters(), resumed.problem.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    return part
+
+
+def test_its_parameters_are_in_the_checkpoint(tmp_path: Path) -> None:
+    part = assert_resumes(lambda: make_trainer(6), tmp_path)
     assert "log_a" in part.state_dict()["term heat"]
 
 
@@ -171,16 +177,8 @@ def test_a_number_in_another_dtype_takes_that_of_the_model(tmp_path: Path) -> No
         weights = {"heat": 1.0, "slope": 1.0, "known": 10.0, "readings": 10.0}
         return Trainer(problem, [Phase(method)], weights=weights, steps=6)
 
-    whole, part, resumed = (trainer() for _ in range(3))
-    assert whole.problem.terms[0].equations.log_a.dtype == torch.float32
-    whole.run()
-    for _ in range(3):
-        part.train_step()
-    save_checkpoint(tmp_path / "c", part.state_dict())
-    resumed.load_state_dict(load_checkpoint(tmp_path / "c"))
-    resumed.run()
-    for a, b in zip(whole.problem.parameters(), resumed.problem.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert trainer().problem.terms[0].equations.log_a.dtype == torch.float32
+    assert_resumes(trainer, tmp_path)
 
 
 def test_a_term_may_follow_the_training() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.sensors.estimator import Estimator
+from pinnx.sensors.constraints import Constraints
 from pinnx.sensors.selector import SensorSelector
 
 __all__ = ["ApproximateQRSelector", "PySensorsOptimizer"]
@@ -62,7 +62,7 @@ class ApproximateQRSelector:
 
 
 @dataclass(eq=False, repr=False)
-class PySensorsOptimizer(Estimator):
+class PySensorsOptimizer(Constraints):
     """`pinn_ext.pivoted_qr` with the protocol of `pysensors.optimizers.QR`.
 
     Args:
@@ -80,15 +80,6 @@ class PySensorsOptimizer(Estimator):
     n_sensors: int | None = None
     _: KW_ONLY
     method: str = "exact"
-    weights: Any = None
-    costs: Any = None
-    forbidden: Any = None
-    forced: Any = None
-    positions: Any = None
-    min_distance: float | None = None
-    regions: Any = None
-    max_per_region: Any = None
-    quotas: Any = None
     seed: int = 0
 
     def fit(self, basis_matrix: ArrayLike) -> Self:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,13 +19,14 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
+from pinnx.sensors.estimator import Estimator
 
 __all__ = ["Constraints"]
 
 
-@dataclass(frozen=True, eq=False)
-class Constraints:
-    """Weights, costs and constraints of n places, as the arguments of `SensorSelector`."""
+@dataclass(eq=False, repr=False, kw_only=True)
+class Constraints(Estimator):
+    """Weights, costs and constraints of n places: arguments of `SensorSelector`, which says what they are."""
 
     weights: Any = None
     costs: Any = None
@@ -37,7 +38,7 @@ class Constraints:
     max_per_region: Any = None
     quotas: Any = None
 
-    def choose(
+    def _columns(
         self,
         matrix: Tensor,
         k: int,
@@ -81,12 +82,12 @@ class Constraints:
 
     def _pivots(self, matrix: Tensor, k: int, options: Mapping[str, Any]) -> pinn_ext.PivotedQR:
         try:
-            given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "quotas"}
+            given = {field.name: getattr(self, field.name) for field in fields(Constraints) if field.name != "quotas"}
             return pinn_ext.pivoted_qr(matrix, k, **given, **options)
         except (TypeError, ValueError) as error:
             raise PinnxError(str(error)) from None
 
-    def _without_quotas(self, n: int, k: int) -> Constraints:
+    def _without_quotas(self, n: int, k: int) -> Self:
         """The same with quotas as the most of each region."""
         if self.quotas is None:
             return self
@@ -120,7 +121,7 @@ class Constraints:
     def _forced(self) -> np.ndarray:
         return np.asarray([] if self.forced is None else self.forced, dtype=np.int64).reshape(-1)
 
-    def _among(self, candidates: np.ndarray, n: int) -> Constraints:
+    def _among(self, candidates: np.ndarray, n: int) -> Self:
         """The same for some of the places, by their new numbers."""
 
         def part(name: str, values: Any) -> Any:

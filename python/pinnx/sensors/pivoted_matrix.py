@@ -9,7 +9,7 @@ identity     the snapshots themselves, r = T; streamed, a sketch of k c + oversa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 from pinnx.data.blocks import SnapshotSource
 from pinnx.errors import PinnxError
 from pinnx.sensors.basis import find_modes, modes_of_sketch, sketch_snapshots
+from pinnx.sensors.estimator import Estimator
 
 __all__ = ["BASES", "MatrixPlan", "PivotedMatrix", "default_modes", "work_rows"]
 
@@ -64,27 +65,24 @@ def work_rows(num_modes: int, oversampling: int = 10) -> int:
     return 3 * (num_modes + oversampling)
 
 
-@dataclass(frozen=True)
-class MatrixPlan:
-    """How the matrix is made; arguments as of `SensorSelector`."""
+@dataclass(eq=False, repr=False)
+class MatrixPlan(Estimator):
+    """How the matrix is made: arguments of `SensorSelector`, which says what they are."""
 
     n_sensors: int
-    basis: str
-    n_modes: int | None
-    method: str
-    subtract_mean: bool
-    scale_modes: bool
-    areas: Any
-    seed: int
-    oversampling: int
-    power_iterations: int
-    sketch: str
+    _: KW_ONLY
+    basis: str = "pod"
+    n_modes: int | None = None
+    method: str = "exact"
+    subtract_mean: bool = False
+    scale_modes: bool = False
+    areas: Any = None
+    seed: int = 0
+    oversampling: int = 10
+    power_iterations: int = 2
+    sketch: str = "gaussian"
 
-    def num_rows(self, c: int) -> int:
-        """Rows of n c numbers that the work holds."""
-        return work_rows(self._rows(c), self.oversampling)
-
-    def of(self, source: SnapshotSource) -> PivotedMatrix:
+    def _matrix_of(self, source: SnapshotSource) -> PivotedMatrix:
         """Return the matrix of a source.
 
         Raises:
@@ -136,8 +134,8 @@ class MatrixPlan:
 
     def _rows(self, c: int) -> int:
         if self.basis == "identity":
-            return self.n_sensors * c
-        return default_modes(self.n_sensors, c) if self.n_modes is None else self.n_modes
+            return int(self.n_sensors) * c
+        return default_modes(int(self.n_sensors), c) if self.n_modes is None else self.n_modes
 
     def _modes(self, source: SnapshotSource) -> PivotedMatrix:
         most = self._rows(source.c)

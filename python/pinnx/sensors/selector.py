@@ -7,7 +7,7 @@ Pivoted QR is that of `pinn_ext.pivoted_qr`; how A is made: `pivoted_matrix.py`.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -20,21 +20,18 @@ from pinnx.data.given_arrays import unmasked
 from pinnx.data.open_snapshots import open_snapshots
 from pinnx.errors import PinnxError
 from pinnx.sensors.constraints import Constraints
-from pinnx.sensors.estimator import Estimator
 from pinnx.sensors.fit_cache import SelectionCache, fingerprint, learned, restore
-from pinnx.sensors.pivoted_matrix import BASES, MatrixPlan, PivotedMatrix
+from pinnx.sensors.pivoted_matrix import BASES, MatrixPlan, PivotedMatrix, work_rows
 from pinnx.sensors.quality import SelectionQuality, selection_quality
 
 __all__ = ["SensorSelector"]
 
-# What says how A is made, and what says where things are stored and not what comes out.
-MATRIX_PARAMETERS = ("basis", "n_modes", "method", "subtract_mean", "scale_modes", "areas", "seed", "oversampling",
-                     "power_iterations", "sketch")  # fmt: skip
+# What says where things are stored, and not what comes out.
 STORAGE = ("memory_limit", "cache")
 
 
-@dataclass(eq=False, repr=False)
-class SensorSelector(Estimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SensorSelector(Constraints, MatrixPlan):
     """Choose k places from which the field can be recovered.
 
     Args:
@@ -94,29 +91,8 @@ class SensorSelector(Estimator):
     Source: Manohar, Brunton, Kutz, Brunton, IEEE Control Systems 38, 2018.
     """
 
-    n_sensors: int
-    _: KW_ONLY
-    basis: str = "pod"
-    n_modes: int | None = None
-    method: str = "exact"
-    subtract_mean: bool = False
-    scale_modes: bool = False
-    areas: Any = None
-    weights: Any = None
-    costs: Any = None
-    forbidden: Any = None
-    forced: Any = None
-    positions: Any = None
-    min_distance: float | None = None
-    regions: Any = None
-    max_per_region: Any = None
-    quotas: Any = None
     grid_shape: tuple[int, ...] | None = None
     refine: int | tuple[int, ...] | None = None
-    seed: int = 0
-    oversampling: int = 10
-    power_iterations: int = 2
-    sketch: str = "gaussian"
     memory_limit: int | None = None
     cache: Any = None
 
@@ -142,9 +118,12 @@ class SensorSelector(Estimator):
         self._check()
         kept = self.cache is None or isinstance(self.cache, SelectionCache)
         cache: SelectionCache | None = self.cache if kept else SelectionCache(self.cache)
-        plan = MatrixPlan(int(self.n_sensors), **{name: getattr(self, name) for name in MATRIX_PARAMETERS})
         found, key = None, ""
-        with open_snapshots(X, num_rows=plan.num_rows, memory_limit=self.memory_limit) as source:
+
+        def num_rows(c: int) -> int:
+            return work_rows(self._rows(c), self.oversampling)
+
+        with open_snapshots(X, num_rows=num_rows, memory_limit=self.memory_limit) as source:
             if self.n_sensors > source.n:
                 raise PinnxError(f"n_sensors: expected 1 to {source.n}, the places of X, got {self.n_sensors}")
             if isinstance(source, ArraySource):
@@ -155,11 +134,11 @@ class SensorSelector(Estimator):
                 found = cache.load(key)
             source.progress = None if source.in_memory else progress
             if found is None:
-                self._learn(source, plan)
+                self._learn(source)
             else:
                 restore(self, found)
                 if self.basis_method_ == "identity":
-                    self._keep_basis(plan.of(source), source)
+                    self._keep_basis(self._matrix_of(source), source)
         if cache is not None and found is None:
             cache.save(key, learned(self))
         self.from_cache_ = found is not None
@@ -248,8 +227,8 @@ class SensorSelector(Estimator):
         matrix[:, columns] = matrix[:, columns].nan_to_num(nan=0.0)
         return matrix
 
-    def _learn(self, source: SnapshotSource, plan: MatrixPlan) -> None:
-        found = plan.of(source)
+    def _learn(self, source: SnapshotSource) -> None:
+        found = self._matrix_of(source)
         self._keep_basis(found, source)
         values = found.singular_values
         self.singular_values_ = None if values is None else values.cpu().numpy()
@@ -287,5 +266,4 @@ class SensorSelector(Estimator):
             options |= {"seed": self.seed, "oversampling": self.oversampling, "sketch": self.sketch}
             if self.basis_method_ == "sketch":
                 options = {"method": "exact"}  # of what is a sketch already
-        constraints = Constraints(**{field.name: getattr(self, field.name) for field in fields(Constraints)})
-        return constraints.choose(matrix, int(self.n_sensors), self.grid_shape, self.refine, options)
+        return self._columns(matrix, int(self.n_sensors), self.grid_shape, self.refine, options)

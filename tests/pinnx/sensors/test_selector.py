@@ -275,7 +275,7 @@ def test_transform_and_support(snapshots: np.ndarray) -> None:
 def test_parameters_in_scikit_learns_manner(snapshots: np.ndarray) -> None:
     selector = SensorSelector(6, basis="randomized", weights=np.ones(400), seed=3)
     assert selector.get_params()["seed"] == 3
-    assert repr(selector) == "SensorSelector(6, basis='randomized', weights=<ndarray [400]>, seed=3)"
+    assert repr(selector) == "SensorSelector(6, basis='randomized', seed=3, weights=<ndarray [400]>)"
     assert selector.set_params(n_sensors=4, seed=0) is selector
     assert len(selector.fit(snapshots).selected_sensors_) == 4
     with pytest.raises(PinnxError, match="SensorSelector: no parameter 'sensors'; it has n_sensors, basis"):

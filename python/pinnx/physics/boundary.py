@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pinnx.data.collocation import BoxPoints, Sampling
+from pinnx.data.collocation import Sampling
 from pinnx.errors import PinnxError
 from pinnx.physics.conditions import prescribed_values
 from pinnx.physics.expression import Expression
@@ -101,45 +101,19 @@ class BoundaryCondition:
         """[c] bool, which of u, v[, w], p are prescribed."""
         return np.array([name in self._formulas for name in component_names(self.bounds)])
 
-    def points(self, n: int, *, seed: int, step: int, first_index: int = 0) -> np.ndarray:
-        """Draw fresh points, uniform over the place (and over time).
-
-        Args:
-            n: number of points, >= 0.
-            seed: key of the run.
-            step: training step; the same seed and step give the same points.
-            first_index: number of the first point, for a rank's or micro-batch's own share.
-
-        Returns:
-            [n, D] float64.
-        """
-        return self.sampler(n, seed=seed, first_index=first_index)(step)
-
     def sampler(
         self, n: int, *, seed: int, first_index: int = 0, sampling: Sampling = "uniform"
     ) -> Callable[[int], np.ndarray]:
-        """Return a function that draws the points of a step; what all steps share is made once.
-
-        Args:
-            n: number of points, >= 0.
-            seed: key of the run.
-            first_index: number of the first point.
-            sampling: how points are spread over the place.
-
-        Returns:
-            step -> [n, D] float64, as `points` draws them.
-        """
-        q = self.where.num_parameters(self.bounds)
-        rows = range(first_index, first_index + n)
-        drawn = BoxPoints(np.zeros(q), np.ones(q), rows.stop, seed=seed, stream=self.stream, sampling=sampling)
-        return lambda step: self.where.at(drawn.draw(step, rows), self.bounds)
+        """Return a function that draws points of a step over the place (and over time); see `Place.sampler`."""
+        given = {"seed": seed, "stream": self.stream, "first_index": first_index}
+        return self.where.sampler(n, self.bounds, **given, sampling=sampling)
 
     def validation_points(self, num: int) -> np.ndarray:
         """Return at least `num` regular points [n, D] that reach the ends of the place.
 
         A point set returns every one of its points, at two times at least.
         """
-        return self.where.at(self.where.regular_parameters(num, self.bounds), self.bounds)
+        return self.where.regular_points(num, self.bounds)
 
     def targets(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the prescribed values at points of the place.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.collocation import BoxPoints, Sampling
+from pinnx.data.collocation import Sampling
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import FIRST_STREAM, component_names, place_of
@@ -84,16 +84,6 @@ class Statement:
         """Rows, from the first, without slopes."""
         return 0 if self.condition is None else CONDITIONS[self.condition].of_values
 
-    def sampler(self, n: int, *, seed: int, sampling: Sampling) -> Callable[[int], Array]:
-        """step -> n fresh points of the place, [n, D]."""
-        q = self.where.num_parameters(self.bounds)
-        drawn = BoxPoints(np.zeros(q), np.ones(q), n, seed=seed, stream=self.stream, sampling=sampling)
-        return lambda step: self.where.at(drawn.draw(step, range(n)), self.bounds)
-
-    def check_points(self, num: int) -> Array:
-        """At least ``num`` regular points of the place."""
-        return self.where.at(self.where.regular_parameters(num, self.bounds), self.bounds)
-
     def rows(self, points: Array, scales: Scales, *, num_rows: int | None = None) -> Rows:
         """The coefficients at points [n, D] of the place; rows beyond its own, up to ``num_rows``, are empty.
 
@@ -104,7 +94,7 @@ class Statement:
         inward = self.where.normals(points, self.bounds)
         normals = np.zeros((len(points), self.dim))
         normals[:, : inward.shape[1]] = -inward  # a body in three dimensions has none along z
-        rows = Rows(len(points), num_rows or self.num_rows, len(fields), len(axes))
+        rows = Rows.empty(len(points), num_rows or self.num_rows, len(fields), len(axes))
         first = len(axes) - self.dim
         if self.condition is not None and (fill := CONDITIONS[self.condition].fill) is not None:
             offsets = (points[:, plane_columns(self.bounds)] - self.middle) / scales.length
@@ -147,7 +137,7 @@ def slope_statements(entries: Sequence[Mapping[str, Any]], bounds: Bounds, **pla
             speed = float(entry.get("speed") or 0.0)
             middle = _middle(condition, places.get("holes") or {})
             statement = Statement(where, bounds, condition, speed, parsed, FIRST_STREAM + number, middle)
-            statement.rows(statement.check_points(2), Scales(1.0, 1.0))  # a formula that is wrong fails now
+            statement.rows(where.regular_points(2, bounds), Scales(1.0, 1.0))  # a formula that is wrong fails now
             found.append(statement)
         except PinnxError as error:
             raise PinnxError(f"boundaries.{number}: {error}") from None
@@ -194,7 +184,9 @@ class BoundarySlopes(JetTerm):
         self.statements, self._scales, self._nu = tuple(statements), scales, nu
         self.spec = pinn_ext.JetSpec(first=tuple(range(len(statements[0].bounds))))
         self._most = max(statement.num_rows for statement in statements)
-        self._draws = [statement.sampler(num_points, seed=seed, sampling=sampling) for statement in statements]
+        self._draws = [
+            s.where.sampler(num_points, s.bounds, seed=seed, stream=s.stream, sampling=sampling) for s in statements
+        ]
         self.num_points = num_points * len(statements)
         self._num_rows = float(num_points * sum(statement.num_rows for statement in statements))
 
@@ -208,7 +200,7 @@ class BoundarySlopes(JetTerm):
         rows = [s.rows(at, self._scales, num_rows=self._most) for s, at in zip(self.statements, x, strict=True)]
         part = share.rows(self.num_points)
         chosen = slice(part.start, part.stop)
-        joined = {name: np.concatenate([getattr(one, name) for one in rows])[chosen] for name in _COEFFICIENTS}
+        joined = {name: np.concatenate([getattr(one, name) for one in rows])[chosen] for name in Rows._fields}
         return {"x": np.concatenate(x)[chosen], **joined}
 
     def residual(self, jet: pinn_ext.Jet, points: Mapping[str, Tensor]) -> Tensor:
@@ -223,10 +215,10 @@ class BoundarySlopes(JetTerm):
         """The largest rows of each statement: of slopes, and of values alone; NaN where the model gives NaN."""
         found = []
         for statement in self.statements:
-            at = statement.check_points(CHECK_POINTS)
+            at = statement.where.regular_points(CHECK_POINTS, statement.bounds)
             rows, found_rows = statement.rows(at, self._scales), []
             for block, x in model.blocks(at):
-                given = {name: torch.from_numpy(getattr(rows, name)[block]).to(x) for name in _COEFFICIENTS}
+                given = {name: torch.from_numpy(part[block]).to(x) for name, part in rows._asdict().items()}
                 found_rows.append(_residual(model.jet(x, self.spec), given, self._nu()).abs().double().cpu().numpy())
             sizes, few = np.concatenate(found_rows), statement.of_values
             for gate, part in (("boundary_error_max", sizes[:, :few]), ("neumann_error_max", sizes[:, few:])):
@@ -235,9 +227,6 @@ class BoundarySlopes(JetTerm):
                     largest, place = float(part[row, column]), place_and_time(at[row], statement.bounds)
                     found.append(Measured(gate, largest, part=str(statement), worst=largest, worst_at=place))
         return found
-
-
-_COEFFICIENTS = ("value", "slope", "viscous", "target")
 
 
 def _residual(jet: pinn_ext.Jet, rows: Mapping[str, Tensor], nu: Tensor) -> Tensor:

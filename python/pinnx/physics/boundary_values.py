@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 import pinn_ext
-from pinnx.data.collocation import Sampling, UniformPoints
+from pinnx.data.collocation import Sampling
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.boundary import BoundaryCondition
@@ -179,12 +179,7 @@ def _corner_places(
     conditions: Sequence[BoundaryCondition], corners: Sequence[Corner], bounds: Bounds, nums: Sequence[int], seed: int
 ) -> Iterator[_Place]:
     """Corners are edges where the domain has more axes than the two that they fix: points are drawn along them."""
-    origin, unit = np.zeros(len(bounds)), np.ones(len(bounds))
     for number, corner in enumerate(corners):
         num = nums[corner.owner]
-        along = UniformPoints(origin, unit, num, seed=seed, first_index=number * num, stream=CORNER_STREAM)
-
-        def draw(step: int, corner: Corner = corner, along: UniformPoints = along) -> NDArray[np.float64]:
-            return corner.points(along.at(step), bounds)
-
+        draw = corner.sampler(num, bounds, seed=seed, stream=CORNER_STREAM, first_index=number * num)
         yield _Place(conditions[corner.owner], num, draw, fixed=set(bounds) == set(corner.axes))

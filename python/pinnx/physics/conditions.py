@@ -28,8 +28,8 @@ Comput. Phys. 21, 1976 (convective); Heywood, Rannacher and Turek, Int. J. Numer
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,32 +45,26 @@ Array = NDArray[np.float64]
 DECAY = 1.25
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of a statement at n points; see the file's head.
+class Rows(NamedTuple):
+    """The rows of a statement at n points, of f fields in D coordinates; see the file's head.
 
     Args:
-        num: of points.
-        rows: of the statement.
-        fields: of the flow.
-        axes: of its coordinates.
+        value: [n, rows, f].
+        slope: [n, rows, f, D].
+        viscous: [n, rows, f, D].
+        target: [n, rows].
     """
 
-    num: int
-    rows: int
-    fields: int
-    axes: int
-    value: Array = field(init=False)
-    slope: Array = field(init=False)
-    viscous: Array = field(init=False)
-    target: Array = field(init=False)
+    value: Array
+    slope: Array
+    viscous: Array
+    target: Array
 
-    def __post_init__(self) -> None:
-        shape = (self.num, self.rows)
-        object.__setattr__(self, "value", np.zeros((*shape, self.fields)))
-        for name in ("slope", "viscous"):
-            object.__setattr__(self, name, np.zeros((*shape, self.fields, self.axes)))
-        object.__setattr__(self, "target", np.zeros(shape))
+    @classmethod
+    def empty(cls, n: int, rows: int, f: int, d: int) -> Rows:
+        """So many rows, all zero."""
+        shape = (n, rows, f)
+        return cls(np.zeros(shape), np.zeros((*shape, d)), np.zeros((*shape, d)), np.zeros(shape[:2]))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
-from pinnx.physics.geometry import Bounds, Side, axes_of
+from pinnx.physics.geometry import Bounds, Place, Side, axes_of
 
 __all__ = ["Corner", "corner_distance", "corner_weights", "discontinuity_corners", "left_out"]
 
@@ -39,7 +39,7 @@ PLANE_FIELDS = 3  # u, v, p
 
 
 @dataclass(frozen=True)
-class Corner:
+class Corner(Place):
     """The meeting of two sides that disagree.
 
     Args:
@@ -59,7 +59,10 @@ class Corner:
     step: tuple[float, float] | None = field(default=None, compare=False)
     owner_along_first: bool = field(default=False, compare=False)
 
-    def points(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
+    def num_parameters(self, bounds: Bounds) -> int:
+        return len(bounds)
+
+    def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Return points [n, D] of the corner; along an edge, parameters [n, D] in [0, 1] choose."""
         place = dict(zip(self.axes, self.position, strict=True))
         columns = [

@@ -15,12 +15,12 @@ right are the ends of x, bottom and top those of y, back and front those of z (l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
+from pinnx.data.collocation import BoxPoints, Sampling
 from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 
@@ -38,7 +38,6 @@ __all__ = [
     "place_and_time",
     "plane_columns",
     "stretched",
-    "unit_grid",
     "with_plane",
 ]
 
@@ -66,24 +65,52 @@ def axes_of(bounds: Bounds) -> tuple[str, ...]:
     return axes
 
 
-class Place(Protocol):
+class Place:
     """A set of points that can be drawn from, through parameters in the unit cube."""
 
     def check(self, bounds: Bounds) -> None:
         """Raise PinnxError where the place does not fit into the domain."""
 
     def num_parameters(self, bounds: Bounds) -> int:
-        """Return q, the number of parameters of one point."""
+        """Return q, the number of parameters of one point; here those of a line in the plane, and of the other axes."""
+        return len(bounds) - 1
 
     def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Map parameters [n, q] in [0, 1] to coordinates [n, D]."""
+        raise NotImplementedError
 
     def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
         """Return at least `num` regular parameters [n, q] that cover the place to its ends."""
+        return unit_grid(num, self.num_parameters(bounds))
+
+    def regular_points(self, num: int, bounds: Bounds) -> np.ndarray:
+        """Return at least `num` regular points [n, D] that reach the ends of the place."""
+        return self.at(self.regular_parameters(num, bounds), bounds)
+
+    def sampler(
+        self, n: int, bounds: Bounds, *, seed: int, stream: int, first_index: int = 0, sampling: Sampling = "uniform"
+    ) -> Callable[[int], np.ndarray]:
+        """Return a function that draws the points of a step; what all steps share is made once.
+
+        Args:
+            n: number of points, >= 0.
+            bounds: axis name -> (low, high) of the domain.
+            seed: key of the run.
+            stream: separates uses within a step.
+            first_index: number of the first point.
+            sampling: how points are spread over the place.
+
+        Returns:
+            step -> [n, D] float64; point j depends on (seed, step, stream, j) alone.
+        """
+        q = self.num_parameters(bounds)
+        rows = range(first_index, first_index + n)
+        drawn = BoxPoints(np.zeros(q), np.ones(q), rows.stop, seed=seed, stream=stream, sampling=sampling)
+        return lambda step: self.at(drawn.draw(step, rows), bounds)
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(Place):
     """A face of the box: left, right (x), bottom, top (y), back, front (z).
 
     Args:
@@ -147,9 +174,6 @@ class Side:
                     f"got [{self.range[0]:g}, {self.range[1]:g}]"
                 )
 
-    def num_parameters(self, bounds: Bounds) -> int:
-        return len(bounds) - 1
-
     def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
         axes = axes_of(bounds)
         free = [axis for axis in axes if axis != self.axis]
@@ -184,12 +208,9 @@ class Side:
         moved[:, axes_of(bounds).index(self.axis)] += distance if SIDES[self.name][1] == 0 else -distance
         return moved
 
-    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
-        return unit_grid(num, self.num_parameters(bounds))
-
 
 @dataclass(frozen=True)
-class Circle:
+class Circle(Place):
     """A circle in the plane of x and y; in three dimensions the cylinder along z through it.
 
     Args:
@@ -252,9 +273,6 @@ class Circle:
         """Lower and upper corner of the box around it."""
         return np.array(self.center) - self.radius, np.array(self.center) + self.radius
 
-    def num_parameters(self, bounds: Bounds) -> int:
-        return len(bounds) - 1  # the angle takes the place of x and y
-
     def at(self, parameters: np.ndarray, bounds: Bounds) -> np.ndarray:
         angle = 2.0 * np.pi * into_parts(parameters[:, 0], self.parts)
         unit = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -281,9 +299,6 @@ class Circle:
         moved, columns = points.copy(), plane_columns(bounds)
         moved[:, columns] += (distance / self.radius)[:, None] * (points[:, columns] - self.center)
         return moved
-
-    def regular_parameters(self, num: int, bounds: Bounds) -> np.ndarray:
-        return unit_grid(num, self.num_parameters(bounds))
 
 
 def stretched(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:

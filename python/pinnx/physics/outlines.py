@@ -29,7 +29,6 @@ from pinnx.physics.geometry import (
     Side,
     into_parts,
     plane_columns,
-    unit_grid,
     with_plane,
 )
 
@@ -49,7 +48,7 @@ NEAR_PIECES, PAIRS = 8, 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
+class Outline(Place):
     """A body inside closed lines of straight pieces.
 
     Args:
@@ -123,9 +122,6 @@ class Outline:
     def check(self, bounds: Bounds) -> None:
         """Nothing: what leaves the domain borders no flow."""
 
-    def num_parameters(self, bounds: Bounds) -> int:
-        return len(bounds) - 1  # the arc length takes the place of x and y
-
     def at(self, parameters: Array, bounds: Bounds) -> Array:
         starts, vectors, lengths = self._pieces
         ends = np.cumsum(lengths)
@@ -133,9 +129,6 @@ class Outline:
         piece = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
         share = (along - (ends[piece] - lengths[piece])) / lengths[piece]
         return with_plane(starts[piece] + np.clip(share, 0.0, 1.0)[:, None] * vectors[piece], parameters[:, 1:], bounds)
-
-    def regular_parameters(self, num: int, bounds: Bounds) -> Array:
-        return unit_grid(num, self.num_parameters(bounds))
 
     def distance(self, places: Array) -> Array:
         """Signed distances of places [n, 2] to the lines, [n]: negative inside."""

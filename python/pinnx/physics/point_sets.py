@@ -14,13 +14,13 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Bounds, axes_of, stretched
+from pinnx.physics.geometry import Bounds, Place, axes_of, stretched
 
 __all__ = ["PointSet"]
 
 
 @dataclass(frozen=True, eq=False)
-class PointSet:
+class PointSet(Place):
     """Given points, each as likely as any other.
 
     Args:

@@ -28,16 +28,17 @@ def places(bounds: dict[str, tuple[float, float]]) -> list[object]:
 def test_points_depend_on_seed_step_and_number_alone(bounds: dict) -> None:
     for place in places(bounds):
         condition = BoundaryCondition(place, {"u": 1.0}, bounds)
-        points = condition.points(64, seed=3, step=7)
+        points = condition.sampler(64, seed=3)(7)
         assert points.shape == (64, len(bounds))
         assert points.dtype == np.float64
-        np.testing.assert_array_equal(points, condition.points(64, seed=3, step=7))
-        np.testing.assert_array_equal(points[:20], condition.points(20, seed=3, step=7))
-        rest = condition.points(44, seed=3, step=7, first_index=20)
+        np.testing.assert_array_equal(points, condition.sampler(64, seed=3)(7))
+        np.testing.assert_array_equal(points[:20], condition.sampler(20, seed=3)(7))
+        rest = condition.sampler(44, seed=3, first_index=20)(7)
         np.testing.assert_array_equal(points[20:], rest)
         for other in ({"seed": 4, "step": 7}, {"seed": 3, "step": 8}):
-            assert not np.array_equal(points, condition.points(64, **other))
-        assert condition.points(0, seed=3, step=7).shape == (0, len(bounds))
+            step = other.pop("step")
+            assert not np.array_equal(points, condition.sampler(64, **other)(step))
+        assert condition.sampler(0, seed=3)(7).shape == (0, len(bounds))
 
 
 @pytest.mark.parametrize("bounds", [SQUARE, UNSTEADY, BOX, UNSTEADY_BOX])
@@ -52,7 +53,7 @@ def test_side_is_its_face_and_covers_it(name: str, bounds: dict, seed: int) -> N
     assert axes == tuple(a for a in "txyz" if a in bounds)
     condition = BoundaryCondition(Side(name), {"u": 0.0}, bounds)
     num = 4096
-    points = condition.points(num, seed=seed, step=0)
+    points = condition.sampler(num, seed=seed)(0)
     regular = condition.validation_points(100)
     assert len(regular) >= 100
     for column, other in enumerate(axes):
@@ -73,7 +74,7 @@ def test_side_is_its_face_and_covers_it(name: str, bounds: dict, seed: int) -> N
 def test_circle_is_uniform_in_angle(bounds: dict, seed: int) -> None:
     condition = BoundaryCondition(Circle((0.5, 0.5), 0.25), {"u": 0.0, "v": 0.0}, bounds)
     num = 4096
-    points = condition.points(num, seed=seed, step=1)
+    points = condition.sampler(num, seed=seed)(1)
     x, y = (points[:, axes_of(bounds).index(axis)] - 0.5 for axis in ("x", "y"))
     np.testing.assert_allclose(np.hypot(x, y), 0.25, rtol=tolerances.CIRCLE_RADIUS)
     turns = np.arctan2(y, x) / (2 * np.pi) % 1.0
@@ -90,7 +91,7 @@ def test_points_of_an_index_set_are_those_and_all_of_them(seed: int) -> None:
             [{"where": {"index": "wall"}, "u": 0.0}], bounds, points=CLOUD, index_sets=index_sets
         )
         wanted = {tuple(place) for place in CLOUD[[4, 0, 2]]}
-        points = condition.points(200, seed=seed, step=0)
+        points = condition.sampler(200, seed=seed)(0)
         assert {tuple(place) for place in points[:, -2:]} == wanted
         regular = condition.validation_points(1)
         assert {tuple(place) for place in regular[:, -2:]} == wanted
@@ -121,14 +122,14 @@ def test_expression_with_time_is_an_initial_condition() -> None:
 
 def test_targets_and_mask() -> None:
     condition = BoundaryCondition(Side("left"), {"u": "4*y*(1-y)", "v": 0, "w": None, "p": "2*t"}, UNSTEADY)
-    points = condition.points(10, seed=0, step=0)
+    points = condition.sampler(10, seed=0)(0)
     values, mask = condition.targets(points)
     assert mask.tolist() == [True, True, True]
     np.testing.assert_array_equal(values[:, 0], 4 * points[:, 2] * (1 - points[:, 2]))
     np.testing.assert_array_equal(values[:, 1], 0.0)
     np.testing.assert_array_equal(values[:, 2], 2 * points[:, 0])
     spatial = BoundaryCondition(Side("front"), {"w": 3.0}, BOX)
-    values, mask = spatial.targets(spatial.points(4, seed=0, step=0))
+    values, mask = spatial.targets(spatial.sampler(4, seed=0)(0))
     assert mask.tolist() == [False, False, True, False]
     np.testing.assert_array_equal(values, [[0.0, 0.0, 3.0, 0.0]] * 4)
 
@@ -146,8 +147,8 @@ def test_a_wrong_field_misses_the_targets() -> None:
 def test_conditions_draw_from_streams_of_their_own() -> None:
     entries = [{"where": {"side": name}, "u": 0.0} for name in ("left", "right")]
     left, right = boundary_conditions(entries, SQUARE)
-    y_left = left.points(16, seed=0, step=0)[:, 1]
-    y_right = right.points(16, seed=0, step=0)[:, 1]
+    y_left = left.sampler(16, seed=0)(0)[:, 1]
+    y_right = right.sampler(16, seed=0)(0)[:, 1]
     assert not np.isclose(y_left, y_right).any()
 
 

@@ -210,4 +210,4 @@ def test_points_of_a_corner_lie_on_its_edge() -> None:
     bounds = {"t": (0.0, 2.0), **SQUARE}
     corner = corners_of(1.0, bounds)[1]
     parameters = np.array([[0.0, 0.3, 0.9], [0.5, 0.1, 0.2]])
-    np.testing.assert_array_equal(corner.points(parameters, bounds), [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    np.testing.assert_array_equal(corner.at(parameters, bounds), [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])

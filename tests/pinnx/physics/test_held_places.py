@@ -55,7 +55,7 @@ def test_what_is_prescribed_is_exact_with_all_derivatives_of_the_form(rng: np.ra
     held = [held_place(condition, network()) for condition in conditions()]
     model = HardBoundaries(network(), held)
     for condition in conditions():
-        at = condition.points(40, seed=1, step=0)
+        at = condition.sampler(40, seed=1)(0)
         values, mask = condition.targets(at)
         np.testing.assert_allclose(model.predict(at)[:, mask], values[:, mask], rtol=0, atol=1e4 * EPS64)
     x = torch.tensor(rng.uniform((0.0, 0.8, 0.3), (4.0, 0.95, 0.9), (12, 3)))  # inputs, off all places

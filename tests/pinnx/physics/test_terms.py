@@ -70,8 +70,8 @@ def test_boundary_points_are_the_draws_of_their_conditions(timed: bool) -> None:
     for step in (4, 0, 9):
         drawn = term.draw(step)
         along = uniform_points(np.zeros(d), np.ones(d), 2, seed=11, step=step, stream=(1 << 20) + 1)
-        parts = [(c, c.points(200, seed=11, step=step)) for c in conditions]
-        parts.append((conditions[0], corner.points(along, bounds)))
+        parts = [(c, c.sampler(200, seed=11)(step)) for c in conditions]
+        parts.append((conditions[0], corner.at(along, bounds)))
         np.testing.assert_array_equal(drawn["x"], np.concatenate([at for _, at in parts]))
         wanted = [condition.targets(at)[0] for condition, at in parts]
         np.testing.assert_array_equal(drawn["values"], np.concatenate(wanted))

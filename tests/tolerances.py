@@ -225,9 +225,9 @@ BREAKAGE_MASS = 1e-5
 # to 6e-7 (2e-8 at the nodes); an exponent off by 1 % makes 1e-3 and more.
 BREAKAGE_CHEBYSHEV = 1e-6
 
-# pinnx.solvers: M0 has what is below the smallest volume by two terms, v^c (A + B v^min(a, 1)); the next one
-# is (S t)^2 there. Measured 0.04 of it in case 3 (S t = 0.1).
-BREAKAGE_LOW_END = 0.1
+# pinnx.solvers: M1 of general kinetics from 64 nodes above v = 1e-3. What is below is A v^c exp(-k v^min(a, 1)), an
+# assumption; measured 2e-9 to 9e-6 (three daughters, a = 0.5).
+BREAKAGE_LOW_END = 5e-5
 
 # pinnx.solvers: density of 160 fixed pivots, relative L2 of v f: hat functions smooth by the square of the distance in
 # ln v, over 6, times the curvature; measured 7e-4 to 1.0e-3, and a quarter of that with 320.

@@ -11,10 +11,9 @@ from tolerances import EXACT_BREAKAGE, TABULATED_SIZES, WRONG_FLOW
 
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES, ExactBreakage
-from pinnx.evals.size_table import SizeTable
-from pinnx.evals.tabulated_sizes import as_distributions, diameters
+from pinnx.evals.size_table import TabulatedAxis, diameters
 from pinnx.physics.breakage_grid import VolumeGrid
-from pinnx.solvers.breakage import diameter
+from pinnx.solvers.breakage import SizeDistributions, diameter
 
 CASES = pytest.mark.parametrize("case", BREAKAGE_CASES.values(), ids=BREAKAGE_CASES)
 GAUSS = np.polynomial.legendre.leggauss(24)
@@ -71,18 +70,18 @@ def test_the_start_and_the_second_moment() -> None:
         BREAKAGE_CASES["case1"].moment(-1, 0.0)
 
 
-def table(name: str, times: list[float], high: float) -> SizeTable:
+def table(name: str, times: list[float], high: float) -> SizeDistributions:
     case, grid = BREAKAGE_CASES[name], VolumeGrid(1e-3, high, num_nodes=64, pieces=8)
     t = np.array(times)
     f = case.density(grid.fine, t[:, None])
-    moments = np.zeros((len(t), 4))
-    return SizeTable(grid.fine, grid.weights, t, f, case.delta_amplitude(t), moments, f[0] >= 0)
+    axis = TabulatedAxis(grid.fine, grid.weights)
+    return SizeDistributions(axis, case.kinetics, t, f, case.delta_amplitude(t), case.delta_at)
 
 
 def test_curves_and_diameters_in_closed_form() -> None:
     """Case 1 in y = v (1 + t): the volume below is 1 - (1 + y) exp(-y)."""
     case, times = BREAKAGE_CASES["case1"], [0.0, 2.0, 5.0]
-    sizes = as_distributions(table("case1", times, 40.0), case.kinetics, None)
+    sizes = table("case1", times, 40.0)
     y = sizes.grid.v * (1 + sizes.times[:, None])
     np.testing.assert_allclose(sizes.below(sizes.grid.v), 1 - (1 + y) * np.exp(-y), atol=TABULATED_SIZES)
     np.testing.assert_allclose(sizes.density([0.1]), case.density([0.1], sizes.times[:, None]), rtol=TABULATED_SIZES)
@@ -94,9 +93,7 @@ def test_curves_and_diameters_in_closed_form() -> None:
 
 
 def test_particles_of_one_size() -> None:
-    case = BREAKAGE_CASES["case3"]
-    sizes = as_distributions(table("case3", [0.0, 0.5, 1e4], 1.0), case.kinetics, 1.0)
-    found = diameters(sizes)
+    found = diameters(table("case3", [0.0, 0.5, 1e4], 1.0))
     assert [found[name][0] for name in found] == pytest.approx([float(diameter(1.0))] * 4)
     assert found["d90"][1] == pytest.approx(float(diameter(1.0)))  # 61 % of the volume has not broken
     assert np.isnan(found["d10"][2])  # below the smallest volume

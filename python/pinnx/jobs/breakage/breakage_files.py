@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from pinnx.evals.size_table import ORDERS, size_table
-from pinnx.evals.tabulated_sizes import as_distributions
 from pinnx.jobs.breakage.breakage_problem import BreakageProblem
 from pinnx.jobs.breakage.breakage_results import BreakageResult
 from pinnx.physics.breakage_pointwise import pointwise_balance
@@ -34,18 +33,19 @@ MAP_TIMES, MAP_VOLUMES = 40, 40
 def stored_sizes(run: BreakageProblem, result: BreakageResult) -> dict[str, Array]:
     """What fields.h5 holds, by the names at the head of this module."""
     table, beside = result.table, result.yardstick
-    times = table.times.tolist()
+    v_all, times = table.grid.v, table.times.tolist()
     t, v, residual = _residual_map(run)
+    along = size_table(run.model, t)
     stored = {
-        "v": table.v,
+        "v": v_all,
         "t": table.times,
         "f": table.f,
         "delta": table.delta,
-        "passing": as_distributions(table, run.model.kinetics, run.case.delta_at).below(table.v),
-        "reference/f": np.array([beside.reference(table.v, time) for time in times]),
+        "passing": table.below(v_all),
+        "reference/f": np.array([beside.reference(v_all, time) for time in times]),
         "reference/moments": np.array([[beside.moments(order, time) for order in ORDERS] for time in times]),
         "curve/t": t,
-        "curve/moments": size_table(run.model, t).moments,
+        "curve/moments": np.column_stack([along.moment(order) for order in ORDERS]),
         "residual/v": v,
         "residual/breakage": residual,
     }

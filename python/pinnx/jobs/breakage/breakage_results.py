@@ -11,12 +11,12 @@ from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.gates import GATES
-from pinnx.evals.size_table import ORDERS, SizeTable, relative_l2_of_sizes, size_table
-from pinnx.evals.tabulated_sizes import as_distributions, diameters
+from pinnx.evals.size_table import ORDERS, diameters, relative_l2_of_sizes, size_table
 from pinnx.jobs.breakage.breakage_problem import BreakageProblem
 from pinnx.jobs.breakage.breakage_yardstick import Yardstick, fitted_kinetics, yardstick
 from pinnx.jobs.outputs import training_figures
 from pinnx.physics.term import Measured
+from pinnx.solvers.breakage import SizeDistributions
 from pinnx.train.trainer import Trainer
 
 __all__ = ["BreakageResult", "found_numbers", "judged", "limits_of", "measured_at_points", "metrics_of"]
@@ -33,7 +33,7 @@ class BreakageResult:
         checks: the verdicts.
     """
 
-    table: SizeTable
+    table: SizeDistributions
     yardstick: Yardstick
     errors: dict[float, float]
     checks: list[Check]
@@ -64,14 +64,14 @@ def judged(config: Config, run: BreakageProblem) -> BreakageResult:
     measured = measured_at_points(run, config.evals.points, config.train.seed)
     measured += [Measured("negative_density", float(wrong), f"of {table.f.size} values"), _moments(table, beside)]
     checks = verify(measured, limits=limits_of(config))
-    return BreakageResult(table, beside, relative_l2_of_sizes(table, beside.reference), checks)
+    return BreakageResult(table, beside, relative_l2_of_sizes(table, beside.reference, run.case.sizes[1]), checks)
 
 
-def _moments(table: SizeTable, beside: Yardstick) -> Measured:
+def _moments(table: SizeDistributions, beside: Yardstick) -> Measured:
     errors = {
-        (order, t): abs(table.moments[row, order] / beside.moments(order, t) - 1)
-        for row, t in enumerate(table.times.tolist())
+        (order, t): abs(moment / beside.moments(order, t) - 1)
         for order in ORDERS
+        for t, moment in zip(table.times.tolist(), table.moment(order), strict=True)
     }
     (order, t), worst = max(errors.items(), key=lambda item: item[1] if np.isfinite(item[1]) else np.inf)
     value, note = float(worst), f"M{order} at t = {t:g}, against {beside.reference_name}"
@@ -97,10 +97,10 @@ def metrics_of(
         "solver": {"seconds": dict(beside.seconds), "reference": beside.reference_name},
         "solver_note": _advice(run, beside),
         "moments": {
-            f"M{order}": {named_time(t): float(result.table.moments[row, order]) for row, t in enumerate(run.times)}
+            f"M{order}": dict(zip(map(named_time, run.times), result.table.moment(order).tolist(), strict=True))
             for order in ORDERS
         },
-        "diameters": _diameters(run, result.table),
+        "diameters": _diameters(result.table),
         **training_figures(trainer, rows),
         "seed": config.seed,
         "network": f"mlp, {sum(p.numel() for p in run.model.parameters())} parameters, one fused kernel",
@@ -122,12 +122,11 @@ def metrics_of(
     }
 
 
-def _diameters(run: BreakageProblem, table: SizeTable) -> dict[str, dict[str, float | None]]:
+def _diameters(table: SizeDistributions) -> dict[str, dict[str, float | None]]:
     """d10, d50, d90, d32 -> time -> of the network; None below the smallest volume."""
-    found = diameters(as_distributions(table, run.model.kinetics, run.case.delta_at))
     return {
-        name: {named_time(t): float(d) if np.isfinite(d) else None for t, d in zip(run.times, of, strict=True)}
-        for name, of in found.items()
+        name: {named_time(t): float(d) if np.isfinite(d) else None for t, d in zip(table.times, of, strict=True)}
+        for name, of in diameters(table).items()
     }
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pinnx.data.size_densities import SizeDensities
 from pinnx.evals.exact_breakage import ExactBreakage
-from pinnx.evals.size_table import SizeTable, relative_l2_of_sizes
+from pinnx.evals.size_table import relative_l2_of_sizes
 from pinnx.physics.breakage_kinetics import Kinetics
 from pinnx.physics.breakage_model import BreakageCase
 from pinnx.solvers.breakage import (
@@ -57,7 +57,9 @@ class Yardstick:
     seconds: Mapping[str, float]
 
 
-def yardstick(case: BreakageCase, kinetics: Kinetics, table: SizeTable, exact: ExactBreakage | None) -> Yardstick:
+def yardstick(
+    case: BreakageCase, kinetics: Kinetics, table: SizeDistributions, exact: ExactBreakage | None
+) -> Yardstick:
     """Solves a case at the times of a table, and compares.
 
     Args:
@@ -93,8 +95,8 @@ def yardstick(case: BreakageCase, kinetics: Kinetics, table: SizeTable, exact: E
         def moments(order: int, t: float) -> float:
             return float(solved.moment(order)[_row(solved, t)])
 
-    tables = {name: replace(table, f=found[name].density(table.v), delta=found[name].delta) for name in others}
-    errors = {name: relative_l2_of_sizes(of_solver, reference) for name, of_solver in tables.items()}
+    tables = {name: replace(table, f=found[name].density(table.grid.v), delta=found[name].delta) for name in others}
+    errors = {name: relative_l2_of_sizes(each, reference, case.sizes[1]) for name, each in tables.items()}
     return Yardstick(reference, words, moments, errors, seconds)
 
 

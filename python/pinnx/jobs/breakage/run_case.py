@@ -154,7 +154,7 @@ def _trained(config: Config, measured: SizeDensities | None) -> CaseResult:
         run.model,
         {name: np.array([row.get(name, np.nan) for row in history.rows]) for name in names},
         result.errors,
-        {"t": result.table.times, **{f"M{order}": result.table.moments[:, order] for order in ORDERS}},
+        {"t": result.table.times, **{f"M{order}": result.table.moment(order) for order in ORDERS}},
         {"train_s": trainer.train_s, "steps_per_s": trainer.step / trainer.train_s},
         result.checks,
         found_numbers(run),

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from pinnx.errors import PinnxError
 from pinnx.physics.breakage_kinetics import Kinetics
@@ -102,7 +103,8 @@ class SizeDistributions:
     def moment(self, order: float) -> Array:
         """The integral of v^order f over all v, [T].
 
-        Below a Chebyshev grid f is v^c (A + B v^min(a, 1)) through its first values: as daughters are, far below.
+        Below an axis that is not closed f is A v^c exp(-k v^min(a, 1)) through two of its values: as daughters are,
+        far below.
 
         Raises:
             PinnxError: an order for which the small daughters have no finite integral.
@@ -116,10 +118,11 @@ class SizeDistributions:
             return inside
         next_power = self.kinetics.a if 0 < self.kinetics.a < 1 else 1.0
         low, other = grid.low, 2 * grid.low
-        first, second = (grid.interpolate(self.f, np.array([low, other])) / np.array([low, other]) ** c).T
-        slope = (second - first) / (other**next_power - low**next_power)
-        level = first - slope * low**next_power
-        return inside + low**power * (level / power + slope * low**next_power / (power + next_power))
+        first, second = grid.interpolate(self.f, np.array([low, other])).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fall = (np.log(first / second) + c * np.log(2)) / (2**next_power - 1)  # k low^min(a, 1)
+        fall = np.where(np.isfinite(fall), fall, 0.0)
+        return inside + first * low ** (order + 1) / power * special.hyp1f1(1, power / next_power + 1, fall)
 
     def below(self, v: ArrayLike, order: float = 1.0) -> Array:
         """The cumulative curve: the share of the moment of an order in particles up to volumes [m], [T, m].

@@ -2,7 +2,7 @@
 
 Units are those of the data: "length", "time" and so on stand for whatever the file uses. Relations between settings are
 checked here; everything about one value is in its kind (kinds.py). The kinds of shapes are those of
-`pinnx.physics.outlines.SHAPES`.
+`pinnx.physics.shapes.SHAPES`.
 """
 
 from __future__ import annotations

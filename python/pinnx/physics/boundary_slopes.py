@@ -26,8 +26,8 @@ from pinnx.physics.boundary import FIRST_STREAM, component_names, place_of
 from pinnx.physics.boundary_values import CHECK_POINTS
 from pinnx.physics.conditions import CONDITIONS, Rows
 from pinnx.physics.expression import Expression
-from pinnx.physics.geometry import Bounds, Circle, Side, axes_of, place_and_time, plane_columns
-from pinnx.physics.outlines import Body, Outline
+from pinnx.physics.geometry import Bounds, Wall, axes_of, place_and_time, plane_columns
+from pinnx.physics.outlines import Body
 from pinnx.physics.scales import Scales
 from pinnx.physics.term import WHOLE, JetTerm, Measured, Points, Share
 
@@ -53,7 +53,7 @@ class Statement:
         PinnxError: slopes of fields that the flow does not have, or formulas that are wrong.
     """
 
-    where: Side | Circle | Outline
+    where: Wall
     bounds: Bounds
     condition: str | None
     speed: float
@@ -129,7 +129,7 @@ def slope_statements(entries: Sequence[Mapping[str, Any]], bounds: Bounds, **pla
             continue
         try:
             where = place_of(entry["where"], bounds, **places)
-            if not isinstance(where, Side | Circle | Outline):
+            if not isinstance(where, Wall):
                 raise PinnxError(f"slopes: expected a side, a circle or a hole, which have a normal; got {where}")
             if unknown := [name for name in slopes if name not in component_names(bounds)]:
                 raise PinnxError(f"slopes: expected those of {', '.join(component_names(bounds))}, got {unknown[0]}")

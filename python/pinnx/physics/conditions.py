@@ -35,8 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.errors import PinnxError
-from pinnx.physics.geometry import Bounds, Circle, Place, Side
-from pinnx.physics.outlines import Outline
+from pinnx.physics.geometry import Bounds, Place, Side, Wall
 
 __all__ = ["CONDITIONS", "Named", "Rows", "prescribed_values"]
 
@@ -110,7 +109,7 @@ def prescribed_values(entry: Mapping[str, Any], place: Place, bounds: Bounds) ->
         raise PinnxError(f"{name}: expected a flow in the plane, got one in three dimensions")
     if named.times and "t" not in bounds:
         raise PinnxError(f"{name}: expected a flow with times, got a steady one; zero_gradient is its steady form")
-    if not isinstance(place, Side | Circle | Outline):
+    if not isinstance(place, Wall):
         raise PinnxError(f"{name}: expected a side, a circle or a hole, which have a normal; got {place}")
     by_name = {} if named.values is None else dict(named.values(place, float(speed or 0.0), bounds))
     if twice := [component for component in by_name if own[component] is not None]:

@@ -29,8 +29,10 @@ __all__ = [
     "WHOLE_PLACE",
     "Bounds",
     "Circle",
+    "Parts",
     "Place",
     "Side",
+    "Wall",
     "at_time",
     "axes_of",
     "beside",
@@ -109,8 +111,28 @@ class Place:
         return lambda step: self.at(drawn.draw(step, rows), bounds)
 
 
+class Wall(Place):
+    """A place with a normal: a side, or the line of a body.
+
+    Attributes:
+        parts: intervals of its first parameter that border the flow.
+    """
+
+    parts: Parts
+
+    def normals(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return unit normals into the flow at points [n, D] of it: [n, d] of a side, [n, 2] of a body."""
+        raise NotImplementedError
+
+    def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Move points [n, D] of it by distances [n] into the flow."""
+        moved, first, normals = points.copy(), axes_of(bounds).index("x"), self.normals(points, bounds)
+        moved[:, first : first + normals.shape[1]] += distance[:, None] * normals
+        return moved
+
+
 @dataclass(frozen=True)
-class Side(Place):
+class Side(Wall):
     """A face of the box: left, right (x), bottom, top (y), back, front (z).
 
     Args:
@@ -196,21 +218,14 @@ class Side(Place):
         return found
 
     def normals(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
-        """Return unit normals [n, d] into the domain, columns x, y[, z]."""
         space = [axis for axis in axes_of(bounds) if axis != "t"]
         normals = np.zeros((len(points), len(space)))
         normals[:, space.index(self.axis)] = 1.0 if SIDES[self.name][1] == 0 else -1.0
         return normals
 
-    def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
-        """Move points [n, D] of the side by distances [n] into the domain."""
-        moved = points.copy()
-        moved[:, axes_of(bounds).index(self.axis)] += distance if SIDES[self.name][1] == 0 else -distance
-        return moved
-
 
 @dataclass(frozen=True)
-class Circle(Place):
+class Circle(Wall):
     """A circle in the plane of x and y; in three dimensions the cylinder along z through it.
 
     Args:
@@ -284,7 +299,6 @@ class Circle(Place):
         return away
 
     def normals(self, points: np.ndarray, bounds: Bounds) -> np.ndarray:
-        """Return unit normals [n, 2] out of the circle at points [n, D] of it."""
         away = points[:, plane_columns(bounds)] - self.center
         return np.asarray(away / np.hypot(*away.T)[:, None])
 
@@ -293,12 +307,6 @@ class Circle(Place):
         away = points[:, plane_columns(bounds)] - self.center
         inside: np.ndarray = np.hypot(*away.T) < self.radius * (1.0 - 1e-6)
         return inside
-
-    def off(self, points: np.ndarray, distance: np.ndarray, bounds: Bounds) -> np.ndarray:
-        """Move points [n, D] of the circle by distances [n] outwards."""
-        moved, columns = points.copy(), plane_columns(bounds)
-        moved[:, columns] += (distance / self.radius)[:, None] * (points[:, columns] - self.center)
-        return moved
 
 
 def stretched(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:

@@ -24,8 +24,8 @@ from pinnx.data.collocation import BoxPoints, Sampling, uniform_points
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.concentration import concentration
-from pinnx.physics.geometry import Bounds, Circle, Side
-from pinnx.physics.outlines import Body, Outline
+from pinnx.physics.geometry import Bounds, Side, Wall
+from pinnx.physics.outlines import Body
 
 __all__ = ["InnerPoints", "growing_window", "walls_of"]
 
@@ -38,14 +38,14 @@ PROBES = 4096
 Array = NDArray[np.float64]
 
 
-def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Side | Body, ...]:
+def walls_of(conditions: Sequence[BoundaryCondition]) -> tuple[Wall, ...]:
     """Bodies and sides on which all of the velocity is prescribed; of the sides those that none crosses.
 
     What is known roughly only guides: a stream far from a body is no wall.
     """
     normal = {"x": "u", "y": "v", "z": "w"}
     full = [c for c in conditions if c.mask[:-1].all() and not c.rough]
-    bodies = (c.where for c in full if isinstance(c.where, Circle | Outline))
+    bodies = (c.where for c in full if isinstance(c.where, Body))
     sides = (c.where for c in full if isinstance(c.where, Side) and c.values[normal[c.where.axis]] == 0)
     return (*bodies, *sides)
 
@@ -85,7 +85,7 @@ class InnerPoints:
         seed: int,
         sampling: Sampling = "uniform",
         bodies: Sequence[Body] = (),
-        walls: Sequence[Side | Body] = (),
+        walls: Sequence[Wall] = (),
         wall_share: float = 0.0,
         wall_layer: float = 0.0,
         window: Callable[[int], float] | None = None,

@@ -7,7 +7,7 @@ import pytest
 
 from pinnx.data.mesh_holes import hole_edges
 from pinnx.errors import PinnxError
-from pinnx.physics.outlines import body_of
+from pinnx.physics.shapes import body_of
 
 BOUNDS = {"x": (-2.0, 2.0), "y": (-2.0, 2.0)}
 

@@ -18,9 +18,9 @@ from pinnx.physics.boundary import boundary_conditions
 from pinnx.physics.boundary_slopes import BoundarySlopes, slope_statements
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.conditions import CONDITIONS
-from pinnx.physics.outlines import body_of
 from pinnx.physics.scales import Scales
 from pinnx.physics.section_flux import SectionFlux, section_fluxes
+from pinnx.physics.shapes import body_of
 from pinnx.physics.term import Share
 
 SCALES = Scales(length=2.0, velocity=3.0)

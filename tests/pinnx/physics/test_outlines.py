@@ -12,7 +12,8 @@ from pinnx.errors import PinnxError
 from pinnx.physics.boundary import boundary_conditions
 from pinnx.physics.geometry import Circle, Side
 from pinnx.physics.inner_points import InnerPoints
-from pinnx.physics.outlines import SHAPES, Outline, body_of, complement_of, exposed
+from pinnx.physics.outlines import Outline, exposed
+from pinnx.physics.shapes import SHAPES, body_of, complement_of
 
 PLANE = {"x": (0.0, 4.0), "y": (0.0, 2.0)}
 BOX = {"t": (0.0, 1.0), **PLANE, "z": (0.0, 0.5)}

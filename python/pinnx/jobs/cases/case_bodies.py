@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.physics.geometry import Circle
-from pinnx.physics.outlines import OFF_LINE, Body, Outline, body_of, complement_of
+from pinnx.physics.outlines import OFF_LINE, Body, Outline
+from pinnx.physics.shapes import body_of, complement_of
 
 __all__ = ["case_holes", "in_bodies", "outline_notes", "prescribed_bodies"]
 

@@ -72,18 +72,9 @@ def uniform_points(
 
 
 class UniformPoints:
-    """The draws of ``uniform_points`` for one step after the other: what stays is checked and built once.
+    """The draws of ``uniform_points``, arguments and errors as there, for one step after the other.
 
-    Args:
-        lo: [d] lower corner of the box, d = 1 to 4.
-        hi: [d] upper corner, hi >= lo.
-        n: number of points, >= 0.
-        seed: key of the whole run.
-        first_index: number of the first point.
-        stream: separates uses within a step.
-
-    Raises:
-        PinnxError: as there.
+    What stays is checked and built once.
     """
 
     def __init__(

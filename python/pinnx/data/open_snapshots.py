@@ -129,16 +129,10 @@ def _block_bytes(
 
 
 def _blocks(blocks: Iterable[Any], num_rows: Callable[[int], int], memory_limit: int | None) -> SnapshotSource:
-    if memory_limit is None:
-        parts = [as_tensor(block) for block in blocks]
-        if not parts:
-            raise PinnxError("X: expected at least one block of snapshots, got an empty iterable")
-        for part in parts:
-            if part.dim() != parts[0].dim() or part.shape[1:] != parts[0].shape[1:]:
-                wanted = ["b", *parts[0].shape[1:]]
-                raise PinnxError(f"X: expected blocks of shape {wanted}, as the first, got {list(part.shape)}")
-        return ArraySource(torch.cat(parts))
     source = BlocksSource(blocks)
+    if memory_limit is None:
+        joined = torch.cat(list(source.rows()))
+        return ArraySource(joined.reshape(len(joined), source.n, source.c) if source.vector else joined)
     rows = num_rows(source.c)
     needed = _own_bytes(source, rows) + 3 * source.first_bytes
     if needed > memory_limit:

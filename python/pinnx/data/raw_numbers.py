@@ -63,11 +63,8 @@ def read_raw(path: str, offset: int, out: np.ndarray) -> None:
     Raises:
         PinnxError: the file ends before.
     """
-    view, done = memoryview(out.reshape(-1)).cast("B"), 0
-    with open(path, "rb", buffering=0) as file:
+    view = memoryview(out.reshape(-1)).cast("B")
+    with open(path, "rb") as file:
         file.seek(offset)
-        while done < len(view):
-            count = file.readinto(view[done:])
-            if not count:
-                raise PinnxError(f"{Path(path).name}: ends before the shapes in it say, at byte {offset + done}")
-            done += count
+        if (count := file.readinto(view)) < len(view):
+            raise PinnxError(f"{Path(path).name}: ends before the shapes in it say, at byte {offset + count}")

@@ -113,14 +113,16 @@ class _Boxes:
             raise PinnxError("where: expected a sub-box all of whose points count, got none")
 
     def verdict(self, gate: str, terms: Terms, unit: float, part: str, limits: Mapping[str, float] | None) -> Check:
-        face = np.prod(self.sides, axis=0) ** ((len(self.lines) - 1) / len(self.lines))
+        power = (len(self.lines) - 1) / len(self.lines)  # from a volume to the face of its cube
+        face = np.prod(self.sides, axis=0) ** power
         share = [100.0 * self._net(terms, step) / (unit * face) for step in (1, 2)]
         sizes = np.where(self.counts, np.abs(share[0]), 0.0)
         frame, *box = np.unravel_index(int(sizes.argmax()), sizes.shape)
         own = float(np.where(self.counts, np.abs(share[0] - share[1]), 0.0).max()) / 3  # of second order
         value, out = float(sizes.max()), int((~self.counts).sum())
         mean = float(np.abs(share[0][:, self.counts]).mean())
-        together = np.abs((share[0] * face)[:, self.counts].sum(axis=1)).max() / self._face_of_whole()
+        whole = np.prod([line[-1] - line[0] for line in self.lines]) ** power
+        together = np.abs((share[0] * face)[:, self.counts].sum(axis=1)).max() / whole
         note = f"mean {mean:.2g} %, of all together {together:.2g} %"
         note += f"; without {out} of {self.counts.size} sub-boxes" if out else ""
         place = [float(centre[tuple(box)]) for centre in self.centres]
@@ -131,10 +133,6 @@ class _Boxes:
             worst_at=tuple(place if self.times is None else [*place, float(self.times[frame])]),
         )
         return unless_coarse(found, own, f"the check's own error is about {own:.2g} %: finer points are needed")
-
-    def _face_of_whole(self) -> float:
-        d = len(self.lines)
-        return float(np.prod([line[-1] - line[0] for line in self.lines])) ** ((d - 1) / d)
 
     def _net(self, terms: Terms, step: int) -> Array:
         """What leaves each sub-box, and what its source takes, on every ``step``-th line: [T, *boxes]."""
@@ -150,8 +148,7 @@ class _Boxes:
         """The integral over each sub-box along some axes."""
         for axis in along:
             x, every = self.lines[axis][::step], np.moveaxis(field, axis + 1, -1)[..., ::step]
-            cells = np.diff(x) * (every[..., 1:] + every[..., :-1]) / 2
-            sums = np.concatenate([np.zeros_like(every[..., :1]), np.cumsum(cells, axis=-1)], axis=-1)
+            sums = integrate.cumulative_trapezoid(every, x, initial=0)
             field = np.moveaxis(np.diff(sums[..., self.edges[axis] // step]), -1, axis + 1)
         return field
 

@@ -15,7 +15,6 @@ reference. Source: G. K. Batchelor, "An Introduction to Fluid Dynamics", Cambrid
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +60,7 @@ def wall_shear(flow: FlowAt, points: Array, normals: Array, nu: float) -> Array:
 def circle_force(flow: FlowAt, center: tuple[float, float], radius: float, nu: float) -> Array:
     """The force on a circle from its wall, ``[2]``, length^3 / time^2: the trapezoidal rule on 256 points."""
     normals = _circle(AROUND)
-    points = np.asarray(center) + radius * normals
-    return np.asarray(_traction(flow, points, normals, nu).mean(axis=0) * 2 * np.pi * radius)
+    return wall_force(flow, np.asarray(center) + radius * normals, normals, 2 * np.pi * radius, nu)
 
 
 def wall_force(flow: FlowAt, points: Array, normals: Array, length: float, nu: float) -> Array:
@@ -134,26 +132,8 @@ def box_force(flow: FlowAt, low: tuple[float, float], high: tuple[float, float],
     return force
 
 
-@dataclass(frozen=True)
-class _Fits:
-    """Values and slopes at any place, by quadratic least squares through the nearest points."""
-
-    points: Array
-    columns: Array  # [n, 3]: u, v, p
-
-    def __call__(self, places: Array) -> tuple[Array, Array, Array]:
-        distances, near = cKDTree(self.points).query(places, k=NEIGHBOURS)
-        size = distances.max(axis=1)
-        x, y = np.moveaxis((self.points[near] - places[:, None]) / size[:, None, None], -1, 0)
-        terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
-        weights = np.exp(-2.0 * (distances / size[:, None]) ** 2)
-        found = np.linalg.pinv(terms * weights[..., None]) @ (self.columns[near] * weights[..., None])
-        slopes = found[:, 1:3] / size[:, None, None]
-        return found[:, 0, :2], found[:, 0, 2], slopes[:, :, :2].transpose(0, 2, 1)
-
-
 def scattered_flow(points: Array, velocity: Array, pressure: Array) -> FlowAt:
-    """A flow known at scattered points in the plane, at any place.
+    """A flow known at scattered points in the plane, at any place: by quadratic least squares through the nearest.
 
     Args:
         points: [n, 2].
@@ -165,7 +145,20 @@ def scattered_flow(points: Array, velocity: Array, pressure: Array) -> FlowAt:
     """
     if len(points) < NEIGHBOURS:
         raise PinnxError(f"points: expected at least {NEIGHBOURS} for fits, got {len(points)}")
-    return _Fits(np.asarray(points, dtype=np.float64), np.column_stack([velocity, pressure]).astype(np.float64))
+    known, columns = np.asarray(points, dtype=np.float64), np.column_stack([velocity, pressure]).astype(np.float64)
+    tree = cKDTree(known)
+
+    def at(places: Array) -> tuple[Array, Array, Array]:
+        distances, near = tree.query(places, k=NEIGHBOURS)
+        size = distances.max(axis=1)
+        x, y = np.moveaxis((known[near] - places[:, None]) / size[:, None, None], -1, 0)
+        terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
+        weights = np.exp(-2.0 * (distances / size[:, None]) ** 2)
+        found = np.linalg.pinv(terms * weights[..., None]) @ (columns[near] * weights[..., None])
+        slopes = found[:, 1:3] / size[:, None, None]
+        return found[:, 0, :2], found[:, 0, 2], slopes[:, :, :2].transpose(0, 2, 1)
+
+    return at
 
 
 def _traction(flow: FlowAt, points: Array, normals: Array, nu: float) -> Array:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.integrate import cumulative_trapezoid
 
 __all__ = ["last_change"]
 
@@ -34,7 +35,7 @@ def last_change(steps: ArrayLike, rates: ArrayLike, values: ArrayLike, *, floor:
         NaN where a value is not finite; None where there are too few steps to tell.
     """
     step, rate, value = (np.asarray(column, dtype=np.float64) for column in (steps, rates, values))
-    spent = np.concatenate([[0.0], np.cumsum(np.diff(step) * (rate[1:] + rate[:-1]) / 2)])
+    spent = cumulative_trapezoid(rate, step, initial=0)
     begin = (1 - SHARE) * spent[-1]
     if np.count_nonzero(spent >= begin) < FEWEST:
         return None

@@ -64,14 +64,7 @@ def huber(residual: Tensor, delta: float) -> Tensor:
 def adaptive_epsilon(
     residual: Tensor, field: Tensor, *, cap: float = 100.0, share: float = 0.01, statistic: Statistic = "median"
 ) -> Tensor:
-    """w r^2 of each point.
-
-    Args:
-        residual: r, [n] or [n, c].
-        field: f, of the same shape.
-        cap: largest weight.
-        share: of s that is added to f^2.
-        statistic: what s is, "median" or "mean".
+    """w r^2 of each point; arguments as of `adaptive_huber`.
 
     Raises:
         PinnxError: another shape of the field; another statistic.

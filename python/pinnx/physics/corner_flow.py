@@ -97,13 +97,12 @@ class CornerFlow(nn.Module):
 
     @torch.no_grad()
     def beside(self, x: Tensor) -> dict[str, Tensor]:
-        """What the fused loss of the equations takes in its place."""
-        return {"base": self.base_flow(x)}
+        """What the fused loss of the equations takes in its place at inputs [n, D]: as a Stokes flow it needs no more.
 
-    def base_flow(self, x: Tensor) -> Tensor:
-        """Velocity and its gradient at inputs [n, D], [n, 3, 2]: as a Stokes flow it needs no more in the equations."""
+        Its ``base`` is the velocity and its gradient, [n, 3, 2].
+        """
         x_axis = self._plane.start
-        return self.jet(x, pinn_ext.JetSpec(first=(x_axis, x_axis + 1))).data[..., :2].transpose(0, 1)
+        return {"base": self.jet(x, pinn_ext.JetSpec(first=(x_axis, x_axis + 1))).data[..., :2].transpose(0, 1)}
 
     def _streams(self, cos: Tensor, sin: Tensor, i: Tensor, *, derivatives: bool) -> dict[str, tuple[Tensor, ...]]:
         """Value, derivatives and Laplacian of (u, v, p) of each corner, [n, k], from directions and 1 / r."""

@@ -35,9 +35,10 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.physics.geometry import SIDES
-from pinnx.solvers.box_grid import differences, dissection_order, first_derivative, grid_points, means, middles
+from pinnx.solvers.box_grid import differences, dissection_order, first_derivative, means, middles
 from pinnx.solvers.walls import Walls, bodies_of
 
 __all__ = ["BoxFlow", "NoSteadyFlowError", "Solved", "balanced"]
@@ -280,7 +281,7 @@ def balanced(flow: BoxFlow, solved: Solved) -> tuple[Array, tuple[float, Array],
     fixed = np.zeros(len(component))
     fixed[np.unique(component, return_index=True)[1]] = 1.0
     found = splu((graph + sp.diags_array(fixed)).tocsc(), permc_spec="MMD_AT_PLUS_A").solve(up.T @ rises)
-    between = np.concatenate([grid_points(*lines).reshape(-1, 2) for lines in ((flow.x[1:-1], y), (x, flow.y[1:-1]))])
+    between = np.concatenate([grid_points(lines) for lines in ((flow.x[1:-1], y), (x, flow.y[1:-1]))])
     momentum = _largest(up @ found - rises, between[edges])
     h_x, h_y = np.diff(flow.x)[:, None], np.diff(flow.y)
     u, v = np.diff(psi, axis=1) / h_y, -np.diff(psi, axis=0) / h_x  # through the edges of the grid's cells
@@ -293,7 +294,7 @@ def balanced(flow: BoxFlow, solved: Solved) -> tuple[Array, tuple[float, Array],
     pressure = make_interp_spline(x[1:-1], make_interp_spline(y[1:-1], pressure, 1, axis=1)(y), 1)(x)
     return (
         RectBivariateSpline(x, y, pressure)(flow.x, flow.y),
-        _largest(net / np.maximum(h_x, h_y), grid_points(x[1:-1], y[1:-1]).reshape(-1, 2)),
+        _largest(net / np.maximum(h_x, h_y), grid_points([x[1:-1], y[1:-1]])),
         momentum,
     )
 

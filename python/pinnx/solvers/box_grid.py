@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
-__all__ = ["SEQUENCE", "differences", "dissection_order", "first_derivative", "grid_points", "means", "middles"]
+__all__ = ["SEQUENCE", "differences", "dissection_order", "first_derivative", "means", "middles"]
 __all__ += ["interpolated", "line_between", "line_from_bodies"]
 
 Array = NDArray[np.float64]
@@ -63,11 +63,6 @@ def line_from_bodies(side: float, ends: Array, unit: int, ninths: int) -> Array:
 
 def _clustered(high: float, num_cells: int) -> Array:
     return high / 2 * (1 + np.tanh(np.linspace(-CLUSTERING, CLUSTERING, num_cells + 1)) / np.tanh(CLUSTERING))
-
-
-def grid_points(x: Array, y: Array) -> Array:
-    """Places of a grid, [n_x, n_y, 2]."""
-    return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
 
 
 def interpolated(x: Array, y: Array, fields: Iterable[Array], points: Array, degree: int) -> Array:

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.physics.geometry import Bounds
 from pinnx.physics.scales import Scales
 from pinnx.solvers.box_flow import BoxFlow, NoSteadyFlowError, Solved, balanced
-from pinnx.solvers.box_grid import SEQUENCE, grid_points, interpolated, line_between, line_from_bodies, middles
+from pinnx.solvers.box_grid import SEQUENCE, interpolated, line_between, line_from_bodies, middles
 from pinnx.solvers.walls import Walls
 
 __all__ = ["BoxProblem", "GridFields", "Study", "continued", "default_cells", "grid_sequence", "made_again", "polish"]
@@ -123,13 +124,13 @@ class BoxProblem:
 
     def _solid(self, lines: Sequence[Array]) -> NDArray[np.bool_]:
         """The nodes of cells whose middle is solid, [n_x, n_y]."""
-        at = grid_points(*map(middles, lines))
-        cells = np.zeros(at.shape[:2], dtype=bool)
+        at = grid_points([*map(middles, lines)])
+        cells = np.zeros(len(at), dtype=bool)
         for low, high in self._blocks().swapaxes(1, 2):
             cells |= ((at > low) & (at < high)).all(axis=-1)
         if self.inside is not None:
             cells[cells] = self.inside(self.origin + self.scales.length * at[cells])
-        solid = np.pad(cells, 1)  # cells outside the box
+        solid = np.pad(cells.reshape([len(line) - 1 for line in lines]), 1)  # cells outside the box
         return solid[1:, 1:] | solid[1:, :-1] | solid[:-1, 1:] | solid[:-1, :-1]
 
     def fields(self, flow: BoxFlow, solved: Solved) -> GridFields:
@@ -212,7 +213,7 @@ def polish(
     """
     nu, a = 1 / problem.reynolds, np.ones(len(problem.walls))
     flow = problem.on_grid(num_cells or default_cells(problem.reynolds))
-    places = problem.origin + problem.scales.length * grid_points(flow.x, flow.y).reshape(-1, 2)
+    places = problem.origin + problem.scales.length * grid_points([flow.x, flow.y])
     given = velocity(places)[:, :2].reshape(*flow.shape, 2) / problem.scales.velocity
     solved = flow.newton(flow.guess(given, nu, a), nu, a, tol=FINE)
     return problem.fields(flow, solved), solved.steps
@@ -294,7 +295,7 @@ def _on_finer(coarse: BoxFlow, solved: Solved, fine: BoxFlow) -> Solved:
 def _convergence(grids: Sequence[GridFields]) -> tuple[float | None, float, float]:
     """The observed order of the velocity, its grid-convergence index, the error of the extrapolated one."""
     x, y = grids[-1].x, grids[-1].y
-    points = grid_points(x[1:-1], y[1:-1]).reshape(-1, 2)
+    points = grid_points([x[1:-1], y[1:-1]])
     weight = np.sqrt(np.outer(np.gradient(x), np.gradient(y)))[1:-1, 1:-1].reshape(-1, 1)
     one, two, three = (weight * grid.at(points, ("u", "v")) for grid in grids)
     norms = (np.linalg.norm(f) for f in (two - one, three - two, _extrapolated(two, three) - _extrapolated(one, two)))

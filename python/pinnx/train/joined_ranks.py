@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import torch
@@ -63,13 +64,10 @@ def _join(timeout: timedelta) -> None:
 
 def _timeout() -> float:
     text = os.environ.get("PINNX_RANK_TIMEOUT", str(TIMEOUT))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        raise PinnxError(f"PINNX_RANK_TIMEOUT: expected seconds > 0, got {text!r}")
-    return seconds
+    with suppress(ValueError):
+        if 0.0 < (seconds := float(text)) < float("inf"):
+            return seconds
+    raise PinnxError(f"PINNX_RANK_TIMEOUT: expected seconds > 0, got {text!r}")
 
 
 def _bound() -> bool:

@@ -18,8 +18,6 @@ Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,26 +27,16 @@ from pinnx.train.number_estimates import DAMPING, POINTS
 from pinnx.train.problem import Problem
 from pinnx.train.residual_rows import ResidualRows, damped_factor, mean_diagonal, thinned
 
-__all__ = ["NoiseEstimate", "estimated_noise"]
+__all__ = ["estimated_noise"]
 
 # Of nu over the mean of the diagonal of C, each: from "the sensors are exact" to "they say nothing".
 TRIALS = np.logspace(-8, 4, 49)
 
 
-class NoiseEstimate(NamedTuple):
-    """In the units in which the network is trained.
+def estimated_noise(problem: Problem, weights: Tensor, step: int) -> float | None:
+    """The standard deviation of the noise of a problem's measurements; None where no sensor can be left out.
 
-    Args:
-        deviation: standard deviation of the noise, of a measurement with the mean weight.
-        left_out: root mean square of the errors at sensors that are left out.
-    """
-
-    deviation: float
-    left_out: float
-
-
-def estimated_noise(problem: Problem, weights: Tensor, step: int) -> NoiseEstimate | None:
-    """The noise of the measurements of a problem; None where no sensor can be left out.
+    It is that of a measurement with the mean weight, in the units in which the network is trained.
 
     Args:
         problem: at any time of its training; it is computed in float64 and left as it was.
@@ -63,7 +51,7 @@ def estimated_noise(problem: Problem, weights: Tensor, step: int) -> NoiseEstima
 
 
 @torch.no_grad()
-def _estimate(problem: Problem, weights: Tensor, step: int) -> NoiseEstimate | None:
+def _estimate(problem: Problem, weights: Tensor, step: int) -> float | None:
     batch = problem.batch(step)
     ((number, term),) = [(i, term) for i, term in enumerate(problem.terms) if type(term) is MeasuredValues]
     residual, blocks = ResidualRows(problem).at(batch, weights, most=POINTS)
@@ -80,9 +68,8 @@ def _estimate(problem: Problem, weights: Tensor, step: int) -> NoiseEstimate | N
     cross = torch.cat([block @ data.T for block in blocks])
     solved = torch.cholesky_solve(torch.cat([cross, others[:, None]], dim=1), factor)
     explained = data @ data.T - cross.T @ solved[:, :-1]
-    least = _least(explained, seen - cross.T @ solved[:, -1], places)
-    weight = float(weights[problem.names.index(*term.names)])
-    return NoiseEstimate((max(least[1], 0.0) / weight) ** 0.5, (least[0] / weight) ** 0.5)
+    _, noise = _least(explained, seen - cross.T @ solved[:, -1], places)
+    return (max(noise, 0.0) / float(weights[problem.names.index(*term.names)])) ** 0.5
 
 
 def _least(explained: Tensor, misfit: Tensor, places: Tensor) -> tuple[float, float]:

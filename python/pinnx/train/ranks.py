@@ -190,7 +190,7 @@ class Ranks(OneProcess):
         place(numbers, tensors)
 
     def require_same(self, step: int, state: Mapping[str, Any]) -> None:
-        self._require_coordinator()
+        self._asked(self._store.check, ["pinnx"])  # the coordinator is there
         digests = self._gathered(_digest(state))
         differing = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
         if differing:
@@ -306,9 +306,6 @@ class Ranks(OneProcess):
             ) from error
         reason = " ".join(str(error).split())[:200]
         raise RankLostError(f"the ranks lost their connections, and all of them run: {reason}; {remedy}") from error
-
-    def _require_coordinator(self) -> None:
-        self._asked(self._store.check, ["pinnx"])
 
     def _asked(self, ask: Callable[..., Any], *given: Any) -> Any:
         """What the store answers; on a thread of its own, as the store waits for ever where a link is cut."""

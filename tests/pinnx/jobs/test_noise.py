@@ -16,7 +16,6 @@ from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.flows.noise import noise_lines
 from pinnx.physics import MeasuredValues
 from pinnx.runs.history import history_columns
-from pinnx.train.noise_estimate import NoiseEstimate
 
 
 def note_of(config: Config) -> str:
@@ -132,8 +131,8 @@ def test_an_estimate_is_used_where_it_is_wanted(
     metrics = reconstruct(config, tmp_path / "run")
     assert metrics["noise"]["used"]
     assert any(note.startswith("step 3: noise of the measurements") for note in metrics["notes"])
-    estimate = NoiseEstimate(1e3, 1e3)  # larger than any misfit
-    monkeypatch.setattr("pinnx.train.found_noise.estimated_noise", lambda *given: estimate)
+    larger = 1e3  # than any misfit
+    monkeypatch.setattr("pinnx.train.found_noise.estimated_noise", lambda *given: larger)
     reconstruct(config, tmp_path / "large")
     weights = history_columns(tmp_path / "large" / "history.jsonl")["weight/data"]
     assert weights[-1] == pytest.approx(10.0 * np.exp(-0.02) ** 2, rel=1e-4), "of the step after two of six"

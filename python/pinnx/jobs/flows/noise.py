@@ -100,7 +100,7 @@ def _estimated(trainer: Trainer, data: MeasuredValues) -> float | None:
         found = estimated_noise(trainer.problem, trainer.weights.values, trainer.steps + 1)
     except PinnxError:
         return None
-    return None if found is None else found.deviation / data.size
+    return None if found is None else found / data.size
 
 
 def noise_lines(facts: dict[str, Any] | None) -> list[str]:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Callable, Mapping
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,28 +30,10 @@ VARIABLES = ("x", "y", "z", "t")
 CONSTANTS = {"pi": np.pi, "e": np.e}
 # NumPy's functions of these names, which torch has too -> their number of arguments
 FUNCTIONS = {
-    "abs": 1,
-    "arccos": 1,
-    "arcsin": 1,
-    "arctan": 1,
-    "arctan2": 2,
-    "clip": 3,
-    "cos": 1,
-    "cosh": 1,
-    "exp": 1,
-    "floor": 1,
-    "heaviside": 2,
-    "hypot": 2,
-    "log": 1,
-    "maximum": 2,
-    "minimum": 2,
-    "sign": 1,
-    "sin": 1,
-    "sinh": 1,
-    "sqrt": 1,
-    "tan": 1,
-    "tanh": 1,
-    "where": 3,
+    **dict.fromkeys(("abs", "arccos", "arcsin", "arctan", "cos", "cosh", "exp", "floor", "log"), 1),
+    **dict.fromkeys(("sign", "sin", "sinh", "sqrt", "tan", "tanh"), 1),
+    **dict.fromkeys(("arctan2", "heaviside", "hypot", "maximum", "minimum"), 2),
+    **dict.fromkeys(("clip", "where"), 3),
 }
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -80,6 +63,17 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 LOGICAL = (ast.And, ast.Or, ast.Not, ast.BitAnd, ast.BitOr, ast.Invert)
 
 
+class _Given(NamedTuple):
+    """What a formula is evaluated with: coordinates by axis, NumPy or torch, and what makes a number one of theirs."""
+
+    coordinates: Mapping[str, Any]
+    library: Any
+    constant: Callable[[float], Any]
+
+
+Formula = Callable[[_Given], Any]
+
+
 class Expression:
     """A checked formula in x, y, z, t.
 
@@ -96,10 +90,9 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text, used = text, set[str]()
         try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
-            used = _names_of(self._tree, text)
+            self._formula = _parsed(ast.parse(text.strip(), mode="eval").body, text, used)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             if isinstance(error, PinnxError):
                 raise
@@ -149,7 +142,7 @@ class Expression:
             [n].
         """
         like = next(iter(coordinates.values()))
-        return torch.broadcast_to(_evaluate(self._tree, coordinates, self.text, _Torch(like)), like.shape)
+        return torch.broadcast_to(self._formula(_Given(coordinates, torch, partial(like.new_full, ()))), like.shape)
 
     def mask(self, coordinates: Mapping[str, np.ndarray]) -> np.ndarray:
         """Evaluate the formula as a condition at every point.
@@ -179,23 +172,24 @@ class Expression:
             raise PinnxError(f"coordinates: expected columns of one length, got {sorted(sizes)}")
         # What comes out is checked by the caller; a warning would only say the same less clearly.
         with np.errstate(all="ignore"):
-            result = _evaluate(self._tree, coordinates, self.text, _NumPy())
+            result = self._formula(_Given(coordinates, np, np.float64))
         return np.broadcast_to(result, (sizes.pop(),)).copy()
 
 
-def _names_of(node: ast.AST, text: str) -> set[str]:
-    """Check a tree against the whitelist; return the names of its variables."""
+def _parsed(node: ast.AST, text: str, used: set[str]) -> Formula:
+    """Check a tree against the whitelist, and add the names of its variables; return what evaluates it."""
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             try:
-                float(number)
+                constant = float(number)
             except OverflowError:
                 raise _refused(text, "a number beyond the range of float64") from None
-            return set()
+            return lambda given: given.constant(constant)
         case ast.Name(id=name) if name in VARIABLES:
-            return {name}
+            used.add(name)
+            return lambda given: given.coordinates[name]
         case ast.Name(id=name) if name in CONSTANTS:
-            return set()
+            return lambda given: given.constant(CONSTANTS[name])
         case ast.Name(id=name):
             raise _unknown(text, name, (*VARIABLES, *CONSTANTS, *FUNCTIONS))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
@@ -207,65 +201,25 @@ def _names_of(node: ast.AST, text: str) -> set[str]:
                 raise PinnxError(
                     f"expression {text!r}: expected {FUNCTIONS[name]} arguments for {name}, got {len(arguments)}"
                 )
-            children = arguments
+            parts = [_parsed(argument, text, used) for argument in arguments]
+            return lambda given: getattr(given.library, name)(*[part(given) for part in parts])
         case ast.UnaryOp(op=op, operand=operand) if type(op) in OPERATORS:
-            children = [operand]
+            return _applied(op, [_parsed(operand, text, used)], text)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
-            children = [left, right]
-        case ast.BoolOp(values=values):
-            children = values
+            return _applied(op, [_parsed(side, text, used) for side in (left, right)], text)
+        case ast.BoolOp(op=op, values=values):
+            return reduce(lambda a, b: _applied(op, [a, b], text), [_parsed(value, text, used) for value in values])
         case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in OPERATORS for op in ops):
-            children = [left, *comparators]
+            terms = [_parsed(term, text, used) for term in (left, *comparators)]
+            pairs = zip(ops, pairwise(terms), strict=True)
+            return reduce(lambda a, b: _applied(ast.And(), [a, b], text), [_applied(op, ab, text) for op, ab in pairs])
         case ast.IfExp():
             raise _refused(text, "'a if condition else b' (write where(condition, a, b))")
-        case _:
-            raise _refused(text, f"{ast.unparse(node)!r}")
-    return set().union(*(_names_of(child, text) for child in children))
+    raise _refused(text, f"{ast.unparse(node)!r}")
 
 
-class _NumPy:
-    """What a formula is made of, in NumPy."""
-
-    functions: Any = np
-
-    def constant(self, number: float) -> Any:
-        return np.float64(number)
-
-
-class _Torch:
-    """The same in torch, in the dtype of the coordinates."""
-
-    functions: Any = torch
-
-    def __init__(self, like: Tensor) -> None:
-        self._like = like
-
-    def constant(self, number: float) -> Any:
-        return self._like.new_full((), float(number))
-
-
-def _evaluate(node: ast.AST, coordinates: Mapping[str, Any], text: str, library: _NumPy | _Torch) -> Any:
-    def value(child: ast.AST) -> Any:
-        return _evaluate(child, coordinates, text, library)
-
-    match node:
-        case ast.Constant(value=number):
-            return library.constant(number)  # type: ignore[arg-type]
-        case ast.Name(id=name):
-            return library.constant(CONSTANTS[name]) if name in CONSTANTS else coordinates[name]
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return getattr(library.functions, name)(*(value(argument) for argument in arguments))
-        case ast.UnaryOp(op=op, operand=operand):
-            return _apply(op, [value(operand)], text)
-        case ast.BinOp(left=left, op=op, right=right):
-            return _apply(op, [value(left), value(right)], text)
-        case ast.BoolOp(op=op, values=values):
-            return reduce(lambda a, b: _apply(op, [a, b], text), map(value, values))
-        case ast.Compare(left=left, ops=ops, comparators=comparators):
-            terms = [value(term) for term in (left, *comparators)]
-            pairs = zip(ops, terms[:-1], terms[1:], strict=True)
-            return reduce(operator.and_, (_apply(op, [a, b], text) for op, a, b in pairs))
-    raise AssertionError(f"{ast.dump(node)} passed the whitelist")
+def _applied(op: ast.AST, operands: Sequence[Formula], text: str) -> Formula:
+    return lambda given: _apply(op, [operand(given) for operand in operands], text)
 
 
 def _apply(op: ast.AST, operands: list[Any], text: str) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import Derivatives, GridDerivatives, ScatteredDerivatives
@@ -67,11 +68,11 @@ class BoundaryChecker:
         as_scale("speed", speed), as_scale("length", length)
         self._axes = None if axes is None else [as_array("axes", axis) for axis in axes]
         if self._axes is not None:
-            points = np.stack([part.reshape(-1) for part in np.meshgrid(*self._axes, indexing="ij")], axis=1)
+            points = grid_points(self._axes)
         self.points = as_array("points", points)
-        self._low, self._high = self.points.min(axis=0), self.points.max(axis=0)
-        self._near = SAME_PLACE * float((self._high - self._low).max())
-        self._speed, self._length = speed, length or float((self._high - self._low).max())
+        self._ends = self.points.min(axis=0), self.points.max(axis=0)
+        longest = float(np.ptp(self.points, axis=0).max())
+        self._near, self._speed, self._length = SAME_PLACE * longest, speed, length or longest
         self._limits = known_limits(limits)
 
     def verify_dirichlet(self, fields: Mapping[str, Any], where: Any, values: Mapping[str, Any]) -> list[Check]:
@@ -137,7 +138,7 @@ class BoundaryChecker:
             self._field(fields, name)
         _some("fields", fields)
         column = directions.index(axis)
-        low, high = (np.flatnonzero(np.abs(self.points[:, column] - end[column]) <= self._near) for end in self._ends())
+        low, high = (np.flatnonzero(np.abs(self.points[:, column] - end[column]) <= self._near) for end in self._ends)
         others = [i for i in range(self.points.shape[1]) if i != column]
         away, partner = cKDTree(self.points[high][:, others]).query(self.points[low][:, others])
         alone = int((away > self._near).sum()) + len(high) - len(np.unique(partner[away <= self._near]))
@@ -164,7 +165,7 @@ class BoundaryChecker:
                 raise PinnxError(f"side: expected one of {', '.join(SIDES)} that the points have; got {where!r}")
             axis, end = SIDES[where]
             column = "xyz".index(axis)
-            rows = np.flatnonzero(np.abs(self.points[:, column] - self._ends()[end][column]) <= self._near)
+            rows = np.flatnonzero(np.abs(self.points[:, column] - self._ends[end][column]) <= self._near)
         else:
             chosen = np.asarray(where, dtype=bool).reshape(-1)
             if chosen.size != len(self.points):
@@ -197,9 +198,6 @@ class BoundaryChecker:
         if self._axes is None:
             return ScatteredDerivatives(self.points, 2), ScatteredDerivatives(self.points, 3)
         return GridDerivatives(self._axes, 4), GridDerivatives(self._axes, 6)
-
-    def _ends(self) -> tuple[Array, Array]:
-        return self._low, self._high
 
     def _scale(self, name: str) -> float:
         return self._speed**2 if name == "p" else self._speed

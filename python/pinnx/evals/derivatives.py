@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,33 +36,34 @@ _BLOCK = 4096  # points whose fits are solved at once
 Array = NDArray[np.float64]
 
 
-class Derivatives(Protocol):
-    """How fields are differentiated and averaged. A field is ``[..., n]`` or ``[..., nx, ny[, nz]]``."""
+class Derivatives:
+    """How fields are differentiated and averaged. A field is ``[..., n]`` or ``[..., nx, ny[, nz]]``.
 
-    @property
-    def num_points(self) -> int:
-        """Points of a field."""
-        ...
+    Attributes:
+        num_points: of a field.
+        lengths: extent of the domain along each axis, [d].
+    """
 
-    @property
-    def lengths(self) -> Array:
-        """Extent of the domain along each axis, [d]."""
-        ...
+    num_points: int
+    lengths: Array
 
     def first(self, field: Array, axis: int) -> Array:
         """The first derivative along an axis of space, from 0."""
-        ...
+        return self._derivative(field, axis, 1)
 
     def second(self, field: Array, axis: int) -> Array:
         """The second derivative along an axis of space."""
-        ...
+        return self._derivative(field, axis, 2)
 
     def mean(self, field: Array) -> Array:
         """The mean over the domain, of each frame: ``[...]``."""
-        ...
+        raise NotImplementedError
+
+    def _derivative(self, field: Array, axis: int, number: int) -> Array:
+        raise NotImplementedError
 
 
-class GridDerivatives:
+class GridDerivatives(Derivatives):
     """On a grid, even or not.
 
     Args:
@@ -98,22 +98,8 @@ class GridDerivatives:
         if spectral and not any(self.periods):
             raise PinnxError("spectral: expected a period of at least one axis, got none")
         self.order, self.spectral, self._waves = order, spectral, waves
-
-    @property
-    def num_points(self) -> int:
-        return math.prod(axis.size for axis in self.axes)
-
-    @property
-    def lengths(self) -> Array:
-        return np.array(
-            [np.ptp(axis) if period is None else period for axis, period in zip(self.axes, self.periods, strict=True)]
-        )
-
-    def first(self, field: Array, axis: int) -> Array:
-        return self._derivative(field, axis, 1)
-
-    def second(self, field: Array, axis: int) -> Array:
-        return self._derivative(field, axis, 2)
+        self.num_points = math.prod(axis.size for axis in self.axes)
+        self.lengths = np.array([period or np.ptp(axis) for axis, period in zip(self.axes, self.periods, strict=True)])
 
     def mean(self, field: Array) -> Array:
         for weights in reversed(self.weights()):
@@ -141,7 +127,7 @@ class GridDerivatives:
         return np.moveaxis((matrix @ moved.reshape(x.size, -1)).reshape(moved.shape), 0, along)
 
 
-class ScatteredDerivatives:
+class ScatteredDerivatives(Derivatives):
     """At scattered points, by the least squares fit of a polynomial around each.
 
     Args:
@@ -163,28 +149,18 @@ class ScatteredDerivatives:
         if extents[-1] <= FLAT * extents[0]:
             place = "on a line" if d == 2 else "in a plane"
             raise PinnxError(f"points: expected them to have an extent in {d} directions, got points {place}")
-        self._lengths, self._size = np.ptp(points, axis=0), n
+        self.lengths, self.num_points = np.ptp(points, axis=0), n
         tree, blocks = cKDTree(points), np.split(np.arange(n), np.arange(_BLOCK, n, _BLOCK))
         parts = [_neighbours(points, tree, rows, count) for rows in blocks]
         weights = np.concatenate([_fits(points, *part, powers) for part in parts])  # [n, 2 d, count]
         neighbours = np.concatenate([part[0] for part in parts])
         pointers = np.arange(0, n * count + 1, count)
         matrices = [sparse.csr_array((r.ravel(), neighbours.ravel(), pointers), (n, n)) for r in weights.swapaxes(0, 1)]
-        self._first, self._second = matrices[:d], matrices[d:]
+        self._matrices = matrices[:d], matrices[d:]
 
-    @property
-    def num_points(self) -> int:
-        return self._size
-
-    @property
-    def lengths(self) -> Array:
-        return self._lengths
-
-    def first(self, field: Array, axis: int) -> Array:
-        return (self._first[axis] @ field.reshape(-1, self._size).T).T.reshape(field.shape)
-
-    def second(self, field: Array, axis: int) -> Array:
-        return (self._second[axis] @ field.reshape(-1, self._size).T).T.reshape(field.shape)
+    def _derivative(self, field: Array, axis: int, number: int) -> Array:
+        matrix = self._matrices[number - 1][axis]
+        return (matrix @ field.reshape(-1, self.num_points).T).T.reshape(field.shape)
 
     def mean(self, field: Array) -> Array:
         return np.asarray(field.mean(axis=-1))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 __all__ = ["GATES", "Gate"]
@@ -37,41 +38,31 @@ class Gate:
         return value < line or (self.inclusive and value == line)
 
 
+# What a reconstruction does not measure.
+_beside = partial(Gate, in_runs=False)
 GATES: Mapping[str, Gate] = MappingProxyType(
     {
         "pde_residual_l2": Gate(1e-3, "U^2/L", "L2 norm of the momentum residual", red=10.0),
         "conservation": Gate(1e-5, "U/L", "deviation from conservation of mass", red=10.0),
-        "net_flux": Gate(
-            1e-3, "relative", "net flux through the boundary, of all that enters and leaves", red=10.0, in_runs=False
+        "net_flux": _beside(1e-3, "relative", "net flux through the boundary, of all that enters and leaves", red=10.0),
+        "momentum_balance": _beside(1e-3, "U^2/L", "mean of the momentum residual over the domain", red=10.0),
+        "mass_budget": _beside(1.0, "%", "net flux of mass of the worst sub-box, of U times its face", red=5.0),
+        "momentum_budget": _beside(
+            1.0, "%", "imbalance of momentum of the worst sub-box, of U^2 times its face", red=5.0
         ),
-        "momentum_balance": Gate(
-            1e-3, "U^2/L", "mean of the momentum residual over the domain", red=10.0, in_runs=False
-        ),
-        "mass_budget": Gate(
-            1.0, "%", "net flux of mass of the worst sub-box, of U times its face", red=5.0, in_runs=False
-        ),
-        "momentum_budget": Gate(
-            1.0, "%", "imbalance of momentum of the worst sub-box, of U^2 times its face", red=5.0, in_runs=False
-        ),
-        "energy_budget": Gate(
-            1e-3, "U^3/L", "L2 norm of the residual of the kinetic energy's equation", red=10.0, in_runs=False
-        ),
-        "energy_growth": Gate(
-            1e-6, "U^2", "growth of the kinetic energy where nothing drives the flow", red=10.0, in_runs=False
-        ),
-        "memory": Gate(2.0, "of the start", "memory of the process while it trains", in_runs=False),
-        "dropped_terms": Gate(0.5, "", "columns of the loss that have lost their weight", in_runs=False),
-        "gradient_finite": Gate(1.0, "", "numbers of loss and gradients that are not finite", in_runs=False),
+        "energy_budget": _beside(1e-3, "U^3/L", "L2 norm of the residual of the kinetic energy's equation", red=10.0),
+        "energy_growth": _beside(1e-6, "U^2", "growth of the kinetic energy where nothing drives the flow", red=10.0),
+        "memory": _beside(2.0, "of the start", "memory of the process while it trains"),
+        "dropped_terms": _beside(0.5, "", "columns of the loss that have lost their weight"),
+        "gradient_finite": _beside(1.0, "", "numbers of loss and gradients that are not finite"),
         # Shares of layers: networks of 2 to 8 layers, 16 to 256 wide, begin with 0.3 to 35. float32
         # resolves shares of 1e-6.
-        "gradient_explosion": Gate(1e3, "relative", "largest share of a layer in the gradient", in_runs=False),
-        "gradient_vanishing": Gate(1e5, "relative", "one over the smallest share of a layer", in_runs=False),
-        "spectral_norm": Gate(1e2, "", "largest singular value of a layer", in_runs=False),
-        "sensitivity": Gate(
-            1e3, "relative", "largest relative change of the fields by that of the place", in_runs=False
-        ),
-        "rounding": Gate(1e-4, "relative", "fields in float32 against float64", red=10.0, in_runs=False),
-        "constant_field": Gate(1e3, "relative", "one over the variation of the fields", in_runs=False),
+        "gradient_explosion": _beside(1e3, "relative", "largest share of a layer in the gradient"),
+        "gradient_vanishing": _beside(1e5, "relative", "one over the smallest share of a layer"),
+        "spectral_norm": _beside(1e2, "", "largest singular value of a layer"),
+        "sensitivity": _beside(1e3, "relative", "largest relative change of the fields by that of the place"),
+        "rounding": _beside(1e-4, "relative", "fields in float32 against float64", red=10.0),
+        "constant_field": _beside(1e3, "relative", "one over the variation of the fields"),
         # Cavity at Re 1000, three seeds: at most 0.03 with the right viscosity, 0.13 to 0.42 with twice or half of it.
         "viscosity_misfit": Gate(
             0.05, "relative", "how far the viscosity that the fields ask for is from the one used, median", red=2.0
@@ -86,21 +77,13 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         ),
         "boundary_error_max": Gate(1e-4, "U", "largest error at a boundary", red=10.0),
         # The network's residual beside its error: 1e-3 leaves errors of 1e-3 and below in the four exact cases.
-        "breakage_residual": Gate(
-            1e-2,
-            "relative",
-            "L2 norm of the balance of breakage over its births, by ln(1 + t)",
-            red=10.0,
-            in_runs=False,
+        "breakage_residual": _beside(
+            1e-2, "relative", "L2 norm of the balance of breakage over its births, by ln(1 + t)", red=10.0
         ),
-        "moments": Gate(1e-3, "relative", "largest error of a moment whose value is known", red=10.0, in_runs=False),
-        "negative_density": Gate(1.0, "", "densities that are negative or not finite", in_runs=False),
-        "size_misfit": Gate(
-            0.1, "relative", "root mean square of the logarithm of predicted over measured sizes", in_runs=False
-        ),
-        "mass_drift": Gate(
-            1e-4, "relative", "largest deviation of the volume of all particles", red=10.0, in_runs=False
-        ),
+        "moments": _beside(1e-3, "relative", "largest error of a moment whose value is known", red=10.0),
+        "negative_density": _beside(1.0, "", "densities that are negative or not finite"),
+        "size_misfit": _beside(0.1, "relative", "root mean square of the logarithm of predicted over measured sizes"),
+        "mass_drift": _beside(1e-4, "relative", "largest deviation of the volume of all particles", red=10.0),
         "neumann_error_max": Gate(1e-3, "U/L", "largest error of a condition with slopes at a boundary"),
         # The flux of a channel through any section, where that at the inlet is known.
         "section_flux": Gate(1e-2, "relative", "largest deviation of a flux through a section that is known"),

@@ -62,7 +62,7 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "spectral_norm": _beside(1e2, "", "largest singular value of a layer"),
         "sensitivity": _beside(1e3, "relative", "largest relative change of the fields by that of the place"),
         "rounding": _beside(1e-4, "relative", "fields in float32 against float64", red=10.0),
-        "constant_field": _beside(1e3, "relative", "one over the variation of the fields"),
+        "constant_field": _beside(1e3, "relative", "known variation of the velocity over that of the network's"),
         # Cavity at Re 1000, three seeds: at most 0.03 with the right viscosity, 0.13 to 0.42 with twice or half of it.
         "viscosity_misfit": Gate(
             0.05, "relative", "how far the viscosity that the fields ask for is from the one used, median", red=2.0

@@ -120,20 +120,40 @@ class NumericalStabilityChecker:
         return replace(found, worst=largest, worst_at=tuple(points[row].tolist()))
 
     @torch.no_grad()
-    def check_trivial_solution(self, model: nn.Module, points: Tensor) -> Check:
-        """``constant_field``: one over the variation of the fields; one answer for all points fails."""
-        fields = _fields(model, points).to(torch.float64)
-        variation = float((fields - fields.mean(0)).norm() / fields.norm())
-        return self._check("constant_field", math.inf if variation == 0.0 else 1.0 / variation)
+    def check_trivial_solution(
+        self, model: nn.Module, points: Tensor, *, velocity: int | None = None, known: float | None = None
+    ) -> Check:
+        """``constant_field``: the variation that is known over that of the fields; one answer for all points fails.
 
-    def check_all(self, model: nn.Module, points: Tensor) -> list[Check]:
-        """All of the above."""
+            variation = (sum over the columns of their variances)^(1/2)
+
+        Args:
+            model: the network.
+            points: as above.
+            velocity: number of leading columns that are the velocity. They alone count: with u = v = 0 everywhere the
+                solution is trivial, whatever the pressure does. None: all columns count.
+            known: variation of the velocity where it was measured and prescribed, in the model's units. 0: it is the
+                same everywhere, as in a fluid at rest, and a constant answer passes. None: the root mean square of the
+                fields stands in its place.
+        """
+        fields = _fields(model, points)[:, :velocity].to(torch.float64)
+        variation = float((fields - fields.mean(0)).norm()) / math.sqrt(len(fields))
+        wanted = float(fields.norm()) / math.sqrt(len(fields)) if known is None else known
+        if known == 0.0 and math.isfinite(variation):
+            note = "the velocity is the same wherever it is known, so a constant answer is not called trivial"
+            return self._check("constant_field", 0.0, note)
+        return self._check("constant_field", math.inf if variation == 0.0 else wanted / variation)
+
+    def check_all(
+        self, model: nn.Module, points: Tensor, *, velocity: int | None = None, known: float | None = None
+    ) -> list[Check]:
+        """All of the above; ``velocity`` and ``known`` as for `check_trivial_solution`."""
         return [
             *self.check_gradient_explosion(model, points),
             self.check_spectral_norms(model),
             self.check_sensitivity(model, points),
             self.check_precision(model, points),
-            self.check_trivial_solution(model, points),
+            self.check_trivial_solution(model, points, velocity=velocity, known=known),
         ]
 
     def _check(self, name: str, value: float, note: str = "") -> Check:

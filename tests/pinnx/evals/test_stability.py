@@ -88,6 +88,29 @@ def test_each_fault_fails_its_check(name: str, make: Callable[[], nn.Module]) ->
     assert checks[name].status == "failed"
 
 
+class AtRest(nn.Module):
+    """u = v = 0 everywhere, and a pressure that varies as that of a fluid at rest does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([0 * x[:, 0], 0 * x[:, 0], -9.81 * x[:, 1]], dim=1)
+
+
+def test_a_velocity_that_is_zero_everywhere_is_trivial_whatever_the_pressure_does() -> None:
+    def status(model: nn.Module, **known: float | int) -> str:
+        return NumericalStabilityChecker().check_trivial_solution(model, POINTS, **known).status
+
+    sound = network()
+    assert status(AtRest(), velocity=2) == "failed"
+    assert status(sound, velocity=2) == "passed"
+    assert status(AtRest(), velocity=2, known=0.3) == "failed"
+    assert status(sound, velocity=2, known=0.3) == "passed"
+    assert status(sound, velocity=2, known=1e4) == "failed", "next to what is known the network is constant"
+    assert status(AtRest(), velocity=2, known=0.0) == "passed", "a fluid at rest"
+    assert status(scaled("weight_1", math.nan)(), velocity=2, known=0.0) == "failed"
+    found = {item.name: item for item in NumericalStabilityChecker().check_all(sound, POINTS, velocity=2, known=1e4)}
+    assert found["constant_field"].status == "failed"
+
+
 def problem(model: FourierNetwork, *, walls: bool = True) -> Problem:
     equation = EquationTerm(NavierStokes(2, steady=True, nu=0.1), bounds=BOUNDS, num_points=16, seed=0)
     wall = BoundaryCondition(Side("bottom"), {"u": 0.0, "v": 0.0}, BOUNDS)

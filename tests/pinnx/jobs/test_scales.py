@@ -17,10 +17,12 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.evals import evaluate, measure
 from pinnx.jobs import reconstruct
+from pinnx.jobs.cases.case_scales import known_variation
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models import FourierNetwork
+from pinnx.physics import BoundaryCondition, Side
 from pinnx.sensors.selection import select_sensors
 
 # An eigenbasis of a matrix without full rank is any basis of its null space: SOAP's first steps turn rounding into one.
@@ -306,3 +308,20 @@ def test_a_flow_at_rest_has_no_velocity_scale(tmp_path: Path) -> None:
     assert load_case(load_config(None, [*still, "flow.scales.velocity=2"])).scales.velocity == 2.0
     lid = ("boundaries", [{"where": {"side": "top"}, "u": "4 * x * (1 - x)", "v": 0.0}])
     assert load_case(load_config(None, [*still, lid])).scales.velocity == pytest.approx(1.0, rel=1e-3)
+
+
+def test_how_much_a_velocity_varies_where_it_is_known() -> None:
+    """Of sensors and prescribed sides together; a uniform stream and a fluid at rest do not vary."""
+    bounds = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    lid = [BoundaryCondition(Side("top"), {"u": 2.0, "v": 0.0, "p": 7.0}, bounds)]
+    walls = [BoundaryCondition(Side("top"), {"u": 0.0, "v": 0.0}, bounds)]
+    none, rest, nan = np.full((0, 2), np.nan), np.zeros((101, 2)), np.full((3, 2), np.nan)
+    stream = np.array([[0.1, 0.0]] * 1000) * (1 + 1e-12 * np.arange(1000)[:, None])
+    assert known_variation(none, None, [], unit=1.0) is None
+    assert known_variation(nan, np.full(3, np.nan), [], unit=1.0) is None
+    assert known_variation(rest, None, walls, unit=1.0) == 0.0
+    assert known_variation(stream, None, [], unit=0.1) == 0.0
+    assert known_variation(nan, np.full(3, 2.0), lid, unit=2.0) == 0.0
+    assert known_variation(rest, None, lid, unit=2.0) == pytest.approx(0.5, rel=0.01)
+    assert known_variation(nan, np.array([0.0, 2.0, np.nan]), lid, unit=2.0) == 0.5
+    assert known_variation(np.array([[1e200, 0.0], [-1e200, 0.0]]), None, [], unit=1e200) == 1.0

@@ -15,6 +15,7 @@ from same_runs import Finished
 
 from pinnx.cli import main
 from pinnx.evals import Kovasznay
+from pinnx.train.checkpoint import load_checkpoint, save_checkpoint
 
 Verified = Callable[..., tuple[int, list[dict[str, Any]], str]]
 FLOW, NAMED = Kovasznay(nu=1 / 40), ("data.arrays.p=p", "data.axes=[x,y]")
@@ -224,6 +225,23 @@ def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(verified:
     _, (given,), _ = verified(folder, "--boundary", "--corner-radius", "0.4")
     assert "within 0.4 of the corner" in given["note"]
     assert given["everywhere"] == own["everywhere"]
+
+
+def test_a_run_with_one_velocity_everywhere_is_trivial(verified: Verified, finished: Finished, tmp_path: Path) -> None:
+    """Its pressure varies, which made one number of all fields vary too."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished("steady_grid")[0], folder)
+    newest = max((folder / "checkpoints").iterdir())
+    _, sound, _ = verified(newest)
+    state = load_checkpoint(newest)
+    state["model"]["parametrizations.weight_1.original1"][:2] = 0.0  # of the outputs u and v; their bias stays
+    save_checkpoint(newest, state)
+    _, trivial, _ = verified(newest)
+    assert [of["constant_field"]["status"] for of in map(by_name, (sound, trivial))] == ["passed", "failed"]
+
+
+def by_name(checks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {item["name"]: item for item in checks}
 
 
 def test_a_file_of_a_run_is_named_as_such(verified: Verified, finished: Finished) -> None:

@@ -15,7 +15,7 @@ from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition, component_names
 from pinnx.physics.scales import Scales, length_of_box
 
-__all__ = ["case_scales", "scale_notes"]
+__all__ = ["case_scales", "known_variation", "scale_notes"]
 
 Box = Mapping[str, tuple[float, float]]
 
@@ -37,6 +37,8 @@ ODD_SHARE = 0.02
 ODD_MOVE = 1.0
 # A coordinate needs so many steps of float64 inside the domain: with fewer, points fall onto one another.
 STEPS_OF_A_SIDE = 1e5
+# Velocities that differ by less, in units of the case's, are one: rounding of a formula.
+SAME_VALUE = 1e-9
 
 
 def case_scales(
@@ -135,14 +137,51 @@ def scale_notes(
     return notes
 
 
+def known_variation(
+    velocity: NDArray[np.float64],
+    speed: NDArray[np.float64] | None,
+    conditions: Sequence[BoundaryCondition],
+    *,
+    unit: float,
+) -> float | None:
+    """How much the velocity varies where it is known: the root of the sum of the variances of its components.
+
+    Args:
+        velocity: [k, d], what was measured, NaN where not.
+        speed: [k], lengths that were measured without a direction, NaN where not; None: none. The larger of both
+            variations counts.
+        conditions: what is prescribed.
+        unit: velocity of one in the result, > 0.
+
+    Returns:
+        0 where the velocity is the same at all of these places; None where none is known.
+    """
+    vectors = np.concatenate([velocity, *_prescribed(conditions)]) / unit
+    found = [_variation(vectors), None if speed is None else _variation(speed.reshape(-1, 1) / unit)]
+    return max((value for value in found if value is not None), default=None)
+
+
+def _variation(vectors: NDArray[np.float64]) -> float | None:
+    """Root of the sum of the variances of columns [k, d], without NaN; None where nothing else is there."""
+    columns = [known for column in vectors.T if (known := column[np.isfinite(column)]).size]
+    if not columns:
+        return None
+    return float(np.sqrt(sum(np.var(known) for known in columns if np.ptp(known) > SAME_VALUE)))
+
+
 def _largest_speed(measured: Sequence[NDArray[np.float64] | None], conditions: Sequence[BoundaryCondition]) -> float:
     """Of what is measured and what is prescribed; 0 where there is neither."""
-    found = [_longest(vectors.reshape(len(vectors), -1)) for vectors in measured if vectors is not None]
+    known = [vectors.reshape(len(vectors), -1) for vectors in measured if vectors is not None]
+    return max(map(_longest, (*known, *_prescribed(conditions))), default=0.0)
+
+
+def _prescribed(conditions: Sequence[BoundaryCondition]) -> list[NDArray[np.float64]]:
+    """The velocities [n, d] of each condition at points of its own, NaN where a component is not prescribed."""
+    found = []
     for condition in conditions:
         values, mask = condition.targets(condition.validation_points(SPEED_POINTS))
-        columns = mask & (np.array(component_names(condition.bounds)) != "p")
-        found.append(_longest(values[:, columns]))
-    return max(found, default=0.0)
+        found.append(np.where(mask, values, np.nan)[:, np.array(component_names(condition.bounds)) != "p"])
+    return found
 
 
 def _longest(vectors: NDArray[np.float64]) -> float:

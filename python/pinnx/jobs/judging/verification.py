@@ -23,6 +23,7 @@ from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.stability import NumericalStabilityChecker
 from pinnx.jobs.cases.case import Case
+from pinnx.jobs.cases.case_scales import known_variation
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.cases.stored_case import stored_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
@@ -112,7 +113,8 @@ def _stability(config: Config, case: Case, model: FieldModel) -> list[Check]:
     low, high = np.array(list(case.bounds.values())).T
     drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)
     points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
-    found = NumericalStabilityChecker(seed=config.seed).check_all(model, points)
+    known = known_variation(case.velocity, case.speed, case.conditions, unit=case.scales.velocity)
+    found = NumericalStabilityChecker(seed=config.seed).check_all(model, points, velocity=case.dim, known=known)
     return [item if item.worst_at is None else _in_coordinates(item, case, model) for item in found]
 
 

@@ -22,6 +22,7 @@ __all__ = ["add_to"]
 
 # Factors beyond are none from which a difference would ever be seen.
 MOST_SHOWN = 1e3
+REPEATS = 5
 
 
 def add_to(commands: Any) -> None:
@@ -35,7 +36,7 @@ def add_to(commands: Any) -> None:
     )
     base.add_argument("words", nargs="*", metavar="RUN|CONFIG|key=value", help="folders of runs; or a preset or a file")
     base.add_argument("--out", metavar="FILE.json", help="new file for the baseline")
-    base.add_argument("--repeats", type=int, default=5, metavar="N", help="new runs, each with a seed (default: 5)")
+    base.add_argument("--repeats", type=int, metavar="N", help="new runs, each with its own seed (default: 5)")
     base.add_argument("--quiet", action="store_true", help="show nothing but errors")
     base.set_defaults(run=_baseline)
     other = commands.add_parser(
@@ -51,8 +52,9 @@ def add_to(commands: Any) -> None:
     other.add_argument(
         "--acknowledge", action="append", default=[], metavar="NAME", help="a protected setting whose change is wanted"
     )
-    other.add_argument("--json", action="store_true", help="print the comparison as JSON and nothing else")
-    other.add_argument("--quiet", action="store_true", help="show nothing but errors")
+    how = other.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print the comparison as JSON and nothing else")
+    how.add_argument("--quiet", action="store_true", help="show nothing but errors")
     other.set_defaults(run=_compare)
 
 
@@ -68,11 +70,14 @@ def _baseline(options: argparse.Namespace) -> int:
         raise PinnxError(f"{options.out}: expected a new file for the baseline, found one; choose another --out")
     console, runs = console_of(options), words
     if not Path(words[0]).is_dir():
-        if len(words) > 1 or options.repeats < 1:
+        repeats = REPEATS if options.repeats is None else options.repeats
+        if len(words) > 1 or repeats < 1:
             raise PinnxError("baseline: expected one preset or configuration and --repeats of 1 or more")
-        runs = _new_runs(words[0], settings, options)
+        runs = _new_runs(words[0], settings, repeats, options)
     elif settings:
         raise PinnxError(f"baseline: expected no settings, as runs have their own, got {', '.join(settings)}")
+    elif options.repeats is not None:
+        raise PinnxError("--repeats: expected a preset or a configuration to train, got finished runs")
     found = read_runs(runs)
     found.write(options.out)
     seeds = max((len(values) for values in found.physics.values()), default=0)
@@ -82,13 +87,13 @@ def _baseline(options: argparse.Namespace) -> int:
     return 0
 
 
-def _new_runs(config: str, settings: list[str], options: argparse.Namespace) -> list[str]:
+def _new_runs(config: str, settings: list[str], repeats: int, options: argparse.Namespace) -> list[str]:
     """Trains once for each seed, in folders beside the file. Returns the folders."""
     jobs = load_jobs()
     from pinnx.config import load_config
 
     first, folders = load_config(config, settings).seed, []
-    for seed in range(first, first + options.repeats):
+    for seed in range(first, first + repeats):
         folders.append(f"{Path(options.out).with_suffix('')}_runs/seed-{seed}")
         given = load_config(config, [*settings, ("seed", seed)])
         jobs.reconstruct(given, folders[-1], console=console_of(options), command=options.command_line)
@@ -107,6 +112,9 @@ def _compare(options: argparse.Namespace) -> int:
     console.quiet |= options.json
     found = compare_runs(runs, baseline, level=options.level)
     changed = changes(runs.protected, baseline.protected, options.acknowledge)
+    for name in options.acknowledge:
+        if not any(item.within(name) for item in changed):
+            raise PinnxError(f"--acknowledge {name}: expected a setting that has changed, got one that has not")
     others = changes(runs.settings, baseline.settings, ())
     words = {item.word for item in found.values()}
     if options.json:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pinnx.cli.shared import console_of, load_jobs
+from pinnx.cli.shared import console_of, load_jobs, require_used
 from pinnx.errors import PinnxError
 
 __all__ = ["add_to"]
+
+
+USED = ("domain", "flow", "problem", "boundaries", "solver", "evals.grid")
+UNUSED = ("solver.beside", "solver.polish")
 
 
 def add_to(commands: Any) -> None:
@@ -32,6 +36,7 @@ def _reference(options: argparse.Namespace) -> int:
     if options.config is None or options.out is None:
         missing = "a preset or a configuration" if options.config is None else "--out FILE.npz"
         raise PinnxError(f"reference: expected {missing}, got none (see pinnx reference --help)")
+    require_used(options.overrides, USED, UNUSED)
     load_jobs()
     from pinnx.config import load_config
     from pinnx.jobs.reference import make_reference

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pinnx.cli.shared import console_of
+from pinnx.cli.shared import console_of, key_of, require_used
 from pinnx.errors import PinnxError
 
 if TYPE_CHECKING:
     from pinnx.config import Config
 
 __all__ = ["add_to"]
+
+
+USED = ("data", "sensors")
+UNUSED = ("data.path", "data.measurements", "data.synthetic", "data.noise", "data.stream", "sensors.noise")
 
 
 def add_to(commands: Any) -> None:
@@ -93,11 +97,9 @@ def _sensors_config(options: argparse.Namespace) -> Config:
     """The configuration of a choice, of which the sections data and sensors are used."""
     from pinnx.config import load_config
 
-    for word in options.overrides:
-        if not word.startswith(("data.", "sensors.")):
-            raise PinnxError(
-                f"override {word!r}: expected a key of the sections data or sensors, such as data.arrays.t=t"
-            )
+    require_used(options.overrides, USED, UNUSED)
+    if options.overwrite and options.plot is None and options.out is None:
+        raise PinnxError("--overwrite: expected --plot or --out beside it, got neither")
     if options.variable is None and options.points is not None:
         raise PinnxError("--points: expected together with --variable; for a flow name data.arrays.x and .y")
     if options.variable is not None:
@@ -114,4 +116,6 @@ def _sensors_config(options: argparse.Namespace) -> Config:
     shorts = {"count": options.count, "method": method, "modes": options.modes, "subtract_mean": mean,
               "min_distance": options.min_distance, "seed": options.seed}  # fmt: skip
     chosen = [(f"sensors.{key}", value) for key, value in shorts.items() if value is not None]
+    if twice := {key for key, _ in chosen} & {key_of(word) for word in options.overrides}:
+        raise PinnxError(f"{twice.pop()}: expected the setting or the option of the same name, got both")
     return load_config(options.config, [*options.overrides, ("data.path", options.file), *others, *chosen])

@@ -9,7 +9,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from pinnx.errors import PinnxError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console_of", "load_jobs"]
+__all__ = ["console_of", "key_of", "load_jobs", "require_used"]
 
 
 def console_of(options: argparse.Namespace) -> Console:
@@ -29,6 +29,33 @@ def console_of(options: argparse.Namespace) -> Console:
     return Console(
         quiet=options.quiet or os.environ.get("RANK", "0") != "0", markup=False, emoji=False, highlight=False
     )
+
+
+def key_of(word: str) -> str:
+    """The dotted key of an override ``key=value``."""
+    return word.split("=", 1)[0]
+
+
+def require_used(words: Sequence[str], used: Sequence[str], unused: Sequence[str] = ()) -> None:
+    """Refuses an override that would act on nothing.
+
+    Args:
+        words: the overrides, ``key=value``.
+        used: keys and sections that the command uses.
+        unused: keys and sections in these that it does not.
+
+    Raises:
+        PinnxError: another key.
+    """
+
+    def within(key: str, names: Sequence[str]) -> bool:
+        return any(key == name or key.startswith(f"{name}.") for name in names)
+
+    for word in words:
+        key = key_of(word)
+        if not within(key, used) or within(key, unused):
+            but = f" but {', '.join(unused)}" if within(key, unused) else ""
+            raise PinnxError(f"override {word!r}: expected a setting of {', '.join(used)}{but}, which are used here")
 
 
 def load_jobs() -> ModuleType:

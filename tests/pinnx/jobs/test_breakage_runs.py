@@ -308,6 +308,8 @@ def test_verify_makes_the_checks_anew_and_commands_for_flows_refuse(
     said = capsys.readouterr().out
     assert "mass_drift" in said
     assert "moments" in said
+    assert main(["verify", str(folder), "--corner-radius", "0.1"]) == 2
+    assert "--corner-radius: expected a run of a flow, got one of breakage" in capsys.readouterr().err
     assert main(["verify", str(folder), "--boundary"]) == 2
     assert "expected no choice of checks for a breakage run" in capsys.readouterr().err
     assert main(["baseline", str(folder), "--out", f"{tmp_path}/b.json"]) == 2

@@ -119,6 +119,8 @@ def test_protected_settings_are_named(
     assert all(item["acknowledged"] for item in found["protected"])
     assert main(["compare", str(changed), str(baseline), "--acknowledge", "evals.limit"]) == 2
     assert "got evals.limit" in capsys.readouterr().err
+    assert main(["compare", str(changed), str(baseline), "--acknowledge", "flow"]) == 2
+    assert "--acknowledge flow: expected a setting that has changed, got one that has not" in capsys.readouterr().err
 
 
 def test_a_run_is_refused_where_it_changes_them_without_a_word(
@@ -163,6 +165,7 @@ def test_new_runs_differ_in_their_seeds(
         (["compare", "RUN", "CONFIG"], "expected the file that pinnx baseline writes"),
         (["compare", "RUN", "x.json"], "x.json: expected a baseline, got: No such file"),
         (["compare", "RUN", "x.json", "--level", "2"], "expected a probability"),
+        (["baseline", "RUN", "--out", "x.json", "--repeats", "3"], "--repeats: expected a preset or a configuration"),
     ],
 )
 def test_bad_requests(words: list[str], message: str, finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:

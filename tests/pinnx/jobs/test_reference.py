@@ -258,3 +258,6 @@ def test_files(made: tuple[Path, Path], tmp_path: Path) -> None:
 def test_the_command_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reference", "cavity"]) == 2
     assert "reference: expected --out FILE.npz, got none" in capsys.readouterr().err
+    for unused in ("train.steps=5", "sensors.count=3", "data.window.x=[0,1]", "evals.points=9", "solver.polish=false"):
+        assert main(["reference", "cavity", "--out", "unused.npz", unused]) == 2
+        assert f"override '{unused}': expected a setting of domain, flow, problem" in capsys.readouterr().err

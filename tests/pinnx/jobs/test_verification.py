@@ -225,6 +225,9 @@ def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(verified:
     _, (given,), _ = verified(folder, "--boundary", "--corner-radius", "0.4")
     assert "within 0.4 of the corner" in given["note"]
     assert given["everywhere"] == own["everywhere"]
+    status, _, said = verified(finished("unsteady_csv")[0], "--corner-radius", "0.1")
+    wanted = "--corner-radius: expected a run with a corner where two sides disagree, found none"
+    assert (status, wanted in said) == (2, True), "it had no effect, without a word"
 
 
 def test_a_run_with_one_velocity_everywhere_is_trivial(verified: Verified, finished: Finished, tmp_path: Path) -> None:
@@ -260,7 +263,22 @@ def test_a_file_of_a_run_is_named_as_such(verified: Verified, finished: Finished
         (("flow.npz", "data.axes=[x,y]", "--boundary"), "--boundary: expected a run, or a file with boundaries="),
         (
             ("flow.npz", "train.steps=5"),
-            "override 'train.steps=5': expected one of data., flow.nu=, flow.forcing=, evals.limits.",
+            "override 'train.steps=5': expected a setting of data, flow.nu, flow.forcing, evals.limits,",
+        ),
+        (("flow.npz", "data.noise.u=0.1"), "override 'data.noise.u=0.1': expected a setting of data, flow.nu"),
+        (("flow.npz", "data.path=x"), "override 'data.path=x': expected a setting of data,"),
+        (("flow.npz", "--full", "--boundary"), "--full: expected no choice of checks beside it, got --boundary"),
+        (
+            ("flow.npz", "data.axes=[x,y]", "--conservation", "boundaries=[{where: {side: top}, u: 0.0}]"),
+            "override 'boundaries=[{where: {side: top}, u: 0.0}]': expected it with --boundary, got --conservation",
+        ),
+        (
+            ("flow.npz", "data.axes=[x,y]", "--boundary", "flow.nu=0.1", "domain.periodic=[x]"),
+            "override 'flow.nu=0.1': expected it with --conservation or --pde-residual, got --boundary alone",
+        ),
+        (
+            ("flow.npz", "data.axes=[x,y]", "evals.limits.sensor_misfit=0.1"),
+            "override 'evals.limits.sensor_misfit=0.1': expected the limit of a check of this file, got none of these:",
         ),
         (
             ("flow.npz", "data.pressure_frame=@frame", "data.axes=[x,y]", "data.arrays.p=p"),

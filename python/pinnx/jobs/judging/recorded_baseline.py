@@ -92,6 +92,10 @@ class Change:
     now: Any
     acknowledged: bool
 
+    def within(self, section: str) -> bool:
+        """Whether it is the setting or in the section of this name."""
+        return _within(self.name, section)
+
     def __str__(self) -> str:
         return f"{self.name}: {_shown(self.now)} in place of {_shown(self.before)}"
 
@@ -140,14 +144,11 @@ def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Seq
         PinnxError: a name that no protected setting has.
     """
 
-    def within(name: str, given: str) -> bool:
-        return name == given or name.startswith(f"{given}.")
-
     def wanted(name: str) -> bool:
-        return any(within(name, given) for given in acknowledged)
+        return any(_within(name, given) for given in acknowledged)
 
     names = [*before, *(name for name in now if name not in before)]
-    if unknown := [given for given in acknowledged if not any(within(name, given) for name in names)]:
+    if unknown := [given for given in acknowledged if not any(_within(name, given) for name in names)]:
         raise PinnxError(f"acknowledged: expected protected settings ({', '.join(names)}), got {', '.join(unknown)}")
     return [
         Change(name, before.get(name), now.get(name), wanted(name))
@@ -220,7 +221,12 @@ def _seeds(config: Config) -> tuple[tuple[str, Any], ...]:
 
 
 def _is_protected(name: str) -> bool:
-    return any(name == given or name.startswith(f"{given}.") for given in PROTECTED)
+    return any(_within(name, given) for given in PROTECTED)
+
+
+def _within(name: str, section: str) -> bool:
+    """Whether a dotted name is that of a section or in it."""
+    return name == section or name.startswith(f"{section}.")
 
 
 def _typed(name: str) -> str:

@@ -33,6 +33,7 @@ from pinnx.jobs.judging.metrics import checks_at_points, checks_of_balances
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.models.field_model import FieldModel
+from pinnx.physics.corners import discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.physics.geometry import place_and_time
 from pinnx.runs.folder import RunFolder
@@ -71,7 +72,8 @@ def verify_run(
         corner_radius: in place of train.corner_radius of the run.
 
     Raises:
-        PinnxError: no run or no checkpoint there, or neither its data nor its fields.h5.
+        PinnxError: no run or no checkpoint there, or neither its data nor its fields.h5; a radius, and no corner where
+            two sides disagree.
     """
     folder = RunFolder(path if path.is_dir() else path.parent.parent)
     if not folder.config.is_file():
@@ -83,10 +85,14 @@ def verify_run(
             verify_breakage,  # its solvers load parts of SciPy that flows do not need
         )
 
+        if corner_radius is not None:
+            raise PinnxError("--corner-radius: expected a run of a flow, got one of breakage, which has no corners")
         return verify_breakage(config, state, groups, say)
     if corner_radius is not None:
         config = config.model_copy(update={"train": config.train.model_copy(update={"corner_radius": corner_radius})})
     case = _case(config, folder, say)
+    if corner_radius is not None and not discontinuity_corners(case.conditions, case.bounds):
+        raise PinnxError("--corner-radius: expected a run with a corner where two sides disagree, found none")
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
     for part in ("stopwatch", "guard"):

@@ -13,7 +13,8 @@ from pinnx.errors import PinnxError
 
 __all__ = ["add_to"]
 
-USED = ("data", "flow.nu", "flow.forcing", "evals.limits", "boundaries", "domain.periodic")
+EXTENTS = ("domain.x", "domain.y", "domain.z")
+USED = ("data", "flow.nu", "flow.forcing", "evals.limits", "boundaries", "domain.periodic", "domain.jump", *EXTENTS)
 UNUSED = ("data.path", "data.measurements", "data.synthetic", "data.noise", "data.stream")
 # Settings that only some groups of checks use.
 NEEDS = {
@@ -31,7 +32,8 @@ def add_to(commands: Any) -> None:
         description="Checks the model of a run, or the flow of a file, anew; without an option all checks. The exit "
         "status is 0 where all passed, 1 where one did not, 3 where none failed and one could not be checked.",
         epilog="Settings are for files: those of the section data, flow.nu, flow.forcing, evals.limits, boundaries and "
-        "domain.periodic, such as data.arrays.u=U flow.nu=0.01; docs/verification.md explains each check.",
+        "periods, such as data.arrays.u=U flow.nu=0.01 domain.periodic=[x] domain.x=[0,6.2832]; docs/verification.md "
+        "explains each check.",
     )
     add = verify.add_argument
     add("target", nargs="?", metavar="RUN|CHECKPOINT|DATA", help="folder of a run, .safetensors in it, or snapshots")
@@ -87,8 +89,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _require_groups(words: Sequence[str], groups: set[str]) -> None:
     """Refuses a setting that none of the chosen checks uses."""
+    # Without the extent of a period its ends are compared, and nothing else.
+    named = any(key_of(word) in EXTENTS for word in words)
+    needs = NEEDS if named else NEEDS | {"domain": {"boundary"}}
     for word in words:
-        needed = next((groups_of for key, groups_of in NEEDS.items() if key_of(word).startswith(key)), groups)
+        needed = next((groups_of for key, groups_of in needs.items() if key_of(word).startswith(key)), groups)
         if groups and not needed & groups:
             one = " or ".join(f"--{name}" for name in sorted(needed))
             raise PinnxError(f"override {word!r}: expected it with {one}, got --{', --'.join(sorted(groups))} alone")

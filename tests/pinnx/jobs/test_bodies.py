@@ -13,6 +13,7 @@ from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import load_case, load_snapshots
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.judging.file_periods import file_periods
 from pinnx.jobs.judging.flow_verification import boundary_checks
 from pinnx.jobs.judging.verdicts import GROUPS
 from pinnx.jobs.reconstruction import reconstruct
@@ -180,7 +181,8 @@ def test_slopes_of_a_file_are_checked_at_its_own_points(tmp_path: Path) -> None:
             stated.replace("SLOPE", slope),
         )
         config = load_config(None, list(given))
-        found = boundary_checks(load_snapshots(config), config, (), None)
+        snapshots = load_snapshots(config)
+        found = boundary_checks(snapshots, config, (), None, file_periods(config, snapshots))
         return {(check.name, check.part): check.status for check in found}
 
     right, wrong = verdicts("-6.0"), verdicts("-5.0")

@@ -23,6 +23,7 @@ from pinnx.evals.jumps import corner_jumps
 from pinnx.evals.physics import ConservationChecker
 from pinnx.jobs.cases.case_bodies import case_holes
 from pinnx.jobs.cases.load_case import load_snapshots
+from pinnx.jobs.judging.file_periods import FilePeriods, file_periods
 from pinnx.jobs.judging.verdicts import of_groups, unchecked
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
 from pinnx.physics.boundary_slopes import Statement, slope_statements
@@ -38,7 +39,13 @@ __all__ = ["boundary_checks", "verify_flow"]
 # Nodes on a body are on its line up to this share of its size: they lie on chords of a mesh.
 ON_BODY = 5e-4
 # Of a grid from 0 to L - h, as spectral codes write it, the last line is not the first one again.
-ENDS = "compared are the outermost points of the file, which has to hold both ends of the period"
+ENDS = (
+    "compared are the outermost points of the file, as both ends of the period; where its last line is left out, name "
+    "the period by domain.{axis}=[lo, hi]"
+)
+ONE_END = (
+    "the file has one end of the period, so nothing is compared; conservation and residuals take derivatives across it"
+)
 Array = NDArray[np.float64]
 
 
@@ -48,7 +55,8 @@ def verify_flow(
     """The verdicts on the snapshots of a configuration.
 
     Args:
-        config: the section data, the viscosity, the force, the limits, boundaries and domain.periodic are used.
+        config: the section data, the viscosity, the force, the limits, boundaries and the periods of the domain are
+            used.
         groups: keys of `GROUPS`; empty: all that arrays can be asked.
         say: takes a word on what is being done.
         corner_radius: points nearer than this to a corner where two sides disagree do not count, units of length.
@@ -59,14 +67,15 @@ def verify_flow(
     snapshots = load_snapshots(config, say)
     if snapshots.times is None and snapshots.num_times > 1:
         raise PinnxError("data.arrays.t: expected the times of the frames, got none")
+    periods = file_periods(config, snapshots)
     corners = corner_jumps(snapshots.points[snapshots.in_flow], snapshots.velocity[:, snapshots.in_flow])
     if corner_radius is not None and not corners:
         raise PinnxError("--corner-radius: expected a corner of the box where two sides disagree, found none")
     if not _on_grid(snapshots) and groups != {"boundary"}:
         say("not a grid without holes: net_flux and the budgets of sub-boxes are not among the checks")
-    made = [] if groups == {"boundary"} else _checks(snapshots, config, corners, corner_radius)
+    made = [] if groups == {"boundary"} else _checks(snapshots, config, corners, corner_radius, periods)
     if "boundary" in groups or config.boundaries or config.domain.periodic:
-        made += boundary_checks(snapshots, config, corners, corner_radius)
+        made += boundary_checks(snapshots, config, corners, corner_radius, periods)
     found = of_groups(groups, made)
     wrong = next((item for item in found if item.discretisation is not None and not item.passed), None)
     if wrong is not None and corners and corner_radius is None:
@@ -77,9 +86,15 @@ def verify_flow(
 
 
 def _checks(
-    snapshots: Snapshots, config: Config, corners: tuple[Corner, ...], corner_radius: float | None
+    snapshots: Snapshots,
+    config: Config,
+    corners: tuple[Corner, ...],
+    corner_radius: float | None,
+    periods: FilePeriods,
 ) -> list[Check]:
-    checker, fields, away = _checker(snapshots, config, corners, corner_radius)
+    checker, away = _checker(snapshots, config, corners, corner_radius, periods)
+    whole = [_shaped(snapshots, part) for part in snapshots.velocity.transpose(2, 0, 1)]
+    fields = [periods.once(part) for part in whole] if _on_grid(snapshots) else whole
     found = checker.verify_mass_conservation(*fields)
     nu = config.problem.nu if config.problem.nu is not None else snapshots.nu
     missing = _missing(snapshots, nu)
@@ -87,15 +102,18 @@ def _checks(
         found.append(checker.verify_viscosity(*fields, nu))
     budgets: dict[str, Any] = {"where": away, "times": snapshots.times, "limits": config.evals.limits.model_dump()}
     if missing:
-        found += _budgets(snapshots, fields, budgets)
+        found += _budgets(snapshots, whole, budgets)
         gates = ("pde_residual_l2", "momentum_balance", *(("momentum_budget",) if _on_grid(snapshots) else ()))
         return found + [unchecked(gate, missing) for gate in (*gates, "energy_budget")]
     assert snapshots.pressure is not None
     assert nu is not None
     u, v, *w = fields
     pressure, forcing = _shaped(snapshots, snapshots.pressure), config.problem.forcing
+    found += _budgets(snapshots, whole, budgets | {"pressure": pressure, "viscosity": nu, "forcing": forcing})
+    if _on_grid(snapshots):
+        pressure = periods.once(periods.without_jump(pressure, snapshots.axes))
+        forcing = periods.with_jump(forcing)
     rest: dict[str, Any] = {"w": w[0] if w else None, "forcing": forcing}
-    found += _budgets(snapshots, fields, budgets | {"pressure": pressure, "viscosity": nu, "forcing": forcing})
     found += checker.verify_momentum_conservation(u, v, pressure, nu, **rest)
     return found + checker.verify_energy_conservation(u, v, pressure, nu, **rest)
 
@@ -108,20 +126,24 @@ def _budgets(snapshots: Snapshots, fields: list[Any], given: dict[str, Any]) -> 
 
 
 def _checker(
-    snapshots: Snapshots, config: Config, corners: tuple[Corner, ...], corner_radius: float | None
-) -> tuple[ConservationChecker, list[Any], Any]:
-    """The checker of these places, the components as it takes them, and which points count; None: all."""
+    snapshots: Snapshots,
+    config: Config,
+    corners: tuple[Corner, ...],
+    corner_radius: float | None,
+    periods: FilePeriods,
+) -> tuple[ConservationChecker, Any]:
+    """The checker of these places, each once, and which points of the file count; None: all."""
     places: dict[str, Any] = {"points": snapshots.points[snapshots.in_flow]}
     if _on_grid(snapshots):
-        places = {"axes": snapshots.grid_lines}
+        places = {"axes": periods.lines(snapshots.axes), "periods": periods.by_axis}
+    where = None
     if corner_radius is not None:
         away = corner_distance(snapshots.points, corners, snapshots.axis_names) > corner_radius
         shape = snapshots.grid_shape
-        places["where"] = away.reshape(shape) if _on_grid(snapshots) and shape else away[snapshots.in_flow]
+        where = away.reshape(shape) if _on_grid(snapshots) and shape else away[snapshots.in_flow]
+        places["where"] = periods.once(where) if _on_grid(snapshots) else where
         places["reason"] = left_out(corners, corner_radius).removeprefix("without points ")
-    checker = ConservationChecker(times=snapshots.times, limits=config.evals.limits.model_dump(), **places)
-    components = [_shaped(snapshots, part) for part in snapshots.velocity.transpose(2, 0, 1)]
-    return checker, components, places.get("where")
+    return ConservationChecker(times=snapshots.times, limits=config.evals.limits.model_dump(), **places), where
 
 
 def _shaped(snapshots: Snapshots, field: Any) -> Any:
@@ -153,7 +175,11 @@ def _frames_missing(snapshots: Snapshots) -> str:
 
 
 def boundary_checks(
-    snapshots: Snapshots, config: Config, jumps: Sequence[Corner], corner_radius: float | None
+    snapshots: Snapshots,
+    config: Config,
+    jumps: Sequence[Corner],
+    corner_radius: float | None,
+    periods: FilePeriods,
 ) -> list[Check]:
     """``boundary_error_max`` of each prescribed component, ``neumann_error_max`` of slopes, and ``periodic_error_max``.
 
@@ -165,6 +191,7 @@ def boundary_checks(
         jumps: corners of the box where two sides of the snapshots disagree.
         corner_radius: points nearer than this to such a corner, or to one where two conditions disagree, do not count;
             None: the corners of the conditions alone.
+        periods: that are named.
 
     Raises:
         PinnxError: neither conditions nor periods; a condition without points in the file, or of values that it lacks.
@@ -201,7 +228,7 @@ def boundary_checks(
         check("section_flux", None, note="of a file no flux is summed", part=str(flux.where))
         for flux in section_fluxes(entries, bounds, **places)
     ]
-    return found + _periodic(snapshots, config, checker)
+    return found + _periodic(snapshots, config, checker, periods)
 
 
 def _slopes(snapshots: Snapshots, checker: BoundaryChecker, statement: Statement) -> list[Check]:
@@ -250,20 +277,26 @@ def _of_frame(
     return [replace(item, part=f"{item.part}, {condition.where}") for item in checks]
 
 
-def _periodic(snapshots: Snapshots, config: Config, checker: BoundaryChecker) -> list[Check]:
-    """The worst frame of each field along each periodic axis."""
+def _periodic(snapshots: Snapshots, config: Config, checker: BoundaryChecker, periods: FilePeriods) -> list[Check]:
+    """The worst frame of each field along each periodic axis; "not checked" along one whose other end is left out."""
     worst: dict[str, Check] = {}
+    one_end = [axis for axis in config.domain.periodic if axis in periods.periods and axis not in periods.repeated]
     for axis in config.domain.periodic:
+        if axis in one_end:
+            continue
         jump = getattr(config.domain.jump, axis) or 0.0
         for frame in range(snapshots.num_times):
             fields = _fields(snapshots, frame)
             for item in checker.verify_periodic(fields, axis, jumps={"p": jump} if "p" in fields else {}):
                 known = worst.get(item.part, item)
                 worst[item.part] = item if not known.value >= item.value else known  # a NaN stays
-    return [
-        item if item.passed else replace(item, note="; ".join(filter(None, (item.note, ENDS))))
+    compared = [
+        item
+        if item.passed
+        else replace(item, note="; ".join(filter(None, (item.note, ENDS.format(axis=item.part[-1])))))
         for item in worst.values()
     ]
+    return compared + [replace(unchecked("periodic_error_max", ONE_END), part=axis) for axis in one_end]
 
 
 def _fields(snapshots: Snapshots, frame: int) -> dict[str, Array]:

@@ -32,25 +32,36 @@ def add_to(commands: Any) -> None:
         help="record the figures of runs, to compare later ones with",
         description="Records physics and performance of finished runs, or of new ones that differ in their seeds, with "
         "the settings that later runs must not change by accident: equations, boundaries, gates.",
-        epilog="A run with evals.baseline=FILE.json is refused where it changes them without evals.acknowledged.",
+        epilog="A run with evals.baseline=FILE.json that changes one of these settings is refused, unless "
+        "evals.acknowledged names it.",
     )
-    base.add_argument("words", nargs="*", metavar="RUN|CONFIG|key=value", help="folders of runs; or a preset or a file")
+    base.add_argument(
+        "words", nargs="*", metavar="RUN|CONFIG|key=value", help="finished runs; or a preset or file to train"
+    )
     base.add_argument("--out", metavar="FILE.json", help="new file for the baseline")
-    base.add_argument("--repeats", type=int, metavar="N", help="new runs, each with its own seed (default: 5)")
+    base.add_argument(
+        "--repeats", type=int, metavar="N", help="runs to train, each with a seed of its own (default: 5)"
+    )
     base.add_argument("--quiet", action="store_true", help="show nothing but errors")
     base.set_defaults(run=_baseline)
     other = commands.add_parser(
         "compare",
         help="say which figures of runs are better, the same or worse than a baseline",
         description="Compares each figure with a test that knows the spread of the baseline. The exit status is 0 "
-        "where none is worse, 1 where one is or a protected setting has changed, 3 where none is worse and the spread "
-        "of one is not known.",
-        epilog="Runs of several seeds are seen from smaller differences; docs/verification.md has the formula.",
+        "where none is worse, 1 where one is or a protected setting has changed without --acknowledge, 3 where none is "
+        "worse and one cannot be judged.",
+        epilog="With runs of several sets of seeds smaller differences are seen; docs/verification.md has the formula.",
     )
     other.add_argument("words", nargs="*", metavar="RUN ... BASELINE", help="folders of runs, then the baseline")
-    other.add_argument("--level", type=float, default=0.05, metavar="P", help="probability of a false alarm (0.05)")
     other.add_argument(
-        "--acknowledge", action="append", default=[], metavar="NAME", help="a protected setting whose change is wanted"
+        "--level", type=float, default=0.05, metavar="P", help="probability of a false alarm (default: 0.05)"
+    )
+    other.add_argument(
+        "--acknowledge",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a protected setting, or section, whose change is wanted",
     )
     how = other.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print the comparison as JSON and nothing else")
@@ -60,6 +71,7 @@ def add_to(commands: Any) -> None:
 
 def _baseline(options: argparse.Namespace) -> int:
     from pinnx.jobs.judging.recorded_baseline import read_runs
+    from pinnx.report.formatting import plural
 
     words = [word for word in options.words if "=" not in word or os.path.exists(word)]
     settings = [word for word in options.words if word not in words]
@@ -72,7 +84,10 @@ def _baseline(options: argparse.Namespace) -> int:
     if not Path(words[0]).is_dir():
         repeats = REPEATS if options.repeats is None else options.repeats
         if len(words) > 1 or repeats < 1:
-            raise PinnxError("baseline: expected one preset or configuration and --repeats of 1 or more")
+            raise PinnxError(
+                f"baseline: expected one preset or configuration and --repeats of 1 or more, got {' '.join(words)} "
+                f"and {repeats}"
+            )
         runs = _new_runs(words[0], settings, repeats, options)
     elif settings:
         raise PinnxError(f"baseline: expected no settings, as runs have their own, got {', '.join(settings)}")
@@ -81,9 +96,14 @@ def _baseline(options: argparse.Namespace) -> int:
     found = read_runs(runs)
     found.write(options.out)
     seeds = max((len(values) for values in found.physics.values()), default=0)
-    console.print(f"baseline: {options.out}, {found.runs} runs of {seeds} seeds", soft_wrap=True)
+    held = f"{plural(found.runs, 'run')} with {plural(seeds, 'set')} of seeds"
+    console.print(f"baseline: {options.out}, {held}", soft_wrap=True)
+    if seeds < found.runs:
+        console.print("note: runs with the same seeds repeat one another, so physics counts one of each set of seeds")
     if seeds < 2:
-        console.print("note: one seed has no spread, so pinnx compare cannot judge the physics of later runs")
+        console.print(
+            "note: one set of seeds has no spread, so pinnx compare cannot judge the physics of one later run"
+        )
     return 0
 
 
@@ -104,7 +124,8 @@ def _compare(options: argparse.Namespace) -> int:
     from pinnx.jobs.judging.recorded_baseline import Baseline, changes, compare_runs, read_runs
 
     if len(options.words) < 2:
-        raise PinnxError("compare: expected one run or more and a baseline (see pinnx compare --help)")
+        got = " ".join(options.words) or "none"
+        raise PinnxError(f"compare: expected one run or more and a baseline, got {got} (see pinnx compare --help)")
     if not 0 < options.level < 1:
         raise PinnxError(f"--level: expected a probability in (0, 1), got {options.level:g}")
     *folders, path = options.words
@@ -126,6 +147,8 @@ def _compare(options: argparse.Namespace) -> int:
         settings = [{"name": item.name, "before": item.before, "now": item.now} for item in others]
         print(json.dumps({"figures": figures, "protected": protected, "settings": settings}, indent=1))
     console.print(_table(found, runs, baseline))
+    if not found:
+        console.print("note: the runs and the baseline have no figure in common, so nothing is compared")
     for item in changed:
         console.print(f"{'acknowledged' if item.acknowledged else 'NOT ACKNOWLEDGED'}: {item}", soft_wrap=True)
     for item in others:

@@ -84,23 +84,39 @@ def test_a_seed_counts_once_and_one_value_has_no_spread(
 ) -> None:
     made = [runs("first", 1), runs("again", 1, speed=1.1)]
     assert main(["baseline", *map(str, made), "--out", str(tmp_path / "one.json")]) == 0
-    assert "one seed has no spread" in capsys.readouterr().out
+    said = capsys.readouterr().out.replace("\u00a0", " ")
+    assert "one.json, 2 runs with 1 set of seeds" in said
+    assert "runs with the same seeds repeat one another" in said
+    assert "one set of seeds has no spread" in said
     status, found = compared(capsys, runs("other", 2, error=1.2), tmp_path / "one.json")
     assert status == 3
     assert found["figures"]["relative_l2.velocity"]["word"] == "not known"
     assert found["figures"]["steps_per_s"]["word"] == "not known"  # two values say little
 
 
-def test_a_seed_of_one_section_makes_another_run(runs: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_seed_of_one_section_makes_another_run(
+    runs: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = [
         str(runs("first", 0)),
         str(runs("points", 0, error=1.1, train__seed=7)),
         str(runs("sensors", 0, error=1.2, sensors__seed=7)),
         str(runs("again", 0, error=1.3, sensors__seed=7)),
     ]
-    assert main(["baseline", *made, "--out", str(tmp_path / "b.json"), "--quiet"]) == 0
+    assert main(["baseline", *made, "--out", str(tmp_path / "b.json")]) == 0
+    assert "b.json, 4 runs with 3 sets of seeds" in capsys.readouterr().out.replace("\u00a0", " ")
     errors = json.loads((tmp_path / "b.json").read_text())["physics"]["relative_l2.velocity"]
     assert sorted(value / min(errors) for value in errors) == pytest.approx([1.0, 1.1, 1.2])
+
+
+def test_nothing_in_common_is_said(
+    runs: Callable[..., Path], baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = json.loads(baseline.read_text())
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(held | {"physics": {"else": [1.0]}, "performance": {}}))
+    assert main(["compare", str(runs("now", 9)), str(other)]) == 3
+    assert "have no figure in common, so nothing is compared" in capsys.readouterr().out
 
 
 def test_protected_settings_are_named(
@@ -140,7 +156,7 @@ def test_a_run_is_refused_where_it_changes_them_without_a_word(
         assert not (tmp_path / "wrong").exists()
     wanted = ["flow.nu=0.2", "evals.acknowledged=[flow]"]
     metrics = reconstruct(tiny("unsteady_grid", given, *wanted), tmp_path / "wanted")
-    assert "not as the baseline, as acknowledged: flow.nu: 0.2 in place of 0.1" in metrics["notes"]
+    assert "another setting than in the baseline, as acknowledged: flow.nu: 0.2 in place of 0.1" in metrics["notes"]
 
 
 def test_new_runs_differ_in_their_seeds(

@@ -36,7 +36,7 @@ class Baseline:
     """What runs are held against.
 
     Attributes:
-        physics: figure -> its value for each seed.
+        physics: figure -> its value for each set of seeds.
         performance: figure -> its value for each run.
         protected: setting -> its value.
         settings: all other settings, but for seeds, places of files and what is shown.
@@ -178,7 +178,7 @@ def require_acknowledged(config: Config, nu: float) -> list[str]:
             f"{config.evals.baseline}: expected the equations, boundaries and gates of the baseline, got "
             f"{'; '.join(map(str, refused))}; where that is wanted: 'evals.acknowledged=[{names}]'"
         )
-    return [f"not as the baseline, as acknowledged: {item}" for item in found]
+    return [f"another setting than in the baseline, as acknowledged: {item}" for item in found]
 
 
 def protected_settings(config: Config, nu: float) -> dict[str, Any]:

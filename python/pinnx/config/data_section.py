@@ -191,7 +191,9 @@ class Data(Section):
         True, "refuse fields that are divergence-free only when transposed, or with components exchanged"
     )
     zeros_are_values: Switch = setting(
-        False, "take blocks of zeros as fluid at rest, in place of refusing them as what was never written"
+        False,
+        "take blocks of zeros as fluid at rest, and of -1 as a uniform stream, in place of refusing them as what was "
+        "never written",
     )
     window: Window = setting(Window(), "the part of space that is used")
     times: Interval | None = setting(None, "the times that are used; null = all", "time")

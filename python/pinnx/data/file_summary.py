@@ -20,6 +20,7 @@ import numpy as np
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.csv_table import read_csv_table
 from pinnx.data.file_formats import open_arrays
+from pinnx.data.fill_blocks import without_fill_blocks
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
@@ -29,7 +30,6 @@ from pinnx.data.series import files_of
 from pinnx.data.snapshots import Snapshots
 from pinnx.data.stored_numbers import text_of
 from pinnx.data.table_fields import TABLES, is_field
-from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
 __all__ = ["summary_of"]
@@ -223,7 +223,7 @@ def _flow(
     stride = {"t": every} if every > 1 else {}
     flow, refused = read_snapshots(path, DataMapping(**roles, axes=axes), keep_gaps=True, stride=stride), []
     try:
-        without_zero_blocks(flow)
+        without_fill_blocks(flow)
     except PinnxError as error:
         refused = [f"refused: {error}"]
     flow = flow.with_holes()

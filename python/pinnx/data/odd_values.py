@@ -1,5 +1,5 @@
 """What is odd about numbers of a file, before they are believed: those that stand for none, those far larger than all
-others, frames and points that come twice. Zeros that stand for none: `zero_blocks`.
+others, frames and points that come twice. Zeros that stand for none: `fill_blocks`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import numpy as np
 from pinnx.data import orientation
 from pinnx.data.array_files import ArrayFile
 from pinnx.data.file_formats import open_arrays
+from pinnx.data.fill_blocks import without_fill_blocks
 from pinnx.data.index_sets import extent, point_indices
 from pinnx.data.layout import Layout, find_layout, places_of, rising
 from pinnx.data.mapping import DataMapping
@@ -26,7 +27,6 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.data.table_cells import shortened
 from pinnx.data.units import factors_to_one_system, units_of_flow
 from pinnx.data.vector_marks import LIKE_MARKS, MARKS
-from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 
 __all__ = ["open_flow", "read_snapshots"]
@@ -59,8 +59,8 @@ def read_snapshots(
         check_orientation: compare the divergence of a gridded field with that of the same arrays
             in other orders of their axes (see `pinnx.data.orientation`).
         keep_gaps: leave NaN where values are missing, so that a window and bodies can come first; then call
-            `without_zero_blocks`, `Snapshots.with_holes` and `Snapshots.validate`.
-        zeros_are_values: blocks of zeros are fluid at rest.
+            `without_fill_blocks`, `Snapshots.with_holes` and `Snapshots.validate`.
+        zeros_are_values: blocks of zeros are fluid at rest, and those of -1 a uniform stream.
         limits: (low, high) by axis name, as of `Snapshots.window`; of a grid nothing outside is read.
         stride: axis -> k: every k-th line of the grid, or frame, from the first inside the limits on.
 
@@ -76,7 +76,7 @@ def read_snapshots(
     snapshots = read(path, mapping, limits or {}, stride or {}, check_orientation)
     if keep_gaps:
         return snapshots
-    snapshots = without_zero_blocks(snapshots, accepted=zeros_are_values).with_holes()
+    snapshots = without_fill_blocks(snapshots, accepted=zeros_are_values).with_holes()
     snapshots.validate()
     return snapshots
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnx.data.collocation import UniformPoints
+from pinnx.data.fill_blocks import FILLS
 from pinnx.data.mapping import DataMapping
 from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
 from pinnx.data.odd_values import MARK_FROM, MARK_NUMBERS
@@ -60,7 +61,7 @@ class StreamedField:
         seed: key of the draw.
         memory_limit: bytes of blocks.
         outside: which of places [n, d] are in no flow, where zeros are no values; None: none.
-        zeros_are_values: blocks of zeros are fluid at rest.
+        zeros_are_values: blocks of zeros are fluid at rest, and those of -1 a uniform stream.
 
     Attributes:
         num_blocks: of an epoch.
@@ -86,7 +87,7 @@ class StreamedField:
                 "data.arrays.mask: expected none of a field that is streamed; store NaN where it is missing"
             )
         self.source, self._seed, self._outside = Path(path).name, seed, outside
-        self._no_values = MARK_NUMBERS if zeros_are_values else (0.0, *MARK_NUMBERS)
+        self._no_values = MARK_NUMBERS if zeros_are_values else (*FILLS, *MARK_NUMBERS)
         files = files_of(path, mapping.t) if "*" in self.source else [Path(path)]
         velocity = StoredVelocity(files, mapping)
         shape, self._factors = velocity.shape[:-1], velocity.factors
@@ -198,10 +199,10 @@ class StreamedField:
         return np.stack(columns, axis=1)
 
     def _require_values(self, block: np.ndarray, place: tuple[slice, ...]) -> None:
-        """Refuses chunks of zeros or marks, as some programs leave where nothing was written; not those of bodies."""
-        smallest, largest, zeros = block.min(), block.max(), block.size - np.count_nonzero(block)
+        """Refuses chunks of `FILLS` or marks, as programs leave where nothing was written; not those of bodies."""
+        smallest, largest, filled = block.min(), block.max(), sum(np.count_nonzero(block == number) for number in FILLS)
         marked = {smallest, largest} & set(MARK_NUMBERS) or not max(-smallest, largest) < MARK_FROM  # also where NaN is
-        if zeros < min(math.prod(self._tile), block.size) // 2 ** len(place) and not marked:
+        if filled < min(math.prod(self._tile), block.size) // 2 ** len(place) and not marked:
             return
         tiles = [np.arange(0, size, length) for size, length in zip(block.shape, self._tile, strict=True)]
         low, high = block, block
@@ -228,8 +229,8 @@ class StreamedField:
         where = ", ".join(f"{number:.6g}" for number in at[0])
         raise PinnxError(
             f"{self.source}: expected values, got {odd:g} in a whole block of the file, near ({where}); name a body by "
-            "domain.holes, leave the part out by data.window or data.times, store NaN there, or take zeros as fluid at "
-            "rest by data.zeros_are_values=true"
+            "domain.holes, leave the part out by data.window or data.times, store NaN there, or take 0 as fluid at "
+            "rest and -1 as a uniform stream by data.zeros_are_values=true"
         )
 
 

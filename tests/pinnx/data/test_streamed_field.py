@@ -127,6 +127,11 @@ def test_missing_values_and_bodies_weigh_nothing_and_a_block_of_zeros_is_refused
         PinnxError, match=r"field\.h5: expected values, got 0 in a whole block .*near \(1.*domain.holes"
     ):
         StreamedField(*given).draw(0, range(500), 500)
+    for fill, of in ((-1.0, 1.0), (-99.0, 200.0)):
+        filled = {name: np.where(np.arange(7)[:, None, None] < 4, of * FIELD[name], fill) for name in FIELD}
+        with pytest.raises(PinnxError, match=f"got {fill:g} in a whole block"):
+            StreamedField(*stored(tmp_path, "chunks", **filled)).draw(0, range(500), 500)
+    given = stored(tmp_path, "chunks", **stopped)
     points = StreamedField(*given, zeros_are_values=True).draw(0, range(500), 500)
     np.testing.assert_array_equal((points.values == 0).all(axis=1), points.coordinates[:, 0] >= 1.0)
     assert points.weights.all()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pinnx.config import Config
+from pinnx.data.fill_blocks import without_fill_blocks
 from pinnx.data.mapping import DataMapping
 from pinnx.data.measured_rows import Measurements
 from pinnx.data.measurements import Columns, read_measurements
@@ -16,7 +17,6 @@ from pinnx.data.raw_arrays import RawArray
 from pinnx.data.readers import read_snapshots
 from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.synthetic import periodic_flow
-from pinnx.data.zero_blocks import without_zero_blocks
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case, make_case
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, prescribed_bodies
@@ -135,7 +135,7 @@ def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text
         stride=stride,
     )
     # What is missing outside the window does not count.
-    part = without_zero_blocks(_without_bodies(config, snapshots), accepted=data.zeros_are_values).with_holes()
+    part = without_fill_blocks(_without_bodies(config, snapshots), accepted=data.zeros_are_values).with_holes()
     part.validate()
     places, times = snapshots.whole or (part.num_points, part.num_times)
     counts = {"places": (part.num_points, places), "times": (part.num_times, times)}

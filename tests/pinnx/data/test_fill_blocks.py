@@ -1,4 +1,6 @@
-"""Blocks of zeros are no values, in any file that is read whole; walls, a start from rest and rounding are none."""
+"""Blocks of zeros, and of fill values, are no values in any file that is read whole; walls, a start from rest, rounding
+and uniform streams are none.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +74,40 @@ def test_a_component_of_zeros_is_none_and_a_uniform_flow_hides_no_block(tmp_path
     read(stored(tmp_path, FLOWS["nothing"], v=0 * MESH_T))
     with pytest.raises(PinnxError, match="expected values, got blocks"):
         read(stored(tmp_path, BODY, **velocity(BODY, uniform=True)))
+
+
+@pytest.mark.parametrize("fill", [-1.0, -99.0, 999.0, -9999.0, 1e6])
+def test_a_block_of_a_fill_value_within_the_range_of_the_others_is_refused(tmp_path: Path, fill: float) -> None:
+    """Beyond that range one such number is enough (tests of `refuse_marks`)."""
+    exact = {name: 2.0 * abs(fill) * array for name, array in velocity(FLOWS["nothing"]).items()}
+    filled = {name: np.where(BODY, fill, array) for name, array in exact.items()}
+    path = stored(tmp_path, BODY, **filled)
+    with pytest.raises(PinnxError, match=rf"all components are exactly {fill:.10g} in 5 of 5 frames, as near .*mask"):
+        read(path)
+    if fill == -1.0:
+        notes = read(path, zeros_are_values=True).notes
+        assert "Taken as a uniform stream: blocks in which all components are exactly -1 in 5 of 5 frames" in notes[-1]
+    else:
+        with pytest.raises(PinnxError, match=r"leave the part out by data.window or data.times$"):
+            read(path, zeros_are_values=True)
+    read(stored(tmp_path, BODY, **(filled | {"u": exact["u"]})))  # one component alone
+
+
+@pytest.mark.parametrize("stream", [(1.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (-0.5, -0.5), (-1.0, 1.0)])
+def test_a_uniform_stream_is_none(tmp_path: Path, stream: tuple[float, float]) -> None:
+    inflow = MESH_X < 1.5
+    arrays = {name: np.where(inflow, c, velocity(FLOWS["nothing"])[name]) for name, c in zip("uv", stream, strict=True)}
+    read(stored(tmp_path, BODY, **arrays))
+    read(stored(tmp_path, BODY, u=stream[0] + 0 * MESH_X, v=stream[1] + 0 * MESH_X))
+
+
+def test_whole_pixels_are_no_blocks(tmp_path: Path) -> None:
+    """Displacements that are rounded to whole pixels are -1 in large regions, beside -2 and 0."""
+    slow = {name: np.round(30.0 * MESH_X**3 / 27.0 - 1.0) for name in "uv"}
+    assert ((slow["u"] == -1.0) & (slow["v"] == -1.0)).mean() > 0.2
+    read(stored(tmp_path, BODY, **slow))
+    with pytest.raises(PinnxError, match="got blocks in which all components are exactly -1"):
+        read(stored(tmp_path, BODY, **{name: np.where(MESH_X > 2.3, -1.0, array) for name, array in slow.items()}))
 
 
 def test_a_body_is_named_or_masked_or_left_out(tmp_path: Path) -> None:

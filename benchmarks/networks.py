@@ -163,6 +163,7 @@ def heat_source(network: Network) -> Tensor:
 
 def heat_residual(jet: Jet, source: Tensor) -> Tensor:
     """``u_t - alpha lap u - s``, [n]: an equation that the package does not ship, as its user would write it."""
+    assert jet.laplacian is not None
     return jet.first[0, :, 0] - ALPHA * jet.laplacian[:, 0] - source
 
 

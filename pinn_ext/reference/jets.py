@@ -142,7 +142,7 @@ def activation_jet(jet: Jet, activation: str) -> Jet:
         streams = [f(z)]
         slopes = [_derivative(f(z + s * z_i), s) for z_i in jet.first]
         streams += slopes
-        if jet.spec.has_laplacian:
+        if jet.laplacian is not None:
             laplacian = _derivative(f(z + s * jet.laplacian), s)
             for slope, weight in zip(slopes, spec.laplacian_weights, strict=True):
                 laplacian = laplacian + weight * _derivative(slope, s)
@@ -210,6 +210,7 @@ def navier_stokes_residual(
         raise ValueError(f"steady=False: expected a time stream, got {spec}")
     if steady is None:
         steady = not has_time
+    assert jet.laplacian is not None
     *velocity, _ = jet.value.unbind(1)
     *laplacian, _ = jet.laplacian.unbind(1)
     slopes = [jet.derivative(axis).unbind(1) for axis in space]  # slopes[j][i] = du_i/dx_j, slopes[j][-1] = dp/dx_j

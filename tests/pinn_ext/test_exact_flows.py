@@ -61,6 +61,7 @@ def relative_residual(jet: Jet, nu: float) -> Tensor:
     """Largest residual of each equation over the largest term in any of them."""
     d = len(jet.spec.laplacian)
     speed = jet.value[:, :d].abs().max()
+    assert jet.laplacian is not None
     terms = [
         speed * jet.first[-d:, :, :d].abs().max(),
         jet.first[-d:, :, d].abs().max(),

@@ -73,6 +73,7 @@ def test_streams_by_name() -> None:
     assert (jet.value == 0).all()
     assert jet.first.shape == (3, 4, 3)
     assert (jet.first[:, 0, 0] == torch.tensor([1, 2, 3])).all()
+    assert jet.laplacian is not None
     assert (jet.laplacian == 4).all()
     assert (jet.derivative(2) == 1).all()
     assert (jet.derivative(0) == 2).all()
@@ -104,33 +105,6 @@ def test_wrong_data_and_wrong_coordinate() -> None:
         Jet(torch.zeros(3, 4), spec)
     with pytest.raises(ValueError, match=r"coordinate: expected one of first=\(0, 2\), got 1"):
         Jet(torch.zeros(3, 4, 3), spec).derivative(1)
-
-
-@pytest.mark.parametrize(
-    ("first", "wanted"),
-    [((0, 2), r"JetSpec\(first=\(0, 2\), laplacian=\(0, 2\)\)"), ((), r"JetSpec\(first=\(0,\), laplacian=\(0,\)\)")],
-)
-def test_what_a_spec_does_not_ask_for_is_named_with_what_to_add(first: tuple[int, ...], wanted: str) -> None:
-    jet = numbered_jet(JetSpec(first=first))
-    with pytest.raises(
-        ValueError, match=rf"laplacian: expected a spec with a Laplacian, such as {wanted}, got JetSpec"
-    ):
-        _ = jet.laplacian
-    with pytest.raises(ValueError, match=r"coordinate: expected one of first=.*got 1; add it by JetSpec\(first=.*1"):
-        jet.derivative(1)
-
-
-@pytest.mark.parametrize("laplacian", [(), (1,)])
-def test_jets_with_and_without_a_laplacian_compile_as_one_graph(laplacian: tuple[int, ...]) -> None:
-    made = numbered_jet(JetSpec(first=(0, 1), laplacian=laplacian))
-
-    @torch.compile(fullgraph=True, backend="eager")
-    def used(data: torch.Tensor) -> torch.Tensor:
-        jet = Jet(data, made.spec)
-        value, first, last = jet
-        return value + first[1] if last is None else last + jet.laplacian
-
-    assert (used(made.data) == (6 if laplacian else 2)).all()
 
 
 def test_repr_names_shape_and_spec() -> None:

@@ -59,7 +59,7 @@ class StreamFunctionEquations(NavierStokes):
         by_x, by_y = (jet.derivative(axis) for axis in model.plane)
         (psi_x, omega_x, h_x), (psi_y, omega_y, h_y) = by_x.unbind(1)[:3], by_y.unbind(1)[:3]
         u, v = model.velocity(psi_x, psi_y)
-        bending = jet.laplacian[:, 0]
+        bending = jet.laplacian[:, 0]  # type: ignore[index]
         turning, nu = -bending, self.scaled_nu
         momentum = torch.stack([h_x + nu * omega_y, h_y - nu * omega_x], dim=1)
         beside = {} if model.field is None else model.field.beside(x)

@@ -346,10 +346,3 @@ def test_forces_are_printed_with_the_name_of_their_body() -> None:
 
 def test_a_table_has_one_of_the_endings_of_tables() -> None:
     assert TABLES == table_fields.TABLES
-
-
-def test_what_is_shown_is_asked_for_once(refused: Refused) -> None:
-    """Of two such options one would have no effect."""
-    assert "--json: not allowed with argument --verbose" in refused("verify", "run", "--verbose", "--json")
-    assert "--quiet: not allowed with argument --verbose" in refused("verify", "run", "--verbose", "--quiet")
-    assert "--quiet: not allowed with argument --json" in refused("compare", "run", "base.json", "--json", "--quiet")

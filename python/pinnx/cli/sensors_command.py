@@ -98,8 +98,6 @@ def _sensors_config(options: argparse.Namespace) -> Config:
     from pinnx.config import load_config
 
     require_used(options.overrides, USED, UNUSED)
-    if options.overwrite and options.plot is None and options.out is None:
-        raise PinnxError("--overwrite: expected --plot or --out beside it, got neither")
     if options.variable is None and options.points is not None:
         raise PinnxError("--points: expected together with --variable; for a flow name data.arrays.x and .y")
     if options.variable is not None:

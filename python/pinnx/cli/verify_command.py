@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pinnx.cli.shared import console_of, key_of, load_jobs, require_used
+from pinnx.cli.shared import console_of, load_jobs, require_used
 from pinnx.errors import PinnxError
 
 __all__ = ["add_to"]
@@ -16,12 +15,6 @@ __all__ = ["add_to"]
 EXTENTS = ("domain.x", "domain.y", "domain.z")
 USED = ("data", "flow.nu", "flow.forcing", "evals.limits", "boundaries", "domain.periodic", "domain.jump", *EXTENTS)
 UNUSED = ("data.path", "data.measurements", "data.synthetic", "data.noise", "data.stream")
-# Settings that only some groups of checks use.
-NEEDS = {
-    "boundaries": {"boundary"},
-    "flow.nu": {"conservation", "pde-residual"},
-    "flow.forcing": {"conservation", "pde-residual"},
-}
 
 
 def add_to(commands: Any) -> None:
@@ -43,11 +36,9 @@ def add_to(commands: Any) -> None:
     add("--boundary", action="append_const", dest="groups", const="boundary", help="boundary conditions, periods")
     add("--pde-residual", action="append_const", dest="groups", const="pde-residual", help="residuals of the equations")
     add("--corner-radius", type=_radius, metavar="R", help="leave out points nearer to a corner where sides disagree")
-    how = verify.add_mutually_exclusive_group()
-    say = "points, own error and worst place of each check, and all that it says"
-    how.add_argument("--verbose", action="store_true", help=say)
-    how.add_argument("--json", action="store_true", help="print the verdicts as JSON and nothing else")
-    how.add_argument("--quiet", action="store_true", help="show nothing but errors")
+    add("--verbose", action="store_true", help="points, own error and worst place of each check, and all that it says")
+    add("--json", action="store_true", help="print the verdicts as JSON and nothing else")
+    add("--quiet", action="store_true", help="show nothing but errors")
     verify.set_defaults(run=_verify, word="target", groups=[])
 
 
@@ -62,9 +53,7 @@ def _verify(options: argparse.Namespace) -> int:
 
     path, console = Path(options.target), console_of(options)
     console.quiet |= options.json
-    groups = set(options.groups)
-    if options.full and groups:
-        raise PinnxError(f"--full: expected no choice of checks beside it, got --{', --'.join(sorted(groups))}")
+    groups = set() if options.full else set(options.groups)
     if not path.exists():
         raise PinnxError(f"{path}: expected a run, a checkpoint or a file, found nothing there")
     if is_run(path):
@@ -73,11 +62,9 @@ def _verify(options: argparse.Namespace) -> int:
         checks = verify_run(path, groups, console.print, corner_radius=options.corner_radius)
     else:
         require_used(options.overrides, USED, UNUSED)
-        _require_groups(options.overrides, groups)
         # A wrong order of the axes is a verdict here.
         given = [("data.check_orientation", False), *options.overrides, ("data.path", options.target)]
         checks = verify_flow(load_config(None, given), groups, console.print, corner_radius=options.corner_radius)
-        _require_limited(options.overrides, {item.name for item in checks})
     if options.json:
         print(json.dumps([item.as_dict() for item in checks], allow_nan=False, indent=1))
     console.print(verdicts_table(checks))
@@ -85,29 +72,6 @@ def _verify(options: argparse.Namespace) -> int:
         console.print(line, soft_wrap=True)
     console.print(closing_line(checks), soft_wrap=True)
     return exit_status(checks)
-
-
-def _require_groups(words: Sequence[str], groups: set[str]) -> None:
-    """Refuses a setting that none of the chosen checks uses."""
-    # Without the extent of a period its ends are compared, and nothing else.
-    named = any(key_of(word) in EXTENTS for word in words)
-    needs = NEEDS if named else NEEDS | {"domain": {"boundary"}}
-    for word in words:
-        needed = next((groups_of for key, groups_of in needs.items() if key_of(word).startswith(key)), groups)
-        if groups and not needed & groups:
-            one = " or ".join(f"--{name}" for name in sorted(needed))
-            raise PinnxError(f"override {word!r}: expected it with {one}, got --{', --'.join(sorted(groups))} alone")
-
-
-def _require_limited(words: Sequence[str], made: set[str]) -> None:
-    """Refuses a limit of a check that is not made."""
-    for word in words:
-        gate = key_of(word).removeprefix("evals.limits.")
-        if gate != key_of(word) and gate not in made:
-            raise PinnxError(
-                f"override {word!r}: expected the limit of a check of this file, got none of these: "
-                f"{', '.join(sorted(made))}"
-            )
 
 
 def _radius(text: str) -> float:

@@ -262,7 +262,6 @@ def test_a_pressure_that_drives_a_channel_jumps_over_its_period(verified: Verifi
         (("domain.periodic=[x]", "domain.x=[0, 6]"), "domain.x: expected [lo, hi] of one whole period, got [0.0, 6.0]"),
         (("domain.periodic=[x]", "domain.x=[0, 7]"), "in steps of at most 0.196"),
         (("domain.periodic=[z]",), "domain.z: expected one of x, y, which the file has"),
-        (("domain.periodic=[x]", "--conservation"), "override 'domain.periodic=[x]': expected it with --boundary"),
     ],
 )
 def test_a_period_that_does_not_fit_is_refused(
@@ -338,19 +337,6 @@ def test_a_file_of_a_run_is_named_as_such(verified: Verified, finished: Finished
         ),
         (("flow.npz", "data.noise.u=0.1"), "override 'data.noise.u=0.1': expected a setting of data, flow.nu"),
         (("flow.npz", "data.path=x"), "override 'data.path=x': expected a setting of data,"),
-        (("flow.npz", "--full", "--boundary"), "--full: expected no choice of checks beside it, got --boundary"),
-        (
-            ("flow.npz", "data.axes=[x,y]", "--conservation", "boundaries=[{where: {side: top}, u: 0.0}]"),
-            "override 'boundaries=[{where: {side: top}, u: 0.0}]': expected it with --boundary, got --conservation",
-        ),
-        (
-            ("flow.npz", "data.axes=[x,y]", "--boundary", "flow.nu=0.1", "domain.periodic=[x]"),
-            "override 'flow.nu=0.1': expected it with --conservation or --pde-residual, got --boundary alone",
-        ),
-        (
-            ("flow.npz", "data.axes=[x,y]", "evals.limits.sensor_misfit=0.1"),
-            "override 'evals.limits.sensor_misfit=0.1': expected the limit of a check of this file, got none of these:",
-        ),
         (
             ("flow.npz", "data.pressure_frame=@frame", "data.axes=[x,y]", "data.arrays.p=p"),
             "pressure_frame: no attribute 'frame' in flow.npz",

@@ -232,7 +232,6 @@ def test_refuses(heat: str, refused: Callable[..., str]) -> None:
     assert refused() == "sensors: expected a file of snapshots, got none (see pinnx sensors --help)"
     for unused in ("sensors.noise=0.1", "data.noise.u=1", "data.path=other.npz"):
         assert f"override '{unused}': expected a setting of data, sensors but data.path" in refused(*given, unused)
-    assert refused(*given, "--overwrite") == "--overwrite: expected --plot or --out beside it, got neither"
     both = refused(*given, "--count", "3", "sensors.count=4")
     assert both == "sensors.count: expected the setting or the option of the same name, got both"
     assert refused("no.npz", "--variable", "a") == "no.npz: no such file"

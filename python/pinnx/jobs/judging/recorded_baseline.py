@@ -92,10 +92,6 @@ class Change:
     now: Any
     acknowledged: bool
 
-    def within(self, section: str) -> bool:
-        """Whether it is the setting or in the section of this name."""
-        return _within(self.name, section)
-
     def __str__(self) -> str:
         return f"{self.name}: {_shown(self.now)} in place of {_shown(self.before)}"
 

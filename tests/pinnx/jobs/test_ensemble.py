@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts
 from pinnx.report import write_report
 from pinnx.report.formatting import percent
+from pinnx.train.checkpoint import checkpoint_loss
 
 FLOW = TaylorGreen(nu=0.1, wavenumber=2.0)
 PARTS = ("mean", "deviation")
@@ -115,6 +117,8 @@ def test_members_are_resumed_to_the_bit_and_leave_the_run_as_it_is(
     for name, values in stored(tmp_path / "plain").items():
         np.testing.assert_array_equal(values, whole[name])
     assert (whole["ensemble/deviation/u"] > 0).all()
+    saved = [max((tmp_path / "whole" / "members" / k).glob("step-*")) for k in "01"]
+    assert all(math.isfinite(checkpoint_loss(path)) for path in saved), "each with the loss that was logged last"
     assert facts["members"] == 2
     assert "From 2 networks, the standard deviation of u and v" in write_report(tmp_path / "whole").read_text()
     reconstruct_until_member(config, tmp_path / "broken", monkeypatch)

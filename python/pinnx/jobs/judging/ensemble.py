@@ -33,8 +33,7 @@ from pinnx.jobs.judging.held_out import further_training
 from pinnx.models import FieldModel
 from pinnx.report.formatting import percent, plural
 from pinnx.runs.progress import ProgressBar
-from pinnx.train.checkpoint_folder import CheckpointFolder
-from pinnx.train.hooks import Hook
+from pinnx.train.checkpoint_folder import CheckpointFolder, SaveCheckpoints
 from pinnx.train.interrupt import StoppedBetweenSteps
 
 __all__ = ["Ensemble", "check_members", "sensor_parts", "train_members"]
@@ -69,16 +68,6 @@ def check_members(config: Config, case: Case) -> None:
         raise PinnxError(f"evals.members: expected measurements of {', '.join(missing)} in each of {members} parts")
 
 
-class _Saved(Hook):
-    """Writes the checkpoints of a member."""
-
-    def __init__(self, checkpoints: CheckpointFolder) -> None:
-        self._checkpoints = checkpoints
-
-    def on_checkpoint(self, state: dict[str, Any]) -> None:
-        self._checkpoints.save(state, None)
-
-
 def train_members(config: Config, case: Case, folder: Path, console: Console | None) -> list[FieldModel]:
     """The networks of all members, trained one after the other; what an interrupted run has of them is used.
 
@@ -102,7 +91,7 @@ def train_members(config: Config, case: Case, folder: Path, console: Console | N
             if any(own.glob("step-*")):
                 trainer.load_state_dict(checkpoints.latest().state)
             bar.status(f"training {name}, without {plural(int((part == member).sum()), 'measurement')} of {len(part)}")
-            trainer.hooks.append(_Saved(checkpoints))
+            trainer.hooks.append(SaveCheckpoints(checkpoints))
             try:
                 trainer.run()
             except StoppedBetweenSteps:

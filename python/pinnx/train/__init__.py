@@ -15,6 +15,7 @@ from pinnx.train.optimizers import cosine_schedule, make_optimizer, make_quasi_n
 from pinnx.train.phases import Phase
 from pinnx.train.precision import AdaptivePrecisionTrainer
 from pinnx.train.problem import Batch, Problem
+from pinnx.train.ranks import ALONE
 from pinnx.train.stateful import Stateful
 from pinnx.train.step_method import FirstOrder, Method
 from pinnx.train.streams import CUDAStreamManager
@@ -22,6 +23,7 @@ from pinnx.train.tensor_pool import TensorPool
 from pinnx.train.trainer import Trainer
 
 __all__ = [
+    "ALONE",
     "AdaptivePrecisionTrainer",
     "Batch",
     "CUDAStreamManager",

@@ -35,7 +35,7 @@ from pinnx.physics.term import WHOLE, Share
 from pinnx.threads import bind
 from pinnx.train.flat_tensors import flat, place
 
-__all__ = ["ALONE", "TIMEOUT", "OneProcess", "RankLostError", "Ranks"]
+__all__ = ["ALONE", "TIMEOUT", "OneProcess", "RankLostError", "Ranks", "only_process"]
 
 T = TypeVar("T")
 
@@ -122,6 +122,21 @@ class OneProcess:
 
 
 ALONE = OneProcess()
+
+
+def only_process() -> OneProcess:
+    """`ALONE`, for a trainer that was given no ranks.
+
+    Raises:
+        PinnxError: torchrun started several processes: each would train a copy, and write the same files.
+    """
+    if (size := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise PinnxError(
+            f"Trainer: expected one process, got {size} that torchrun started, each of which would train a copy and "
+            "write the same files; use DistributedPINNTrainer, or ranks=pinnx.train.ALONE where each trains a problem "
+            "of its own"
+        )
+    return ALONE
 
 
 class Ranks(OneProcess):

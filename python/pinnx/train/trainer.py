@@ -38,7 +38,7 @@ from pinnx.train.last_good import LastGood, NonFiniteLossError, refuse_non_finit
 from pinnx.train.phases import Phase, Phases
 from pinnx.train.precision_policy import PrecisionPolicy
 from pinnx.train.problem import Batch, Problem
-from pinnx.train.ranks import ALONE, OneProcess
+from pinnx.train.ranks import OneProcess, only_process
 from pinnx.train.stateful import Stateful, copy_of, load_state, state_of
 from pinnx.train.step_method import Method
 
@@ -80,11 +80,13 @@ class Trainer:
         guard: judges the physics at each checkpoint; None: nothing does.
         estimate_at: shares of the steps after which numbers of the equations are put to their estimates, where the
             problem learns some and its loss is a sum of squares; see `HeldNumbers`.
-        ranks: that train together, see `pinnx.train.distributed`; here one process.
+        ranks: that train together, see `pinnx.train.distributed`; `ALONE`: this process by itself, whatever others do.
+            None: the only process.
         noise: estimates that of the measurements; None: nothing does.
 
     Raises:
-        PinnxError: steps or intervals that are no integers >= 1; weights that do not fit the columns; what is no hook.
+        PinnxError: steps or intervals that are no integers >= 1; weights that do not fit the columns; what is no hook;
+            no ranks where torchrun started several processes.
 
     Attributes:
         parts: what a checkpoint holds, by name; a strategy with a state adds its own.
@@ -107,11 +109,11 @@ class Trainer:
         retries: int = 3,
         guard: Guard | None = None,
         estimate_at: Sequence[float] = (),
-        ranks: OneProcess = ALONE,
+        ranks: OneProcess | None = None,
         noise: FoundNoise | None = None,
     ) -> None:
         _require_counts(steps=steps, log_every=log_every, checkpoint_every=checkpoint_every)
-        like = problem.model.frequencies
+        ranks, like = only_process() if ranks is None else ranks, problem.model.frequencies
         self.problem, self.ranks = problem, ranks
         self.weights = weights if isinstance(weights, LossWeights) else LossWeights(weights, problem.names, like)
         self.phases = Phases(

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pinnx.errors import PinnxError
 from pinnx.train import (
+    ALONE,
     Hook,
     LoggedStep,
     NonFiniteLossError,
@@ -350,3 +351,15 @@ def test_a_checkpoint_of_something_else_is_refused(make_trainer: Build, spoil: s
         del state["clock"]["step"]
     with pytest.raises(PinnxError, match=r"^checkpoint: expected one of this configuration, got another \w+: [^\n]*$"):
         make_trainer().load_state_dict(state)
+
+
+def test_copies_of_a_training_under_torchrun_are_refused(make_trainer: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PinnxError, match=r"^Trainer: expected one process, got 2 that torchrun started.*Distributed"):
+        make_trainer(steps=2)
+    own = make_trainer(steps=2, ranks=ALONE)
+    own.run()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    alone = make_trainer(steps=2)
+    alone.run()
+    assert all(torch.equal(a, b) for a, b in zip(parameters(own), parameters(alone), strict=True))

@@ -14,9 +14,9 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -75,85 +75,137 @@ def fetch_cutout(
         PinnxError: no token, no package, a file that is there already, or a chunk that does not come; what was fetched
             stays, and the same call continues from there.
     """
-    path, box = Path(path), {"x": x, "y": y, "z": z}
+    path = Path(path)
     if path.exists() or path.suffix != ".h5":
         came = "one that exists" if path.exists() else path.suffix
         raise PinnxError(f"{path}: expected a new file that ends in .h5, got {came}")
-    wrong = [f"{axis} {ends}" for axis, ends in box.items() if not 1 <= ends[0] <= ends[1]]
-    if wrong or not set(variables) <= set(COMPONENTS) or list(times) != sorted({*times}) or not times or times[0] < 1:
-        raise PinnxError(
-            "cut-out: expected indices from 1 on, first <= last, rising times and variables out of "
-            f"{', '.join(COMPONENTS)}, got {', '.join(wrong) or f'times {list(times)}, {list(variables)}'}"
-        )
+    cutout = _Cutout(dataset, {"x": x, "y": y, "z": z}, list(times), list(variables))
     token = token or os.environ.get(TOKEN, "")
     if fetch is None and not token:
         raise PinnxError(
             f"token: expected that of a user of the database, by {TOKEN} or token=, got none; it comes by "
             "e-mail, see turbulence.idies.jhu.edu"
         )
+    walls = next((planes for name, planes in WALLS.items() if dataset.startswith(name)), ())
+    source = _Source(fetch or _giverny(dataset, token), token, retries, wait_s, walls)
     parts = path.with_name(f"{path.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
-    fetch = fetch or _giverny(dataset, token)
-    spans = {
-        axis: [(begin, min(begin + CHUNK - 1, last)) for begin in range(first, last + 1, CHUNK)]
-        for axis, (first, last) in box.items()
-    }
-    wanted = list(product(variables, times, spans["z"], spans["y"], spans["x"]))
-    walls = next((planes for name, planes in WALLS.items() if dataset.startswith(name)), ())
-    for done, (variable, index, *zyx) in enumerate(wanted):
-        progress(done, len(wanted))
-        part = dict(zip("zyx", zyx, strict=True))
-        stem = _stem(dataset, variable, index, part)
-        if _stored(parts, stem) is None:
-            _store(parts, stem, _tried(fetch, variable, part, index, token, retries, wait_s, walls))
-    progress(len(wanted), len(wanted))
-    _join(path, parts, dataset, wanted, box, times, step)
+    _fetch_missing(parts, cutout.chunks(), source, progress)
+    _join(path, parts, cutout, step)
     for file in parts.iterdir():
         file.unlink()
     parts.rmdir()
     return path
 
 
-def _tried(
-    fetch: Fetch,
-    variable: str,
-    part: Mapping[str, tuple[int, int]],
-    index: int,
-    token: str,
-    retries: int,
-    wait_s: float,
-    walls: Sequence[float],
-) -> dict[str, np.ndarray]:
-    """One chunk and its coordinates, whole and right.
+@dataclass(frozen=True)
+class _Chunk:
+    """A part of a cut-out that is fetched at once: {axis: (first, last)}, and how the name of its file begins."""
+
+    stem: str
+    variable: str
+    index: int
+    part: Mapping[str, tuple[int, int]]
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{axis} {first} to {last}" for axis, (first, last) in self.part.items())
+        return f"{self.variable} at time {self.index}, {where}"
+
+
+@dataclass(frozen=True)
+class _Cutout:
+    """What is wanted of a database; arguments as of `fetch_cutout`.
 
     Raises:
-        PinnxError: it does not come.
+        PinnxError: indices, times or variables that no database has.
     """
-    shape = (*(part[axis][1] - part[axis][0] + 1 for axis in "zyx"), COMPONENTS[variable])
-    reason = ""
-    for attempt in range(retries + 1):
-        if attempt:
-            time.sleep(wait_s * 2 ** (attempt - 1))
-        try:
-            values, lines = fetch(variable, part, index)
-            values = np.asarray(values, dtype=np.float32)
-            sizes = [len(lines[axis]) for axis in "zyx"]
-            if values.shape != shape or sizes != list(shape[:3]):
-                reason = f"shape {list(values.shape)} with {sizes} coordinates, not {list(shape)}"
-            elif not np.isfinite(values).all() or (np.abs(values - MISSING) < 1e-3).any():
-                reason = "values that are missing"
-            elif _has_zero_block(values, lines["y"], walls):
-                reason = "a block of zeros"
-            else:
-                return {"values": values} | {axis: np.asarray(lines[axis], dtype=np.float64) for axis in "zyx"}
-        except Exception as error:  # whatever the package or the network raises; its URL has the token
-            text = " ".join(str(error).split()) or type(error).__name__
-            reason = (text.replace(token, "TOKEN") if token else text)[:200]
-    where = ", ".join(f"{axis} {a} to {b}" for axis, (a, b) in part.items())
-    raise PinnxError(
-        f"JHTDB: expected {variable} at time {index}, {where}, "
-        f"got in {retries + 1} tries: {reason}; what came stays, the same call continues from there"
-    )
+
+    dataset: str
+    box: Mapping[str, tuple[int, int]]
+    times: list[int]
+    variables: list[str]
+
+    def __post_init__(self) -> None:
+        wrong = [f"{axis} {ends}" for axis, ends in self.box.items() if not 1 <= ends[0] <= ends[1]]
+        rising = bool(self.times) and self.times == sorted({*self.times}) and self.times[0] >= 1
+        if wrong or not rising or not set(self.variables) <= set(COMPONENTS):
+            raise PinnxError(
+                "cut-out: expected indices from 1 on, first <= last, rising times and variables out of "
+                f"{', '.join(COMPONENTS)}, got {', '.join(wrong) or f'times {self.times}, {self.variables}'}"
+            )
+
+    def chunks(self) -> list[_Chunk]:
+        """All chunks: the variables one after the other, x the fastest."""
+        spans = {
+            axis: [(begin, min(begin + CHUNK - 1, last)) for begin in range(first, last + 1, CHUNK)]
+            for axis, (first, last) in self.box.items()
+        }
+        found = []
+        for variable, index, *zyx in product(self.variables, self.times, spans["z"], spans["y"], spans["x"]):
+            part = dict(zip("zyx", zyx, strict=True))
+            place = ".".join(f"{axis}{first}-{last}" for axis, (first, last) in part.items())
+            found.append(_Chunk(f"{self.dataset}.{variable}.{index}.{place}", variable, index, part))
+        return found
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What chunks are fetched from, and how often one is tried; arguments as of `fetch_cutout`.
+
+    Args:
+        walls: y of planes where a velocity is 0.
+    """
+
+    fetch: Fetch
+    token: str
+    retries: int
+    wait_s: float
+    walls: Sequence[float]
+
+    def arrays(self, chunk: _Chunk) -> dict[str, np.ndarray]:
+        """The values of a chunk and its coordinates, whole and right.
+
+        Raises:
+            PinnxError: it does not come.
+        """
+        reason = ""
+        for attempt in range(self.retries + 1):
+            if attempt:
+                time.sleep(self.wait_s * 2 ** (attempt - 1))
+            try:
+                values, lines = self.fetch(chunk.variable, chunk.part, chunk.index)
+                values = np.asarray(values, dtype=np.float32)
+                reason = self._wrong(chunk, values, lines)
+                if not reason:
+                    return {"values": values} | {axis: np.asarray(lines[axis], dtype=np.float64) for axis in "zyx"}
+            except Exception as error:  # whatever the package or the network raises; its URL has the token
+                text = " ".join(str(error).split()) or type(error).__name__
+                reason = (text.replace(self.token, "TOKEN") if self.token else text)[:200]
+        raise PinnxError(
+            f"JHTDB: expected {chunk}, got in {self.retries + 1} tries: {reason}; "
+            "what came stays, the same call continues from there"
+        )
+
+    def _wrong(self, chunk: _Chunk, values: np.ndarray, lines: Mapping[str, np.ndarray]) -> str:
+        """What is wrong with an answer; "" where nothing is."""
+        shape = [*(chunk.part[axis][1] - chunk.part[axis][0] + 1 for axis in "zyx"), COMPONENTS[chunk.variable]]
+        sizes = [len(lines[axis]) for axis in "zyx"]
+        if [*values.shape] != shape or sizes != shape[:3]:
+            return f"shape {list(values.shape)} with {sizes} coordinates, not {shape}"
+        if not np.isfinite(values).all() or (np.abs(values - MISSING) < 1e-3).any():
+            return "values that are missing"
+        return "a block of zeros" if _has_zero_block(values, lines["y"], self.walls) else ""
+
+
+def _fetch_missing(
+    parts: Path, wanted: Sequence[_Chunk], source: _Source, progress: Callable[[int, int], None]
+) -> None:
+    """Stores the chunks that are not there, or that are damaged."""
+    for done, chunk in enumerate(wanted):
+        progress(done, len(wanted))
+        if _stored(parts, chunk.stem) is None:
+            _store(parts, chunk.stem, source.arrays(chunk))
+    progress(len(wanted), len(wanted))
 
 
 def _has_zero_block(values: np.ndarray, y: np.ndarray, walls: Sequence[float]) -> bool:
@@ -199,42 +251,29 @@ def _stored(parts: Path, stem: str) -> dict[str, np.ndarray] | None:
     return None
 
 
-def _join(
-    path: Path,
-    parts: Path,
-    dataset: str,
-    wanted: Sequence[tuple[Any, ...]],
-    box: Mapping[str, tuple[int, int]],
-    times: Sequence[int],
-    step: float,
-) -> None:
+def _join(path: Path, parts: Path, cutout: _Cutout, step: float) -> None:
     """Writes the file out of its chunks, whole or not at all."""
-    first = {axis: ends[0] for axis, ends in box.items()}
-    sizes = {axis: ends[1] - ends[0] + 1 for axis, ends in box.items()}
+    first = {axis: ends[0] for axis, ends in cutout.box.items()}
+    sizes = {axis: ends[1] - ends[0] + 1 for axis, ends in cutout.box.items()}
     with atomic_write(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs.update(dataset=dataset, **{f"{axis}_start": ends[0] for axis, ends in box.items()})
-        file["t"] = step * (np.asarray(times) - 1)
+        file.attrs.update(dataset=cutout.dataset, **{f"{axis}_start": begin for axis, begin in first.items()})
+        file["t"] = step * (np.asarray(cutout.times) - 1)
         lines = {axis: np.full(size, np.nan) for axis, size in sizes.items()}
-        for variable, index, *zyx in wanted:
-            part = dict(zip("zyx", zyx, strict=True))
-            chunk = _stored(parts, _stem(dataset, variable, index, part))
-            if chunk is None:
-                raise PinnxError(f"{parts}: expected {variable} of time {index}, got a damaged file; call again")
-            if variable not in file:
-                shape = (len(times), *(sizes[axis] for axis in "zyx"), COMPONENTS[variable])
-                file.create_dataset(variable, shape, "f4", chunks=(1, *(min(CHUNK, n) for n in shape[1:4]), shape[4]))
-            cuts = {axis: slice(a - first[axis], b - first[axis] + 1) for axis, (a, b) in part.items()}
-            file[variable][(list(times).index(index), *(cuts[axis] for axis in "zyx"))] = chunk["values"]
+        for chunk in cutout.chunks():
+            name, arrays = chunk.variable, _stored(parts, chunk.stem)
+            if arrays is None:
+                raise PinnxError(f"{parts}: expected {name} of time {chunk.index}, got a damaged file; call again")
+            if name not in file:
+                shape = (len(cutout.times), *(sizes[axis] for axis in "zyx"), COMPONENTS[name])
+                file.create_dataset(name, shape, "f4", chunks=(1, *(min(CHUNK, n) for n in shape[1:4]), shape[4]))
+            cuts = {axis: slice(a - first[axis], b - first[axis] + 1) for axis, (a, b) in chunk.part.items()}
+            file[name][(cutout.times.index(chunk.index), *(cuts[axis] for axis in "zyx"))] = arrays["values"]
             for axis, cut in cuts.items():
                 known = lines[axis][cut]
-                if not np.isnan(known).all() and not np.array_equal(known, chunk[axis]):
+                if not np.isnan(known).all() and not np.array_equal(known, arrays[axis]):
                     raise PinnxError(f"JHTDB: expected one set of {axis} coordinates in all chunks, got two")
-                lines[axis][cut] = chunk[axis]
+                lines[axis][cut] = arrays[axis]
         file.update({f"{axis}coor": line for axis, line in lines.items()})
-
-
-def _stem(dataset: str, variable: str, index: int, part: Mapping[str, tuple[int, int]]) -> str:
-    return f"{dataset}.{variable}.{index}." + ".".join(f"{axis}{a}-{b}" for axis, (a, b) in part.items())
 
 
 def _giverny(dataset: str, token: str) -> Fetch:

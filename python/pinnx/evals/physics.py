@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,34 +23,18 @@ from numpy.typing import NDArray
 from pinnx.errors import PinnxError
 from pinnx.evals.budgets import boundary_fluxes
 from pinnx.evals.checks import RESOLVED, Check, check, known_limits, unless_coarse
-from pinnx.evals.derivatives import ORDERS, Derivatives, GridDerivatives, ScatteredDerivatives
-from pinnx.evals.numbers import as_array, as_scale
+from pinnx.evals.derivatives import Derivatives, GridDerivatives
+from pinnx.evals.flow_places import Flow, FlowPlaces
+from pinnx.evals.numbers import as_scale
 
 __all__ = ["ConservationChecker"]
 
 # Of the largest speed through the longest side; the rounding of float32 is ten times less.
 NO_FLUX = 1e-6
-# Of the waves of a spectral derivative, for the comparison: what the highest third holds is about what is missing.
-FEWER_WAVES = 2 / 3
 _COMPONENTS = "xyz"
 
 Array = NDArray[np.float64]
 Measure = Callable[[Derivatives], Array]
-
-
-@dataclass(frozen=True, eq=False)
-class _Flow:
-    """Fields ``[T, ...]`` with the derivatives of two orders."""
-
-    velocity: tuple[Array, ...]
-    coarse: Derivatives
-    fine: Derivatives
-    where: Array  # 1.0 or 0.0 for each point
-    places: tuple[Array, ...]  # x, y[, z] of each point
-    speed: float
-    length: float
-    note: str  # of what was guessed
-    left_out: str  # which points do not count, and why
 
 
 class ConservationChecker:
@@ -100,20 +84,20 @@ class ConservationChecker:
         length: float | None = None,
         limits: Mapping[str, float] | None = None,
     ) -> None:
-        if sum(given is not None for given in (axes, spacing, points)) > 1:
-            raise PinnxError("checker: expected one of axes, spacing and points, got several")
-        if order not in ORDERS[:-1]:
-            raise PinnxError(f"order: expected one of {', '.join(map(str, ORDERS[:-1]))}, got {order}")
-        self._axes = None if axes is None else [as_array("axes", axis) for axis in axes]
-        self._spacing, self._periods, self._spectral = spacing, periods, spectral
-        self._points = None if points is None else as_array("points", points)
-        self._where = None if where is None else np.asarray(where, dtype=bool)
-        self._reason = reason
-        self._times = None if times is None else as_array("times", times)
-        self._order, self._limits = order, known_limits(limits)
-        self._speed, self._length = as_scale("speed", speed), as_scale("length", length)
-        # By shape and number of components: fits take seconds.
-        self._made: dict[tuple[tuple[int, ...], int], tuple[Derivatives, Derivatives, str]] = {}
+        self._places = FlowPlaces(
+            axes=axes,
+            spacing=spacing,
+            points=points,
+            periods=periods,
+            where=where,
+            reason=reason,
+            times=times,
+            order=order,
+            spectral=spectral,
+            speed=speed,
+            length=length,
+        )
+        self._times, self._order, self._limits = self._places.times, order, known_limits(limits)
 
     def verify_mass_conservation(self, u: Any, v: Any, w: Any = None) -> list[Check]:
         """``conservation``: the divergence; and ``net_flux`` on a grid without periods, of all that enters and leaves.
@@ -126,7 +110,7 @@ class ConservationChecker:
         Raises:
             PinnxError: fields that have other shapes than the points, or are not finite.
         """
-        flow = self._flow(u, v, w)
+        flow = self._places.flow(u, v, w)
         found = [self._verdict("conservation", flow, flow.speed / flow.length, lambda d: _divergence(d, flow.velocity))]
         if isinstance(flow.coarse, GridDerivatives) and not any(flow.coarse.periods):
             # Through closed walls goes what rounding leaves of zero: a share of that says nothing.
@@ -161,8 +145,8 @@ class ConservationChecker:
             viscosity: kinematic, length^2 / time.
             forcing: body force per unit mass, [d]; None: none.
         """
-        flow = self._flow(u, v, w)
-        (pressure,) = self._fields(flow, p)
+        flow = self._places.flow(u, v, w)
+        pressure = self._places.pressure(flow, p)
         scale = flow.speed**2 / flow.length
         force = _force(forcing, flow)
         found = []
@@ -195,7 +179,7 @@ class ConservationChecker:
             PinnxError: as `verify_mass_conservation`; a viscosity that is not finite and > 0.
         """
         as_scale("viscosity", viscosity)
-        flow = self._flow(u, v, None)
+        flow = self._places.flow(u, v, None)
         (other, _), (low, high) = (self._asked(flow, d, viscosity) for d in (flow.coarse, flow.fine))
         note, own = "; ".join(filter(None, (flow.left_out, flow.note))), max(abs(high - low), abs(low - other))
         found = check("viscosity_misfit", abs(low - 1.0), limits=self._limits, note=note)
@@ -209,7 +193,7 @@ class ConservationChecker:
         )
         return replace(found, status="not checked", note="; ".join(filter(None, (reason, found.note))))
 
-    def _asked(self, flow: _Flow, d: Derivatives, viscosity: float) -> tuple[float, float]:
+    def _asked(self, flow: Flow, d: Derivatives, viscosity: float) -> tuple[float, float]:
         """The lowest and highest viscosity that the vorticity may ask for, over the one used."""
         u, v = flow.velocity
         vorticity = d.first(v, 0) - d.first(u, 1)
@@ -229,8 +213,8 @@ class ConservationChecker:
         Nothing does on a periodic grid without a force; the energy falls from frame to frame there. Arguments as for
         the momentum.
         """
-        flow = self._flow(u, v, w)
-        (pressure,) = self._fields(flow, p)
+        flow = self._places.flow(u, v, w)
+        pressure = self._places.pressure(flow, p)
         force = _force(forcing, flow)
         energy = sum((part**2 for part in flow.velocity), np.zeros_like(pressure)) / 2
         scale = flow.speed**3 / flow.length
@@ -241,7 +225,7 @@ class ConservationChecker:
             found.append(check("energy_growth", max(float(growth), 0.0), limits=self._limits, note=flow.note))
         return found
 
-    def _momentum(self, flow: _Flow, p: Array, viscosity: float, force: Array, i: int) -> Measure:
+    def _momentum(self, flow: Flow, p: Array, viscosity: float, force: Array, i: int) -> Measure:
         part = flow.velocity[i]
         rate = self._rate(flow, part)
 
@@ -252,7 +236,7 @@ class ConservationChecker:
 
         return residual
 
-    def _energy(self, flow: _Flow, p: Array, energy: Array, viscosity: float, force: Array) -> Measure:
+    def _energy(self, flow: Flow, p: Array, energy: Array, viscosity: float, force: Array) -> Measure:
         space = range(len(flow.velocity))
         rate = self._rate(flow, energy)
 
@@ -265,7 +249,7 @@ class ConservationChecker:
 
         return residual
 
-    def _rate(self, flow: _Flow, field: Array) -> Measure:
+    def _rate(self, flow: Flow, field: Array) -> Measure:
         """The derivative in time, of the order of those in space; zero where there are no times."""
         if self._times is None:
             return lambda d: np.zeros_like(field)
@@ -273,7 +257,7 @@ class ConservationChecker:
         return lambda d: np.moveaxis(lines[d is flow.fine].first(np.moveaxis(field, 0, -1), 0), -1, 0)
 
     def _verdict(
-        self, gate: str, flow: _Flow, scale: float, measure: Measure, part: str = "", error: float | None = None
+        self, gate: str, flow: Flow, scale: float, measure: Measure, part: str = "", error: float | None = None
     ) -> Check:
         """A norm of what is measured, or of its mean over the domain where ``error`` of the check itself is given."""
         coarse, fine = measure(flow.coarse) / scale, measure(flow.fine) / scale
@@ -293,7 +277,7 @@ class ConservationChecker:
         reason = f"the check's own error is about {own:.2g}: finer points or smoother numbers are needed"
         return unless_coarse(found, own, reason)
 
-    def _worst(self, flow: _Flow, values: Array) -> tuple[float, tuple[float, ...]]:
+    def _worst(self, flow: Flow, values: Array) -> tuple[float, tuple[float, ...]]:
         """The largest number of all that count, and its place, the time last."""
         sizes = np.abs(values) * flow.where
         frame, *index = np.unravel_index(int(sizes.argmax()), sizes.shape)
@@ -302,79 +286,8 @@ class ConservationChecker:
             place.append(float(self._times[frame]))
         return float(sizes.max()), tuple(place)
 
-    def _flow(self, u: Any, v: Any, w: Any) -> _Flow:
-        names, given = ("u", "v", "w"), [part for part in (u, v, w) if part is not None]
-        velocity = [as_array(name, part) for name, part in zip(names, given, strict=False)]
-        if self._times is None:
-            velocity = [part[None] for part in velocity]
-        shape = velocity[0].shape
-        for name, part in zip(names, velocity, strict=False):
-            if part.shape != shape:
-                raise PinnxError(f"{name}: expected the shape of u, {list(shape)}, got {list(part.shape)}")
-        if self._times is not None and self._times.shape != shape[:1]:
-            raise PinnxError(f"times: expected one for each of {shape[0]} frames, got {list(self._times.shape)}")
-        key = (shape, len(velocity))
-        if key not in self._made:
-            self._made[key] = self._derivatives(shape[1:], len(velocity))
-        coarse, fine, note = self._made[key]
-        speed = self._speed or float(np.sqrt(sum((part**2 for part in velocity), np.zeros(shape)).max()))
-        if not speed > 0:
-            raise PinnxError("velocity: expected a flow that moves, got zero everywhere (give the scale speed)")
-        where = np.ones(shape[1:]) if self._where is None else self._where.astype(np.float64)
-        if where.shape != shape[1:]:
-            raise PinnxError(f"where: expected shape {list(shape[1:])}, got {list(where.shape)}")
-        if not where.any():
-            raise PinnxError("where: expected a point that counts, got none")
-        return _Flow(
-            tuple(velocity),
-            coarse,
-            fine,
-            where,
-            tuple(self._points.T) if isinstance(coarse, ScatteredDerivatives) else _mesh(coarse),
-            speed,
-            self._length or float(coarse.lengths.max()),
-            note,
-            self._left_out(where),
-        )
 
-    def _left_out(self, where: Array) -> str:
-        """How many points do not count, and why."""
-        out = int(where.size - where.sum())
-        return f"without {out:,} of {where.size:,} points{' ' if self._reason else ''}{self._reason}" if out else ""
-
-    def _derivatives(self, shape: tuple[int, ...], dim: int) -> tuple[Derivatives, Derivatives, str]:
-        if self._points is not None:
-            if self._points.shape != (*shape, dim):
-                raise PinnxError(f"points: expected shape {[*shape, dim]}, got {list(self._points.shape)}")
-            return *(ScatteredDerivatives(self._points, order) for order in (2, 3)), ""
-        if len(shape) != dim:
-            raise PinnxError(f"u: expected a grid of {dim} dimensions (or points), got shape {list(shape)}")
-        axes, note = self._axes, ""
-        if axes is None:
-            step = self._spacing if self._spacing is not None else 1.0 / (max(shape) - 1)
-            if np.size(step) not in (1, dim):
-                raise PinnxError(f"spacing: expected one number or {dim}, got {np.size(step)}")
-            steps = np.broadcast_to(np.asarray(step, dtype=np.float64), dim)
-            if not (np.isfinite(steps) & (steps > 0)).all():
-                raise PinnxError(f"spacing: expected finite lengths > 0, got {steps.tolist()}")
-            axes = [np.arange(n) * h for n, h in zip(shape, steps, strict=True)]
-            note = "" if self._spacing is not None else "neither axes nor spacing: the longest side is taken as 1"
-        if tuple(axis.size for axis in axes) != shape:
-            raise PinnxError(f"u: expected shape {[axis.size for axis in axes]} of the axes, got {list(shape)}")
-        options: dict[str, Any] = {"periods": self._periods, "spectral": self._spectral}
-        coarse = GridDerivatives(axes, self._order, **options, waves=FEWER_WAVES)
-        return coarse, GridDerivatives(axes, self._order + 2, **options), note
-
-    def _fields(self, flow: _Flow, *fields: Any) -> list[Array]:
-        arrays = [as_array("p", field) for field in fields]
-        arrays = [part[None] for part in arrays] if self._times is None else arrays
-        for part in arrays:
-            if part.shape != flow.velocity[0].shape:
-                raise PinnxError(f"p: expected the shape of u, got {list(part.shape)}")
-        return arrays
-
-
-def _force(forcing: Sequence[float] | None, flow: _Flow) -> Array:
+def _force(forcing: Sequence[float] | None, flow: Flow) -> Array:
     dim = len(flow.velocity)
     force = np.zeros(dim) if forcing is None else np.asarray(forcing, dtype=np.float64)
     if force.shape != (dim,):
@@ -386,16 +299,11 @@ def _divergence(d: Derivatives, velocity: Sequence[Array]) -> Array:
     return sum((d.first(part, axis) for axis, part in enumerate(velocity)), np.zeros_like(velocity[0]))
 
 
-def _mesh(grid: Derivatives) -> tuple[Array, ...]:
-    assert isinstance(grid, GridDerivatives)
-    return tuple(np.meshgrid(*grid.axes, indexing="ij"))
-
-
-def _norm(flow: _Flow, values: Array, where: Array) -> float:
+def _norm(flow: Flow, values: Array, where: Array) -> float:
     """Root mean square over the points that count, and the frames."""
     return float(np.sqrt((flow.coarse.mean(values**2 * where) / flow.coarse.mean(where)).mean()))
 
 
-def _mean_norm(flow: _Flow, values: Array, where: Array) -> float:
+def _mean_norm(flow: Flow, values: Array, where: Array) -> float:
     """Root mean square over the frames of the mean over the points that count."""
     return float(np.sqrt(((flow.coarse.mean(values * where) / flow.coarse.mean(where)) ** 2).mean()))

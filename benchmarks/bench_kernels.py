@@ -25,8 +25,9 @@ from typing import Any
 import torch
 import torch._functorch.config as functorch_config
 from bench_step import PEAK_MS, Size, size_of
+from function_problem import cases_of
 from harness import Candidate, Case, Timing, Work, measure, rounding_tolerance
-from kernel_problems import Place, cases_of, kernel_problems
+from kernel_problems import Place, kernel_problems
 from machine import fma_peak
 from networks import NU, SPEC, Network, draw_network
 from results import command_of, finish_report, print_table, start_report, write_json

@@ -12,8 +12,9 @@ import bench_kernels
 import bench_precision
 import pytest
 import torch
+from function_problem import cases_of
 from harness import Timing, WrongResultError, measure
-from kernel_problems import SPEC_2D, Place, cases_of, kernel_problems, oracle_fourier_jet
+from kernel_problems import SPEC_2D, Place, kernel_problems, oracle_fourier_jet
 from machine import Limits
 from networks import draw_network, flow_oracle
 from tolerances import KERNEL_FLOAT64

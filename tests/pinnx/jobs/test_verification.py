@@ -300,7 +300,10 @@ def test_the_radius_of_the_corners_is_that_of_the_run_or_the_one_given(verified:
     assert (status, wanted in said) == (2, True), "it had no effect, without a word"
 
 
-def test_a_run_with_one_velocity_everywhere_is_trivial(verified: Verified, finished: Finished, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_rest", [False, True])
+def test_a_run_with_one_velocity_everywhere_is_trivial(
+    verified: Verified, finished: Finished, tmp_path: Path, at_rest: bool
+) -> None:
     """Its pressure varies, which made one number of all fields vary too."""
     folder = tmp_path / "run"
     shutil.copytree(finished("steady_grid")[0], folder)
@@ -308,6 +311,8 @@ def test_a_run_with_one_velocity_everywhere_is_trivial(verified: Verified, finis
     _, sound, _ = verified(newest)
     state = load_checkpoint(newest)
     state["model"]["parametrizations.weight_1.original1"][:2] = 0.0  # of the outputs u and v; their bias stays
+    if at_rest:
+        state["model"]["bias_1"][:2] = 0.0
     save_checkpoint(newest, state)
     _, trivial, _ = verified(newest)
     assert [of["constant_field"]["status"] for of in map(by_name, (sound, trivial))] == ["passed", "failed"]

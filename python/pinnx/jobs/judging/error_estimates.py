@@ -39,7 +39,8 @@ def error_estimates(
     case: Case, problem: Problem, corner_radius: float | None, left_out: HeldOut | None, ensemble: Ensemble | None
 ) -> dict[str, float]:
     """Estimates of the relative L2 error of the velocity, by name; those that the run did not pay for are absent."""
-    found = {"residual": estimate_from_residual(case, problem, corner_radius)}
+    residual = estimate_from_residual(case, problem, corner_radius)
+    found = {} if residual is None else {"residual": residual}
     if left_out is not None and left_out.facts is not None and left_out.measured[0].value is not None:
         found["left-out sensors"] = left_out.measured[0].value
         apart = next((item.value for item in left_out.measured if item.part == WHOLE), None)
@@ -78,8 +79,11 @@ def _free_share(side: Side, case: Case) -> float:
     return sum(end - begin for begin, end in free)
 
 
-def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float:
-    """The estimate from the residual on a regular grid of the box; the root mean square over a few times."""
+def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float | None:
+    """The estimate from the residual on a regular grid of the box; the root mean square over a few times.
+
+    A velocity that is zero everywhere has no relative error: such a time does not count, and None says that all are so.
+    """
     space = {axis: extent for axis, extent in case.bounds.items() if axis != "t"}
     n, sides = POINTS[case.dim], np.array(list(space.values()))
     spacing = (sides[:, 1] - sides[:, 0]) / (n + 1)
@@ -97,5 +101,7 @@ def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | 
         grid = (n,) * case.dim
         residual = np.where(asked[:, None], flow.residual, 0.0).reshape(*grid, -1)
         velocity = np.where(asked[:, None], flow.fields[:, : case.dim], 0.0).reshape(*grid, -1)
-        found.append(residual_estimate(residual[..., : case.dim], residual[..., case.dim], velocity, spacing.tolist()))
-    return float(np.sqrt(np.mean(np.square(found))))
+        if velocity.any():
+            parts = residual[..., : case.dim], residual[..., case.dim]
+            found.append(residual_estimate(*parts, velocity, spacing.tolist()))
+    return float(np.sqrt(np.mean(np.square(found)))) if found else None

@@ -109,7 +109,8 @@ def verify_run(
     found += _not_there(found, groups)
     if not groups:
         estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
-        say(f"estimate of the relative error of the velocity, from the residual: {estimate:.3g}; it is no bound")
+        shown = "none, as it is zero everywhere" if estimate is None else f"{estimate:.3g}; it is no bound"
+        say(f"estimate of the relative error of the velocity, from the residual: {shown}")
         return found + _stability(config, case, flow.problem.model)
     return of_groups(groups, found)
 

@@ -238,6 +238,12 @@ def test_a_period_is_named_as_that_of_a_run(verified: Verified, tmp_path: Path) 
     assert (status, {item["status"] for item in checks}) == (0, {"passed"})
     assert by_name(checks)["conservation"]["num_points"] == 9 * 32 * 32, "the repeated lines count once"
 
+    rounded = ("domain.periodic=[x,y]", "domain.x=[0,6.2832]", "domain.y=[0,6.2832]")
+    again = verified(both, *TIMED, *rounded)
+    assert again == (0, checks, ""), "the lines know the period better than four digits"
+    wanted = verified(vortices(tmp_path, ends=0), *TIMED, *PERIODS)
+    assert verified(vortices(tmp_path, ends=0), *TIMED, *rounded) == wanted
+
     wrong = vortices(tmp_path, ends=0, wavenumber=0.95)
     _, checks, _ = verified(wrong, *TIMED, *PERIODS)
     assert by_name(checks)["pde_residual_l2"]["status"] == "failed", "a flow that does not close"
@@ -261,6 +267,7 @@ def test_a_pressure_that_drives_a_channel_jumps_over_its_period(verified: Verifi
         (("domain.x=[0, 6.2]",), "domain.x: expected x among domain.periodic, as a file has its own extent"),
         (("domain.periodic=[x]", "domain.x=[0, 6]"), "domain.x: expected [lo, hi] of one whole period, got [0.0, 6.0]"),
         (("domain.periodic=[x]", "domain.x=[0, 7]"), "in steps of at most 0.196"),
+        (("domain.periodic=[x]", "domain.x=[0, 6.09]"), "domain.x: expected [lo, hi] of one whole period"),
         (("domain.periodic=[z]",), "domain.z: expected one of x, y, which the file has"),
     ],
 )

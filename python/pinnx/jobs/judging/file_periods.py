@@ -21,10 +21,10 @@ from pinnx.errors import PinnxError
 
 __all__ = ["FilePeriods", "file_periods"]
 
-# Of a period: an end that was stored in float32 is still the end.
-SAME_END = 1e-6
-# Of the largest distance of two lines: from the last line to the end of the period it is no farther.
-FARTHEST = 1.5
+# Of the least distance of two lines: a period that differs by less from that of the lines was rounded, as 6.2832 is.
+ROUNDED = 1e-3
+# Of the least and of the largest distance of two lines: how far the end of a period may be from the last line.
+NEAREST, FARTHEST = 0.5, 1.5
 Array = NDArray[Any]
 
 
@@ -94,16 +94,30 @@ def file_periods(config: Config, snapshots: Snapshots) -> FilePeriods:
             raise PinnxError(
                 f"domain.{axis}: expected a grid without holes, for derivatives across its ends, got none; leave it out"
             )
-        period, column = given[1] - given[0], np.unique(snapshots.points[:, axes.index(axis)])
-        left = period - float(np.ptp(column))
-        if left < -SAME_END * period or left > FARTHEST * float(np.diff(column).max()):
-            raise PinnxError(
-                f"domain.{axis}: expected [lo, hi] of one whole period, got {list(given)}; the file has {axis} from "
-                f"{column[0]:.12g} to {column[-1]:.12g}, in steps of at most {np.diff(column).max():.3g}"
-            )
-        periods[axis] = period
-        if left <= SAME_END * period:
+        line = np.unique(snapshots.points[:, axes.index(axis)])
+        periods[axis] = _period(axis, line, given)
+        if periods[axis] <= np.ptp(line):
             repeated.add(axis)
         if jump := getattr(config.domain.jump, axis):
-            slopes[axis] = jump / period
+            slopes[axis] = jump / periods[axis]
     return FilePeriods(axes, periods, frozenset(repeated), slopes)
+
+
+def _period(axis: str, line: Array, given: tuple[float, float]) -> float:
+    """The period of lines that rise; that of the lines themselves where the one given is it, but for rounding.
+
+    Raises:
+        PinnxError: a period that is not about as long as the lines reach.
+    """
+    steps, extent, period = np.diff(line), float(np.ptp(line)), given[1] - given[0]
+    least, most = float(steps.min()), float(steps.max())
+    even = most - least <= ROUNDED * least
+    for known in (extent, *([extent + extent / steps.size] if even else [])):
+        if abs(period - known) <= ROUNDED * least:
+            return known
+    if not NEAREST * least <= period - extent <= FARTHEST * most:
+        raise PinnxError(
+            f"domain.{axis}: expected [lo, hi] of one whole period, got {list(given)}; the file has {axis} from "
+            f"{line[0]:.12g} to {line[-1]:.12g}, in steps of at most {most:.3g}"
+        )
+    return period

@@ -23,9 +23,10 @@ __all__ = [
 # Numbers that programs write where nothing was measured.
 NINES = (-99.0, 999.0, -999.0, 9999.0, -9999.0, 99999.0, -99999.0, 999999.0)
 NINES_BEHIND = (-9.99, -99.9, -99.99, -999.9, -999.99, 9999.99)
+IN_FLOAT32 = tuple(float(np.float32(number)) for number in NINES_BEHIND)
 # The least integers of 2 and 4 bytes, and what the netCDF library fills such arrays with.
 LEAST = (-32768.0, -32767.0, -2147483648.0, -2147483647.0)
-MARK_NUMBERS = (*NINES, *NINES_BEHIND, *LEAST, 1e6)
+MARK_NUMBERS = (*NINES, *NINES_BEHIND, *IN_FLOAT32, *LEAST, 1e6)
 MARK_FROM = 1e20
 # Times the largest other value: from the first on such a number is refused, from the second on any number is odd.
 MARK_BEYOND, ODD_BEYOND = 5.0, 10.0

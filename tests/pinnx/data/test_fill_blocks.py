@@ -76,7 +76,7 @@ def test_a_component_of_zeros_is_none_and_a_uniform_flow_hides_no_block(tmp_path
         read(stored(tmp_path, BODY, **velocity(BODY, uniform=True)))
 
 
-@pytest.mark.parametrize("fill", [-1.0, -99.0, 999.0, -9999.0, 1e6])
+@pytest.mark.parametrize("fill", [-1.0, -99.0, 999.0, -9999.0, 1e6, float(np.float32(-999.9))])
 def test_a_block_of_a_fill_value_within_the_range_of_the_others_is_refused(tmp_path: Path, fill: float) -> None:
     """Beyond that range one such number is enough (tests of `refuse_marks`)."""
     exact = {name: 2.0 * abs(fill) * array for name, array in velocity(FLOWS["nothing"]).items()}

@@ -49,7 +49,7 @@ def test_odd_values_are_said_and_marks_refused(tmp_path: Path) -> None:
     spoilt[3, :4] = 77.0
     (said,) = notes(v=spoilt)
     assert said.startswith("Look at u,v: 4 of 2,000 values are 77 or more, where all others are within 1.")
-    for mark in (-9999.0, -32768.0, -32767.0, -2147483647.0):
+    for mark in (-9999.0, -32768.0, -32767.0, -2147483647.0, float(np.float32(-999.9))):
         spoilt[3, :4] = mark
         with pytest.raises(PinnxError, match=rf"u,v: .*, got {mark:.10g} in 4 of 4,000 where all others .*mask"):
             notes(v=spoilt)

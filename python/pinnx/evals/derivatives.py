@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
 
-__all__ = ["ORDERS", "Derivatives", "GridDerivatives", "ScatteredDerivatives"]
+__all__ = ["ORDERS", "Derivatives", "GridDerivatives", "ScatteredDerivatives", "local_fits", "powers"]
 
 ORDERS = (2, 4, 6)
 # Neighbours of a fit for each of its coefficients. With twice as many, a few fits on nodes of spectral elements around
@@ -141,8 +141,8 @@ class ScatteredDerivatives(Derivatives):
     def __init__(self, points: Array, order: int = 2) -> None:
         points = np.asarray(points, dtype=np.float64)
         n, d = points.shape
-        powers = _powers(d, order + 1)
-        count = NEIGHBOURS * len(powers)
+        exponents = powers(d, order + 1)
+        count = NEIGHBOURS * len(exponents)
         if n < count:
             raise PinnxError(f"points: expected at least {count} for fits of degree {order + 1}, got {n}")
         extents = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
@@ -152,7 +152,7 @@ class ScatteredDerivatives(Derivatives):
         self.lengths, self.num_points = np.ptp(points, axis=0), n
         tree, blocks = cKDTree(points), np.split(np.arange(n), np.arange(_BLOCK, n, _BLOCK))
         parts = [_neighbours(points, tree, rows, count) for rows in blocks]
-        weights = np.concatenate([_fits(points, *part, powers) for part in parts])  # [n, 2 d, count]
+        weights = np.concatenate([_fits(points, *part, exponents) for part in parts])  # [n, 2 d, count]
         neighbours = np.concatenate([part[0] for part in parts])
         pointers = np.arange(0, n * count + 1, count)
         matrices = [sparse.csr_array((r.ravel(), neighbours.ravel(), pointers), (n, n)) for r in weights.swapaxes(0, 1)]
@@ -212,7 +212,7 @@ def _spectral(field: Array, along: int, period: float, number: int, kept: float)
     return np.moveaxis(fft.irfft(spectrum, n), -1, along)
 
 
-def _powers(dim: int, degree: int) -> list[tuple[int, ...]]:
+def powers(dim: int, degree: int) -> list[tuple[int, ...]]:
     """Exponents of the monomials up to a degree: the constant, then x, y[, z], then the others."""
     products = [c for total in range(degree + 1) for c in combinations_with_replacement(range(dim), total)]
     return [tuple(product.count(axis) for axis in range(dim)) for product in products]
@@ -233,17 +233,25 @@ def _neighbours(points: Array, tree: cKDTree, rows: NDArray[np.intp], count: int
     return np.take_along_axis(near, order, axis=1), np.take_along_axis(distances, order, axis=1)
 
 
-def _fits(points: Array, neighbours: NDArray[np.intp], distances: Array, powers: list[tuple[int, ...]]) -> Array:
-    """Weights [b, 2 d, k] of the first and second derivatives at the points with these neighbours, itself first."""
-    dim = points.shape[1]
+def local_fits(offsets: Array, distances: Array, exponents: Sequence[tuple[int, ...]]) -> Array:
+    """Weights [b, coefficients, k] of values at offsets [b, k, d] in a least squares polynomial; near ones weigh most.
+
+    Raises:
+        PinnxError: no point is away from the place.
+    """
     scale = distances.max(axis=1)[:, None, None]
     if not (scale > 0).all():
         raise PinnxError("points: expected distinct points, got too many copies of one")
-    offsets = (points[neighbours] - points[neighbours[:, :1]]) / scale  # [b, k, d]
-    terms = np.stack([np.prod(offsets**power, axis=2) for power in map(np.array, powers)], axis=2)
+    terms = np.stack([np.prod((offsets / scale) ** power, axis=2) for power in map(np.array, exponents)], axis=2)
     nearness = np.exp(-2.0 * (distances / scale[:, 0]) ** 2)
-    inverse = np.linalg.pinv(terms * nearness[..., None], rcond=1e-10) * nearness[:, None, :]  # [b, coefficients, k]
-    unit = np.eye(dim, dtype=int)
-    first = [inverse[:, powers.index(tuple(unit[i]))] / scale[:, 0] for i in range(dim)]
-    second = [2.0 * inverse[:, powers.index(tuple(2 * unit[i]))] / scale[:, 0] ** 2 for i in range(dim)]
+    inverse = np.linalg.pinv(terms * nearness[..., None], rcond=1e-10) * nearness[:, None, :]
+    return np.asarray(inverse / scale ** np.sum(exponents, axis=1)[:, None])
+
+
+def _fits(points: Array, neighbours: NDArray[np.intp], distances: Array, exponents: list[tuple[int, ...]]) -> Array:
+    """Weights [b, 2 d, k] of the first and second derivatives at the points with these neighbours, itself first."""
+    inverse = local_fits(points[neighbours] - points[neighbours[:, :1]], distances, exponents)
+    unit = np.eye(points.shape[1], dtype=int)
+    first = [inverse[:, exponents.index(tuple(axis))] for axis in unit]
+    second = [2.0 * inverse[:, exponents.index(tuple(2 * axis))] for axis in unit]
     return np.stack(first + second, axis=1)

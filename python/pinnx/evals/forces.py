@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pinnx.errors import PinnxError
+from pinnx.evals.derivatives import local_fits, powers
 
 __all__ = [
     "FlowAt",
@@ -40,6 +41,7 @@ FlowAt = Callable[[Array], tuple[Array, Array, Array]]
 AROUND, ALONG, BEHIND, SIDE = 256, 720, 2000, 200
 NEAR = 40  # of those behind: an error of the velocity of the wall turns the sign of the nearest
 EDGE = 5.0  # degrees next to the stagnation points, where the shear changes its sign without a separation
+QUADRATIC = powers(2, 2)
 NEIGHBOURS = 30  # of a quadratic fit, six coefficients: five times as many
 
 
@@ -150,13 +152,8 @@ def scattered_flow(points: Array, velocity: Array, pressure: Array) -> FlowAt:
 
     def at(places: Array) -> tuple[Array, Array, Array]:
         distances, near = tree.query(places, k=NEIGHBOURS)
-        size = distances.max(axis=1)
-        x, y = np.moveaxis((known[near] - places[:, None]) / size[:, None, None], -1, 0)
-        terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
-        weights = np.exp(-2.0 * (distances / size[:, None]) ** 2)
-        found = np.linalg.pinv(terms * weights[..., None]) @ (columns[near] * weights[..., None])
-        slopes = found[:, 1:3] / size[:, None, None]
-        return found[:, 0, :2], found[:, 0, 2], slopes[:, :, :2].transpose(0, 2, 1)
+        found = local_fits(known[near] - places[:, None], distances, QUADRATIC)[:, :3] @ columns[near]
+        return found[:, 0, :2], found[:, 0, 2], found[:, 1:, :2].transpose(0, 2, 1)
 
     return at
 

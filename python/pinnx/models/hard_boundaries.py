@@ -29,14 +29,6 @@ from pinnx.models.jet_algebra import product, quotient
 __all__ = ["Circle", "HardBoundaries", "Held", "Plane"]
 
 
-class Distance(Protocol):
-    """A function of the inputs that is 0 on a place and > 0 elsewhere in the domain."""
-
-    def jet(self, x: Tensor, spec: JetSpec) -> Jet:
-        """At inputs [n, d], [s, n, 1]."""
-        ...
-
-
 class Prescribed(Protocol):
     """A value that is not one number: as it is at the point of the place that is next to an input."""
 
@@ -118,11 +110,11 @@ class Held:
     """What is held at one place.
 
     Args:
-        distance: from the place.
+        distance: from the place: 0 on it, and > 0 elsewhere in the domain.
         values: column of the outputs -> what it is there, in the user's units.
     """
 
-    distance: Distance
+    distance: Plane | Circle
     values: Mapping[int, float | Prescribed]
 
 
@@ -139,13 +131,8 @@ class HardBoundaries(FieldModel):
 
     def __init__(self, model: FieldModel, held: Sequence[Held]) -> None:
         scales = model.field_scales
-        super().__init__(
-            len(model.origin),
-            len(scales),
-            origin=model.origin,
-            coordinate_scales=model.coordinate_scales,
-            field_scales=scales,
-        )
+        given = {"coordinate_scales": model.coordinate_scales, "field_scales": scales}
+        super().__init__(len(model.origin), len(scales), origin=model.origin, **given)
         if not any(place.values for place in held):
             raise PinnxError("hard boundaries: expected a value at a side or a circle, got none")
         self.model = model

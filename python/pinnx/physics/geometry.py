@@ -309,8 +309,8 @@ class Circle(Wall):
         return inside
 
 
-def stretched(parameter: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
-    """Map parameters in [0, 1] to an interval."""
+def stretched(parameter: np.ndarray, interval: tuple[float, float] | np.ndarray) -> np.ndarray:
+    """Map parameters in [0, 1] to an interval; parameters [n, D] to those of [2, D]."""
     low, high = interval
     return low + (high - low) * parameter
 

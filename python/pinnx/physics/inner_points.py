@@ -24,7 +24,7 @@ from pinnx.data.collocation import BoxPoints, Sampling, uniform_points
 from pinnx.errors import PinnxError
 from pinnx.physics.boundary import BoundaryCondition
 from pinnx.physics.concentration import concentration
-from pinnx.physics.geometry import Bounds, Side, Wall
+from pinnx.physics.geometry import Bounds, Side, Wall, stretched
 from pinnx.physics.outlines import Body
 
 __all__ = ["InnerPoints", "growing_window", "walls_of"]
@@ -112,21 +112,22 @@ class InnerPoints:
     def draw(self, step: int, rows: range) -> Array:
         """Points number ``rows`` of a step, [len(rows), D] float64."""
         bounds = self._bounds_at(step)
+        ends = np.array(list(bounds.values())).T
         cube = self._drawn.draw(step, rows)
-        points = _stretched(cube, bounds)
+        points = stretched(cube, ends)
         for block, wall in self._blocks:
             start, stop = (min(max(number - rows.start, 0), len(rows)) for number in (block.start, block.stop))
             if start < stop:
                 at, away = wall.at(cube[start:stop, 1:], bounds), self._layer * cube[start:stop, 0] ** 2
                 points[start:stop] = np.clip(wall.off(at, away, bounds), self._low, self._high)
-        return self._outside(points, lambda time: _stretched(self._again(time).draw(step, rows), bounds))
+        return self._outside(points, lambda time: stretched(self._again(time).draw(step, rows), ends))
 
     def candidates(self, step: int, num: int) -> Array:
         """Uniform points of the same domain and window, none of which ``draw`` gives, [num, D] float64."""
-        bounds = self._bounds_at(step)
+        ends = np.array(list(self._bounds_at(step).values())).T
 
         def uniform(stream: int) -> Array:
-            return _stretched(self._cube(num, stream).draw(step, range(num)), bounds)
+            return stretched(self._cube(num, stream).draw(step, range(num)), ends)
 
         # Streams of the second half: those before are the replacements of `draw`.
         points = uniform(CANDIDATE_STREAM)
@@ -160,9 +161,3 @@ class InnerPoints:
             points[inside] = again(next(times))[inside]
             inside = inside[~self.in_flow(points[inside])]
         return points
-
-
-def _stretched(cube: Array, bounds: Bounds) -> Array:
-    low, high = np.array(list(bounds.values())).T
-    points: Array = low + cube * (high - low)
-    return points

@@ -51,6 +51,9 @@ class BoundaryCondition:
         weight: of its squares in the loss; below 1 for values that are known roughly.
         until: share of a training's steps at which that weight has fallen, linearly, to nothing; None: it stays.
 
+    Attributes:
+        formulas: what is prescribed, by component.
+
     Raises:
         PinnxError: nothing is prescribed, a component or a coordinate that the domain does not
             have, a formula that is wrong, a place that does not fit.
@@ -62,7 +65,7 @@ class BoundaryCondition:
     stream: int = FIRST_STREAM
     weight: float = 1.0
     until: float | None = None
-    _formulas: Mapping[str, Expression | float] = field(init=False, repr=False)
+    formulas: Mapping[str, Expression | float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         axes_of(self.bounds)  # refuses bounds that are no domain
@@ -77,7 +80,7 @@ class BoundaryCondition:
         formulas: dict[str, Expression | float] = {}
         for name, value in given.items():
             formulas[name] = Expression(value) if isinstance(value, str) else float(value)
-        object.__setattr__(self, "_formulas", formulas)
+        object.__setattr__(self, "formulas", formulas)
         # Formulas are tried at two points at least, so that a wrong one fails now, not in step 1.
         self.targets(self.validation_points(2))
 
@@ -89,17 +92,12 @@ class BoundaryCondition:
     @property
     def constant(self) -> bool:
         """Whether every prescribed value is a number, the same at all points."""
-        return not any(isinstance(formula, Expression) for formula in self._formulas.values())
-
-    @property
-    def formulas(self) -> Mapping[str, Expression | float]:
-        """What is prescribed, by component."""
-        return self._formulas
+        return not any(isinstance(formula, Expression) for formula in self.formulas.values())
 
     @property
     def mask(self) -> np.ndarray:
         """[c] bool, which of u, v[, w], p are prescribed."""
-        return np.array([name in self._formulas for name in component_names(self.bounds)])
+        return np.array([name in self.formulas for name in component_names(self.bounds)])
 
     def sampler(
         self, n: int, *, seed: int, first_index: int = 0, sampling: Sampling = "uniform"
@@ -136,7 +134,7 @@ class BoundaryCondition:
         columns = dict(zip(axes, np.asarray(coordinates, dtype=np.float64).T, strict=True))
         components = component_names(self.bounds)
         values = np.zeros((len(coordinates), len(components)))
-        for name, formula in self._formulas.items():
+        for name, formula in self.formulas.items():
             column = formula.values(columns) if isinstance(formula, Expression) else formula
             values[:, components.index(name)] = column
         return values, self.mask

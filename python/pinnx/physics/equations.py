@@ -87,23 +87,8 @@ class Equations(nn.Module):
         """
         return {}
 
-    def jet_loss(
-        self,
-        jet: pinn_ext.Jet,
-        weights: Tensor,
-        *,
-        point_weights: Tensor | None = None,
-        count: int | None = None,
-        with_residual: bool = False,
-    ) -> TermLoss:
-        """The weighted total of the residual's mean squares.
-
-        Args:
-            jet: of the fields at n points.
-            weights: one for each column, [c].
-            point_weights: [n], None: ones.
-            count: what the sums are divided by; None: n.
-            with_residual: give the residual of each point too.
+    def jet_loss(self, jet: pinn_ext.Jet, weights: Tensor, **options: Any) -> TermLoss:
+        """The weighted total of the residual's mean squares, from the jet at n points; options as of `mean_squares`.
 
         Raises:
             PinnxError: a residual that is not [n, c].
@@ -112,7 +97,6 @@ class Equations(nn.Module):
         if residual.shape != wanted:
             names = ", ".join(self.loss_names)
             raise PinnxError(f"residual of {names}: expected shape {list(wanted)}, got {list(residual.shape)}")
-        options: dict[str, Any] = {"point_weights": point_weights, "count": count, "with_residual": with_residual}
         return mean_squares(residual, weights, **options)
 
     def network_loss(self, network: FourierNetwork, x: Tensor, weights: Tensor, **options: Any) -> TermLoss:
@@ -128,7 +112,15 @@ def mean_squares(
     count: int | None = None,
     with_residual: bool = False,
 ) -> TermLoss:
-    """The weighted total of a residual's mean squares, as `Equations.jet_loss`, from the residual [n, c]."""
+    """The weighted total of a residual's mean squares.
+
+    Args:
+        residual: [n, c].
+        weights: one for each column, [c].
+        point_weights: [n], None: ones.
+        count: what the sums are divided by; None: n.
+        with_residual: give the residual of each point too.
+    """
     squares = residual.square() if point_weights is None else residual.square() * point_weights[:, None]
     columns = squares.sum(0) / (len(residual) if count is None else count)
     return TermLoss(torch.dot(weights, columns), columns.detach(), residual.detach() if with_residual else None)

@@ -95,7 +95,8 @@ def separation_angles(flow: FlowAt, center: tuple[float, float], radius: float, 
         changes = np.flatnonzero(values[:-1] * values[1:] < 0.0)
         if changes.size:
             i = int(changes[-1])
-            found.append(side * float(np.interp(0.0, *_rising(values[i : i + 2], angle[i : i + 2]))))
+            share = values[i] / (values[i] - values[i + 1])
+            found.append(side * float(angle[i] + share * (angle[i + 1] - angle[i])))
     return found
 
 
@@ -167,7 +168,3 @@ def _traction(flow: FlowAt, points: Array, normals: Array, nu: float) -> Array:
 def _circle(count: int) -> Array:
     angle = 2 * np.pi * np.arange(count) / count
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _rising(values: Array, angles: Array) -> tuple[Array, Array]:
-    return (values, angles) if values[0] < values[1] else (values[::-1], angles[::-1])

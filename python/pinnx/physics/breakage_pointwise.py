@@ -9,7 +9,6 @@ places that no training has seen. They go through the network in pieces, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -85,12 +84,8 @@ def pointwise_balance(
     size = most_evaluations // (NODES + 1)
     if size < 1:
         raise PinnxError(f"most_evaluations: expected {NODES + 1} or more, got {most_evaluations}")
-    pieces = [_piece(model, t[rows], v[rows]) for rows in _rows(len(t), size)]
+    pieces = [_piece(model, t[first : first + size], v[first : first + size]) for first in range(0, len(t), size)]
     return PointBalance(*(torch.cat(column) for column in zip(*pieces, strict=True)))
-
-
-def _rows(num: int, size: int) -> Iterator[slice]:
-    return (slice(first, first + size) for first in range(0, num, size))
 
 
 def _piece(model: BreakageModel, t: Array, v: Array) -> PointBalance:

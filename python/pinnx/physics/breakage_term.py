@@ -9,7 +9,7 @@ M1 follows from the balance; as a column of its own it stops the slow drift that
 
 With a point loss the residual of f itself is averaged, m (G - B): m is f or v^2 f, each in its largest value of the
 time, whichever is larger. By f alone sizes that hold volume and few particles counted nothing: M1 of case 2 drifted by
-8e-4, now by 5e-5.
+8e-4, with both by 5e-5.
 With a pool each time has one more point, at a volume of its own: births there are those between the nodes next to it.
 """
 

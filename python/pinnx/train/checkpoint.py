@@ -31,8 +31,7 @@ from pinnx.runs.files import atomic_write
 
 __all__ = ["checkpoint_loss", "load_checkpoint", "save_checkpoint"]
 
-# 1 named its parts by hand; 2 was in the user's units; up to 3 a file was torch's; 4 had no phases; 5 had other states
-# of Gauss-Newton and of the automatic precision.
+# One more where a state of before would be read wrongly, or not at all.
 FORMAT = "6"
 
 

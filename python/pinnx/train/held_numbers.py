@@ -7,7 +7,7 @@ would be back after some steps, so it is held until the next estimate, or to the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from torch import Tensor
 from pinnx.errors import PinnxError
 from pinnx.kept_state import KeptState
 from pinnx.losses.weighting import LossWeights
-from pinnx.physics.equations import EquationTerm
 from pinnx.train.number_estimates import number_estimates
 from pinnx.train.phases import Phases
 from pinnx.train.problem import Problem
@@ -50,7 +49,7 @@ class HeldNumbers(KeptState):
             self._held = {}
             return ""
         found = self._estimate(step, phases) if step in self._at else ""
-        parameters = self._parameters()
+        parameters = dict(self._problem.unknown_numbers())
         with torch.no_grad():
             for name, value in self._held.items():
                 parameters[name].copy_(value)
@@ -70,7 +69,3 @@ class HeldNumbers(KeptState):
             number = name.removeprefix("log_").replace("force_", "forcing_")
             said.append(f"{number} {'held at its estimate' if item is not None else 'not determined yet'}")
         return f"step {step}: {', '.join(said)}"
-
-    def _parameters(self) -> Mapping[str, Tensor]:
-        terms = [term for term in self._problem.terms if isinstance(term, EquationTerm)]
-        return {name: number for term in terms for name, number in term.equations.named_parameters()}

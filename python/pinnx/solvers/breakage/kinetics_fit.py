@@ -130,7 +130,8 @@ def fit_kinetics(
         step = np.abs(np.linalg.lstsq(solved.jac, change, rcond=None)[0])[: len(names)]
         if (step <= np.maximum(MOVED * errors, EXACT)).all():
             noise = float(np.sqrt(np.sum(solved.fun**2) / fit.freedom(x)))
-            ends = [_moved(guess, names, x + sign * _padded(errors, x)) for sign in (0.0, -1.0, 1.0)]
+            widths = np.pad(errors, (0, len(x) - len(errors)))
+            ends = [_moved(guess, names, x + sign * widths) for sign in (0.0, -1.0, 1.0)]
             found = {name: FoundNumber(*(_number(kinetics, name) for kinetics in ends)) for name in names}
             moved = float(np.max(step / np.maximum(errors, EXACT)))
             predicted = model.predicted(ends[0], x[len(names) :])
@@ -216,10 +217,6 @@ class _Misfit:
         deviations = np.linalg.norm(spread, axis=1)[: len(self._names)]
         widths: Array = deviations * stats.t.ppf((1 + LEVEL) / 2, self.freedom(solved.x))
         return widths
-
-
-def _padded(errors: Array, x: Array) -> Array:
-    return np.append(errors, np.zeros(len(x) - len(errors)))
 
 
 def _rates(kinetics: Kinetics) -> dict[str, float]:

@@ -54,8 +54,10 @@ def require_used(words: Sequence[str], used: Sequence[str], unused: Sequence[str
     for word in words:
         key = key_of(word)
         if not within(key, used) or within(key, unused):
-            but = f" but {', '.join(unused)}" if within(key, unused) else ""
-            raise PinnxError(f"override {word!r}: expected a setting of {', '.join(used)}{but}, which are used here")
+            but = f", but none of {', '.join(unused)}" if within(key, unused) else ""
+            raise PinnxError(
+                f"override {word!r}: expected a setting of {', '.join(used)}{but}; it would change nothing"
+            )
 
 
 def load_jobs() -> ModuleType:

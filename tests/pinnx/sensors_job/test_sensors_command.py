@@ -231,7 +231,9 @@ def test_refuses(heat: str, refused: Callable[..., str]) -> None:
     given = [heat, "--variable", "temperature"]
     assert refused() == "sensors: expected a file of snapshots, got none (see pinnx sensors --help)"
     for unused in ("sensors.noise=0.1", "data.noise.u=1", "data.path=other.npz"):
-        assert f"override '{unused}': expected a setting of data, sensors but data.path" in refused(*given, unused)
+        assert f"override '{unused}': expected a setting of data, sensors, but none of data.path" in refused(
+            *given, unused
+        )
     both = refused(*given, "--count", "3", "sensors.count=4")
     assert both == "sensors.count: expected the setting or the option of the same name, got both"
     assert refused("no.npz", "--variable", "a") == "no.npz: no such file"
@@ -254,7 +256,7 @@ def test_refuses(heat: str, refused: Callable[..., str]) -> None:
     )
     assert refused(heat, "--points", "xy").startswith("--points: expected together with --variable")
     assert refused(heat, "train.steps=3") == (
-        "override 'train.steps=3': expected a setting of data, sensors, which are used here"
+        "override 'train.steps=3': expected a setting of data, sensors; it would change nothing"
     )
     assert refused(heat, "data.aray=3").startswith("data.aray: unknown key; did you mean")
     assert refused(heat, "more.npz") == "override 'more.npz': expected key=value"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 from scipy.interpolate import RectBivariateSpline
 
 from pinnx.data.layout import grid_points
@@ -141,7 +142,7 @@ class BoxProblem:
         pressure, *left = balanced(flow, solved)
         x, y = origin[0] + scales.length * flow.x, origin[1] + scales.length * flow.y
         pressure = scales.pressure * pressure + self.forcing[0] * x[:, None] + self.forcing[1] * y
-        pressure -= np.trapezoid(np.trapezoid(pressure, y), x) / ((x[-1] - x[0]) * (y[-1] - y[0]))
+        pressure -= trapezoid(trapezoid(pressure, y), x) / ((x[-1] - x[0]) * (y[-1] - y[0]))
         columns = {"u": scales.velocity * u, "v": scales.velocity * v, "p": pressure}
         columns |= {"psi": scales.viscosity * psi, "omega": scales.rate * omega}
         (mass, mass_at), (momentum, momentum_at) = (

@@ -49,7 +49,7 @@ class FoundNoise:
             return f"step {step}: no estimate of the noise: {error}"
         if found is None:
             return f"step {step}: no estimate of the noise: no sensor can be left out"
-        self.share = found / self._term.size
+        self.share = found.deviation / self._term.size
         if self.share < LEAST:
             return f"step {step}: no noise of the measurements found, by leaving each sensor out"
         self._use(self.share)

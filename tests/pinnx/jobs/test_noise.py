@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.flows.noise import noise_lines
 from pinnx.physics import MeasuredValues
 from pinnx.runs.history import history_columns
+from pinnx.train.noise_estimate import NoiseEstimate
 
 
 def note_of(config: Config) -> str:
@@ -93,7 +95,8 @@ def test_a_deviation_of_zero_is_refused(tiny: Tiny) -> None:
     ],
 )
 def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: float, said: str) -> None:
-    lines = noise_lines({"numbers": numbers, "misfit": misfit, "found": "stated", "share": 0.1, "used": True})
+    facts = {"numbers": numbers, "misfit": misfit, "found": "stated", "share": 0.1, "used": True, "contradicting": None}
+    lines = noise_lines(facts)
     assert (said in lines[0]) if said else lines == []
     assert noise_lines(None) == []
 
@@ -109,8 +112,23 @@ def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: floa
     ],
 )
 def test_noise_that_was_not_stated_is_a_yellow_line(share: float, misfit: float, said: str) -> None:
-    lines = noise_lines({"numbers": 24, "misfit": misfit, "found": "left-out sensors", "share": share, "used": False})
+    lines = noise_lines(estimated(share, misfit))
     assert (said in lines[0]) if said else lines == []
+
+
+@pytest.mark.parametrize(("share", "misfit"), [(0.05, 0.04), (0.05, 1.0), (0.3, 1.0)])
+def test_a_sensor_that_explains_it_is_named_instead(share: float, misfit: float) -> None:
+    odd = {"place": [500000.25, 0.5], "left_out": 0.41, "without_it": 0.044}
+    (line,) = noise_lines(estimated(share, misfit) | {"contradicting": odd})
+    assert line.startswith("the sensor at (500000.25, 0.5) contradicts the others and the equations: ")
+    assert "by 4.4 % of the measurements in place of 41 %" in line.replace("\u00a0", " ")
+    assert "data.noise" not in line
+    assert noise_lines(estimated(0.001, misfit) | {"contradicting": odd}) == []
+
+
+def estimated(share: float, misfit: float) -> dict[str, Any]:
+    facts = {"numbers": 24, "misfit": misfit, "found": "left-out sensors", "share": share, "used": False}
+    return facts | {"contradicting": None}
 
 
 def test_that_of_measurements_is_estimated_in_the_end_and_not_used(
@@ -120,6 +138,7 @@ def test_that_of_measurements_is_estimated_in_the_end_and_not_used(
     facts = reconstruct(tiny("unsteady_csv"), tmp_path / "run")["noise"]
     assert (facts["found"], facts["used"], facts["numbers"]) == ("left-out sensors", False, 30)
     assert facts["share"] > 0.1, "a network that has learned nothing"
+    assert facts["contradicting"] is None
     assert reconstruct(tiny("unsteady_csv", "data.noise=0"), tmp_path / "denied")["noise"] is None
     assert reconstruct(tiny("unsteady_grid"), tmp_path / "exact")["noise"] is None
 
@@ -131,8 +150,8 @@ def test_an_estimate_is_used_where_it_is_wanted(
     metrics = reconstruct(config, tmp_path / "run")
     assert metrics["noise"]["used"]
     assert any(note.startswith("step 3: noise of the measurements") for note in metrics["notes"])
-    larger = 1e3  # than any misfit
-    monkeypatch.setattr("pinnx.train.found_noise.estimated_noise", lambda *given: larger)
+    estimate = NoiseEstimate(1e3, 1e3)  # larger than any misfit
+    monkeypatch.setattr("pinnx.train.found_noise.estimated_noise", lambda *given: estimate)
     reconstruct(config, tmp_path / "large")
     weights = history_columns(tmp_path / "large" / "history.jsonl")["weight/data"]
     assert weights[-1] == pytest.approx(10.0 * np.exp(-0.02) ** 2, rel=1e-4), "of the step after two of six"

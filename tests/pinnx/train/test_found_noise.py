@@ -13,6 +13,7 @@ from pinnx.losses import Discrepancy, LossWeights, usual_square
 from pinnx.train import Problem, Trainer
 from pinnx.train import found_noise as module
 from pinnx.train.found_noise import FoundNoise
+from pinnx.train.noise_estimate import NoiseEstimate
 
 Build = Callable[..., Any]
 
@@ -46,8 +47,8 @@ def parameters(trainer: Trainer) -> list[bytes]:
 def of_share(monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
     """The estimate, as a share of the measurements."""
 
-    def estimate(problem: Problem, weights: torch.Tensor, step: int) -> float | None:
-        return None if share is None else share * problem.terms[1].size
+    def estimate(problem: Problem, weights: torch.Tensor, step: int) -> NoiseEstimate | None:
+        return None if share is None else NoiseEstimate(share * problem.terms[1].size, 1.0)
 
     monkeypatch.setattr(module, "estimated_noise", estimate)
 

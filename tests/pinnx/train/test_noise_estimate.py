@@ -57,7 +57,8 @@ def test_it_is_that_of_refits_without_each_sensor(
     errors = torch.cat([left(sensor != s)[(sensor == s) & measured] for s in range(6)])
     fitted = left(sensor >= 0)[(sensor >= 0) & measured]
     weight = float(weights[problem.names.index("data")])
-    assert found == pytest.approx(float(((errors * fitted).sum().clamp_min(0.0) / weight).sqrt()), rel=1e-5)
+    assert found.left_out == pytest.approx(float((errors.square().sum() / weight).sqrt()), rel=1e-5)
+    assert found.deviation == pytest.approx(float(((errors * fitted).sum().clamp_min(0.0) / weight).sqrt()), rel=1e-5)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
@@ -72,7 +73,32 @@ def test_it_finds_the_noise_of_what_the_network_could_say(make_problem: Build, n
     weights = torch.tensor([1.0 if name == "data" else 1e-10 for name in problem.names], dtype=torch.float64)
     found = estimated_noise(problem, weights, 0)
     assert found is not None
-    assert found == pytest.approx(noise, rel=0.2, abs=5e-3)
+    assert found.deviation == pytest.approx(noise, rel=0.2, abs=5e-3)
+
+
+@pytest.mark.parametrize(("wrong", "count"), [(None, 14), ("scale", 14), ("time", 14), ("two", 14), ("scale", 7)])
+def test_one_sensor_that_the_others_contradict_is_named(make_problem: Build, wrong: str | None, count: int) -> None:
+    """Sensors see the network itself at four times, and noise; of all but two that are wrong, and of a few, none is."""
+    problem = make_problem(dtype=torch.float64, width=4)
+    problem.model.origin, problem.model.coordinate_scales = np.array([0.0, 5e5, -3.0]), np.array([1.0, 2.0, 0.5])
+    rng = np.random.default_rng(7)
+    places = problem.model.origin[1:] + problem.model.coordinate_scales[1:] * rng.uniform(size=(count, 2))
+    at = np.column_stack([np.repeat(np.linspace(0, 1, 4), count), np.tile(places, (4, 1))])
+    seen = problem.model.predict(at)[:, :2]
+    seen += 0.01 * rng.normal(size=seen.shape)
+    sensors = np.tile(np.arange(count), 4)
+    if wrong == "time":
+        seen[sensors == 5] = np.roll(seen[sensors == 5], 2, axis=0)
+    elif wrong is not None:
+        seen[np.isin(sensors, [5, 9] if wrong == "two" else [5])] *= 3.0
+    problem = measuring(problem, at, seen)
+    weights = torch.tensor([1.0 if name == "data" else 1e-10 for name in problem.names], dtype=torch.float64)
+    found = estimated_noise(problem, weights, 0)
+    if wrong in (None, "two") or count < 8:
+        assert found.contradicting is None
+    else:
+        assert found.contradicting.place == pytest.approx(places[5].tolist(), rel=1e-12)
+        assert found.contradicting.left_out < found.left_out / 2
 
 
 def test_the_problem_is_left_as_it_was_and_one_sensor_says_nothing(make_problem: Build) -> None:

@@ -76,11 +76,11 @@ def noise_facts(config: Config, trainer: Trainer) -> dict[str, Any] | None:
     """
     problem, used = trainer.problem, trainer.noise
     (data,) = (term for term in problem.terms if type(term) is MeasuredValues)
-    share, variance = None if used is None else used.share, data.variance
+    share, variance, odd = None if used is None else used.share, data.variance, None
     if variance is not None:
         share = float(np.sqrt(variance)) / data.size
     elif used is None and config.data.noise.share is None and config.data.measurements and trainer.step >= YOUNG:
-        share = _estimated(trainer, data)
+        share, odd = _estimated(trainer, data)
     if share is None:
         return None
     known = data.deviations_missed(problem.model, (share * data.size) ** 2) if share else None
@@ -91,25 +91,43 @@ def noise_facts(config: Config, trainer: Trainer) -> dict[str, Any] | None:
         "misfit": known,
         "found": found,
         "used": variance is not None,
+        "contradicting": odd,
     }
 
 
-def _estimated(trainer: Trainer, data: MeasuredValues) -> float | None:
-    """The noise by sensors that are left out, as a share of the measurements; None where none can be found."""
+def _estimated(trainer: Trainer, data: MeasuredValues) -> tuple[float | None, dict[str, Any] | None]:
+    """The noise by sensors that are left out, as a share of the measurements, and a sensor that the others contradict.
+
+    Both None where none can be found.
+    """
     try:
         found = estimated_noise(trainer.problem, trainer.weights.values, trainer.steps + 1)
     except PinnxError:
-        return None
-    return None if found is None else found / data.size
+        return None, None
+    if found is None:
+        return None, None
+    odd = found.contradicting
+    shares = {} if odd is None else {"left_out": found.left_out / data.size, "without_it": odd.left_out / data.size}
+    return found.deviation / data.size, None if odd is None else {"place": odd.place, **shares}
 
 
 def noise_lines(facts: dict[str, Any] | None) -> list[str]:
-    """A sentence where the misfit is far from what the noise leaves, or where a noise that was not stated is large."""
+    """A sentence where the misfit is far from what the noise leaves, or where a noise that was not stated is large.
+
+    Where one sensor explains it, that one is named instead.
+    """
     if facts is None or facts["misfit"] is None:
         return []
     numbers, misfit, share = facts["numbers"], facts["misfit"], facts["share"]
     if facts["found"] != "stated" and share < LEAST:
         return []
+    if (odd := facts["contradicting"]) is not None:
+        place = ", ".join(f"{x:.8g}" for x in odd["place"])
+        return [
+            f"the sensor at ({place}) contradicts the others and the equations: without it left-out sensors are missed "
+            f"by {percent(odd['without_it'])} of the measurements in place of {percent(odd['left_out'])}; look at "
+            "place, time, sign and unit of what was measured there, or leave it out"
+        ]
     if facts["found"] != "stated" and share > LARGE:
         return [
             f"the noise that left-out sensors show is {percent(share)} of the measurements: what the equations cannot "

@@ -366,7 +366,7 @@ def _finish(run: _Run) -> dict[str, Any]:
         )
         export_fields(folder.fields, run.config.evals.formats)
         history = history_columns(folder.history)
-    left_out = held_out_sensors(run.config, case, run.shown.console, flow.problem.model)
+    left_out = held_out_sensors(run.config, case, run.shown.console, flow.problem.model, found)
     metrics = run_metrics(
         run.config, case, run.trainer, flow.equations, evaluation, run.command, history, left_out, opinion
     )

@@ -136,15 +136,25 @@ class MeasuredValues(JetTerm):
         Fields beside the vector have another unit: of them and of the vector the largest misfit counts. Where the noise
         is known, what it leaves in the mean is subtracted from the squares.
         """
+        return self.relative_misfit(model, self)
+
+    def relative_misfit(self, model: FieldModel, typical: MeasuredValues) -> list[Measured]:
+        """The misfit as `measure` has it, relative to the root mean square of other measurements of the same fields.
+
+        Args:
+            model: whose misfit it is.
+            typical: those of which these are a part, for instance.
+        """
         found = self._measurable(torch.from_numpy(model.predict(self.coordinates) / model.field_scales)).numpy()
         misfit = np.where(self.mask, found - self.values, 0.0)
         noise = np.zeros_like(misfit)
         if self.variance is not None:
             noise[self.mask] = np.sqrt(self.variance) / self._factors[self.mask]
-        columns = np.arange(self.values.shape[1])
-        beside = columns[self.vector : len(columns) - self._has_lengths]
-        groups = [np.setdiff1d(columns, beside), *beside.reshape(-1, 1)]
-        sizes = [float(np.linalg.norm(self.values[:, group])) for group in groups]
+        groups = self._groups()
+        sizes = [
+            float(np.linalg.norm(typical.values[:, group])) * _root_ratio(self.mask[:, group], typical.mask[:, group])
+            for group in groups
+        ]
         beyond = [np.sum(misfit[:, group] ** 2 - noise[:, group] ** 2, axis=1) for group in groups]
         shares = [np.sqrt(np.maximum(b.sum(), 0.0)) / (size or np.inf) for b, size in zip(beyond, sizes, strict=True)]
         note, worst = "" if self.variance is None else "beyond the noise", int(np.argmax(shares))  # the first NaN
@@ -154,6 +164,12 @@ class MeasuredValues(JetTerm):
         largest, row = largest_share(beyond[worst][rows], sizes[worst])
         place = None if self._axes is None else place_and_time(self.coordinates[rows[row]], self._axes)
         return [Measured("sensor_misfit", float(shares[worst]), note, worst=largest, worst_at=place)]
+
+    def _groups(self) -> list[NDArray[np.intp]]:
+        """Columns that have one unit: those of the vector and its length, and each other field."""
+        columns = np.arange(self.values.shape[1])
+        beside = columns[self.vector : len(columns) - self._has_lengths]
+        return [np.setdiff1d(columns, beside), *beside.reshape(-1, 1)]
 
     def deviations_missed(self, model: FieldModel, variance: float) -> float:
         """The root mean square of misfit / sigma at all measurements, the mean 1 / sigma^2 being 1 / variance."""
@@ -167,6 +183,11 @@ class MeasuredValues(JetTerm):
             return outputs[:, : self.values.shape[1]]
         length = torch.linalg.vector_norm(outputs[:, : self.vector], dim=1, keepdim=True)  # gradient 0 at rest
         return torch.cat([outputs[:, : self.values.shape[1] - 1], length], dim=1)
+
+
+def _root_ratio(some: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
+    """The root of how many numbers are marked, over those that are marked in another mask; 0 where none is there."""
+    return float(np.sqrt(some.sum() / max(others.sum(), 1)))
 
 
 def _by_certainty(deviations: NDArray[np.float64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from same_runs import Finished, Tiny
+from same_runs import Finished, Tiny, made
 
 from pinnx.config import Config
 from pinnx.evals import Kovasznay, verify
+from pinnx.jobs import reconstruct
+from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.judging import held_out
 from pinnx.jobs.judging.held_out import held_out_sensors
+from pinnx.models.field_model import FieldModel
 from pinnx.physics import MeasuredValues
 from pinnx.train import NonFiniteLossError, Trainer
 
@@ -97,6 +100,56 @@ def test_a_flow_that_two_trainings_find_different_shows(
     assert whole.value == pytest.approx(factor - 1.0, abs=1e-12)
     assert whole.num_points is None
     assert found.measured[0].value == held_out_sensors(config, case, None).measured[0].value, "at the sensors"
+
+
+@pytest.mark.parametrize("slow", [1.0, 1e-3, 0.0])
+def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, slow: float) -> None:
+    """The same error where the left-out sensor stands in slow flow, hardly moves, or is at rest on a wall."""
+
+    class Model:
+        @property
+        def field_scales(self) -> np.ndarray:
+            return np.full(3, case.scales.velocity)
+
+        def predict(self, points: np.ndarray) -> np.ndarray:
+            (rows,) = np.nonzero((points[:, None] == case.coordinates).all(2).any(0))
+            wrong = 0.01 * (points[:, :1] / 0.5 - 1.0) * [1.0, 0.0, 0.0]  # of u: at 0, 0.5 and 1
+            return np.column_stack([case.velocity[rows], np.zeros(len(rows))]) + wrong
+
+    config = tiny("unsteady_csv")
+    path, case = Path(config.data.measurements.path), load_case(config)
+    monkeypatch.setattr(held_out, "_trained", lambda *given: Model())
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    left = held_out_sensors(config, load_case(config), None).facts["positions"][0]
+    table[(table[:, 1:3] == left).all(axis=1), 3:] *= slow
+    np.savetxt(path, table, delimiter=",", header="t,x,y,u,v", comments="", fmt="%.17g")
+    case = load_case(config)
+    found, fluctuation = held_out_sensors(config, case, None).measured
+    velocity = case.velocity.reshape(3, 5, 2)
+    size = 0.01 * np.sqrt(np.mean([1.0, 0.0, 1.0]) / 2)  # of u at three times, and of v
+    assert found.value == pytest.approx(size / np.sqrt(np.mean(velocity**2)), rel=1e-6)
+    assert fluctuation.value == pytest.approx(size / np.sqrt(np.mean(np.var(velocity, axis=0))), rel=1e-6)
+
+
+def test_numbers_that_were_found_are_not_sought_again(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    """From a first guess the shorter training does not find them, and a good run failed."""
+    config = tiny("unsteady_csv", "flow.learn_nu=true", "flow.forcing=[0.5, 2.0]")
+    starts = []
+
+    def trained(config: Config, case: Case, steps: int, bar: object) -> FieldModel:
+        starts.append((case.nu, config.problem.forcing, len(case.coordinates)))
+        return made(config).problem.model
+
+    monkeypatch.setattr(held_out, "_trained", trained)
+    case = load_case(config)
+    held_out_sensors(config, case, None, found={"nu": 0.03, "forcing_x": 0.7})
+    held_out_sensors(config, case, None)
+    assert starts == [(0.03, (0.7, 2.0), 12), (0.1, (0.5, 2.0), 12)]
+    nu = reconstruct(config, tmp_path / "run")["nu"]
+    assert starts[2:] == [(nu, (0.5, 2.0), 12)]
+    assert nu != 0.1, "it has moved"
 
 
 def test_what_cannot_be_checked_is_no_pass(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,19 @@ def test_a_side_given_by_parts_is_no_free_side(tmp_path: Path) -> None:
     assert found("0, 1", "1, 2", more="p: 0") == ["left", *others], "u alone is known"
 
 
+def test_a_wall_without_friction_is_no_free_side(tmp_path: Path) -> None:
+    """Vortices between four slip walls were said to have an estimate that may be 30 times too small."""
+    hole = "domain.holes=[{circle: {center: [1.0, 1.0], radius: 0.5}}]"
+
+    def found(condition: str, more: str = "") -> list[str]:
+        sides = "".join(f"{{where: {{side: {s}{more}}}, condition: {condition}}}, " for s in ("left", "bottom"))
+        return free_sides(load_case(flow_around_a_body(tmp_path, hole, f"boundaries=[{sides}]")))
+
+    assert found("slip") == found("symmetry") == ["right", "top"]
+    assert found("slip", ", range: [0, 1.5]") == ["left", "right", "bottom", "top"]
+    assert found("zero_gradient") == ["left", "right", "bottom", "top"]
+
+
 def test_a_body_is_left_out_from_the_points_to_the_files(tmp_path: Path) -> None:
     config = flow_around_a_body(tmp_path, "train.points.walls=0.5", "train.collocation_points=400", "evals.points=2000")
     case = load_case(config)

@@ -16,6 +16,7 @@ from pinnx.data.layout import grid_points
 from pinnx.errors import PinnxError
 from pinnx.evals.error_estimate import residual_estimate
 from pinnx.evals.evaluation import evaluate
+from pinnx.jobs.cases.box_case import NO_FRICTION
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.judging.ensemble import Ensemble
@@ -53,7 +54,10 @@ def error_estimates(
 
 
 def free_sides(case: Case) -> list[str]:
-    """Sides of the flow along which not all of the velocity is prescribed: what is wrong there has no residual."""
+    """Sides of the flow along which not all of the velocity is prescribed: what is wrong there has no residual.
+
+    Walls without friction are none: what crosses them and their shear are prescribed.
+    """
     return [
         side
         for side, (axis, _) in SIDES.items()
@@ -68,14 +72,14 @@ def _free_share(side: Side, case: Case) -> float:
     except PinnxError:
         return 0.0
     low, high = case.bounds[side.along]
-    for condition in case.conditions:
-        where = condition.where
+    known = [condition.where for condition in case.conditions if condition.mask[: case.dim].all()]
+    known += [statement.where for statement in case.slopes if statement.condition in NO_FRICTION]
+    for where in known:
         if not (isinstance(where, Side) and where.name == side.name and where.at_position is None):
             continue
-        if condition.mask[: case.dim].all():
-            begin, end = ((x - low) / (high - low) for x in where.range or (low, high))
-            cut = [piece for part in free for piece in ((part[0], min(part[1], begin)), (max(part[0], end), part[1]))]
-            free = [piece for piece in cut if piece[0] < piece[1]]
+        begin, end = ((x - low) / (high - low) for x in where.range or (low, high))
+        cut = [piece for part in free for piece in ((part[0], min(part[1], begin)), (max(part[0], end), part[1]))]
+        free = [piece for piece in cut if piece[0] < piece[1]]
     return sum(end - begin for begin, end in free)
 
 

@@ -50,6 +50,7 @@ class MeasuredValues(JetTerm):
         seed: key of the draw.
         rho: what of each misfit is averaged; 0 at 0.
         axes: names of the D columns of the coordinates, for the place of the largest misfit; None: it is not named.
+        fields: names of the outputs, for the note of a misfit that is not of the vector; None: they are not named.
         name: of the term and of its column; None: that of the class, "data".
 
     Attributes:
@@ -78,6 +79,7 @@ class MeasuredValues(JetTerm):
         seed: int = 0,
         rho: Callable[[Tensor], Tensor] = torch.square,
         axes: Sequence[str] | None = None,
+        fields: Sequence[str] | None = None,
         name: str | None = None,
     ) -> None:
         if name is not None:
@@ -97,7 +99,7 @@ class MeasuredValues(JetTerm):
         if not mask.any(axis=1).all():
             raise PinnxError("measurements: expected a finite number in each row, got one of NaN alone")
         self.coordinates, self.values, self.mask = coordinates, np.where(mask, values, 0.0), mask
-        self._rho, self._axes = rho, axes
+        self._rho, self._axes, self._fields = rho, axes, fields
         # What each misfit is multiplied by, 0 where nothing was measured.
         self._factors, self.variance = mask.astype(np.float64), None
         if deviations is not None:
@@ -157,7 +159,9 @@ class MeasuredValues(JetTerm):
         ]
         beyond = [np.sum(misfit[:, group] ** 2 - noise[:, group] ** 2, axis=1) for group in groups]
         shares = [np.sqrt(np.maximum(b.sum(), 0.0)) / (size or np.inf) for b, size in zip(beyond, sizes, strict=True)]
-        note, worst = "" if self.variance is None else "beyond the noise", int(np.argmax(shares))  # the first NaN
+        worst = int(np.argmax(shares))  # the first NaN
+        said = [f"of {self._fields[groups[worst][0]]}"] if worst and self._fields is not None else []
+        note = ", ".join(said + ([] if self.variance is None else ["beyond the noise"]))
         if not sizes[worst]:
             return [Measured("sensor_misfit", None, note)]
         rows = np.flatnonzero(self.mask[:, groups[worst]].any(axis=1))

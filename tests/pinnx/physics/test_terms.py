@@ -321,6 +321,11 @@ def test_the_misfit_of_a_pressure_is_relative_to_pressures() -> None:
     )
     values[0, 2] = 2000.0
     assert numbers(MeasuredValues(places[:1], values[:1], vector=2), made)["sensor_misfit"] == pytest.approx(0.5)
+    for pressure, note in ((2000.0, "of p"), (1001.0, "")):
+        values[0] = 4.0, NAN, pressure
+        term = MeasuredValues(places[:1], values[:1], vector=2, fields=("u", "v", "p"))
+        (item,) = term.measure(made, num_points=1, seed=0)
+        assert item.note == note, "of which the misfit is, where it is not the velocity"
 
 
 def test_nothing_to_check_is_an_error() -> None:

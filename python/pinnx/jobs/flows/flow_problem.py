@@ -181,6 +181,7 @@ def _measured(case: Case, train: Train, scales: Sequence[float]) -> MeasuredValu
         seed=train.seed,
         rho=_rho(train),
         axes=tuple(case.bounds),
+        fields=names,
     )
 
 

@@ -131,8 +131,8 @@ def noise_lines(facts: dict[str, Any] | None) -> list[str]:
     if facts["found"] != "stated" and share > LARGE:
         return [
             f"the noise that left-out sensors show is {percent(share)} of the measurements: what the equations cannot "
-            "explain counts as noise, so look at viscosity, boundaries, units and sensors (one that is wrong, two "
-            "that are exchanged); data.noise states it"
+            "explain counts as noise, so look at viscosity, boundaries, forces, units and sensors (one that is wrong, "
+            "two that are exchanged); data.noise states it"
         ]
     low, high = (float(np.sqrt(chdtri(numbers, tail) / numbers)) for tail in (1.0 - RARE, RARE))
     if misfit < low / BEYOND:

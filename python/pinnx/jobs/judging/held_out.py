@@ -101,7 +101,10 @@ def held_out_sensors(
     except NonFiniteLossError as error:
         return HeldOut([Measured(GATE, None, f"{note}; {error}")])
     there, every = (_values(config, part) for part in (case.rows(left), case))
-    measured = [item._replace(gate=GATE, note=note) for item in there.relative_misfit(model, every)]
+    measured = [
+        item._replace(gate=GATE, note=f"{item.note}; {note}" if item.note else note)
+        for item in there.relative_misfit(model, every)
+    ]
     fluctuation = _fluctuation_error(model, case, place_of.reshape(-1), left)
     if fluctuation is not None:
         measured.append(fluctuation._replace(note=f"of the fluctuation about the mean over time; {note}"))

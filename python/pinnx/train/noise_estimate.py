@@ -42,10 +42,10 @@ __all__ = ["NoiseEstimate", "estimated_noise"]
 
 # Of nu over the mean of the diagonal of C, each: from "the sensors are exact" to "they say nothing".
 TRIALS = np.logspace(-8, 4, 49)
-# By how much taking one sensor out divides the sum of squares of the others, and F. Both were chosen on 14 to 20 sensors
-# with one wrong (suction, stagnation, cells, a vortex, an oscillating plate): 5.7 to 86, F 19 to 94 where that one stands
-# out, 2.4 and 27 where it does less. Right ones stand out by 3.3 and 9.4 at most, where the viscosity is wrong too; a
-# right one in a vortex without sides where another is wrong, by 2.0 and 17.
+# By how much taking one sensor out divides the sum of squares of the others, and F. Chosen on 14 to 20 sensors, one of
+# them wrong (suction, stagnation, cells, a vortex, an oscillating plate): 5.7 to 86 and 19 to 94 where it stands out,
+# 2.4 and 27 where it does less. Right ones: at most 3.3 and 9.4, also where the viscosity is wrong, and 2.0 and 17 in a
+# vortex without sides where another one is wrong.
 DIVIDED, OUTLYING, FEWEST = 4.0, 15.0, 8
 
 

@@ -125,10 +125,13 @@ def test_without_a_reference_no_error_is_claimed(reported: Reported) -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_the_error_at_left_out_sensors_is_explained(copied: Path) -> None:
+@pytest.mark.parametrize("free", [[], ["left"]])
+def test_the_error_at_left_out_sensors_is_explained(copied: Path, free: list[str]) -> None:
     facts = {"positions": [[0.1, 0.2], [0.3, 0.4]], "num_used": 10, "steps": 900}
-    edit_metrics(copied, relative_l2=None, worst_component=None, held_out=facts, notes=["3 rows <were> left out."])
+    known = {"relative_l2": None, "worst_component": None, "free_sides": free}
+    edit_metrics(copied, **known, held_out=facts, notes=["3 rows <were> left out."])
     page = Page(write_report(copied))
+    assert ("many times too small" in page.text) == bool(free), "both trainings agree on what open sides leave open"
     assert "the error at 2 that a second training of 900 steps did not see; it used the other 10" in page.text
     assert "3 rows <were> left out." in page.text, "notes stand with what was given"
     given = page.source[page.source.index("What was given") : page.source.index("The result")]

@@ -6,7 +6,7 @@ run_recorder     history and checkpoints of a run; trackers, TensorBoard and MLf
 outputs          fields.h5; exported_fields, other formats of it
 reference        the job of `pinnx reference`
 cases            what is known of a flow, and where the answer is wanted   configuration, files -> Case
-flows            the network and the terms of a flow   configuration, Case -> FlowProblem
+flows            the network and the terms of a flow, and its run   configuration, Case -> FlowProblem
 breakage         a breakage problem, its run, the solvers beside it, and `run_case` from Python
 judging          what is said of a run: metrics.json, checks, estimates of the error, baselines, the guard
 placing          the job of `pinnx sensors`

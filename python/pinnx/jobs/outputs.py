@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from pinnx.evals.evaluation import Evaluation, evaluate
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.output_points import OutputPoints
+from pinnx.jobs.flows.flow_problem import FlowProblem
 from pinnx.jobs.judging.ensemble import Ensemble
 from pinnx.runs.files import atomic_write
 from pinnx.runs.history import Convergence
@@ -37,7 +39,7 @@ from pinnx.train.trainer import Trainer
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.jobs.judging.second_opinion import SecondOpinion
 
-__all__ = ["evaluate_output", "field_roles", "training_figures", "versions", "write_fields"]
+__all__ = ["evaluate_output", "field_roles", "hdf5_in_memory", "training_figures", "versions", "write_fields"]
 
 
 def evaluate_output(
@@ -63,11 +65,8 @@ def evaluate_output(
 
 def write_fields(
     path: Path,
-    case: Case,
-    flow: Evaluation,
-    names: Sequence[str],
-    numbers: Mapping[str, float],
-    at_sensors: NDArray[np.float64],
+    flow: FlowProblem,
+    output: Evaluation,
     opinion: SecondOpinion | None = None,
     ensemble: Ensemble | None = None,
 ) -> None:
@@ -75,50 +74,53 @@ def write_fields(
 
     Args:
         path: where.
-        case: the output points and the reference.
-        flow: fields and residuals at the output points, frame by frame.
-        names: of the fields; the first are the components of the velocity.
-        numbers: attributes: the viscosity ``nu`` that belongs to the fields, and what else was found.
-        at_sensors: [k, c] the fields at the measurements, ``case.coordinates``.
+        flow: what was trained.
+        output: fields and residuals at the output points, frame by frame.
         opinion: fields of a classical solver, which stand in groups of their own.
         ensemble: what the members say; None: there are none.
 
     Raises:
         OSError: it cannot be written.
     """
-    content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
-    with h5py.File(content, "w") as file:
-        _write(file, case, flow, names, numbers, {} if ensemble is None else ensemble.stored(tuple(names)))
+    case = flow.case
+    with hdf5_in_memory(path) as file:
+        _write(file, flow, output, {} if ensemble is None else ensemble.stored(flow.problem.fields))
         if case.reference is not None:
             _write_units(file, *case.reference.units)
-        _write_sensors(file, case, at_sensors)
+        _write_sensors(file, case, flow.model.predict(case.coordinates))
         if opinion is not None:
             _write_opinion(file, case, opinion)
+
+
+@contextmanager
+def hdf5_in_memory(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file that is written whole when the block has ended, or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
+    with h5py.File(content, "w") as file:
+        yield file
     with atomic_write(path) as partial:
         partial.write_bytes(content.getbuffer())
 
 
-def _write(
-    file: h5py.File,
-    case: Case,
-    flow: Evaluation,
-    names: Sequence[str],
-    numbers: Mapping[str, float],
-    more: Mapping[str, NDArray[np.float32]],
-) -> None:
+def _write(file: h5py.File, flow: FlowProblem, found: Evaluation, more: Mapping[str, NDArray[np.float32]]) -> None:
+    case, names = flow.case, flow.problem.fields
     output, dim = case.output, case.dim
     place = output.grid_shape or (len(output.points),)
     shape = place if output.times is None else (output.num_frames, *place)
     axes = AXIS_NAMES[:dim]
     file.attrs.update(
-        **numbers,
+        **{"nu": flow.nu, **flow.equations.found()},
         steady=case.steady,
         grid=output.grid_shape is not None,
         source=case.source,
         pressure="kinematic" if "p" in case.measured else "kinematic, up to a constant at each time",
         axes=",".join((*(() if case.steady else ("t",)), *(axes if output.grid_shape else ("n",)))),
         names=",".join(names),
-        residual_names=",".join(flow.residual_names),
+        residual_names=",".join(found.residual_names),
         **field_roles(dim, pressure_measured="p" in case.measured),
     )
     if output.times is not None:
@@ -126,8 +128,8 @@ def _write(
     columns = output.points.T if output.grid_shape is None else grid_lines(output.points, output.grid_shape)
     for name, column in zip(axes, columns, strict=True):
         file[name] = column
-    store = {name: column.reshape(shape) for name, column in zip(names, flow.fields.T, strict=True)}
-    residual = zip(flow.residual_names, flow.residual.T, strict=True)
+    store = {name: column.reshape(shape) for name, column in zip(names, found.fields.T, strict=True)}
+    residual = zip(found.residual_names, found.residual.T, strict=True)
     store |= {f"residual/{name}": column.reshape(shape) for name, column in residual}
     store |= {name: column.reshape(shape) for name, column in more.items()}
     if case.reference is not None:

@@ -10,55 +10,31 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
 from pinnx.config import Config, dump_config, load_config
 from pinnx.config.breakage_section import Breakage
 from pinnx.config.loading import with_absolute_paths
 from pinnx.errors import PinnxError
-from pinnx.jobs.cases.case import Case
-from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.exported_fields import export_fields, require_packages
-from pinnx.jobs.flows.flow_model import described
-from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.flows.noise import noise_facts, noise_lines
-from pinnx.jobs.flows.warm_start import fit_to_start
-from pinnx.jobs.judging.beside_norms import beside_norms
-from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, train_members
-from pinnx.jobs.judging.error_estimates import error_estimates, free_sides
-from pinnx.jobs.judging.held_out import held_out_sensors
-from pinnx.jobs.judging.metrics import run_metrics
-from pinnx.jobs.judging.outlying_sensors import outlying_sensors
-from pinnx.jobs.judging.recorded_baseline import require_acknowledged
-from pinnx.jobs.judging.run_guard import run_guard
-from pinnx.jobs.judging.wall_forces import body_forces, walls_and_shear
-from pinnx.jobs.judging.watched_physics import WatchedPhysics
-from pinnx.jobs.judging.yellow_lines import usual_performance, yellow_lines
-from pinnx.jobs.outputs import evaluate_output, write_fields
+from pinnx.jobs.flows.flow_run import FlowRun, flow_run
 from pinnx.jobs.run_on_ranks import begun_before, ended_before, follow, require_one
 from pinnx.jobs.run_recorder import RunRecorder, Stopwatch
 from pinnx.jobs.trackers import Tracker, make_trackers, tracked
-from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.jobs.training import interruptible_training
-from pinnx.models import FieldModel
 from pinnx.report import write_report
-from pinnx.report.formatting import plural
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
-from pinnx.runs.history import history_columns, read_rows, rewind
+from pinnx.runs.history import read_rows, rewind
 from pinnx.runs.live_view import LiveView
-from pinnx.runs.progress import ProgressBar, TrainingProgress
+from pinnx.runs.progress import TrainingProgress, line_by_line
 from pinnx.train.checkpoint import FORMAT
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.joined_ranks import joined_ranks
-from pinnx.train.problem import Problem
 from pinnx.train.profiling import StepProfile
 from pinnx.train.ranks import OneProcess
 from pinnx.train.stateful import load_state
@@ -75,43 +51,34 @@ class _Shown:
     """What is shown of a run while it trains, and where."""
 
     console: Console | None
-    live: bool = False
-    profile: bool = False
+    live: bool
+    profile: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Run:
-    """One run, ready to be trained."""
+    """One run, ready to be trained: what its kind of problem makes of it, and where it goes."""
 
+    of: FlowRun | BreakageRun
     config: Config
-    case: Case
-    flow: FlowProblem
-    trainer: Trainer
     folder: RunFolder
     shown: _Shown
     command: str
     watch: Stopwatch
     trackers: list[Tracker]
-    physics: WatchedPhysics
 
     @property
-    def problem(self) -> Problem:
-        """What is minimised."""
-        return self.flow.problem
-
-    def write_given(self) -> None:
-        """What is known before the training: the sensors."""
-        self.case.sensors.write_csv(self.folder.sensors)
-
-    def numbers(self) -> dict[str, float]:
-        """What the history says beside the losses: numbers found, those of a curriculum, the size of a pool."""
-        staged = {name for stage in self.config.train.curriculum for name in stage.numbers}
-        known = {name: item for name, item in self.flow.equations.numbers().items() if name in staged}
-        return self.flow.logged() | {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
+    def trainer(self) -> Trainer:
+        """What trains."""
+        return self.of.trainer
 
     def finish(self) -> dict[str, Any]:
         """Checks, files and the report; the contents of metrics.json."""
-        return _finish(self)
+        metrics = self.of.judged(self.folder, self.command)
+        metrics["wall_s"] = self.watch.seconds
+        write_text(self.folder.metrics, json.dumps(metrics, indent=2) + "\n")
+        write_report(self.folder.path)
+        return metrics
 
 
 def reconstruct(
@@ -152,13 +119,12 @@ def reconstruct(
         if ranks.first:
             folder.require_free()
         run = _prepare(config, folder, shown, command, watch, ranks)
-        if isinstance(run, _Run) and run.case.start is not None:
-            _say(shown.console)(fit_to_start(config, run.flow))
+        run.of.begin()
         # Numbers that overflow, and checks that would find nothing to check, are bad input too.
         with torch.no_grad():
             run.trainer.loss()
-        for term in run.problem.checked:
-            term.measure(run.problem.model, num_points=1, seed=config.train.seed)
+        for term in run.trainer.problem.checked:
+            term.measure(run.trainer.problem.model, num_points=1, seed=config.train.seed)
     if not ranks.first:
         return follow(run.trainer, ranks)
     folder.create()
@@ -167,7 +133,7 @@ def reconstruct(
         with folder.writing("free some space or choose another --out"):
             # From the configuration on it is a run that can be resumed, so there is a checkpoint before.
             recorder.save(run.trainer.state_dict())
-            run.write_given()
+            run.of.write_given(folder)
             write_text(folder.config, dump_config(config))
         return _train_and_finish(run, recorder)
 
@@ -216,9 +182,9 @@ def resume(
         recorder.saved_step = run.trainer.step
         with folder.writing(f"free some space, then continue with: {folder.resume_command}"):
             if removed := checkpoints.remove_after(run.trainer.step) if step is not None else []:
-                _say(console)(f"removed the checkpoints of later steps: {', '.join(map(str, removed))}")
+                line_by_line(console)(f"removed the checkpoints of later steps: {', '.join(map(str, removed))}")
             rewind(folder.history, run.trainer.step)
-            run.write_given()
+            run.of.write_given(folder)
         return _train_and_finish(run, recorder)
 
 
@@ -254,7 +220,7 @@ def _state_of(
             raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
     for reason in refused:
         warnings.warn(f"{reason}; {path.name} is used instead", stacklevel=3)
-    _say(console)(f"continuing from {path}")
+    line_by_line(console)(f"continuing from {path}")
     return state
 
 
@@ -264,44 +230,30 @@ def _shown(console: Console | None, *, live: bool, profile: bool) -> _Shown:
     return _Shown(console, live, profile)
 
 
-def _say(console: Console | None) -> Any:
-    if console is None:
-        return lambda text: None
-    return lambda text: console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
 def _prepare(
     config: Config, folder: RunFolder, shown: _Shown, command: str, watch: Stopwatch, ranks: OneProcess
-) -> _Run | BreakageRun:
+) -> _Run:
+    of: FlowRun | BreakageRun
     if isinstance(config.problem, Breakage):
         from pinnx.jobs.breakage.breakage_run import (
             breakage_run,  # its solvers load parts of SciPy that flows do not need
         )
 
         require_one(ranks)
-        return breakage_run(config, folder, shown, command, watch)
-    case = load_case(config, _say(shown.console), ranks)
-    if changed := require_acknowledged(config, case.nu):
-        case = replace(case, notes=(*case.notes, *changed))
-    for note in case.notes:
-        _say(shown.console)(f"note: {note}")
-    check_members(config, case)
-    require_packages(config.evals.formats)
+        of = breakage_run(config)
+    else:
+        of = flow_run(config, shown.console, ranks)
     trackers = make_trackers(config.train.track) if ranks.first else []
-    flow = flow_problem(config, case)
-    _say(shown.console)(f"network: {described(config.model, flow.problem.model)}")
-    trainer = make_trainer(config, flow.problem, flow.weights, run_guard(config, case, flow.problem, ranks), ranks)
-    physics = WatchedPhysics(config, case, flow.problem)
-    return _Run(config, case, flow, trainer, folder, shown, command, watch, trackers, physics)
+    return _Run(of, config, folder, shown, command, watch, trackers)
 
 
-def _recorder(run: _Run | BreakageRun, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
+def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
     checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    looks = (run.numbers, run.physics)
+    looks = (run.of.stated.numbers, run.of.physics)
     return RunRecorder(run.folder, checkpoints, run.watch, *looks, run.config, run.trainer.note)
 
 
-def _train_and_finish(run: _Run | BreakageRun, recorder: RunRecorder) -> dict[str, Any]:
+def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
     command, progress, trackers = run.folder.resume_command, _progress(run), run.trackers
     recorder.watchers += [tracker.row for tracker in trackers]
     with (
@@ -318,71 +270,16 @@ def _train_and_finish(run: _Run | BreakageRun, recorder: RunRecorder) -> dict[st
         return metrics
 
 
-def _progress(run: _Run | BreakageRun) -> TrainingProgress:
+def _progress(run: _Run) -> TrainingProgress:
     steps, console = run.trainer.steps, run.shown.console
     if not run.shown.live or console is None:
         return TrainingProgress(steps, console)
     earlier = read_rows(run.folder.history, interrupted=True)
-    return LiveView(steps, console, run.physics, earlier)
+    return LiveView(steps, console, run.of.physics, earlier)
 
 
-def _profiled(run: _Run | BreakageRun, report: Callable[[str], None]) -> StepProfile | None:
+def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:
     if not run.shown.profile:
         return None
     folder, trainer = run.folder, run.trainer
     return StepProfile(folder.trace, folder.profile, first=trainer.step, last=trainer.steps, report=report)
-
-
-def _ensemble(run: _Run, models: list[FieldModel], fields: NDArray[np.float64]) -> Ensemble | None:
-    if not models:
-        return None
-    ensemble = Ensemble.of(models, sensor_parts(run.config, run.case), run.case, fields)
-    _say(run.shown.console)(str(ensemble))
-    return ensemble
-
-
-def _finish(run: _Run) -> dict[str, Any]:
-    from pinnx.jobs.judging.second_opinion import (
-        second_opinion,  # SciPy's sparse solvers: not while the training starts
-    )
-
-    case, flow, folder = run.case, run.flow, run.folder
-    members = run.config.evals.members
-    models = [] if members is None else train_members(run.config, case, folder.members, run.shown.console)
-    times = "" if case.steady else f" at {plural(case.output.num_frames, 'time')}"
-    with ProgressBar(run.shown.console, transient=True) as bar:
-        bar.status(f"evaluating the fields{times} and the checks")
-        evaluation = evaluate_output(
-            case.output, flow.problem, lambda *done: bar.advance("evaluating the fields", *done)
-        )
-        ensemble = _ensemble(run, models, evaluation.fields)
-        found = flow.equations.found()
-        nu = found.get("nu", case.nu)
-        at_sensors = flow.problem.model.predict(case.coordinates)
-        bar.status("comparing with the classical solver, where it applies")
-        opinion = second_opinion(run.config, case, flow.problem.model, evaluation.fields, nu)
-        write_fields(
-            folder.fields, case, evaluation, flow.problem.fields, {"nu": nu, **found}, at_sensors, opinion, ensemble
-        )
-        export_fields(folder.fields, run.config.evals.formats)
-        history = history_columns(folder.history)
-    left_out = held_out_sensors(run.config, case, run.shown.console, flow.problem.model, found)
-    metrics = run_metrics(
-        run.config, case, run.trainer, flow.equations, evaluation, run.command, history, left_out, opinion
-    )
-    metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
-    metrics["beside_norms"] = beside_norms(case, evaluation.fields)
-    metrics["forces"] = body_forces(case, flow.problem.model, nu)
-    metrics["walls"] = walls_and_shear(case, flow.problem.model, nu, run.config.train.corner_radius or 0.0)
-    metrics["error_estimates"] = error_estimates(case, flow.problem, run.config.train.corner_radius, left_out, ensemble)
-    metrics["free_sides"] = free_sides(case)
-    metrics["noise"] = noise_facts(run.config, run.trainer)
-    warned = yellow_lines(metrics, usual_performance(run.config, metrics["versions"])) + noise_lines(metrics["noise"])
-    warned += outlying_sensors(case, flow.problem.model)
-    metrics["notes"] += warned
-    for line in warned:
-        _say(run.shown.console)(f"note: {line}")
-    metrics["wall_s"] = run.watch.seconds
-    write_text(folder.metrics, json.dumps(metrics, indent=2) + "\n")
-    write_report(folder.path)
-    return metrics

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["ProgressBar", "TrainingProgress", "performance_line", "training_line"]
+__all__ = ["ProgressBar", "TrainingProgress", "line_by_line", "performance_line", "training_line"]
 
 # Least time from one line to the next. In a log it is also a hundredth of the time so far: a day makes 700 lines.
 LINE_SECONDS, LINE_SHARE = 1.0, 0.01
@@ -27,6 +27,13 @@ PERFORMANCE = {
     "gpu_utilisation": "GPU {:.0f} %",
     "convergence_rate": "losses fall {:.2f} decades in 1,000 steps",
 }
+
+
+def line_by_line(console: Console | None) -> Callable[[str], None]:
+    """What prints a line on a console, as it is; nothing without one."""
+    if console is None:
+        return lambda text: None
+    return lambda text: console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class _Bar(Progress):
@@ -88,8 +95,7 @@ class ProgressBar:
 
     def line(self, text: str) -> None:
         """Prints a line."""
-        if self._console is not None:
-            self._console.print(text, soft_wrap=True, highlight=False)
+        line_by_line(self._console)(text)
 
     def advance(self, name: str, done: int, total: int | None) -> None:
         """Shows that ``done`` of ``total`` are done of the step ``name``; nothing without a terminal."""

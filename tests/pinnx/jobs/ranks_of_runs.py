@@ -32,7 +32,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct, reconstruction, resume
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.judging.run_guard import run_guard
+from pinnx.jobs.judging.run_guard import flow_guard
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.train import DistributedPINNTrainer, FirstOrder, Objective, Phase, Trainer
 from pinnx.train.distributed import Apart, train_locally
@@ -92,9 +92,8 @@ def numbers_of(trainer: Trainer) -> list[float]:
 
 def trained(config: Config, ranks: OneProcess) -> list[float]:
     """Parameters and weights after a training."""
-    case = load_case(config, ranks=ranks)
-    flow = flow_problem(config, case)
-    trainer = make_trainer(config, flow.problem, flow.weights, run_guard(config, case, flow.problem, ranks), ranks)
+    flow = flow_problem(config, load_case(config, ranks=ranks))
+    trainer = make_trainer(config, flow.problem, flow.weights, flow_guard(flow, ranks), ranks)
     trainer.run()
     return numbers_of(trainer)
 

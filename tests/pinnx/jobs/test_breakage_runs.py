@@ -16,10 +16,9 @@ from pinnx.cli import breakage_command, main
 from pinnx.config import load_config
 from pinnx.errors import PinnxError
 from pinnx.evals import BREAKAGE_CASES, ExactBreakage
-from pinnx.jobs import resume
-from pinnx.jobs.breakage import breakage_run
+from pinnx.jobs import reconstruction, resume
 from pinnx.jobs.breakage.breakage_problem import breakage_problem
-from pinnx.jobs.breakage.breakage_run import breakage_guard
+from pinnx.jobs.breakage.breakage_run import breakage_run
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.runs.history import read_rows
 from pinnx.train import CheckpointFolder, Trainer
@@ -33,8 +32,7 @@ REFINED = ["train.points.refine.method=rar", "train.points.refine.every=4", "tra
 
 def trained(*overrides: str, case: str = "case1", steps: int = 6) -> Trainer:
     config = load_config(case, [*TINY, f"train.steps={steps}", *overrides])
-    run = breakage_problem(config)
-    trainer = make_trainer(config, run.problem, run.weights, breakage_guard(config, run))
+    trainer = breakage_run(config).trainer
     trainer.run()
     return trainer
 
@@ -101,7 +99,7 @@ def test_the_report_has_pictures_and_the_classical_solvers(folder: Path) -> None
 def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breakage_run, "write_report", lambda path: None)
+    monkeypatch.setattr(reconstruction, "write_report", lambda path: None)
     again = tmp_path / "again"
     shutil.copytree(folder, again)
     for name in ("metrics.json", "report.html", "fields.h5"):

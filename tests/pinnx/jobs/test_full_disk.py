@@ -12,7 +12,8 @@ import pytest
 from same_runs import Tiny, assert_same_run, last_state, press
 
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, reconstruction, resume
+from pinnx.jobs import reconstruct, resume
+from pinnx.jobs.flows import flow_run
 from pinnx.train import CheckpointFolder, Trainer
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -46,14 +47,14 @@ def test_a_full_disk_at_the_end_leaves_a_run_that_can_be_resumed(
     """Full when fields.h5 is written, which HDF5 itself does not survive, or metrics.json."""
     run, config = tmp_path / "run", tiny("unsteady_grid")
     reconstruct(config, tmp_path / "whole")
-    original = getattr(reconstruction, last)
+    original = getattr(flow_run, last)
 
     def limited(*given: Any) -> Any:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
         return original(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reconstruction, last, limited)
+        patch.setattr(flow_run, last, limited)
         with pytest.raises(PinnxError) as caught:
             reconstruct(config, run)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

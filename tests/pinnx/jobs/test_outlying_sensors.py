@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pinnx.config import Config
-from pinnx.jobs import reconstruct, reconstruction
+from pinnx.jobs import reconstruct
+from pinnx.jobs.flows import flow_run
 from pinnx.jobs.judging.outlying_sensors import FEWEST, outlying_sensors
 
 
@@ -69,6 +70,6 @@ def test_no_velocity_at_all_names_none() -> None:
 def test_a_run_says_it(
     tiny: Callable[..., Config], tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconstruction, "outlying_sensors", lambda case, model: [f"{len(case.sensors)} are wrong"])
+    monkeypatch.setattr(flow_run, "outlying_sensors", lambda case, model: [f"{len(case.sensors)} are wrong"])
     metrics = reconstruct(tiny("steady_csv", "train.steps=2"), tmp_path / "run")
     assert f"{metrics['num_sensors']} are wrong" in metrics["notes"]

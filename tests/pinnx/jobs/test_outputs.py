@@ -42,10 +42,10 @@ SHAPES = {
 def written(tiny: Tiny, name: str, path: Path) -> tuple[Case, Evaluation]:
     config = tiny(name)
     case = load_case(config)
-    problem = flow_problem(config, case).problem
-    flow = evaluate_output(case.output, problem)
-    write_fields(path, case, flow, problem.fields, {"nu": 0.125}, problem.model.predict(case.coordinates))
-    return case, flow
+    flow = flow_problem(config, case)
+    output = evaluate_output(case.output, flow.problem)
+    write_fields(path, flow, output)
+    return case, output
 
 
 def test_each_frame_is_reported(tiny: Tiny) -> None:
@@ -62,7 +62,7 @@ def test_layout(tiny: Tiny, name: str, tmp_path: Path) -> None:
     components = ("u", "v", "w")[: case.dim]
     with h5py.File(tmp_path / "fields.h5") as file:
         assert file.attrs["axes"] == axes
-        assert file.attrs["nu"] == 0.125
+        assert file.attrs["nu"] == case.nu
         assert file.attrs["names"] == ",".join((*components, "p"))
         assert file.attrs["residual_names"] == ",".join(flow.residual_names)
         assert bool(file.attrs["steady"]) == case.steady
@@ -90,11 +90,9 @@ def test_what_was_measured_stands_beside_what_was_reconstructed(tiny: Tiny, tmp_
     velocity[:, 1] = np.nan  # only u
     pressure[3:] = np.nan
     case = replace(whole, velocity=velocity, pressure=pressure, speed=np.full(15, 2.0))
-    problem = flow_problem(config, case).problem
-    fields = problem.model.predict(case.coordinates)
-    write_fields(
-        tmp_path / "fields.h5", case, evaluate_output(case.output, problem), problem.fields, {"nu": 0.1}, fields
-    )
+    flow = flow_problem(config, case)
+    fields = flow.model.predict(case.coordinates)
+    write_fields(tmp_path / "fields.h5", flow, evaluate_output(case.output, flow.problem))
     with h5py.File(tmp_path / "fields.h5") as file:
         group = file["sensors"]
         assert group.attrs["names"] == "u,p,speed"

@@ -60,10 +60,11 @@ def test_the_fused_loss_takes_the_ramp_as_its_gradient(forcing: tuple[str, ...],
 def test_the_pressure_rises_by_the_jump_and_the_check_knows_it(tmp_path: Path) -> None:
     config = channel(tmp_path, JUMP)
     case = load_case(config)
-    problem = flow_problem(config, case).problem
+    flow = flow_problem(config, case)
+    problem = flow.problem
     ends = problem.model.predict(np.array([[0.0, 0.7], [2.0, 0.7]]))
     assert ends[1] - ends[0] == pytest.approx([0.0, 0.0, -0.6], abs=1e-12)
-    (check,) = (item for item in checks_at_points(config, case, problem, 20) if item.name == "periodic_error_max")
+    (check,) = (item for item in checks_at_points(flow, 20) if item.name == "periodic_error_max")
     assert check.value < KERNEL_FLOAT64
     without = periodic_error(problem.model, case.bounds, ("x",), 9, seed=0).value
     assert without == pytest.approx(0.6 / case.scales.pressure)

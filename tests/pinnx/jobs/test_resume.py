@@ -20,7 +20,8 @@ from same_runs import Tiny, assert_resumes_to_the_bit, assert_same_run, last_sta
 from pinnx.cli import main
 from pinnx.config import Config, dump_config
 from pinnx.errors import Interrupted, PinnxError
-from pinnx.jobs import reconstruct, reconstruction, resume, run_recorder
+from pinnx.jobs import reconstruct, resume, run_recorder
+from pinnx.jobs.flows import flow_run
 from pinnx.runs.folder import locked
 from pinnx.train import CheckpointFolder, Trainer
 
@@ -118,13 +119,13 @@ def test_the_time_of_all_parts_is_counted(tiny: Tiny, tmp_path: Path, monkeypatc
     def stop(*given: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconstruction, "make_trainer", wait(100.0, reconstruction.make_trainer))
+    monkeypatch.setattr(flow_run, "make_trainer", wait(100.0, flow_run.make_trainer))
     press(monkeypatch, after=2)
     with pytest.raises(Interrupted):
         reconstruct(tiny("unsteady_grid"), run)
     now[0] = -1e6  # another process
     with monkeypatch.context() as patch:
-        patch.setattr(reconstruction, "evaluate_output", wait(7.0, stop))
+        patch.setattr(flow_run, "evaluate_output", wait(7.0, stop))
         with pytest.raises(Interrupted):
             resume(run)
     now[0] = 1e6
@@ -157,7 +158,7 @@ def test_sigterm_saves_and_exits_with_143(
     (tmp_path / "c.yaml").write_text(dump_config(config))
     with monkeypatch.context() as patch:
         if evaluating:
-            patch.setattr(reconstruction, "evaluate_output", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
+            patch.setattr(flow_run, "evaluate_output", lambda *given: os.kill(os.getpid(), signal.SIGTERM))
         else:
             press(patch, after=2, number=signal.SIGTERM)
         assert main(["reconstruct", str(tmp_path / "c.yaml"), "--out", str(run)]) == 143

@@ -19,6 +19,7 @@ from pinnx.config import Config, load_config
 from pinnx.evals import Kovasznay, check
 from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.flows import flow_run
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging import run_guard as guards
 from pinnx.jobs.trainer_setup import make_trainer
@@ -64,9 +65,8 @@ Build = Callable[..., tuple[Trainer, FlowProblem]]
 
 
 def built(config: Config) -> tuple[Trainer, FlowProblem]:
-    case = load_case(config)
-    flow = flow_problem(config, case)
-    return make_trainer(config, flow.problem, flow.weights, guards.run_guard(config, case, flow.problem)), flow
+    flow = flow_problem(config, load_case(config))
+    return make_trainer(config, flow.problem, flow.weights, guards.flow_guard(flow)), flow
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +271,7 @@ def test_each_incident_is_a_file_and_the_last_one_an_end(
 ) -> None:
     given = iter([1.0, 1.0, 50.0, 50.0, 50.0])
     monkeypatch.setattr(guards, "checks_at_points", lambda *_: [check("pde_residual_l2", next(given))])
+    monkeypatch.setattr(flow_run, "watched_physics", lambda flow: list)
     config = tiny("unsteady_grid", "train.steps=8", "train.checkpoint_every=2", "train.guard.returns=2")
     with pytest.raises(PhysicsLostError, match=r"step 6: the physics is lost .* after 2 returns to step 4; see the"):
         reconstruct(config, tmp_path / "run")
@@ -297,6 +298,7 @@ def test_how_much_worse_counts_as_lost(
     tiny: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
 ) -> None:
     """A value 50 times the last good one."""
+    monkeypatch.setattr(flow_run, "watched_physics", lambda flow: list)
     for worse, lost in ((49, True), (51, False)):
         given = iter([1.0, 1.0, 50.0, 1.0])
         monkeypatch.setattr(guards, "checks_at_points", lambda *_, given=given: [check("pde_residual_l2", next(given))])

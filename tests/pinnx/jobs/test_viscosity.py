@@ -17,8 +17,8 @@ from pinnx.evals.checks import Check, verify
 from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.judging import viscosity
-from pinnx.jobs.judging.viscosity import held_by_sensors
+from pinnx.jobs.judging import found_numbers as viscosity
+from pinnx.jobs.judging.found_numbers import held_by_sensors
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.term import Measured
 from pinnx.train.trainer import Trainer
@@ -47,7 +47,7 @@ def trained(config: Config) -> tuple[FlowProblem, Trainer, list[Measured]]:
 def verdict(config: Config) -> tuple[Check, Check]:
     """Of `viscosity_misfit`, by the fields alone and with the sensors."""
     flow, trainer, measured = trained(config)
-    pairs = verify(measured), verify(held_by_sensors(config, trainer, flow.equations, measured, {}))
+    pairs = verify(measured), verify(held_by_sensors(flow, trainer, measured, {}))
     assert flow.equations.nu == pytest.approx(config.problem.nu), "the viscosity is fixed again"
     assert "nu" not in flow.equations.found()
     alone, beside = (next(item for item in checks if item.name == viscosity.GATE) for checks in pairs)
@@ -84,7 +84,7 @@ def test_what_cannot_be_asked_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
         made = flow_problem(config, load_case(config))
         trainer = make_trainer(config, made.problem, made.weights)
         given = Measured(viscosity.GATE, value, "as it is")
-        (found,) = held_by_sensors(config, trainer, made.equations, [given], {})
+        (found,) = held_by_sensors(made, trainer, [given], {})
         assert found.checkable
         return found.note
 
@@ -123,7 +123,7 @@ def test_conditions_with_the_viscosity_take_part(tiny: Tiny) -> None:
     config = tiny("steady_csv", *SMALL, outflow, "train.steps=2", "flow.nu=0.05")
     flow = flow_problem(config, load_case(config))
     trainer = make_trainer(config, flow.problem, flow.weights)
-    (found,) = held_by_sensors(config, trainer, flow.equations, [Measured(viscosity.GATE, 0.01, "as it is")], {})
+    (found,) = held_by_sensors(flow, trainer, [Measured(viscosity.GATE, 0.01, "as it is")], {})
     assert "not known" not in found.note
     assert found.note != "as it is"
 

@@ -23,9 +23,9 @@ from pinnx.evals import TaylorGreen, verify
 from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging.flow_balances import energy_budget, energy_growth, sub_box_budgets
-from pinnx.jobs.judging.watched_physics import WatchedPhysics
+from pinnx.jobs.judging.run_guard import watched_physics
 from pinnx.models.field_model import FieldModel
 from pinnx.physics.geometry import Circle
 from pinnx.train.problem import Problem
@@ -54,18 +54,17 @@ class Exact(FieldModel):
         return pinn_ext.Jet(found.data.detach(), spec)
 
 
-def exact_problem(config: Config, case: Case, speed: float = 1.0, pressure: float = 1.0, **changes: Any) -> Problem:
-    problem = flow_problem(config, case).problem
-    exact = Problem(Exact(problem.model, speed, pressure, **changes), problem.terms, fields=problem.fields)
+def exact_flow(config: Config, case: Case, speed: float = 1.0, pressure: float = 1.0, **changes: Any) -> FlowProblem:
+    flow = flow_problem(config, case)
+    terms, fields = flow.problem.terms, flow.problem.fields
+    exact = Problem(Exact(flow.model, speed, pressure, **changes), terms, fields=fields)
     exact.to_dtype(torch.float64)
-    return exact
+    return replace(flow, problem=exact)
 
 
 def watched(config: Config, speed: float = 1.0, pressure: float = 1.0) -> dict[str, float]:
-    case: Case = load_case(config)
-    return {
-        item.name: item.value for item in WatchedPhysics(config, case, exact_problem(config, case, speed, pressure))()
-    }
+    flow = exact_flow(config, load_case(config), speed, pressure)
+    return {item.name: item.value for item in watched_physics(flow)()}
 
 
 def test_the_exact_flow_passes_and_wrong_ones_do_not(tiny: Tiny) -> None:
@@ -86,7 +85,7 @@ def test_energy_falls_where_nothing_drives_the_flow(tiny: Tiny) -> None:
     config = tiny("unsteady_grid", "train.dtype=float64")
     case = replace(load_case(config), periods={"x": 2.0, "y": 1.5})
     start, end = case.bounds["t"]
-    right, wrong = exact_problem(config, case), exact_problem(config, case, backwards_from=start + end)
+    right, wrong = exact_flow(config, case).problem, exact_flow(config, case, backwards_from=start + end).problem
     (falls,), (grows,) = (verify(energy_growth(case, problem, forced=False)) for problem in (right, wrong))
     assert (falls.value, falls.status, grows.status) == (0.0, "passed", "failed")
     assert grows.worst_at == (end,), "the vortices are strongest at their start"
@@ -100,11 +99,9 @@ def test_energy_falls_where_nothing_drives_the_flow(tiny: Tiny) -> None:
 def test_budgets_of_sub_boxes_are_those_of_the_flow_outside_of_bodies(tiny: Tiny) -> None:
     config = tiny("unsteady_grid", "train.dtype=float64")
     case = load_case(config)
-    equations = flow_problem(config, case).equations
 
     def budgets(speed: float = 1.0, **changes: Any) -> list[Any]:
-        model = exact_problem(config, case, speed).model
-        return sub_box_budgets(config, replace(case, **changes), model, equations)
+        return sub_box_budgets(replace(exact_flow(config, case, speed), case=replace(case, **changes)))
 
     (right,) = budgets()
     assert (right.name, right.status, right.num_points) == ("mass_budget", "passed", 16)
@@ -124,11 +121,11 @@ def test_holes_are_not_compared_and_measurements_have_no_reference(tiny: Tiny) -
     spoiled = case.reference.values.copy()
     spoiled[:, holes] = np.nan
     holed = replace(case, reference=replace(case.reference, values=spoiled, holes=holes))
-    values = {item.name: item.value for item in WatchedPhysics(config, holed, flow_problem(config, case).problem)()}
+    flow = replace(flow_problem(config, case), case=holed)
+    values = {item.name: item.value for item in watched_physics(flow)()}
     assert np.isfinite(values["reconstruction"])
     config = tiny("unsteady_csv")
-    case = load_case(config)
-    found = WatchedPhysics(config, case, flow_problem(config, case).problem)()
+    found = watched_physics(flow_problem(config, load_case(config)))()
     assert "reconstruction" not in {item.name for item in found}
 
 

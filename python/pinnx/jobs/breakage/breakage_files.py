@@ -7,11 +7,9 @@ residual/v; measured/t, v, f [k] where sizes were measured.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,8 +17,8 @@ from numpy.typing import NDArray
 from pinnx.evals.size_table import ORDERS, size_table
 from pinnx.jobs.breakage.breakage_problem import BreakageProblem
 from pinnx.jobs.breakage.breakage_results import BreakageResult
+from pinnx.jobs.outputs import hdf5_in_memory
 from pinnx.physics.breakage_pointwise import pointwise_balance
-from pinnx.runs.files import atomic_write
 
 __all__ = ["stored_sizes", "write_sizes"]
 
@@ -55,13 +53,10 @@ def stored_sizes(run: BreakageProblem, result: BreakageResult) -> dict[str, Arra
 
 def write_sizes(path: Path, stored: Mapping[str, Array], reference_name: str) -> None:
     """Writes fields.h5, whole or not at all."""
-    content = io.BytesIO()  # HDF5 crashes the process where a disk is full; a plain write says so
-    with h5py.File(content, "w") as file:
+    with hdf5_in_memory(path) as file:
         file.attrs.update(names="f", kind="breakage", reference=reference_name)
         for name, array in stored.items():
             file[name] = array
-    with atomic_write(path) as partial:
-        partial.write_bytes(content.getbuffer())
 
 
 def _residual_map(run: BreakageProblem) -> tuple[Array, Array, Array]:

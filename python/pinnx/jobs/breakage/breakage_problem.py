@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pinnx.config import Config
@@ -16,6 +15,7 @@ from pinnx.data.point_pool import Refinement
 from pinnx.data.size_densities import SizeDensities, read_size_densities
 from pinnx.evals.exact_breakage import BREAKAGE_CASES, ExactBreakage
 from pinnx.jobs.device import choose_device
+from pinnx.jobs.trainer_setup import DTYPES
 from pinnx.losses.robust import adaptive_epsilon, adaptive_huber, clipped, log_space
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
@@ -34,6 +34,7 @@ class BreakageProblem:
     """What a breakage run trains.
 
     Args:
+        config: what decides the run.
         case: what is stated.
         times: at which the result is reported.
         exact: the solution, where it is known.
@@ -42,6 +43,7 @@ class BreakageProblem:
         measured: what was measured; None: nothing.
     """
 
+    config: Config
     case: BreakageCase
     times: tuple[float, ...]
     exact: ExactBreakage | None
@@ -62,6 +64,18 @@ class BreakageProblem:
         term = self.problem.terms[0]
         assert isinstance(term, BreakageTerm)
         return term
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits of the checks, by name."""
+        limits: dict[str, float] = self.config.problem.limits.model_dump()
+        return limits
+
+    def numbers(self) -> dict[str, float]:
+        """What the history says beside the losses: numbers that are found, the size of a pool."""
+        found = {name: float(getattr(self.model.kinetics, name)) for name in self.model.learned}
+        pool = self.balance.pool
+        return found | ({} if pool is None else {"pool_points": float(len(pool.points))})
 
 
 def stated_case(problem: Breakage) -> tuple[BreakageCase, tuple[float, ...], ExactBreakage | None]:
@@ -91,9 +105,8 @@ def breakage_problem(config: Config, measured: SizeDensities | None = None) -> B
     """
     given, train = config.problem, config.train
     case, times, exact = stated_case(given)
-    dtype = {"float32": torch.float32, "float64": torch.float64}[train.dtype]
     network = {name: getattr(config.model, name) for name in ("width", "layers", "activation")}
-    model = BreakageModel(case, **network, learn=given.learn, seed=config.model.seed, dtype=dtype)
+    model = BreakageModel(case, **network, learn=given.learn, seed=config.model.seed, dtype=DTYPES[train.dtype])
     model.to(choose_device(train.device))
     refine = train.points.refine.model_dump()
     balance = BreakageTerm(
@@ -114,7 +127,7 @@ def breakage_problem(config: Config, measured: SizeDensities | None = None) -> B
         terms.append(SizeMeasurements(model, *measured, misfit=partial(log_space, scale=largest)))
     problem = Problem(model, terms, fields=["log_f"])
     weights = {name: value for name, value in given.weights.model_dump().items() if name in problem.names}
-    return BreakageProblem(case, times, exact, problem, weights, measured)
+    return BreakageProblem(config, case, times, exact, problem, weights, measured)
 
 
 def _formula(text: str) -> Any:

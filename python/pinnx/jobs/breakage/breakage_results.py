@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.gates import GATES
@@ -19,7 +18,7 @@ from pinnx.physics.term import Measured
 from pinnx.solvers.breakage import SizeDistributions
 from pinnx.train.trainer import Trainer
 
-__all__ = ["BreakageResult", "found_numbers", "judged", "limits_of", "measured_at_points", "metrics_of"]
+__all__ = ["BreakageResult", "checks_at_points", "found_numbers", "judged", "metrics_of"]
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,24 @@ def named_time(t: float) -> str:
     return f"t = {t:g}"
 
 
-def measured_at_points(run: BreakageProblem, num_points: int, seed: int) -> list[Measured]:
-    """The numbers of all terms."""
-    model = run.model
-    return [item for term in run.problem.checked for item in term.measure(model, num_points=num_points, seed=seed)]
+def checks_at_points(run: BreakageProblem, num_points: int) -> list[Check]:
+    """The checks of the terms, of the network as it is."""
+    return verify(_at_points(run, num_points), limits=run.limits)
 
 
-def limits_of(config: Config) -> dict[str, float]:
-    """The limits of the checks, by name."""
-    limits: dict[str, float] = config.problem.limits.model_dump()
-    return limits
+def _at_points(run: BreakageProblem, num_points: int) -> list[Measured]:
+    given = {"num_points": num_points, "seed": run.config.train.seed}
+    return [item for term in run.problem.checked for item in term.measure(run.model, **given)]
 
 
-def judged(config: Config, run: BreakageProblem) -> BreakageResult:
+def judged(run: BreakageProblem) -> BreakageResult:
     """Everything that is said of a network as it is."""
     table = size_table(run.model, run.times)
     beside = yardstick(run.case, run.model.kinetics, table, run.exact)
     wrong = np.count_nonzero(~(table.f >= 0) | ~np.isfinite(table.f))
-    measured = measured_at_points(run, config.evals.points, config.train.seed)
+    measured = _at_points(run, run.config.evals.points)
     measured += [Measured("negative_density", float(wrong), f"of {table.f.size} values"), _moments(table, beside)]
-    checks = verify(measured, limits=limits_of(config))
+    checks = verify(measured, limits=run.limits)
     return BreakageResult(table, beside, relative_l2_of_sizes(table, beside.reference, run.case.sizes[1]), checks)
 
 
@@ -79,12 +76,7 @@ def _moments(table: SizeDistributions, beside: Yardstick) -> Measured:
 
 
 def metrics_of(
-    config: Config,
-    run: BreakageProblem,
-    trainer: Trainer,
-    result: BreakageResult,
-    command: str,
-    rows: list[dict[str, float]],
+    run: BreakageProblem, trainer: Trainer, result: BreakageResult, command: str, rows: list[dict[str, float]]
 ) -> dict[str, Any]:
     """Everything that metrics.json says, but for ``wall_s``, which the caller sets last."""
     beside = result.yardstick
@@ -102,7 +94,7 @@ def metrics_of(
         },
         "diameters": _diameters(result.table),
         **training_figures(trainer, rows),
-        "seed": config.seed,
+        "seed": run.config.seed,
         "network": f"mlp, {sum(p.numel() for p in run.model.parameters())} parameters, one fused kernel",
         "found": found_numbers(run),
         "terms": list(run.problem.names),

@@ -16,10 +16,8 @@ from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check
 from pinnx.evals.size_table import ORDERS
 from pinnx.jobs.breakage.breakage_files import stored_sizes
-from pinnx.jobs.breakage.breakage_problem import breakage_problem
 from pinnx.jobs.breakage.breakage_results import found_numbers, judged
-from pinnx.jobs.breakage.breakage_run import breakage_guard
-from pinnx.jobs.trainer_setup import make_trainer
+from pinnx.jobs.breakage.breakage_run import breakage_run
 from pinnx.physics.breakage_model import BreakageModel
 from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes
 from pinnx.report.curves import draw_loss
@@ -143,11 +141,11 @@ def run_case(
 
 
 def _trained(config: Config, measured: SizeDensities | None) -> CaseResult:
-    run, history = breakage_problem(config, measured), _History()
-    trainer = make_trainer(config, run.problem, run.weights, breakage_guard(config, run))
+    ready, history = breakage_run(config, measured), _History()
+    run, trainer = ready.stated, ready.trainer
     trainer.hooks.append(history)
     trainer.run()
-    result = judged(config, run)
+    result = judged(run)
     names = dict.fromkeys(name for row in history.rows for name in row)
     return CaseResult(
         config,

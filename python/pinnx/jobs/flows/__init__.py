@@ -1,1 +1,1 @@
-"""From the configuration and the case of a flow to what is trained: network, terms, weights, phases."""
+"""From the configuration and the case of a flow to what is trained, network, terms, weights, and to its run."""

@@ -24,9 +24,10 @@ from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.load_case import data_limits, data_mapping
 from pinnx.jobs.device import choose_device
 from pinnx.jobs.flows.flow_model import flow_model
-from pinnx.jobs.flows.found_numbers import check_forcing
 from pinnx.jobs.flows.warm_start import start_values
+from pinnx.jobs.trainer_setup import DTYPES
 from pinnx.losses import huber
+from pinnx.models import FieldModel
 from pinnx.physics.boundary_slopes import BoundarySlopes
 from pinnx.physics.boundary_values import BoundaryValues
 from pinnx.physics.corners import Corner, corner_weights, discontinuity_corners
@@ -44,29 +45,49 @@ __all__ = ["FlowProblem", "flow_problem"]
 
 # Of the domain's shortest side: where the setting leaves it open.
 WALL_LAYER = 0.1
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, eq=False)
 class FlowProblem:
-    """What the job needs of a problem.
+    """A flow as it is stated, and what is trained of it.
 
     Args:
+        config: what decides the run.
+        case: what is known.
         problem: the network and the terms.
         weights: column of the loss -> its configured weight.
-        equations: of the flow.
+        equations: of the flow, with the numbers that the training finds.
     """
 
+    config: Config
+    case: Case
     problem: Problem
     weights: dict[str, float]
     equations: NavierStokes
 
-    def logged(self) -> dict[str, float]:
-        """Numbers for each line of the history: those found, and how many points a pool has."""
+    @property
+    def model(self) -> FieldModel:
+        """The network."""
+        return self.problem.model
+
+    @property
+    def nu(self) -> float:
+        """The viscosity that belongs to the fields: the one that was found, else that of the case."""
+        return self.equations.found().get("nu", self.case.nu)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits of the checks, by name."""
+        return self.config.evals.limits.model_dump()
+
+    def numbers(self) -> dict[str, float]:
+        """What the history says beside the losses: numbers found, the size of a pool, numbers of a curriculum."""
         pools = [term.pool for term in self.problem.terms if isinstance(term, EquationTerm) and term.pool is not None]
-        return self.equations.found() | (
-            {"pool_points": float(sum(len(pool.points) for pool in pools))} if pools else {}
-        )
+        points = {"pool_points": float(sum(len(pool.points) for pool in pools))} if pools else {}
+        staged = {name for stage in self.config.train.curriculum for name in stage.numbers}
+        known = {name: item for name, item in self.equations.numbers().items() if name in staged}
+        given = {f"number/{name}": float(item.tensor) * item.unit for name, item in known.items()}
+        return self.equations.found() | points | given
 
 
 def flow_problem(config: Config, case: Case) -> FlowProblem:
@@ -75,7 +96,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     Raises:
         PinnxError: numbers per coordinate that are not as many as the coordinates; no device.
     """
-    check_forcing(config, case)
+    _check_forcing(config, case)
     train, device = config.train, choose_device(config.train.device)
     kind = StreamFunctionEquations if config.model.stream_function else NavierStokes
     equations = kind(
@@ -114,7 +135,30 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     if case.start is not None:
         terms.append(start_values(train, case, case.start, field_scales))
     problem = Problem(model.to(device), terms, fields=equations.fields, checks=checks)
-    return FlowProblem(problem, _weights(train, problem, equations), equations)
+    return FlowProblem(config, case, problem, _weights(train, problem, equations), equations)
+
+
+def _check_forcing(config: Config, case: Case) -> None:
+    """Refuses to fit a force that the pressure hides: f along x, and a pressure that has f x more, are one flow.
+
+    Raises:
+        PinnxError: an axis that is not periodic, along which the pressure is known at one place at most.
+    """
+    for axis in config.problem.learn_forcing:
+        if axis in case.bounds and axis not in config.domain.periodic and not _pressure_is_known(case, axis):
+            raise PinnxError(
+                f"flow.learn_forcing: expected {axis} among domain.periodic, or pressures measured or prescribed at "
+                f"several {axis}, as a pressure that grows along {axis} acts like a force; got neither"
+            )
+
+
+def _pressure_is_known(case: Case, axis: str) -> bool:
+    """Whether it is measured or prescribed at several places along an axis."""
+    column = list(case.bounds).index(axis)
+    places = [c.validation_points(16)[:, column] for c in case.conditions if c.mask[-1]]
+    if case.pressure is not None:
+        places.append(case.coordinates[np.isfinite(case.pressure), column])
+    return bool(places) and np.ptp(np.concatenate(places)) > 0
 
 
 def _at_boundaries(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pinnx.config import Config
 from pinnx.config.train_section import Train
 from pinnx.data.layout import grid_points
 from pinnx.evals.accuracy import relative_l2
@@ -57,22 +56,17 @@ def start_values(train: Train, case: Case, study: Study, scales: ArrayLike) -> F
     return FadingValues(points, fields, vector=2, scales=scales, num_points=POINTS, seed=train.seed, until=train.steps)
 
 
-def fit_to_start(config: Config, flow: FlowProblem) -> str:
-    """Fits the network to the solver's field, in place, and says how well.
-
-    Args:
-        config: of the section train the seed, dtype and device are used.
-        flow: the network, and the solver's field among its terms.
-    """
+def fit_to_start(flow: FlowProblem) -> str:
+    """Fits the network of a flow to the solver's field, which is among its terms, in place, and says how well."""
     began = time.perf_counter()
     (values,) = (term for term in flow.problem.terms if isinstance(term, FadingValues))
-    given = config.train
+    given = flow.config.train
     settings = Train(steps=STEPS, seed=given.seed, dtype=given.dtype, device=given.device, cuda_graph="off")
-    problem = Problem(flow.problem.model, [values], fields=flow.problem.fields)
+    problem = Problem(flow.model, [values], fields=flow.problem.fields)
     until, values.until = values.until, np.inf
-    make_trainer(config.model_copy(update={"train": settings}), problem, {values.name: 1.0}).run()
+    make_trainer(flow.config.model_copy(update={"train": settings}), problem, {values.name: 1.0}).run()
     values.until = until
-    velocity = flow.problem.model.predict(values.coordinates)[:, :2] / flow.problem.model.field_scales[:2]
+    velocity = flow.model.predict(values.coordinates)[:, :2] / flow.model.field_scales[:2]
     error = relative_l2(velocity, values.values[:, :2], name="velocity")
     seconds = time.perf_counter() - began
     return f"warm start: the network has learned the solver's field to {percent(error)} in {seconds:.1f} s"

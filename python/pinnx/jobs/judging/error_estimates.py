@@ -19,12 +19,12 @@ from pinnx.evals.evaluation import evaluate
 from pinnx.jobs.cases.box_case import NO_FRICTION
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
+from pinnx.jobs.flows.flow_problem import FlowProblem
 from pinnx.jobs.judging.ensemble import Ensemble
 from pinnx.jobs.judging.held_out import WHOLE, HeldOut
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.geometry import SIDES, Side, at_time
 from pinnx.physics.outlines import exposed
-from pinnx.train.problem import Problem
 
 __all__ = ["error_estimates", "estimate_from_residual", "free_sides"]
 
@@ -36,11 +36,9 @@ CORNER = 0.05
 TOUCHES = 0.02
 
 
-def error_estimates(
-    case: Case, problem: Problem, corner_radius: float | None, left_out: HeldOut | None, ensemble: Ensemble | None
-) -> dict[str, float]:
+def error_estimates(flow: FlowProblem, left_out: HeldOut | None, ensemble: Ensemble | None) -> dict[str, float]:
     """Estimates of the relative L2 error of the velocity, by name; those that the run did not pay for are absent."""
-    residual = estimate_from_residual(case, problem, corner_radius)
+    case, residual = flow.case, estimate_from_residual(flow)
     found = {} if residual is None else {"residual": residual}
     if left_out is not None and left_out.facts is not None and left_out.measured[0].value is not None:
         found["left-out sensors"] = left_out.measured[0].value
@@ -83,11 +81,12 @@ def _free_share(side: Side, case: Case) -> float:
     return sum(end - begin for begin, end in free)
 
 
-def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | None = None) -> float | None:
+def estimate_from_residual(flow: FlowProblem) -> float | None:
     """The estimate from the residual on a regular grid of the box; the root mean square over a few times.
 
     A velocity that is zero everywhere has no relative error: such a time does not count, and None says that all are so.
     """
+    case = flow.case
     space = {axis: extent for axis, extent in case.bounds.items() if axis != "t"}
     n, sides = POINTS[case.dim], np.array(list(space.values()))
     spacing = (sides[:, 1] - sides[:, 0]) / (n + 1)
@@ -95,16 +94,16 @@ def estimate_from_residual(case: Case, problem: Problem, corner_radius: float | 
     points = grid_points(lines)
     asked = ~in_bodies(points, case.bodies, space)
     corners = discontinuity_corners(case.conditions, case.bounds)
-    radius = corner_radius or CORNER * float((sides[:, 1] - sides[:, 0]).min())
+    radius = flow.config.train.corner_radius or CORNER * float((sides[:, 1] - sides[:, 0]).min())
     corners = tuple(corner for corner in corners if "t" not in corner.axes)
     asked &= corner_distance(points, corners, tuple(space)) > radius
     times = [None] if case.steady else np.linspace(*case.bounds["t"], FRAMES).tolist()
     found = []
     for time in times:
-        flow = evaluate(problem.model, problem.terms, at_time(points, time))
+        at = evaluate(flow.model, flow.problem.terms, at_time(points, time))
         grid = (n,) * case.dim
-        residual = np.where(asked[:, None], flow.residual, 0.0).reshape(*grid, -1)
-        velocity = np.where(asked[:, None], flow.fields[:, : case.dim], 0.0).reshape(*grid, -1)
+        residual = np.where(asked[:, None], at.residual, 0.0).reshape(*grid, -1)
+        velocity = np.where(asked[:, None], at.fields[:, : case.dim], 0.0).reshape(*grid, -1)
         if velocity.any():
             parts = residual[..., : case.dim], residual[..., case.dim]
             found.append(residual_estimate(*parts, velocity, spacing.tolist()))

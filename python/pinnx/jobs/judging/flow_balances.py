@@ -13,18 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from pinnx.config import Config
 from pinnx.data.layout import grid_points
 from pinnx.evals.budgets import BOXES, verify_budgets
 from pinnx.evals.checks import Check, check
 from pinnx.evals.evaluation import evaluate
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
-from pinnx.models.field_model import FieldModel
+from pinnx.jobs.flows.flow_problem import FlowProblem
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.geometry import at_time, place_and_time
-from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured
 from pinnx.train.problem import Problem
 
@@ -83,36 +81,31 @@ def energy_growth(case: Case, problem: Problem, *, forced: bool) -> list[Measure
     return [Measured("energy_growth", growth, worst=growth, worst_at=(float(times[frame + 1]),))]
 
 
-def sub_box_budgets(config: Config, case: Case, model: FieldModel, equations: NavierStokes) -> list[Check]:
+def sub_box_budgets(flow: FlowProblem) -> list[Check]:
     """The budgets of mass, and of momentum where the flow is steady; of an unsteady one at the middle of its times.
 
     Sub-boxes with a body, or with a corner where two sides disagree, are left out. Nothing in three dimensions, where
     a hole in the data has no outline, and where no sub-box is left.
-
-    Args:
-        config: the limits and train.corner_radius are used.
-        case: what is known.
-        model: the fields.
-        equations: with the numbers that the training found.
     """
+    case = flow.case
     if case.dim != 2 or (not case.bodies and case.reference is not None and case.reference.holes is not None):
         return []
     plane = {axis: case.bounds[axis] for axis in "xy"}
     axes = [np.linspace(*ends, BOXES * INTERVALS + 1) for ends in plane.values()]
     points = grid_points(axes)
     corners = discontinuity_corners(case.conditions, case.bounds)
-    away = corner_distance(points, corners, tuple(plane)) > (config.train.corner_radius or 0.0)
+    away = corner_distance(points, corners, tuple(plane)) > (flow.config.train.corner_radius or 0.0)
     away &= ~in_bodies(points, case.bodies, plane)
     shape = (axes[0].size, axes[1].size)
     blocks = itertools.product([slice(i * INTERVALS, (i + 1) * INTERVALS + 1) for i in range(BOXES)], repeat=2)
     if not any(away.reshape(shape)[block].all() for block in blocks):
         return []
-    fields = model.predict(at_time(points, None if case.steady else float(np.mean(case.bounds["t"]))))
+    fields = flow.model.predict(at_time(points, None if case.steady else float(np.mean(case.bounds["t"]))))
     if not np.isfinite(fields).all():
         return [check("mass_budget", math.nan)]
     u, v, p = fields.T.reshape(3, *shape)
-    steady: dict[str, Any] = {"pressure": p, "viscosity": equations.found().get("nu", case.nu)} if case.steady else {}
-    force = equations.scaled_forcing
+    steady: dict[str, Any] = {"pressure": p, "viscosity": flow.nu} if case.steady else {}
+    force = flow.equations.scaled_forcing
     return verify_budgets(
         (u, v),
         axes,
@@ -120,5 +113,5 @@ def sub_box_budgets(config: Config, case: Case, model: FieldModel, equations: Na
         forcing=None if force is None else (force.detach().cpu().numpy() * case.scales.force).tolist(),
         where=away.reshape(shape),
         speed=case.scales.velocity,
-        limits=config.evals.limits.model_dump(),
+        limits=flow.limits,
     )

@@ -128,7 +128,7 @@ def further_training(config: Config, case: Case, bar: ProgressBar, name: str) ->
     """The trainer of another network beside that of the run, which shows its steps by a name."""
     flow = flow_problem(config, case)
     if case.start is not None:
-        fit_to_start(config, flow)
+        fit_to_start(flow)
     trainer = make_trainer(config, flow.problem, flow.weights)
     trainer.hooks.append(_Shown(bar, name, trainer.steps))
     return trainer

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.config import Config
 from pinnx.evals.accuracy import field_errors, worst_component
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.evaluation import Evaluation, measure
 from pinnx.evals.gates import GATES
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.flows.flow_model import described
-from pinnx.jobs.flows.found_numbers import found_numbers, settled
+from pinnx.jobs.flows.flow_problem import FlowProblem
 from pinnx.jobs.judging.baseline import gappy_pod_baseline
 from pinnx.jobs.judging.flow_balances import energy_budget, energy_growth, sub_box_budgets
+from pinnx.jobs.judging.found_numbers import found_numbers, held_by_sensors, settled
 from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
-from pinnx.jobs.judging.viscosity import held_by_sensors
 from pinnx.jobs.outputs import training_figures
-from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import Measured, largest_share
-from pinnx.train.problem import Problem
 from pinnx.train.trainer import Trainer
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
@@ -40,11 +37,9 @@ _NU = "viscosity \N{GREEK SMALL LETTER NU}"
 
 
 def run_metrics(
-    config: Config,
-    case: Case,
+    flow: FlowProblem,
     trainer: Trainer,
-    equations: NavierStokes,
-    flow: Evaluation,
+    output: Evaluation,
     command: str,
     history: Mapping[str, NDArray[np.float64]],
     left_out: HeldOut | None,
@@ -53,29 +48,24 @@ def run_metrics(
     """Everything that metrics.json says of a finished run, but for ``wall_s``, which the caller sets last.
 
     Args:
-        config: what ran.
-        case: what was known.
+        flow: what ran.
         trainer: at the end of the training.
-        equations: with the numbers that the training found.
-        flow: fields at the output points, frame by frame.
+        output: fields at the output points, frame by frame.
         command: what was typed.
         history: columns of history.jsonl.
         left_out: what a training without some of the sensors found there; None: none was made.
         opinion: what a classical solver makes of the case; None: it was not tried.
     """
-    problem, errors = trainer.problem, errors_against(case, flow.fields)
-    found = found_numbers(config, case, trainer, equations)
-    nu = equations.found().get("nu", case.nu)
+    config, case, errors = flow.config, flow.case, errors_against(flow.case, output.fields)
+    found = found_numbers(flow, trainer)
     worst = _worst(case, errors)
-    measured = _at_points(config, case, problem, config.evals.points)
-    measured = held_by_sensors(config, trainer, equations, measured, found)
-    measured += settled(config, case, equations, history)
+    measured = held_by_sensors(flow, trainer, _at_points(flow, config.evals.points), found)
+    measured += settled(flow, history)
     measured += [] if left_out is None else left_out.measured
-    measured += [] if errors is None else _reconstruction(case, flow.fields, errors, worst)
+    measured += [] if errors is None else _reconstruction(case, output.fields, errors, worst)
     polished = opinion is not None and opinion.polished is not None
     measured += polished_balance(opinion.polished) if opinion and opinion.polished else []
-    checks = verify(measured, limits=config.evals.limits.model_dump())
-    checks += checks_of_balances(config, case, problem, equations)
+    checks = [*verify(measured, limits=flow.limits), *checks_of_balances(flow)]
     checks.sort(key=lambda item: list(GATES).index(item.name))
     numbers = {item.gate: item.value for item in reversed(measured)}  # of several of one gate the first
     baseline = gappy_pod_baseline(case)
@@ -97,18 +87,18 @@ def run_metrics(
         "sensor_misfit": numbers["sensor_misfit"],
         "num_sensors": len(case.sensors),
         "seed": config.seed,
-        "nu": nu,
-        "network": described(config.model, problem.model),
+        "nu": flow.nu,
+        "network": described(config.model, flow.model),
         "scales": {"length": case.scales.length, "velocity": case.scales.velocity},
         "held_out": None if left_out is None else left_out.facts,
         "found": found,
-        "terms": list(problem.names),
+        "terms": list(flow.problem.names),
         "checks": [with_remedy(item, config, history, polished) for item in checks],
         "source": case.source,
-        "failure": (failure := _failure(config, case, trainer, numbers["sensor_misfit"])),
+        "failure": (failure := _failure(flow, trainer, numbers["sensor_misfit"])),
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],
         "command": command,
-        **_description(case, nu, list(found)),
+        **_description(case, flow.nu, list(found)),
     }
 
 
@@ -147,17 +137,18 @@ def _rows(history: Mapping[str, NDArray[np.float64]]) -> Iterator[dict[str, floa
     return (dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True))
 
 
-def _failure(config: Config, case: Case, trainer: Trainer, misfit: float | None) -> str | None:
+def _failure(flow: FlowProblem, trainer: Trainer, misfit: float | None) -> str | None:
     """A sentence where the network does not even have the velocities that it was trained on; else None.
 
     It has them no better than one velocity for all sensors: a step that was too large left it constant or wild.
     """
-    if misfit is None or misfit <= config.evals.limits.sensor_misfit or config.train.weights.data == 0.0:
+    case, train = flow.case, flow.config.train
+    if misfit is None or misfit <= flow.limits["sensor_misfit"] or train.weights.data == 0.0:
         return None
     known = np.isfinite(case.velocity)
     if trainer.step < YOUNG or not known.any(axis=0).all():
         return None
-    found = trainer.problem.model.predict(case.coordinates)[:, : case.dim]
+    found = flow.model.predict(case.coordinates)[:, : case.dim]
     left, varies = (
         float(np.linalg.norm((case.velocity - of)[known])) for of in (found, np.nanmean(case.velocity, axis=0))
     )
@@ -165,47 +156,33 @@ def _failure(config: Config, case: Case, trainer: Trainer, misfit: float | None)
         return None
     return (
         f"the training has failed: at the sensors the network is {left / varies:.2g} times as far off as their mean; "
-        f"try a smaller train.lr than {config.train.lr:g}"
+        f"try a smaller train.lr than {train.lr:g}"
     )
 
 
-def checks_at_points(
-    config: Config,
-    case: Case,
-    problem: Problem,
-    num_points: int,
-    trained: tuple[Trainer, NavierStokes] | None = None,
-) -> list[Check]:
+def checks_at_points(flow: FlowProblem, num_points: int, trained: Trainer | None = None) -> list[Check]:
     """The checks of the fields as they are now, but for those that need a reference or a second training.
 
     Where they are ``trained``, also whether the sensors tell the viscosity, which takes seconds.
     """
-    measured = _at_points(config, case, problem, num_points)
+    measured = _at_points(flow, num_points)
     if trained is not None:
-        trainer, equations = trained
-        found = found_numbers(config, case, trainer, equations)
-        measured = held_by_sensors(config, trainer, equations, measured, found)
-    return verify(measured, limits=config.evals.limits.model_dump())
+        measured = held_by_sensors(flow, trained, measured, found_numbers(flow, trained))
+    return verify(measured, limits=flow.limits)
 
 
-def checks_of_balances(config: Config, case: Case, problem: Problem, equations: NavierStokes) -> list[Check]:
+def checks_of_balances(flow: FlowProblem) -> list[Check]:
     """Mass and momentum of sub-boxes, and the kinetic energy, where the case has them."""
-    energy = energy_budget(case, problem, config.evals.points, config.train.seed)
-    energy += energy_growth(case, problem, forced=equations.scaled_forcing is not None)
-    return [*sub_box_budgets(config, case, problem.model, equations), *verify(energy)]
+    energy = energy_budget(flow.case, flow.problem, flow.config.evals.points, flow.config.train.seed)
+    energy += energy_growth(flow.case, flow.problem, forced=flow.equations.scaled_forcing is not None)
+    return [*sub_box_budgets(flow), *verify(energy)]
 
 
-def _at_points(config: Config, case: Case, problem: Problem, num_points: int) -> list[Measured]:
+def _at_points(flow: FlowProblem, num_points: int) -> list[Measured]:
     """The numbers of all terms and of the periodic axes."""
-    return measure(
-        problem.model,
-        problem.checked,
-        case.bounds,
-        periodic=tuple(case.periods),
-        jumps=case.jumps,
-        num_points=num_points,
-        seed=config.train.seed,
-    )
+    case, given = flow.case, {"num_points": num_points, "seed": flow.config.train.seed}
+    periodic: dict[str, Any] = {"periodic": tuple(case.periods), "jumps": case.jumps}
+    return measure(flow.model, flow.problem.checked, case.bounds, **periodic, **given)
 
 
 def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:

@@ -15,13 +15,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.config import Config
 from pinnx.errors import PinnxError, damage_named
 from pinnx.evals.checks import Check, unless_coarse, verify
 from pinnx.jobs.cases.box_case import box_problem
-from pinnx.jobs.cases.case import Case
+from pinnx.jobs.flows.flow_problem import FlowProblem
 from pinnx.jobs.judging.metrics import polished_balance
-from pinnx.models.field_model import FieldModel
 from pinnx.physics.scales import Scales
 from pinnx.physics.term import Measured
 from pinnx.solvers import BoxProblem, GridFields, made_again
@@ -34,15 +32,10 @@ ROUNDING = 64
 GROUP, LINES, FIELDS = "polished", ("x", "y"), ("u", "v", "p", "psi", "omega")
 
 
-def stored_polish(config: Config, case: Case, model: FieldModel, nu: float, path: Path) -> list[Check]:
+def stored_polish(flow: FlowProblem, path: Path) -> list[Check]:
     """``polished_balance`` of mass, of momentum, and of the numbers that are stored; nothing where there are none.
 
-    Args:
-        config: of the run.
-        case: what is known.
-        model: at the end of the run; with solver.polish=true it has the velocity of sides without one.
-        nu: the viscosity that belongs to it.
-        path: fields.h5.
+    With solver.polish=true the network has the velocity of sides without one. ``path`` is that of fields.h5.
 
     Raises:
         PinnxError: a file that is damaged, or a grid that is none of the case.
@@ -58,12 +51,13 @@ def stored_polish(config: Config, case: Case, model: FieldModel, nu: float, path
         stored[name].shape != (x.size, y.size) for name in FIELDS
     ):
         raise PinnxError(f"{path}: polished: expected fields on a grid of lines that rise, got others")
-    problem = box_problem(config, case, nu, otherwise=model.predict if config.solver.polish else None)
+    otherwise = flow.model.predict if flow.config.solver.polish else None
+    problem = box_problem(flow.config, flow.case, flow.nu, otherwise=otherwise)
     again = made_again(problem, x, y, stored["psi"], stored["omega"])
-    measured = [*polished_balance(again), _as_stored(again, stored, case.scales)]
+    measured = [*polished_balance(again), _as_stored(again, stored, flow.case.scales)]
     own = abs(_rounded(problem, stored).momentum - again.momentum) / ROUNDING
     reason = f"stored numbers are rounded, which makes an error of about {own:.2g}"
-    return [unless_coarse(item, own, reason) for item in verify(measured, limits=config.evals.limits.model_dump())]
+    return [unless_coarse(item, own, reason) for item in verify(measured, limits=flow.limits)]
 
 
 def _rounded(problem: BoxProblem, stored: dict[str, Array]) -> GridFields:

@@ -27,12 +27,11 @@ from pinnx.jobs.cases.case_scales import known_variation
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.cases.stored_case import stored_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.flows.found_numbers import settled
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
+from pinnx.jobs.judging.found_numbers import settled
 from pinnx.jobs.judging.metrics import checks_at_points, checks_of_balances
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.trainer_setup import make_trainer
-from pinnx.models.field_model import FieldModel
 from pinnx.physics.corners import discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.physics.geometry import place_and_time
@@ -95,56 +94,48 @@ def verify_run(
         raise PinnxError("--corner-radius: expected a run with a corner where two sides disagree, found none")
     flow = flow_problem(config, case)
     trainer = make_trainer(config, flow.problem, flow.weights)
-    for part in ("stopwatch", "guard"):
-        state.pop(part, None)
     trainer.load_state_dict(state)
     say(f"checking the model of step {trainer.step} at {config.evals.points} points")
-    found = checks_at_points(config, case, flow.problem, config.evals.points, (trainer, flow.equations))
-    found += checks_of_balances(config, case, flow.problem, flow.equations)
+    found = checks_at_points(flow, config.evals.points, trainer) + checks_of_balances(flow)
     if not any(item.name == "mass_budget" for item in found):
         say("three dimensions, or a body in every sub-box: their budgets are not among the checks")
-    found += _settled(config, case, flow, folder, trainer.step)
+    found += _settled(flow, folder, trainer.step)
     if path.is_dir():
-        found += _polished(config, case, flow, folder)
+        from pinnx.jobs.judging.stored_polish import stored_polish  # SciPy's sparse solvers, for these runs alone
+
+        found += stored_polish(flow, folder.fields)
     found += _not_there(found, groups)
     if not groups:
-        estimate = estimate_from_residual(case, flow.problem, config.train.corner_radius)
+        estimate = estimate_from_residual(flow)
         shown = "none, as it is zero everywhere" if estimate is None else f"{estimate:.3g}; it is no bound"
         say(f"estimate of the relative error of the velocity, from the residual: {shown}")
-        return found + _stability(config, case, flow.problem.model)
+        return found + _stability(flow)
     return of_groups(groups, found)
 
 
-def _stability(config: Config, case: Case, model: FieldModel) -> list[Check]:
+def _stability(flow: FlowProblem) -> list[Check]:
     """The checks of the network itself, their places in the coordinates of the case."""
+    model, case, seed = flow.model, flow.case, flow.config.seed
     low, high = np.array(list(case.bounds.values())).T
-    drawn = uniform_points(low, high, STABILITY_POINTS, seed=config.seed, step=0, stream=EVALUATION_STREAM)
+    drawn = uniform_points(low, high, STABILITY_POINTS, seed=seed, step=0, stream=EVALUATION_STREAM)
     points = torch.from_numpy(model.inputs(drawn)).to(model.frequencies)
     known = known_variation(case.velocity, case.speed, case.conditions, unit=case.scales.velocity)
-    found = NumericalStabilityChecker(seed=config.seed).check_all(model, points, velocity=case.dim, known=known)
-    return [item if item.worst_at is None else _in_coordinates(item, case, model) for item in found]
+    found = []
+    for item in NumericalStabilityChecker(seed=seed).check_all(model, points, velocity=case.dim, known=known):
+        if item.worst_at is not None:
+            at = np.array(item.worst_at) * model.coordinate_scales + model.origin
+            item = replace(item, worst_at=place_and_time(at, case.bounds))
+        found.append(item)
+    return found
 
 
-def _in_coordinates(item: Check, case: Case, model: FieldModel) -> Check:
-    at = np.array(item.worst_at) * model.coordinate_scales + model.origin
-    return replace(item, worst_at=place_and_time(at, case.bounds))
-
-
-def _polished(config: Config, case: Case, flow: FlowProblem, folder: RunFolder) -> list[Check]:
-    """The balances of the polished flow that a finished run has stored."""
-    from pinnx.jobs.judging.stored_polish import stored_polish  # SciPy's sparse solvers, for these runs alone
-
-    nu = flow.equations.found().get("nu", case.nu)
-    return stored_polish(config, case, flow.problem.model, nu, folder.fields)
-
-
-def _settled(config: Config, case: Case, flow: FlowProblem, folder: RunFolder, step: int) -> list[Check]:
+def _settled(flow: FlowProblem, folder: RunFolder, step: int) -> list[Check]:
     """Whether the numbers that the training finds had come to rest at a step."""
     if not flow.equations.found():
         return []
     history = history_columns(folder.history)
     until = {name: column[history["step"] <= step] for name, column in history.items()}
-    return verify(settled(config, case, flow.equations, until), limits=config.evals.limits.model_dump())
+    return verify(settled(flow, until), limits=flow.limits)
 
 
 def _case(config: Config, folder: RunFolder, say: Callable[[str], None]) -> Case:
@@ -157,14 +148,19 @@ def _case(config: Config, folder: RunFolder, say: Callable[[str], None]) -> Case
 
 
 def _state(path: Path, folder: RunFolder) -> dict[str, Any]:
+    """What a checkpoint holds of a trainer without a guard."""
     if path.suffix == CHECKPOINT:
-        return load_checkpoint(path)
+        return _trained(load_checkpoint(path))
     if not folder.checkpoints.is_dir():
         raise PinnxError(f"{folder.path}: expected the folder checkpoints with one that is whole, found none")
     latest = CheckpointFolder(folder.checkpoints).latest()
     for reason in latest.refused:
         warnings.warn(f"{reason}; {latest.path.name} is used instead", stacklevel=3)
-    return latest.state
+    return _trained(latest.state)
+
+
+def _trained(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in state.items() if name not in ("stopwatch", "guard")}
 
 
 def _not_there(found: list[Check], groups: set[str]) -> Iterator[Check]:

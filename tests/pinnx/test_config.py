@@ -446,3 +446,19 @@ def test_settings_mirror_the_functions_they_feed() -> None:
     for name, value in Synthetic():
         assert value == pytest.approx(arguments[name].default), name
     assert dict(Limits()) == {name: gate.limit for name, gate in GATES.items() if gate.in_runs}
+
+
+def test_names_of_files_become_absolute_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hole = "domain.holes=[{airfoil: {path: a.dat}}, {circle: {center: [0, 0], radius: 1}}]"
+    whole = load_config(None, ["data.measurements=m.csv", "evals.baseline=b.json", hole])
+    given = loading.with_absolute_paths(whole)
+    assert given.data.measurements.path == str(tmp_path / "m.csv")
+    assert given.evals.baseline == str(tmp_path / "b.json")
+    assert given.domain.holes[0].airfoil.path == str(tmp_path / "a.dat")
+    assert given.domain.holes[1] == whole.domain.holes[1]
+    assert loading.with_absolute_paths(load_config("cavity", CAVITY)).data.path == str(tmp_path / "cavity.mat")
+    sizes = load_config("case1", ["breakage.learn=[s0]", "breakage.s0=2.0", "breakage.measurements=s.csv"])
+    assert loading.with_absolute_paths(sizes).problem.measurements == str(tmp_path / "s.csv")
+    plain = load_config("demo")
+    assert loading.with_absolute_paths(plain) == plain

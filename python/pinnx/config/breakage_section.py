@@ -80,7 +80,7 @@ class Breakage(Section):
         (), "numbers of the rate that are found from measurements; s0 and a are then the first guess"
     )
     measurements: Text | None = setting(
-        None, "file of measured sizes: a CSV with the columns t, v and f, the number density"
+        None, "file of measured sizes: a CSV with the columns t, v and f, the number density", file=True
     )
     weights: BreakageWeights = setting(BreakageWeights(), "factors of the terms of the loss")
     loss: Literal["log", "adaptive_huber", "adaptive_epsilon"] = setting(

@@ -65,7 +65,7 @@ class Measurements(Section):
     unit do not count, or its number from 1 on; null = not read. One with its default name may be absent, but x and y.
     """
 
-    path: Text = setting(..., "the file: .csv, .txt, .dat, .vec, ...")
+    path: Text = setting(..., "the file: .csv, .txt, .dat, .vec, ...", file=True)
     t: Column | None = setting("t", "column of the times; without one the flow is steady", "time")
     x: Column = setting("x", "column of the x coordinates", "length")
     y: Column = setting("y", "column of the y coordinates", "length")
@@ -169,6 +169,7 @@ class Data(Section):
         None,
         "snapshots: .mat .npz .nc .h5 .hdf5 .vtk .vtu .vts .vtr .vti .vtp .xdmf .foam .tec, table, folder of .npy, "
         "Zarr, or what data.raw states; * joins files",
+        file=True,
     )
     measurements: Measurements | None = setting(None, "measurements of some sensors, in place of snapshots")
     synthetic: Synthetic | None = setting(None, "a simulated flow, in place of a file")

@@ -56,7 +56,9 @@ class Evals(Section):
     )
     limits: Limits = setting(Limits(), "what must hold")
     baseline: Text | None = setting(
-        None, "file of pinnx baseline; a run whose equations, boundaries or gates are others is refused; null = none"
+        None,
+        "file of pinnx baseline; a run whose equations, boundaries or gates are others is refused; null = none",
+        file=True,
     )
     acknowledged: tuple[Text, ...] = setting(
         (), "settings of the baseline, or sections such as flow, whose change is wanted"

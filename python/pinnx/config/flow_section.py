@@ -57,7 +57,7 @@ class Box(Section):
 class AirfoilAt(Section):
     """An airfoil from a file of coordinates over the chord, as Selig and Lednicer write them."""
 
-    path: Text = setting(..., "file (.dat)")
+    path: Text = setting(..., "file (.dat)", file=True)
     chord: Positive = setting(1.0, "its chord", "length")
     nose: tuple[Number, Number] = setting((0.0, 0.0), "where the file's origin is, [x, y]", "length")
     angle: Number = setting(0.0, "angle of attack: its nose is turned up around the origin", "degrees")

@@ -8,9 +8,9 @@ integer.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
@@ -81,15 +81,14 @@ class Section(BaseModel):
 
 
 class MethodSection(Section):
-    """Settings of a ``method``; those of another one are refused (``used_by``): they would be read and do nothing."""
-
-    used_by: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Settings of a ``method``; those of another one (``of`` of `setting`) are refused, as they would do nothing."""
 
     @model_validator(mode="after")
     def _settings_of_the_method_alone(self) -> Self:
         chosen = getattr(self, "method")  # noqa: B009
-        for name, methods in self.used_by.items():
-            if self.changed(name) and chosen not in methods:
+        for name, field in type(self).model_fields.items():
+            methods = field.json_schema_extra["of"]  # type: ignore[index]
+            if methods and self.changed(name) and chosen not in methods:
                 raise ValueError(f"{name}: only for method {' and '.join(methods)}, got method {chosen}")
         return self
 
@@ -101,9 +100,17 @@ class Says:
     words: str
 
 
-def setting(default: Any, description: str, unit: str = "") -> Any:
-    """Declare a setting: its default, what it means, and its unit ("" where it has none)."""
-    return Field(default, description=description, json_schema_extra={"unit": unit})
+def setting(default: Any, description: str, unit: str = "", *, of: tuple[str, ...] = (), file: bool = False) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: its default; ... where it has none.
+        description: what it means.
+        unit: its unit, "" where it has none.
+        of: methods that alone use it, in a `MethodSection`; (): all do.
+        file: whether it names a file, relative to the folder in which the command runs.
+    """
+    return Field(default, description=description, json_schema_extra={"unit": unit, "of": of, "file": file})
 
 
 def _increasing(interval: tuple[float, float]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """From a preset or a YAML file and overrides to a checked configuration, and back.
 
-    preset or file -> overrides, in order -> unknown keys -> values and relations -> Config
+    preset or file -> overrides, in order -> unknown keys, values and relations -> Config
 
 An override is "a.b.c=VALUE", its value in YAML: "train.lr=1e-3", "sensors.positions=[[1, 0]]",
 "boundaries.0.u=4*y*(1-y)"; or a pair (path, value) that is taken as it is.
@@ -16,8 +16,8 @@ from typing import Any, get_origin
 import yaml
 from pydantic import ValidationError
 
-from pinnx.config.breakage_section import Breakage
-from pinnx.config.messages import error_of, field_at, unknown_key, unknown_keys
+from pinnx.config.kinds import Section
+from pinnx.config.messages import error_of, field_at, unknown_key
 from pinnx.config.root import PROBLEMS, SEEDED, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
@@ -57,9 +57,6 @@ def load_config(preset_or_path: str | os.PathLike[str] | None, overrides: Iterab
         else:
             _apply(settings, _short(path, settings), value)
         _lengthen(settings)
-    unknown = unknown_keys(settings)
-    if unknown:
-        raise unknown_key(unknown[0])
     try:
         return Config.model_validate(_as_problem(settings))
     except ValidationError as error:
@@ -144,6 +141,8 @@ def _as_problem(settings: dict[str, Any]) -> dict[str, Any]:
         return settings
     rest = {name: value for name, value in settings.items() if name != kind}
     given = {} if settings[kind] is None else settings[kind]
+    if isinstance(given, dict) and "kind" in given:
+        raise unknown_key(f"{kind}.kind")
     return {**rest, "problem": {**given, "kind": kind} if isinstance(given, dict) else given}
 
 
@@ -188,24 +187,19 @@ def _exists(parts: list[str | int]) -> bool:
 
 def with_absolute_paths(config: Config) -> Config:
     """The same configuration, with the same files from any working directory: so that a run can be resumed there."""
-    data, absolute = config.data, lambda path: str(Path(path).expanduser().resolve())
-    if isinstance(config.problem, Breakage):
-        measured = config.problem.measurements
-        update = {"measurements": absolute(measured)} if measured is not None else {}
-        return config.model_copy(update={"problem": config.problem.model_copy(update=update)})
-    update: dict[str, Any] = {}
-    if data.path is not None:
-        update["path"] = absolute(data.path)
-    if data.measurements is not None:
-        update["measurements"] = data.measurements.model_copy(update={"path": absolute(data.measurements.path)})
-    evals = config.evals
-    if evals.baseline is not None:
-        evals = evals.model_copy(update={"baseline": absolute(evals.baseline)})
-    holes = tuple(
-        hole.model_copy(update={"airfoil": hole.airfoil.model_copy(update={"path": absolute(hole.airfoil.path)})})
-        if hole.airfoil is not None
-        else hole
-        for hole in config.domain.holes
-    )
-    domain = config.domain.model_copy(update={"holes": holes})
-    return config.model_copy(update={"data": data.model_copy(update=update), "evals": evals, "domain": domain})
+    return _absolute(config)
+
+
+def _absolute(section: Any) -> Any:
+    """A section, or a list of them, in which names of files (``file`` of `setting`) are absolute."""
+    if isinstance(section, tuple):
+        return tuple(map(_absolute, section))
+    if not isinstance(section, Section):
+        return section
+    given = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if value is not None and field.json_schema_extra["file"]:  # type: ignore[index]
+            value = str(Path(value).expanduser().resolve())
+        given[name] = _absolute(value)
+    return section.model_copy(update=given)

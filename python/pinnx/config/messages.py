@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -23,7 +23,7 @@ from pinnx.config.kinds import phrase_of
 from pinnx.config.root import PROBLEMS, Config, fields_of
 from pinnx.errors import PinnxError
 
-__all__ = ["error_of", "field_at", "unknown_key", "unknown_keys"]
+__all__ = ["error_of", "field_at", "unknown_key"]
 
 Path = tuple[str | int, ...]
 LONGEST_VALUE = 60  # characters of a wrong value that a message shows
@@ -32,28 +32,6 @@ LONGEST_VALUE = 60  # characters of a wrong value that a message shows
 def unknown_key(path: str) -> PinnxError:
     """Say that a key does not exist, and which known one is nearest to it."""
     return PinnxError(f"{path}: unknown key; did you mean {_nearest(path)}?")
-
-
-def unknown_keys(settings: Any, section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    """Return the full paths of the keys of nested settings that no section knows."""
-    found: list[str] = []
-    if not isinstance(settings, Mapping):
-        return found  # a value where a section belongs: the validation says so
-    for name, value in settings.items():
-        path = f"{prefix}{name}"
-        field = fields_of(section).get(name)
-        if field is None:
-            found.append(path)
-            continue
-        inner = section_of(field.annotation)
-        if inner is None:
-            continue
-        if not inner[1]:
-            found += unknown_keys(value, inner[0], f"{path}.")
-        elif isinstance(value, Sequence):
-            for number, item in enumerate(value):
-                found += unknown_keys(item, inner[0], f"{path}.{number}.")
-    return found
 
 
 def field_at(path: Path) -> tuple[FieldInfo | None, Path]:
@@ -78,11 +56,14 @@ def field_at(path: Path) -> tuple[FieldInfo | None, Path]:
 
 
 def error_of(error: ValidationError, settings: Mapping[str, Any]) -> PinnxError:
-    """Turn what pydantic found into the first error's one line, with the number of the others."""
+    """Turn what pydantic found into the first error's one line, unknown keys first, with the number of the others."""
     problems = error.errors(include_url=False)
+    for problem in problems:
+        if problem["type"] == "extra_forbidden":
+            return unknown_key(".".join(map(str, _typed(problem["loc"], settings))))
     by_path: dict[Path, list[Any]] = {}
     for problem in problems:
-        _, path = field_at(_typed(tuple(problem["loc"]), settings))
+        _, path = field_at(_typed(problem["loc"], settings))
         by_path.setdefault(path, []).append(problem)
     path, first = next(iter(by_path.items()))
     more = f" (and {len(by_path) - 1} more)" if len(by_path) > 1 else ""

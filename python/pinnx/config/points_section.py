@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan, Strict, model_validator
@@ -14,6 +13,7 @@ __all__ = ["PointSettings", "Refine"]
 
 Percentile = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(100)]
 Part = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Le(1)]
+POOLS = ("rar", "rad", "r3")
 
 
 class Refine(MethodSection):
@@ -24,25 +24,16 @@ class Refine(MethodSection):
         "none: all points are fresh; rar: candidates where the residual is largest are added, and stay; rad: the pool "
         "is drawn anew by the size of the residual; r3: points above the mean residual stay, the others are drawn anew",
     )
-    every: Count = setting(100, "steps from one refinement to the next")
-    share: Part = setting(0.5, "of a step's points that come from the pool, at most; the others are fresh")
-    candidates: Count = setting(2000, "rar, rad: fresh points at which the residual is looked at")
-    percentile: Percentile = setting(95.0, "rar: of the residual over the candidates, from which on one may be added")
-    max_new_points: Count = setting(500, "rar: points that are added at once, at most")
-    max_points: Count = setting(8000, "points in the pool, at most; rar adds none from then on")
-    exponent: NonNegative = setting(1.0, "rad: of the residual; a larger one draws more where it is large")
-    floor: NonNegative = setting(1.0, "rad: a larger one draws more everywhere")
-
-    used_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "every": ("rar", "rad", "r3"),
-        "share": ("rar", "rad", "r3"),
-        "candidates": ("rar", "rad"),
-        "percentile": ("rar",),
-        "max_new_points": ("rar",),
-        "max_points": ("rar", "rad", "r3"),
-        "exponent": ("rad",),
-        "floor": ("rad",),
-    }
+    every: Count = setting(100, "steps from one refinement to the next", of=POOLS)
+    share: Part = setting(0.5, "of a step's points that come from the pool, at most; the others are fresh", of=POOLS)
+    candidates: Count = setting(2000, "rar, rad: fresh points at which the residual is looked at", of=("rar", "rad"))
+    percentile: Percentile = setting(
+        95.0, "rar: of the residual over the candidates, from which on one may be added", of=("rar",)
+    )
+    max_new_points: Count = setting(500, "rar: points that are added at once, at most", of=("rar",))
+    max_points: Count = setting(8000, "points in the pool, at most; rar adds none from then on", of=POOLS)
+    exponent: NonNegative = setting(1.0, "rad: of the residual; a larger one draws more where it is large", of=("rad",))
+    floor: NonNegative = setting(1.0, "rad: a larger one draws more everywhere", of=("rad",))
 
 
 class PointSettings(Section):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
 from pinnx.config.kinds import Count, Factor, MethodSection, NonNegative, Positive, Section, Share, setting
 
 __all__ = ["Balance", "Causal", "Weights"]
+
+
+RELOBRALO, LAGRANGIAN = ("relobralo",), ("lagrangian",)
 
 
 class Weights(Section):
@@ -35,26 +37,24 @@ class Balance(MethodSection):
         "ntk: all columns are learned at one rate, by traces of the tangent kernel; lagrangian: data, boundary and "
         "continuity are constraints, whose weights grow until they hold",
     )
-    temperature: Positive = setting(0.1, "relobralo: a smaller one lets the slowest column take more")
-    decay: Factor = setting(0.999, "relobralo: share of the factors that stays from step to step")
-    lookback: Share = setting(0.999, "relobralo: how often, in the mean, a step leaves the first losses aside")
-    asymmetry: NonNegative = setting(1.5, "gradnorm: 0 makes all gradients of one length; larger: slow columns gain")
-    lr: Positive = setting(0.025, "gradnorm: learning rate of the factors' logarithms")
-    every: Count = setting(10, "gradnorm, ntk: steps from one update to the next, a backward pass for each column")
-
-    growth: Positive = setting(0.01, "lagrangian: of the weight of a constraint in a step, while it does not fall")
-    memory: Factor = setting(0.99, "lagrangian: share of a constraint's mean square that stays from step to step")
-
-    used_by: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "temperature": ("relobralo",),
-        "decay": ("relobralo",),
-        "lookback": ("relobralo",),
-        "asymmetry": ("gradnorm",),
-        "lr": ("gradnorm",),
-        "every": ("gradnorm", "ntk"),
-        "growth": ("lagrangian",),
-        "memory": ("lagrangian",),
-    }
+    temperature: Positive = setting(0.1, "relobralo: a smaller one lets the slowest column take more", of=RELOBRALO)
+    decay: Factor = setting(0.999, "relobralo: share of the factors that stays from step to step", of=RELOBRALO)
+    lookback: Share = setting(
+        0.999, "relobralo: how often, in the mean, a step leaves the first losses aside", of=RELOBRALO
+    )
+    asymmetry: NonNegative = setting(
+        1.5, "gradnorm: 0 makes all gradients of one length; larger: slow columns gain", of=("gradnorm",)
+    )
+    lr: Positive = setting(0.025, "gradnorm: learning rate of the factors' logarithms", of=("gradnorm",))
+    every: Count = setting(
+        10, "gradnorm, ntk: steps from one update to the next, a backward pass for each column", of=("gradnorm", "ntk")
+    )
+    growth: Positive = setting(
+        0.01, "lagrangian: of the weight of a constraint in a step, while it does not fall", of=LAGRANGIAN
+    )
+    memory: Factor = setting(
+        0.99, "lagrangian: share of a constraint's mean square that stays from step to step", of=LAGRANGIAN
+    )
 
 
 class Causal(Section):

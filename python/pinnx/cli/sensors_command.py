@@ -78,18 +78,10 @@ def _sensors(options: argparse.Namespace) -> int:
         points=None if points is None else split_names(points),
         weights=options.weights,
         memory_limit=None if options.memory_limit is None else parse_size(options.memory_limit),
-    )
-    run_sensors(
-        _sensors_config(options),
-        question,
-        basis=options.basis,
-        hold_out=options.hold_out,
         cache=None if options.cache is None else SelectionCache(options.cache or None),
-        plot=options.plot,
-        out=options.out,
-        overwrite=options.overwrite,
-        console=console_of(options),
+        **{name: getattr(options, name) for name in ("basis", "hold_out", "plot", "out", "overwrite")},
     )
+    run_sensors(_sensors_config(options), question, console_of(options))
     return 0
 
 

@@ -11,10 +11,11 @@ from flow_files import TINY
 
 from pinnx.config import Config, load_config
 from pinnx.errors import PinnxError
+from pinnx.evals.checks import check
 from pinnx.jobs.cases.load_case import load_case, load_snapshots
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.file_periods import file_periods
-from pinnx.jobs.judging.flow_verification import boundary_checks
+from pinnx.jobs.judging.flow_verification import boundary_checks, worst_of_frames
 from pinnx.jobs.judging.verdicts import GROUPS
 from pinnx.jobs.reconstruction import reconstruct
 from pinnx.jobs.trainer_setup import make_trainer
@@ -192,3 +193,11 @@ def test_slopes_of_a_file_are_checked_at_its_own_points(tmp_path: Path) -> None:
     assert right["neumann_error_max", "no_stress, left"] == "failed", "it was not checked"
     assert right["section_flux", "section x = 2"] == "failed", "it was not checked"
     assert {name for name, _ in right} <= set(GROUPS["boundary"]), "pinnx verify --boundary asks for all of them"
+
+
+def test_a_frame_that_is_not_a_number_is_the_worst_one() -> None:
+    for values in ([np.nan, 1e-9, 2e-9], [1e-9, np.nan, 2e-9], [1e-9, 2e-9, np.nan]):
+        (worst,) = worst_of_frames([check("periodic_error_max", value) for value in values])
+        assert worst.status == "failed"
+    (worst,) = worst_of_frames([check("periodic_error_max", value) for value in (1e-9, 2e-9, 0.0)])
+    assert worst.value == 2e-9

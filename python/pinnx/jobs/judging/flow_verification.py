@@ -5,7 +5,8 @@ These are held against the file at its own points, frame by frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +35,7 @@ from pinnx.physics.outlines import Outline
 from pinnx.physics.point_sets import PointSet
 from pinnx.physics.section_flux import section_fluxes
 
-__all__ = ["boundary_checks", "verify_flow"]
+__all__ = ["boundary_checks", "verify_flow", "worst_of_frames"]
 
 # Nodes on a body are on its line up to this share of its size: they lie on chords of a mesh.
 ON_BODY = 5e-4
@@ -183,15 +184,9 @@ def boundary_checks(
 ) -> list[Check]:
     """``boundary_error_max`` of each prescribed component, ``neumann_error_max`` of slopes, and ``periodic_error_max``.
 
-    Of all frames the worst.
-
-    Args:
-        snapshots: the flow.
-        config: the sections boundaries and domain.periodic are used.
-        jumps: corners of the box where two sides of the snapshots disagree.
-        corner_radius: points nearer than this to such a corner, or to one where two conditions disagree, do not count;
-            None: the corners of the conditions alone.
-        periods: that are named.
+    Of all frames the worst. Points nearer than ``corner_radius`` to one of the ``jumps``, corners of the box where two
+    sides of the snapshots disagree, or to a corner where two conditions do, do not count. ``periods`` are those that
+    are named.
 
     Raises:
         PinnxError: neither conditions nor periods; a condition without points in the file, or of values that it lacks.
@@ -212,16 +207,15 @@ def boundary_checks(
         corners = (*corners, *jumps)
     found = []
     for number, condition in enumerate(conditions):
-        worst: dict[str, Check] = {}
-        for frame in range(snapshots.num_times):
-            at = _at(snapshots, frame)
-            away = corner_distance(at, corners, tuple(snapshots.bounds)) > (corner_radius or 0.0)
+        checks: list[Check] = []
+        for at, fields in _frames(snapshots):
+            away = corner_distance(at, corners, tuple(bounds)) > (corner_radius or 0.0)
             rows = _on(condition.where, at, bounds) & away & inside
-            for item in _of_frame(snapshots, checker, condition, frame, rows, at):
-                worst[item.part] = max(worst.get(item.part, item), item, key=lambda one: one.value)
-        if not worst:
+            if rows.any():
+                checks += _values(checker, condition, at[rows], fields, rows[inside])
+        if not checks:
             raise PinnxError(f"boundaries.{number}: expected points of the file on {condition.where}, found none")
-        found += worst.values()
+        found += worst_of_frames(checks)
     for statement in slope_statements(entries, bounds, **places):
         found += _slopes(snapshots, checker, statement)
     found += [
@@ -239,9 +233,8 @@ def _slopes(snapshots: Snapshots, checker: BoundaryChecker, statement: Statement
     elif statement.condition is not None:
         note = "of a file slopes and zero_gradient alone are checked"
         return [check("neumann_error_max", None, note=note, part=str(statement))]
-    worst: dict[str, Check] = {}
-    for frame in range(snapshots.num_times):
-        at = _at(snapshots, frame)
+    checks = []
+    for at, fields in _frames(snapshots):
         rows = _on(statement.where, at, snapshots.bounds) & snapshots.in_flow
         if not rows.any():
             raise PinnxError(f"{statement}: expected points of the file there, found none")
@@ -250,66 +243,65 @@ def _slopes(snapshots: Snapshots, checker: BoundaryChecker, statement: Statement
         normals = np.zeros((int(rows.sum()), snapshots.dim))
         inward = statement.where.normals(at[rows], snapshots.bounds)
         normals[:, : inward.shape[1]] = -inward
-        fields = _fields(snapshots, frame)
         for item in checker.verify_neumann(fields, rows[snapshots.in_flow], wanted, normals=normals):
-            named = replace(item, part=f"{item.part}, {statement}")
-            worst[named.part] = max(worst.get(named.part, named), named, key=lambda one: one.value)
-    return list(worst.values())
+            checks.append(replace(item, part=f"{item.part}, {statement}"))
+    return worst_of_frames(checks)
 
 
-def _of_frame(
-    snapshots: Snapshots,
+def _values(
     checker: BoundaryChecker,
     condition: BoundaryCondition,
-    frame: int,
+    places: Array,
+    fields: dict[str, Array],
     rows: NDArray[np.bool_],
-    at: Array,
 ) -> list[Check]:
-    if not rows.any():
-        return []
-    fields = _fields(snapshots, frame)
-    values, mask = condition.targets(at[rows])
+    """Of one frame the values at places [k, D], which are those rows of the fields."""
+    values, mask = condition.targets(places)
     named = dict(zip(component_names(condition.bounds), values.T, strict=True))
     wanted = {name: column for (name, column), known in zip(named.items(), mask, strict=True) if known}
     if missing := set(wanted) - set(fields):
         raise PinnxError(f"{condition.where}: expected values of {missing.pop()} at each time in the file, found none")
-    checks = checker.verify_dirichlet(fields, rows[snapshots.in_flow], wanted)
+    checks = checker.verify_dirichlet(fields, rows, wanted)
     return [replace(item, part=f"{item.part}, {condition.where}") for item in checks]
 
 
 def _periodic(snapshots: Snapshots, config: Config, checker: BoundaryChecker, periods: FilePeriods) -> list[Check]:
     """The worst frame of each field along each periodic axis; "not checked" along one whose other end is left out."""
-    worst: dict[str, Check] = {}
+    checks: list[Check] = []
     one_end = [axis for axis in config.domain.periodic if axis in periods.periods and axis not in periods.repeated]
     for axis in config.domain.periodic:
         if axis in one_end:
             continue
         jump = getattr(config.domain.jump, axis) or 0.0
-        for frame in range(snapshots.num_times):
-            fields = _fields(snapshots, frame)
-            for item in checker.verify_periodic(fields, axis, jumps={"p": jump} if "p" in fields else {}):
-                known = worst.get(item.part, item)
-                worst[item.part] = item if not known.value >= item.value else known  # a NaN stays
+        for _, fields in _frames(snapshots):
+            checks += checker.verify_periodic(fields, axis, jumps={"p": jump} if "p" in fields else {})
     compared = [
         item
         if item.passed
         else replace(item, note="; ".join(filter(None, (item.note, ENDS.format(axis=item.part[-1])))))
-        for item in worst.values()
+        for item in worst_of_frames(checks)
     ]
     return compared + [replace(unchecked("periodic_error_max", ONE_END), part=axis) for axis in one_end]
 
 
-def _fields(snapshots: Snapshots, frame: int) -> dict[str, Array]:
-    inside = snapshots.in_flow
-    fields = dict(zip(("u", "v", "w"), snapshots.velocity[frame][inside].T, strict=False))
-    pressure = snapshots.pressure
-    if pressure is not None and len(pressure) == snapshots.num_times:
-        fields["p"] = pressure[frame][inside]
-    return fields
+def worst_of_frames(checks: Iterable[Check]) -> list[Check]:
+    """Of the checks of each part the worst; one that is not a number is worse than any."""
+    worst: dict[str, Check] = {}
+    for item in checks:
+        worst[item.part] = max(
+            worst.get(item.part, item), item, key=lambda one: math.inf if math.isnan(one.value) else one.value
+        )
+    return list(worst.values())
 
 
-def _at(snapshots: Snapshots, frame: int) -> Array:
-    return at_time(snapshots.points, None if snapshots.times is None else snapshots.times[frame])
+def _frames(snapshots: Snapshots) -> Iterator[tuple[Array, dict[str, Array]]]:
+    """Of each frame the coordinates of all points, [n, D], and each field at the points in the flow."""
+    inside, pressure = snapshots.in_flow, snapshots.pressure
+    for frame in range(snapshots.num_times):
+        fields = dict(zip(("u", "v", "w"), snapshots.velocity[frame][inside].T, strict=False))
+        if pressure is not None and len(pressure) == snapshots.num_times:
+            fields["p"] = pressure[frame][inside]
+        yield at_time(snapshots.points, None if snapshots.times is None else snapshots.times[frame]), fields
 
 
 def _on(where: Place, at: Array, bounds: Bounds) -> NDArray[np.bool_]:

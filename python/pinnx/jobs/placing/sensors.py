@@ -1,4 +1,4 @@
-"""The job of `pinnx sensors`: from a file to sensors, figures of the choice, and a picture.
+"""The job of `pinnx sensors`: from a file to sensors, figures of the choice in a table, and a picture.
 
 The choice is that of `pinnx reconstruct` on the same file and settings, by all snapshots. The error on
 held-out snapshots is that of a second choice, with modes of its own, which does not see every fifth of
@@ -7,6 +7,7 @@ them or so. Snapshots that are still in their file are read in blocks.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from pinnx.config import Config
 from pinnx.data.blocks import Progress
@@ -22,11 +24,9 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 from pinnx.jobs.placing.sensors_input import PlaceWeights, Question, opened_fields, place_weights
-from pinnx.jobs.placing.sensors_output import figures_table, notes, sensors_table
 from pinnx.report.formatting import plural
 from pinnx.runs.files import atomic_write
 from pinnx.runs.progress import ProgressBar
-from pinnx.sensors.fit_cache import SelectionCache
 from pinnx.sensors.quality import SelectionQuality
 from pinnx.sensors.selection import Selection
 from pinnx.sensors.sensor_set import SensorSet
@@ -62,35 +62,14 @@ class Chosen:
     weighting: str = ""
 
 
-def run_sensors(
-    config: Config,
-    question: Question,
-    *,
-    basis: str,
-    hold_out: float,
-    cache: SelectionCache | None,
-    plot: str | None,
-    out: str | None,
-    overwrite: bool,
-    console: Console,
-) -> None:
-    """Choose sensors, write the files and show the figures.
-
-    Args:
-        config: the sections data and sensors are used.
-        question: what is measured, of which file.
-        basis: of `SensorSelector`.
-        hold_out: share of the snapshots that the error is measured on, 0 to 0.5.
-        cache: where choices are looked up and kept; None: nowhere.
-        plot: name of the picture; None: none.
-        out: name of the table; None: it is shown.
-        overwrite: replace files that exist.
-        console: where to show progress and figures.
+def run_sensors(config: Config, question: Question, console: Console) -> None:
+    """Choose sensors, write the files and show the figures; of the configuration data and sensors are used.
 
     Raises:
         PinnxError: of the data or the settings; a file that exists, or that cannot be written.
     """
-    _require_writable(plot, out, overwrite)
+    plot, out = question.plot, question.out
+    _require_writable(plot, out, question.overwrite)
     if config.sensors.method == "positions":
         raise PinnxError("sensors.method: expected a method that chooses sensors, got positions")
     with (
@@ -100,15 +79,15 @@ def run_sensors(
         weights = place_weights(config, question, fields)
         selection = Selection(
             **config.sensors.model_dump(exclude={"noise", "positions", "weight"}),
-            basis=basis,
+            basis=question.basis,
             weights=None if weights is None else weights.values,
             memory_limit=question.memory_limit,
-            cache=cache,
+            cache=question.cache,
         )
         chosen = choose_sensors(
             fields,
             selection,
-            hold_out=hold_out,
+            hold_out=question.hold_out,
             weights=weights,
             step=bar.status,
             progress=lambda name, *done: bar.advance(PASSES.get(name, f"reading the snapshots, {name}"), *done),
@@ -120,12 +99,12 @@ def run_sensors(
         if out is not None:
             chosen.sensors.write_csv(out)
         bar.stop()
-        console.print(figures_table(chosen.quality, chosen.num_held_out))
+        console.print(_figures_table(chosen.quality, chosen.num_held_out))
         if out is None:
-            console.print(sensors_table(chosen.sensors, chosen.weights))
+            console.print(_sensors_table(chosen.sensors, chosen.weights))
         if plot is not None and isinstance(fields.values, StoredFrames) and fields.num_times > 1:
             console.print("The picture shows the first snapshot, as the others are in the file.")
-        for note in (*fields.notes, *notes(chosen)):
+        for note in (*fields.notes, *_notes(chosen)):
             console.print(note, soft_wrap=True)
         for path in filter(None, (out, plot)):
             console.print(f"written: {path}", soft_wrap=True)
@@ -220,3 +199,67 @@ def _require_writable(plot: str | None, out: str | None, overwrite: bool) -> Non
             raise PinnxError(f"--{option}: {given} exists; expected another name, or --overwrite")
         if not os.path.isdir(path.parent):
             raise PinnxError(f"--{option}: expected a folder that exists, got {path.parent}")
+
+
+def _figures_table(quality: SelectionQuality, num_held_out: int) -> Table:
+    """Each figure of the choice beside the median of random places."""
+    table = Table(
+        title=f"{plural(quality.num_sensors, 'sensor')}, {plural(quality.num_modes, 'mode')}", title_justify="left"
+    )
+    table.add_column("figure")
+    table.add_column("chosen", justify="right")
+    table.add_column(f"random places, median of {quality.num_random}", justify="right")
+    rows = [
+        ("log volume", quality.log_volume, quality.random_log_volume),
+        ("condition number", quality.condition, quality.random_condition),
+        ("worst error amplification", quality.error_amplification, quality.random_error_amplification),
+    ]
+    for name, chosen, random in rows:
+        table.add_row(name, _number(chosen), _number(random))
+    if quality.held_out_error is not None:
+        label = f"error on {plural(num_held_out, 'held-out snapshot')}"
+        table.add_row(label, _percent(quality.held_out_error), _percent(quality.random_held_out_error))
+        table.add_row("  the best that the modes allow", _percent(quality.basis_held_out_error), "")
+    return table
+
+
+def _sensors_table(sensors: SensorSet, weights: np.ndarray | None) -> Table:
+    """Rank and place of each sensor, and its weight where places have one."""
+    table = Table(title="sensors, best first", title_justify="left")
+    for name in ("rank", *"xyz"[: sensors.dim], *(("weight",) if weights is not None else ())):
+        table.add_column(name, justify="right")
+    rows = sensors.positions if weights is None else np.column_stack([sensors.positions, weights])
+    for rank, row in enumerate(rows.tolist(), start=1):
+        table.add_row(str(rank), *(f"{value:.5g}" for value in row))
+    return table
+
+
+def _notes(chosen: Chosen) -> list[str]:
+    """What the figures do not say by themselves."""
+    found = []
+    if chosen.num_held_out:
+        found.append("The sensors are chosen by all snapshots; the error is that of a choice without those held out.")
+    if chosen.weights is not None:
+        found.append(f"Places are weighted by {chosen.weighting}; the figures above do not count the weights.")
+    if chosen.rank < len(chosen.sensors):
+        found.append(
+            f"The first {chosen.rank} sensors see all {plural(chosen.quality.num_modes, 'mode')}; the others "
+            "measure the same again, which reduces the effect of noise."
+        )
+    if chosen.num_used == 1:
+        found.append(
+            "One snapshot has one mode, which cannot tell places apart: take more snapshots, or another method."
+        )
+    elif not chosen.num_held_out:
+        found.append("No snapshot was held out, so the error of the reconstruction is not known.")
+    return found
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    return f"{value:.4g}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.3g} %"

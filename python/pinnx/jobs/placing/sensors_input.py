@@ -21,6 +21,7 @@ from pinnx.data.quantities import open_fields, read_fields
 from pinnx.data.snapshots import Snapshots
 from pinnx.errors import PinnxError
 from pinnx.jobs.cases.load_case import data_mapping, load_snapshots, sensor_weights
+from pinnx.sensors.fit_cache import SelectionCache
 from pinnx.sensors.pivoted_matrix import default_modes, work_rows
 from pinnx.sensors.place_weights import channel_wall_weights
 
@@ -36,7 +37,7 @@ CHANNEL = "channel"
 
 @dataclass(frozen=True)
 class Question:
-    """What is measured, where the configuration does not say it.
+    """What is measured and what is wanted of the choice, where the configuration does not say it.
 
     Args:
         path: the file.
@@ -44,6 +45,12 @@ class Question:
         points: with variables: names of the coordinates; None: the usual ones.
         weights: name of an array of weights, or "channel"; None: all places alike.
         memory_limit: bytes; None: no limit.
+        basis: of `SensorSelector`.
+        hold_out: share of the snapshots that the error is measured on, 0 to 0.5.
+        cache: where choices are looked up and kept; None: nowhere.
+        plot: name of the picture; None: none.
+        out: name of the table; None: it is shown.
+        overwrite: replace files that exist.
     """
 
     path: str
@@ -51,6 +58,12 @@ class Question:
     points: Sequence[str] | None = None
     weights: str | None = None
     memory_limit: int | None = None
+    basis: str = "pod"
+    hold_out: float = 0.2
+    cache: SelectionCache | None = None
+    plot: str | None = None
+    out: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, eq=False)

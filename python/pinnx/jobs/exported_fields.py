@@ -43,12 +43,7 @@ def require_packages(formats: Sequence[str]) -> None:
 
 
 def export_fields(path: Path, formats: Sequence[str]) -> None:
-    """Write what is asked of a fields.h5, beside it.
-
-    Args:
-        path: of fields.h5.
-        formats: out of vtu and netcdf.
-    """
+    """Write the fields of a fields.h5 beside it, in formats out of vtu and netcdf."""
     with h5py.File(path) as file:
         axes = str(file.attrs["axes"]).split(",")
         lines = {name: file[name][()] for name in ("t", *AXIS_NAMES) if name in file}

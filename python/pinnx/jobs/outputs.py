@@ -47,10 +47,7 @@ def evaluate_output(
 ) -> Evaluation:
     """Fields and residuals at every output point and time, [T n, c], frame by frame.
 
-    Args:
-        output: where and when.
-        problem: the network and the terms.
-        progress: called with the frames that are done, and their number.
+    ``progress`` takes the frames that are done, and their number.
     """
     frames = []
     for frame in range(output.num_frames):
@@ -70,14 +67,7 @@ def write_fields(
     opinion: SecondOpinion | None = None,
     ensemble: Ensemble | None = None,
 ) -> None:
-    """Writes fields.h5.
-
-    Args:
-        path: where.
-        flow: what was trained.
-        output: fields and residuals at the output points, frame by frame.
-        opinion: fields of a classical solver, which stand in groups of their own.
-        ensemble: what the members say; None: there are none.
+    """Writes fields.h5; fields of a classical solver stand in groups of their own, and what members say.
 
     Raises:
         OSError: it cannot be written.
@@ -201,11 +191,9 @@ def _write_sensors(file: h5py.File, case: Case, fields: NDArray[np.float64]) -> 
 
 
 def training_figures(trainer: Trainer, rows: Iterable[Mapping[str, float]]) -> dict[str, Any]:
-    """What a training took, on what, and how fast its losses fell; ``wall_s`` is set by the caller.
+    """What a training took, on what, and how fast its losses fell by the rows of its history.
 
-    Args:
-        trainer: at its end.
-        rows: of its history.
+    ``wall_s`` is set by the caller.
     """
     return {
         "wall_s": 0.0,

@@ -1,15 +1,17 @@
 """From the configuration to the trainer: which optimiser takes the steps from when on, the weights of the loss and what
-adapts them, precision.
+adapts them, precision, the device.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+import pinn_ext
 from pinnx.config import Config
 from pinnx.config.train_section import FIRST_ORDER, Train
 from pinnx.config.weighting_section import Balance
@@ -41,7 +43,7 @@ from pinnx.train.ranks import ALONE, OneProcess
 from pinnx.train.step_method import FirstOrder
 from pinnx.train.trainer import Trainer
 
-__all__ = ["make_trainer"]
+__all__ = ["DTYPES", "choose_device", "make_trainer"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -54,6 +56,34 @@ NUMBERS_FASTER = 10.0
 NOISE_AT = 0.5
 
 
+def choose_device(name: str) -> torch.device:
+    """The device of a configuration.
+
+    Warns where ``auto`` leaves a CUDA device unused because this build has no kernels for it.
+
+    Raises:
+        PinnxError: the device is cuda, and torch sees no device or this build has no kernels for it.
+    """
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise PinnxError("train.device: expected a CUDA device that torch can use, found none; use cpu or auto")
+    if name == "cpu" or not found:
+        return torch.device("cpu")
+    if pinn_ext.build_info().cuda_version is None:
+        if name == "cuda":
+            raise PinnxError(
+                "train.device: expected kernels with CUDA for cuda, got a build for the CPU alone; "
+                "rebuild (pinnx doctor says how), or set train.device=cpu"
+            )
+        warnings.warn(
+            "train.device: a CUDA device was found, but pinn_ext was built without CUDA; the CPU is used "
+            "(pinnx doctor says how to rebuild)",
+            stacklevel=2,
+        )
+        return torch.device("cpu")
+    return torch.device("cuda")
+
+
 def make_trainer(
     config: Config,
     problem: Problem,
@@ -61,15 +91,7 @@ def make_trainer(
     guard: Guard | None = None,
     ranks: OneProcess = ALONE,
 ) -> Trainer:
-    """The trainer of a configuration.
-
-    Args:
-        config: the section train is used.
-        problem: what is minimised.
-        weights: column of the loss -> its weight.
-        guard: judges the training at its checkpoints; None: nothing does.
-        ranks: that train together.
-    """
+    """The trainer of a configuration; ``weights``: column of the loss -> its weight; without a guard nothing judges."""
     settings = config.train
     if "gauss_newton" in {settings.optimizer, *(phase.optimizer for phase in settings.phases)}:
         rows_for(problem, ranks)  # what a later phase cannot train is refused before the first step
@@ -162,11 +184,6 @@ def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective:
 
 def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]) -> LossWeights:
     """The weights of a problem's columns, with what adapts them.
-
-    Args:
-        config: the section train is used.
-        problem: what is minimised.
-        weights: column of the loss -> its configured weight.
 
     Raises:
         PinnxError: nothing to balance, or a curriculum of numbers that the equations do not have.

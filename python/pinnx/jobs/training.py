@@ -44,15 +44,8 @@ def interruptible_training(
 ) -> Iterator[None]:
     """Trains to the end and saves the last state; the block is what follows.
 
-    Ctrl-C and SIGTERM save what is whole, and say how to resume.
-
-    Args:
-        trainer: what trains.
-        recorder: writes the files of the run.
-        progress: shows how far the training is.
-        resume_command: what continues the run.
-        threads: of a step on the CPU; None: the number that measured steps find the fastest.
-        profiled: records some of the steps; None: none are.
+    Ctrl-C and SIGTERM save what is whole, and say how to resume. ``threads`` are those of a step on the CPU; None: the
+    number that measured steps find the fastest.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM, in the training or in the block.

@@ -21,11 +21,7 @@ _DPI = 110
 
 
 def breakage_page(run: Run, fields: Path) -> str:
-    """The whole file.
-
-    Args:
-        run: the small files of the run.
-        fields: its fields.h5.
+    """The whole file, of the small files of a run and its fields.h5.
 
     Raises:
         PinnxError: a damaged file; the message names it.

@@ -137,9 +137,7 @@ def draw_loss(history: Mapping[str, NDArray[np.float64]]) -> Picture:
 def draw_physics(history: Mapping[str, NDArray[np.float64]], descriptions: Mapping[str, str]) -> Picture | None:
     """The checks at a few points while the network trained, on a logarithmic axis; None where none was logged.
 
-    Args:
-        history: its columns ``physics/NAME``.
-        descriptions: name of a check -> what it is.
+    They are the columns ``physics/NAME``; ``descriptions``: NAME -> what it is.
     """
     columns = {name.removeprefix(_PHYSICS): values for name, values in history.items() if name.startswith(_PHYSICS)}
     drawn = {name: values for name, values in columns.items() if (values > 0).any()}

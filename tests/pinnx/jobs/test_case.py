@@ -15,8 +15,8 @@ from pinnx.errors import PinnxError
 from pinnx.evals import TaylorGreen
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.device import choose_device
 from pinnx.jobs.flows.flow_problem import flow_problem
+from pinnx.jobs.trainer_setup import choose_device
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from pinnx.config import Config
 from pinnx.jobs import reconstruct
 from pinnx.jobs.flows import flow_run
-from pinnx.jobs.judging.outlying_sensors import FEWEST, outlying_sensors
+from pinnx.jobs.judging.beside_norms import FEWEST_SENSORS, outlying_sensors
 
 
 def sentences(change: Any = None, count: int = 40, frames: int = 3) -> list[str]:
@@ -56,8 +56,8 @@ def test_the_wrong_ones_are_named(change: Any, ranks: set[int]) -> None:
 
 def test_right_ones_and_a_few_are_not() -> None:
     assert sentences() == []
-    assert sentences(turn, count=FEWEST - 1) == []
-    assert sentences(turn, count=FEWEST) != []
+    assert sentences(turn, count=FEWEST_SENSORS - 1) == []
+    assert sentences(turn, count=FEWEST_SENSORS) != []
 
 
 def test_no_velocity_at_all_names_none() -> None:

@@ -35,9 +35,9 @@ from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.jobs.benchmarks.benchmark_figures import figures_of, judge_report, read_baseline
 from pinnx.jobs.benchmarks.benchmark_oracles import check_choice, check_step
-from pinnx.jobs.device import choose_device
 from pinnx.jobs.outputs import versions
 from pinnx.jobs.reference import make_reference
+from pinnx.jobs.trainer_setup import choose_device
 from pinnx.runs.files import write_text
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns

@@ -78,9 +78,7 @@ def _beside(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict
 def judge_report(found: dict[str, Any], earlier: Mapping[str, Any]) -> None:
     """Adds to a report whether all limits were kept, ``within``, and what is worse than in a baseline, ``worse``.
 
-    Args:
-        found: the report; each scale of the baseline gets ``baseline``, the verdict on its figures.
-        earlier: the scales of the baseline; empty without one.
+    Each scale of the ``earlier`` ones, those of a baseline, gets ``baseline``, the verdict on its figures.
     """
     scales = found["scales"]
     limited = [item for scale in scales.values() for item in scale["figures"].values() if "within" in item]

@@ -14,8 +14,7 @@ from pinnx.config.breakage_section import Breakage
 from pinnx.data.point_pool import Refinement
 from pinnx.data.size_densities import SizeDensities, read_size_densities
 from pinnx.evals.exact_breakage import BREAKAGE_CASES, ExactBreakage
-from pinnx.jobs.device import choose_device
-from pinnx.jobs.trainer_setup import DTYPES
+from pinnx.jobs.trainer_setup import DTYPES, choose_device
 from pinnx.losses.robust import adaptive_epsilon, adaptive_huber, clipped, log_space
 from pinnx.physics.breakage_kinetics import Daughters, Kinetics
 from pinnx.physics.breakage_model import BreakageCase, BreakageModel
@@ -97,12 +96,7 @@ def stated_case(problem: Breakage) -> tuple[BreakageCase, tuple[float, ...], Exa
 
 
 def breakage_problem(config: Config, measured: SizeDensities | None = None) -> BreakageProblem:
-    """The network and the terms of a configuration.
-
-    Args:
-        config: its problem is of kind breakage.
-        measured: in place of the file of the configuration; None: that file, where there is one.
-    """
+    """The network and the terms of a configuration; ``measured`` stands in place of the file that it names."""
     given, train = config.problem, config.train
     case, times, exact = stated_case(given)
     network = {name: getattr(config.model, name) for name in ("width", "layers", "activation")}

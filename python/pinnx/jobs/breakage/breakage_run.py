@@ -11,9 +11,8 @@ from pinnx.config import Config
 from pinnx.data.size_densities import SizeDensities
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check
-from pinnx.jobs.breakage.breakage_files import stored_sizes, write_sizes
 from pinnx.jobs.breakage.breakage_problem import BreakageProblem, breakage_problem
-from pinnx.jobs.breakage.breakage_results import checks_at_points, judged, metrics_of
+from pinnx.jobs.breakage.breakage_results import checks_at_points, judged, metrics_of, stored_sizes, write_sizes
 from pinnx.jobs.judging.run_guard import POINTS, run_guard
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.runs.folder import RunFolder

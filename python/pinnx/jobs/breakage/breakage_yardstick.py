@@ -60,14 +60,7 @@ class Yardstick:
 def yardstick(
     case: BreakageCase, kinetics: Kinetics, table: SizeDistributions, exact: ExactBreakage | None
 ) -> Yardstick:
-    """Solves a case at the times of a table, and compares.
-
-    Args:
-        case: what is stated.
-        kinetics: with the numbers that were found, where some were.
-        table: of the network: its volumes and times.
-        exact: the solution, where it is known.
-    """
+    """Solves a case at the times of the network's table, and compares at its volumes, with the kinetics as found."""
     low, high = case.sizes[0], _top(case)
     grids: dict[str, SizeGrid] = {
         "Chebyshev collocation": ChebyshevGrid(low, high, num_nodes=NODES),
@@ -101,12 +94,9 @@ def yardstick(
 
 
 def fitted_kinetics(case: BreakageCase, measured: SizeDensities, names: Sequence[str]) -> KineticsFit:
-    """The same numbers from the same measurements by a classical fit, with intervals of 95 %.
+    """The numbers of these names from the same measurements by a classical fit, with intervals of 95 %.
 
-    Args:
-        case: what is stated; its kinetics are the first guess.
-        measured: number densities, all errors relative to them.
-        names: of the numbers.
+    The kinetics of the case are the first guess. Errors of number densities are relative to them.
 
     Raises:
         PinnxError: the measurements do not determine them.

@@ -15,8 +15,7 @@ from pinnx.data.size_densities import SizeDensities
 from pinnx.errors import PinnxError
 from pinnx.evals.checks import Check
 from pinnx.evals.size_table import ORDERS
-from pinnx.jobs.breakage.breakage_files import stored_sizes
-from pinnx.jobs.breakage.breakage_results import found_numbers, judged
+from pinnx.jobs.breakage.breakage_results import found_numbers, judged, stored_sizes
 from pinnx.jobs.breakage.breakage_run import breakage_run
 from pinnx.physics.breakage_model import BreakageModel
 from pinnx.report.breakage_pictures import SizeFields, draw_moments, draw_passing, draw_residual_map, draw_sizes

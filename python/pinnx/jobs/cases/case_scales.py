@@ -49,11 +49,7 @@ def case_scales(
 ) -> Scales:
     """The scales that the configuration gives, else those of the case.
 
-    Args:
-        config: the section problem is used.
-        bounds: axis name -> (low, high) of the domain.
-        measured: velocities [k, d] and lengths of velocities [k], NaN where not measured; None: none.
-        conditions: what is prescribed.
+    ``measured``: velocities [k, d] and lengths of velocities [k], NaN where not measured; None: none.
 
     Raises:
         PinnxError: no speed to take a scale from, or scales that are far from those of the case.
@@ -82,12 +78,7 @@ def scale_notes(
 ) -> list[str]:
     """What is odd about the units of a case.
 
-    Args:
-        scales: of the case.
-        bounds: axis name -> (low, high) of the domain.
-        nu: the viscosity.
-        times: [k] at which something was measured, in any order; None where steady or not known.
-        measured_at: [k, D], where and when; None where not known.
+    ``times`` [k], in any order, and ``measured_at`` [k, D] say when and where something was measured; None: not known.
 
     Raises:
         PinnxError: numbers that certainly do not belong to one system of units, or that float64 does not resolve.

@@ -34,10 +34,7 @@ __all__ = ["data_limits", "data_mapping", "load_case", "load_snapshots", "measur
 def load_case(config: Config, progress: Callable[[str], None] = lambda text: None, ranks: OneProcess = ALONE) -> Case:
     """Reads the data, chooses the sensors, finds the sides of ``solver.unknown``, and checks that everything fits.
 
-    Args:
-        config: the sections data, domain, flow, boundaries, sensors and solver are used.
-        progress: called with a word on what is being done.
-        ranks: that load the same case; the first one chooses the sensors.
+    Of ranks that load the same case the first one chooses the sensors. ``progress`` takes a word on what is being done.
 
     Raises:
         PinnxError: one line that says what was wanted and what came.
@@ -109,11 +106,7 @@ def _read_case(config: Config, progress: Callable[[str], None], ranks: OneProces
 
 
 def load_snapshots(config: Config, progress: Callable[[str], None] = lambda text: None) -> Snapshots:
-    """Reads or makes the snapshots of a configuration, cut to its window and times.
-
-    Args:
-        config: the section data is used; it names snapshots, not measurements.
-        progress: called with a word on what is being done.
+    """Reads or makes the snapshots that a configuration names, cut to its window and times.
 
     Raises:
         PinnxError: as ``read_snapshots``.

@@ -22,10 +22,9 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_bodies import in_bodies
 from pinnx.jobs.cases.load_case import data_limits, data_mapping
-from pinnx.jobs.device import choose_device
 from pinnx.jobs.flows.flow_model import flow_model
 from pinnx.jobs.flows.warm_start import start_values
-from pinnx.jobs.trainer_setup import DTYPES
+from pinnx.jobs.trainer_setup import DTYPES, choose_device
 from pinnx.losses import huber
 from pinnx.models import FieldModel
 from pinnx.physics.boundary_slopes import BoundarySlopes
@@ -166,11 +165,7 @@ def _at_boundaries(
 ) -> Iterator[tuple[Term, bool]]:
     """The terms of values, slopes and fluxes that are known, and whether each is trained, or held by the model's form.
 
-    Args:
-        case: what is known.
-        train: how many points, and how they are spread.
-        equations: their viscosity, as it is in each step, is that of slopes.
-        held: numbers of the conditions on values that the model holds exactly.
+    ``held`` are the numbers of the conditions on values that the model holds exactly.
     """
     # A grid of a side in time or space would need a power of n of its own.
     sampling: Sampling = "sobol" if train.points.sampling == "grid" else train.points.sampling

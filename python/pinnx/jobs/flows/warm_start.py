@@ -35,14 +35,7 @@ STEPS, POINTS, UNIFORM = 400, 512, 4096
 
 
 def start_values(train: Train, case: Case, study: Study, scales: ArrayLike) -> FadingValues:
-    """The solver's field on coarse grids, as a term that fades.
-
-    Args:
-        train: the seed and the steps are used.
-        case: what was solved.
-        study: the solver's field.
-        scales: of u, v, p, [3].
-    """
+    """The solver's field of a case on coarse grids, as a term that fades; ``scales`` [3] are those of u, v, p."""
     low, high = np.array([case.bounds[axis] for axis in "xy"]).T
     nodes = grid_points([study.grids[-1].x, study.grids[-1].y])
     nodes = nodes[((nodes > low) & (nodes < high)).all(axis=1)]

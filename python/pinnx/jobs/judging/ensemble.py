@@ -69,13 +69,7 @@ def check_members(config: Config, case: Case) -> None:
 
 
 def train_members(config: Config, case: Case, folder: Path, console: Console | None) -> list[FieldModel]:
-    """The networks of all members, trained one after the other; what an interrupted run has of them is used.
-
-    Args:
-        config: that of the run; ``evals.members`` says how many.
-        case: with all sensors.
-        folder: of the members' checkpoints.
-        console: where progress is shown; None: nowhere.
+    """The networks of all members, trained one after the other; what an interrupted run has in the folder is used.
 
     Raises:
         StoppedBetweenSteps: Ctrl-C or SIGTERM, after the member at hand was saved.
@@ -127,14 +121,7 @@ class Ensemble:
 
     @classmethod
     def of(cls, models: list[FieldModel], part: NDArray[np.int64], case: Case, fields: NDArray[np.float64]) -> Ensemble:
-        """The fields of trained members.
-
-        Args:
-            models: of the members.
-            part: of each measurement, as `sensor_parts` gives it.
-            case: the output points, the measurements, the reference.
-            fields: [T n, c] of the run itself.
-        """
+        """What trained members say; ``part`` as `sensor_parts` gives it, fields [T n, c] of the run itself."""
         errors = _left_out_errors(models, part, case)
         frames = [_frame(models, case, frame) for frame in range(case.output.num_frames)]
         mean, spread = (np.concatenate(parts) for parts in zip(*frames, strict=True))

@@ -34,13 +34,9 @@ INTERVALS = 32  # of the grid, along each side of a sub-box
 
 
 def energy_budget(case: Case, problem: Problem, num_points: int, seed: int) -> list[Measured]:
-    """The residual of the energy, in U^3 / L; nothing without an equation, or without points away from corners.
+    """The residual of the energy, in U^3 / L, at points that no step has drawn.
 
-    Args:
-        case: what is known.
-        problem: the network and the terms, the equations first.
-        num_points: points that no step has drawn.
-        seed: names them.
+    Nothing without an equation, or without points away from corners.
     """
     term = problem.terms[0]
     if not isinstance(term, EquationTerm):
@@ -58,13 +54,7 @@ def energy_budget(case: Case, problem: Problem, num_points: int, seed: int) -> l
 
 
 def energy_growth(case: Case, problem: Problem, *, forced: bool) -> list[Measured]:
-    """The largest growth of the mean, in U^2; nothing where the flow is driven, or leaves the box.
-
-    Args:
-        case: what is known.
-        problem: the network and the terms.
-        forced: whether a force acts.
-    """
+    """The largest growth of the mean, in U^2; nothing where a force or a jump drives the flow, or it leaves the box."""
     space = [axis for axis in case.bounds if axis != "t"]
     if case.steady or forced or case.jumps or set(case.periods) != set(space) or case.bodies:
         return []

@@ -71,14 +71,8 @@ def held_out_sensors(
 ) -> HeldOut | None:
     """Trains again without some of the sensors, and measures the error there; None where there is a reference.
 
-    The setting evals.left_out has it done with a reference as well.
-
-    Args:
-        config: of the run.
-        case: what is known.
-        console: where progress is shown; None: nowhere.
-        whole: the network of the run, with which the second one is compared; None: it is not.
-        found: numbers of the equations that the run has found, by name; None: none.
+    The setting evals.left_out has it done with a reference as well. The second network is compared with ``whole``, that
+    of the run; it starts from the numbers of the equations that the run has ``found``.
     """
     share = config.evals.left_out
     if share is None:

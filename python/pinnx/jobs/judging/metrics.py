@@ -105,10 +105,7 @@ def run_metrics(
 def _description(case: Case, nu: float, found: Sequence[str]) -> dict[str, Any]:
     """Entries of metrics.json: the equations, what was measured, and what each name means.
 
-    Args:
-        case: the flow.
-        nu: the viscosity that was used or found.
-        found: names of the numbers that the training found.
+    ``nu`` was used, or is among the names of the numbers that the training ``found``.
     """
     steady = "steady " if case.steady else ""
     viscosity = f"an unknown {_NU}, found by the training" if "nu" in found else f"the {_NU} = {nu:.4g}"

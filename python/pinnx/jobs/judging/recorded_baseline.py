@@ -129,12 +129,7 @@ def compare_runs(runs: Baseline, baseline: Baseline, *, level: float = LEVEL) ->
 
 
 def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Sequence[str]) -> list[Change]:
-    """The protected settings that differ.
-
-    Args:
-        now: of the run.
-        before: of the baseline.
-        acknowledged: names, or sections of them, whose change is wanted.
+    """The protected settings that differ; ``acknowledged`` are names, or sections of them, whose change is wanted.
 
     Raises:
         PinnxError: a name that no protected setting has.
@@ -156,9 +151,7 @@ def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Seq
 def require_acknowledged(config: Config, nu: float) -> list[str]:
     """Holds a configuration against its baseline, evals.baseline. Returns a sentence for each change that is wanted.
 
-    Args:
-        config: what is to run.
-        nu: its viscosity, of the settings or of the data.
+    ``nu`` is its viscosity, of the settings or of the data.
 
     Raises:
         PinnxError: equations, boundaries or gates differ and are not in evals.acknowledged; or no baseline there.

@@ -44,11 +44,7 @@ BY_FORM = (
 def with_remedy(item: Check, config: Config, history: History, polished: bool = False) -> dict[str, Any]:
     """A check as metrics.json has it; ``remedy`` says what to change where it did not pass and that is known.
 
-    Args:
-        item: the check.
-        config: of the run.
-        history: columns of its history.jsonl.
-        polished: whether the flow that was solved from the network's field stands in fields.h5.
+    ``polished``: whether the flow that was solved from the network's field stands in fields.h5.
     """
     words = REMEDIES[item.name](item, config, history) if not item.passed and item.name in REMEDIES else ""
     if words and polished and item.name == "conservation":

@@ -73,12 +73,7 @@ class SecondOpinion:
 def second_opinion(config: Config, case: Case, model: FieldModel, fields: Array, nu: float) -> SecondOpinion:
     """Solves the case beside the network, as far as the settings ask for it and it can be solved.
 
-    Args:
-        config: the sections problem, solver and evals are used.
-        case: what is known.
-        model: the trained network.
-        fields: its u, v, p at the output points, [n, 3].
-        nu: the viscosity that belongs to them.
+    ``fields`` are u, v, p of the network at the output points, [n, 3], and ``nu`` the viscosity that belongs to them.
     """
     errors: dict[str, Mapping[str, float]] = {}
     answer, note, facts = _solver(config, case, model, fields)

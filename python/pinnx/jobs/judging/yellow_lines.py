@@ -24,15 +24,7 @@ WORDS = {"steps_per_s": "steps/s", "convergence_rate": "rate of convergence"}
 
 
 def usual_performance(config: Config, here: Mapping[str, Any]) -> dict[str, float]:
-    """The performance of evals.baseline, the median of its runs.
-
-    Args:
-        config: of the run.
-        here: what it runs on.
-
-    Returns:
-        Figure -> value; empty without a baseline of this machine and these versions.
-    """
+    """The performance of evals.baseline, figure -> median of its runs; empty without one of ``here``, as `versions`."""
     if config.evals.baseline is None:
         return {}
     baseline = Baseline.read(config.evals.baseline)
@@ -40,12 +32,7 @@ def usual_performance(config: Config, here: Mapping[str, Any]) -> dict[str, floa
 
 
 def yellow_lines(metrics: Mapping[str, Any], usual: Mapping[str, float]) -> list[str]:
-    """A sentence for each line that a finished run has crossed.
-
-    Args:
-        metrics: what metrics.json says.
-        usual: of ``usual_performance``.
-    """
+    """A sentence for each line that a finished run has crossed, by metrics.json and `usual_performance`."""
     found = [
         f"{words} of {metrics[name]:.3g}, below {LEAST:g} of {usual[name]:.3g} in the baseline"
         for name, words in WORDS.items()
@@ -60,9 +47,7 @@ def yellow_lines(metrics: Mapping[str, Any], usual: Mapping[str, float]) -> list
 class Stagnation:
     """Says once when the losses of a training have stopped falling: the mean of the logarithms of its columns.
 
-    Args:
-        config: how many steps there are, and how often they are logged; under a curriculum losses do not compare.
-        earlier: rows of the history, of which nothing is said.
+    Under a curriculum losses do not compare. Of ``earlier`` rows of the history nothing is said.
     """
 
     def __init__(self, config: Config, earlier: Iterable[Mapping[str, float]] = ()) -> None:

@@ -32,14 +32,11 @@ from typing import Any, NoReturn
 
 from pinnx import __version__
 from pinnx.cli import (
-    benchmark_command,
     breakage_command,
     compare_command,
-    doctor_command,
-    inspect_command,
     reconstruct_command,
-    reference_command,
     sensors_command,
+    tools_command,
     verify_command,
 )
 from pinnx.errors import Interrupted, PinnxError
@@ -127,17 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pinnx", description="Flow fields from a handful of sensors, with physics-informed networks.")
     parser.add_argument("--version", action="version", version=f"pinnx {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    families = (
+    for family in (
         reconstruct_command,
         breakage_command,
         verify_command,
         sensors_command,
-        inspect_command,
-        reference_command,
-        benchmark_command,
         compare_command,
-        doctor_command,
-    )
-    for family in families:
+        tools_command,
+    ):
         family.add_to(commands)
     return parser

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pinnx.config import Config
+from pinnx.config.loading import plain_settings
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.runs.files import read_text, write_text
 from pinnx.runs.folder import RunFolder
@@ -172,7 +173,7 @@ class MLflow(Tracker):
         if made is not None:
             self._run = made.info.run_id
             write_text(folder.mlflow, f"{self._run}\n")
-        settings = [self._entities.Param(*pair) for pair in _settings(config.model_dump(mode="json"))]
+        settings = [self._entities.Param(*pair) for pair in _settings(plain_settings(config))]
         for first in range(0, len(settings), MOST_SETTINGS):
             self._ask(self._client.log_batch, self._run, params=settings[first : first + MOST_SETTINGS])
 

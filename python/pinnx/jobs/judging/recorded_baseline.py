@@ -28,7 +28,7 @@ __all__ = ["Baseline", "Change", "changes", "compare_runs", "read_runs", "requir
 FORMAT = 1
 MORE_IS_BETTER = {"steps_per_s", "convergence_rate", "gpu_utilisation"}
 PERFORMANCE = ("steps_per_s", "convergence_rate", "peak_memory_gib", "gpu_utilisation", "selection_s")
-PROTECTED = ("problem", "domain", "boundaries", "evals.limits", "train.corner_radius", "train.curriculum")
+PROTECTED = ("flow", "domain", "boundaries", "evals.limits", "train.corner_radius", "train.curriculum")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Baseline:
             held = json.loads(Path(path).read_text())
             version = held.pop("format")
             if version == FORMAT:
+                held["protected"].pop("flow.kind", None)  # no setting any more
                 return cls(**held)
         except OSError as error:
             raise PinnxError(f"{path}: expected a baseline, got: {error.strerror}") from error
@@ -172,7 +173,7 @@ def require_acknowledged(config: Config, nu: float) -> list[str]:
 
 def protected_settings(config: Config, nu: float) -> dict[str, Any]:
     """Equations, boundaries and gates of a configuration: setting -> value."""
-    held = {_typed(name): value for name, value in _flat(config) if _is_protected(name)}
+    held = {name: value for name, value in _flat(config) if _is_protected(name)}
     if not config.problem.learn_nu:
         held["flow.nu"] = nu  # also where the settings leave it to the data
     red = {f"evals.limits.{name}.red_line": gate.red for name, gate in GATES.items() if gate.in_runs}
@@ -216,11 +217,6 @@ def _is_protected(name: str) -> bool:
 def _within(name: str, section: str) -> bool:
     """Whether a dotted name is that of a section or in it."""
     return name == section or name.startswith(f"{section}.")
-
-
-def _typed(name: str) -> str:
-    """A setting as it is typed."""
-    return "flow" + name.removeprefix("problem") if name.startswith("problem.") else name
 
 
 def _read_run(folder: RunFolder) -> tuple[Config, dict[str, Any]]:

@@ -105,11 +105,7 @@ def _read(preset_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _by_kind(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with the section `problem` by the name of its kind.
-
-    Raises:
-        PinnxError: both spellings at once, several kinds, or a kind that does not exist.
-    """
+    """Settings with the section `problem` by the name of its kind."""
     given = [name for name in ("problem", *PROBLEMS) if name in settings]
     if len(given) > 1:
         raise PinnxError(

@@ -59,14 +59,8 @@ class Stopwatch:
 class RunRecorder(Hook):
     """Writes history.jsonl and the checkpoints of a run.
 
-    Args:
-        folder: of the run.
-        checkpoints: of the run.
-        watch: of the job; its time is in the checkpoints.
-        found: numbers that the training finds, by name, as they are now.
-        physics: the checks, as they are now; the history has the values that are finite.
-        config: of the run; over its steps the physics is looked at CHECKS times.
-        note: takes a sentence where the losses have stopped falling.
+    The history has the numbers that are ``found`` as they are then, and CHECKS times the finite values of the checks
+    of the ``physics``. ``note`` takes a sentence where the losses have stopped falling.
 
     Attributes:
         saved_step: of the last checkpoint that was written; None before.

@@ -91,7 +91,11 @@ def make_trainer(
     guard: Guard | None = None,
     ranks: OneProcess = ALONE,
 ) -> Trainer:
-    """The trainer of a configuration; ``weights``: column of the loss -> its weight; without a guard nothing judges."""
+    """The trainer of a configuration; ``weights``: column of the loss -> its weight; without a guard nothing judges.
+
+    Raises:
+        PinnxError: settings that do not fit the problem, such as a curriculum of numbers that its equations lack.
+    """
     settings = config.train
     if "gauss_newton" in {settings.optimizer, *(phase.optimizer for phase in settings.phases)}:
         rows_for(problem, ranks)  # what a later phase cannot train is refused before the first step
@@ -183,11 +187,7 @@ def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective:
 
 
 def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]) -> LossWeights:
-    """The weights of a problem's columns, with what adapts them.
-
-    Raises:
-        PinnxError: nothing to balance, or a curriculum of numbers that the equations do not have.
-    """
+    """The weights of a problem's columns, with what adapts them."""
     train, like = config.train, problem.model.frequencies
     found = LossWeights(weights, problem.names, like)
     equations = [term for term in problem.terms if isinstance(term, EquationTerm)]

@@ -24,35 +24,20 @@ _PANELS = 4
 
 @dataclass(frozen=True, eq=False)
 class SizeFields:
-    """fields.h5 of a breakage run; see `pinnx.jobs.breakage.breakage_run`.
+    """fields.h5 of a breakage run; see `pinnx.jobs.breakage.breakage_results`."""
 
-    Args:
-        v: [m] volumes.
-        times: [T].
-        f: [T, m].
-        passing: [T, m], the share of the volume in particles up to v.
-        reference: [T, m].
-        reference_name: in words.
-        curve_times: [r].
-        curve: [r, 4], M0 to M3 of the network.
-        moments: [T, 4], of the reference.
-        residual_v: [s].
-        residual: [r, s], at the times of the curve.
-        measured: [k, 3], t, v and f; None without.
-    """
-
-    v: Array
-    times: Array
-    f: Array
-    passing: Array
-    reference: Array
+    v: Array  # [m]
+    times: Array  # [T]
+    f: Array  # [T, m]
+    passing: Array  # [T, m], the share of the volume in particles up to v
+    reference: Array  # [T, m]
     reference_name: str
-    curve_times: Array
-    curve: Array
-    moments: Array
-    residual_v: Array
-    residual: Array
-    measured: Array | None
+    curve_times: Array  # [r]
+    curve: Array  # [r, 4], M0 to M3 of the network
+    moments: Array  # [T, 4], of the reference
+    residual_v: Array  # [s]
+    residual: Array  # [r, s], at the times of the curve
+    measured: Array | None  # [k, 3], t, v and f
 
     @classmethod
     def read(cls, file: Mapping[str, Any], reference_name: str) -> SizeFields:

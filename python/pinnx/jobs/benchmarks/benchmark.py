@@ -56,16 +56,7 @@ FLOW = {"resolution": 64, "num_frames": 48, "nu": 0.005, "duration": 6.0}
 
 @dataclass(frozen=True)
 class Scale:
-    """A size of the benchmark, and its limits.
-
-    Args:
-        size: cells of the grid along each side.
-        sensors: how many.
-        quick_epochs: of a quick run.
-        train_s: of 5,000 epochs.
-        memory_gib: of the process.
-        select_s: of one choice of the sensors.
-    """
+    """A size of the benchmark, cells along each side, and its limits: of 5,000 epochs, the process, one choice."""
 
     size: int
     sensors: int
@@ -123,7 +114,8 @@ def run_benchmark(
         Interrupted: Ctrl-C or SIGTERM in a run.
     """
     output = Path(output)
-    _require_scales(names)
+    if not names or len(set(names)) != len(names) or not set(names) <= set(SCALES):
+        raise PinnxError(f"--scales: expected some of {', '.join(SCALES)}, each once, got {', '.join(names) or 'none'}")
     _require_new(output, names if profile else ())
     earlier = {} if baseline is None else read_baseline(Path(baseline), names, quick)
     flow = periodic_flow(**FLOW)
@@ -188,10 +180,6 @@ def _trained(
     """metrics.json of a run, and its steps per second at each logged step.
 
     The run has a process of its own, whose progress goes to ``say`` line by line.
-
-    Raises:
-        PinnxError: the run failed.
-        Interrupted: it was stopped by a signal.
     """
     arguments = ["reconstruct", "cavity", "--data", str(reference), "--out", str(out), *settings]
     command = [sys.executable, "-m", "pinnx", *arguments, *(["--profile"] if profile else [])]
@@ -224,22 +212,8 @@ def on_grid(flow: Snapshots, size: int) -> Snapshots:
     return replace(flow, points=points, values=values, grid_shape=(size, size), pressure=None, pressure_frames=None)
 
 
-def _require_scales(names: Sequence[str]) -> None:
-    """Each scale once.
-
-    Raises:
-        PinnxError: another name, none, or one twice.
-    """
-    if not names or len(set(names)) != len(names) or not set(names) <= set(SCALES):
-        raise PinnxError(f"--scales: expected some of {', '.join(SCALES)}, each once, got {', '.join(names) or 'none'}")
-
-
 def _require_new(output: Path, profiled: Sequence[str]) -> None:
-    """Looks before minutes are spent: the files are new, and their folder is there.
-
-    Raises:
-        PinnxError: they are not.
-    """
+    """Looks before minutes are spent: the files are new, and their folder is there."""
     if output.suffix != ".json":
         raise PinnxError(f"--output: expected a file that ends in .json, got {output}")
     for path in (output, *(_beside(output, name, "profile.json") for name in profiled)):

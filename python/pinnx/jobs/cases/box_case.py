@@ -165,11 +165,7 @@ def _solid(
 
 
 def _blocks(body: Body, conditions: Sequence[BoundaryCondition], bounds: Bounds) -> list[Block]:
-    """The rectangles of which a body at rest consists, as far as they are in the domain; none where its sides turn.
-
-    Raises:
-        NotApplicableError: a body without the velocity zero on it.
-    """
+    """The rectangles of which a body at rest consists, as far as they are in the domain; none where its sides turn."""
     plane = {axis: bounds[axis] for axis in ("x", "y")}
     still = [c.targets(c.validation_points(PROBES)) for c in conditions if str(c.where) == str(body)]
     if not any(mask[:2].all() and not values[:, :2].any() for values, mask in still):

@@ -93,7 +93,8 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     """The network and the terms: the equations inside, the measurements, the boundary conditions.
 
     Raises:
-        PinnxError: numbers per coordinate that are not as many as the coordinates; no device.
+        PinnxError: settings that do not fit the case: numbers per coordinate, a force that the pressure hides, walls or
+            windows in time that there are none of, too few candidates; no device.
     """
     _check_forcing(config, case)
     train, device = config.train, choose_device(config.train.device)
@@ -138,11 +139,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
 
 
 def _check_forcing(config: Config, case: Case) -> None:
-    """Refuses to fit a force that the pressure hides: f along x, and a pressure that has f x more, are one flow.
-
-    Raises:
-        PinnxError: an axis that is not periodic, along which the pressure is known at one place at most.
-    """
+    """Refuses to fit a force that the pressure hides: f along x, and a pressure that has f x more, are one flow."""
     for axis in config.problem.learn_forcing:
         if axis in case.bounds and axis not in config.domain.periodic and not _pressure_is_known(case, axis):
             raise PinnxError(
@@ -268,11 +265,7 @@ def _corner_weights(
 
 
 def _points(config: Config, case: Case) -> InnerPoints:
-    """The points of the equations in a step.
-
-    Raises:
-        PinnxError: walls that there are none of, a layer that is too thick, windows of a flow without times.
-    """
+    """The points of the equations in a step."""
     train, given = config.train, config.train.points
     shortest = min(high - low for axis, (low, high) in case.bounds.items() if axis != "t")
     layer = given.wall_layer or WALL_LAYER * shortest
@@ -309,11 +302,7 @@ def _points(config: Config, case: Case) -> InnerPoints:
 
 
 def _pool(config: Config, points: InnerPoints) -> PointPool | None:
-    """The pool of points that follows the residual; None where all points are fresh.
-
-    Raises:
-        PinnxError: too few candidates.
-    """
+    """The pool of points that follows the residual; None where all points are fresh."""
     given = config.train.points.refine
     if given.method == "none":
         return None

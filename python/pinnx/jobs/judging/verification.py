@@ -1,7 +1,7 @@
 """The checks of a run, or of one of its checkpoints, made anew.
 
 The model is loaded and measured at points of its own; nothing is read from metrics.json. Where the data of the run are
-gone, its own folder is enough (`pinnx.jobs.cases.stored_case`).
+gone, its own folder is enough (`stored_case`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from pinnx.evals.checks import Check, check, verify
 from pinnx.evals.stability import NumericalStabilityChecker
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.case_scales import known_variation
-from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.cases.stored_case import stored_case
+from pinnx.jobs.cases.load_case import load_case, stored_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
 from pinnx.jobs.judging.found_numbers import settled
@@ -101,7 +100,7 @@ def verify_run(
         say("three dimensions, or a body in every sub-box: their budgets are not among the checks")
     found += _settled(flow, folder, trainer.step)
     if path.is_dir():
-        from pinnx.jobs.judging.stored_polish import stored_polish  # SciPy's sparse solvers, for these runs alone
+        from pinnx.jobs.judging.second_opinion import stored_polish  # SciPy's sparse solvers, for these runs alone
 
         found += stored_polish(flow, folder.fields)
     found += _not_there(found, groups)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +53,10 @@ class _Shown:
     live: bool
     profile: bool
 
+    def __post_init__(self) -> None:
+        if self.live and (self.console is None or not self.console.is_terminal):
+            raise PinnxError("--live: expected a terminal, got a file or a pipe; leave --live out")
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -71,6 +74,11 @@ class _Run:
     def trainer(self) -> Trainer:
         """What trains."""
         return self.of.trainer
+
+    def recorder(self, checkpoints: CheckpointFolder) -> RunRecorder:
+        """What writes its history and its checkpoints."""
+        looks = (self.of.stated.numbers, self.of.physics)
+        return RunRecorder(self.folder, checkpoints, self.watch, *looks, self.config, self.trainer.note)
 
     def finish(self) -> dict[str, Any]:
         """Checks, files and the report; the contents of metrics.json."""
@@ -108,7 +116,7 @@ def reconstruct(
         Interrupted: Ctrl-C or SIGTERM, after the folder was made; ``resume`` continues the run.
     """
     watch, ranks = Stopwatch(), joined_ranks()
-    shown = _shown(console if ranks.first else None, live=live, profile=profile and ranks.first)
+    shown = _Shown(console if ranks.first else None, live, profile and ranks.first)
     config = with_absolute_paths(config)
     folder = RunFolder(out)
     if ranks.from_first(lambda: begun_before(config, folder)):
@@ -129,7 +137,7 @@ def reconstruct(
         return follow(run.trainer, ranks)
     folder.create()
     with folder.locked():
-        recorder = _recorder(run)
+        recorder = run.recorder(CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints))
         with folder.writing("free some space or choose another --out"):
             # From the configuration on it is a run that can be resumed, so there is a checkpoint before.
             recorder.save(run.trainer.state_dict())
@@ -166,7 +174,7 @@ def resume(
         Interrupted: Ctrl-C or SIGTERM.
     """
     watch, ranks = Stopwatch(), joined_ranks()
-    shown = _shown(console if ranks.first else None, live=live, profile=profile and ranks.first)
+    shown = _Shown(console if ranks.first else None, live, profile and ranks.first)
     folder = RunFolder(out)
     ranks.from_first(lambda: _require_interrupted(folder))
     with folder.locked() if ranks.first else nullcontext():
@@ -178,7 +186,7 @@ def resume(
             load_state({"stopwatch": run.watch}, earlier)
         if not ranks.first:
             return follow(run.trainer, ranks)
-        recorder = _recorder(run, checkpoints)
+        recorder = run.recorder(checkpoints)
         recorder.saved_step = run.trainer.step
         with folder.writing(f"free some space, then continue with: {folder.resume_command}"):
             if removed := checkpoints.remove_after(run.trainer.step) if step is not None else []:
@@ -205,29 +213,16 @@ def _interrupted(
     """The checkpoints, the configuration and the state of an interrupted run."""
     config = load_config(str(folder.config), [])
     checkpoints = CheckpointFolder(folder.checkpoints, config.train.keep_checkpoints)
-    return checkpoints, config, _state_of(checkpoints, step, folder, console)
-
-
-def _state_of(
-    checkpoints: CheckpointFolder, step: int | None, folder: RunFolder, console: Console | None
-) -> dict[str, Any]:
-    if step is not None:
-        path, state, refused = checkpoints.of_step(step)
-    else:
-        try:
-            path, state, refused = checkpoints.latest()
-        except PinnxError as error:
-            raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
+    try:
+        path, state, refused = checkpoints.latest() if step is None else checkpoints.of_step(step)
+    except PinnxError as error:
+        if step is not None:
+            raise
+        raise PinnxError(f"{error}; train again with: {folder.restart_command}") from None
     for reason in refused:
-        warnings.warn(f"{reason}; {path.name} is used instead", stacklevel=3)
+        warnings.warn(f"{reason}; {path.name} is used instead", stacklevel=2)
     line_by_line(console)(f"continuing from {path}")
-    return state
-
-
-def _shown(console: Console | None, *, live: bool, profile: bool) -> _Shown:
-    if live and (console is None or not console.is_terminal):
-        raise PinnxError("--live: expected a terminal, got a file or a pipe; leave --live out")
-    return _Shown(console, live, profile)
+    return checkpoints, config, state
 
 
 def _prepare(
@@ -247,21 +242,13 @@ def _prepare(
     return _Run(of, config, folder, shown, command, watch, trackers)
 
 
-def _recorder(run: _Run, checkpoints: CheckpointFolder | None = None) -> RunRecorder:
-    checkpoints = checkpoints or CheckpointFolder(run.folder.checkpoints, run.config.train.keep_checkpoints)
-    looks = (run.of.stated.numbers, run.of.physics)
-    return RunRecorder(run.folder, checkpoints, run.watch, *looks, run.config, run.trainer.note)
-
-
 def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
-    command, progress, trackers = run.folder.resume_command, _progress(run), run.trackers
+    command, trackers, (progress, profiled) = run.folder.resume_command, run.trackers, _watching(run)
     recorder.watchers += [tracker.row for tracker in trackers]
     with (
         run.folder.writing(f"free some space, then continue with: {command}"),
         tracked(trackers, run.folder, run.config, run.trainer.step),
-        interruptible_training(
-            run.trainer, recorder, progress, command, run.config.train.threads, _profiled(run, progress.line)
-        ),
+        interruptible_training(run.trainer, recorder, progress, command, run.config.train.threads, profiled),
     ):
         metrics = run.trainer.ranks.from_first(run.finish)
         run.trainer.ranks.leave()
@@ -270,16 +257,11 @@ def _train_and_finish(run: _Run, recorder: RunRecorder) -> dict[str, Any]:
         return metrics
 
 
-def _progress(run: _Run) -> TrainingProgress:
-    steps, console = run.trainer.steps, run.shown.console
-    if not run.shown.live or console is None:
-        return TrainingProgress(steps, console)
-    earlier = read_rows(run.folder.history, interrupted=True)
-    return LiveView(steps, console, run.of.physics, earlier)
-
-
-def _profiled(run: _Run, report: Callable[[str], None]) -> StepProfile | None:
-    if not run.shown.profile:
-        return None
-    folder, trainer = run.folder, run.trainer
-    return StepProfile(folder.trace, folder.profile, first=trainer.step, last=trainer.steps, report=report)
+def _watching(run: _Run) -> tuple[TrainingProgress, StepProfile | None]:
+    """What shows the progress, and what records a few steps, where that is wanted."""
+    shown, folder, trainer = run.shown, run.folder, run.trainer
+    progress = TrainingProgress(trainer.steps, shown.console)
+    if shown.live:
+        progress = LiveView(trainer.steps, shown.console, run.of.physics, read_rows(folder.history, interrupted=True))
+    steps: dict[str, Any] = {"first": trainer.step, "last": trainer.steps, "report": progress.line}
+    return progress, StepProfile(folder.trace, folder.profile, **steps) if shown.profile else None

@@ -3,7 +3,7 @@
 reconstruction   training, files, report; stopping and resuming: the driver of runs of every kind
 training         the trainer of a run, which Ctrl-C may stop; run_on_ranks, where several processes share it
 run_recorder     history and checkpoints of a run; trackers, TensorBoard and MLflow
-outputs          fields.h5; exported_fields, other formats of it
+outputs          fields.h5, and other formats of it
 reference        the job of `pinnx reference`
 cases            what is known of a flow, and where the answer is wanted   configuration, files -> Case
 flows            the network and the terms of a flow, and its run   configuration, Case -> FlowProblem

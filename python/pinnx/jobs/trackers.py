@@ -30,15 +30,10 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT
 
 
 class Tracker:
-    """A program that follows a training.
+    """A program that follows a training."""
 
-    Attributes:
-        name: of the program.
-        errors: what it raises where it fails.
-    """
-
-    name: str
-    errors: tuple[type[Exception], ...] = (OSError,)
+    name: str  # of the program
+    errors: tuple[type[Exception], ...] = (OSError,)  # what it raises where it fails
 
     def __init__(self) -> None:
         self._lost = False

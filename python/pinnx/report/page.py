@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pinnx.report.breakage_page import breakage_page
-from pinnx.report.curves import draw_error_over_time
+from pinnx.report.curves import draw_error_over_time, draw_measured
 from pinnx.report.formatting import Html, percent, tag
 from pinnx.report.frame import Figures, closing_tiles, folded, html_page, notes, section, tile, training
 from pinnx.report.maps import draw_fields, draw_residuals, draw_slices, draw_spread, draw_times
-from pinnx.report.measured import draw_measured
 from pinnx.report.run_data import Run, RunFields, kind_of, open_fields, read_run
 from pinnx.report.sensor_maps import draw_sensors
 from pinnx.report.summary import (

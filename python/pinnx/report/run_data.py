@@ -41,21 +41,13 @@ _REFERENCE = "reference/"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The small files of one run.
+    """The small files of one run."""
 
-    Args:
-        config_text: config.yaml as written.
-        config: the same, parsed.
-        metrics: metrics.json.
-        history: column -> ``[rows]`` float64, NaN where a row lacks the column.
-        sensors: ``[k, d]`` float64, positions x, y[, z], best first.
-    """
-
-    config_text: str
-    config: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    history: Mapping[str, NDArray[np.float64]]
-    sensors: NDArray[np.float64]
+    config_text: str  # config.yaml as written
+    config: Mapping[str, Any]  # the same, parsed
+    metrics: Mapping[str, Any]  # metrics.json
+    history: Mapping[str, NDArray[np.float64]]  # column -> ``[rows]`` float64, NaN where a row lacks the column
+    sensors: NDArray[np.float64]  # ``[k, d]`` float64, positions x, y[, z], best first
 
 
 def read_run(folder: Path) -> Run:
@@ -84,21 +76,13 @@ def kind_of(config: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class AtSensors:
-    """What was measured, and what was reconstructed there.
+    """What was measured, and what was reconstructed there."""
 
-    Args:
-        names: of the c quantities.
-        times: ``[k]``, None where the problem is steady.
-        places: ``[k, d]``.
-        measured: ``[k, c]``, NaN where a quantity was not measured.
-        reconstructed: ``[k, c]``.
-    """
-
-    names: tuple[str, ...]
-    times: NDArray[np.float64] | None
-    places: NDArray[np.float64]
-    measured: NDArray[np.float64]
-    reconstructed: NDArray[np.float64]
+    names: tuple[str, ...]  # of the c quantities
+    times: NDArray[np.float64] | None  # ``[k]``, None where the problem is steady
+    places: NDArray[np.float64]  # ``[k, d]``
+    measured: NDArray[np.float64]  # ``[k, c]``, NaN where a quantity was not measured
+    reconstructed: NDArray[np.float64]  # ``[k, c]``
 
 
 class RunFields:

@@ -25,10 +25,9 @@ from pinnx.evals import Evaluation, evaluate
 from pinnx.jobs import outputs, reconstruct
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.exported_fields import export_fields, require_packages
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.beside_norms import beside_norms
-from pinnx.jobs.outputs import evaluate_output, versions, write_fields
+from pinnx.jobs.outputs import evaluate_output, export_fields, require_packages, versions, write_fields
 
 SHAPES = {
     "unsteady_grid": ("t,x,y", (4, 6, 5)),

@@ -17,10 +17,9 @@ from PIL import Image
 from tolerances import METRIC_ROUNDING
 
 from pinnx.errors import PinnxError
-from pinnx.report.curves import draw_error_over_time, draw_loss, draw_performance, draw_physics
+from pinnx.report.curves import draw_error_over_time, draw_loss, draw_measured, draw_performance, draw_physics
 from pinnx.report.formatting import TIMES, Html, duration, enumeration, number, percent, plural, tag
 from pinnx.report.maps import draw_fields, draw_times
-from pinnx.report.measured import draw_measured
 from pinnx.report.panels import (
     BAR,
     add_colorbar,

@@ -30,25 +30,15 @@ POINT_LOSSES = {"adaptive_huber": adaptive_huber, "adaptive_epsilon": adaptive_e
 
 @dataclass(frozen=True)
 class BreakageProblem:
-    """What a breakage run trains.
+    """What a breakage run trains."""
 
-    Args:
-        config: what decides the run.
-        case: what is stated.
-        times: at which the result is reported.
-        exact: the solution, where it is known.
-        problem: the network and the terms.
-        weights: of the columns of the loss.
-        measured: what was measured; None: nothing.
-    """
-
-    config: Config
-    case: BreakageCase
-    times: tuple[float, ...]
-    exact: ExactBreakage | None
-    problem: Problem
-    weights: dict[str, float]
-    measured: SizeDensities | None
+    config: Config  # what decides the run
+    case: BreakageCase  # what is stated
+    times: tuple[float, ...]  # at which the result is reported
+    exact: ExactBreakage | None  # the solution, where it is known
+    problem: Problem  # the network and the terms
+    weights: dict[str, float]  # of the columns of the loss
+    measured: SizeDensities | None  # what was measured; None: nothing
 
     @property
     def model(self) -> BreakageModel:

@@ -46,19 +46,12 @@ MAP_TIMES, MAP_VOLUMES = 40, 40
 
 @dataclass(frozen=True)
 class BreakageResult:
-    """What a trained network says, beside what is known.
+    """What a trained network says, beside what is known."""
 
-    Args:
-        table: its size distributions at the reported times.
-        yardstick: the reference, and the classical solvers.
-        errors: time -> relative error of f.
-        checks: the verdicts.
-    """
-
-    table: SizeDistributions
-    yardstick: Yardstick
-    errors: dict[float, float]
-    checks: list[Check]
+    table: SizeDistributions  # at the reported times
+    yardstick: Yardstick  # the reference, and the classical solvers
+    errors: dict[float, float]  # time -> relative error of f
+    checks: list[Check]  # the verdicts
 
 
 def named_time(t: float) -> str:

@@ -40,21 +40,14 @@ NOTHING = 1e-18
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What the classical solvers say.
+    """What the classical solvers say."""
 
-    Args:
-        reference: f (volumes [m], time) -> [m]: the exact solution, else that of the collocation.
-        reference_name: in words.
-        moments: (order, time) -> of the reference.
-        solvers: name -> time -> relative error of f; of the reference itself none.
-        seconds: name -> time that it took.
-    """
-
+    # f (volumes [m], time) -> [m]: the exact solution, else that of the collocation.
     reference: Callable[[Array, float], Array]
-    reference_name: str
-    moments: Callable[[int, float], float]
-    solvers: Mapping[str, Mapping[float, float]]
-    seconds: Mapping[str, float]
+    reference_name: str  # in words
+    moments: Callable[[int, float], float]  # (order, time) -> of the reference
+    solvers: Mapping[str, Mapping[float, float]]  # name -> time -> relative error of f; of the reference itself none
+    seconds: Mapping[str, float]  # name -> time that it took
 
 
 def yardstick(

@@ -37,58 +37,38 @@ SAME_PLACE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One reconstruction, before there is a network.
+    """One reconstruction, before there is a network."""
 
-    Args:
-        bounds: axis name -> (low, high) of the domain, "t" first where the flow has times.
-        steady: no time coordinate.
-        nu: kinematic viscosity, > 0.
-        scales: in which the training is dimensionless; all else here is in the user's units.
-        sensors: where was measured.
-        coordinates: [k, D] float64, where and when: the network's inputs.
-        velocity: [k, d] float64, what was measured; NaN where a component was not.
-        speed: [k] float64, lengths of the velocity that were measured without its direction, NaN where not; None: none.
-        pressure: [k] float64, kinematic pressures that were measured, NaN where not; None: none.
-        deviations: name of what was measured -> its standard deviation, [k] float64; empty where none is known.
-        selection_s: time in which the sensors were chosen, seconds; None where they were not.
-        conditions: what is known at boundaries.
-        output: where the fields are wanted.
-        reference: the snapshots, to compare with; None for a CSV file.
-        source: where the data came from; "synthetic: ..." for synthetic data.
-        periods: axis name -> its period, of the periodic axes.
-        jumps: axis name -> by how much the pressure rises over its period; axes without a jump are missing.
-        notes: sentences about what was left out of the input, averaged or overridden, and what was assumed.
-        solved: the flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
-        start: the solver's field from which the network starts, of all sensors; None: it starts from random weights.
-        slopes: what is known of slopes at boundaries.
-        fluxes: that are known.
-        bodies: in the domain, whether a condition holds on them or not.
-        singular: [n] bool, which of the output's places are corners at which the network's pressure is infinite.
-    """
-
-    bounds: dict[str, tuple[float, float]]
-    steady: bool
-    nu: float
-    scales: Scales
-    sensors: SensorSet
-    coordinates: np.ndarray
-    velocity: np.ndarray
-    conditions: tuple[BoundaryCondition, ...]
-    output: OutputPoints
-    reference: Snapshots | None
-    source: str
-    periods: dict[str, float] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float]]  # axis name -> (low, high) of the domain, "t" first where the flow has times
+    steady: bool  # no time coordinate
+    nu: float  # kinematic viscosity, > 0
+    scales: Scales  # in which the training is dimensionless; all else here is in the user's units
+    sensors: SensorSet  # where was measured
+    coordinates: np.ndarray  # [k, D] float64, where and when: the network's inputs
+    velocity: np.ndarray  # [k, d] float64, what was measured; NaN where a component was not
+    conditions: tuple[BoundaryCondition, ...]  # what is known at boundaries
+    output: OutputPoints  # where the fields are wanted
+    reference: Snapshots | None  # the snapshots, to compare with; None for a CSV file
+    source: str  # where the data came from; "synthetic: ..." for synthetic data
+    periods: dict[str, float] = field(default_factory=dict)  # axis name -> its period, of the periodic axes
+    # Axis name -> by how much the pressure rises over its period; axes without a jump are missing.
     jumps: dict[str, float] = field(default_factory=dict)
+    # Sentences about what was left out of the input, averaged or overridden, and what was assumed.
     notes: tuple[str, ...] = ()
+    # [k] float64, lengths of the velocity that were measured without its direction, NaN where not; None: none.
     speed: np.ndarray | None = None
-    pressure: np.ndarray | None = None
-    bodies: tuple[Body, ...] = ()
-    slopes: tuple[Statement, ...] = ()
-    fluxes: tuple[Flux, ...] = ()
+    pressure: np.ndarray | None = None  # [k] float64, kinematic pressures that were measured, NaN where not; None: none
+    bodies: tuple[Body, ...] = ()  # in the domain, whether a condition holds on them or not
+    slopes: tuple[Statement, ...] = ()  # what is known of slopes at boundaries
+    fluxes: tuple[Flux, ...] = ()  # that are known
+    # [n] bool, which of the output's places are corners at which the network's pressure is infinite.
     singular: np.ndarray | None = None
+    # Name of what was measured -> its standard deviation, [k] float64; empty where none is known.
     deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
-    selection_s: float | None = None
+    selection_s: float | None = None  # time in which the sensors were chosen, seconds; None where they were not
+    # The flow, and the factors of sides of ``solver.unknown`` that ``conditions`` have; None: no such side.
     solved: tuple[Study, Fit] | None = None
+    # The solver's field from which the network starts, of all sensors; None: it starts from random weights.
     start: Study | None = None
 
     @property

@@ -35,8 +35,9 @@ def case_holes(config: Config, bounds: Bounds, nodes: NDArray[np.float64]) -> di
         given = getattr(hole, hole.kind)
         try:
             given = given.model_dump() if hasattr(given, "model_dump") else given
-            if hole.kind == "nodes":
-                given = (_plane_of(nodes), given)
+            if hole.kind == "nodes" and nodes.shape[1] != 2:
+                raise PinnxError("expected nodes in the plane of x and y for an outline, got some in three dimensions")
+            given = (nodes, given) if hole.kind == "nodes" else given
             bodies[hole.label] = body_of(hole.kind, given, hole.label, bounds)
         except PinnxError as error:
             raise PinnxError(f"domain.holes.{number}: {error}") from None
@@ -50,12 +51,6 @@ def case_holes(config: Config, bounds: Bounds, nodes: NDArray[np.float64]) -> di
             )
     left = complement_of(boxes, "shape", bounds) if boxes else None
     return bodies | ({} if left is None else {"shape": left})
-
-
-def _plane_of(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-    if nodes.shape[1] != 2:
-        raise PinnxError("expected nodes in the plane of x and y for an outline, got some in three dimensions")
-    return nodes
 
 
 def outline_notes(config: Config, holes: Mapping[str, Body]) -> list[str]:

@@ -25,17 +25,11 @@ MAX_OUTPUT_GIB = 4.0
 
 @dataclass(frozen=True, eq=False)
 class OutputPoints:
-    """Where and when the fields are wanted.
+    """Where and when the fields are wanted."""
 
-    Args:
-        points: [n, d] float64.
-        times: [T] float64; None where the flow is steady.
-        grid_shape: of the points, in C order over x, y[, z]; None where they are scattered.
-    """
-
-    points: np.ndarray
-    times: np.ndarray | None
-    grid_shape: tuple[int, ...] | None
+    points: np.ndarray  # [n, d] float64
+    times: np.ndarray | None  # [T] float64; None where the flow is steady
+    grid_shape: tuple[int, ...] | None  # of the points, in C order over x, y[, z]; None where they are scattered
 
     def coordinates(self, frame: int) -> np.ndarray:
         """[n, D], the points at one time."""

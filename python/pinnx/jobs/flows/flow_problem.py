@@ -48,21 +48,13 @@ WALL_LAYER = 0.1
 
 @dataclass(frozen=True, eq=False)
 class FlowProblem:
-    """A flow as it is stated, and what is trained of it.
+    """A flow as it is stated, and what is trained of it."""
 
-    Args:
-        config: what decides the run.
-        case: what is known.
-        problem: the network and the terms.
-        weights: column of the loss -> its configured weight.
-        equations: of the flow, with the numbers that the training finds.
-    """
-
-    config: Config
-    case: Case
-    problem: Problem
-    weights: dict[str, float]
-    equations: NavierStokes
+    config: Config  # what decides the run
+    case: Case  # what is known
+    problem: Problem  # the network and the terms
+    weights: dict[str, float]  # column of the loss -> its configured weight
+    equations: NavierStokes  # of the flow, with the numbers that the training finds
 
     @property
     def model(self) -> FieldModel:

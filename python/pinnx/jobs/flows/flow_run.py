@@ -11,7 +11,6 @@ from rich.console import Console
 from pinnx.config import Config
 from pinnx.evals.checks import Check
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.exported_fields import export_fields, require_packages
 from pinnx.jobs.flows.flow_model import described
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.flows.noise import noise_facts, noise_lines
@@ -25,7 +24,7 @@ from pinnx.jobs.judging.recorded_baseline import require_acknowledged
 from pinnx.jobs.judging.run_guard import flow_guard, watched_physics
 from pinnx.jobs.judging.wall_forces import body_forces, walls_and_shear
 from pinnx.jobs.judging.yellow_lines import usual_performance, yellow_lines
-from pinnx.jobs.outputs import evaluate_output, write_fields
+from pinnx.jobs.outputs import evaluate_output, export_fields, require_packages, write_fields
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.report.formatting import plural
 from pinnx.runs.folder import RunFolder

@@ -40,14 +40,10 @@ DRAWS = 3
 
 @dataclass(frozen=True)
 class Baseline:
-    """Errors of the linear method on the reference, and what they are worth.
+    """Errors of the linear method on the reference, and what they are worth."""
 
-    Args:
-        errors: relative L2 errors of the velocity by name of the baseline; empty where there is none.
-        note: what the baselines were given, or why there is none.
-    """
-
-    note: str
+    note: str  # what the baselines were given, or why there is none
+    # Relative L2 errors of the velocity by name of the baseline; empty where there is none.
     errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 

@@ -105,19 +105,13 @@ def _seeded(config: Config, member: int) -> Config:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """What the members say at the output points, frame by frame, in the user's units.
+    """What the members say at the output points, frame by frame, in the user's units."""
 
-    Args:
-        mean: [T n, c] float32.
-        deviation: [T n, c] float32, standard, scaled; of a pressure known up to a constant that of its rest.
-        factor: c.
-        facts: the entry of metrics.json.
-    """
-
-    mean: NDArray[np.float32]
+    mean: NDArray[np.float32]  # [T n, c] float32
+    # [T n, c] float32, standard, scaled; of a pressure known up to a constant that of its rest.
     deviation: NDArray[np.float32]
-    factor: float
-    facts: dict[str, Any]
+    factor: float  # c
+    facts: dict[str, Any]  # the entry of metrics.json
 
     @classmethod
     def of(cls, models: list[FieldModel], part: NDArray[np.int64], case: Case, fields: NDArray[np.float64]) -> Ensemble:

@@ -51,15 +51,10 @@ FRAMES = 3  # of an unsteady flow: begin, middle, end
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the second training found.
+    """What the second training found."""
 
-    Args:
-        measured: for the checks.
-        facts: the entry of metrics.json; None where no training was made.
-    """
-
-    measured: list[Measured]
-    facts: dict[str, Any] | None = None
+    measured: list[Measured]  # for the checks
+    facts: dict[str, Any] | None = None  # the entry of metrics.json; None where no training was made
 
 
 def held_out_sensors(

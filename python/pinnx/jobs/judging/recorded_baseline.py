@@ -33,23 +33,14 @@ PROTECTED = ("flow", "domain", "boundaries", "evals.limits", "train.corner_radiu
 
 @dataclass(frozen=True)
 class Baseline:
-    """What runs are held against.
+    """What runs are held against."""
 
-    Attributes:
-        physics: figure -> its value for each set of seeds.
-        performance: figure -> its value for each run.
-        protected: setting -> its value.
-        settings: all other settings, but for seeds, places of files and what is shown.
-        runs: number of runs.
-        device: what they ran on.
-    """
-
-    physics: Mapping[str, Sequence[float]]
-    performance: Mapping[str, Sequence[float]]
-    protected: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    runs: int
-    device: Mapping[str, Any]
+    physics: Mapping[str, Sequence[float]]  # figure -> its value for each set of seeds
+    performance: Mapping[str, Sequence[float]]  # figure -> its value for each run
+    protected: Mapping[str, Any]  # setting -> its value
+    settings: Mapping[str, Any]  # all other settings, but for seeds, places of files and what is shown
+    runs: int  # number of runs
+    device: Mapping[str, Any]  # what they ran on
 
     @classmethod
     def read(cls, path: str | Path) -> Baseline:
@@ -135,15 +126,11 @@ def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Seq
     Raises:
         PinnxError: a name that no protected setting has.
     """
-
-    def wanted(name: str) -> bool:
-        return any(_within(name, given) for given in acknowledged)
-
     names = [*before, *(name for name in now if name not in before)]
-    if unknown := [given for given in acknowledged if not any(_within(name, given) for name in names)]:
+    if unknown := [given for given in acknowledged if not any(_is_within(name, [given]) for name in names)]:
         raise PinnxError(f"acknowledged: expected protected settings ({', '.join(names)}), got {', '.join(unknown)}")
     return [
-        Change(name, before.get(name), now.get(name), wanted(name))
+        Change(name, before.get(name), now.get(name), _is_within(name, acknowledged))
         for name in names
         if before.get(name) != now.get(name)
     ]
@@ -173,7 +160,7 @@ def require_acknowledged(config: Config, nu: float) -> list[str]:
 
 def protected_settings(config: Config, nu: float) -> dict[str, Any]:
     """Equations, boundaries and gates of a configuration: setting -> value."""
-    held = {name: value for name, value in _flat(config) if _is_protected(name)}
+    held = {name: value for name, value in _flat(config) if _is_within(name, PROTECTED)}
     if not config.problem.learn_nu:
         held["flow.nu"] = nu  # also where the settings leave it to the data
     red = {f"evals.limits.{name}.red_line": gate.red for name, gate in GATES.items() if gate.in_runs}
@@ -186,7 +173,7 @@ def other_settings(config: Config) -> dict[str, Any]:
     return {
         name: value
         for name, value in _flat(config)
-        if not _is_protected(name) and not name.endswith("seed") and not name.startswith(shown)
+        if not _is_within(name, PROTECTED) and not name.endswith("seed") and not name.startswith(shown)
     }
 
 
@@ -210,13 +197,9 @@ def _seeds(config: Config) -> tuple[tuple[str, Any], ...]:
     return tuple((name, value) for name, value in _flat(config) if name.endswith("seed"))
 
 
-def _is_protected(name: str) -> bool:
-    return any(_within(name, given) for given in PROTECTED)
-
-
-def _within(name: str, section: str) -> bool:
-    """Whether a dotted name is that of a section or in it."""
-    return name == section or name.startswith(f"{section}.")
+def _is_within(name: str, sections: Sequence[str]) -> bool:
+    """Whether a setting is one of these, or in one."""
+    return any(name == given or name.startswith(f"{given}.") for given in sections)
 
 
 def _read_run(folder: RunFolder) -> tuple[Config, dict[str, Any]]:

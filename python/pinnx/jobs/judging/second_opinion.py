@@ -68,21 +68,14 @@ LINES, FIELDS = ("x", "y"), ("u", "v", "p", "psi", "omega")
 
 @dataclass(frozen=True, eq=False)
 class SecondOpinion:
-    """What the solver makes of a case.
+    """What the solver makes of a case."""
 
-    Args:
-        note: sentences on what it was given, what it found, and which answer to believe; or why there is none.
-        errors: relative L2 errors by name of the answer, as those of the network; empty without a reference.
-        facts: for metrics.json; None where there is no answer.
-        fields: u, v, p at the output points, [n, 3]; None where there are none.
-        polished: the flow solved from the network's field; None where it was not.
-    """
-
-    note: str
+    note: str  # sentences on what it was given, what it found, and which answer to believe; or why there is none
+    # Relative L2 errors by name of the answer, as those of the network; empty without a reference.
     errors: Mapping[str, Mapping[str, float]]
-    facts: dict[str, Any] | None = None
-    fields: Array | None = None
-    polished: GridFields | None = None
+    facts: dict[str, Any] | None = None  # for metrics.json; None where there is no answer
+    fields: Array | None = None  # u, v, p at the output points, [n, 3]; None where there are none
+    polished: GridFields | None = None  # the flow solved from the network's field; None where it was not
 
 
 def second_opinion(config: Config, case: Case, model: FieldModel, fields: Array, nu: float) -> SecondOpinion:

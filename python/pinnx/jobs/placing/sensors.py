@@ -41,25 +41,15 @@ PASSES = {"hashing": "looking into the cache", "held-out": "testing on held-out 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Sensors, and what can be said of them.
+    """Sensors, and what can be said of them."""
 
-    Args:
-        sensors: by rank.
-        rank: how many of them add to the span of what the ones before see.
-        quality: figures beside random placement.
-        num_used: snapshots of the choice.
-        num_held_out: snapshots that the choice behind the held-out error did not see.
-        weights: [k] of the places of the sensors, by rank; None: all alike.
-        weighting: where the weights come from.
-    """
-
-    sensors: SensorSet
-    rank: int
-    quality: SelectionQuality
-    num_used: int
-    num_held_out: int
-    weights: np.ndarray | None = None
-    weighting: str = ""
+    sensors: SensorSet  # by rank
+    rank: int  # how many of them add to the span of what the ones before see
+    quality: SelectionQuality  # figures beside random placement
+    num_used: int  # snapshots of the choice
+    num_held_out: int  # snapshots that the choice behind the held-out error did not see
+    weights: np.ndarray | None = None  # [k] of the places of the sensors, by rank; None: all alike
+    weighting: str = ""  # where the weights come from
 
 
 def run_sensors(config: Config, question: Question, console: Console) -> None:

@@ -37,46 +37,27 @@ CHANNEL = "channel"
 
 @dataclass(frozen=True)
 class Question:
-    """What is measured and what is wanted of the choice, where the configuration does not say it.
+    """What is measured and what is wanted of the choice, where the configuration does not say it."""
 
-    Args:
-        path: the file.
-        variables: names of arrays, in place of the velocity; None: the velocity.
-        points: with variables: names of the coordinates; None: the usual ones.
-        weights: name of an array of weights, or "channel"; None: all places alike.
-        memory_limit: bytes; None: no limit.
-        basis: of `SensorSelector`.
-        hold_out: share of the snapshots that the error is measured on, 0 to 0.5.
-        cache: where choices are looked up and kept; None: nowhere.
-        plot: name of the picture; None: none.
-        out: name of the table; None: it is shown.
-        overwrite: replace files that exist.
-    """
-
-    path: str
-    variables: Sequence[str] | None = None
-    points: Sequence[str] | None = None
-    weights: str | None = None
-    memory_limit: int | None = None
-    basis: str = "pod"
-    hold_out: float = 0.2
-    cache: SelectionCache | None = None
-    plot: str | None = None
-    out: str | None = None
-    overwrite: bool = False
+    path: str  # the file
+    variables: Sequence[str] | None = None  # names of arrays, in place of the velocity; None: the velocity
+    points: Sequence[str] | None = None  # with variables: names of the coordinates; None: the usual ones
+    weights: str | None = None  # name of an array of weights, or "channel"; None: all places alike
+    memory_limit: int | None = None  # bytes; None: no limit
+    basis: str = "pod"  # of `SensorSelector`
+    hold_out: float = 0.2  # share of the snapshots that the error is measured on, 0 to 0.5
+    cache: SelectionCache | None = None  # where choices are looked up and kept; None: nowhere
+    plot: str | None = None  # name of the picture; None: none
+    out: str | None = None  # name of the table; None: it is shown
+    overwrite: bool = False  # replace files that exist
 
 
 @dataclass(frozen=True, eq=False)
 class PlaceWeights:
-    """Weights that multiply what a sensor at a place would add; 0 leaves the place out.
+    """Weights that multiply what a sensor at a place would add; 0 leaves the place out."""
 
-    Args:
-        values: [n] float64, >= 0.
-        rule: where they come from, for a sentence.
-    """
-
-    values: np.ndarray
-    rule: str
+    values: np.ndarray  # [n] float64, >= 0
+    rule: str  # where they come from, for a sentence
 
 
 @contextmanager

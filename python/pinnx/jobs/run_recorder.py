@@ -24,12 +24,10 @@ from pinnx.train.checkpoint import save_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
 from pinnx.train.hooks import Hook, LoggedStep
 
-__all__ = ["Found", "RunRecorder", "Stopwatch"]
+__all__ = ["RunRecorder", "Stopwatch"]
 
 # Looks at the physics in a training: each takes some 20 ms.
 CHECKS = 20
-
-Found = Callable[[], Mapping[str, float]]
 
 
 class Stopwatch:
@@ -72,7 +70,7 @@ class RunRecorder(Hook):
         folder: RunFolder,
         checkpoints: CheckpointFolder,
         watch: Stopwatch,
-        found: Found,
+        found: Callable[[], Mapping[str, float]],
         physics: Callable[[], list[Check]],
         config: Config,
         note: Callable[[str], None],

@@ -103,12 +103,9 @@ def _deviation(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def mark_sensors(ax: Axes, positions: NDArray[np.float64], points_per_unit: NDArray[np.float64]) -> None:
-    """Draws a numbered mark for each position, or dots where they are many.
+    """Draws a numbered mark for each position ``[k, 2]``, best first, or dots where they are many.
 
-    Args:
-        ax: where to draw.
-        positions: ``[k, 2]`` in data units, best first.
-        points_per_unit: ``[2]``, typographic points to one unit of x and of y.
+    ``points_per_unit`` [2] are the typographic points to one unit of x and of y.
     """
     beneath = {"zorder": 4, "clip_on": False}
     if len(positions) > MOST_NUMBERED:

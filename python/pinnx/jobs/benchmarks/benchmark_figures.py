@@ -36,12 +36,8 @@ def figures_of(
 ) -> dict[str, dict[str, Any]]:
     """The figures of one scale: name -> value, of which values it is the median, unit, which is better, limit.
 
-    Args:
-        limits: ``train_s`` of 5,000 epochs, ``memory_gib``, ``select_s``.
-        metrics: metrics.json of the run.
-        seconds: of each choice of the sensors.
-        speeds: steps per second at each logged step.
-        judged: whether the training was long enough to hold its error against the gate.
+    They come from metrics.json of the run, the ``seconds`` of each choice of the sensors, and the ``speeds`` in steps
+    per second at each logged step; ``judged``: the training was long enough to hold its error against the gate.
     """
     numbers = {item["name"]: item["value"] for item in metrics["checks"]}
     limit = GATES["reconstruction"].limit if judged else None

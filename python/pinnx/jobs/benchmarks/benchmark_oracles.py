@@ -34,12 +34,9 @@ POINTS, CANDIDATES = 512, 4096
 
 
 def check_step(config: Config) -> float:
-    """Holds loss and gradients of the equations at the points of a step against nested autograd.
+    """Holds loss and gradients of the equations at the points of a step against nested autograd; the relative error.
 
     All points go through the fused pass; those of the oracle have the weight 1 there, the others 0.
-
-    Returns:
-        The relative error.
 
     Raises:
         PinnxError: it is too large.
@@ -82,10 +79,7 @@ def _nested_residual(model: FieldModel, equations: NavierStokes, x: Tensor) -> T
 
 
 def check_choice(snapshots: Snapshots, count: int) -> float:
-    """Holds the pivots of snapshots at some of their places against QR column by column.
-
-    Returns:
-        By how much the volume of the chosen columns is smaller, relative.
+    """By how much, relative, the chosen columns of snapshots span less than those that QR column by column chooses.
 
     Raises:
         PinnxError: it is smaller by too much.

@@ -47,14 +47,8 @@ def run_metrics(
 ) -> dict[str, Any]:
     """Everything that metrics.json says of a finished run, but for ``wall_s``, which the caller sets last.
 
-    Args:
-        flow: what ran.
-        trainer: at the end of the training.
-        output: fields at the output points, frame by frame.
-        command: what was typed.
-        history: columns of history.jsonl.
-        left_out: what a training without some of the sensors found there; None: none was made.
-        opinion: what a classical solver makes of the case; None: it was not tried.
+    ``output`` has the fields at the output points, frame by frame, and ``history`` the columns of history.jsonl.
+    Without a second training ``left_out`` is None, without a classical solver ``opinion``.
     """
     config, case, errors = flow.config, flow.case, errors_against(flow.case, output.fields)
     found = found_numbers(flow, trainer)

@@ -9,7 +9,7 @@ lower it, a wider network does so in less time (docs/training.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,23 @@ def with_remedy(item: Check, config: Config, history: History, polished: bool = 
 
     ``polished``: whether the flow that was solved from the network's field stands in fields.h5.
     """
-    words = REMEDIES[item.name](item, config, history) if not item.passed and item.name in REMEDIES else ""
-    if words and polished and item.name == "conservation":
-        words = f"{POLISHED}; {BY_FORM}"
+    words = "" if item.passed else _remedy(item, config, history, polished)
     return {**item.as_dict(), **({"remedy": words} if words else {})}
+
+
+def _remedy(item: Check, config: Config, history: History, polished: bool) -> str:
+    """What to change where a check did not pass; "" where nothing is known."""
+    if item.name in ("pde_residual_l2", "energy_budget"):  # the velocity times that residual
+        return _wider_or_longer(item, config, history)
+    if item.name == "conservation" and polished:
+        return f"{POLISHED}; {BY_FORM}"
+    if item.name == "conservation":
+        elsewhere = "; the polished flow has it, where solver.polish=true applies"
+        return BY_FORM + (elsewhere if config.problem.steady else "")
+    by_form = config.model.hard_boundaries or config.model.stream_function  # which refuses the other
+    if item.name == "boundary_error_max" and not by_form:
+        return "model.hard_boundaries=true has sides and circles exactly, with a larger error in equal steps"
+    return ""
 
 
 def _wider_or_longer(item: Check, config: Config, history: History) -> str:
@@ -77,22 +90,3 @@ def _fall(history: History, steps: int) -> float | None:
         return None
     slope = float(np.polyfit(np.log(history["step"][rows]), 0.5 * np.log(np.asarray(squares)[rows]), 1)[0])
     return -slope if slope <= -LEAST_POWER else None
-
-
-def _divergence_by_form(item: Check, config: Config, history: History) -> str:
-    elsewhere = "; the polished flow has it, where solver.polish=true applies"
-    return BY_FORM + (elsewhere if config.problem.steady else "")
-
-
-def _hard_boundaries(item: Check, config: Config, history: History) -> str:
-    if config.model.hard_boundaries or config.model.stream_function:  # which refuses it
-        return ""
-    return "model.hard_boundaries=true has sides and circles exactly, with a larger error in equal steps"
-
-
-REMEDIES: Mapping[str, Callable[[Check, Config, History], str]] = {
-    "pde_residual_l2": _wider_or_longer,
-    "energy_budget": _wider_or_longer,  # the velocity times that residual
-    "conservation": _divergence_by_form,
-    "boundary_error_max": _hard_boundaries,
-}

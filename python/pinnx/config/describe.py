@@ -45,21 +45,13 @@ This page is made from the code by `pinnx.config.configuration_markdown()`.
 
 @dataclass(frozen=True)
 class Key:
-    """One setting.
+    """One setting."""
 
-    Args:
-        path: full dotted path, such as "train.steps".
-        kind: what it accepts, in words.
-        default: the default as YAML, "required" where there is none.
-        description: what it means.
-        unit: its unit, "" where it has none.
-    """
-
-    path: str
-    kind: str
-    default: str
-    description: str
-    unit: str
+    path: str  # full dotted path, such as "train.steps"
+    kind: str  # what it accepts, in words
+    default: str  # the default as YAML, "required" where there is none
+    description: str  # what it means
+    unit: str  # its unit, "" where it has none
 
 
 @cache

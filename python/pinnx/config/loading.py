@@ -9,7 +9,7 @@ An override is "a.b.c=VALUE", its value in YAML: "train.lr=1e-3", "sensors.posit
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -22,7 +22,7 @@ from pinnx.config.root import PROBLEMS, SEEDED, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
 
-__all__ = ["dump_config", "load_config", "plain_settings", "preset_names", "with_absolute_paths"]
+__all__ = ["dotted", "dump_config", "load_config", "plain_settings", "preset_names", "with_absolute_paths"]
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 
@@ -82,6 +82,15 @@ def plain_settings(config: Config) -> dict[str, Any]:
         "problem": problem,
         **{name: section for name, section in plain.items() if name not in PROBLEMS},
     }
+
+
+def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Plain settings by their dotted names; lists and empty mappings are values."""
+    for name, value in section.items():
+        if isinstance(value, Mapping) and value:
+            yield from dotted(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _read(preset_or_path: str | os.PathLike[str]) -> dict[str, Any]:

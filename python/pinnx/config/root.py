@@ -83,11 +83,7 @@ class Config(Section):
 
 
 def require_flow(config: Config, who: str) -> None:
-    """Refuses another kind of problem.
-
-    Args:
-        config: of whatever kind.
-        who: what needs a flow, as the message begins.
+    """Refuses another kind of problem, in the name of ``who``, which needs a flow.
 
     Raises:
         PinnxError: it is no flow.

@@ -12,13 +12,13 @@ import shutil
 from typing import Any
 
 from pinnx.config import Config, dump_config
-from pinnx.errors import Interrupted, PinnxError
+from pinnx.errors import Interrupted
 from pinnx.runs.folder import RunFolder
 from pinnx.train.interrupt import StoppedBetweenSteps, sigterm_interrupts
 from pinnx.train.ranks import OneProcess
 from pinnx.train.trainer import Trainer
 
-__all__ = ["begun_before", "ended_before", "follow", "require_one"]
+__all__ = ["begun_before", "ended_before", "follow"]
 
 
 def begun_before(config: Config, folder: RunFolder) -> bool:
@@ -67,13 +67,3 @@ def follow(trainer: Trainer, ranks: OneProcess) -> dict[str, Any]:
             return metrics
     except StoppedBetweenSteps as stop:
         raise Interrupted(f"stopped after step {trainer.step} with the other ranks", int(stop.args[0])) from None
-
-
-def require_one(ranks: OneProcess) -> None:
-    """Refuses several ranks for a breakage run, which one process does in minutes.
-
-    Raises:
-        PinnxError: there are several.
-    """
-    if ranks.size > 1:
-        raise PinnxError(f"pinnx breakage: expected one process, got {ranks.size} ranks; start it without torchrun")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pinnx.config import Config
-from pinnx.config.loading import plain_settings
+from pinnx.config.loading import dotted, plain_settings
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.runs.files import read_text, write_text
 from pinnx.runs.folder import RunFolder
@@ -168,7 +168,7 @@ class MLflow(Tracker):
         if made is not None:
             self._run = made.info.run_id
             write_text(folder.mlflow, f"{self._run}\n")
-        settings = [self._entities.Param(*pair) for pair in _settings(plain_settings(config))]
+        settings = [self._entities.Param(name, str(value)) for name, value in dotted(plain_settings(config))]
         for first in range(0, len(settings), MOST_SETTINGS):
             self._ask(self._client.log_batch, self._run, params=settings[first : first + MOST_SETTINGS])
 
@@ -203,14 +203,6 @@ def _results(metrics: Mapping[str, Any]) -> dict[str, float]:
     errors = {f"relative_l2/{name}": value for name, value in (metrics["relative_l2"] or {}).items()}
     errors |= {} if metrics["selection_s"] is None else {"selection_s": metrics["selection_s"]}
     return errors | {f"check/{item['name']}": item["value"] for item in metrics["checks"] if item["value"] is not None}
-
-
-def _settings(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            yield from _settings(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, str(value)
 
 
 def _in_short(error: Exception) -> str:

@@ -109,13 +109,8 @@ def make_case(
 ) -> Case:
     """Checks what was read against the configuration, and adds what only the configuration knows.
 
-    Args:
-        config: the sections data, domain, flow and boundaries are used.
-        sensors: where was measured.
-        measured: what was measured there, and what must be known of the data.
-        output: where the fields are wanted; None: where the reference has them.
-        data_bounds: axis name -> (low, high) of the data; None: those of the reference.
-        reference: the snapshots, which may bring the viscosity; None for a CSV file.
+    Where there is a ``reference``, the snapshots, it says where the output is wanted, the bounds of the data, and maybe
+    the viscosity; else ``output`` and ``data_bounds`` do.
 
     Raises:
         PinnxError: one line that says what does not fit together.

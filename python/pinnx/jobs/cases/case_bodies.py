@@ -22,10 +22,7 @@ Bounds = Mapping[str, tuple[float, float]]
 def case_holes(config: Config, bounds: Bounds, nodes: NDArray[np.float64]) -> dict[str, Body]:
     """The bodies of ``domain.holes`` by name, and as ``shape`` what ``domain.shape`` leaves of the box.
 
-    Args:
-        config: the section domain is used.
-        bounds: axis name -> (low, high) of the domain.
-        nodes: [n, d] places of the data, in which a hole may be a body.
+    Holes between the ``nodes`` [n, d], places of the data, may be bodies.
 
     Raises:
         PinnxError: a body that is none, or that is outside of the domain; boxes that are not the domain's.

@@ -44,12 +44,9 @@ class OutputPoints:
 def output_times(
     measured: np.ndarray, extent: tuple[float, float], wanted: int | Sequence[float] | None
 ) -> tuple[np.ndarray, list[str]]:
-    """When the fields of measurements are wanted, and what must be known of that.
+    """When the fields of measurements are wanted, by the setting evals.times, and what must be known of that.
 
-    Args:
-        measured: [T] float64, the distinct times of the rows, rising.
-        extent: (first, last) time of the domain.
-        wanted: the setting evals.times: how many, a list, or None: those of the rows, if they are few.
+    ``measured`` [T] float64 are the distinct times of the rows, rising; ``extent``: first and last time of the domain.
 
     Raises:
         PinnxError: times that do not rise, or that are outside the domain.
@@ -72,12 +69,9 @@ def output_times(
 def output_grid(
     bounds: dict[str, tuple[float, float]], times: np.ndarray | None, num: int | None = None
 ) -> OutputPoints:
-    """A regular grid over the domain, its ends included.
+    """A regular grid over the domain, its ends included, at times [T], which a steady flow has not.
 
-    Args:
-        bounds: axis name -> (low, high) of the domain.
-        times: [T], None where the flow is steady.
-        num: points along the longest side, the setting evals.grid; None: 128 in two dimensions, 48 in three.
+    ``num`` is the setting evals.grid: points along the longest side; None: 128 in two dimensions, 48 in three.
 
     Raises:
         PinnxError: an output that would take too much memory.

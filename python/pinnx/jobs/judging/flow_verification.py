@@ -55,12 +55,8 @@ def verify_flow(
 ) -> list[Check]:
     """The verdicts on the snapshots of a configuration.
 
-    Args:
-        config: the section data, the viscosity, the force, the limits, boundaries and the periods of the domain are
-            used.
-        groups: keys of `GROUPS`; empty: all that arrays can be asked.
-        say: takes a word on what is being done.
-        corner_radius: points nearer than this to a corner where two sides disagree do not count, units of length.
+    ``groups`` are keys of `GROUPS`; empty: all that arrays can be asked. Points nearer than ``corner_radius``, units of
+    length, to a corner where two sides disagree do not count.
 
     Raises:
         PinnxError: what is wrong with the file; a group that arrays have nothing for; no such corner.

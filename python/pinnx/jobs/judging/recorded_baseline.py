@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnx.config import Config, load_config
+from pinnx.config.loading import dotted
 from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES
@@ -179,17 +180,8 @@ def other_settings(config: Config) -> dict[str, Any]:
 
 def _flat(config: Config) -> Iterator[tuple[str, Any]]:
     """Every setting by its dotted name; lists are one value, but for the boundaries, which are numbered."""
-
-    def walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-        if name == "boundaries":
-            value = {str(i): item for i, item in enumerate(value)}
-        if isinstance(value, dict) and value:
-            for key, item in value.items():
-                yield from walk(f"{name}.{key}" if name else key, item)
-        else:
-            yield name, value
-
-    return walk("", config.model_dump(mode="json"))
+    plain = config.model_dump(mode="json")
+    return dotted({**plain, "boundaries": {str(i): item for i, item in enumerate(plain["boundaries"])}})
 
 
 def _seeds(config: Config) -> tuple[tuple[str, Any], ...]:

@@ -61,13 +61,10 @@ def is_run(path: Path) -> bool:
 def verify_run(
     path: Path, groups: set[str], say: Callable[[str], None], *, corner_radius: float | None = None
 ) -> list[Check]:
-    """The verdicts on the model of a run.
+    """The verdicts on the model of a run, of whose folder the newest whole checkpoint is taken, or of a checkpoint.
 
-    Args:
-        path: the folder of a run, of which the newest whole checkpoint is taken, or one of its checkpoints.
-        groups: keys of `GROUPS`; empty: all, and the numerical stability of the network.
-        say: takes a word on what is being done.
-        corner_radius: in place of train.corner_radius of the run.
+    ``groups`` are keys of `GROUPS`; empty: all, and the numerical stability of the network. ``corner_radius`` stands in
+    place of train.corner_radius of the run.
 
     Raises:
         PinnxError: no run or no checkpoint there, or neither its data nor its fields.h5; a radius, and no corner where

@@ -109,15 +109,10 @@ def choose_sensors(
     step: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
 ) -> Chosen:
-    """Choose sensors and measure how good the choice is.
+    """Choose sensors by what they would measure, and measure how good the choice is.
 
-    Args:
-        fields: what sensors would measure.
-        selection: how they are chosen.
-        hold_out: share of the snapshots that are held out of the second choice, 0 to 0.5.
-        weights: of the places, as in ``selection``, with their rule.
-        step: called with a word on what is being done.
-        progress: called with how far each pass over streamed snapshots has got, as by `SensorSelector.fit`.
+    A share ``hold_out`` of the snapshots, 0 to 0.5, is held out of a second choice. ``weights`` of the places are those
+    of the selection. ``step`` takes a word on what is being done, ``progress`` what `SensorSelector.fit` gives it.
 
     Raises:
         PinnxError: of the selector; or a share out of its range.

@@ -14,7 +14,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.flows.noise import noise_lines
+from pinnx.jobs.judging.noise import noise_lines
 from pinnx.physics import MeasuredValues
 from pinnx.runs.history import history_columns
 from pinnx.train.noise_estimate import NoiseEstimate
@@ -134,7 +134,7 @@ def estimated(share: float, misfit: float) -> dict[str, Any]:
 def test_that_of_measurements_is_estimated_in_the_end_and_not_used(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_report: None
 ) -> None:
-    monkeypatch.setattr("pinnx.jobs.flows.noise.YOUNG", 6)
+    monkeypatch.setattr("pinnx.jobs.judging.noise.YOUNG", 6)
     facts = reconstruct(tiny("unsteady_csv"), tmp_path / "run")["noise"]
     assert (facts["found"], facts["used"], facts["numbers"]) == ("left-out sensors", False, 30)
     assert facts["share"] > 0.1, "a network that has learned nothing"

@@ -148,3 +148,10 @@ def test_nothing_is_shown_without_a_console_or_when_quiet() -> None:
         train(console)
         select(console)
         assert console is None or written(console) == ""
+
+
+def test_a_line_shows_names_of_files_as_they_are() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    with ProgressBar(console, transient=True) as progress:
+        progress.line("run[bold]:smile: of more than twenty letters")
+    assert written(console) == "run[bold]:smile: of more than twenty letters\n"

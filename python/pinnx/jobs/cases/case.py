@@ -16,14 +16,13 @@ from pinnx.errors import PinnxError
 from pinnx.jobs.cases.case_bodies import case_holes, in_bodies, outline_notes, prescribed_bodies
 from pinnx.jobs.cases.case_scales import case_scales, scale_notes
 from pinnx.jobs.cases.output_points import OutputPoints
-from pinnx.jobs.flows.noise import stated_noise
 from pinnx.physics.boundary import BoundaryCondition, boundary_conditions, component_names
 from pinnx.physics.boundary_slopes import Statement, slope_statements
 from pinnx.physics.corners import corner_distance, discontinuity_corners
 from pinnx.physics.outlines import Body
 from pinnx.physics.scales import Scales
 from pinnx.physics.section_flux import Flux, section_fluxes
-from pinnx.report.formatting import plural
+from pinnx.report.formatting import number, plural
 from pinnx.sensors.sensor_set import SensorSet
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
@@ -130,7 +129,7 @@ def make_case(
     bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = _singular_corners(config, conditions, bounds, scales, output.points)
-    deviations, noise_note = stated_noise(config, measured)
+    deviations, noise_note = _stated_noise(config, measured)
     slopes = slope_statements(entries, bounds, **places)
     return Case(
         bounds=bounds,
@@ -299,3 +298,50 @@ def _singular_corners(
         where = f"At {plural(left, 'corner')} two sides disagree, and no Stokes flow is added"
         notes.append(f"{where}: that takes two dimensions, and constant velocities on both sides.")
     return singular, notes
+
+
+def _stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, np.ndarray], str]:
+    """Standard deviations of what was measured, [rows] by name, and what must be known of them; {}: none are known."""
+    stated, added = config.data.noise, config.sensors.noise
+    share = (added or None) if stated.share is None else stated.share if stated.share != "estimated" else None
+    columns = measured_columns(measured.velocity, measured.pressure, measured.speed)
+    for name in type(stated).model_fields:
+        if name != "share" and getattr(stated, name) is not None and name not in columns:
+            raise PinnxError(f"data.noise.{name}: expected a quantity that is measured, {', '.join(columns)}")
+    if stated.share == 0.0:
+        return {}, ""
+    known = np.isfinite(measured.velocity)
+    speeds = np.concatenate([measured.velocity[known], _finite(columns.get("speed"))])
+    sizes = {"p": float(np.std(_finite(columns.get("p")))) if "p" in columns else 0.0}
+    with np.errstate(over="ignore"):  # velocities that overflow are refused with the first loss
+        speed = float(np.linalg.norm(speeds)) / max(len(speeds), 1) ** 0.5
+    found: dict[str, np.ndarray] = {}
+    for name, column in columns.items():
+        one = getattr(stated, name)
+        if one is None and share is not None:
+            one = share * sizes.get(name, speed)
+        if name in measured.deviations:
+            found[name] = measured.deviations[name]
+        elif one is not None:
+            found[name] = np.full(len(column), one)
+    missing = [name for name in columns if name not in found or not (found[name][np.isfinite(columns[name])] > 0).all()]
+    if found and missing:
+        raise PinnxError(
+            f"data.noise: expected that of {', '.join(columns)}, got none of {', '.join(missing)}; "
+            "data.noise.share sets the others, data.noise=0 leaves all of it out"
+        )
+    if not found:
+        return {}, ""
+    shown = ", ".join(f"{number(_mean(found[name], columns[name]))} for {name}" for name in found)
+    where = "sensors.noise, which adds it" if added and stated == type(stated)() else "data.noise"
+    where = "columns of standard deviations" if measured.deviations else where
+    return found, f"Noise of the measurements, by {where}: {shown}. They are not fitted closer than that."
+
+
+def _finite(column: np.ndarray | None) -> np.ndarray:
+    return np.empty(0) if column is None else column[np.isfinite(column)]
+
+
+def _mean(deviation: np.ndarray, column: np.ndarray) -> float:
+    """The root mean square where something was measured."""
+    return float(np.sqrt(np.mean(deviation[np.isfinite(column)] ** 2)))

@@ -13,13 +13,13 @@ from pinnx.evals.checks import Check
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_model import described
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
-from pinnx.jobs.flows.noise import noise_facts, noise_lines
 from pinnx.jobs.flows.warm_start import fit_to_start
 from pinnx.jobs.judging.beside_norms import beside_norms, outlying_sensors
 from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, train_members
 from pinnx.jobs.judging.error_estimates import error_estimates, free_sides
 from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.jobs.judging.metrics import run_metrics
+from pinnx.jobs.judging.noise import noise_facts, noise_lines
 from pinnx.jobs.judging.recorded_baseline import require_acknowledged
 from pinnx.jobs.judging.run_guard import flow_guard, watched_physics
 from pinnx.jobs.judging.wall_forces import body_forces, walls_and_shear

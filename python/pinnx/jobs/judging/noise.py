@@ -1,23 +1,21 @@
-"""The noise of the measurements: what was stated of it, and what a finished run says of its misfit beside it."""
+"""What a finished run says of its misfit beside the noise of the measurements, stated or estimated."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtri
 
 from pinnx.config import Config
-from pinnx.data.measured_rows import Measurements, measured_columns
 from pinnx.errors import PinnxError
 from pinnx.physics.measured_values import MeasuredValues
-from pinnx.report.formatting import number, percent
+from pinnx.report.formatting import percent
 from pinnx.train.found_noise import LEAST
 from pinnx.train.noise_estimate import estimated_noise
 from pinnx.train.trainer import Trainer
 
-__all__ = ["noise_facts", "noise_lines", "stated_noise"]
+__all__ = ["noise_facts", "noise_lines"]
 
 # A root mean square of misfit / sigma outside of what 98 % of all draws have, and by so much more, is a warning.
 RARE, BEYOND = 0.01, 1.5
@@ -25,48 +23,6 @@ RARE, BEYOND = 0.01, 1.5
 YOUNG = 200
 # An estimate above it is rather a model that is wrong than an instrument.
 LARGE = 0.1
-
-
-def stated_noise(config: Config, measured: Measurements) -> tuple[dict[str, NDArray[np.float64]], str]:
-    """Standard deviations of what was measured, [rows] by name, and what must be known of them; {}: none are known.
-
-    Raises:
-        PinnxError: the noise of something that is not measured, or of a part of what is.
-    """
-    stated, added = config.data.noise, config.sensors.noise
-    share = (added or None) if stated.share is None else stated.share if stated.share != "estimated" else None
-    columns = measured_columns(measured.velocity, measured.pressure, measured.speed)
-    for name in type(stated).model_fields:
-        if name != "share" and getattr(stated, name) is not None and name not in columns:
-            raise PinnxError(f"data.noise.{name}: expected a quantity that is measured, {', '.join(columns)}")
-    if stated.share == 0.0:
-        return {}, ""
-    known = np.isfinite(measured.velocity)
-    speeds = np.concatenate([measured.velocity[known], _finite(columns.get("speed"))])
-    sizes = {"p": float(np.std(_finite(columns.get("p")))) if "p" in columns else 0.0}
-    with np.errstate(over="ignore"):  # velocities that overflow are refused with the first loss
-        speed = float(np.linalg.norm(speeds)) / max(len(speeds), 1) ** 0.5
-    found: dict[str, NDArray[np.float64]] = {}
-    for name, column in columns.items():
-        one = getattr(stated, name)
-        if one is None and share is not None:
-            one = share * sizes.get(name, speed)
-        if name in measured.deviations:
-            found[name] = measured.deviations[name]
-        elif one is not None:
-            found[name] = np.full(len(column), one)
-    missing = [name for name in columns if name not in found or not (found[name][np.isfinite(columns[name])] > 0).all()]
-    if found and missing:
-        raise PinnxError(
-            f"data.noise: expected that of {', '.join(columns)}, got none of {', '.join(missing)}; "
-            "data.noise.share sets the others, data.noise=0 leaves all of it out"
-        )
-    if not found:
-        return {}, ""
-    shown = ", ".join(f"{number(_mean(found[name], columns[name]))} for {name}" for name in found)
-    where = "sensors.noise, which adds it" if added and stated == type(stated)() else "data.noise"
-    where = "columns of standard deviations" if measured.deviations else where
-    return found, f"Noise of the measurements, by {where}: {shown}. They are not fitted closer than that."
 
 
 def noise_facts(config: Config, trainer: Trainer) -> dict[str, Any] | None:
@@ -150,12 +106,3 @@ def noise_lines(facts: dict[str, Any] | None) -> list[str]:
             "them, the training is too short, or data.noise is too small"
         ]
     return []
-
-
-def _finite(column: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    return np.empty(0) if column is None else column[np.isfinite(column)]
-
-
-def _mean(deviation: NDArray[np.float64], column: NDArray[np.float64]) -> float:
-    """The root mean square where something was measured."""
-    return float(np.sqrt(np.mean(deviation[np.isfinite(column)] ** 2)))

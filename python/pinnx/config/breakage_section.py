@@ -6,7 +6,7 @@ Units are those of the data: "volume" and "time" stand for whatever it uses.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import create_model, model_validator
 
@@ -61,7 +61,7 @@ class Breakage(Section):
     stated whole; else s0, a, one of start and delta_at, sizes and times state it.
     """
 
-    kind: ClassVar[str] = "breakage"
+    kind: Literal["breakage"] = setting("breakage", "which equations hold")
     case: Literal["case1", "case2", "case3", "case4"] | None = setting(
         None, "a problem with an exact solution (docs/breakage.md); null = as stated below"
     )
@@ -139,7 +139,7 @@ TRAIN = """
     cuda_graph
 """
 USED = {
-    *("seed", "breakage", "evals.points", "report.dpi"),
+    *("seed", "problem", "evals.points", "report.dpi"),
     *("model.width", "model.layers", "model.activation", "model.seed"),
     *(f"train.{name}" for name in TRAIN.split()),
 }

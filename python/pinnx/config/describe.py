@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from pinnx.config.kinds import phrase_of
-from pinnx.config.root import Config
+from pinnx.config.root import Config, fields_of
 
 __all__ = ["Key", "configuration_markdown", "describe", "section_of"]
 
@@ -78,7 +78,7 @@ def section_of(annotation: Any) -> tuple[type[BaseModel], bool] | None:
 def configuration_markdown() -> str:
     """Return the text of docs/configuration.md: one table for each section."""
     lines = [INTRODUCTION]
-    for name, field in Config.model_fields.items():
+    for name, field in fields_of(Config).items():
         inner = section_of(field.annotation)
         about = f"{field.description}." if inner is None else inspect.getdoc(inner[0])
         lines += [f"## {name}", "", f"{about[:1].upper()}{about[1:]}" if about else "", ""]
@@ -92,7 +92,7 @@ def configuration_markdown() -> str:
 
 
 def _keys_of(section: type[BaseModel], prefix: str) -> Iterator[Key]:
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         path = prefix + name
         inner = section_of(field.annotation)
         if inner is not None:

@@ -7,7 +7,7 @@ checked here; everything about one value is in its kind (kinds.py). The kinds of
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import MinLen
 from pydantic import model_validator
@@ -156,7 +156,7 @@ class Flow(Section):
     `flow: {...}` is short for `problem: {kind: flow, ...}`, and `flow.nu` for `problem.nu`; one of the two is given.
     """
 
-    kind: ClassVar[str] = "flow"
+    kind: Literal["flow"] = setting("flow", "which equations hold")
     nu: Positive | None = setting(None, "kinematic viscosity; null = from the data", "length^2/time")
     learn_nu: Switch = setting(False, "fit the viscosity too; nu is then the first guess")
     steady: Switch | None = setting(None, "no time derivative; null = as the data is")

@@ -22,7 +22,7 @@ from pinnx.config.root import PROBLEMS, SEEDED, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
 
-__all__ = ["dotted", "dump_config", "load_config", "plain_settings", "preset_names", "with_absolute_paths"]
+__all__ = ["dotted", "dump_config", "load_config", "preset_names", "with_absolute_paths"]
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 
@@ -58,30 +58,19 @@ def load_config(preset_or_path: str | os.PathLike[str] | None, overrides: Iterab
             _apply(settings, _short(path, settings), value)
         _lengthen(settings)
     try:
-        return Config.model_validate(settings)
+        return Config.model_validate(_as_problem(settings))
     except ValidationError as error:
         raise error_of(error, settings) from None
 
 
 def dump_config(config: Config) -> str:
     """Return all keys with their values as YAML, which `load_config` reads back equal."""
-    plain = plain_settings(config)
+    plain = config.model_dump(mode="json")
     for name in SEEDED:  # so that another seed at the top still sets them
         if plain[name]["seed"] == config.seed:
             plain[name]["seed"] = None
     # Flow style None: sections stand line by line, the innermost lists and mappings on one line.
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
-
-
-def plain_settings(config: Config) -> dict[str, Any]:
-    """All keys with their values, the section of the problem by the name `problem`, with its kind."""
-    plain = config.model_dump(mode="json")
-    problem = {"kind": config.problem.kind, **plain[config.problem.kind]}
-    return {
-        **{name: plain[name] for name in ("seed", "data", "domain")},
-        "problem": problem,
-        **{name: section for name, section in plain.items() if name not in PROBLEMS},
-    }
 
 
 def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -132,8 +121,6 @@ def _by_kind(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _lengthen(settings: dict[str, Any]) -> None:
     """`data.measurements: FILE` and `data.noise: SHARE` as the sections that they are short for, in place."""
-    if "breakage" in settings and settings["breakage"] is None:
-        settings["breakage"] = {}
     data = settings.get("data")
     if isinstance(data, dict) and isinstance(data.get("measurements"), str):
         data["measurements"] = {"path": data["measurements"]}
@@ -143,13 +130,25 @@ def _lengthen(settings: dict[str, Any]) -> None:
 
 def _short(path: str, settings: dict[str, Any]) -> str:
     """An override's path with the name of the kind in place of `problem`."""
-    present = next((kind for kind in PROBLEMS if kind in settings), PROBLEMS[0])
+    present = next((kind for kind in PROBLEMS if kind in settings), next(iter(PROBLEMS)))
     first, dot, rest = path.partition(".")
     if first == "problem" and dot:
         return f"{present}.{rest}"
     if first in PROBLEMS and first != present:
         raise PinnxError(f"{path}: the problem is of kind {present}")
     return path
+
+
+def _as_problem(settings: dict[str, Any]) -> dict[str, Any]:
+    """What `Config` takes: the section of a kind as its section `problem`."""
+    kind = next((kind for kind in PROBLEMS if kind in settings), None)
+    if kind is None:
+        return settings
+    rest = {name: value for name, value in settings.items() if name != kind}
+    given = {} if settings[kind] is None else settings[kind]
+    if isinstance(given, dict) and "kind" in given:
+        raise unknown_key(f"{kind}.kind")
+    return {**rest, "problem": {**given, "kind": kind} if isinstance(given, dict) else given}
 
 
 def _split(override: str) -> tuple[str, Any]:

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from pinnx.config.describe import describe, section_of
 from pinnx.config.kinds import phrase_of
-from pinnx.config.root import Config
+from pinnx.config.root import PROBLEMS, Config, fields_of
 from pinnx.errors import PinnxError
 
 __all__ = ["error_of", "field_at", "unknown_key"]
@@ -45,8 +45,8 @@ def field_at(path: Path) -> tuple[FieldInfo | None, Path]:
     section: type[BaseModel] | None = Config
     field: FieldInfo | None = None
     walked = 0
-    while walked < len(path) and section is not None and path[walked] in section.model_fields:
-        field = section.model_fields[str(path[walked])]
+    while walked < len(path) and section is not None and path[walked] in fields_of(section):
+        field = fields_of(section)[str(path[walked])]
         walked += 1
         inner = section_of(field.annotation)
         section = inner[0] if inner else None
@@ -60,14 +60,23 @@ def error_of(error: ValidationError, settings: Mapping[str, Any]) -> PinnxError:
     problems = error.errors(include_url=False)
     for problem in problems:
         if problem["type"] == "extra_forbidden":
-            return unknown_key(".".join(map(str, problem["loc"])))
+            return unknown_key(".".join(map(str, _typed(problem["loc"], settings))))
     by_path: dict[Path, list[Any]] = {}
     for problem in problems:
-        _, path = field_at(problem["loc"])
+        _, path = field_at(_typed(problem["loc"], settings))
         by_path.setdefault(path, []).append(problem)
     path, first = next(iter(by_path.items()))
     more = f" (and {len(by_path) - 1} more)" if len(by_path) > 1 else ""
     return PinnxError(f"{_message(path, first, settings)}{more}")
+
+
+def _typed(location: Path, settings: Mapping[str, Any]) -> Path:
+    """Where pydantic found something, by the names that users type: a kind of problem by its own name."""
+    if not location or location[0] != "problem":
+        return location
+    kind = next((kind for kind in PROBLEMS if kind in settings), next(iter(PROBLEMS)))
+    rest = location[1:]
+    return (kind, *(rest[1:] if rest[:1] == (kind,) else rest))  # with several kinds the location names it too
 
 
 def _message(path: Path, problems: list[Any], settings: Mapping[str, Any]) -> str:
@@ -84,7 +93,7 @@ def _message(path: Path, problems: list[Any], settings: Mapping[str, Any]) -> st
     wanted = phrase_of(field.annotation, field.metadata) if field else "a mapping of sections"
     if path and isinstance(path[-1], int):
         wanted = wanted.replace("a list of sections", "a section")
-    missing = problems[0]["type"] == "missing" and len(problems[0]["loc"]) == len(path)
+    missing = problems[0]["type"] == "missing" and len(_typed(problems[0]["loc"], settings)) == len(path)
     came = "nothing" if missing else _shown(_value_at(path, settings))
     return f"{dotted}: expected {wanted}, got {came}"
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from functools import cache
+from typing import Annotated, Union
+
+from pydantic import Field, model_validator
+from pydantic.fields import FieldInfo
 
 from pinnx.config.breakage_section import BALANCES, Breakage, without_effect
 from pinnx.config.data_section import Data
@@ -14,10 +18,13 @@ from pinnx.config.sensors_section import Sensors
 from pinnx.config.train_section import Train
 from pinnx.errors import PinnxError
 
-__all__ = ["PROBLEMS", "SEEDED", "Config", "require_flow"]
+__all__ = ["PROBLEMS", "SEEDED", "Config", "fields_of", "require_flow"]
 
-# The kinds of problem, each a section of its own of which one is given.
-PROBLEMS = (Flow.kind, Breakage.kind)
+# The kinds of problem: a section with a `kind` of its own is one more, by its place in this list.
+PROBLEMS: dict[str, type[Section]] = {section.model_fields["kind"].default: section for section in (Flow, Breakage)}
+Problem = Annotated[Union[*PROBLEMS.values()], Field(discriminator="kind")] if len(PROBLEMS) > 1 else Flow
+
+
 # Sections whose seed is that at the top unless they have their own.
 SEEDED = ("sensors", "model", "train")
 
@@ -28,8 +35,7 @@ class Config(Section):
     seed: Seed = setting(0, "of everything random: the network, its points, the sensors; each can be set apart")
     data: Data | None = setting(None, "what is known of the flow")
     domain: Domain = setting(Domain(), "the box in which the equations hold")
-    flow: Flow = setting(Flow(), "a kind of problem")
-    breakage: Breakage | None = setting(None, "a kind of problem")
+    problem: Problem = setting(Flow(), "which equations hold, with their own numbers")
     boundaries: tuple[Boundary, ...] = setting((), "what is known at boundaries, and at a time")
     sensors: Sensors = setting(Sensors(), "where the velocity is measured")
     model: Model = setting(Model(), "the network")
@@ -37,11 +43,6 @@ class Config(Section):
     solver: Solver = setting(Solver(), "a classical solver beside the network")
     evals: Evals = setting(Evals(), "the checks after the training")
     report: Report = setting(Report(), "the pictures of the report")
-
-    @property
-    def problem(self) -> Flow | Breakage:
-        """Which equations hold, with their own numbers."""
-        return self.flow if self.breakage is None else self.breakage
 
     @model_validator(mode="after")
     def _what_the_kind_of_problem_needs(self) -> Config:
@@ -90,3 +91,22 @@ def require_flow(config: Config, who: str) -> None:
     """
     if not isinstance(config.problem, Flow):
         raise PinnxError(f"{who}: expected a problem of kind flow, got {config.problem.kind}")
+
+
+@cache
+def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The settings of a section by the names that users type.
+
+    At the root each kind of problem is a section by the name of the kind, which is short for ``problem``.
+    """
+    if section in PROBLEMS.values():
+        return {name: field for name, field in section.model_fields.items() if name != "kind"}
+    fields: dict[str, FieldInfo] = {}
+    for name, field in section.model_fields.items():
+        if section is Config and name == "problem":
+            fields |= {
+                kind: FieldInfo(annotation=given, description="a kind of problem") for kind, given in PROBLEMS.items()
+            }
+        else:
+            fields[name] = field
+    return fields

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pinnx.config import Config
-from pinnx.config.loading import dotted, plain_settings
+from pinnx.config.loading import dotted
 from pinnx.errors import Interrupted, PinnxError
 from pinnx.runs.files import read_text, write_text
 from pinnx.runs.folder import RunFolder
@@ -168,7 +168,7 @@ class MLflow(Tracker):
         if made is not None:
             self._run = made.info.run_id
             write_text(folder.mlflow, f"{self._run}\n")
-        settings = [self._entities.Param(name, str(value)) for name, value in dotted(plain_settings(config))]
+        settings = [self._entities.Param(name, str(value)) for name, value in dotted(config.model_dump(mode="json"))]
         for first in range(0, len(settings), MOST_SETTINGS):
             self._ask(self._client.log_batch, self._run, params=settings[first : first + MOST_SETTINGS])
 

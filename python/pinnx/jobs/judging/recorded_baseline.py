@@ -29,7 +29,7 @@ __all__ = ["Baseline", "Change", "changes", "compare_runs", "read_runs", "requir
 FORMAT = 1
 MORE_IS_BETTER = {"steps_per_s", "convergence_rate", "gpu_utilisation"}
 PERFORMANCE = ("steps_per_s", "convergence_rate", "peak_memory_gib", "gpu_utilisation", "selection_s")
-PROTECTED = ("flow", "domain", "boundaries", "evals.limits", "train.corner_radius", "train.curriculum")
+PROTECTED = ("problem", "domain", "boundaries", "evals.limits", "train.corner_radius", "train.curriculum")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class Baseline:
             held = json.loads(Path(path).read_text())
             version = held.pop("format")
             if version == FORMAT:
-                held["protected"].pop("flow.kind", None)  # no setting any more
                 return cls(**held)
         except OSError as error:
             raise PinnxError(f"{path}: expected a baseline, got: {error.strerror}") from error
@@ -161,7 +160,7 @@ def require_acknowledged(config: Config, nu: float) -> list[str]:
 
 def protected_settings(config: Config, nu: float) -> dict[str, Any]:
     """Equations, boundaries and gates of a configuration: setting -> value."""
-    held = {name: value for name, value in _flat(config) if _is_within(name, PROTECTED)}
+    held = {_typed(name): value for name, value in _flat(config) if _is_within(name, PROTECTED)}
     if not config.problem.learn_nu:
         held["flow.nu"] = nu  # also where the settings leave it to the data
     red = {f"evals.limits.{name}.red_line": gate.red for name, gate in GATES.items() if gate.in_runs}
@@ -192,6 +191,11 @@ def _seeds(config: Config) -> tuple[tuple[str, Any], ...]:
 def _is_within(name: str, sections: Sequence[str]) -> bool:
     """Whether a setting is one of these, or in one."""
     return any(name == given or name.startswith(f"{given}.") for given in sections)
+
+
+def _typed(name: str) -> str:
+    """A setting as it is typed."""
+    return "flow" + name.removeprefix("problem") if name.startswith("problem.") else name
 
 
 def _read_run(folder: RunFolder) -> tuple[Config, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -114,73 +114,69 @@ def make_case(
     Raises:
         PinnxError: one line that says what does not fit together.
     """
-    data_nu = None if reference is None else reference.nu
     if reference is not None:
         output = OutputPoints(reference.points, reference.times, reference.grid_shape)
         data_bounds = reference.bounds
     assert output is not None
     assert data_bounds is not None
-    nu, steady = _checked(config, data_bounds, data_nu, measured.source, reference)
+    nu, steady = _checked(config, data_bounds, measured.source, reference)
     bounds = _domain(config, data_bounds)
     nodes = sensors.positions if reference is None else reference.points
     holes = case_holes(config, bounds, nodes)
-    entries, places = [entry.model_dump() for entry in config.boundaries], _places(holes, reference)
-    conditions = boundary_conditions(entries, bounds, **places)
+    conditions, slopes, fluxes = _at_boundaries(config, bounds, holes, reference)
     bodies = (*holes.values(), *prescribed_bodies(config, len("xyz" if "z" in bounds else "xy")))
     scales = case_scales(config, bounds, [measured.velocity, measured.speed], conditions)
     singular, corner_notes = _singular_corners(config, conditions, bounds, scales, output.points)
     deviations, noise_note = _stated_noise(config, measured)
-    slopes = slope_statements(entries, bounds, **places)
+    known = {name: getattr(measured, name) for name in ("coordinates", "velocity", "speed", "pressure", "source")}
     return Case(
+        **known,
         bounds=bounds,
         steady=steady,
         nu=nu,
         scales=scales,
         sensors=sensors,
-        coordinates=measured.coordinates,
-        velocity=measured.velocity,
         conditions=conditions,
         output=output,
         reference=reference,
-        source=measured.source,
         periods={axis: bounds[axis][1] - bounds[axis][0] for axis in config.domain.periodic},
         jumps={axis: jump for axis, jump in config.domain.jump.model_dump().items() if jump is not None},
         notes=(
             *measured.notes,
             *([noise_note] if noise_note else []),
-            *_setting_notes(config, data_nu, bounds, reference),
+            *_setting_notes(config, bounds, reference),
             *corner_notes,
             *(f"Inside the {body} the equations do not hold, and nothing is reconstructed." for body in bodies),
             *scale_notes(scales, bounds, nu, measured.times, measured.coordinates),
             *outline_notes(config, holes),
             *_gap_notes(nodes, reference, bodies, bounds),
         ),
-        speed=measured.speed,
-        pressure=measured.pressure,
         bodies=bodies,
         slopes=slopes,
-        fluxes=section_fluxes(entries, bounds, **places),
+        fluxes=fluxes,
         singular=singular,
         deviations=deviations,
     )
 
 
-def _places(holes: Mapping[str, Body], reference: Snapshots | None) -> dict[str, Any]:
-    """What places of boundaries may name."""
-    if reference is None:
-        return {"holes": holes}
-    found = {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
-    return {"holes": holes, **found}
+def _at_boundaries(
+    config: Config, bounds: dict[str, tuple[float, float]], holes: Mapping[str, Body], reference: Snapshots | None
+) -> tuple[tuple[BoundaryCondition, ...], tuple[Statement, ...], tuple[Flux, ...]]:
+    """What the configuration says of boundaries; places in the data can be named where there is a reference."""
+    entries, places = [entry.model_dump() for entry in config.boundaries], {"holes": holes}
+    if reference is not None:
+        places |= {"points": reference.points, "times": reference.times, "index_sets": reference.index_sets}
+    return tuple(find(entries, bounds, **places) for find in (boundary_conditions, slope_statements, section_fluxes))
 
 
 def _checked(
     config: Config,
     data_bounds: dict[str, tuple[float, float]],
-    data_nu: float | None,
     source: str,
     reference: Snapshots | None,
 ) -> tuple[float, bool]:
     """The viscosity, and whether the flow is steady."""
+    data_nu = None if reference is None else reference.nu
     nu = config.problem.nu if config.problem.nu is not None else data_nu
     if nu is None:
         raise PinnxError("flow.nu: expected the kinematic viscosity, > 0; the data has none, got none")
@@ -228,11 +224,9 @@ def _domain(config: Config, data_bounds: dict[str, tuple[float, float]]) -> dict
     return bounds
 
 
-def _setting_notes(
-    config: Config, data_nu: float | None, bounds: dict[str, tuple[float, float]], reference: Snapshots | None
-) -> list[str]:
+def _setting_notes(config: Config, bounds: dict[str, tuple[float, float]], reference: Snapshots | None) -> list[str]:
     """What the configuration overrides in the data, and what it leaves to a default."""
-    notes, given = [], config.problem.nu
+    notes, given, data_nu = [], config.problem.nu, None if reference is None else reference.nu
     if reference is not None and reference.error is not None:
         notes.append(
             f"The reference has a relative error of {reference.error:.2g} of its own: an error near it or below says "

@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = [
     "SUPERSCRIPT",
     "TIMES",
     "Html",
+    "coordinate_digits",
     "duration",
     "enumeration",
     "equation",
@@ -29,6 +33,16 @@ _SPACE = "\u00a0"  # no line break between a number and its unit
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_SPOKEN = 20
 _VOID = {"img", "meta"}
+
+
+def coordinate_digits(values: NDArray[np.float64]) -> int:
+    """Significant digits that tell places apart: five, and as many as an offset takes (500000.25 within 2 of another).
+
+    Args:
+        values: of one coordinate, finite.
+    """
+    spread, largest = float(np.ptp(values)), float(np.abs(values).max())
+    return 5 if not spread > 0.0 else min(5 + int(math.log10(largest / spread + 1.0)), 16)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.report.formatting import Html, duration, enumeration, join, number, percent, table, tag
+from pinnx.report.formatting import Html, coordinate_digits, duration, enumeration, join, number, percent, table, tag
 
 __all__ = [
     "STATUSES",
@@ -141,8 +141,9 @@ def facts_table(metrics: Mapping[str, Any]) -> Html:
 
 def sensors_table(sensors: NDArray[np.float64]) -> Html:
     """Rank and position of the sensors, of many the first."""
+    digits = [coordinate_digits(column) for column in sensors.T]
     rows = [
-        (str(rank), *(datum(float(c), number(c, 5)) for c in position))
+        (str(rank), *(datum(float(c), number(c, d)) for c, d in zip(position, digits, strict=True)))
         for rank, position in enumerate(sensors[:_MOST_ROWS], start=1)
     ]
     part = f", the first {_MOST_ROWS} of {len(sensors)}; sensors.csv has all" if len(sensors) > _MOST_ROWS else ""

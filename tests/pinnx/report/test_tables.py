@@ -129,6 +129,13 @@ def test_sensors() -> None:
     assert f'<data value="{1 / 3!r}">0.33333</data>' in markup
 
 
+def test_places_far_from_the_origin_are_told_apart() -> None:
+    markup = sensors_table(np.array([[500000.25, 0.1], [500000.5, 1.0], [499999.0, 2.0]]))
+    assert ">500000.25<" in markup
+    assert ">500000.5<" in markup
+    assert ">0.1<" in markup
+
+
 def test_what_stands_beside_the_errors_is_said_and_nothing_is_made_up() -> None:
     metrics = {
         "beside_norms": {"rmse": 0.1, "largest": 0.4, "worst_at": [1.0, 2.5], "resolved_wavenumber": 6.0}

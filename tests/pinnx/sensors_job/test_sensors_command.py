@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields as fields_of
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pinnx.data.synthetic import periodic_flow
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruction
 from pinnx.jobs.cases.load_case import load_case
-from pinnx.jobs.placing.sensors import choose_sensors, held_out_frames
+from pinnx.jobs.placing.sensors import _notes, choose_sensors, held_out_frames
 from pinnx.sensors import SensorSet, select_sensors
 from pinnx.sensors.selection import Selection
 
@@ -200,6 +201,24 @@ def test_standard_case(data_dir: Path) -> None:
     words = ["sensors", str(data_dir / "otp_temperature.npz"), "--variable", "temperature", "--quiet"]
     assert main([*words, "--count", "12", "--plot", "otp.png", "--out", "otp.csv"]) == 0
     assert len(SensorSet.read_csv("otp.csv")) == 12
+
+
+@pytest.mark.parametrize(("condition", "said"), [(np.inf, "some of the 9 modes none sees"), (40.0, "see all 9 modes")])
+def test_sensors_that_see_the_same_do_not_see_all_modes_by_that(condition: float, said: str) -> None:
+    """Eight in a round vortex, at two distances from its middle, were said to see all nine modes."""
+    quality = SimpleNamespace(num_modes=9, condition=condition)
+    chosen = SimpleNamespace(num_held_out=2, weights=None, rank=2, sensors=range(8), quality=quality, num_used=11)
+    assert any(said in note.replace("\u00a0", " ") for note in _notes(chosen))
+
+
+def test_places_far_from_the_origin_are_shown_apart(heat: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(heat) as file:
+        np.savez("utm.npz", xy=file["xy"] + 5e5, temperature=file["temperature"])
+    assert main(["sensors", "utm.npz", "--variable", "temperature", "--count", "4"]) == 0
+    rows = [line.split("│")[2:4] for line in capsys.readouterr().out.splitlines() if line.startswith("│    ")]
+    shown = {tuple(float(cell) for cell in row) for row in rows}
+    assert len(rows) == len(shown) == 4
+    assert all(x > 5e5 and y > 5e5 for x, y in shown)
 
 
 def test_few_snapshots_are_said(heat: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from pinnx.data.snapshots import Snapshots
 from pinnx.data.stored_frames import StoredFrames
 from pinnx.errors import PinnxError
 from pinnx.jobs.placing.sensors_input import PlaceWeights, Question, opened_fields, place_weights
-from pinnx.report.formatting import plural
+from pinnx.report.formatting import coordinate_digits, plural
 from pinnx.runs.files import atomic_write
 from pinnx.runs.progress import ProgressBar
 from pinnx.sensors.quality import SelectionQuality
@@ -214,8 +214,9 @@ def _sensors_table(sensors: SensorSet, weights: np.ndarray | None) -> Table:
     for name in ("rank", *"xyz"[: sensors.dim], *(("weight",) if weights is not None else ())):
         table.add_column(name, justify="right")
     rows = sensors.positions if weights is None else np.column_stack([sensors.positions, weights])
+    digits = [*(coordinate_digits(column) for column in sensors.positions.T), 5]
     for rank, row in enumerate(rows.tolist(), start=1):
-        table.add_row(str(rank), *(f"{value:.5g}" for value in row))
+        table.add_row(str(rank), *(f"{value:.{d}g}" for value, d in zip(row, digits, strict=False)))
     return table
 
 
@@ -226,7 +227,13 @@ def _notes(chosen: Chosen) -> list[str]:
         found.append("The sensors are chosen by all snapshots; the error is that of a choice without those held out.")
     if chosen.weights is not None:
         found.append(f"Places are weighted by {chosen.weighting}; the figures above do not count the weights.")
-    if chosen.rank < len(chosen.sensors):
+    if chosen.rank < len(chosen.sensors) and math.isinf(chosen.quality.condition):
+        found.append(
+            f"{chosen.rank} of the {len(chosen.sensors)} sensors see something new, the others the same again, as in "
+            f"a round vortex; some of the {plural(chosen.quality.num_modes, 'mode')} none sees. --method qr looks for "
+            "places that see them."
+        )
+    elif chosen.rank < len(chosen.sensors):
         found.append(
             f"The first {chosen.rank} sensors see all {plural(chosen.quality.num_modes, 'mode')}; the others "
             "measure the same again, which reduces the effect of noise."

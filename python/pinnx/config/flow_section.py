@@ -14,6 +14,7 @@ from pydantic import model_validator
 
 from pinnx.config.kinds import (
     Condition,
+    Forces,
     Formula,
     Inner,
     Interval,
@@ -160,9 +161,9 @@ class Flow(Section):
     nu: Positive | None = setting(None, "kinematic viscosity; null = from the data", "length^2/time")
     learn_nu: Switch = setting(False, "fit the viscosity too; nu is then the first guess")
     steady: Switch | None = setting(None, "no time derivative; null = as the data is")
-    forcing: tuple[Number, ...] | None = setting(
+    forcing: Forces | None = setting(
         None,
-        "constant body force per component, two or three numbers; null = none",
+        'body force per unit mass, a number or an expression for each component: ["sin(4*y)", 0]; null = none',
         "length/time^2",
     )
     learn_forcing: tuple[AxisName, ...] = setting(
@@ -173,7 +174,7 @@ class Flow(Section):
     @model_validator(mode="after")
     def _components(self) -> Flow:
         if self.forcing is not None and len(self.forcing) not in (2, 3):
-            raise ValueError(f"forcing: expected 2 or 3 numbers, got {len(self.forcing)}")
+            raise ValueError(f"forcing: expected 2 or 3 numbers or expressions, got {len(self.forcing)}")
         if len(set(self.learn_forcing)) != len(self.learn_forcing):
             raise ValueError(f"learn_forcing: expected each axis once, got {list(self.learn_forcing)}")
         return self

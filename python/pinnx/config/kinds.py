@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
-from pinnx.physics.expression import Expression
+from pinnx.physics.expression import Expression, number_or_formula
 
 __all__ = [
     "Condition",
     "Count",
     "Factor",
+    "Forces",
     "Formula",
     "Inner",
     "Interval",
@@ -125,6 +126,11 @@ def _parsed(text: str) -> str:
     return text
 
 
+def _numbers_where_constant(given: tuple[float | str, ...]) -> tuple[float | str, ...]:
+    found = [number_or_formula(part) for part in given]
+    return tuple(part.text if isinstance(part, Expression) else part for part in found)
+
+
 Switch = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), MinLen(1)]
 Natural = Annotated[int, Strict(), Ge(0)]
@@ -143,6 +149,11 @@ Inner = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Lt(1)]
 Ramp = Annotated[tuple[Share, Share], AfterValidator(_increasing), Says("two numbers [lo, hi], 0 <= lo < hi <= 1")]
 Formula = Annotated[Text, AfterValidator(_parsed), Says("an expression in x, y, z, t")]
 Condition = Annotated[Text, AfterValidator(_parsed), Says("a condition in x, y, z, t")]
+Forces = Annotated[
+    tuple[Number | Formula, ...],
+    AfterValidator(_numbers_where_constant),
+    Says("a list of numbers or expressions in x, y, z, t"),
+]
 
 SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
 PLURALS = {"an integer": "integers", "a number": "numbers", "a text": "texts"}

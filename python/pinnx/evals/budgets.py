@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
 
 from pinnx.errors import PinnxError
@@ -24,7 +24,7 @@ from pinnx.evals.checks import Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import GridDerivatives
 from pinnx.evals.numbers import as_array, as_scale
 
-__all__ = ["BOXES", "boundary_fluxes", "verify_budgets"]
+__all__ = ["BOXES", "boundary_fluxes", "force_parts", "verify_budgets"]
 
 Array = NDArray[np.float64]
 BOXES = 4  # along each axis
@@ -37,7 +37,7 @@ def verify_budgets(
     *,
     pressure: Any = None,
     viscosity: float | None = None,
-    forcing: Sequence[float] | None = None,
+    forcing: ArrayLike | None = None,
     times: Any = None,
     boxes: int = BOXES,
     where: Any = None,
@@ -54,7 +54,7 @@ def verify_budgets(
         axes: lines of the grid.
         pressure: kinematic, of the same shape; None: mass alone.
         viscosity: kinematic.
-        forcing: body force per unit mass, [d].
+        forcing: body force per unit mass, [d], or of the shape of the components with d last.
         times: [T], of an unsteady flow.
         boxes: along each axis.
         where: which points count, a bool for each; a sub-box with one that does not is left out.
@@ -83,15 +83,34 @@ def verify_budgets(
     p, grid = as_array("p", pressure)[lead], GridDerivatives(lines, 4)
     if p.shape != parts[0].shape:
         raise PinnxError(f"p: expected the shape of the velocity, {list(parts[0].shape)}, got {list(p.shape)}")
-    rate = _rate(times)
+    rate, force = _rate(times), force_parts(forcing, parts, times)
     for i, name in zip(range(len(parts)), "xyz", strict=False):
         fluxes = []
         for a, carrier in enumerate(parts):
             friction = viscosity * (grid.first(parts[i], a) + grid.first(carrier, i))
             fluxes.append(parts[i] * carrier - friction + (p if a == i else 0.0))
-        source = rate(parts[i]) - (0.0 if forcing is None else float(forcing[i]))
+        source = rate(parts[i]) - force[i]
         found.append(counted.verdict("momentum_budget", (fluxes, source), u**2, name, limits))
     return found
+
+
+def force_parts(forcing: ArrayLike | None, velocity: Sequence[Array], times: Any) -> Array:
+    """The components of a body force, [d], or [d, T, ...] where it varies.
+
+    Args:
+        forcing: [d], or of the shape of the components with d last, without T where there are no times; None: zero.
+        velocity: d components [T, ...].
+        times: [T]; None: one frame.
+
+    Raises:
+        PinnxError: another shape, or numbers that are not finite.
+    """
+    dim, shape = len(velocity), velocity[0].shape[times is None :]
+    force = as_array("forcing", np.zeros(dim) if forcing is None else forcing)
+    if force.shape not in ((dim,), (*shape, dim)):
+        raise PinnxError(f"forcing: expected {dim} numbers or shape {[*shape, dim]}, got {list(force.shape)}")
+    parts = np.moveaxis(force, -1, 0)
+    return parts[:, None] if force.ndim > 1 and times is None else parts
 
 
 class _Boxes:

@@ -55,7 +55,9 @@ def evaluate(model: FieldModel, terms: Sequence[Term], coordinates: NDArray[np.f
         jets = [model.jet(x, item.spec) for item in equations]
         fields[rows] = (jets[0].value if jets else model(x)).cpu().numpy()
         if jets:
-            columns = [item.residual(jet) for item, jet in zip(equations, jets, strict=True)]
+            at = coordinates[rows]  # bodies are among the points of a grid
+            known = [item.known_like(at, x, finite=False) for item in equations]
+            columns = [item.residual(jet, **c) for item, jet, c in zip(equations, jets, known, strict=True)]
             residual[rows] = torch.cat(columns, dim=1).cpu().numpy()
     return Evaluation(fields * model.field_scales, residual * residual_scales, names)
 

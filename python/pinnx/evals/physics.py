@@ -18,10 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from pinnx.errors import PinnxError
-from pinnx.evals.budgets import boundary_fluxes
+from pinnx.evals.budgets import boundary_fluxes, force_parts
 from pinnx.evals.checks import RESOLVED, Check, check, known_limits, unless_coarse
 from pinnx.evals.derivatives import Derivatives, GridDerivatives
 from pinnx.evals.flow_places import Flow, FlowPlaces
@@ -133,7 +132,7 @@ class ConservationChecker:
         viscosity: float,
         *,
         w: Any = None,
-        forcing: Sequence[float] | None = None,
+        forcing: ArrayLike | None = None,
     ) -> list[Check]:
         """``pde_residual_l2`` of each component of the momentum, and ``momentum_balance``, its mean over the domain.
 
@@ -143,12 +142,12 @@ class ConservationChecker:
             w: along z; None: two dimensions.
             p: the kinematic pressure, length^2 / time^2.
             viscosity: kinematic, length^2 / time.
-            forcing: body force per unit mass, [d]; None: none.
+            forcing: body force per unit mass, [d], or of the shape of u with d last; None: none.
         """
         flow = self._places.flow(u, v, w)
         pressure = self._places.pressure(flow, p)
         scale = flow.speed**2 / flow.length
-        force = _force(forcing, flow)
+        force = force_parts(forcing, flow.velocity, self._times)
         found = []
         for i, name in zip(range(len(flow.velocity)), _COMPONENTS, strict=False):
             residual = self._momentum(flow, pressure, viscosity, force, i)
@@ -158,10 +157,10 @@ class ConservationChecker:
             found.append(self._verdict("momentum_balance", flow, scale, residual, name, error=local.discretisation))
         return found
 
-    def verify_viscosity(self, u: Any, v: Any, viscosity: float) -> Check:
+    def verify_viscosity(self, u: Any, v: Any, viscosity: float, *, forcing: ArrayLike | None = None) -> Check:
         """``viscosity_misfit`` of a plane flow, by its vorticity w alone: it needs no pressure, and no constant force.
 
-            |m - 1|,   m = median of (dw/dt + u . grad w) / (viscosity lap w) over the points,   w = dv/dx - du/dy
+            |m - 1|,   m = median of (dw/dt + u . grad w - curl f) / (viscosity lap w),   w = dv/dx - du/dy
 
         Noise draws m to zero, and one over the median of the inverse to infinity: what is right is between them, as
         between two regressions. Their distance, and that of two orders of derivatives, is the check's own error.
@@ -170,6 +169,7 @@ class ConservationChecker:
             u: velocity along x.
             v: along y.
             viscosity: kinematic, length^2 / time, > 0.
+            forcing: as for the momentum.
 
         Returns:
             The verdict; "not checked" where the own error is as large as what it would decide: rough numbers, coarse
@@ -180,7 +180,8 @@ class ConservationChecker:
         """
         as_scale("viscosity", viscosity)
         flow = self._places.flow(u, v, None)
-        (other, _), (low, high) = (self._asked(flow, d, viscosity) for d in (flow.coarse, flow.fine))
+        force = force_parts(forcing, flow.velocity, self._times)
+        (other, _), (low, high) = (self._asked(flow, d, viscosity, force) for d in (flow.coarse, flow.fine))
         note, own = "; ".join(filter(None, (flow.left_out, flow.note))), max(abs(high - low), abs(low - other))
         found = check("viscosity_misfit", abs(low - 1.0), limits=self._limits, note=note)
         counted = int(flow.where.sum()) * len(flow.velocity[0])
@@ -193,11 +194,13 @@ class ConservationChecker:
         )
         return replace(found, status="not checked", note="; ".join(filter(None, (reason, found.note))))
 
-    def _asked(self, flow: Flow, d: Derivatives, viscosity: float) -> tuple[float, float]:
+    def _asked(self, flow: Flow, d: Derivatives, viscosity: float, force: Array) -> tuple[float, float]:
         """The lowest and highest viscosity that the vorticity may ask for, over the one used."""
         u, v = flow.velocity
         vorticity = d.first(v, 0) - d.first(u, 1)
         carried = self._rate(flow, vorticity)(d) + u * d.first(vorticity, 0) + v * d.first(vorticity, 1)
+        if force.ndim > 1:
+            carried = carried - (d.first(force[1], 0) - d.first(force[0], 1))
         spread = viscosity * (d.second(vorticity, 0) + d.second(vorticity, 1))
         here = (carried != 0.0) & (spread != 0.0) & (flow.where > 0.0)
         if not here.any():
@@ -206,7 +209,7 @@ class ConservationChecker:
         return low, 1.0 / inverse if inverse > 0.0 else math.inf
 
     def verify_energy_conservation(
-        self, u: Any, v: Any, p: Any, viscosity: float, *, w: Any = None, forcing: Sequence[float] | None = None
+        self, u: Any, v: Any, p: Any, viscosity: float, *, w: Any = None, forcing: ArrayLike | None = None
     ) -> list[Check]:
         """``energy_budget``, the equation of the kinetic energy, and ``energy_growth`` where nothing drives the flow.
 
@@ -215,7 +218,7 @@ class ConservationChecker:
         """
         flow = self._places.flow(u, v, w)
         pressure = self._places.pressure(flow, p)
-        force = _force(forcing, flow)
+        force = force_parts(forcing, flow.velocity, self._times)
         energy = sum((part**2 for part in flow.velocity), np.zeros_like(pressure)) / 2
         scale = flow.speed**3 / flow.length
         found = [self._verdict("energy_budget", flow, scale, self._energy(flow, pressure, energy, viscosity, force))]
@@ -285,14 +288,6 @@ class ConservationChecker:
         if self._times is not None:
             place.append(float(self._times[frame]))
         return float(sizes.max()), tuple(place)
-
-
-def _force(forcing: Sequence[float] | None, flow: Flow) -> Array:
-    dim = len(flow.velocity)
-    force = np.zeros(dim) if forcing is None else np.asarray(forcing, dtype=np.float64)
-    if force.shape != (dim,):
-        raise PinnxError(f"forcing: expected {dim} numbers, got shape {list(force.shape)}")
-    return force
 
 
 def _divergence(d: Derivatives, velocity: Sequence[Array]) -> Array:

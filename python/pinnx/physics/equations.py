@@ -31,6 +31,7 @@ __all__ = ["EVALUATION_STREAM", "EquationTerm", "Equations", "Settable", "mean_s
 
 # Points that no training step has drawn; docs/conventions.md has all streams.
 EVALUATION_STREAM = 1 << 21
+KNOWN = "known "  # begins the names of their arrays among those of drawn points
 # Of what a number of the equations multiplies, dimensionless. Between rotating cylinders a trained network leaves 0.01
 # of a Laplacian that is zero; the shared cavities have 7 and more in the median.
 LEAST_FACTOR = 0.1
@@ -70,15 +71,32 @@ class Equations(nn.Module):
     def loss_names(self) -> tuple[str, ...]:
         return self.names
 
-    def residual(self, jet: pinn_ext.Jet) -> Tensor:
-        """Left side minus right side, dimensionless as the model is, [n, c]."""
+    def residual(self, jet: pinn_ext.Jet, **known: Tensor) -> Tensor:
+        """Left side minus right side, dimensionless as the model is, [n, c], with what is ``known`` at these points."""
         raise NotImplementedError
+
+    def known_at(self, coordinates: NDArray[np.float64], *, finite: bool = True) -> dict[str, NDArray[np.float64]]:
+        """What the residual takes besides the jet: functions of space and time, such as a force; here nothing.
+
+        Args:
+            coordinates: [n, D], in the user's units.
+            finite: raise where a number is not; False: some points are inside a body.
+
+        Returns:
+            Name of the argument -> [n, ...], dimensionless as the model is.
+        """
+        return {}
+
+    def known_like(self, coordinates: NDArray[np.float64], x: Tensor, *, finite: bool = True) -> dict[str, Tensor]:
+        """The same as tensors of the dtype and on the device of ``x``."""
+        found = self.known_at(coordinates, finite=finite)
+        return {name: torch.from_numpy(values).to(x) for name, values in found.items()}
 
     def numbers(self) -> Mapping[str, Settable]:
         """Known numbers that may be changed in place, by name; here none. Not to be kept: ``to`` moves them."""
         return {}
 
-    def asked(self, jet: pinn_ext.Jet) -> Mapping[str, tuple[Tensor, Tensor]]:
+    def asked(self, jet: pinn_ext.Jet, **known: Tensor) -> Mapping[str, tuple[Tensor, Tensor]]:
         """What the fields of each point ask the numbers of the equations to be, over what they are.
 
         Returns:
@@ -87,13 +105,17 @@ class Equations(nn.Module):
         """
         return {}
 
-    def jet_loss(self, jet: pinn_ext.Jet, weights: Tensor, **options: Any) -> TermLoss:
+    def jet_loss(
+        self, jet: pinn_ext.Jet, weights: Tensor, *, known: Mapping[str, Tensor] | None = None, **options: Any
+    ) -> TermLoss:
         """The weighted total of the residual's mean squares, from the jet at n points; options as of `mean_squares`.
+
+        ``known`` is that of `known_at` these points; None: nothing.
 
         Raises:
             PinnxError: a residual that is not [n, c].
         """
-        residual, wanted = self.residual(jet), (jet.value.shape[0], len(self.loss_names))
+        residual, wanted = self.residual(jet, **(known or {})), (jet.value.shape[0], len(self.loss_names))
         if residual.shape != wanted:
             names = ", ".join(self.loss_names)
             raise PinnxError(f"residual of {names}: expected shape {list(wanted)}, got {list(residual.shape)}")
@@ -195,7 +217,9 @@ class EquationTerm:
 
     def draw(self, step: int, share: Share = WHOLE) -> Points:
         """Inner points, with their weights, and the part of the time in which they are, where these matter."""
-        return self._with_weights((self.pool or self._points).draw(step, share.rows(self._points.num)))
+        drawn = self._with_weights((self.pool or self._points).draw(step, share.rows(self._points.num)))
+        found = self.equations.known_at(drawn["x"])
+        return drawn | {KNOWN + name: values for name, values in found.items()}
 
     def _with_weights(self, x: NDArray[np.float64]) -> Points:
         drawn = {"x": x}
@@ -224,6 +248,7 @@ class EquationTerm:
     def loss(
         self, model: FieldModel, points: Mapping[str, Tensor], weights: Tensor, *, with_residual: bool = False
     ) -> TermLoss:
+        found = _known_of(points)
         return model.equations_loss(
             self.equations,
             points["x"],
@@ -231,11 +256,13 @@ class EquationTerm:
             point_weights=self._weights_of(points),
             count=self._points.num,
             with_residual=with_residual,
+            **({"known": found} if found else {}),
         )
 
     def weighed_residual(self, model: FieldModel, points: Mapping[str, Tensor]) -> list[Tensor]:
         """For each column its residual with a graph, times the root of what its square counts."""
-        residual = self.equations.residual(model.jet(points["x"], self.equations.spec)) / math.sqrt(self._points.num)
+        jet = model.jet(points["x"], self.equations.spec)
+        residual = self.equations.residual(jet, **_known_of(points)) / math.sqrt(self._points.num)
         weights = self._weights_of(points)
         return list((residual if weights is None else residual * weights.sqrt()[:, None]).unbind(1))
 
@@ -308,15 +335,20 @@ class EquationTerm:
         self.equations.load_state_dict(state)
 
 
+def _known_of(points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the equations take besides the jet, among the arrays of drawn points."""
+    return {name.removeprefix(KNOWN): part for name, part in points.items() if name.startswith(KNOWN)}
+
+
 @torch.no_grad()
 def _at(
     model: FieldModel, equations: Equations, coordinates: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """The dimensionless residual at [n, D], [n, c] float64, and what the fields ask for there, [2, n], in blocks."""
     residual, asked = [], []
-    for _, x in model.blocks(coordinates):
-        jet = model.jet(x, equations.spec)
-        residual.append(equations.residual(jet).double().cpu().numpy())
-        found = equations.asked(jet).items()
+    for rows, x in model.blocks(coordinates):
+        jet, known = model.jet(x, equations.spec), equations.known_like(coordinates[rows], x)
+        residual.append(equations.residual(jet, **known).double().cpu().numpy())
+        found = equations.asked(jet, **known).items()
         asked.append({gate: torch.stack(values).double().cpu().numpy() for gate, values in found})
     return np.concatenate(residual), {gate: np.hstack([block[gate] for block in asked]) for gate in asked[0]}

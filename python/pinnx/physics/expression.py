@@ -24,7 +24,7 @@ from torch import Tensor
 
 from pinnx.errors import PinnxError
 
-__all__ = ["VARIABLES", "Expression"]
+__all__ = ["VARIABLES", "Expression", "number_or_formula"]
 
 VARIABLES = ("x", "y", "z", "t")
 CONSTANTS = {"pi": np.pi, "e": np.e}
@@ -109,11 +109,12 @@ class Expression:
     def __hash__(self) -> int:
         return hash(self.text)
 
-    def values(self, coordinates: Mapping[str, np.ndarray]) -> np.ndarray:
+    def values(self, coordinates: Mapping[str, np.ndarray], *, finite: bool = True) -> np.ndarray:
         """Evaluate the formula as a number at every point.
 
         Args:
             coordinates: axis name -> [n] float64.
+            finite: raise where it is not; False: some points are places where it means nothing, inside a body.
 
         Returns:
             [n] float64.
@@ -126,7 +127,7 @@ class Expression:
         if result.dtype == bool:
             raise PinnxError(f"expression {self.text!r}: expected a number, got a condition")
         bad = ~np.isfinite(result)
-        if bad.any():
+        if finite and bad.any():
             first = int(np.argmax(bad))
             place = ", ".join(f"{axis}={column[first]:g}" for axis, column in coordinates.items())
             raise PinnxError(f"expression {self.text!r}: expected finite values, got {result[first]} at {place}")
@@ -174,6 +175,18 @@ class Expression:
         with np.errstate(all="ignore"):
             result = self._formula(_Given(coordinates, np, np.float64))
         return np.broadcast_to(result, (sizes.pop(),)).copy()
+
+
+def number_or_formula(given: float | str) -> float | Expression:
+    """A number, or a formula in coordinates; a formula that uses none of them is its number.
+
+    Raises:
+        PinnxError: as `Expression`; a formula without coordinates that is no finite number.
+    """
+    if not isinstance(given, str):
+        return float(given)
+    formula = Expression(given)
+    return formula if formula.variables else float(formula.values({"x": np.zeros(1)})[0])
 
 
 def _parsed(node: ast.AST, text: str, used: set[str]) -> Formula:

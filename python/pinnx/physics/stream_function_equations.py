@@ -12,6 +12,7 @@ is that of the Navier-Stokes equations, with the velocity of psi: omega and chi 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -48,12 +49,18 @@ class StreamFunctionEquations(NavierStokes):
         return ("momentum_x", "momentum_y", "vorticity", *(() if self.steady else ("rate",)))
 
     def network_loss(  # type: ignore[override]
-        self, network: StreamFunction, x: Tensor, weights: Tensor, **options: Any
+        self,
+        network: StreamFunction,
+        x: Tensor,
+        weights: Tensor,
+        *,
+        known: Mapping[str, Tensor] | None = None,
+        **options: Any,
     ) -> TermLoss:
         """As `Equations.jet_loss`, from the jet of psi, omega, h and chi."""
-        return mean_squares(self.outputs_residual(network, x), weights, **options)
+        return mean_squares(self.outputs_residual(network, x, **(known or {})), weights, **options)
 
-    def outputs_residual(self, model: StreamFunction, x: Tensor) -> Tensor:
+    def outputs_residual(self, model: StreamFunction, x: Tensor, forcing: Tensor | None = None) -> Tensor:
         """The columns of ``loss_names`` at inputs [n, d], [n, 3], or [n, 4] where the flow is unsteady."""
         jet = model.outputs(x, self.spec)
         by_x, by_y = (jet.derivative(axis) for axis in model.plane)
@@ -71,7 +78,7 @@ class StreamFunctionEquations(NavierStokes):
         if "pressure_gradient" in beside:
             momentum = momentum + beside["pressure_gradient"]
         momentum = momentum + turning[:, None] * torch.stack([-v, u], dim=1)
-        if (force := self.scaled_forcing) is not None:
+        if (force := self.force(forcing)) is not None:
             momentum = momentum - force
         columns = [*momentum.unbind(1), OF_VORTICITY * (jet.value[:, 1] + bending)]
         if not self.steady:

@@ -22,6 +22,7 @@ from pinnx.evals import (
     Kovasznay,
     Poiseuille,
     TaylorGreen,
+    verify_budgets,
 )
 from pinnx.evals.checks import RESOLVED
 
@@ -118,6 +119,55 @@ def test_a_viscosity_that_nothing_tells_is_not_checked() -> None:
         assert found.status != "failed" or factor != 1.0, f"seed 0, noise {size}, the right viscosity"
     with pytest.raises(PinnxError, match=r"viscosity: expected a finite number > 0, got 0\.0"):
         ConservationChecker(axes=case.axes).verify_viscosity(*case.velocity, 0.0)
+
+
+def vortices_with_force(times: np.ndarray | None) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
+    """u = g sin x cos y, v = -g cos x sin y with g = 1 + sin(2t) / 2, or 1 where steady, at a viscosity of 0.1.
+
+    The lines of the grid, (u, v), p, and the force that drives them, [..., 2].
+    """
+    axes = [np.linspace(0.2, 2.2, 41), np.linspace(-0.5, 1.5, 43)]
+    x, y = np.meshgrid(*axes, indexing="ij")
+    t = np.zeros(()) if times is None else times[:, None, None]
+    g, rate = (1.0 + 0.0 * t, 0.0 * t) if times is None else (1 + np.sin(2 * t) / 2, np.cos(2 * t))
+    u, v = g * np.sin(x) * np.cos(y), -g * np.cos(x) * np.sin(y)
+    drive = (rate + 0.2 * g) / g
+    return axes, [u, v], g**2 * (np.cos(2 * x) + np.cos(2 * y)) / 4, np.stack([drive * u, drive * v], axis=-1)
+
+
+@pytest.mark.parametrize("times", [None, np.linspace(0.0, 1.0, 21)], ids=["steady", "unsteady"])
+def test_a_force_that_varies_is_an_array(times: np.ndarray | None) -> None:
+    axes, velocity, p, force = vortices_with_force(times)
+    checker = ConservationChecker(axes=axes, times=times)
+
+    def verdicts(forcing: np.ndarray | None) -> dict[tuple[str, str], str]:
+        found = checker.verify_momentum_conservation(*velocity, p, 0.1, forcing=forcing)
+        found += checker.verify_energy_conservation(*velocity, p, 0.1, forcing=forcing)
+        found.append(checker.verify_viscosity(*velocity, 0.1, forcing=forcing))
+        found += verify_budgets(velocity, axes, pressure=p, viscosity=0.1, forcing=forcing, times=times)
+        return {(item.name, item.part): item.status for item in found}
+
+    assert set(verdicts(force).values()) == {"passed"}
+    for wrong in (force * [1.0, -1.0], force * [1.0, 0.0]):
+        found = verdicts(wrong)
+        assert {found["pde_residual_l2", "x"], found["momentum_budget", "x"]} == {"passed"}
+        names = (("pde_residual_l2", "y"), ("momentum_budget", "y"), ("energy_budget", ""))
+        assert [found[name] for name in names] == ["failed"] * 3
+        assert found["viscosity_misfit", ""] != "passed"
+    assert verdicts(None)["viscosity_misfit", ""] != "passed"
+    shape = ", ".join(map(str, force.shape))
+    for wrong in (force[..., :1], force[..., 1:, :], np.zeros(3)):
+        with pytest.raises(PinnxError, match=rf"^forcing: expected 2 numbers or shape \[{shape}\], got \["):
+            verdicts(wrong)
+
+
+def test_a_constant_force_is_the_array_of_it() -> None:
+    case = given(Kovasznay(nu=1 / 40))
+    x, _ = case.places()
+    one, each = ([3.0, 0.0], np.stack([0 * x + 3.0, 0 * x], axis=-1))
+    found = [case.verdicts(p=case.pressure + 3.0 * x, forcing=forcing) for forcing in (one, each)]
+    assert found[0] == found[1]
+    assert {item.status for item in found[0]} == {"passed"}
 
 
 def test_net_flux_through_the_boundary() -> None:

@@ -59,6 +59,27 @@ def test_residual_is_that_of_the_equations_among_the_terms(rng: np.random.Genera
     np.testing.assert_allclose(without.fields, flow.fields, rtol=0.0, atol=KERNEL_FLOAT64)
 
 
+def test_a_force_that_is_infinite_in_a_body_leaves_the_rest_as_it_is(rng: np.random.Generator) -> None:
+    """A grid has points in bodies; at points that a check draws in the flow a force must be finite."""
+    network, _ = made()
+    equations = NavierStokes(2, steady=False, nu=0.1, forcing=["x/(x**2 + (y - 0.5)**2)", 0.0], dtype=torch.float64)
+    term, x = EquationTerm(equations, bounds=BOUNDS, num_points=4, seed=0), coordinates(rng, 5)
+    x[2, 1:] = (0.0, 0.5)
+    found = evaluate(network, [term], x)
+    assert np.isnan(found.residual[2, 0])
+    assert np.isfinite(np.delete(found.residual, 2, axis=0)).all()
+    assert np.isfinite(found.fields).all()
+    force = x[:, 1] / (x[:, 1] ** 2 + (x[:, 2] - 0.5) ** 2 + (np.arange(5) == 2))
+    still = EquationTerm(
+        NavierStokes(2, steady=False, nu=0.1, dtype=torch.float64), bounds=BOUNDS, num_points=4, seed=0
+    )
+    without = evaluate(network, [still], x).residual[:, 0]
+    rest = np.arange(5) != 2
+    np.testing.assert_allclose(found.residual[rest, 0], (without - force)[rest], rtol=0.0, atol=KERNEL_FLOAT64 * 100)
+    with pytest.raises(PinnxError, match=r"^flow\.forcing: expression .* expected finite values, got nan at t=.*, x=0"):
+        equations.known_at(x)
+
+
 def test_a_checkpoint_can_be_measured_without_a_trainer(rng: np.random.Generator) -> None:
     network, term = made()
     data = MeasuredValues(coordinates(rng, 5), np.ones((5, 2)))

@@ -241,7 +241,7 @@ def test_what_does_not_fit_together_is_one_line(tiny: Tiny, name: str, override:
     [
         ("model.input_scale=[1, 1]", "model.input_scale: expected 3 numbers, one for each of t, x, y, got 2"),
         ("model.sigma=[1, 1]", "model.sigma: expected one number or 3, one per coordinate, got 2"),
-        ("flow.forcing=[1, 0, 0]", "flow.forcing: expected 2 numbers, got 3"),
+        ("flow.forcing=[1, 0, 0]", "flow.forcing: expected 2 numbers or expressions, got 3"),
     ],
 )
 def test_numbers_per_coordinate_are_counted(tiny: Tiny, override: str, message: str) -> None:

@@ -146,6 +146,7 @@ def test_a_run_is_refused_where_it_changes_them_without_a_word(
     for change, name in (
         ("flow.nu=0.2", "flow.nu"),
         ("flow.forcing=[1, 0]", "flow.forcing"),
+        ("flow.forcing=['sin(y)', 0]", r"flow.forcing: \['sin\(y\)', 0.0\] in place of none"),
         ("boundaries=[{side: left, u: 0, v: 0}]", "boundaries.0.side"),
         ("evals.limits.conservation=1", "evals.limits.conservation"),
     ):

@@ -230,6 +230,7 @@ def test_the_error_may_have_another_name_or_be_a_number(made: tuple[Path, Path])
         ("domain.t=[0, 1]", "does not apply: it solves steady flows, and this one changes in time"),
         ("domain.z=[0, 1]", "does not apply: it solves flows in the plane, and this one has three dimensions"),
         ("domain.periodic=[y]", "does not apply: it needs the velocity along all four sides, and y is periodic"),
+        ("flow.forcing=['y', 0]", "does not apply: it takes a constant force, and flow.forcing has a formula"),
         ("boundaries.1.v=null", "does not apply: .* there is no v on the right"),
         (
             "boundaries.1.where={circle: {center: [0, 0], radius: 0.1}}",

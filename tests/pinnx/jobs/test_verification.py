@@ -120,6 +120,49 @@ def test_a_flow_that_a_force_drives_needs_it(verified: Verified, tmp_path: Path)
     assert (status, failed) == (1, {"pde_residual_l2", "momentum_balance", "momentum_budget", "energy_budget"})
 
 
+@pytest.mark.parametrize(
+    ("length", "origin", "force"), [(1.0, 0.0, "0.4*sin(2*y)"), (10.0, 1000.0, "4*sin(2*(y - 1000)/10)")]
+)
+@pytest.mark.parametrize("ends", [(), ("x", "y")])
+def test_a_force_is_a_formula_in_the_coordinates_of_the_file(
+    verified: Verified, tmp_path: Path, length: float, origin: float, force: str, ends: tuple[str, ...]
+) -> None:
+    """Kolmogorov's flow u = sin 2y, whose friction 0.4 sin 2y drives; also in mm, with another origin, and periodic."""
+    line = np.linspace(0.0, 2 * np.pi, 65)
+    _, y = np.meshgrid(line, line, indexing="ij")
+    at, extent = origin + length * line, f"[{origin!r},{origin + 2 * np.pi * length!r}]"
+    np.savez(tmp_path / "flow.npz", x=at, y=at, u=length * np.sin(2 * y), v=0 * y, p=0 * y)
+    given = [*NAMED, f"flow.nu={0.1 * length**2}", f"domain.periodic=[{','.join(ends)}]"]
+    given += [f"domain.{axis}={extent}" for axis in ends]
+
+    def verdicts(force: str) -> tuple[int, dict[str, str]]:
+        status, checks, _ = verified(tmp_path / "flow.npz", *given, f'flow.forcing=["{force}", 0]')
+        return status, {f"{item['name']} {item.get('part', '')}".strip(): item["status"] for item in checks}
+
+    status, found = verdicts(force)
+    assert (status, set(found.values())) == (0, {"passed"})
+    for wrong in (f"-{force}", force.replace("2*", "3*"), force.replace("y", "x"), "0"):
+        status, found = verdicts(wrong)
+        assert [found[name] for name in ("pde_residual_l2 x", "momentum_budget x", "energy_budget")] == ["failed"] * 3
+        assert (status, found["viscosity_misfit"] != "passed", found["pde_residual_l2 y"]) == (1, True, "passed"), wrong
+
+
+def test_a_force_may_vary_in_time(verified: Verified, tmp_path: Path) -> None:
+    """u = (1 + t) sin 2y at a viscosity of 0.1."""
+    line, t = np.linspace(0.0, 3.0, 33), np.linspace(5.0, 6.0, 9)
+    time, _, y = np.meshgrid(t, line, line[:30], indexing="ij")
+    np.savez(tmp_path / "flow.npz", x=line, y=line[:30], t=t, u=(time - 4) * np.sin(2 * y), v=0 * y, p=0 * y)
+    given = (tmp_path / "flow.npz", "data.arrays.p=p", "data.arrays.t=t", "flow.nu=0.1")
+    status, checks, _ = verified(*given, 'flow.forcing=["(1 + 0.4*(t - 4))*sin(2*y)", 0.0]')
+    assert (status, {item["status"] for item in checks}) == (0, {"passed"})
+    for wrong in ("(1 + 0.4*t)*sin(2*y)", "0.4*(t - 4)*sin(2*y)"):
+        status, checks, _ = verified(*given, f'flow.forcing=["{wrong}", 0.0]')
+        assert (status, "failed" in {item["status"] for item in checks if item["name"] == "pde_residual_l2"}) == (
+            1,
+            True,
+        )
+
+
 def test_what_cannot_be_checked_is_no_pass(verified: Verified, tmp_path: Path) -> None:
     status, checks, _ = verified(stored(tmp_path), "data.axes=[x,y]", f"flow.nu={FLOW.nu}")
     unchecked = {item["name"]: item for item in checks if item["status"] == "not checked"}
@@ -354,6 +397,13 @@ def test_a_file_of_a_run_is_named_as_such(verified: Verified, finished: Finished
             "pressure_frame: no attribute 'frame' in flow.npz",
         ),
         ((".", "flow.nu=1"), "verify: expected no settings, as a run has its own, got flow.nu=1"),
+        (("flow.npz", *NAMED, "flow.forcing=['sin(t)', 0]"), "flow.forcing: expression 'sin(t)': uses t, but the"),
+        (("flow.npz", *NAMED, "flow.forcing=['x < 1', 0]"), "flow.forcing: expression 'x < 1': expected a number, got"),
+        (
+            ("flow.npz", *NAMED, "flow.forcing=['log(y)', 0]"),
+            "flow.forcing: expression 'log(y)': expected finite values",
+        ),
+        (("flow.npz", *NAMED, "flow.forcing=['y', 0, 0]"), "flow.forcing: expected 2 numbers or expressions, got 3"),
     ],
 )
 def test_bad_requests(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pinnx.errors import PinnxError
-from pinnx.physics.expression import FUNCTIONS, Expression
+from pinnx.physics.expression import FUNCTIONS, Expression, number_or_formula
 
 X = np.linspace(0.1, 0.9, 7)
 Y = np.linspace(-0.5, 0.7, 7)
@@ -140,3 +140,19 @@ def test_values_refuses(text: str, message: str) -> None:
 def test_mask_refuses_a_number() -> None:
     with pytest.raises(PinnxError, match="expected a condition such as"):
         Expression("x").mask(COLUMNS)
+
+
+def test_a_formula_without_coordinates_is_its_number() -> None:
+    assert number_or_formula("2*pi") == 2 * np.pi
+    assert number_or_formula("-0.1") == number_or_formula(-0.1) == -0.1
+    assert number_or_formula("2*x") == Expression("2*x")
+    for text, message in (("1 < 2", "expected a number, got a condition"), ("1/0", "expected finite values, got inf")):
+        with pytest.raises(PinnxError, match=message):
+            number_or_formula(text)
+
+
+def test_values_outside_the_flow_need_not_be_finite() -> None:
+    found = Expression("1/x").values({"x": np.array([0.0, 2.0])}, finite=False)
+    np.testing.assert_array_equal(found, [np.inf, 0.5])
+    with pytest.raises(PinnxError, match="expected a number, got a condition"):
+        Expression("x < 1").values({"x": np.zeros(1)}, finite=False)

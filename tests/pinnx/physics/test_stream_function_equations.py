@@ -113,17 +113,20 @@ def test_the_jet_is_that_of_the_values_and_has_no_divergence(network: FieldModel
     assert (jet.derivative(1)[:, 0] != 0).all()
 
 
+@pytest.mark.parametrize("force", [(0.3, -0.1), ("0.3*sin(3*y)", "x*y")])
 @pytest.mark.parametrize(("steady", "field"), [(True, None), (False, None), (True, lid), (True, ramp)])
 def test_with_exact_vorticity_and_rate_the_loss_has_the_residual_of_the_fields(
-    steady: bool, field: Callable[[], nn.Module] | None
+    steady: bool, field: Callable[[], nn.Module] | None, force: tuple[float | str, float | str]
 ) -> None:
     """The fields obey no equation, so a missing or wrong term shows."""
     model = StreamFunction(
         Analytic(smooth, head, steady=steady), field_scales=1.0, periodic=(0,), field=field and field()
     )
-    momentum = equations(steady=steady, forcing=(0.3, -0.1))
+    momentum = equations(steady=steady, forcing=force)
     x = points(2 if steady else 3)
-    trained, checked = momentum.outputs_residual(model, x), momentum.residual(model.jet(x, momentum.spec))
+    known = momentum.known_like(x.numpy(), x)
+    trained = momentum.outputs_residual(model, x, **known)
+    checked = momentum.residual(model.jet(x, momentum.spec), **known)
     size = checked.abs().max()
     assert trained[:, 2:].abs().max() <= EXACT_FLOW * size
     assert (trained[:, :2] - checked[:, :2]).abs().max() <= EXACT_FLOW * size

@@ -74,7 +74,7 @@ def box_of(
         NotApplicableError: a flow in time or space, a body, or sides without a velocity.
     """
     _require_plane_box(config, conditions, bounds, bodies, has_holes)
-    force = config.problem.forcing or (0.0, 0.0)
+    force = [part for part in config.problem.forcing or (0.0, 0.0) if not isinstance(part, str)]  # see above
     speed = stream_speed(conditions, slopes) if otherwise is None else None
     around = bounds if speed is None else far_bounds(bodies, bounds, farther)
     blocks, inside = _solid(bodies, conditions, around)
@@ -137,6 +137,8 @@ def _require_plane_box(
         raise NotApplicableError("it solves steady flows, and this one changes in time")
     if "z" in bounds:
         raise NotApplicableError("it solves flows in the plane, and this one has three dimensions")
+    if any(isinstance(part, str) for part in config.problem.forcing or ()):
+        raise NotApplicableError("it takes a constant force, and flow.forcing has a formula")
     if config.problem.learn_forcing:
         raise NotApplicableError("it knows the force, and here one is fitted")
     if config.domain.periodic:

@@ -85,10 +85,9 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     """The network and the terms: the equations inside, the measurements, the boundary conditions.
 
     Raises:
-        PinnxError: settings that do not fit the case: numbers per coordinate, a force that the pressure hides, walls or
-            windows in time that there are none of, too few candidates; no device.
+        PinnxError: settings that do not fit the case: numbers per coordinate, a force that the pressure hides or in
+            other coordinates, walls or windows in time that there are none of, too few candidates; no device.
     """
-    _check_forcing(config, case)
     train, device = config.train, choose_device(config.train.device)
     kind = StreamFunctionEquations if config.model.stream_function else NavierStokes
     equations = kind(
@@ -101,6 +100,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         scales=case.scales,
         dtype=DTYPES[train.dtype],
     ).to(device)
+    _check_forcing(config, case, equations)
     field_scales = case.scales.of_fields(equations.fields)
     corners, radius = discontinuity_corners(case.conditions, case.bounds, scales=field_scales), train.corner_radius
     points = _points(config, case)
@@ -130,8 +130,12 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
     return FlowProblem(config, case, problem, _weights(train, problem, equations), equations)
 
 
-def _check_forcing(config: Config, case: Case) -> None:
-    """Refuses to fit a force that the pressure hides: f along x, and a pressure that has f x more, are one flow."""
+def _check_forcing(config: Config, case: Case, equations: NavierStokes) -> None:
+    """Refuses to fit a force that the pressure hides: f along x, and a pressure that has f x more, are one flow.
+
+    A formula that is none of these coordinates, or no number, is refused too.
+    """
+    equations.known_at(np.array(list(case.bounds.values())).T, finite=False)
     for axis in config.problem.learn_forcing:
         if axis in case.bounds and axis not in config.domain.periodic and not _pressure_is_known(case, axis):
             raise PinnxError(

@@ -81,7 +81,8 @@ class FlowRun:
         metrics = run_metrics(flow, self.trainer, output, command, history, left_out, opinion)
         metrics |= {} if ensemble is None else {"ensemble": ensemble.facts}
         metrics["beside_norms"] = beside_norms(case, output.fields)
-        metrics["forces"] = body_forces(case, flow.model, flow.nu)
+        forced = flow.equations.scaled_forcing is not None
+        metrics["forces"] = body_forces(case, flow.model, flow.nu, forced=forced)
         metrics["walls"] = walls_and_shear(case, flow.model, flow.nu, config.train.corner_radius or 0.0)
         metrics["error_estimates"] = error_estimates(flow, left_out, ensemble)
         metrics["free_sides"] = free_sides(case)

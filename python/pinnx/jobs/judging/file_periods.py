@@ -62,12 +62,14 @@ class FilePeriods:
         mesh = dict(zip(self.axes, np.meshgrid(*axes, indexing="ij"), strict=True))
         return pressure - sum(slope * mesh[axis] for axis, slope in self.slopes.items())
 
-    def with_jump(self, forcing: Sequence[float] | None) -> Sequence[float] | None:
-        """f' from f, [d]; None: neither a force nor a jump."""
+    def with_jump(self, forcing: Array | None) -> Array | None:
+        """f' from f, [d], or [..., nx, ny[, nz], d] at these lines; None: neither a force nor a jump."""
+        if forcing is not None and forcing.ndim > 1:
+            forcing = np.moveaxis(self.once(np.moveaxis(forcing, -1, 0)), 0, -1)
         if not self.slopes:
             return forcing
-        given = [0.0] * len(self.axes) if forcing is None else forcing
-        return [force - self.slopes.get(axis, 0.0) for axis, force in zip(self.axes, given, strict=True)]
+        given = np.zeros(len(self.axes)) if forcing is None else forcing
+        return given - np.array([self.slopes.get(axis, 0.0) for axis in self.axes])
 
 
 def file_periods(config: Config, snapshots: Snapshots) -> FilePeriods:

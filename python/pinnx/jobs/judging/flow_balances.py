@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 
 from pinnx.data.layout import grid_points
 from pinnx.evals.budgets import BOXES, verify_budgets
@@ -90,12 +91,16 @@ def sub_box_budgets(flow: FlowProblem) -> list[Check]:
     blocks = itertools.product([slice(i * INTERVALS, (i + 1) * INTERVALS + 1) for i in range(BOXES)], repeat=2)
     if not any(away.reshape(shape)[block].all() for block in blocks):
         return []
-    fields = flow.model.predict(at_time(points, None if case.steady else float(np.mean(case.bounds["t"]))))
+    at = at_time(points, None if case.steady else float(np.mean(case.bounds["t"])))
+    fields = flow.model.predict(at)
     if not np.isfinite(fields).all():
         return [check("mass_budget", math.nan)]
     u, v, p = fields.T.reshape(3, *shape)
     steady: dict[str, Any] = {"pressure": p, "viscosity": flow.nu} if case.steady else {}
-    force = flow.equations.scaled_forcing
+    varying = flow.equations.known_like(at, flow.model.frequencies, finite=False)
+    force = flow.equations.force(varying.get("forcing"))
+    if varying and force is not None:
+        force = torch.where(torch.from_numpy(away)[:, None], force.detach().cpu(), 0.0).reshape(*shape, case.dim)
     return verify_budgets(
         (u, v),
         axes,

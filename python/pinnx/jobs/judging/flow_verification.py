@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -31,6 +32,7 @@ from pinnx.physics.boundary_slopes import Statement, slope_statements
 from pinnx.physics.corners import Corner, corner_distance, discontinuity_corners, left_out
 from pinnx.physics.expression import Expression
 from pinnx.physics.geometry import Bounds, Circle, Place, Side, at_time, plane_columns
+from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.outlines import Outline
 from pinnx.physics.point_sets import PointSet
 from pinnx.physics.section_flux import section_fluxes
@@ -92,11 +94,12 @@ def _checks(
     checker, away = _checker(snapshots, config, corners, corner_radius, periods)
     whole = [_shaped(snapshots, part) for part in snapshots.velocity.transpose(2, 0, 1)]
     fields = [periods.once(part) for part in whole] if _on_grid(snapshots) else whole
-    found = checker.verify_mass_conservation(*fields)
+    found, whole_force = checker.verify_mass_conservation(*fields), _forcing(snapshots, config)
+    forcing = periods.with_jump(whole_force) if _on_grid(snapshots) else whole_force
     nu = config.problem.nu if config.problem.nu is not None else snapshots.nu
     missing = _missing(snapshots, nu)
     if len(fields) == 2 and nu is not None and not _frames_missing(snapshots):
-        found.append(checker.verify_viscosity(*fields, nu))
+        found.append(checker.verify_viscosity(*fields, nu, forcing=forcing))
     budgets: dict[str, Any] = {"where": away, "times": snapshots.times, "limits": config.evals.limits.model_dump()}
     if missing:
         found += _budgets(snapshots, whole, budgets)
@@ -105,14 +108,30 @@ def _checks(
     assert snapshots.pressure is not None
     assert nu is not None
     u, v, *w = fields
-    pressure, forcing = _shaped(snapshots, snapshots.pressure), config.problem.forcing
-    found += _budgets(snapshots, whole, budgets | {"pressure": pressure, "viscosity": nu, "forcing": forcing})
+    pressure = _shaped(snapshots, snapshots.pressure)
+    found += _budgets(snapshots, whole, budgets | {"pressure": pressure, "viscosity": nu, "forcing": whole_force})
     if _on_grid(snapshots):
         pressure = periods.once(periods.without_jump(pressure, snapshots.axes))
-        forcing = periods.with_jump(forcing)
     rest: dict[str, Any] = {"w": w[0] if w else None, "forcing": forcing}
     found += checker.verify_momentum_conservation(u, v, pressure, nu, **rest)
     return found + checker.verify_energy_conservation(u, v, pressure, nu, **rest)
+
+
+def _forcing(snapshots: Snapshots, config: Config) -> Array | None:
+    """The body force, [d], or [..., d] at each point and time where a formula is in it; None: none."""
+    given = config.problem.forcing
+    if given is None:
+        return None
+    steady = snapshots.times is None
+    equations = NavierStokes(snapshots.dim, steady=steady, nu=1.0, forcing=given, dtype=torch.float64)
+    if not any(isinstance(part, str) for part in given):
+        return np.array(given)
+    times = [None] if snapshots.times is None else snapshots.times.tolist()
+    at = np.concatenate([at_time(snapshots.points[snapshots.in_flow], time) for time in times])
+    force = np.zeros((snapshots.dim, len(times), snapshots.num_points))
+    found = equations.known_at(at)["forcing"] + equations.scaled_forcing.numpy()
+    force[..., snapshots.in_flow] = found.T.reshape(snapshots.dim, len(times), -1)
+    return np.stack([_shaped(snapshots, part) for part in force], axis=-1)
 
 
 def _budgets(snapshots: Snapshots, fields: list[Any], given: dict[str, Any]) -> list[Check]:

@@ -22,6 +22,7 @@ from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
 from pinnx.jobs.outputs import training_figures
 from pinnx.physics.term import Measured, largest_share
+from pinnx.report.formatting import enumeration
 from pinnx.train.trainer import Trainer
 
 if TYPE_CHECKING:  # it loads SciPy's sparse solvers
@@ -92,22 +93,27 @@ def run_metrics(
         "failure": (failure := _failure(flow, trainer, numbers["sensor_misfit"])),
         "notes": [*case.notes, *trainer.clock.notes, *([failure] if failure else [])],
         "command": command,
-        **_description(case, flow.nu, list(found)),
+        **_description(case, flow.nu, list(found), config.problem.forcing or ()),
     }
 
 
-def _description(case: Case, nu: float, found: Sequence[str]) -> dict[str, Any]:
+def _description(case: Case, nu: float, found: Sequence[str], forcing: Sequence[float | str]) -> dict[str, Any]:
     """Entries of metrics.json: the equations, what was measured, and what each name means.
 
-    ``nu`` was used, or is among the names of the numbers that the training ``found``.
+    ``nu`` and ``forcing`` were used, or are among the names of the numbers that the training ``found``.
     """
     steady = "steady " if case.steady else ""
     viscosity = f"an unknown {_NU}, found by the training" if "nu" in found else f"the {_NU} = {nu:.4g}"
     axes = " and ".join(name[-1] for name in found if name.startswith("forcing_"))
-    force = f" and an unknown constant force along {axes}, found by the training" if axes else ""
+    forces = [
+        f"the body force {part if isinstance(part, str) else f'{part:.4g}'} along {axis}"
+        for axis, part in zip("xyz", forcing, strict=False)
+        if part and f"forcing_{axis}" not in found
+    ]
+    forces += [f"an unknown constant force along {axes}, found by the training"] if axes else []
     equations = f"the {steady}incompressible Navier-Stokes equations in {case.dim} dimensions"
     return {
-        "equations": f"{equations}, with {viscosity}{force}",
+        "equations": f"{equations}, with {enumeration([viscosity, *forces])}",
         "measured": list(case.measured),
         "descriptions": {
             **{name: f"velocity in {axis}" for name, axis in zip("uvw"[: case.dim], "xyz", strict=False)},

@@ -38,15 +38,15 @@ FEWEST = 8  # lines of a grid along each axis
 SAME_PLACE = 1e-6  # of the longest side
 
 
-def body_forces(case: Case, model: FieldModel, nu: float) -> list[dict[str, Any]]:
+def body_forces(case: Case, model: FieldModel, nu: float, *, forced: bool = False) -> list[dict[str, Any]]:
     """Drag, lift and more of each body in the plane, from what of its wall borders the flow.
 
     Returns:
         For each body its ``name``, ``center`` and ``size`` D (the longer side of the box around it), ``drag`` and
         ``lift``, 2 F / (U^2 D), the largest ``wall_shear`` in units of U^2, at the middle of the times (``time``); of a
         circle ``radius`` and ``separation_angles``, degrees from the rear; ``recirculation_length`` in D where the flow
-        behind it runs backwards; of a steady flow ``drag_of_box``, which agrees with ``drag`` as far as momentum is
-        conserved in between.
+        behind it runs backwards; of a steady flow without a body force (``forced``) ``drag_of_box``, which agrees with
+        ``drag`` as far as momentum is conserved in between.
     """
     if case.dim != 2:
         return []
@@ -66,7 +66,7 @@ def body_forces(case: Case, model: FieldModel, nu: float) -> list[dict[str, Any]
         one |= _separated(case, body, flow, nu)
         if time is not None:
             one["time"] = time
-        elif (box := _box(case, body)) is not None:
+        elif not forced and (box := _box(case, body)) is not None:
             one["drag_of_box"] = float(unit * box_force(flow, *box, nu)[0])
         found.append(one)
     return found

@@ -33,6 +33,7 @@ from pinnx.train.number_estimates import number_estimates
 
 BOUNDS = {"t": (0.0, 0.2), "x": (0.0, 1.0)}
 DIFFUSIVITY = 0.5
+SOURCE = 30.0
 
 
 class Heat(Equations):
@@ -47,6 +48,16 @@ class Heat(Equations):
 
     def residual(self, jet: pinn_ext.Jet) -> Tensor:
         return jet.derivative(0) - self.log_a.exp() * jet.laplacian
+
+
+class Heated(Heat):
+    """df/dt - a d2f/dx2 - s = 0 with a source that varies in space and time."""
+
+    def known_at(self, coordinates: np.ndarray, *, finite: bool = True) -> dict[str, np.ndarray]:
+        return {"source": SOURCE * coordinates[:, :1] * np.sin(np.pi * coordinates[:, 1:])}
+
+    def residual(self, jet: pinn_ext.Jet, source: Tensor) -> Tensor:
+        return super().residual(jet) - source
 
 
 class Slope(JetTerm):
@@ -136,6 +147,24 @@ def test_the_heat_equation_is_solved_and_its_diffusivity_found() -> None:
     assert abs(problem.terms[0].equations.log_a.exp().item() / DIFFUSIVITY - 1) < 0.15, "from 0.6 of the truth"
     checks = verify(measure(problem.model, problem.terms, BOUNDS, num_points=100, seed=0))
     assert [item.name for item in checks] == ["pde_residual_l2", "neumann_error_max", "sensor_misfit"]
+
+
+def test_a_source_that_varies_comes_with_the_points() -> None:
+    """Loss, rows, residual and check have it where the points are; without it they are other numbers."""
+    problem = make_trainer(1).problem
+    plain, (t, x) = problem.terms[0], np.random.default_rng(0).uniform([0.0, 0.0], [0.2, 1.0], (50, 2)).T
+    heated = EquationTerm(Heated(guess=0.3), bounds=BOUNDS, num_points=64, seed=0, name="heat")
+    at, source = np.column_stack([t, x]), SOURCE * t * np.sin(np.pi * x)
+    found = [evaluate(problem.model, [term], at).residual[:, 0] for term in (heated, plain)]
+    np.testing.assert_allclose(found[0], found[1] - source, rtol=0.0, atol=1e-12)
+    drawn = {name: torch.from_numpy(array) for name, array in heated.draw(5).items()}
+    (row,), one = heated.weighed_residual(problem.model, drawn), torch.ones(1, dtype=torch.float64)
+    total = heated.loss(problem.model, drawn, one).total.detach()
+    torch.testing.assert_close(total, row.detach().square().sum())
+    (wanted,) = evaluate(problem.model, [heated], drawn["x"].numpy()).residual.T
+    assert float(total) == pytest.approx(np.square(wanted).mean())
+    (checked,), (still,) = (term.measure(problem.model, num_points=100, seed=0) for term in (heated, plain))
+    assert abs(checked.value - still.value) > 0.1
 
 
 def test_gauss_newton_finds_the_number_of_an_equation_of_one_s_own() -> None:

@@ -126,11 +126,11 @@ def _forcing(snapshots: Snapshots, config: Config) -> Array | None:
     equations = NavierStokes(snapshots.dim, steady=steady, nu=1.0, forcing=given, dtype=torch.float64)
     if not any(isinstance(part, str) for part in given):
         return np.array(given)
-    times = [None] if snapshots.times is None else snapshots.times.tolist()
-    at = np.concatenate([at_time(snapshots.points[snapshots.in_flow], time) for time in times])
+    inside, times = snapshots.in_flow, [None] if steady else snapshots.times.tolist()
     force = np.zeros((snapshots.dim, len(times), snapshots.num_points))
-    found = equations.known_at(at)["forcing"] + equations.scaled_forcing.numpy()
-    force[..., snapshots.in_flow] = found.T.reshape(snapshots.dim, len(times), -1)
+    for frame, time in enumerate(times):
+        known = equations.known_at(at_time(snapshots.points[inside], time))
+        force[:, frame, inside] = (known["forcing"] + equations.scaled_forcing.numpy()).T
     return np.stack([_shaped(snapshots, part) for part in force], axis=-1)
 
 

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from flow_files import TINY
 from same_runs import Tiny, trained
 
 from pinnx.cli import main
@@ -156,3 +158,20 @@ def test_a_box_around_a_body_tells_no_drag_where_a_force_drives(tmp_path: Path) 
     (free,), (forced,) = (body_forces(case, model, 0.1, forced=forced) for forced in (False, True))
     assert set(free) - set(forced) == {"drag_of_box"}
     assert forced["drag"] == free["drag"]
+
+
+def test_a_force_may_be_infinite_inside_a_body(tmp_path: Path, no_report: None) -> None:
+    """A current between cylinders in a magnetic field drives by c / r; a point of the grid lies on the axis."""
+    (tmp_path / "sensors.csv").write_text("x,y,u,v\n1.0,1.0,1.0,0.1\n2.0,-0.4,0.9,0.0\n0.0,1.5,0.3,0.2\n")
+    settings = {"data.measurements": str(tmp_path / "sensors.csv"), "domain.x": [-2.0, 2.0], "domain.y": [-2.0, 2.0]}
+    settings |= {"domain.holes": [{"circle": {"center": [0.0, 0.0], "radius": 0.3}}], "flow.nu": 0.1, "evals.grid": 9}
+    settings |= {"flow.forcing": ["-y/(x**2 + y**2)", "x/(x**2 + y**2)"]}
+    metrics = reconstruct(load_config(None, [*TINY, *settings.items()]), tmp_path / "run")
+    values = {(item["name"], item.get("part")): item["value"] for item in metrics["checks"]}
+    assert {("momentum_budget", "x"), ("energy_budget", None), ("pde_residual_l2", None)} <= set(values)
+    assert np.isfinite([value for value in values.values() if value is not None]).all()
+    with h5py.File(tmp_path / "run" / "fields.h5") as file:
+        residual = file["residual/momentum_x"][()]
+        assert 0.0 in file["x"][()]
+    assert np.isnan(residual[4, 4])
+    assert np.isnan(residual).sum() == 1

@@ -5,6 +5,7 @@
 
 The numbers are 0, -1 and those that mark what is missing (`MARK_NUMBERS`: -9999, 999, ...) within the range of the
 other values; beyond it, one of them is enough (`refuse_marks`). Any other vector may be a uniform stream: (1, 0).
+They are numbers of the file, also where its units were converted (`Snapshots.factor`).
 
 A wall is no block: it has fluid, or nothing, on one side. Nor is a first frame of which most is at rest, as flows
 begin. Nor is what rounding makes alike: the values next to it are close, and about the closest of the frame.
@@ -48,7 +49,7 @@ def without_fill_blocks(flow: Snapshots, *, accepted: bool = False) -> Snapshots
     """
     notes = []
     for fill in _candidates(flow):
-        inner = np.array([_inside_block(flow, number, fill) for number in range(flow.num_times)])
+        inner = np.array([_inside_block(flow, number, fill * flow.factor) for number in range(flow.num_times)])
         found = np.argwhere(inner)
         if not found.size:
             continue
@@ -71,7 +72,7 @@ def _candidates(flow: Snapshots) -> list[float]:
     """The numbers that may stand for none and that all components of some place have."""
     first = flow.velocity[..., 0]
     alike = first[(flow.velocity == first[..., np.newaxis]).all(axis=-1)]
-    return [number for number in (*FILLS, *MARK_NUMBERS) if (alike == number).any()]
+    return [number for number in (*FILLS, *MARK_NUMBERS) if (alike == number * flow.factor).any()]
 
 
 def _inside_block(flow: Snapshots, frame: int, fill: float) -> NDArray[np.bool_]:

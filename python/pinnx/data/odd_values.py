@@ -36,8 +36,10 @@ FEW_PLACES, SHARE_OF_LARGEST = 50, 10
 COPIES_DIFFER = 1e-3
 
 
-def refuse_marks(name: str, values: np.ndarray) -> None:
+def refuse_marks(name: str, values: np.ndarray, factor: float = 1.0) -> None:
     """Refuses values [..., c] of one kind of which some are far larger than all others, and a number that marks none.
+
+    The values are those of the file times a factor; marks are numbers of the file.
 
     Raises:
         PinnxError: such a number often marks what is missing; NaN does not count.
@@ -45,26 +47,29 @@ def refuse_marks(name: str, values: np.ndarray) -> None:
     low, high = values.min(), values.max()
     if np.isnan(low):
         low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # slower
-    if low not in MARK_NUMBERS and high not in MARK_NUMBERS:
+    numbers = [number * factor for number in MARK_NUMBERS]
+    if low not in numbers and high not in numbers:
         return
-    marks = np.isin(values, MARK_NUMBERS)
+    marks = np.isin(values, numbers)
     others = float(np.max(np.abs(values), where=~np.isnan(values) & ~marks, initial=0.0))
     found = values[marks & (np.abs(values) > MARK_BEYOND * others)]
     if found.size and others > 0.0:
         raise PinnxError(
-            f"{name}: expected values that were measured or computed, got {found[0]:.10g} in "
+            f"{name}: expected values that were measured or computed, got {found[0] / factor:.10g} in "
             f"{np.count_nonzero(values == found[0]):,} of {values.size:,} where all others are within "
-            f"{others:.3g}; store NaN there, or name an array of 0 and 1 by data.arrays.mask"
+            f"{others / factor:.3g}; store NaN there, or name an array of 0 and 1 by data.arrays.mask"
         )
 
 
-def values_out_of_scale(name: str, values: np.ndarray) -> list[str]:
+def values_out_of_scale(name: str, values: np.ndarray, factor: float = 1.0) -> list[str]:
     """Sentences about values [..., c] of one kind that are far larger than all others; NaN does not count.
+
+    The factor is that of `refuse_marks`.
 
     Raises:
         PinnxError: as `refuse_marks`.
     """
-    refuse_marks(name, values)
+    refuse_marks(name, values, factor)
     sizes = np.max(np.abs(values), axis=-1, where=~np.isnan(values), initial=0.0).reshape(-1)
     jump = jump_of(sizes) if np.count_nonzero(sizes) >= FEW_PLACES else None
     if jump is None:

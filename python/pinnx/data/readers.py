@@ -100,7 +100,7 @@ def _one_file(
         known = mapping.error or (OWN_ERROR if OWN_ERROR in file.arrays else None)
         own_error = file.scalar("error", known) if isinstance(known, str) else known
         marks, units = _marks(file, mapping), units_of_flow(file, mapping, factors)
-    notes = marks + _odd(mapping, layout, velocity, pressure, times)
+    notes = marks + _odd(mapping, layout, velocity, pressure, times, factors)
     if grid_shape is not None and check_orientation:
         lines = [layout.coordinates[axis] for axis in mapping.spatial_axes]
         notes += orientation.check_orientation(velocity, lines, mapping.axes or layout.axes)
@@ -118,6 +118,7 @@ def _one_file(
         notes=(*file.notes, *(extent(name, points, indices) for name, indices in index_sets.items()), *notes),
         whole=(len(part.kept(())), part.whole.num_times),
         units=units,
+        factor=factors.get("u", 1.0),
     )
     left = {axis: limit for axis, limit in limits.items() if axis not in part.slices}
     return snapshots.window(**left) if left else snapshots
@@ -273,13 +274,18 @@ def _marks(file: ArrayFile, mapping: DataMapping) -> list[str]:
 
 
 def _odd(
-    mapping: DataMapping, layout: Layout, velocity: np.ndarray, pressure: np.ndarray | None, times: np.ndarray | None
+    mapping: DataMapping,
+    layout: Layout,
+    velocity: np.ndarray,
+    pressure: np.ndarray | None,
+    times: np.ndarray | None,
+    factors: dict[str, float],
 ) -> list[str]:
-    """Sentences about what is odd in arranged fields."""
-    notes = values_out_of_scale(",".join(mapping.components), velocity)
+    """Sentences about what is odd in arranged fields, which are those of the file times the factors."""
+    notes = values_out_of_scale(",".join(mapping.components), velocity, factors.get("u", 1.0))
     notes += frames_twice(velocity, times)
     if pressure is not None:
-        notes += values_out_of_scale("p", pressure[..., np.newaxis])
+        notes += values_out_of_scale("p", pressure[..., np.newaxis], factors.get("p", 1.0))
     if not layout.gridded:
         points = np.stack([layout.coordinates[axis] for axis in mapping.spatial_axes], axis=-1)
         notes += contradictions(points, velocity)

@@ -48,6 +48,7 @@ class Snapshots:
         notes: sentences about what was left out of the file, converted or assumed.
         whole: places and times of the source, of which a part was read; None: all.
         units: of length and of time, ("mm", "s"); "" where not known.
+        factor: what the velocity of the source was multiplied by; 1 where nothing was converted.
 
     Construction checks nothing; `validate` does, and every reader of this package calls it for a flow.
     """
@@ -67,6 +68,7 @@ class Snapshots:
     notes: tuple[str, ...] = ()
     whole: tuple[int, int] | None = None
     units: tuple[str, str] = ("", "")
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.names:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -91,6 +92,26 @@ def test_a_block_of_a_fill_value_within_the_range_of_the_others_is_refused(tmp_p
         with pytest.raises(PinnxError, match=r"leave the part out by data.window or data.times$"):
             read(path, zeros_are_values=True)
     read(stored(tmp_path, BODY, **(filled | {"u": exact["u"]})))  # one component alone
+
+
+@pytest.mark.parametrize("fill", [-1.0, -9999.0])
+@pytest.mark.parametrize("beyond", [False, True])
+def test_a_fill_value_is_a_number_of_the_file_also_where_units_are_converted(
+    tmp_path: Path, fill: float, beyond: bool
+) -> None:
+    size = abs(fill) * (0.01 if beyond else 2.0)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for name, array in {"t": T, "x": X, "y": Y, **velocity(FLOWS["nothing"])}.items():
+            unit = "mm/s" if name in "uv" else "s" if name == "t" else "m"
+            file[name] = np.where(BODY, fill, size * array) if name in "uv" else array
+            file[name].attrs["units"] = unit
+    message = "got {} in .* all others are within" if beyond and fill != -1.0 else "exactly {} in 5 of 5"
+    with pytest.raises(PinnxError, match=message.format(f"{fill:g}")):
+        read(tmp_path / "f.h5")
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        for name in "uv":
+            file[name][...] = np.where(BODY, 1e3 * fill, file[name])  # this number of m/s is none
+    assert any(note.startswith("Converted to m and s") for note in read(tmp_path / "f.h5").notes)
 
 
 @pytest.mark.parametrize("stream", [(1.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (-0.5, -0.5), (-1.0, 1.0)])

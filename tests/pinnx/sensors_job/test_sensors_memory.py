@@ -129,6 +129,9 @@ def test_refuses(flow: Path, refused: Callable[..., str]) -> None:
         "--memory-limit: expected at least 109MB, as a .npz file is read whole, got 60MB; --variable NAME of an HDF5 "
         "file is read in blocks"
     )
+    for size in ("1kB", "108.6MB", "7"):  # another number than what is wanted, never above what was given
+        said = refused("flow.npz", *given, "--memory-limit", size)
+        assert ", got " + {"108.6MB": "108MB", "7": "7B"}.get(size, size) + ";" in said
     assert "as a .mat file is read whole" in refused("v73.mat", "--variable", "q", "--memory-limit", "60MB")
     assert refused("turned.h5", "--variable", "q", "data.axes=[y,x,t]", "--memory-limit", "60MB").startswith(
         "q: expected the time as the first axis, to be read in blocks, got ('y', 'x', 't')"
@@ -141,7 +144,7 @@ def test_refuses(flow: Path, refused: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("512MB", 512 * 10**6), ("1.5 GiB", 3 * 2**29), ("2g", 2 * 10**9), ("70000", 70_000), ("9KB", 9000)],
+    [("512MB", 512 * 10**6), ("1.5 GiB", 3 * 2**29), ("2g", 2 * 10**9), ("70000", 70_000), ("9KB", 9000), ("12B", 12)],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size

@@ -160,9 +160,10 @@ def parse_size(text: str) -> int:
     return size
 
 
-def shown_size(num_bytes: int) -> str:
-    """Return a size as --memory-limit takes it, rounded up: "1234MB"."""
-    return f"{math.ceil(num_bytes / 10**6)}MB"
+def shown_size(num_bytes: int, rounded: Callable[[float], int] = math.ceil) -> str:
+    """Return a size as --memory-limit takes it, rounded up where nothing else is given: "1234MB", "20kB"."""
+    size, unit = (10**6, "MB") if num_bytes >= 10**6 else (10**3, "kB") if num_bytes >= 10**3 else (1, "B")
+    return f"{rounded(num_bytes / size)}{unit}"
 
 
 def _work(fields: Snapshots, config: Config) -> int:
@@ -175,5 +176,5 @@ def _require_fits(needed: int, memory_limit: int, kind: str) -> None:
     if needed > memory_limit:
         raise PinnxError(
             f"--memory-limit: expected at least {shown_size(needed)}, as {kind} is read whole, got "
-            f"{shown_size(memory_limit)}; --variable NAME of an HDF5 file is read in blocks"
+            f"{shown_size(memory_limit, math.floor)}; --variable NAME of an HDF5 file is read in blocks"
         )

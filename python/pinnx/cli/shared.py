@@ -47,14 +47,12 @@ def require_used(words: Sequence[str], used: Sequence[str], unused: Sequence[str
     Raises:
         PinnxError: another key.
     """
-
-    def within(key: str, names: Sequence[str]) -> bool:
-        return any(key == name or key.startswith(f"{name}.") for name in names)
+    from pinnx.config.loading import is_within
 
     for word in words:
         key = key_of(word)
-        if not within(key, used) or within(key, unused):
-            but = f", but none of {', '.join(unused)}" if within(key, unused) else ""
+        if not is_within(key, used) or is_within(key, unused):
+            but = f", but none of {', '.join(unused)}" if is_within(key, unused) else ""
             raise PinnxError(
                 f"override {word!r}: expected a setting of {', '.join(used)}{but}; it would change nothing"
             )

@@ -9,7 +9,7 @@ An override is "a.b.c=VALUE", its value in YAML: "train.lr=1e-3", "sensors.posit
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -22,7 +22,7 @@ from pinnx.config.root import PROBLEMS, SEEDED, Config
 from pinnx.config.yaml_text import parse_yaml
 from pinnx.errors import PinnxError
 
-__all__ = ["dotted", "dump_config", "load_config", "preset_names", "with_absolute_paths"]
+__all__ = ["dotted", "dump_config", "is_within", "load_config", "preset_names", "with_absolute_paths"]
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 
@@ -80,6 +80,11 @@ def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from dotted(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def is_within(name: str, given: Sequence[str]) -> bool:
+    """Whether a dotted setting is one of these settings and sections, or in one."""
+    return any(name == other or name.startswith(f"{other}.") for other in given)
 
 
 def _read(preset_or_path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnx.config import Config, load_config
-from pinnx.config.loading import dotted
+from pinnx.config.loading import dotted, is_within
 from pinnx.config.root import require_flow
 from pinnx.errors import PinnxError
 from pinnx.evals.gates import GATES
@@ -127,10 +127,10 @@ def changes(now: Mapping[str, Any], before: Mapping[str, Any], acknowledged: Seq
         PinnxError: a name that no protected setting has.
     """
     names = [*before, *(name for name in now if name not in before)]
-    if unknown := [given for given in acknowledged if not any(_is_within(name, [given]) for name in names)]:
+    if unknown := [given for given in acknowledged if not any(is_within(name, [given]) for name in names)]:
         raise PinnxError(f"acknowledged: expected protected settings ({', '.join(names)}), got {', '.join(unknown)}")
     return [
-        Change(name, before.get(name), now.get(name), _is_within(name, acknowledged))
+        Change(name, before.get(name), now.get(name), is_within(name, acknowledged))
         for name in names
         if before.get(name) != now.get(name)
     ]
@@ -160,7 +160,7 @@ def require_acknowledged(config: Config, nu: float) -> list[str]:
 
 def protected_settings(config: Config, nu: float) -> dict[str, Any]:
     """Equations, boundaries and gates of a configuration: setting -> value."""
-    held = {_typed(name): value for name, value in _flat(config) if _is_within(name, PROTECTED)}
+    held = {_typed(name): value for name, value in _flat(config) if is_within(name, PROTECTED)}
     if not config.problem.learn_nu:
         held["flow.nu"] = nu  # also where the settings leave it to the data
     red = {f"evals.limits.{name}.red_line": gate.red for name, gate in GATES.items() if gate.in_runs}
@@ -173,7 +173,7 @@ def other_settings(config: Config) -> dict[str, Any]:
     return {
         name: value
         for name, value in _flat(config)
-        if not _is_within(name, PROTECTED) and not name.endswith("seed") and not name.startswith(shown)
+        if not is_within(name, PROTECTED) and not name.endswith("seed") and not name.startswith(shown)
     }
 
 
@@ -186,11 +186,6 @@ def _flat(config: Config) -> Iterator[tuple[str, Any]]:
 def _seeds(config: Config) -> tuple[tuple[str, Any], ...]:
     """All seeds: each section may have one of its own."""
     return tuple((name, value) for name, value in _flat(config) if name.endswith("seed"))
-
-
-def _is_within(name: str, sections: Sequence[str]) -> bool:
-    """Whether a setting is one of these, or in one."""
-    return any(name == given or name.startswith(f"{given}.") for given in sections)
 
 
 def _typed(name: str) -> str:

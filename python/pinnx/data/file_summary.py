@@ -22,12 +22,13 @@ from pinnx.data.csv_table import read_csv_table
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.fill_blocks import without_fill_blocks
 from pinnx.data.mapping import DataMapping
+from pinnx.data.measured_rows import measured_columns
 from pinnx.data.measurements import read_measurements
 from pinnx.data.orientation import relative_divergence
 from pinnx.data.raw_arrays import RawArray
 from pinnx.data.readers import open_flow, read_snapshots
 from pinnx.data.series import files_of
-from pinnx.data.snapshots import Snapshots
+from pinnx.data.snapshots import AXIS_NAMES, Snapshots
 from pinnx.data.stored_numbers import text_of
 from pinnx.data.table_fields import TABLES, is_field
 from pinnx.errors import PinnxError
@@ -115,7 +116,11 @@ def _table(path: str | os.PathLike[str]) -> list[str]:
         lines += [f"  {len(table.rows):,} rows, {table.separated}", f"refused: {error}"]
     else:
         times = "steady" if rows.times is None else f"{np.unique(rows.times).size} times"
-        lines.append(f"read: {rows.num_rows:,} rows, {len(rows.positions()):,} places, {times}")
+        names = ([] if rows.steady else ["t"]) + list(AXIS_NAMES[: rows.dim])
+        columns = dict(zip(names, rows.coordinates.T, strict=True))
+        columns |= measured_columns(rows.velocity, rows.pressure, rows.speed)
+        ranges = _ranges({name: (np.nanmin(column), np.nanmax(column)) for name, column in columns.items()})
+        lines.append(f"read: {rows.num_rows:,} rows, {len(rows.positions()):,} places, {times}; {ranges}")
         lines += [f"note: {note}" for note in rows.notes]
     return [*lines, "yaml:", "  data:", f"    measurements: {path}"]
 
@@ -233,13 +238,16 @@ def _flow(
 
 def _described(flow: Snapshots, refused: list[str]) -> list[str]:
     grid = "scattered" if flow.grid_shape is None else "grid " + " x ".join(map(str, flow.grid_shape))
-    bounds = ", ".join(f"{axis} {low:.10g} to {high:.10g}" for axis, (low, high) in flow.bounds.items())
     whole = flow.whole[1] if flow.whole else flow.num_times
     part = f" of {whole}" if whole > flow.num_times else ""
-    lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}{part}; {bounds}"]
+    lines = [f"read: {flow.num_points:,} points ({grid}), times: {flow.num_times}{part}; {_ranges(flow.bounds)}"]
     if flow.holes is not None and flow.holes.any():
         lines.append(f"holes: {int(flow.holes.sum()):,} places without values")
     return [*lines, *_divergence(flow), *(f"note: {note}" for note in flow.notes), *refused]
+
+
+def _ranges(bounds: Mapping[str, tuple[float, float]]) -> str:
+    return ", ".join(f"{name} {low:.10g} to {high:.10g}" for name, (low, high) in bounds.items())
 
 
 def _divergence(flow: Snapshots) -> list[str]:

@@ -102,9 +102,11 @@ def test_the_oldest_container_is_used_by_lines_that_inspect_names(
 
 def test_a_table_of_measurements(tmp_path: Path) -> None:
     path = tmp_path / "probes.csv"
-    path.write_text("t,x,y,u,v\n0,0.1,0.2,1,0\n1,0.1,0.2,2,0\n0,0.3,0.2,3,1\n")
+    path.write_text("t,x,y,u,v,p\n0,0.1,0.2,1,0,nan\n1,0.1,0.2,-2,0,5\n0,0.3,0.2,3,1,7.5\n")
     lines = summary_of(path)
-    assert lines[1:7] == ["  t", "  x", "  y", "  u", "  v", "read: 3 rows, 2 places, 2 times"]
+    assert lines[1:7] == ["  t", "  x", "  y", "  u", "  v", "  p"]
+    ranges = "t 0 to 1, x 0.1 to 0.3, y 0.2 to 0.2, u -2 to 3, v 0 to 1, p 5 to 7.5"
+    assert lines[7] == f"read: 3 rows, 2 places, 2 times; {ranges}"
     assert section(lines) == {"measurements": str(path)}
     path.write_text("x [mm],y [mm],u [m/s],v [m/s]\n0.1,0.2,1,0\n0.1,0.3,2,0\n")
     lines = summary_of(path)

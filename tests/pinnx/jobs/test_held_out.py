@@ -102,9 +102,9 @@ def test_a_flow_that_two_trainings_find_different_shows(
     assert found.measured[0].value == held_out_sensors(config, case, None).measured[0].value, "at the sensors"
 
 
-@pytest.mark.parametrize("slow", [1.0, 1e-3, 0.0])
-def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, slow: float) -> None:
-    """The same error where the left-out sensor stands in slow flow, hardly moves, or is at rest on a wall."""
+@pytest.mark.parametrize(("slow", "moves"), [(1.0, 1.0), (1e-3, 1.0), (0.0, 1.0), (1.0, 0.1)])
+def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, slow: float, moves: float) -> None:
+    """The same error where the left-out sensor stands in slow flow or at rest on a wall, and where little moves."""
 
     class Model:
         @property
@@ -122,13 +122,18 @@ def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPat
     table = np.loadtxt(path, delimiter=",", skiprows=1)
     left = held_out_sensors(config, load_case(config), None).facts["positions"][0]
     table[(table[:, 1:3] == left).all(axis=1), 3:] *= slow
+    if moves < 1.0:
+        values = table[:, 3:].reshape(3, 5, 2)
+        table[:, 3:] = (values.mean(axis=0) + moves * (values - values.mean(axis=0))).reshape(-1, 2)
     np.savetxt(path, table, delimiter=",", header="t,x,y,u,v", comments="", fmt="%.17g")
     case = load_case(config)
     found, fluctuation = held_out_sensors(config, case, None).measured
     velocity = case.velocity.reshape(3, 5, 2)
     size = 0.01 * np.sqrt(np.mean([1.0, 0.0, 1.0]) / 2)  # of u at three times, and of v
     assert found.value == pytest.approx(size / np.sqrt(np.mean(velocity**2)), rel=1e-6)
-    assert fluctuation.value == pytest.approx(size / np.sqrt(np.mean(np.var(velocity, axis=0))), rel=1e-6)
+    moving, least = np.sqrt(np.mean(np.var(velocity, axis=0))), 0.1 * np.sqrt(np.mean(velocity**2))
+    assert (moving < least) == (moves < 1.0) == ("relative to a tenth of the velocity" in fluctuation.note)
+    assert fluctuation.value == pytest.approx(size / max(moving, least), rel=1e-6)
 
 
 def test_numbers_that_were_found_are_not_sought_again(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pinnx.config import Config
-from pinnx.evals.accuracy import SIGNIFICANT
+from pinnx.evals.accuracy import BESIDE_A_TENTH, LEAST_MOVING, SIGNIFICANT
 from pinnx.jobs.cases.case import Case
 from pinnx.jobs.cases.load_case import started
 from pinnx.jobs.flows.flow_problem import flow_problem
@@ -96,7 +96,8 @@ def held_out_sensors(
     ]
     fluctuation = _fluctuation_error(model, case, place_of.reshape(-1), left)
     if fluctuation is not None:
-        measured.append(fluctuation._replace(note=f"of the fluctuation about the mean over time; {note}"))
+        said = ", ".join(filter(None, ("of the fluctuation about the mean over time", fluctuation.note)))
+        measured.append(fluctuation._replace(note=f"{said}; {note}"))
     if whole is not None:
         measured.append(_apart(whole, model, case)._replace(note=f"{APART}; {note}"))
     facts = {"positions": places[np.sort(chosen)].tolist(), "num_used": len(places) - count, "steps": steps}
@@ -174,11 +175,12 @@ def _fluctuation_error(
         return None
     known, at = known[left], case.coordinates[left]
     found = _fluctuation(np.where(known, model.predict(at)[:, : case.dim], 0.0), known, place_of[left])
-    typical = moving * float(np.sqrt(known.sum() / np.isfinite(case.velocity).sum()))
+    typical = max(moving, LEAST_MOVING * size) * float(np.sqrt(known.sum() / np.isfinite(case.velocity).sum()))
     squares = np.sum((found - wanted[left]) ** 2, axis=1)
     worst, row = largest_share(squares, typical)
     place, value = place_and_time(at[row], case.bounds), float(np.sqrt(squares.sum())) / typical
-    return Measured(GATE, value, part="fluctuation", worst=worst, worst_at=place)
+    note = BESIDE_A_TENTH if moving < LEAST_MOVING * size else ""
+    return Measured(GATE, value, note, part="fluctuation", worst=worst, worst_at=place)
 
 
 def _fluctuation(

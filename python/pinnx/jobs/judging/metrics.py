@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnx.evals.accuracy import field_errors, worst_component
+from pinnx.evals.accuracy import BESIDE_A_TENTH, LEAST_MOVING, field_errors, worst_component
 from pinnx.evals.checks import Check, verify
 from pinnx.evals.evaluation import Evaluation, measure
 from pinnx.evals.gates import GATES
@@ -29,7 +29,14 @@ if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.jobs.judging.second_opinion import SecondOpinion
     from pinnx.solvers import GridFields
 
-__all__ = ["checks_at_points", "checks_of_balances", "errors_against", "polished_balance", "run_metrics"]
+__all__ = [
+    "checks_at_points",
+    "checks_of_balances",
+    "errors_against",
+    "judged_errors",
+    "polished_balance",
+    "run_metrics",
+]
 
 # Of what varies between the sensors, the share that a network which has learned nothing leaves: one by its mean alone.
 UNLEARNED = 0.9
@@ -57,7 +64,7 @@ def run_metrics(
     measured = held_by_sensors(flow, trainer, _at_points(flow, config.evals.points), found)
     measured += settled(flow, history)
     measured += [] if left_out is None else left_out.measured
-    measured += [] if errors is None else _reconstruction(case, output.fields, errors, worst)
+    measured += [] if errors is None else judged_errors(case, output.fields, errors, worst)
     polished = opinion is not None and opinion.polished is not None
     measured += polished_balance(opinion.polished) if opinion and opinion.polished else []
     checks = [*verify(measured, limits=flow.limits), *checks_of_balances(flow)]
@@ -189,32 +196,37 @@ def _worst(case: Case, errors: Mapping[str, float] | None) -> str | None:
     return worst_component(errors, case.reference.velocity[:, case.in_flow])
 
 
-def _reconstruction(
+def judged_errors(
     case: Case, fields: NDArray[np.float64], errors: Mapping[str, float], worst: str | None
 ) -> list[Measured]:
     """The errors that are judged: of the velocity vector, of what moves of it, and of its worst component."""
     assert case.reference is not None
     wanted = case.reference.velocity[:, case.in_flow]
     pair = fields[:, : case.dim].reshape(case.reference.velocity.shape)[:, case.in_flow], wanted
-    judged = [("velocity", pair, "reconstruction", "of the velocity vector")]
+    judged = [("velocity", pair, "reconstruction", "of the velocity vector", 0.0)]
     moving = pair[0] - pair[0].mean(axis=0), wanted - wanted.mean(axis=0)
-    judged += [("fluctuation", moving, "reconstruction", "of the fluctuation about the mean over time")]
+    least = LEAST_MOVING * float(np.linalg.norm(wanted))
+    judged += [("fluctuation", moving, "reconstruction", "of the fluctuation about the mean over time", least)]
     if worst is not None:
         column = slice("uvw".index(worst), "uvw".index(worst) + 1)
-        judged += [(worst, (pair[0][..., column], wanted[..., column]), "worst_component", "")]
-    return [
-        Measured(gate, errors[name], note, None, name, *_largest_error(case, *fields))
-        for name, fields, gate, note in judged
-        if name in errors
-    ]
+        judged += [(worst, (pair[0][..., column], wanted[..., column]), "worst_component", "", 0.0)]
+    found = []
+    for name, fields, gate, note, smallest in judged:
+        if name in errors:
+            own = float(np.linalg.norm(fields[1]))
+            size = max(own, smallest)
+            note = f"{note}, {BESIDE_A_TENTH}" if size > own else note
+            largest = _largest_error(case, *fields, size)
+            found.append(Measured(gate, errors[name] * (own / size), note, None, name, *largest))
+    return found
 
 
 def _largest_error(
-    case: Case, found: NDArray[np.float64], wanted: NDArray[np.float64]
+    case: Case, found: NDArray[np.float64], wanted: NDArray[np.float64], size: float
 ) -> tuple[float, tuple[float, ...]]:
-    """The largest error of fields [T, n, c] at the points in the flow, as the norm counts it, and its place."""
+    """The largest error of fields [T, n, c] at the points in the flow, as the norm over a size counts it, and where."""
     assert case.reference is not None
-    largest, row = largest_share(np.sum((found - wanted) ** 2, axis=2).ravel(), float(np.linalg.norm(wanted)))
+    largest, row = largest_share(np.sum((found - wanted) ** 2, axis=2).ravel(), size)
     frame, place = divmod(row, wanted.shape[1])
     times = [] if case.reference.times is None else [float(case.reference.times[frame])]
     return largest, (*case.reference.points[case.in_flow][place].tolist(), *times)

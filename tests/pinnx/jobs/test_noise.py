@@ -14,7 +14,7 @@ from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
 from pinnx.jobs.cases.load_case import load_case
 from pinnx.jobs.flows.flow_problem import flow_problem
-from pinnx.jobs.judging.noise import noise_lines
+from pinnx.jobs.judging.noise import at_the_noise, noise_lines
 from pinnx.physics import MeasuredValues
 from pinnx.runs.history import history_columns
 from pinnx.train.noise_estimate import NoiseEstimate
@@ -98,7 +98,9 @@ def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: floa
     facts = {"numbers": numbers, "misfit": misfit, "found": "stated", "share": 0.1, "used": True, "contradicting": None}
     lines = noise_lines(facts)
     assert (said in lines[0]) if said else lines == []
+    assert at_the_noise(facts) == (not said)
     assert noise_lines(None) == []
+    assert not at_the_noise(None)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,7 @@ def test_a_misfit_far_from_the_noise_is_a_yellow_line(numbers: int, misfit: floa
 def test_noise_that_was_not_stated_is_a_yellow_line(share: float, misfit: float, said: str) -> None:
     lines = noise_lines(estimated(share, misfit))
     assert (said in lines[0]) if said else lines == []
+    assert at_the_noise(estimated(share, misfit)) == (not said and share > 0.001)
 
 
 @pytest.mark.parametrize(("share", "misfit"), [(0.05, 0.04), (0.05, 1.0), (0.3, 1.0)])

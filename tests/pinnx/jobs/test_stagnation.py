@@ -59,5 +59,11 @@ def test_a_run_that_does_not_learn_says_so_and_says_it_once_where_it_is_resumed(
         with pytest.raises(Interrupted):
             reconstruct(still, tmp_path / "stopped")
     assert [note for note in resume(tmp_path / "stopped")["notes"] if "the losses fell" in note] == notes
+    # At the noise nothing more is to be learned. No noise, and one that is larger than the misfit, explain nothing.
+    noise = {"numbers": 8, "share": 0.05, "found": "left-out sensors", "used": False, "contradicting": None}
+    for facts, said in ((noise | {"misfit": 1.0}, False), (noise | {"misfit": 0.01}, True), (None, True)):
+        monkeypatch.setattr("pinnx.jobs.flows.flow_run.noise_facts", lambda *given, facts=facts: facts)
+        notes = reconstruct(still, tmp_path / f"noise_{said}_{facts is None}")["notes"]
+        assert any("the losses fell" in note for note in notes) == said
     learns = reconstruct(tiny("steady_csv", *LONG), tmp_path / "learns")
     assert not any("the losses fell" in note for note in learns["notes"])

@@ -19,11 +19,11 @@ from pinnx.jobs.judging.ensemble import Ensemble, check_members, sensor_parts, t
 from pinnx.jobs.judging.error_estimates import error_estimates, free_sides
 from pinnx.jobs.judging.held_out import held_out_sensors
 from pinnx.jobs.judging.metrics import run_metrics
-from pinnx.jobs.judging.noise import noise_facts, noise_lines
+from pinnx.jobs.judging.noise import at_the_noise, noise_facts, noise_lines
 from pinnx.jobs.judging.recorded_baseline import require_acknowledged
 from pinnx.jobs.judging.run_guard import flow_guard, watched_physics
 from pinnx.jobs.judging.wall_forces import body_forces, walls_and_shear
-from pinnx.jobs.judging.yellow_lines import usual_performance, yellow_lines
+from pinnx.jobs.judging.yellow_lines import STOPPED, usual_performance, yellow_lines
 from pinnx.jobs.outputs import evaluate_output, export_fields, require_packages, write_fields
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.report.formatting import plural
@@ -89,6 +89,8 @@ class FlowRun:
         metrics["noise"] = noise_facts(config, self.trainer)
         warned = yellow_lines(metrics, usual_performance(config, metrics["versions"])) + noise_lines(metrics["noise"])
         warned += outlying_sensors(case, flow.model)
+        if at_the_noise(metrics["noise"]):
+            metrics["notes"] = [note for note in metrics["notes"] if STOPPED not in note]
         metrics["notes"] += warned
         for line in warned:
             say(f"note: {line}")

@@ -15,7 +15,7 @@ from pinnx.train.found_noise import LEAST
 from pinnx.train.noise_estimate import estimated_noise
 from pinnx.train.trainer import Trainer
 
-__all__ = ["noise_facts", "noise_lines"]
+__all__ = ["at_the_noise", "noise_facts", "noise_lines"]
 
 # A root mean square of misfit / sigma outside of what 98 % of all draws have, and by so much more, is a warning.
 RARE, BEYOND = 0.01, 1.5
@@ -65,6 +65,13 @@ def _estimated(trainer: Trainer, data: MeasuredValues) -> tuple[float | None, di
     odd = found.contradicting
     shares = {} if odd is None else {"left_out": found.left_out / data.size, "without_it": odd.left_out / data.size}
     return found.deviation / data.size, None if odd is None else {"place": odd.place, **shares}
+
+
+def at_the_noise(facts: dict[str, Any] | None) -> bool:
+    """Whether the misfit at the sensors is that of the noise: losses that no longer fall are right then."""
+    if facts is None or facts["misfit"] is None or (facts["found"] != "stated" and facts["share"] < LEAST):
+        return False
+    return not noise_lines(facts)
 
 
 def noise_lines(facts: dict[str, Any] | None) -> list[str]:

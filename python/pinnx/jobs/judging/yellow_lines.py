@@ -13,13 +13,14 @@ from pinnx.jobs.judging.recorded_baseline import Baseline
 from pinnx.runs.history import mean_logarithm
 from pinnx.train.trend import FALL, Trend
 
-__all__ = ["Stagnation", "usual_performance", "yellow_lines"]
+__all__ = ["STOPPED", "Stagnation", "usual_performance", "yellow_lines"]
 
 LEAST = 0.8  # of the baseline
 LEAST_USE = 50.0  # per cent of the time
 # Of the steps, without a fall of the losses. With a tenth one training in five has such a stretch, with a fifth 2 of
 # 159, one of them with a step size that was too large.
 STALLED, FEWEST_ROWS = 0.2, 10
+STOPPED = "the losses fell by less than"
 WORDS = {"steps_per_s": "steps/s", "convergence_rate": "rate of convergence"}
 
 
@@ -65,8 +66,8 @@ class Stagnation:
         if not self._trend.stalled:
             return None
         self._said = True
-        few = f"less than {100 * FALL:.0f} % in the last {self._trend.patience} steps"
+        few = f"{100 * FALL:.0f} % in the last {self._trend.patience} steps"
         return (
-            f"step {row['step']:.0f}: the losses fell by {few}; "
+            f"step {row['step']:.0f}: {STOPPED} {few}; "
             "another train.lr or a wider network may help, more steps alone may not"
         )

@@ -102,9 +102,16 @@ def test_a_flow_that_two_trainings_find_different_shows(
     assert found.measured[0].value == held_out_sensors(config, case, None).measured[0].value, "at the sensors"
 
 
-@pytest.mark.parametrize(("slow", "moves"), [(1.0, 1.0), (1e-3, 1.0), (0.0, 1.0), (1.0, 0.1)])
-def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, slow: float, moves: float) -> None:
-    """The same error where the left-out sensor stands in slow flow or at rest on a wall, and where little moves."""
+@pytest.mark.parametrize(
+    ("slow", "moves", "noise"), [(1.0, 1.0, 0.0), (1e-3, 1.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.1, 0.0), (1.0, 1.0, 0.005)]
+)
+def test_it_is_relative_to_all_sensors(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, slow: float, moves: float, noise: float
+) -> None:
+    """The same error where the left-out sensor stands in slow flow or at rest on a wall, and where little moves.
+
+    What the noise leaves in the mean of both is subtracted.
+    """
 
     class Model:
         @property
@@ -116,7 +123,7 @@ def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPat
             wrong = 0.01 * (points[:, :1] / 0.5 - 1.0) * [1.0, 0.0, 0.0]  # of u: at 0, 0.5 and 1
             return np.column_stack([case.velocity[rows], np.zeros(len(rows))]) + wrong
 
-    config = tiny("unsteady_csv")
+    config = tiny("unsteady_csv", *[f"data.noise={{u: {noise}, v: {noise}}}"][: noise > 0.0])
     path, case = Path(config.data.measurements.path), load_case(config)
     monkeypatch.setattr(held_out, "_trained", lambda *given: Model())
     table = np.loadtxt(path, delimiter=",", skiprows=1)
@@ -130,10 +137,12 @@ def test_it_is_relative_to_all_sensors(tiny: Tiny, monkeypatch: pytest.MonkeyPat
     found, fluctuation = held_out_sensors(config, case, None).measured
     velocity = case.velocity.reshape(3, 5, 2)
     size = 0.01 * np.sqrt(np.mean([1.0, 0.0, 1.0]) / 2)  # of u at three times, and of v
-    assert found.value == pytest.approx(size / np.sqrt(np.mean(velocity**2)), rel=1e-6)
+    beyond = [np.sqrt(1.0 - times * 2 * (noise / 0.01) ** 2 / 2) for times in (3, 3 - 1)]
+    assert found.value == pytest.approx(beyond[0] * size / np.sqrt(np.mean(velocity**2)), rel=1e-6)
     moving, least = np.sqrt(np.mean(np.var(velocity, axis=0))), 0.1 * np.sqrt(np.mean(velocity**2))
     assert (moving < least) == (moves < 1.0) == ("relative to a tenth of the velocity" in fluctuation.note)
-    assert fluctuation.value == pytest.approx(size / max(moving, least), rel=1e-6)
+    assert fluctuation.value == pytest.approx(beyond[1] * size / max(moving, least), rel=1e-6)
+    assert ("beyond the noise" in fluctuation.note) == (noise > 0.0)
 
 
 def test_numbers_that_were_found_are_not_sought_again(

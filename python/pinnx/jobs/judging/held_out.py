@@ -166,21 +166,33 @@ def _values(config: Config, case: Case) -> MeasuredValues:
 def _fluctuation_error(
     model: FieldModel, case: Case, place_of: NDArray[np.intp], left: NDArray[np.bool_]
 ) -> Measured | None:
-    """The error of the velocity less its mean over the times of each sensor; None where hardly anything moves."""
+    """The error of the velocity less its mean over the times of each sensor; None where hardly anything moves.
+
+    Where the noise is known, what it leaves in the mean is subtracted from the squares.
+    """
     known = np.isfinite(case.velocity)
     velocity = np.where(known, case.velocity, 0.0)
     wanted = _fluctuation(velocity, known, place_of)
     size, moving = float(np.linalg.norm(velocity)), float(np.linalg.norm(wanted))
     if not (moving >= SIGNIFICANT * size > 0 and known[left].any()):
         return None
+    noise = _noise(case, known, place_of)[left]
     known, at = known[left], case.coordinates[left]
     found = _fluctuation(np.where(known, model.predict(at)[:, : case.dim], 0.0), known, place_of[left])
     typical = max(moving, LEAST_MOVING * size) * float(np.sqrt(known.sum() / np.isfinite(case.velocity).sum()))
-    squares = np.sum((found - wanted[left]) ** 2, axis=1)
+    squares = np.sum((found - wanted[left]) ** 2 - noise, axis=1)
     worst, row = largest_share(squares, typical)
-    place, value = place_and_time(at[row], case.bounds), float(np.sqrt(squares.sum())) / typical
-    note = BESIDE_A_TENTH if moving < LEAST_MOVING * size else ""
-    return Measured(GATE, value, note, part="fluctuation", worst=worst, worst_at=place)
+    place, value = place_and_time(at[row], case.bounds), float(np.sqrt(max(squares.sum(), 0.0))) / typical
+    said = ["beyond the noise"] * bool(case.deviations) + [BESIDE_A_TENTH] * (moving < LEAST_MOVING * size)
+    return Measured(GATE, value, ", ".join(said), part="fluctuation", worst=worst, worst_at=place)
+
+
+def _noise(case: Case, known: NDArray[np.bool_], place_of: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The variance that noise gives values less the mean over the times of each sensor, [k, dim]; 0 where not known."""
+    unknown = np.zeros(len(known))
+    deviations = np.column_stack([case.deviations.get(name, unknown) for name in "uvw"[: case.dim]])
+    times = np.stack([np.bincount(place_of, column)[place_of] for column in known.T], axis=1)
+    return np.where(known, deviations**2 * (1.0 - 1.0 / np.maximum(times, 1.0)), 0.0)
 
 
 def _fluctuation(

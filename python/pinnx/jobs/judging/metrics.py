@@ -20,7 +20,7 @@ from pinnx.jobs.judging.flow_balances import energy_budget, energy_growth, sub_b
 from pinnx.jobs.judging.found_numbers import found_numbers, held_by_sensors, settled
 from pinnx.jobs.judging.held_out import HeldOut
 from pinnx.jobs.judging.remedies import with_remedy
-from pinnx.jobs.outputs import training_figures
+from pinnx.jobs.outputs import evaluate_output, training_figures
 from pinnx.physics.term import Measured, largest_share
 from pinnx.report.formatting import enumeration
 from pinnx.train.trainer import Trainer
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # it loads SciPy's sparse solvers
     from pinnx.solvers import GridFields
 
 __all__ = [
+    "checks_against_reference",
     "checks_at_points",
     "checks_of_balances",
     "errors_against",
@@ -180,6 +181,16 @@ def checks_of_balances(flow: FlowProblem) -> list[Check]:
     energy = energy_budget(flow.case, flow.problem, flow.config.evals.points, flow.config.train.seed)
     energy += energy_growth(flow.case, flow.problem, forced=flow.equations.scaled_forcing is not None)
     return [*sub_box_budgets(flow), *verify(energy)]
+
+
+def checks_against_reference(flow: FlowProblem) -> list[Check]:
+    """The errors of the fields as they are now at the output points; nothing without a reference."""
+    case = flow.case
+    if case.reference is None:
+        return []
+    fields = evaluate_output(case.output, flow.problem).fields
+    errors = errors_against(case, fields) or {}
+    return verify(judged_errors(case, fields, errors, _worst(case, errors)), limits=flow.limits)
 
 
 def _at_points(flow: FlowProblem, num_points: int) -> list[Measured]:

@@ -28,16 +28,19 @@ from pinnx.jobs.cases.load_case import load_case, stored_case
 from pinnx.jobs.flows.flow_problem import FlowProblem, flow_problem
 from pinnx.jobs.judging.error_estimates import estimate_from_residual
 from pinnx.jobs.judging.found_numbers import settled
-from pinnx.jobs.judging.metrics import checks_at_points, checks_of_balances
+from pinnx.jobs.judging.metrics import checks_against_reference, checks_at_points, checks_of_balances
+from pinnx.jobs.judging.noise import noise_facts, noise_lines
 from pinnx.jobs.judging.verdicts import GROUPS, of_groups
 from pinnx.jobs.trainer_setup import make_trainer
 from pinnx.physics.corners import discontinuity_corners
 from pinnx.physics.equations import EVALUATION_STREAM
 from pinnx.physics.geometry import place_and_time
+from pinnx.report.formatting import percent
 from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
 from pinnx.train.checkpoint import load_checkpoint
 from pinnx.train.checkpoint_folder import CheckpointFolder
+from pinnx.train.trainer import Trainer
 
 __all__ = ["is_run", "verify_run"]
 
@@ -105,8 +108,24 @@ def verify_run(
         estimate = estimate_from_residual(flow)
         shown = "none, as it is zero everywhere" if estimate is None else f"{estimate:.3g}; it is no bound"
         say(f"estimate of the relative error of the velocity, from the residual: {shown}")
-        return found + _stability(flow)
+        _say_of_the_data(flow, trainer, say)
+        return found + checks_against_reference(flow) + _stability(flow)
     return of_groups(groups, found)
+
+
+def _say_of_the_data(flow: FlowProblem, trainer: Trainer, say: Callable[[str], None]) -> None:
+    """What the misfit at the sensors is beside their noise, and which check of the data is not made anew."""
+    facts = noise_facts(flow.config, trainer)
+    if facts is not None and facts["misfit"] is not None:
+        whose = "stated" if facts["found"] == "stated" else "what left-out sensors show"
+        say(
+            f"misfit at the sensors: {facts['misfit']:.2g} of their noise of {percent(facts['share'])} of the "
+            f"measurements, {whose}"
+        )
+    for line in noise_lines(facts):
+        say(f"note: {line}")
+    if flow.case.reference is None:
+        say("not among the checks: held_out_sensors, which takes a training of its own; see metrics.json")
 
 
 def _stability(flow: FlowProblem) -> list[Check]:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from kernel_problems import Place, kernel_problems
 from machine import fma_peak
 from networks import NU, SPEC, Network, draw_network
 from results import command_of, finish_report, print_table, start_report, write_json
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from torch import Tensor
 from torch.func import jacrev, vmap
 
@@ -44,6 +45,7 @@ QUICK = Timing(budget_s=0.05, min_rounds=3)
 JACOBIAN_SIZES: tuple[Size, ...] = ((1500, 32, 4), (600, 64, 4))
 QUICK_JACOBIAN_SIZES: tuple[Size, ...] = ((100, 16, 2),)
 QUICK_JACOBIAN, JACOBIAN = Timing(budget_s=0.2, min_rounds=3), Timing(budget_s=20.0, min_rounds=5)
+LINE_S = 5.0  # seconds from one line of progress to the next
 # The rival's intermediate values grow with the points; in pieces it stays in memory, and is as fast.
 RIVAL_POINTS = 250
 JACOBIAN_PARTS = ("jacobian", "jacobian and normal matrix", "jacobian and normal matrix, float32 tiles")
@@ -74,9 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("", total=len(makers))
         for title, make in makers:
-            progress.update(task, description=title)
+            tell = partial(_tell, progress, task, title)
+            tell("the float64 oracle")
             for case in make():
-                report.cases.append(measure(case, device, timing, report.limits_before))
+                report.cases.append(measure(case, device, timing, report.limits_before, tell))
             progress.advance(task)
     finish_report(report, device, dtype)
     if not options.jacobian:
@@ -84,6 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_table(report)
     if options.output is not None:
         write_json(report, options.output)
+
+
+def _tell(progress: Progress, task: TaskID, title: str, what: str) -> None:
+    """Shows what comes next; without a terminal in a line, where the last one was written LINE_S ago or more."""
+    progress.update(task, description=f"{title}: {what}")
+    now, fields = time.monotonic(), progress.tasks[task].fields
+    if not progress.console.is_terminal and now - fields.get("said", 0.0) >= LINE_S:
+        progress.update(task, said=now)
+        progress.console.print(f"{title}: {what}", soft_wrap=True)
 
 
 Plan = tuple[str, Timing, Sequence[tuple[int, ...]], list[tuple[str, Maker]]]
@@ -229,7 +241,7 @@ def jacobian_cases(network: Network, dtype: torch.dtype) -> list[Case]:
 
     alone = (Candidate("pinn_ext", lambda: [rows()]), Candidate("vmap(jacrev)", lambda: [plain()]))
     plain_way = Candidate("vmap(jacrev), J.T @ J", product, triangle)
-    exact, flops = (lambda: [(wanted.T @ wanted).triu()]), of_rows + of_matrix
+    exact, flops = cache(lambda: [(wanted.T @ wanted).triu()]), of_rows + of_matrix
     found = [
         case(JACOBIAN_PARTS[0], alone, lambda: [wanted], of_rows),
         case(JACOBIAN_PARTS[1], (Candidate("pinn_ext", normal(dtype), triangle), plain_way), exact, flops),

@@ -64,6 +64,7 @@ def start_report(
         timing: how they will be timed.
         settings: whatever else chooses what is run; with ``quick=True`` the limits are measured on small arrays.
     """
+    print(f"{benchmark}: measuring the limits of the machine first", file=sys.stderr, flush=True)
     return Report(
         schema=SCHEMA,
         benchmark=benchmark,

@@ -92,6 +92,20 @@ def test_from_the_command_line(options: list[str], monkeypatch: pytest.MonkeyPat
     assert read["settings"]["cold"] is bool(options)
 
 
+def test_the_jacobian_says_what_it_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal too: from the first second on, and where seconds have passed."""
+    said: list[str] = []
+    monkeypatch.setattr("results.measure_limits", lambda *_: said.extend(capsys.readouterr()) or LIMITS)
+    monkeypatch.setattr(bench_kernels, "LINE_S", 0.0)
+    bench_kernels.main(["--jacobian", "--quick", "--sizes", "5x4x1", "--output", str(tmp_path / "jacobian.json")])
+    assert said[:2] == ["", "jacobian: measuring the limits of the machine first\n"]
+    lines = said[2].splitlines()
+    assert lines[0] == "residual_jacobian, 5 points, width 4, 1 layers: the float64 oracle"
+    assert sum(": round 1 of " in line for line in lines) == 3
+
+
 def test_a_name_that_fits_nothing_is_refused() -> None:
     with pytest.raises(SystemExit, match="fits none"):
         bench_kernels.main(["--only", "fast"])

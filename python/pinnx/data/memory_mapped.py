@@ -15,7 +15,6 @@ opened by each process for itself, at its first block.
 from __future__ import annotations
 
 import math
-import mmap
 import operator
 import os
 import threading
@@ -32,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pinnx.data.file_formats import open_array
-from pinnx.data.raw_numbers import mapped, require_whole
+from pinnx.data.raw_numbers import mapped, release, require_whole
 from pinnx.data.stored_numbers import PLAIN, REAL, Packing
 from pinnx.errors import PinnxError, damage_named
 
@@ -127,7 +126,7 @@ class MemoryMappedDataset:
 
     def _forget(self) -> None:
         """Begins in a process: nothing is open and nothing kept."""
-        self._process, self._opened, self._map, self._begin = os.getpid(), None, None, 0
+        self._process, self._opened, self._map = os.getpid(), None, None
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._kept_bytes, self._mixed_bytes = 0, 0
         self._pending: dict[int, Future[np.ndarray]] = {}
@@ -143,7 +142,6 @@ class MemoryMappedDataset:
             array = mapped(found[0])
             if isinstance(array, np.memmap):
                 self._map, array = array, np.asarray(array)
-                self._begin = _address(np.frombuffer(self._map._mmap, np.uint8))
             self._opened = array, found[1]
         return self._opened
 
@@ -221,14 +219,8 @@ class MemoryMappedDataset:
             while self._kept and self.kept_bytes + blocks * self.block_bytes > self.memory_limit:
                 _, block = self._kept.popitem(last=False)
                 self._kept_bytes -= block.nbytes
-                self._release(block)
-
-    def _release(self, block: np.ndarray) -> None:
-        """Unmaps the pages of a dropped part of the file; they are mapped again where it is still used."""
-        if self._map is not None and not block.flags.owndata:
-            begin = _address(block) - self._begin
-            first = begin - begin % mmap.PAGESIZE
-            self._map._mmap.madvise(mmap.MADV_DONTNEED, first, begin - first + block.nbytes)
+                if self._map is not None and not block.flags.owndata:
+                    release(self._map, block)
 
     def _read(self, number: int) -> np.ndarray:
         array, packing = self._array()
@@ -377,7 +369,7 @@ class MemoryMappedDataset:
         return found
 
 
-OF_PROCESS = ("_process", "_opened", "_map", "_begin", "_kept", "_pending", "_lock", "_readers", "_stack")
+OF_PROCESS = ("_process", "_opened", "_map", "_kept", "_pending", "_lock", "_readers", "_stack")
 
 
 def block_lengths(shape: Sequence[int], chunks: Sequence[int] | None, itemsize: int) -> tuple[int, ...]:
@@ -389,7 +381,3 @@ def block_lengths(shape: Sequence[int], chunks: Sequence[int] | None, itemsize: 
         if lengths[axis] < shape[axis]:
             break
     return tuple(lengths)
-
-
-def _address(array: np.ndarray) -> int:
-    return int(array.__array_interface__["data"][0])

@@ -14,8 +14,10 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["FLOATS", "mapped", "raw_offset", "read_raw", "require_whole"]
+__all__ = ["FLOATS", "mapped", "raw_offset", "read_raw", "release", "require_whole"]
 
+# With a page of a file Linux maps what is in its cache of so many bytes around (fault_around_bytes).
+AROUND = 2**16
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -55,6 +57,22 @@ def require_whole(array: Any) -> None:
             f"{Path(array.filename or '').name}: expected {end:,} bytes or more, as when it was opened, got {size:,}; "
             "another program has cut it off"
         )
+
+
+def release(whole: np.memmap, part: np.ndarray) -> None:
+    """Unmap the pages of a part of a memory map: memory of this process, which grows with all that is read.
+
+    They are mapped again where the part is used again.
+    """
+    begin, start = _address(part), _address(np.frombuffer(whole._mmap, np.uint8))
+    extent = sum((size - 1) * stride for size, stride in zip(part.shape, part.strides, strict=True)) + part.itemsize
+    first = (begin - start) // AROUND * AROUND
+    last = -(-(begin - start + extent) // AROUND) * AROUND
+    whole._mmap.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def read_raw(path: str, offset: int, out: np.ndarray) -> None:

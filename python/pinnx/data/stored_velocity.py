@@ -22,7 +22,7 @@ import numpy as np
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.layout import Layout
 from pinnx.data.mapping import DataMapping
-from pinnx.data.raw_numbers import mapped, require_whole
+from pinnx.data.raw_numbers import mapped, release, require_whole
 from pinnx.data.readers import open_flow
 from pinnx.data.stored_numbers import PLAIN, Packing
 from pinnx.errors import PinnxError, damage_named
@@ -175,6 +175,7 @@ class _Velocity:
     def __getitem__(self, place: tuple[slice, ...]) -> np.ndarray:
         out = np.empty([cut.stop - cut.start for cut in place], self.dtype)
         read: dict[tuple[str, int], np.ndarray] = {}
+        views: list[tuple[np.memmap, np.ndarray]] = []
         for component, (names, entry, framed) in enumerate(self._stored):
             inner = place[1:-1] if framed else place[:-1]
             axis = len(inner) if entry is None else entry[0]
@@ -184,7 +185,11 @@ class _Velocity:
                     require_whole(array)
                     # All entries at once: the other components are among them.
                     stored = np.asarray(array[inner[:axis] + (slice(None),) * (entry is not None) + inner[axis:]])
+                    if isinstance(array, np.memmap):
+                        views.append((array, stored))
                     read[name, axis] = stored if packing == PLAIN else packing.unpack(stored, single=True)
                 values = read[name, axis][() if entry is None else (slice(None),) * axis + (entry[1],)]
                 out[(number, ..., component) if framed else (..., component)] = values
+        for array, view in views:  # they have been copied
+            release(array, view)
         return out

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from cut_files import kept_and_new_block_of_a_file_that_is_cut
+from process_memory import mapped_bytes
 
 from pinnx.data.memory_mapped import MemoryMappedDataset, block_lengths
 from pinnx.data.stored_numbers import PLAIN
@@ -146,14 +147,8 @@ def test_pages_of_dropped_blocks_are_given_back(tmp_path: Path, monkeypatch: pyt
         return most - before
 
     assert grown() < 2**24
-    monkeypatch.setattr(MemoryMappedDataset, "_release", lambda self, block: None)
+    monkeypatch.setattr("pinnx.data.memory_mapped.release", lambda whole, part: None)
     assert grown() > 2**25
-
-
-def mapped_bytes() -> int:
-    """Of files, in the memory of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("RssFile")).split()[1])
 
 
 def test_a_part_of_a_memory_map_is_read_where_it_is(tmp_path: Path) -> None:

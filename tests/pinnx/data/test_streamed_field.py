@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from cut_files import what_a_file_that_is_cut_says
+from process_memory import mapped_bytes
 
 from pinnx.data import DataMapping
 from pinnx.data.streamed_field import StreamedField
@@ -193,3 +194,25 @@ def test_what_cannot_be_streamed_is_one_line(tmp_path: Path) -> None:
         PinnxError, match=r"data.stream.memory: expected at least 4.07e-05 GiB for blocks of 14,560 bytes"
     ):
         StreamedField(*stored(tmp_path), memory_limit=30000)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what is mapped is known on Linux")
+def test_pages_of_what_was_read_are_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are copies, so nothing of the file that they were read from stays mapped."""
+    frames, side = 64, 256
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.update({"t": np.arange(frames), "x": np.arange(side), "y": np.arange(side)})
+        for name in "uv":
+            file[name] = np.ones((frames, side, side), "f4") * np.linspace(1, 2, side, dtype="f4")
+
+    def grown() -> int:
+        field = StreamedField(tmp_path / "f.h5", DataMapping(t="t", axes=("t", "y", "x")), memory_limit=2**26)
+        before = mapped_bytes()
+        field.draw(0, range(64), 64)  # from 32 blocks, all of the file
+        after = mapped_bytes()
+        field.close()
+        return after - before
+
+    assert grown() < 2**22
+    monkeypatch.setattr("pinnx.data.stored_velocity.release", lambda whole, part: None)
+    assert grown() > 2**24

@@ -191,13 +191,14 @@ def step(path: Path, side: int, limit_mb: int, width: int) -> dict[str, float]:
     torch.set_num_threads(1)
     forget(path)
     trainer.train_step()
-    memory, began, most = resident(), now(), 0.0
+    blocks = term._field.blocks
+    memory, before, began, most = resident(), blocks.kept_bytes / 1e6, now(), 0.0
     for _ in range(STEPS):
         trainer.train_step()
         most = max(most, resident())
-    (clock, cpu), blocks = (now() - began).tolist(), term._field.blocks
+    clock, cpu = (now() - began).tolist()
     (draw_clock, draw_cpu), draws = np.sum(drawn[1:], axis=0).tolist(), np.array(drawn[1:])
-    grown = 32 * blocks.block_bytes / 1e6 + most - memory  # the first step has read those of one step
+    grown = before + most - memory  # the first step has read those of one step
     found = {"step_cpu_s": cpu / STEPS, "draw_cpu_s": median(draws[:, 1].tolist()), "share_of_step": draw_cpu / cpu}
     found |= {"step_s": clock / STEPS, "share_of_step_clock": draw_clock / clock}
     return found | {"memory_mb": max(blocks.kept_bytes / 1e6, grown)}

@@ -207,6 +207,8 @@ def _write_sensors(file: h5py.File, case: Case, fields: NDArray[np.float64]) -> 
     group["coordinates"] = case.coordinates
     measured, reconstructed = (np.column_stack(pair) for pair in zip(*columns.values(), strict=True))
     group["measured"], group["reconstructed"] = measured, reconstructed
+    if case.deviations:
+        group["deviations"] = np.column_stack([case.deviations[name] for name in columns])
 
 
 def require_packages(formats: Sequence[str]) -> None:

@@ -12,10 +12,11 @@ from same_runs import Tiny
 from pinnx.config import Config
 from pinnx.errors import PinnxError
 from pinnx.jobs import reconstruct
-from pinnx.jobs.cases.load_case import load_case
+from pinnx.jobs.cases.load_case import load_case, stored_case
 from pinnx.jobs.flows.flow_problem import flow_problem
 from pinnx.jobs.judging.noise import at_the_noise, noise_lines
 from pinnx.physics import MeasuredValues
+from pinnx.runs.folder import RunFolder
 from pinnx.runs.history import history_columns
 from pinnx.train.noise_estimate import NoiseEstimate
 
@@ -60,6 +61,17 @@ def test_columns_come_first_then_numbers_then_the_share(tiny: Tiny) -> None:
     term = flow_problem(config, case).problem.terms[1]
     assert isinstance(term, MeasuredValues)
     np.testing.assert_allclose(term.draw(0)["mask"][0], np.sqrt(2 / (1 + 1 / 9)) * np.array([1.0, 1 / 3]), rtol=1e-12)
+
+
+def test_deviations_stay_with_the_run_where_its_data_are_gone(tiny: Tiny, tmp_path: Path, no_report: None) -> None:
+    config = tiny("unsteady_csv")
+    with_deviations(config, "0.01,0.03")
+    reconstruct(config, tmp_path / "run")
+    whole = load_case(config)
+    Path(config.data.measurements.path).unlink()
+    stored = stored_case(config, RunFolder(tmp_path / "run"))
+    for name in "uv":
+        np.testing.assert_array_equal(stored.deviations[name], whole.deviations[name])
 
 
 @pytest.mark.parametrize(

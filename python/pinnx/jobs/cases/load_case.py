@@ -297,6 +297,7 @@ def _stored_measurements(file: h5py.File) -> Measurements:
     group = file["sensors"]
     names = str(group.attrs["names"]).split(",")
     columns = dict(zip(names, group["measured"][()].T, strict=True))
+    known = dict(zip(names, group["deviations"][()].T, strict=True)) if "deviations" in group else {}
     dim = sum(name in file for name in AXIS_NAMES)
     velocity = [columns.get(name, np.full(len(group["coordinates"]), np.nan)) for name in ("u", "v", "w")[:dim]]
     return Measurements(
@@ -305,6 +306,7 @@ def _stored_measurements(file: h5py.File) -> Measurements:
         source=str(file.attrs["source"]),
         pressure=columns.get("p"),
         speed=columns.get("speed"),
+        deviations=known,
     )
 
 

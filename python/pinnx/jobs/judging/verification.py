@@ -124,7 +124,7 @@ def _say_of_the_data(flow: FlowProblem, trainer: Trainer, say: Callable[[str], N
         )
     for line in noise_lines(facts):
         say(f"note: {line}")
-    if flow.case.reference is None:
+    if flow.case.reference is None or flow.config.evals.left_out:
         say("not among the checks: held_out_sensors, which takes a training of its own; see metrics.json")
 
 

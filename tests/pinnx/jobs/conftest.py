@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from flow_files import TINY, prepare, source
 
+from pinnx.cli import main
 from pinnx.config import Config, load_config
 from pinnx.jobs import reconstruct, reconstruction
 
@@ -61,3 +63,16 @@ def tiny(tmp_path: Path) -> Callable[..., Config]:
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty report.html in place of the pictures, which take longer than the rest."""
     monkeypatch.setattr(reconstruction, "write_report", _empty_report)
+
+
+@pytest.fixture
+def verified(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[dict[str, Any]], str]]:
+    """Exit status, verdicts and errors of `pinnx verify`."""
+
+    def run(*words: str | Path) -> tuple[int, list[dict[str, Any]], str]:
+        capsys.readouterr()
+        status = main(["verify", *map(str, words), "--json"])
+        out, err = capsys.readouterr()
+        return status, json.loads(out) if out else [], err
+
+    return run

@@ -23,6 +23,7 @@ from pinnx.train import CheckpointFolder, Trainer
 
 Tiny = Callable[..., Config]
 Finished = Callable[[str], tuple[Path, Path, dict[str, Any]]]
+Verified = Callable[..., tuple[int, list[dict[str, Any]], str]]
 COURSES: dict[tuple[str, ...], list[bytes]] = {}  # of the settings before a change, trained once
 
 

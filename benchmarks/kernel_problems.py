@@ -19,7 +19,7 @@ from function_problem import Function, Problem, Way
 from torch import Tensor
 
 import pinn_ext
-from pinn_ext import ACTIVATIONS, Jet, JetSpec, reference
+from pinn_ext import Jet, JetSpec, reference
 
 SPEC_2D = JetSpec(first=(0, 1, 2), laplacian=(1, 2))
 SPEC_3D = JetSpec(first=(0, 1, 2, 3), laplacian=(1, 2, 3))
@@ -67,7 +67,7 @@ def kernel_problems(place: Place, n: int, width: int) -> Iterator[tuple[str, Cal
     yield "fourier_features second order", partial(_second_order, place, generator(), n, width)
     yield "fourier_jet", partial(_fourier_jet, place, generator(), n, width)
     yield "linear_jet", partial(_linear, place, generator(), n, width)
-    for name in ACTIVATIONS:
+    for name in rivals.DERIVATIVES:
         yield f"activation_jet {name}", partial(_activation, place, generator(), n, width, name)
     for dim in (2, 3):
         yield f"navier_stokes_residual {dim}D", partial(_residual, place, generator(), n, dim)

@@ -27,7 +27,7 @@ from networks import NU, SPEC, Network, torch_step
 from torch import Tensor
 from torch.nn import functional
 
-from pinn_ext import JetSpec
+from pinn_ext import JetSpec, reference
 
 NOT_INSTALLED = "not installed (pip install .[bench])"
 
@@ -89,12 +89,6 @@ def _versions(*names: str) -> Iterator[tuple[str, str | None]]:
 
 TupleJet: TypeAlias = tuple[Tensor, Tensor, Tensor]
 TURN = 2.0 * math.pi
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "sine": torch.sin,
-    "silu": functional.silu,
-    "gelu": functional.gelu,
-}
 
 
 def fourier_features(x: Tensor, B: Tensor) -> Tensor:
@@ -140,29 +134,37 @@ def breakage_residual(g: Tensor, g_t: Tensor, v: Tensor, S: Tensor) -> Tensor:
 def activation_jet(jet: TupleJet, spec: JetSpec, activation: str) -> TupleJet:
     """``f, f' z_j, f'' sum_j w_j z_j^2 + f' lap z``."""
     z, first, laplacian = jet
-    f, f1, f2 = _derivatives(z, activation)
+    f, f1, f2 = DERIVATIVES[activation](z)
     # A slice where the axes of the Laplacian lie together with unit weights, as they do here, spares a product.
     inner = first[spec.first.index(spec.laplacian[0]) :]
     return f, f1 * first, f2 * inner.square().sum(0) + f1 * laplacian
 
 
-def _derivatives(z: Tensor, activation: str) -> TupleJet:
-    if activation == "tanh":
-        f = torch.tanh(z)
-        f1 = 1.0 - f * f
-        return f, f1, -2.0 * f * f1
-    if activation == "sine":
-        f = torch.sin(z)
-        return f, torch.cos(z), -f
-    if activation == "silu":
-        s = torch.sigmoid(z)
-        s1 = s * (1.0 - s)
-        return z * s, s + z * s1, s1 * (2.0 + z * (1.0 - 2.0 * s))
-    if activation == "gelu":
-        distribution = 0.5 * (1.0 + torch.erf(z * math.sqrt(0.5)))
-        density = torch.exp(-0.5 * z * z) * (1.0 / math.sqrt(TURN))
-        return z * distribution, distribution + z * density, density * (2.0 - z * z)
-    raise ValueError(f"activation: expected one whose derivatives are written here, got {activation!r}")
+def _tanh(z: Tensor) -> TupleJet:
+    f = torch.tanh(z)
+    f1 = 1.0 - f * f
+    return f, f1, -2.0 * f * f1
+
+
+def _sine(z: Tensor) -> TupleJet:
+    f = torch.sin(z)
+    return f, torch.cos(z), -f
+
+
+def _silu(z: Tensor) -> TupleJet:
+    s = torch.sigmoid(z)
+    s1 = s * (1.0 - s)
+    return z * s, s + z * s1, s1 * (2.0 + z * (1.0 - 2.0 * s))
+
+
+def _gelu(z: Tensor) -> TupleJet:
+    distribution = 0.5 * (1.0 + torch.erf(z * math.sqrt(0.5)))
+    density = torch.exp(-0.5 * z * z) * (1.0 / math.sqrt(TURN))
+    return z * distribution, distribution + z * density, density * (2.0 - z * z)
+
+
+# f, f' and f'' of the activations that are compared.
+DERIVATIVES: dict[str, Callable[[Tensor], TupleJet]] = {"tanh": _tanh, "sine": _sine, "silu": _silu, "gelu": _gelu}
 
 
 def navier_stokes_residual(jet: TupleJet, nu: float) -> Tensor:
@@ -190,7 +192,7 @@ def network_residual(
 
 def nested_residual(x: Tensor, B: Tensor, layers: Sequence[Tensor], activation: str, nu: float) -> Tensor:
     """The two-dimensional residual of the same network by nested autograd, as most published scripts have it."""
-    function = _FUNCTIONS[activation]
+    function = reference.ACTIVATIONS[activation]
     x = x.detach().requires_grad_(True)
     hidden = fourier_features(x, B)
     for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):

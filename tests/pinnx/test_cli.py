@@ -16,8 +16,8 @@ from flow_files import TINY, prepare
 
 from pinnx import __version__
 from pinnx.cli import main
-from pinnx.cli.reconstruct_command import TABLES, _beside_norms, _unchecked, _verdicts
-from pinnx.data import Snapshots, read_snapshots, table_fields
+from pinnx.cli.reconstruct_command import _beside_norms, _unchecked, _verdicts
+from pinnx.data import Snapshots, read_snapshots
 from pinnx.doctor import Finding
 from pinnx.jobs import reconstruction
 from pinnx.runs.folder import RunFolder
@@ -342,7 +342,3 @@ def test_forces_are_printed_with_the_name_of_their_body() -> None:
     forces = [{"name": name, "drag": drag, "lift": 0.1} for name, drag in (("rib1", 0.5), ("rib2", 0.25))]
     lines = list(_beside_norms({"beside_norms": None, "forces": forces, "error_estimates": {}, "free_sides": []}))
     assert lines == ["drag of rib1: 0.5; lift: 0.1", "drag of rib2: 0.25; lift: 0.1"]
-
-
-def test_a_table_has_one_of_the_endings_of_tables() -> None:
-    assert TABLES == table_fields.TABLES

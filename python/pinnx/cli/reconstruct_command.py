@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_showing", "add_to", "run_job"]
 
-# Endings of tables, `pinnx.data.table_fields.TABLES`, without the import that would slow every command.
-TABLES = (".csv", ".txt", ".tsv", ".dat", ".vec", ".tec")
-
 
 def add_to(commands: Any) -> None:
     """Adds the three commands."""
@@ -101,6 +98,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
         raise PinnxError(f"reconstruct: expected {missing}, got none (see pinnx reconstruct --help)")
     overrides: list[str | tuple[str, Any]] = list(options.overrides)
     if options.data is not None:
+        from pinnx.data.table_fields import TABLES
+
         table = Path(options.data).suffix.lower() in TABLES
         key = "data.measurements.path" if table else "data.path"
         overrides.append((key, options.data))

@@ -13,7 +13,7 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,6 @@ from pinnx.errors import PinnxError, damage_named
 __all__ = ["HDF5", "open_array", "open_arrays", "stored_bytes"]
 
 HDF5 = (".h5", ".hdf5", ".nc")
-READABLE = (".mat", ".npz", *HDF5, *MESHES, *TABLES)
 MATLAB_ARRAY, MATLAB_COMPRESSED = 14, 15
 # How netCDF marks a dimension that has no coordinates.
 NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -70,23 +69,16 @@ def _opened(path: Path) -> Iterator[ArrayFile]:
     if os.path.isdir(path):
         yield _open_folder(path)
         return
-    if kind not in READABLE:
+    if kind not in READERS:
         raise PinnxError(
-            f"{path}: expected a file that ends in {', '.join(READABLE)}, a folder of .npy files or a Zarr store"
+            f"{path}: expected a file that ends in {', '.join(READERS)}, a folder of .npy files or a Zarr store"
             + (f"; {raw_hint(path)}" if path.is_file() and kind != ".npy" else "")
         )
     if not os.path.isfile(path):
         raise PinnxError(f"{path}: no such file")
-    if kind in TABLES:
-        yield table_fields(path)
-    elif kind in MESHES:
-        yield ArrayFile(path, *_sorted_out(mesh_arrays(path)))
-    elif kind == ".npz":
-        yield _load_npz(path)
-    elif kind == ".mat" and not h5py.is_hdf5(path):
-        yield _load_mat(path)
-    elif kind == ".nc" and not h5py.is_hdf5(path):
-        yield _load_netcdf3(path)
+    read = READERS[kind]
+    if read is not None and not (kind in (".mat", ".nc") and h5py.is_hdf5(path)):
+        yield read(path)
     else:
         with damage_named(path.name, "cannot be opened as HDF5"):
             file = h5py.File(path, "r")
@@ -153,6 +145,10 @@ def _open_folder(path: Path) -> ArrayFile:
     if not mapped:
         raise PinnxError(f"{path}: expected a folder of .npy files or a Zarr store, got neither")
     return ArrayFile(path, *_sorted_out(mapped))
+
+
+def _load_mesh(path: Path) -> ArrayFile:
+    return ArrayFile(path, *_sorted_out(mesh_arrays(path)))
 
 
 def _load_npz(path: Path) -> ArrayFile:
@@ -317,3 +313,14 @@ def _sorted_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, s
                 f"{getattr(value, 'dtype', type(value).__name__)} {list(getattr(value, 'shape', None) or ())}"
             )
     return arrays, others
+
+
+# Endings, and what reads the whole of such a file; None: HDF5, which stays open.
+READERS: dict[str, Callable[[Path], ArrayFile] | None] = {
+    ".mat": _load_mat,
+    ".npz": _load_npz,
+    **dict.fromkeys(HDF5),
+    ".nc": _load_netcdf3,
+    **dict.fromkeys(MESHES, _load_mesh),
+    **dict.fromkeys(TABLES, table_fields),
+}

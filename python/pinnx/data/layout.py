@@ -18,7 +18,7 @@ import numpy as np
 
 from pinnx.errors import PinnxError
 
-__all__ = ["Layout", "find_layout", "grid_lines", "grid_points", "places_of", "rising"]
+__all__ = ["Layout", "find_layout", "grid_lines", "grid_points", "num_frames", "places_of", "rising"]
 
 Lines = dict[str, np.ndarray]
 
@@ -112,12 +112,7 @@ def find_layout(
         PinnxError: no order fits, several do and none is given, or the given one does not; the
             orders that fit are named.
     """
-    fitting = [
-        layout
-        for space in _spaces(coordinates)
-        for layout in _with_times(space, _long(field_shape))
-        if num_times in (None, layout.num_times)
-    ]
+    fitting = [layout for layout in _fitting(coordinates, field_shape) if num_times in (None, layout.num_times)]
     chosen = [layout for layout in fitting if axes is None or _equivalent(layout, axes)]
     if len(chosen) == 1:
         return chosen[0]
@@ -132,6 +127,16 @@ def find_layout(
     raise PinnxError(
         f"{name}: expected {asked}, got fields {list(field_shape)} with {lengths}{times}; what fits: {orders}{remedy}"
     )
+
+
+def num_frames(coordinates: Mapping[str, np.ndarray], field_shape: Sequence[int]) -> int:
+    """How many times fields have in every order of axes that fits; 1 where none does, or orders differ."""
+    found = {layout.num_times for layout in _fitting(coordinates, field_shape)}
+    return found.pop() if len(found) == 1 else 1
+
+
+def _fitting(coordinates: Mapping[str, np.ndarray], field_shape: Sequence[int]) -> list[Layout]:
+    return [layout for space in _spaces(coordinates) for layout in _with_times(space, _long(field_shape))]
 
 
 def _likely(coordinates: Mapping[str, np.ndarray], num_times: int | None, shape: list[int]) -> str:

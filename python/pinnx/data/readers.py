@@ -18,7 +18,7 @@ from pinnx.data.array_files import ArrayFile
 from pinnx.data.file_formats import open_arrays
 from pinnx.data.fill_blocks import without_fill_blocks
 from pinnx.data.index_sets import extent, point_indices
-from pinnx.data.layout import Layout, find_layout, places_of, rising
+from pinnx.data.layout import Layout, find_layout, num_frames, places_of, rising
 from pinnx.data.mapping import DataMapping
 from pinnx.data.odd_values import contradictions, frames_twice, values_out_of_scale
 from pinnx.data.part_of_flow import Part, part_of
@@ -211,14 +211,10 @@ def _flow_layout(
         return find_layout(coordinates, None, shape, axes)
     try:
         return find_layout(coordinates, 1 if times is None else times.size, shape, axes)
-    except PinnxError as error:
+    except PinnxError:
         if times is not None:
             raise
-        try:
-            count = find_layout(coordinates, None, shape, None).num_times
-        except PinnxError:
-            raise error from None
-        if count == 1:
+        if (count := num_frames(coordinates, shape)) == 1:
             raise
         named = [name for name, array in file.arrays.items() if array.size == count and max(array.shape) == count]
         known = ", ".join(f"data.arrays.t={name}" for name in named if name not in mapping.coordinates.values())

@@ -279,6 +279,11 @@ def good_arrays() -> dict[str, np.ndarray]:
             r"expected \('t', 'y', 'x'\).*what fits: \('t', 'x', 'y'\)",
         ),
         ({}, {"t": None}, r"t: expected the times of 3 frames, .* got none; name them: data.arrays.t=t fits"),
+        (
+            {name: array[..., :7] for name, array in fields().items()} | {"y": X},
+            {"t": None},
+            "t: expected the times of 3 frames, .* got none; name them: data.arrays.t=t fits",
+        ),
         ({}, {"axes": ("t", "n")}, "what fits: "),
         ({"u": fields()["u"][:, :-1]}, {}, r"got fields \[3, 6, 9\] .* what fits: none"),
         ({"v": fields()["v"][:, :-1]}, {}, r"v: expected axes \(t: 3, x: 7, y: 9\), got shape"),

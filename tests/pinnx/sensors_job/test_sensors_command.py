@@ -203,11 +203,20 @@ def test_standard_case(data_dir: Path) -> None:
     assert len(SensorSet.read_csv("otp.csv")) == 12
 
 
-@pytest.mark.parametrize(("condition", "said"), [(np.inf, "some of the 9 modes none sees"), (40.0, "see all 9 modes")])
-def test_sensors_that_see_the_same_do_not_see_all_modes_by_that(condition: float, said: str) -> None:
+@pytest.mark.parametrize(
+    ("condition", "rank", "modes", "said"),
+    [
+        (np.inf, 2, 9, "some of the 9 modes none sees"),
+        (40.0, 2, 9, "The first 2 sensors see all 9 modes;"),
+        (1.0, 1, 1, "The first sensor sees the one mode;"),
+    ],
+)
+def test_sensors_that_see_the_same_do_not_see_all_modes_by_that(
+    condition: float, rank: int, modes: int, said: str
+) -> None:
     """Eight in a round vortex, at two distances from its middle, were said to see all nine modes."""
-    quality = SimpleNamespace(num_modes=9, condition=condition)
-    chosen = SimpleNamespace(num_held_out=2, weights=None, rank=2, sensors=range(8), quality=quality, num_used=11)
+    quality = SimpleNamespace(num_modes=modes, condition=condition)
+    chosen = SimpleNamespace(num_held_out=2, weights=None, rank=rank, sensors=range(8), quality=quality, num_used=11)
     assert any(said in note.replace("\u00a0", " ") for note in _notes(chosen))
 
 
@@ -231,7 +240,7 @@ def test_few_snapshots_are_said(heat: str, capsys: pytest.CaptureFixture[str]) -
     assert main(["sensors", "one.npz", "--variable", "one", "--count", "2", "--plot", "one.png"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "One snapshot has one mode" in shown
-    assert "The first 1 sensors" in shown or "The first 1 sensor " in shown
+    assert "The first sensor sees the one mode" in shown
 
 
 def test_nothing_is_overwritten_silently(heat: str, refused: Callable[..., str]) -> None:

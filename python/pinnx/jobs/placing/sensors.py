@@ -234,9 +234,10 @@ def _notes(chosen: Chosen) -> list[str]:
             "places that see them."
         )
     elif chosen.rank < len(chosen.sensors):
+        first = "sensor sees" if chosen.rank == 1 else f"{chosen.rank} sensors see"
+        modes = "the one mode" if chosen.quality.num_modes == 1 else f"all {chosen.quality.num_modes} modes"
         found.append(
-            f"The first {chosen.rank} sensors see all {plural(chosen.quality.num_modes, 'mode')}; the others "
-            "measure the same again, which reduces the effect of noise."
+            f"The first {first} {modes}; the others measure the same again, which reduces the effect of noise."
         )
     if chosen.num_used == 1:
         found.append(

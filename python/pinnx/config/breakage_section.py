@@ -22,6 +22,7 @@ from pinnx.config.kinds import (
     setting,
 )
 from pinnx.evals.gates import GATES
+from pinnx.losses.robust import Statistic
 
 __all__ = ["Breakage", "without_effect"]
 
@@ -88,7 +89,7 @@ class Breakage(Section):
         "what is averaged of the balance: log: squares of its residual relative to the births; adaptive_huber, "
         "adaptive_epsilon: the residual of f itself, weighed by how large f is",
     )
-    statistic: Literal["median", "mean"] = setting(
+    statistic: Statistic = setting(
         "median", "adaptive_huber, adaptive_epsilon: of f^2 over the points, to which the weights are relative"
     )
     clip: Positive | None = setting(

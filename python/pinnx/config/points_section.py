@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan, Strict, model_validator
 
 from pinnx.config.kinds import Count, Factor, MethodSection, NonNegative, Positive, Section, setting
+from pinnx.data.collocation import Sampling
 
 __all__ = ["PointSettings", "Refine"]
 
@@ -39,7 +40,7 @@ class Refine(MethodSection):
 class PointSettings(Section):
     """How the points of a step are spread over the domain."""
 
-    sampling: Literal["uniform", "latin_hypercube", "sobol", "grid"] = setting(
+    sampling: Sampling = setting(
         "sobol",
         "uniform: independent of one another; latin_hypercube, sobol: evenly, new in each step too; grid: the centres "
         "of n^d equal cells in each step (boundary conditions then take sobol)",

@@ -24,11 +24,14 @@ from pinnx.config.kinds import (
 )
 from pinnx.config.points_section import PointSettings
 from pinnx.config.weighting_section import Balance, Causal, Weights
+from pinnx.train.graph import UseCudaGraph
+from pinnx.train.optimizers import FIRST_ORDER, FirstOrderName
+from pinnx.train.precision_policy import Precision
 
-__all__ = ["FIRST_ORDER", "Train"]
+__all__ = ["Train"]
 
-Optimizer = Literal["soap", "adam", "lbfgs", "ssbroyden", "gauss_newton"]
-FIRST_ORDER = ("soap", "adam")
+Optimizer = Literal[FirstOrderName, "lbfgs", "ssbroyden", "gauss_newton"]
+LISTED, JOINED = ", ".join(FIRST_ORDER), " and ".join(FIRST_ORDER)
 
 
 class QuasiNewton(Section):
@@ -47,10 +50,10 @@ class Phase(Section):
     start: Inner = setting(..., "it begins at the latest after this share of train.steps")
     optimizer: Optimizer = setting("lbfgs", "what takes its steps, as for train.optimizer")
     dtype: Literal["float32", "float64"] | None = setting(
-        None, "precision; null = float64 for lbfgs, ssbroyden and gauss_newton, else as before"
+        None, f"precision; null = as before for {JOINED}, else float64"
     )
     lr: Positive | None = setting(
-        None, "soap, adam: learning rate at its start, from which a cosine leads to train.final_lr; null = train.lr"
+        None, f"{LISTED}: learning rate at its start, from which a cosine leads to train.final_lr; null = train.lr"
     )
     patience: Count | None = setting(
         None, "it begins earlier once the loss has fallen by less than 5 % in so many steps; null = it does not"
@@ -62,12 +65,12 @@ class Phase(Section):
             if self.dtype == "float32":
                 raise ValueError(f"dtype: expected float64 for {self.optimizer}, which compares losses, got float32")
             if self.lr is not None:
-                raise ValueError(f"lr: only for soap and adam, got optimizer {self.optimizer}, which finds its own")
+                raise ValueError(f"lr: only for {JOINED}, got optimizer {self.optimizer}, which finds its own")
         return self
 
 
 Precisions = Annotated[
-    tuple[tuple[Natural, Literal["float64", "float32", "tf32", "bfloat16", "float16"]], ...],
+    tuple[tuple[Natural, Precision], ...],
     Says("a list of [step, precision] with float64, float32, tf32, bfloat16 or float16"),
 ]
 
@@ -100,7 +103,7 @@ class Train(Section):
         "search; ssbroyden: self-scaled Broyden with a matrix of all parameters, for small networks; gauss_newton: "
         "damped least squares with the Jacobian of all residuals, for small networks",
     )
-    lr: Positive = setting(3e-3, "soap, adam: learning rate at the start; a cosine leads to final_lr")
+    lr: Positive = setting(3e-3, f"{LISTED}: learning rate at the start; a cosine leads to final_lr")
     final_lr: NonNegative = setting(1e-5, "learning rate at the end")
     warm_start: Literal["auto", "none", "solver"] = setting(
         "auto",
@@ -110,7 +113,7 @@ class Train(Section):
     )
     warm_up: Natural = setting(0, "steps at the start in which the learning rate grows linearly to lr")
     clip: Positive | None = setting(
-        None, "soap, adam: a gradient that is longer, over all parameters, is scaled to this length; null = none is"
+        None, f"{LISTED}: a gradient that is longer, over all parameters, is scaled to this length; null = none is"
     )
     phases: tuple[Phase, ...] = setting(
         (), "later parts of the training, each with its optimiser, precision and learning rate, in their order"
@@ -185,7 +188,7 @@ class Train(Section):
     streams: Count = setting(
         1, "CUDA streams for the copy of the points and for terms of the loss side by side; 1 = all in order"
     )
-    cuda_graph: Literal["auto", "on", "off"] = setting(
+    cuda_graph: UseCudaGraph = setting(
         "auto", "replay a step's loss, its gradients, clipping and the update as CUDA graphs; auto: on a CUDA device"
     )
 
@@ -214,9 +217,9 @@ class Train(Section):
             raise ValueError(f"dtype: expected float64 for {self.optimizer}, which compares losses, got float32")
         used = {self.optimizer, *(phase.optimizer for phase in self.phases)}
         if self.warm_up and self.optimizer not in FIRST_ORDER:
-            raise ValueError(f"warm_up: only for optimizer soap and adam, got {self.optimizer}")
+            raise ValueError(f"warm_up: only for optimizer {JOINED}, got {self.optimizer}")
         if self.clip is not None and used.isdisjoint(FIRST_ORDER):
-            raise ValueError(f"clip: only for soap and adam, got {' and '.join(sorted(used))}")
+            raise ValueError(f"clip: only for {JOINED}, got {' and '.join(sorted(used))}")
         if "gauss_newton" in used and self.data_loss != "squares":
             raise ValueError(f"data_loss: expected squares for optimizer gauss_newton, got {self.data_loss}")
         for name, wanted in {"pairs": {"lbfgs"}, "points_for": {"lbfgs", "ssbroyden"}}.items():

@@ -34,8 +34,8 @@ class Balance(MethodSection):
         "none",
         "factors on train.weights that are found during the training; none: constant weights; relobralo: a column of "
         "the loss that falls less counts more; gradnorm: so too, by the lengths of the gradients; "
-        "ntk: all columns are learned at one rate, by traces of the tangent kernel; lagrangian: data, boundary and "
-        "continuity are constraints, whose weights grow until they hold",
+        "ntk: all columns are learned at one rate, by traces of the tangent kernel; lagrangian: all columns but the "
+        "momentum's are constraints, whose weights grow until they hold",
     )
     temperature: Positive = setting(0.1, "relobralo: a smaller one lets the slowest column take more", of=RELOBRALO)
     decay: Factor = setting(0.999, "relobralo: share of the factors that stays from step to step", of=RELOBRALO)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.config import Config
-from pinnx.config.train_section import FIRST_ORDER, Train
+from pinnx.config.train_section import Train
 from pinnx.config.weighting_section import Balance
 from pinnx.errors import PinnxError
 from pinnx.losses import (
@@ -36,7 +36,7 @@ from pinnx.train.found_noise import FoundNoise
 from pinnx.train.gauss_newton import GaussNewton, rows_for
 from pinnx.train.guard import Guard
 from pinnx.train.objective import Objective
-from pinnx.train.optimizers import cosine_schedule, make_optimizer, make_quasi_newton
+from pinnx.train.optimizers import FIRST_ORDER, cosine_schedule, make_optimizer, make_quasi_newton
 from pinnx.train.phases import Phase
 from pinnx.train.problem import Problem
 from pinnx.train.ranks import ALONE, OneProcess
@@ -169,7 +169,7 @@ def _phase(settings: Train, name: str, *, lr: float, warm_up: int = 0, **given: 
 def _first_order(settings: Train, name: str, lr: float, warm_up: int, objective: Objective, steps: int) -> FirstOrder:
     numbers = objective.problem.unknown_numbers()
     apart = {id(number) for _, number in numbers}
-    weights = [parameter for parameter in objective.problem.model.parameters() if id(parameter) not in apart]
+    weights = [parameter for parameter in objective.parameters if id(parameter) not in apart]
     groups: list[dict[str, Any]] = [{"params": weights}]
     for unknown, number in numbers:
         rate = settings.lr_forcing if unknown.startswith("force_") else settings.lr_nu
@@ -198,7 +198,7 @@ def _loss_weights(config: Config, problem: Problem, weights: Mapping[str, float]
     strategies += [
         Discrepancy(
             found.configured,
-            problem.names.index("data"),
+            problem.names.index(term.names[0]),
             0.0 if term.variance is None else term.variance * usual_square(int(term.mask.sum())),
         )
         for term in problem.terms

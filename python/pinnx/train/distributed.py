@@ -87,7 +87,7 @@ def train_locally(
         PinnxError: weights that adapt or a method that searches: each rank would follow its own losses.
     """
     if trainer.method.searches or trainer.weights.strategies:
-        raise PinnxError("train_locally: expected soap or adam and constant weights, got others")
+        raise PinnxError("train_locally: expected an optimizer of first order and constant weights, got others")
     parameters = trainer.problem.parameters()
     ranks.take_first(parameters)
     start = flat(parameters)

@@ -49,8 +49,8 @@ def rows_for(problem: Problem, ranks: OneProcess) -> ResidualRows:
     """
     if ranks.size > 1:
         raise PinnxError(
-            f"train.optimizer gauss_newton: expected one process, got {ranks.size} ranks; use soap, adam, lbfgs or "
-            "ssbroyden, or start without torchrun"
+            f"train.optimizer gauss_newton: expected one process, got {ranks.size} ranks; use another optimizer, or "
+            "start without torchrun"
         )
     rows = ResidualRows(problem)
     rows.unknowns()

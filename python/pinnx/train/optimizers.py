@@ -11,7 +11,7 @@ cosine  lr(step) = final + (lr - final) (1 + cos(pi step / steps)) / 2, behind a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from pinnx.train.objective import Objective
     from pinnx.train.quasi_newton import QuasiNewton
 
-__all__ = ["cosine_schedule", "make_optimizer", "make_quasi_newton"]
+__all__ = ["FIRST_ORDER", "FirstOrderName", "cosine_schedule", "make_optimizer", "make_quasi_newton"]
+
+# What `make_optimizer` makes.
+FirstOrderName = Literal["soap", "adam"]
+FIRST_ORDER: tuple[str, ...] = get_args(FirstOrderName)
 
 
 def make_optimizer(
@@ -39,7 +43,7 @@ def make_optimizer(
     """An optimiser without weight decay.
 
     Args:
-        name: "soap" or "adam".
+        name: one of ``FIRST_ORDER``.
         parameters: what to optimise; or groups of it, each with options of its own.
         lr: step size at the start.
         betas: decay of the first and second moments; those of ``train.betas`` unless others are given.
@@ -58,7 +62,7 @@ def make_optimizer(
             on_cuda = replay is not None or all(p.is_cuda for p in group["params"])
             group["fused"], group["capturable"] = on_cuda or None, on_cuda
         return adam
-    raise PinnxError(f"train.optimizer: expected soap or adam, got {name!r}")
+    raise PinnxError(f"train.optimizer: expected {' or '.join(FIRST_ORDER)}, got {name!r}")
 
 
 def make_quasi_newton(name: str, objective: Objective, *, pairs: int = 50) -> QuasiNewton:

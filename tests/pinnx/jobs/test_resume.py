@@ -24,6 +24,7 @@ from pinnx.jobs import reconstruct, resume, run_recorder
 from pinnx.jobs.flows import flow_run
 from pinnx.runs.folder import locked
 from pinnx.train import CheckpointFolder, Trainer
+from pinnx.train.optimizers import FIRST_ORDER
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -65,7 +66,7 @@ def command(how: str, config: Config, folder: Path) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("stop", [1, 4])
-@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+@pytest.mark.parametrize("optimizer", FIRST_ORDER)
 def test_resume_gives_the_bits_of_the_uninterrupted_run(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, stop: int
 ) -> None:

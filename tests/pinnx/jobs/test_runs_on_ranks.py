@@ -157,7 +157,7 @@ class _Two(OneProcess):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["train.optimizer=gauss_newton"], "train.optimizer gauss_newton: expected one process, got 2 ranks; use soap"),
+        (["train.optimizer=gauss_newton"], "train.optimizer gauss_newton: expected one process, got 2 ranks; use"),
         (
             [
                 "train.points.refine={method: r3}",

@@ -26,6 +26,7 @@ from pinnx.train import (
     load_checkpoint,
     save_checkpoint,
 )
+from pinnx.train.optimizers import FIRST_ORDER
 
 Build = Callable[..., Trainer]
 
@@ -78,7 +79,7 @@ def same_state(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+@pytest.mark.parametrize("optimizer", FIRST_ORDER)
 def test_the_loss_falls(make_trainer: Build, optimizer: str) -> None:
     trainer = make_trainer(optimizer=optimizer, steps=150, lr=1e-2, log_every=1, hooks=[seen := Recorder()])
     trainer.run()
@@ -89,7 +90,7 @@ def test_the_loss_falls(make_trainer: Build, optimizer: str) -> None:
 
 @pytest.mark.parametrize("learn_nu", [False, True])
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 7, 11])
-@pytest.mark.parametrize("optimizer", ["soap", "adam"])
+@pytest.mark.parametrize("optimizer", FIRST_ORDER)
 def test_resume_equals_the_uninterrupted_run(
     make_trainer: Build, make_problem: Callable[..., Problem], tmp_path: Path, optimizer: str, stop: int, learn_nu: bool
 ) -> None:

@@ -27,7 +27,7 @@ def add_to(commands: Any) -> None:
         epilog="Overrides are dotted keys with YAML values, such as train.steps=5000 or "
         "'sensors.positions=[[0.2,0.3],[0.5,0.5]]'; docs/configuration.md lists every key.",
     )
-    job.add_argument("config", nargs="?", help="a preset (cavity, wake, demo) or a YAML file")
+    job.add_argument("config", nargs="?", help="a preset, such as cavity, or a YAML file")
     job.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace those of the file")
     job.add_argument(
         "--data", metavar="FILE", help="file of snapshots (.mat .npz .nc .h5), or of measurements (.csv .txt .dat .vec)"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import model_validator
 
 from pinnx.config.kinds import Count, Formula, NonNegative, Number, Positive, Section, Seed, Switch, setting
+from pinnx.sensors.selection import Choosing
 
 __all__ = ["Sensors"]
-
-
-Choosing = Literal["interpolation", "qr", "randomized", "coverage", "lattice", "farthest", "random", "positions"]
 
 
 class Sensors(Section):

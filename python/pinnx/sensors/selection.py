@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from pinnx.sensors.sampling import require_inside
 from pinnx.sensors.selector import SensorSelector
 from pinnx.sensors.sensor_set import SensorSet
 
-__all__ = ["METHODS", "PIVOTED", "Selection", "select_sensors"]
+__all__ = ["METHODS", "PIVOTED", "Choosing", "Selection", "select_sensors"]
 
 # The names that both commands take, and what pivoted QR calls those that it serves.
 PIVOTED = {"qr": "exact", "randomized": "randomized"}
@@ -41,7 +41,8 @@ PATTERNS = ("coverage", "lattice", "farthest", "random")
 BY_AREA = ("interpolation", "coverage", "random")
 # Covers from which the search of interpolation starts, beside the lattice.
 COVERS = 3
-METHODS = ("interpolation", *PIVOTED, *PATTERNS, "positions")
+Choosing = Literal["interpolation", "qr", "randomized", "coverage", "lattice", "farthest", "random", "positions"]
+METHODS: tuple[str, ...] = get_args(Choosing)
 
 
 @dataclass(frozen=True, eq=False)

@@ -288,7 +288,7 @@ def test_refuses(heat: str, refused: Callable[..., str]) -> None:
     )
     assert refused(heat, "data.aray=3").startswith("data.aray: unknown key; did you mean")
     assert refused(heat, "more.npz") == "override 'more.npz': expected key=value"
-    assert refused(*given, "--method", "magic").startswith("argument --method: invalid choice: 'magic'")
+    assert refused(*given, "--method", "magic").startswith("sensors.method: expected one of interpolation, ")
 
 
 def test_a_field_with_a_hole_in_its_numbers(heat: str, refused: Callable[..., str]) -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan, Strict, model_validator
 
 from pinnx.config.kinds import Count, Factor, MethodSection, NonNegative, Positive, Section, setting
 from pinnx.data.collocation import Sampling
+from pinnx.data.point_pool import Rule
 
 __all__ = ["PointSettings", "Refine"]
 
 Percentile = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(100)]
 Part = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Le(1)]
-POOLS = ("rar", "rad", "r3")
+POOLS: tuple[str, ...] = get_args(Rule)
 
 
 class Refine(MethodSection):
     """A pool of points of the equations that follows the residual."""
 
-    method: Literal["none", "rar", "rad", "r3"] = setting(
+    method: Literal["none", Rule] = setting(
         "none",
         "none: all points are fresh; rar: candidates where the residual is largest are added, and stay; rad: the pool "
         "is drawn anew by the size of the residual; r3: points above the mean residual stay, the others are drawn anew",

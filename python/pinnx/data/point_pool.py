@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 from pinnx.data.collocation import BoxPoints, uniform_points
 from pinnx.errors import PinnxError
 
-__all__ = ["PointPool", "PointSource", "Refinement", "drawn_by_residual", "largest_residuals", "retained"]
+__all__ = ["PointPool", "PointSource", "Refinement", "Rule", "drawn_by_residual", "largest_residuals", "retained"]
 
 # Which rows of the pool a step takes, and which candidates rad takes; see docs/conventions.md for all streams.
 ROWS_STREAM = (1 << 24) + 1
 DENSITY_STREAM = (1 << 24) + 2
 
 Array = NDArray[np.float64]
+Rule = Literal["rar", "rad", "r3"]
 
 
 def largest_residuals(residual: Array, *, percentile: float = 95.0, max_new_points: int = 500) -> NDArray[np.intp]:
@@ -123,7 +124,7 @@ class Refinement:
         floor: rad: of the density.
     """
 
-    method: Literal["rar", "rad", "r3"]
+    method: Rule
     every: int = 100
     share: float = 0.5
     candidates: int = 2000

@@ -67,7 +67,7 @@ class Model(Section):
     hard_boundaries: Switch = setting(
         False,
         "what is prescribed at sides and circles holds exactly, by the form of the fields; other places stay in the "
-        "loss",
+        "loss; with a stream function the walls of a box, trained by gauss_newton",
     )
     stream_function: Switch = setting(
         False,
@@ -97,8 +97,6 @@ class Model(Section):
             raise ValueError(f"activation: expected sine for a siren, got {self.activation}")
         if self.stream_function and self.architecture == "piratenet":
             raise ValueError("stream_function: expected an mlp or a siren, got piratenet")
-        if self.stream_function and self.hard_boundaries:
-            raise ValueError("stream_function: not with hard_boundaries, whose form is that of velocities")
         if self.architecture == "siren" and self.train_frequencies:
             raise ValueError("train_frequencies: those of a siren always are; set it to false")
         if self.architecture == "siren" and self.factorization.mean is not None:

@@ -63,11 +63,20 @@ class Config(Section):
     @model_validator(mode="after")
     def _training_fits(self) -> Config:
         if self.model.stream_function:
-            if "gauss_newton" in {self.train.optimizer, *(phase.optimizer for phase in self.train.phases)}:
-                raise ValueError("model.stream_function: expected a train.optimizer without gauss_newton")
             if self.train.balance.method in ("ntk", "lagrangian"):
                 got = self.train.balance.method
                 raise ValueError(f"model.stream_function: expected another train.balance.method than {got}")
+            used = {self.train.optimizer, *(phase.optimizer for phase in self.train.phases)}
+            if "gauss_newton" in used and len(used) > 1:
+                raise ValueError(
+                    "model.stream_function: expected gauss_newton in all of the training or nowhere, as it has a form "
+                    f"of the equations of its own, got {' and '.join(sorted(used))}"
+                )
+            if self.model.hard_boundaries and used != {"gauss_newton"}:
+                raise ValueError(
+                    "model.hard_boundaries with stream_function: expected train.optimizer gauss_newton, "
+                    f"got {' and '.join(sorted(used))}"
+                )
         if self.data is not None and self.data.noise.share == "estimated" and self.train.data_loss != "squares":
             raise ValueError(f"data.noise: estimated takes train.data_loss squares, got {self.train.data_loss}")
         return self

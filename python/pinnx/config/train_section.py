@@ -35,12 +35,13 @@ LISTED, JOINED = ", ".join(FIRST_ORDER), " and ".join(FIRST_ORDER)
 
 
 class QuasiNewton(Section):
-    """Settings of lbfgs and ssbroyden, of whichever phase."""
+    """Settings of the methods of second order, of whichever phase."""
 
     pairs: Count = setting(50, "lbfgs: last steps, with the changes of the gradient along them, that it remembers")
-    points_for: Count = setting(
-        200,
-        "steps that are taken on one draw of the points; fewer where no step lowers the loss on them any more",
+    points_for: Count | None = setting(
+        None,
+        "steps that are taken on one draw of the points, of gauss_newton too; fewer where no step lowers the loss on "
+        "them any more; null = 200, of gauss_newton 1",
     )
 
 
@@ -222,7 +223,7 @@ class Train(Section):
             raise ValueError(f"clip: only for {JOINED}, got {' and '.join(sorted(used))}")
         if "gauss_newton" in used and self.data_loss != "squares":
             raise ValueError(f"data_loss: expected squares for optimizer gauss_newton, got {self.data_loss}")
-        for name, wanted in {"pairs": {"lbfgs"}, "points_for": {"lbfgs", "ssbroyden"}}.items():
+        for name, wanted in {"pairs": {"lbfgs"}, "points_for": {"lbfgs", "ssbroyden", "gauss_newton"}}.items():
             if self.quasi_newton.changed(name) and used.isdisjoint(wanted):
                 raise ValueError(f"quasi_newton.{name}: only for {' and '.join(sorted(wanted))}, which no phase uses")
         if self.data_loss != "huber" and self.changed("huber_delta"):

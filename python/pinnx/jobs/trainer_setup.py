@@ -157,11 +157,12 @@ def _phase(settings: Train, name: str, *, lr: float, warm_up: int = 0, **given: 
             lambda objective, steps: _first_order(settings, name, lr, warm_up, objective, steps), name=name, **given
         )
     if name == "gauss_newton":
-        return Phase(lambda objective, steps: GaussNewton(objective), name=name, **given)
+        points_for = settings.quasi_newton.points_for or 1
+        return Phase(lambda objective, steps: GaussNewton(objective), name=name, points_for=points_for, **given)
     return Phase(
         lambda objective, steps: make_quasi_newton(name, objective, pairs=settings.quasi_newton.pairs),
         name=name,
-        points_for=settings.quasi_newton.points_for,
+        points_for=settings.quasi_newton.points_for or 200,
         **given,
     )
 

@@ -11,7 +11,7 @@ from pinnx.models.hard_boundaries import Circle, HardBoundaries, Held, Plane
 from pinnx.models.pirate_network import PirateNetwork
 from pinnx.models.pressure_ramp import PressureRamp
 from pinnx.models.siren import Siren
-from pinnx.models.stream_function import StreamFunction
+from pinnx.models.stream_function import StreamFunction, VorticityStreamFunction
 
 __all__ = [
     "AddedField",
@@ -25,6 +25,7 @@ __all__ = [
     "PressureRamp",
     "Siren",
     "StreamFunction",
+    "VorticityStreamFunction",
     "factorize_weights",
     "random_frequencies",
     "train_frequencies",

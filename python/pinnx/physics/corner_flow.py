@@ -34,7 +34,7 @@ from pinnx.physics.corners import Corner
 from pinnx.physics.geometry import Bounds
 from pinnx.physics.scales import Scales
 
-__all__ = ["CornerFlow", "corner_flow"]
+__all__ = ["BoxWalls", "CornerFlow", "corner_flow"]
 
 
 class CornerFlow(nn.Module):
@@ -74,6 +74,13 @@ class CornerFlow(nn.Module):
         self._names, self._nu = dict(enumerate(axes)), nu
         self._plane = slice(axes.index("x"), axes.index("y") + 1)
 
+    def stream_functions(self, x: Tensor) -> Tensor:
+        """psi of each corner at inputs [n, D], [n, k]."""
+        offset = self._offset(x)
+        (a, b, c, d), (along, across) = self.stream, offset.unbind(-1)
+        angle = torch.atan2(across, along)
+        return self.inward.prod(1) * (a * along + b * across + angle * (c * along + d * across))
+
     def jet(self, x: Tensor, spec: pinn_ext.JetSpec) -> pinn_ext.Jet:
         """The fields and their derivatives at inputs [n, D]; at a corner those of the side to which it belongs.
 
@@ -84,16 +91,20 @@ class CornerFlow(nn.Module):
             {self._names[i] for i in spec.laplacian} != {"x", "y"} or set(spec.weights or (1.0,)) != {1.0}
         ):
             raise PinnxError(f"corner flow: expected the Laplacian in x and y, got {spec}")
-        offset = (x[:, None, self._plane] - self.position) * self.inward
-        r = torch.linalg.vector_norm(offset, dim=-1)
-        nearest = torch.finfo(x.dtype).eps  # of the inputs' unit: no point but the corner itself is nearer
-        offset = torch.where(r[..., None] < nearest, nearest * self.own_side, offset)
-        i = 1 / r.clamp_min(nearest)
+        offset = self._offset(x)
+        i = 1 / torch.linalg.vector_norm(offset, dim=-1)
         cos, sin = offset[..., 0] * i, offset[..., 1] * i
         added, zero = self._streams(cos, sin, i, derivatives=bool(spec.first)), torch.zeros_like(i)
         names = ["value", *(self._names[axis] for axis in spec.first), *(["laplacian"] if spec.has_laplacian else [])]
         streams = [torch.stack(added.get(name, (zero, zero, zero)), dim=-1) for name in names]
         return pinn_ext.Jet(torch.stack(streams).sum(2), spec)
+
+    def _offset(self, x: Tensor) -> Tensor:
+        """From each corner along its two sides, [n, k, 2]; at a corner the next number along the side that owns it."""
+        offset = (x[:, None, self._plane] - self.position) * self.inward
+        nearest = torch.finfo(x.dtype).eps  # of the inputs' unit: no point but the corner itself is nearer
+        beside = torch.linalg.vector_norm(offset, dim=-1, keepdim=True) < nearest
+        return torch.where(beside, nearest * self.own_side, offset)
 
     @torch.no_grad()
     def beside(self, x: Tensor) -> dict[str, Tensor]:
@@ -123,6 +134,49 @@ class CornerFlow(nn.Module):
             "y": (shearing * cos * cos, stretching, nu * bending_y),
             "laplacian": (bending_x, bending_y, torch.zeros_like(i)),
         }
+
+
+class BoxWalls(nn.Module):
+    """The four sides of a plane box, at rest or sliding along themselves, as a stream function holds them by its form.
+
+        psi = lift + D N,    lift = sum_k (g_k (psi_k - A s) - psi_k),    D = (p q)^2 / (p^2 + q^2)
+
+    psi_k - A s is Taylor's flow at corner k with both of its sides as they move, 0 on them; psi_k is what `CornerFlow`
+    adds. g_k = h(|x - x_k| / X) h(|y - y_k| / Y), h(a) = (1 - a)^2 (1 + 2 a): 1 at the corner, 0 with its slope on the
+    two other sides, and the two g along a side have the sum 1. So the whole has the velocity of each side on it. D is
+    0 with its slope on all sides, p = 4 (x / X) (1 - x / X), q as p in y.
+
+    Args:
+        extent: X and Y, in the inputs of the model; the box begins at zero.
+        corners: where sides disagree; None: all are at rest.
+        first_space: column of x in the inputs.
+        dtype: of the model.
+    """
+
+    def __init__(
+        self, extent: Sequence[float], corners: CornerFlow | None, *, first_space: int, dtype: torch.dtype
+    ) -> None:
+        super().__init__()
+        self.register_buffer("extent", torch.tensor(list(extent), dtype=dtype), persistent=False)
+        self.corners, self._plane = corners, slice(first_space, first_space + 2)
+
+    def factor(self, x: Tensor) -> Tensor:
+        """D at inputs [n, D], [n]."""
+        share = x[:, self._plane] / self.extent
+        p, q = (4 * share * (1 - share)).square().unbind(1)
+        return p * q / (p + q + torch.finfo(x.dtype).eps ** 2)  # at a corner, where p = q = 0, it is 0
+
+    def lift(self, x: Tensor) -> Tensor:
+        """The lift at inputs [n, D], [n]; 0 where all sides are at rest."""
+        if self.corners is None:
+            return 0 * x.sum(1)
+        a, *_ = self.corners.stream
+        offset = (x[:, None, self._plane] - self.corners.position) * self.corners.inward  # s and d, [n, k, 2]
+        share = offset / self.extent
+        near = ((1 - share).square() * (1 + 2 * share)).prod(2)
+        psi = self.corners.stream_functions(x)
+        at_rest = psi - self.corners.inward.prod(1) * a * offset[..., 0]
+        return (near * at_rest - psi).sum(1)
 
 
 def corner_flow(

@@ -53,7 +53,8 @@ class Equations(nn.Module):
 
     Attributes:
         names: of the columns of the residual.
-        loss_names: of the columns of the loss; those of the residual, where a model has no other form of it.
+        loss_names: of the columns of the loss: those of the residual; its first ones, where the others are zero by the
+            form of the model; or others, where ``network_loss`` has another form of it.
         gates: the gate of each group of columns: name of the gate -> names of the columns. Where none is given, all
             columns together are held against ``pde_residual_l2``.
         spec: which derivatives the residual needs.
@@ -115,11 +116,11 @@ class Equations(nn.Module):
         Raises:
             PinnxError: a residual that is not [n, c].
         """
-        residual, wanted = self.residual(jet, **(known or {})), (jet.value.shape[0], len(self.loss_names))
+        residual, wanted = self.residual(jet, **(known or {})), (jet.value.shape[0], len(self.names))
         if residual.shape != wanted:
-            names = ", ".join(self.loss_names)
+            names = ", ".join(self.names)
             raise PinnxError(f"residual of {names}: expected shape {list(wanted)}, got {list(residual.shape)}")
-        return mean_squares(residual, weights, **options)
+        return mean_squares(residual[:, : len(self.loss_names)], weights, **options)
 
     def network_loss(self, network: FourierNetwork, x: Tensor, weights: Tensor, **options: Any) -> TermLoss:
         """As ``jet_loss``, of a network that the fused operations take, at inputs [n, D]; its own pass where fused."""
@@ -263,6 +264,7 @@ class EquationTerm:
         """For each column its residual with a graph, times the root of what its square counts."""
         jet = model.jet(points["x"], self.equations.spec)
         residual = self.equations.residual(jet, **_known_of(points)) / math.sqrt(self._points.num)
+        residual = residual[:, : len(self.names)]
         weights = self._weights_of(points)
         return list((residual if weights is None else residual * weights.sqrt()[:, None]).unbind(1))
 

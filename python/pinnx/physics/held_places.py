@@ -6,19 +6,22 @@ a formula as it is at the point of the place next to an input, so it is asked no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pinn_ext import Jet, JetSpec
 from pinn_ext.reference import jet_of
+from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.hard_boundaries import Circle, Held, Plane
 from pinnx.physics import geometry
 from pinnx.physics.boundary import BoundaryCondition, component_names
 from pinnx.physics.expression import Expression
 
-__all__ = ["held_place"]
+__all__ = ["held_place", "held_walls"]
 
 
 def held_place(condition: BoundaryCondition, model: FieldModel) -> Held | None:
@@ -51,6 +54,37 @@ def held_place(condition: BoundaryCondition, model: FieldModel) -> Held | None:
         return None
     values = {c: _OnPlace(f, distance, model, axes) if isinstance(f, Expression) else f for c, f in columns.items()}
     return Held(distance, values)
+
+
+def held_walls(conditions: Sequence[BoundaryCondition], bounds: geometry.Bounds) -> tuple[int, ...]:
+    """The numbers of the conditions that make a plane box of walls, which a stream function holds.
+
+    Args:
+        conditions: all that there are.
+        bounds: axis name -> (low, high) of the domain.
+
+    Raises:
+        PinnxError: a side without a velocity, with one that is not constant, or with one across it.
+    """
+    sides = {
+        condition.where.name: number
+        for number, condition in enumerate(conditions)
+        if isinstance(condition.where, geometry.Side) and condition.where.whole and not condition.rough
+    }
+    for name in ("left", "right", "bottom", "top"):
+        given = dict(conditions[sides[name]].formulas) if name in sides else {}
+        across = "u" if geometry.SIDES[name][0] == "x" else "v"
+        if (
+            not all(isinstance(given.get(component), float) for component in "uv")
+            or given[across] != 0.0
+            or "p" in given
+        ):
+            raise PinnxError(
+                "model.hard_boundaries with stream_function: expected a box of walls, u and v constant on left, right, "
+                f"bottom and top, and 0 across each, got {given or 'no such velocity'} on {name}; set one of them to "
+                "false"
+            )
+    return tuple(sides[name] for name in ("left", "right", "bottom", "top"))
 
 
 class _OnPlace:

@@ -44,6 +44,7 @@ class NavierStokes(Equations):
         forcing: body force per unit mass, [dim] numbers, or formulas in x, y, z, t in the user's units, units
             length/time^2; None: none.
         learn_forcing: axes along which the force is a parameter, its value the first guess.
+        divergence_free: the model's velocity has no divergence by its form, so continuity is no column of the loss.
         scales: of the case; nu and forcing are in the user's units.
         dtype: of the viscosity and the forcing.
 
@@ -66,12 +67,15 @@ class NavierStokes(Equations):
         learn_nu: bool = False,
         forcing: Sequence[float | str] | None = None,
         learn_forcing: Sequence[str] = (),
+        divergence_free: bool = False,
         scales: Scales = UNIT,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         if dim not in (2, 3):
             raise PinnxError(f"dim: expected 2 or 3, got {dim}")
+        if divergence_free and dim != 2:
+            raise PinnxError(f"model.stream_function: expected a flow in 2 dimensions, got {dim}; set it to false")
         if not (math.isfinite(nu) and nu > 0):
             raise PinnxError(f"flow.nu: expected a viscosity > 0, got {nu}")
         if forcing is not None and len(forcing) != dim:
@@ -84,6 +88,7 @@ class NavierStokes(Equations):
         self.dim = dim
         self.steady = steady
         self.names = (*momentum, "continuity")
+        self._trained = momentum if divergence_free else self.names
         self.gates = {"pde_residual_l2": momentum, "conservation": ("continuity",)}
         self.fields = (*("u", "v", "w")[:dim], "p")
         self.spec = pinn_ext.JetSpec(first=tuple(range(first_space + dim)), laplacian=space)
@@ -110,6 +115,10 @@ class NavierStokes(Equations):
         known = [0.0 if f"force_{axis}" in self._force_units else f for axis, f in zip("xyz", guess, strict=False)]
         scaled = None if forcing is None and not learn_forcing else torch.tensor(known, dtype=dtype) / scales.force
         self.register_buffer("fixed_forcing", scaled)
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        return self._trained
 
     @property
     def scaled_nu(self) -> Tensor:

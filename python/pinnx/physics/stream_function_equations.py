@@ -6,8 +6,8 @@
 
 It is the rotational form: u . grad u = grad |u|^2 / 2 + w (-v, u), and lap u = -(omega_y, -omega_x). Here u, v, w are
 those of the sum with a fixed field u_b, w_b, a Stokes flow whose own pressure balances nu lap u_b; the head h is
-p - p_b + |u|^2 / 2 - q. Outputs and fields are those of `pinnx.models.StreamFunction`. The residual that is checked
-is that of the Navier-Stokes equations, with the velocity of psi: omega and chi have no part in it.
+p - p_b + |u|^2 / 2 - q. Outputs and fields are those of `pinnx.models.VorticityStreamFunction`. The residual that is
+checked is that of the Navier-Stokes equations, with the velocity of psi: omega and chi have no part in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pinnx.errors import PinnxError
-from pinnx.models.stream_function import StreamFunction
+from pinnx.models.stream_function import VorticityStreamFunction
 from pinnx.physics.equations import mean_squares
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.term import TermLoss
@@ -33,7 +33,7 @@ OF_VORTICITY, OF_RATE = 0.3, 30.0
 
 
 class StreamFunctionEquations(NavierStokes):
-    """As `NavierStokes`, of a plane flow; the loss is that of the outputs of a `StreamFunction`.
+    """As `NavierStokes`, of a plane flow; the loss is that of the outputs of a `VorticityStreamFunction`.
 
     Raises:
         PinnxError: as `NavierStokes`; a dim other than 2.
@@ -50,7 +50,7 @@ class StreamFunctionEquations(NavierStokes):
 
     def network_loss(  # type: ignore[override]
         self,
-        network: StreamFunction,
+        network: VorticityStreamFunction,
         x: Tensor,
         weights: Tensor,
         *,
@@ -60,7 +60,7 @@ class StreamFunctionEquations(NavierStokes):
         """As `Equations.jet_loss`, from the jet of psi, omega, h and chi."""
         return mean_squares(self.outputs_residual(network, x, **(known or {})), weights, **options)
 
-    def outputs_residual(self, model: StreamFunction, x: Tensor, forcing: Tensor | None = None) -> Tensor:
+    def outputs_residual(self, model: VorticityStreamFunction, x: Tensor, forcing: Tensor | None = None) -> Tensor:
         """The columns of ``loss_names`` at inputs [n, d], [n, 3], or [n, 4] where the flow is unsteady."""
         jet = model.outputs(x, self.spec)
         by_x, by_y = (jet.derivative(axis) for axis in model.plane)

@@ -8,7 +8,7 @@ Each term gives its residuals with a graph to the jet of the network (``weighed_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ import pinn_ext
 from pinnx.errors import PinnxError
 from pinnx.models.field_model import FieldModel
 from pinnx.models.fourier_network import FourierNetwork
-from pinnx.models.stream_function import StreamFunction
+from pinnx.models.stream_function import StreamFunction, VorticityStreamFunction
 from pinnx.physics.equations import EquationTerm
 from pinnx.physics.term import JetTerm
 from pinnx.train.problem import Batch, Problem
@@ -50,6 +50,9 @@ class ResidualRows:
         self._places = [place for term in problem.terms for place in _unknown_numbers(term)]
         self.numbers = [module._parameters[name] for module, name in self._places]
         self.names_of_numbers = [name for _, name in self._places]
+        mean = getattr(problem.model, "mean", None)  # of a stream function across periods
+        self._means = [] if mean is None else [mean]
+        self._places = [*((problem.model, "mean") for _ in self._means), *self._places]
         self._memory: dict[str, Tensor] = {}  # of each term's rows: new memory costs as much as filling it
 
     def unknowns(self) -> list[nn.Parameter]:
@@ -59,7 +62,7 @@ class ResidualRows:
             PinnxError: weights that are formed of other parameters; the columns belong to what is formed.
         """
         layers = zip(self._network.weights, self._network.biases, strict=True)
-        unknowns = [*(tensor for pair in layers for tensor in pair), *self.numbers]
+        unknowns = [*(tensor for pair in layers for tensor in pair), *self._means, *self.numbers]
         known = {id(unknown) for unknown in unknowns}
         others = [name for name, p in self._problem.model.named_parameters() if id(p) not in known]
         if others:
@@ -107,12 +110,18 @@ class ResidualRows:
         # A field that is prescribed or measured nowhere has no rows.
         kept = slice(None) if mask is None else mask.any(0).nonzero()[:, 0]
 
-        def residual(jet: pinn_ext.Jet, *numbers: Tensor) -> Tensor:
-            with _giving(self._network, x, jet), _standing_in(self._places, numbers):
+        def weighed(numbers: Sequence[Tensor]) -> Tensor:
+            with _standing_in(self._places, numbers):
                 columns = term.weighed_residual(self._problem.model, points)
             pieces = [s * column.reshape(len(x), -1) for s, column in zip(scale, columns, strict=True)]
             return torch.cat([piece[:, kept] for piece in pieces] if mask is not None else pieces, dim=1)
 
+        def residual(jet: pinn_ext.Jet, *numbers: Tensor) -> Tensor:
+            with _giving(self._network, x, jet):
+                return weighed([number[:, None] for number in numbers])
+
+        if isinstance(model := self._problem.model, StreamFunction):
+            return _composed_rows(model, weighed, len(x), [*self._means, *self.numbers])
         memory = self._memory.get(term.name)
         if memory is not None and (len(memory) != len(x) or (mask is not None and memory.shape[1] != len(kept))):
             memory = None
@@ -130,6 +139,28 @@ class ResidualRows:
         )
         self._memory[term.name] = rows
         return values, rows
+
+
+@torch.enable_grad()
+def _composed_rows(
+    model: StreamFunction, weighed: Callable[[Sequence[Tensor]], Tensor], n: int, numbers: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """As `pinn_ext.residual_jacobian`: a point's gradient by a weight is that by what its layer gives, times its input.
+
+    Source: Goodfellow, "Efficient per-example gradient computations", 2015.
+    """
+    of_points = [number.detach().reshape(1, -1).repeat(n, 1).requires_grad_() for number in numbers]
+    with model.traced() as layers:
+        values = weighed(of_points)
+    given = [output for _, output in layers]
+    rows = []
+    for column in values.unbind(1):
+        by_output = torch.autograd.grad(column.sum(), [*given, *of_points], retain_graph=True, materialize_grads=True)
+        row = []
+        for (entering, _), slope in zip(layers, by_output, strict=False):
+            row += [torch.einsum("sno,sni->noi", slope, entering.detach()).flatten(1), slope[0]]
+        rows.append(torch.cat([*row, *by_output[len(layers) :]], dim=1))
+    return values.detach(), torch.stack(rows, dim=1)
 
 
 def thinned(points: Mapping[str, Tensor], scale: Tensor, most: int | None) -> tuple[Mapping[str, Tensor], Tensor]:
@@ -164,8 +195,8 @@ def damped_factor(blocks: Sequence[Tensor], damping: Tensor) -> Tensor:
 def _network_of(model: FieldModel) -> FourierNetwork:
     """The one network of a model that `pinn_ext.residual_jacobian` takes."""
     found = [module for module in model.modules() if isinstance(module, FourierNetwork)]
-    # The loss of a stream function has other columns than the residual of its velocity.
-    if len(found) != 1 or not found[0].fused or isinstance(model, StreamFunction):
+    # The loss of that stream function has other columns than the residual of its velocity.
+    if len(found) != 1 or not found[0].fused or isinstance(model, VorticityStreamFunction):
         raise PinnxError(f"train.optimizer gauss_newton: expected one Fourier network, got {type(model).__name__}")
     return found[0]
 
@@ -204,10 +235,10 @@ def _giving(network: FourierNetwork, x: Tensor, jet: pinn_ext.Jet) -> Iterator[N
 
 @contextmanager
 def _standing_in(places: Sequence[tuple[nn.Module, str]], numbers: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, unknown numbers are these, [n, 1]: one for each point, beside the columns of a residual."""
+    """Inside, unknown numbers are these, [n, 1] or [n, k]: as they are for each point."""
     before = [module._parameters[name] for module, name in places]
     for (module, name), number in zip(places, numbers, strict=True):
-        module._parameters[name] = number[:, None]  # type: ignore[assignment]
+        module._parameters[name] = number  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -28,6 +28,12 @@ PIRATE = ["model.architecture=piratenet"]
 FACTORIZED, PLAIN = "model.factorization.mean=1.0", "model.factorization.mean=null"
 HARD = "model.hard_boundaries=true"
 CURL = "model.stream_function=true"
+NEWTON = ["train.optimizer=gauss_newton", "train.dtype=float64", PLAIN]
+
+
+def box_of_walls(top: str = '"u": 1.0, "v": 0.0') -> str:
+    rest = [f'{{"where": {{"side": "{side}"}}, "u": 0.0, "v": 0.0}}' for side in ("left", "right", "bottom")]
+    return f'boundaries=[{", ".join(rest)}, {{"where": {{"side": "top"}}, {top}}}]'
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,9 @@ CURL = "model.stream_function=true"
         ([PERIODIC], [CURL]),
         (SIREN, [CURL]),
         (PIRATE, [HARD]),
+        (NEWTON, [CURL]),
+        ([*NEWTON, CURL], [PERIODIC]),
+        ([*NEWTON, CURL, box_of_walls()], [HARD]),
     ],
 )
 def test_each_setting_acts_and_resumes_to_the_bit(
@@ -85,10 +94,13 @@ def test_each_setting_acts_and_resumes_to_the_bit(
             "factorization.mean: not for a siren, whose omega does the same; set it to null",
         ),
         ([CURL, *PIRATE], "stream_function: expected an mlp or a siren, got piratenet"),
-        ([CURL, HARD], "stream_function: not with hard_boundaries, whose form is that of velocities"),
         (
-            [CURL, "train={optimizer: gauss_newton, dtype: float64, data_loss: squares}"],
-            "model.stream_function: expected a train.optimizer without gauss_newton",
+            [CURL, HARD],
+            "model.hard_boundaries with stream_function: expected train.optimizer gauss_newton, got soap",
+        ),
+        (
+            [CURL, "train.phases=[{start: 0.5, optimizer: gauss_newton}]"],
+            "model.stream_function: expected gauss_newton in all of the training or nowhere",
         ),
         ([CURL, "train.balance.method=ntk"], "model.stream_function: expected another train.balance.method than ntk"),
         (["model.factorization={mean: null, deviation: 0.3}"], "deviation: only with a mean, got mean null"),
@@ -123,6 +135,27 @@ def test_weights_are_factorised_unless_they_may_not_be(tiny: Tiny) -> None:
             "model.stream_function: expected a mean velocity that is constant in time, got a force",
         ),
         ("unsteady_csv", [HARD], "model.hard_boundaries: expected a boundary at a side or a circle"),
+        ("scattered_3d", [CURL, *NEWTON], "model.stream_function: expected a flow in 2 dimensions, got 3"),
+        (
+            "steady_grid",
+            [CURL, HARD, *NEWTON, 'boundaries=[{"where": {"side": "left"}, "u": 0.0, "v": 0.0}]'],
+            "model.hard_boundaries with stream_function: expected a box of walls, .* got no such velocity on right",
+        ),
+        (
+            "steady_grid",
+            [CURL, HARD, *NEWTON, box_of_walls(top='"u": 1.0, "v": 0.1')],
+            "model.hard_boundaries with stream_function: .* got {'u': 1.0, 'v': 0.1} on top",
+        ),
+        (
+            "steady_grid",
+            [CURL, HARD, *NEWTON, box_of_walls(top='"u": "x", "v": 0.0')],
+            "model.hard_boundaries with stream_function: expected a box of walls",
+        ),
+        (
+            "steady_grid",
+            [CURL, HARD, *NEWTON, box_of_walls(), "model.corner_flow=false"],
+            "model.hard_boundaries with stream_function: expected model.corner_flow=true at a lid",
+        ),
     ],
 )
 def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: list[str], message: str) -> None:
@@ -200,3 +233,21 @@ def test_a_stream_function_learns_a_flow_and_its_viscosity_without_a_divergence(
     assert measured["conservation"] == 0.0
     assert measured["pde_residual_l2"] > 0.0
     assert dict(trainer.problem.unknown_numbers())["log_nu"].grad is not None
+
+
+def test_a_cavity_keeps_its_walls_and_mass_by_form_and_its_residual_falls_by_gauss_newton(tiny: Tiny) -> None:
+    """No boundary is in the loss; points that stay for several steps are learned to far below what fresh ones leave."""
+    size = ["model.width=12", "model.layers=2", "model.frequencies=6", "train.collocation_points=128"]
+    given = [*NEWTON, CURL, HARD, box_of_walls(), *size, "train.steps=20", "train.weights.data=0", "flow.nu=0.1"]
+    trainer = made(tiny("steady_grid", *given, "train.quasi_newton.points_for=20"))
+    assert trainer.problem.names[:2] == ("momentum_x", "momentum_y")
+    assert not {"continuity", "boundary"} & set(trainer.problem.names)
+    (term,) = [term for term in trainer.problem.terms if isinstance(term, EquationTerm)]
+    before = {item.gate: item.value for item in term.measure(trainer.problem.model, num_points=50, seed=0)}
+    trainer.run()
+    after = {item.gate: item.value for item in term.measure(trainer.problem.model, num_points=50, seed=0)}
+    assert before["conservation"] == after["conservation"] == 0.0
+    assert after["pde_residual_l2"] < 0.02 * before["pde_residual_l2"]
+    (held,) = [term for term in trainer.problem.checked if term.name == "boundary"]
+    walls = {item.gate: item.value for item in held.measure(trainer.problem.model, num_points=50, seed=0)}
+    assert walls["boundary_error_max"] < 1e-12

@@ -59,6 +59,7 @@ THREE = "train.phases=[{optimizer: soap, dtype: float64, start: 0.3}, {optimizer
         ([LBFGS], "train.phases=[{optimizer: ssbroyden, start: 0.5}]"),
         ([LBFGS], "train.quasi_newton.pairs=1"),
         ([LBFGS], "train.quasi_newton.points_for=2"),
+        ([*DOUBLE, PLAIN, "train.optimizer=gauss_newton"], "train.quasi_newton.points_for=2"),
         ([], "train.phases=[{optimizer: soap, start: 0.5}]"),
         ([], "train.phases=[{optimizer: adam, start: 0.5}]"),
         (["train.phases=[{optimizer: soap, start: 0.5}]"], "train.phases=[{optimizer: soap, start: 0.5, lr: 0.01}]"),
@@ -122,7 +123,7 @@ def test_nothing_else_changes_the_course(tiny: Tiny) -> None:
         (["train.quasi_newton.pairs=3"], "train.quasi_newton.pairs: only for lbfgs, which no phase uses"),
         (
             ["train.quasi_newton.points_for=3"],
-            "train.quasi_newton.points_for: only for lbfgs and ssbroyden, which no phase uses",
+            "train.quasi_newton.points_for: only for gauss_newton and lbfgs and ssbroyden, which no phase uses",
         ),
         ([*DOUBLE, "train.optimizer=lbfgs", "train.clip=1.0"], f"train.clip: only for {NAMES}, got lbfgs"),
         (

@@ -14,9 +14,11 @@ from torch import Tensor
 
 import pinn_ext
 from pinnx.errors import PinnxError
-from pinnx.models import AddedField, FourierNetwork, random_frequencies, train_frequencies
+from pinnx.models import AddedField, FourierNetwork, StreamFunction, random_frequencies, train_frequencies
 from pinnx.physics import discontinuity_corners
 from pinnx.physics.corner_flow import corner_flow
+from pinnx.physics.equations import EquationTerm
+from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.scales import UNIT
 from pinnx.physics.term import JetTerm
 from pinnx.train import Objective, Phase, Problem, Trainer, load_checkpoint, save_checkpoint
@@ -111,10 +113,25 @@ def lid(make_problem: MakeProblem, **changes: Any) -> Problem:
     return Problem(AddedField(problem.model, field), problem.terms, fields=problem.fields)
 
 
+def curl(make_problem: MakeProblem) -> Problem:
+    """The small problem with a stream function, whose mean velocity across a period is among the unknowns."""
+    problem = make_problem(dtype=torch.float64)
+    bounds = problem.terms[2].conditions[0].bounds
+    equations = NavierStokes(2, steady=False, nu=0.1, learn_nu=True, divergence_free=True, dtype=torch.float64)
+    term = EquationTerm(equations, bounds=bounds, num_points=16, seed=0)
+    frequencies = random_frequencies((1.0, 1.0, 1.0), 0.5, 4, seed=0)
+    network = FourierNetwork(frequencies, 2, width=8, layers=2, dtype=torch.float64)
+    model = StreamFunction(network, field_scales=1.0, periodic=[1, 2])
+    with torch.no_grad():
+        model.mean.copy_(torch.tensor([0.2, -0.4]))
+    return Problem(model, [term, *problem.terms[1:]], fields=problem.fields)
+
+
 PROBLEMS: dict[str, Callable[[MakeProblem], Problem]] = {
     "plain": lambda make: make(dtype=torch.float64),
     "all sides": lambda make: make(dtype=torch.float64, sides=("left", "right"), learn_nu=True, parts_measured=True),
     "added field": lid,
+    "stream function": curl,
 }
 
 

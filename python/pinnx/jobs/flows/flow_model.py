@@ -20,14 +20,16 @@ from pinnx.models import (
     PressureRamp,
     Siren,
     StreamFunction,
+    VorticityStreamFunction,
     factorize_weights,
     random_frequencies,
     train_frequencies,
 )
-from pinnx.physics.corner_flow import corner_flow
+from pinnx.physics.corner_flow import BoxWalls, CornerFlow, corner_flow
 from pinnx.physics.corners import Corner
-from pinnx.physics.held_places import held_place
+from pinnx.physics.held_places import held_place, held_walls
 from pinnx.physics.navier_stokes import NavierStokes
+from pinnx.physics.stream_function_equations import StreamFunctionEquations
 
 __all__ = ["described", "flow_model"]
 
@@ -42,7 +44,8 @@ def flow_model(
     """
     periods = _periods(model, case)
     field_scales = case.scales.of_fields(equations.fields)
-    output_scales = np.ones(len(case.bounds) + 1) if model.stream_function else field_scales
+    kind = VorticityStreamFunction if isinstance(equations, StreamFunctionEquations) else StreamFunction
+    output_scales = np.ones(kind.num_outputs(len(case.bounds))) if model.stream_function else field_scales
     network = _network(model, case, output_scales, periods, dtype)
     if model.train_frequencies:
         train_frequencies(network, fixed=periods)
@@ -53,7 +56,11 @@ def flow_model(
     at_corners = corner_flow(corners, case.bounds, case.scales, lambda: equations.scaled_nu, dtype=dtype)
     field = at_corners if model.corner_flow else None
     if model.stream_function:
-        return _stream_function(network, case, equations, periods, field, dtype), ()
+        held = held_walls(case.conditions, case.bounds) if model.hard_boundaries else ()
+        if held and field is None and at_corners is not None:
+            raise PinnxError("model.hard_boundaries with stream_function: expected model.corner_flow=true at a lid")
+        walls = _walls(case, at_corners, dtype) if held else None
+        return _stream_function(kind, network, case, equations, periods, field, walls, dtype), held
     if case.jumps:
         network = AddedField(network, _ramp(case, dtype))
     if not model.hard_boundaries:
@@ -70,11 +77,13 @@ def flow_model(
 
 
 def _stream_function(
+    kind: type[StreamFunction],
     network: FieldModel,
     case: Case,
     equations: NavierStokes,
     periods: Mapping[int, float],
-    at_corners: torch.nn.Module | None,
+    at_corners: CornerFlow | None,
+    walls: BoxWalls | None,
     dtype: torch.dtype,
 ) -> StreamFunction:
     """The model whose velocity is the curl of a stream function, with what is added to it."""
@@ -90,7 +99,12 @@ def _stream_function(
         )
     field = _ramp(case, dtype) if case.jumps else at_corners
     scales = case.scales.of_fields(("u", "v", "p"))
-    return StreamFunction(network, field_scales=scales, periodic=periods, field=field)
+    return kind(network, field_scales=scales, periodic=periods, field=field, walls=walls)
+
+
+def _walls(case: Case, at_corners: CornerFlow | None, dtype: torch.dtype) -> BoxWalls:
+    extent = [(case.bounds[axis][1] - case.bounds[axis][0]) / case.scales.length for axis in "xy"]
+    return BoxWalls(extent, at_corners, first_space=list(case.bounds).index("x"), dtype=dtype)
 
 
 def _ramp(case: Case, dtype: torch.dtype) -> PressureRamp:

@@ -89,7 +89,9 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
             other coordinates, walls or windows in time that there are none of, too few candidates; no device.
     """
     train, device = config.train, choose_device(config.train.device)
-    kind = StreamFunctionEquations if config.model.stream_function else NavierStokes
+    # Gauss-Newton takes the third derivatives of a stream function well; first order needs other outputs and equations.
+    by_form = config.model.stream_function and train.optimizer == "gauss_newton"
+    kind = StreamFunctionEquations if config.model.stream_function and not by_form else NavierStokes
     equations = kind(
         case.dim,
         steady=case.steady,
@@ -97,6 +99,7 @@ def flow_problem(config: Config, case: Case) -> FlowProblem:
         learn_nu=config.problem.learn_nu,
         forcing=config.problem.forcing,
         learn_forcing=config.problem.learn_forcing,
+        divergence_free=by_form,
         scales=case.scales,
         dtype=DTYPES[train.dtype],
     ).to(device)

@@ -21,7 +21,7 @@ import pinn_ext
 from pinn_ext.reference import jet_of, navier_stokes_residual
 from pinnx.errors import PinnxError
 from pinnx.evals import Beltrami, ExactFlow, Kovasznay, TaylorGreen
-from pinnx.models import FourierNetwork, StreamFunction, random_frequencies
+from pinnx.models import FourierNetwork, VorticityStreamFunction, random_frequencies
 from pinnx.physics import EquationTerm, Share
 from pinnx.physics.navier_stokes import NavierStokes
 from pinnx.physics.scales import Scales
@@ -208,7 +208,7 @@ def test_a_term_has_one_force_in_loss_rows_and_check(kind: type[NavierStokes], l
     term = EquationTerm(kind(2, steady=False, **given), bounds=BOX, num_points=24, seed=0)
     waves = random_frequencies((1.0,) * 3, 0.5, 4, seed=0)
     plain = FourierNetwork(waves, 3 + (kind is not NavierStokes), width=8, layers=2, dtype=torch.float64)
-    network = plain if kind is NavierStokes else StreamFunction(plain, field_scales=1.0)
+    network = plain if kind is NavierStokes else VorticityStreamFunction(plain, field_scales=1.0)
     drawn, weights = term.draw(3), torch.rand(len(term.names), dtype=torch.float64) + 0.5
     np.testing.assert_array_equal(drawn["known forcing"][:, 1], 0.0)
     _, _, y = drawn["x"].T

@@ -36,8 +36,8 @@ POLISHED = (
 )
 BY_FORM = (
     "no steps, weights or constraints that were tried reach the limit; model.stream_function=true, for plane flows, "
-    "makes the divergence zero. Every gate is kept with it by the demo (model.width=128 train.steps=20000) and the cavity "
-    "(train.optimizer=gauss_newton model.hard_boundaries=true, docs/training.md)"
+    "makes the divergence zero. Every gate is kept with it by the demo (model.width=128 train.steps=20000) and the "
+    "cavity (train.optimizer=gauss_newton model.hard_boundaries=true, docs/training.md)"
 )
 
 

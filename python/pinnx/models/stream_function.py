@@ -44,6 +44,7 @@ __all__ = ["StreamFunction", "VorticityStreamFunction", "Walls"]
 # What an output of one is: psi is a velocity times a part of the length. The demo after 400 steps: error
 # 0.084 with 0.1, 0.095 with 0.3, 0.38 with 0.03. A power of two is the same number in float32 and float64.
 PSI_UNIT = 0.125
+WITHOUT_VORTICITY = 2  # outputs: psi and p
 
 
 class Walls(Protocol):
@@ -69,7 +70,7 @@ class StreamFunction(FieldModel):
         walls: what psi holds by its form, a module; None: nothing.
 
     Raises:
-        PinnxError: inputs that are not (x, y) or (t, x, y); another number of outputs.
+        PinnxError: inputs that are not (x, y) or (t, x, y); another number of outputs; walls beside a vorticity.
     """
 
     def __init__(
@@ -87,6 +88,8 @@ class StreamFunction(FieldModel):
                 f"stream function: expected a network from (x, y) to {self.num_outputs(2)} outputs, or from (t, x, y) "
                 f"to {self.num_outputs(3)}, got {d} inputs and {outputs} outputs"
             )
+        if walls is not None and outputs != WITHOUT_VORTICITY:
+            raise PinnxError("stream function: expected no walls beside a vorticity, which does not know them")
         scales = {"coordinate_scales": network.coordinate_scales, "field_scales": field_scales}
         super().__init__(d, 3, origin=network.origin, **scales)
         self.network, self.field, self.walls = network, field, walls
@@ -102,7 +105,7 @@ class StreamFunction(FieldModel):
     @staticmethod
     def num_outputs(d: int) -> int:
         """Of the network, from d inputs."""
-        return 2
+        return WITHOUT_VORTICITY
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -175,7 +178,6 @@ class StreamFunction(FieldModel):
             given = hidden
             hidden = linear(given, weight, bias)
             if self._trace is not None:
-                hidden = hidden.requires_grad_() if not hidden.requires_grad else hidden
                 self._trace.append((given, hidden))
         outputs = hidden * self._units
         walls: Walls | None = self.walls  # type: ignore[assignment]
@@ -204,12 +206,9 @@ class VorticityStreamFunction(StreamFunction):
         return equations.network_loss(self, self._checked(x), weights, **options)
 
     def _outputs(self, x: Tensor, at: Streams) -> Tensor:
-        # Values need no more than the fused operations have.
-        return (
-            super()._outputs(x, at)
-            if at.order > 1
-            else self.outputs(x, pinn_ext.JetSpec(first=tuple(range(at.d)))).data
-        )
+        if at.order > 1:
+            return super()._outputs(x, at)
+        return self.outputs(x, pinn_ext.JetSpec(first=tuple(range(at.d)))).data  # values need no more than that
 
     def _pressure(
         self, outputs: Tensor, at: Streams, spec: pinn_ext.JetSpec, velocity: Tensor, fixed: pinn_ext.Jet | None

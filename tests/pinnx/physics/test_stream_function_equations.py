@@ -287,6 +287,8 @@ def test_what_it_cannot_serve_is_refused() -> None:
     frequencies = random_frequencies((1.0, 1.0), 0.4, 5, seed=1)
     with pytest.raises(PinnxError, match="got 2 inputs and 4 outputs"):
         VorticityStreamFunction(FourierNetwork(frequencies, 4), field_scales=1.0)
+    with pytest.raises(PinnxError, match="expected no walls beside a vorticity"):
+        VorticityStreamFunction(FourierNetwork(frequencies, 3), field_scales=1.0, walls=box(SLIDING)[0].walls)
     model = VorticityStreamFunction(FourierNetwork(frequencies, 3, dtype=torch.float64), field_scales=1.0)
     with pytest.raises(PinnxError, match="stream function: expected the Laplacian in x and y"):
         model.jet(points(2), pinn_ext.JetSpec(first=(0, 1), laplacian=(0,)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from same_runs import Finished
 
@@ -222,6 +223,7 @@ def test_a_run_says_what_crossed_a_yellow_line(
     monkeypatch.setattr(reconstruction, "write_report", lambda folder: None)
     held = json.loads(baseline.read_text())
     held["performance"]["steps_per_s"] = [1e9]
+    held["device"]["threads"] = torch.get_num_threads()  # those of the baseline may have been others
     baseline.write_text(json.dumps(held))
     metrics = reconstruct(tiny("unsteady_grid", f"evals.baseline={baseline}"), tmp_path / "slow")
     assert any("below 0.8 of 1e+09 in the baseline" in note for note in metrics["notes"])

@@ -156,6 +156,11 @@ def test_weights_are_factorised_unless_they_may_not_be(tiny: Tiny) -> None:
             [CURL, HARD, *NEWTON, box_of_walls(), "model.corner_flow=false"],
             "model.hard_boundaries with stream_function: expected model.corner_flow=true at a lid",
         ),
+        (
+            "steady_grid",
+            [CURL, HARD, *NEWTON, box_of_walls(), "domain={x: [-0.5, 1.5], periodic: [x]}"],
+            "model.hard_boundaries with stream_function: expected no domain.periodic, got x",
+        ),
     ],
 )
 def test_what_does_not_fit_the_case_is_refused(tiny: Tiny, flow: str, given: list[str], message: str) -> None:

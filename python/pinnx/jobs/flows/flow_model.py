@@ -57,6 +57,9 @@ def flow_model(
     field = at_corners if model.corner_flow else None
     if model.stream_function:
         held = held_walls(case.conditions, case.bounds) if model.hard_boundaries else ()
+        if held and case.periods:
+            axes = ", ".join(case.periods)
+            raise PinnxError(f"model.hard_boundaries with stream_function: expected no domain.periodic, got {axes}")
         if held and field is None and at_corners is not None:
             raise PinnxError("model.hard_boundaries with stream_function: expected model.corner_flow=true at a lid")
         walls = _walls(case, at_corners, dtype) if held else None

@@ -152,6 +152,8 @@ def _composed_rows(
     of_points = [number.detach().reshape(1, -1).repeat(n, 1).requires_grad_() for number in numbers]
     with model.traced() as layers:
         values = weighed(of_points)
+    if (jets := len(layers) // len(model.network.weights)) != 1:
+        raise PinnxError(f"gauss_newton: expected one jet of the model for a term, got {jets}")
     given = [output for _, output in layers]
     rows = []
     for column in values.unbind(1):

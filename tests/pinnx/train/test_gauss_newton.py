@@ -161,6 +161,17 @@ def test_fields_that_are_prescribed_nowhere_have_no_rows(make_problem: MakeProbl
     assert [len(block) for block in blocks] == [16 * 3, 6 * 2, points * 2]
 
 
+def test_a_term_that_takes_two_jets_of_a_stream_function_is_refused(
+    make_problem: MakeProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = curl(make_problem)
+    term, weights = problem.terms[0], torch.ones(len(problem.names), dtype=torch.float64)
+    once = term.weighed_residual
+    monkeypatch.setattr(term, "weighed_residual", lambda model, points: (once(model, points), once(model, points))[1])
+    with pytest.raises(PinnxError, match="gauss_newton: expected one jet of the model for a term, got 2"):
+        ResidualRows(problem).at(problem.batch(0), weights)
+
+
 # --- steps ----------------------------------------------------------------------------------------------------------
 
 
